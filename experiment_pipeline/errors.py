@@ -1,0 +1,91 @@
+"""Every error that this package raises on purpose.
+
+    ExperimentPipelineError
+    ├── ConfigurationError        a setting, declaration or request breaks a rule; names the field
+    ├── NotFound                  no such environment, experiment, metric or key
+    ├── Conflict                  true in itself, but something in the registry stands against it
+    ├── InvalidTransition         the lifecycle has no such step (rule L1)
+    ├── RefreshRefused            a refresh that may not happen; never counts as a failure (rule R3)
+    │   ├── NotStarted            the experiment has not started
+    │   ├── Final                 the computation is final (rule R6)
+    │   ├── Throttled             within the minimum interval; says how many seconds are left (rule R2)
+    │   ├── Leased                another run holds the experiment (rule R7)
+    │   └── Superseded            the run lost its lease, or a newer payload stands already (rule R5)
+    ├── LakeError                 the events lake is not what it should be
+    └── ArtifactMissing           an upstream artifact has not been materialised yet
+
+Messages name the field, say what is allowed, and never hold a secret.
+"""
+
+from datetime import timedelta
+
+
+class ExperimentPipelineError(Exception):
+    """Root of every deliberate error."""
+
+
+class ConfigurationError(ExperimentPipelineError):
+    """A value breaks a rule.
+
+    `errors` maps each field (dotted path, e.g. `variants.1.key`) to its messages; `str()` is one line.
+    """
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{field}: {' '.join(messages)}" for field, messages in errors.items()))
+
+    @classmethod
+    def of(cls, field: str, message: str) -> "ConfigurationError":
+        """One message on one field."""
+        return cls({field: [message]})
+
+
+class NotFound(ExperimentPipelineError):
+    """Nothing of that name in that environment; does not tell whether another environment has it."""
+
+
+class Conflict(ExperimentPipelineError):
+    """The request is valid but the present state of the registry forbids it."""
+
+
+class InvalidTransition(ExperimentPipelineError):
+    """Rule L1 has no such step."""
+
+    def __init__(self, current: str, requested: str) -> None:
+        super().__init__(f"Cannot transition from '{current}' to '{requested}'.")
+
+
+class RefreshRefused(ExperimentPipelineError):
+    """A refresh that may not happen now. A refusal is no failure (rule R3)."""
+
+
+class NotStarted(RefreshRefused):
+    """The experiment has no window yet."""
+
+
+class Final(RefreshRefused):
+    """The computation is final: nothing may change it any more (rule R6)."""
+
+
+class Throttled(RefreshRefused):
+    """Within the minimum interval of the last user's request (rule R2)."""
+
+    def __init__(self, message: str, retry_after: timedelta) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class Leased(RefreshRefused):
+    """Another run holds this experiment's lease (rule R7)."""
+
+
+class Superseded(RefreshRefused):
+    """This run may no longer publish: the lease is lost, or what stands is as new or newer (rule R5)."""
+
+
+class LakeError(ExperimentPipelineError):
+    """The events lake cannot be read or written as asked."""
+
+
+class ArtifactMissing(ExperimentPipelineError):
+    """An upstream artifact has not been materialised for this partition."""

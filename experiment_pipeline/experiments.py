@@ -1,0 +1,138 @@
+"""The nouns of an experiment: variants, metrics, attachments, design, and the shares it should split traffic by."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+CONTROL = "control"  # the reserved variant key; in the field's own SDKs too
+
+
+class ExperimentStatus(StrEnum):
+    """Rule L1."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+class VariantRole(StrEnum):
+    """What a variant is compared as; a holdout is compared with nothing (rule X6)."""
+
+    CONTROL = "control"
+    TREATMENT = "treatment"
+    HOLDOUT = "holdout"
+
+
+class Aggregation(StrEnum):
+    """Rule M3: how one identity's events become one number."""
+
+    OCCURRENCE = "occurrence"
+    COUNT = "count"
+    SUM = "sum"
+    MEAN = "mean"
+
+
+class Direction(StrEnum):
+    """Which way is better; `down` flips the chance to win (rule M1)."""
+
+    UP = "up"
+    DOWN = "down"
+    INFORMATIONAL = "informational"
+
+
+class ExpectedDirection(StrEnum):
+    """What the experimenter expects of an attached metric; the last two make it a guardrail (rule M1)."""
+
+    INCREASE = "increase"
+    DECREASE = "decrease"
+    NOT_INCREASE = "not_increase"
+    NOT_DECREASE = "not_decrease"
+
+    @property
+    def is_guardrail(self) -> bool:
+        """Whether the metric is watched for harm instead of tested for gain."""
+        return self in (ExpectedDirection.NOT_INCREASE, ExpectedDirection.NOT_DECREASE)
+
+
+class MultipleExposures(StrEnum):
+    """Rule X3: what becomes of an identity that saw more than one variant."""
+
+    EXCLUDE = "exclude"
+    FIRST = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One arm. `percentage_allocation` in percent of the traffic, 0-100; None for control means the remainder."""
+
+    key: str | None
+    role: VariantRole
+    percentage_allocation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Rule M1: what is measured per identity. `window` limits attribution after the first exposure (rule M2)."""
+
+    id: int
+    environment_key: str
+    name: str
+    event: str
+    aggregation: Aggregation
+    direction: Direction = Direction.UP
+    description: str = ""
+    window: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedMetric:
+    """A metric as one experiment uses it; the first attached is the primary one."""
+
+    metric: Metric
+    expected_direction: ExpectedDirection
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What was planned before the start. mde: relative lift to detect; baseline: control mean; n_looks: planned looks."""
+
+    alpha: float = 0.05
+    power: float = 0.8
+    mde: float | None = None
+    n_looks: int = 1
+    baseline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One experiment as the registry knows it. All times are UTC; `partition_key` is `<key>-<id>` (rule L6)."""
+
+    id: int
+    environment_key: str
+    key: str
+    partition_key: str
+    name: str
+    feature: str
+    status: ExperimentStatus
+    variants: tuple[Variant, ...]
+    metrics: tuple[AttachedMetric, ...] = ()
+    hypothesis: str = ""
+    multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
+    refresh_interval: timedelta = timedelta(hours=1)
+    design: Design = field(default_factory=Design)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def treatments(self) -> tuple[Variant, ...]:
+        """The arms that are compared with control, in their configured order."""
+        return tuple(variant for variant in self.variants if variant.role is VariantRole.TREATMENT)
+
+    @property
+    def compared_keys(self) -> tuple[str, ...]:
+        """Keys of control and treatments: the arms that take part in SRM and inference (rule X6)."""
+        return tuple(v.key for v in self.variants if v.key is not None and v.role is not VariantRole.HOLDOUT)

@@ -1,0 +1,78 @@
+"""The process's settings: environment variables `EXPERIMENT_PIPELINE_*`, read once into one frozen object."""
+
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from experiment_pipeline.errors import ConfigurationError
+
+PREFIX = "EXPERIMENT_PIPELINE_"
+Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$")]
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations. Paths are local; durations are ISO-8601 or seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default=Path("data"), description="root of landing zone, lake, artifacts and registry")
+    registry_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in data_dir")
+
+    duckdb_memory_limit: Size = Field(default="2GiB", description="DuckDB's memory before it spills to disk")
+    duckdb_threads: int = Field(default=2, ge=1, le=1024, description="threads of one DuckDB connection")
+
+    refresh_min_interval: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0), description="rule R2")
+    finality_grace: timedelta = Field(default=timedelta(hours=1), ge=timedelta(0), description="rule R6")
+    lease_duration: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0), description="rule R7")
+
+    minimum_identities: int = Field(default=50, ge=2, description="floor per arm before inference")
+    minimum_conversions: int = Field(default=5, ge=1, description="floor per arm for occurrence metrics")
+
+    @property
+    def landing_dir(self) -> Path:
+        """Where events land, as immutable objects."""
+        return self.data_dir / "landing"
+
+    @property
+    def lake_dir(self) -> Path:
+        """The Delta tables: `events` and `rejected`."""
+        return self.data_dir / "lake"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """One Parquet file per artifact and partition."""
+        return self.data_dir / "artifacts"
+
+    @property
+    def spill_dir(self) -> Path:
+        """Where DuckDB spills what does not fit in memory."""
+        return self.data_dir / "spill"
+
+    @property
+    def database_url(self) -> str:
+        """The registry's URL, password included: never log it."""
+        if self.registry_url is not None:
+            return self.registry_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'registry.sqlite').absolute()}"
+
+
+def read_settings() -> Settings:
+    """Settings of this process's environment. Raises ConfigurationError that names each variable at fault."""
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        errors = {
+            f"{PREFIX}{'.'.join(str(part) for part in error['loc'])}".upper(): [error["msg"]]
+            for error in invalid.errors(include_url=False, include_input=False)
+        }
+        raise ConfigurationError(errors) from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings, read at the first call and the same ever after."""
+    return read_settings()

@@ -1,0 +1,99 @@
+"""What an engine must do: turn raw events into first exposures, buckets and aggregates.
+
+An engine owns its identity-level rows (`first_exposures`); they never leave it. Everything it hands back is small.
+Every engine runs the same contract suite (tests/warehouse/contract.py) and must agree with the plain-Python reference.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import polars as pl
+
+from experiment_pipeline.experiments import Metric, MultipleExposures
+from experiment_pipeline.exposures import Window
+
+EXPOSURE_EVENT = "$flag_exposure"  # rule E2
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisScope:
+    """Which events one run of one experiment looks at: fixed for the whole run (rule R5).
+
+    partition_key: names the engine's identity-level artifact
+    data_version:  rows with `batch <= data_version` (rule E6); 0 is a lake without events
+    """
+
+    partition_key: str
+    environment_key: str
+    feature: str
+    window: Window
+    data_version: int
+    multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
+
+
+@dataclass(frozen=True, slots=True)
+class FirstExposures:
+    """What became of the identity-level artifact. Counts are identities, over all variants.
+
+    identities:  first exposed in the window
+    quarantined: of these, seen with more than one variant (rule X3), whatever the policy
+    sql:         the statement that made it, and its bound parameters
+    """
+
+    identities: int
+    quarantined: int
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScope:
+    """What a stored `first_exposures` artifact was computed from: downstream artifacts inherit it (rule R5)."""
+
+    window: Window
+    data_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A small result and the SQL that made it."""
+
+    rows: pl.DataFrame
+    sql: str
+
+
+class Warehouse(Protocol):
+    """One engine over one events lake."""
+
+    def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
+        """Compute rules X1-X3 over the scope and replace the partition's artifact as one atomic step."""
+
+    def stored_scope(self, partition_key: str) -> StoredScope:
+        """The scope of the artifact that stands. Raises ArtifactMissing when there is none."""
+
+    def exposure_buckets(self, scope: AnalysisScope) -> Frame:
+        """Rows `bucket` (UTC datetime), `variant`, `quarantined`, `new_identities`, from the stored first exposures.
+
+        `quarantined` is True only for identities that the policy excludes; sorted by (bucket, variant, quarantined).
+        """
+
+    def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
+        """Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `invalid_values`: rules M2-M5, one row per (metric, variant).
+
+        Every variant that the artifact holds has a row per metric, those without events included; without metrics
+        there are no rows. `n` comes from the first exposures (rule M4). Sorted by (metric_id, variant).
+        """
+
+    def variant_identities(self, partition_key: str) -> dict[str, int]:
+        """Analysed identities per variant seen, from the stored first exposures: what SRM is tested on (rule S1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LakeVersion:
+    """The newest state of the lake that a run may be fixed to.
+
+    data_version: highest batch committed; landed_at: when its newest object had landed, None for an empty lake
+    """
+
+    data_version: int
+    landed_at: datetime | None
