@@ -1,0 +1,277 @@
+"""The control state: experiments and metrics, computations and claims, batches, keys, and the audit log.
+
+Every time is UTC and comes back aware. JSON columns hold what the domain renders, never what a client sent.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: refuses naive values, stores microseconds, returns aware ones on SQLite too."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"datetime: must be aware, got {value!r}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+environments = Table(
+    "environments",
+    metadata,
+    Column("key", String(255), primary_key=True),  # rule E8
+    Column("name", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("environment_key", ForeignKey("environments.key"), nullable=False),
+    Column("key", String(80), nullable=False),
+    Column("partition_key", String(120), nullable=False, unique=True),  # rule L6
+    Column("name", String(255), nullable=False),
+    Column("hypothesis", Text, nullable=False),
+    Column("feature", String(2000), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("multiple_exposures", String(20), nullable=False),
+    Column("refresh_interval_seconds", Integer, nullable=False),
+    Column("design", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("deleted_at", UtcDateTime),
+    UniqueConstraint("environment_key", "key"),
+    sqlite_autoincrement=True,  # ids, and so partition keys, are never used again
+)
+ACTIVE = text("status <> 'completed' AND deleted_at IS NULL")
+Index(  # rule L2
+    "uq_experiments_active_feature",
+    experiments.c.environment_key,
+    experiments.c.feature,
+    unique=True,
+    sqlite_where=ACTIVE,
+    postgresql_where=ACTIVE,
+)
+Index("ix_experiments_environment_created", experiments.c.environment_key, experiments.c.created_at)
+
+variants = Table(
+    "variants",
+    metadata,
+    Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("key", String(2000)),  # rule L3: null is allowed, then SRM is skipped
+    Column("role", String(20), nullable=False),
+    Column("percentage_allocation", Float),
+    UniqueConstraint("experiment_id", "key"),
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("environment_key", ForeignKey("environments.key"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("aggregation", String(20), nullable=False),
+    Column("direction", String(20), nullable=False),
+    Column("definition", JSON, nullable=False),  # {"version": 1, "event": ...}, rule M1
+    Column("window_seconds", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+ALIVE = text("deleted_at IS NULL")
+Index(
+    "uq_metrics_alive_name",
+    metrics.c.environment_key,
+    metrics.c.name,
+    unique=True,
+    sqlite_where=ALIVE,
+    postgresql_where=ALIVE,
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("metric_id", ForeignKey("metrics.id"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("expected_direction", String(20), nullable=False),
+    UniqueConstraint("experiment_id", "metric_id"),
+    UniqueConstraint("experiment_id", "position"),
+    sqlite_autoincrement=True,
+)
+
+computations = Table(  # rule R1: one row per (experiment, computation), created with the experiment
+    "computations",
+    metadata,
+    Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("computation", String(20), primary_key=True),
+    Column("as_of", UtcDateTime),
+    Column("data_version", Integer),
+    Column("computed_at", UtcDateTime),
+    Column("payload", JSON(none_as_null=True)),
+    Column("is_final", Boolean, nullable=False, default=False),
+    Column("last_error_at", UtcDateTime),
+    Column("failures", Integer, nullable=False, default=0),  # in a row, for the back-off of rule R4
+    Column("refresh_requested_at", UtcDateTime),
+    Column("last_duration_seconds", Float),
+)
+
+payloads = Table(  # rule R1: the looks, every payload that was ever published
+    "payloads",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("computation", String(20), nullable=False),
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("data_version", Integer, nullable=False),
+    Column("computed_at", UtcDateTime, nullable=False),
+    Column("code_version", String(64), nullable=False),
+    Column("run_id", String(255), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Index("ix_payloads_look", "experiment_id", "computation", "computed_at"),
+    sqlite_autoincrement=True,
+)
+
+claims = Table(  # rule R2
+    "refresh_claims",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("computation", String(20), nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("as_of", UtcDateTime),
+    Column("data_version", Integer),
+    Column("served_by", String(255)),
+    Column("served_at", UtcDateTime),
+    Column("outcome", String(20)),  # published, failed or refused; null while it waits
+    sqlite_autoincrement=True,
+)
+WAITING = text("outcome IS NULL")
+Index(
+    "ix_refresh_claims_waiting",
+    claims.c.experiment_id,
+    claims.c.requested_at,
+    sqlite_where=WAITING,
+    postgresql_where=WAITING,
+)
+
+runs = Table(  # rule R5: as-of and data version of a run, kept over retries and re-executions
+    "refresh_runs",
+    metadata,
+    Column("run_id", String(255), primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("data_version", Integer, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+)
+
+leases = Table(  # rule R7: at most one run holds an experiment
+    "leases",
+    metadata,
+    Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("run_id", String(255), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+batches = Table(  # rule E6: batch n is the n-th ingestion
+    "batches",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("planned_at", UtcDateTime, nullable=False),
+    Column("committed_at", UtcDateTime),  # null: interrupted, to be finished before the next one is planned
+    Column("accepted", Integer),
+    Column("duplicates", Integer),
+    Column("rejected", JSON),  # {reason: records}
+)
+
+landing_objects = Table(  # rule E7: a landing object belongs to one batch
+    "landing_objects",
+    metadata,
+    Column("name", String(1024), primary_key=True),  # path below the landing zone
+    Column("batch", ForeignKey("batches.number"), nullable=False, index=True),
+    Column("environment_key", String(255), nullable=False),
+    Column("landed_at", UtcDateTime, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("problem", Text),  # what was wrong with the object as a whole, e.g. truncated gzip
+)
+Index("ix_landing_objects_environment_batch", landing_objects.c.environment_key, landing_objects.c.batch)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("environment_key", ForeignKey("environments.key"), nullable=False, index=True),
+    Column("scope", String(20), nullable=False),
+    Column("prefix", String(16), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    CheckConstraint("scope IN ('read', 'refresh', 'admin')", name="scope"),
+    sqlite_autoincrement=True,
+)
+
+audit_log = Table(  # rule L5
+    "audit_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("environment_key", String(255), nullable=False),
+    Column("subject", String(255), nullable=False),  # e.g. experiment:12
+    Column("action", String(40), nullable=False),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+    Index("ix_audit_log_subject", "environment_key", "subject"),
+    sqlite_autoincrement=True,
+)
