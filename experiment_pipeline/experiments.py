@@ -95,7 +95,10 @@ class AttachedMetric:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What was planned before the start. mde: relative lift to detect; baseline: control mean; n_looks: planned looks."""
+    """What was planned before the start.
+
+    mde: relative lift to detect; baseline: the control mean it is relative to; n_looks: planned looks
+    """
 
     alpha: float = 0.05
     power: float = 0.8

@@ -84,7 +84,7 @@ class Warehouse(Protocol):
         there are no rows. `n` comes from the first exposures (rule M4). Sorted by (metric_id, variant).
         """
 
-    def variant_identities(self, partition_key: str) -> dict[str, int]:
+    def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
         """Analysed identities per variant seen, from the stored first exposures: what SRM is tested on (rule S1)."""
 
 

@@ -1,0 +1,154 @@
+"""The embedded engine: DuckDB in memory over the lake's Parquet files, one artifact file per partition.
+
+No database file: a DuckDB file locks out every second process. A connection lives as long as one call.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import duckdb
+import polars as pl
+
+from experiment_pipeline.artifacts import ArtifactStore, Stamp, code_version, replacing
+from experiment_pipeline.errors import ArtifactMissing
+from experiment_pipeline.experiments import Metric, MultipleExposures
+from experiment_pipeline.exposures import Window
+from experiment_pipeline.warehouse.base import EXPOSURE_EVENT, AnalysisScope, FirstExposures, Frame, StoredScope
+
+FIRST_EXPOSURES = "first_exposures"
+NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
+
+Connect: TypeAlias = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
+EventFiles: TypeAlias = Callable[[str, Window], list[str]]
+
+VARIANT_AGGREGATES = {
+    "metric_id": pl.Int64,
+    "variant": pl.String,
+    "n": pl.Int64,
+    "mean": pl.Float64,
+    "m2": pl.Float64,
+    "invalid_values": pl.Int64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDBWarehouse:
+    """Implements `Warehouse`.
+
+    connect:     opens one in-memory connection, its limits set, its time zone UTC
+    event_files: the files of one environment (and of no other) that may hold events of a window, of one pinned snapshot
+    artifacts:   where `first_exposures` lies
+    """
+
+    connect: Connect
+    event_files: EventFiles
+    artifacts: ArtifactStore
+
+    def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
+        target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key)
+        sql = statement("first_exposures")
+        stamp = Stamp(scope.partition_key, scope.window, scope.data_version, code_version(), sql)
+        with self.connect() as connection, replacing(target) as temporary:
+            parameters = {
+                **self._event_parameters(connection, scope),
+                "exposure_event": EXPOSURE_EVENT,
+                "feature": scope.feature,
+                "target": str(temporary),
+                "stamp": stamp.to_json(),
+            }
+            connection.execute(sql, parameters)
+            summary = connection.execute(
+                statement("first_exposures_summary"), {FIRST_EXPOSURES: [str(temporary)]}
+            ).fetchone()
+        identities, quarantined = summary or (0, 0)
+        return FirstExposures(identities=identities, quarantined=quarantined, sql=sql)
+
+    def stored_scope(self, partition_key: str) -> StoredScope:
+        path = self.artifacts.existing(FIRST_EXPOSURES, partition_key)
+        with self.connect() as connection:
+            row = connection.execute(statement("stored_scope"), {FIRST_EXPOSURES: str(path)}).fetchone()
+        if row is None:
+            raise ArtifactMissing(f"{path}: has no stamp, so it was not written here. Materialise it again.")
+        stamp = Stamp.from_json(row[0])
+        return StoredScope(window=stamp.window, data_version=stamp.data_version)
+
+    def exposure_buckets(self, scope: AnalysisScope) -> Frame:
+        parameters = {**self._artifact_parameters(scope), "granularity": scope.window.granularity.value}
+        return self._frame("exposure_buckets", parameters)
+
+    def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
+        sql = statement("variant_aggregates")
+        if not metrics:
+            return Frame(rows=pl.DataFrame(schema=VARIANT_AGGREGATES), sql=sql)
+        with self.connect() as connection:
+            parameters = {
+                **self._artifact_parameters(scope),
+                **self._event_parameters(connection, scope),
+                "metrics": [_measured(metric) for metric in metrics],
+            }
+            return Frame(rows=pl.DataFrame(_ArrowStream(connection.sql(sql, params=parameters))), sql=sql)
+
+    def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
+        rows = self._frame("variant_identities", self._artifact_parameters(scope)).rows
+        return dict(rows.iter_rows())
+
+    def _frame(self, stage: str, parameters: dict[str, object]) -> Frame:
+        sql = statement(stage)
+        with self.connect() as connection:
+            return Frame(rows=pl.DataFrame(_ArrowStream(connection.sql(sql, params=parameters))), sql=sql)
+
+    def _artifact_parameters(self, scope: AnalysisScope) -> dict[str, Any]:
+        return {
+            FIRST_EXPOSURES: [str(self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key))],
+            "exclude_quarantined": scope.multiple_exposures is MultipleExposures.EXCLUDE,
+        }
+
+    def _event_parameters(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, Any]:
+        return {
+            "event_files": self.event_files(scope.environment_key, scope.window) or [self._no_events(connection)],
+            "started_at": scope.window.started_at,
+            "as_of": scope.window.as_of,
+            "data_version": scope.data_version,
+        }
+
+    def _no_events(self, connection: duckdb.DuckDBPyConnection) -> str:
+        path = self.artifacts.root / f"{NO_EVENTS}.parquet"
+        if not path.exists():
+            with replacing(path) as temporary:
+                connection.execute(statement(NO_EVENTS), {"target": str(temporary)})
+        return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _ArrowStream:
+    """A relation as nothing but an Arrow stream.
+
+    Polars remembers the type of whatever it was built from; given DuckDB's own, the interpreter would end with a
+    page of leak warnings.
+    """
+
+    relation: duckdb.DuckDBPyRelation
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.relation.__arrow_c_stream__(requested_schema)
+
+
+def _measured(metric: Metric) -> dict[str, object]:
+    window_ms = None if metric.window is None else metric.window // timedelta(milliseconds=1)
+    return {
+        "metric_id": metric.id,
+        "event": metric.event,
+        "aggregation": metric.aggregation.value,
+        "window_ms": window_ms,
+    }
+
+
+@cache
+def statement(stage: str) -> str:
+    """The SQL of one stage, named after it."""
+    return files("experiment_pipeline.warehouse").joinpath("sql", "duckdb", f"{stage}.sql").read_text("utf-8")
