@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import duckdb
 import polars as pl
+from arro3.core import Table
 
 from experiment_pipeline.artifacts import ArtifactStore, Stamp, code_version, replacing
 from experiment_pipeline.errors import ArtifactMissing
@@ -91,7 +92,7 @@ class DuckDBWarehouse:
                 **self._event_parameters(connection, scope),
                 "metrics": [_measured(metric) for metric in metrics],
             }
-            return Frame(rows=pl.DataFrame(_ArrowStream(connection.sql(sql, params=parameters))), sql=sql)
+            return Frame(rows=_frame(connection.sql(sql, params=parameters)), sql=sql)
 
     def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
         rows = self._frame("variant_identities", self._artifact_parameters(scope)).rows
@@ -100,7 +101,7 @@ class DuckDBWarehouse:
     def _frame(self, stage: str, parameters: dict[str, object]) -> Frame:
         sql = statement(stage)
         with self.connect() as connection:
-            return Frame(rows=pl.DataFrame(_ArrowStream(connection.sql(sql, params=parameters))), sql=sql)
+            return Frame(rows=_frame(connection.sql(sql, params=parameters)), sql=sql)
 
     def _artifact_parameters(self, scope: AnalysisScope) -> dict[str, Any]:
         return {
@@ -124,18 +125,10 @@ class DuckDBWarehouse:
         return str(path)
 
 
-@dataclass(frozen=True, slots=True)
-class _ArrowStream:
-    """A relation as nothing but an Arrow stream.
-
-    Polars remembers the type of whatever it was built from; given DuckDB's own, the interpreter would end with a
-    page of leak warnings.
-    """
-
-    relation: duckdb.DuckDBPyRelation
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self.relation.__arrow_c_stream__(requested_schema)
+def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    # Through arro3, which deltalake brings: a frame that Polars takes from DuckDB's own stream keeps DuckDB's types
+    # alive, and the interpreter then ends with a page of leak warnings.
+    return pl.DataFrame(Table.from_arrow(relation))
 
 
 def _measured(metric: Metric) -> dict[str, object]:
