@@ -17,6 +17,9 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
 
 from experiment_pipeline.errors import ArtifactMissing, ConfigurationError
 from experiment_pipeline.exposures import Window, iso_utc
@@ -85,6 +88,36 @@ class ArtifactStore:
     def orphans(self) -> list[Path]:
         """Temporary files that a killed writer left behind, those of a writer still at work included."""
         return sorted(self.root.glob("*/.*.tmp"))
+
+
+@dataclass(frozen=True, slots=True)
+class StampedFrame:
+    """A small frame and what it was computed from."""
+
+    rows: pl.DataFrame
+    stamp: Stamp
+
+
+def write_frame(frame: StampedFrame, target: Path) -> None:
+    """Replace the artifact at `target` as one step."""
+    with replacing(target) as temporary:
+        frame.rows.write_parquet(temporary, metadata={STAMP_KEY: frame.stamp.to_json()})
+
+
+def read_frame(path: Path) -> StampedFrame:
+    """The artifact at `path`, its rows and its stamp from one and the same file."""
+    with path.open("rb") as opened:  # held open: a replacement meanwhile changes neither of the two reads
+        stamp = read_stamp(opened)
+        opened.seek(0)
+        return StampedFrame(rows=pl.read_parquet(opened), stamp=stamp)
+
+
+def read_stamp(source: Path | BinaryIO) -> Stamp:
+    """What an artifact was computed from. Raises ArtifactMissing for a file that was not written here."""
+    text = pl.read_parquet_metadata(source).get(STAMP_KEY)
+    if text is None:
+        raise ArtifactMissing(f"{source}: has no stamp, so it was not written here. Materialise it again.")
+    return Stamp.from_json(text)
 
 
 @contextmanager

@@ -5,11 +5,11 @@ Every engine runs the same contract suite (tests/warehouse/contract.py) and must
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 import polars as pl
 
+from experiment_pipeline.artifacts import Stamp
 from experiment_pipeline.experiments import Metric, MultipleExposures
 from experiment_pipeline.exposures import Window
 
@@ -47,14 +47,6 @@ class FirstExposures:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredScope:
-    """What a stored `first_exposures` artifact was computed from: downstream artifacts inherit it (rule R5)."""
-
-    window: Window
-    data_version: int
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
     """A small result and the SQL that made it."""
 
@@ -68,8 +60,11 @@ class Warehouse(Protocol):
     def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
         """Compute rules X1-X3 over the scope and replace the partition's artifact as one atomic step."""
 
-    def stored_scope(self, partition_key: str) -> StoredScope:
-        """The scope of the artifact that stands. Raises ArtifactMissing when there is none."""
+    def stamp(self, partition_key: str) -> Stamp:
+        """What the stored first exposures were computed from: downstream artifacts inherit it (rule R5).
+
+        Raises ArtifactMissing when there are none.
+        """
 
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
         """Rows `bucket` (UTC datetime), `variant`, `quarantined`, `new_identities`, from the stored first exposures.
@@ -86,14 +81,3 @@ class Warehouse(Protocol):
 
     def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
         """Analysed identities per variant seen, from the stored first exposures: what SRM is tested on (rule S1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LakeVersion:
-    """The newest state of the lake that a run may be fixed to.
-
-    data_version: highest batch committed; landed_at: when its newest object had landed, None for an empty lake
-    """
-
-    data_version: int
-    landed_at: datetime | None

@@ -15,11 +15,10 @@ import duckdb
 import polars as pl
 from arro3.core import Table
 
-from experiment_pipeline.artifacts import ArtifactStore, Stamp, code_version, replacing
-from experiment_pipeline.errors import ArtifactMissing
+from experiment_pipeline.artifacts import ArtifactStore, Stamp, code_version, read_stamp, replacing
 from experiment_pipeline.experiments import Metric, MultipleExposures
 from experiment_pipeline.exposures import Window
-from experiment_pipeline.warehouse.base import EXPOSURE_EVENT, AnalysisScope, FirstExposures, Frame, StoredScope
+from experiment_pipeline.warehouse.base import EXPOSURE_EVENT, AnalysisScope, FirstExposures, Frame
 
 FIRST_EXPOSURES = "first_exposures"
 NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
@@ -69,14 +68,8 @@ class DuckDBWarehouse:
         identities, quarantined = summary or (0, 0)
         return FirstExposures(identities=identities, quarantined=quarantined, sql=sql)
 
-    def stored_scope(self, partition_key: str) -> StoredScope:
-        path = self.artifacts.existing(FIRST_EXPOSURES, partition_key)
-        with self.connect() as connection:
-            row = connection.execute(statement("stored_scope"), {FIRST_EXPOSURES: str(path)}).fetchone()
-        if row is None:
-            raise ArtifactMissing(f"{path}: has no stamp, so it was not written here. Materialise it again.")
-        stamp = Stamp.from_json(row[0])
-        return StoredScope(window=stamp.window, data_version=stamp.data_version)
+    def stamp(self, partition_key: str) -> Stamp:
+        return read_stamp(self.artifacts.existing(FIRST_EXPOSURES, partition_key))
 
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
         parameters = {**self._artifact_parameters(scope), "granularity": scope.window.granularity.value}
