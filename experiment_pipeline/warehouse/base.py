@@ -10,8 +10,10 @@ from typing import Protocol
 import polars as pl
 
 from experiment_pipeline.artifacts import Stamp
-from experiment_pipeline.experiments import Metric, MultipleExposures
+from experiment_pipeline.errors import NotStarted, Superseded
+from experiment_pipeline.experiments import Experiment, Metric, MultipleExposures
 from experiment_pipeline.exposures import Window
+from experiment_pipeline.refresh import RefreshRun
 
 EXPOSURE_EVENT = "$flag_exposure"  # rule E2
 
@@ -30,6 +32,29 @@ class AnalysisScope:
     window: Window
     data_version: int
     multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
+
+    @classmethod
+    def of(cls, experiment: Experiment, run: RefreshRun) -> "AnalysisScope":
+        """The scope of one run of an experiment. Raises NotStarted for one without a window (rule X1)."""
+        if experiment.started_at is None:
+            raise NotStarted(f"{experiment.key}: has not started.")
+        return cls(
+            partition_key=experiment.partition_key,
+            environment_key=experiment.environment_key,
+            feature=experiment.feature,
+            window=Window(experiment.started_at, run.as_of),
+            data_version=run.data_version,
+            multiple_exposures=experiment.multiple_exposures,
+        )
+
+    def require_same(self, upstream: Stamp) -> None:
+        """Refuse an upstream artifact of another as-of or data version (rule R5). Raises Superseded."""
+        if (upstream.window, upstream.data_version) != (self.window, self.data_version):
+            raise Superseded(
+                f"an upstream artifact was computed as of {upstream.window.as_of} at data version "
+                f"{upstream.data_version}, this run is as of {self.window.as_of} at {self.data_version}. "
+                "Materialise the upstream asset in the same run."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,64 @@
+"""First exposures, their buckets, and the exposures payload (rules X1-X7)."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.metadata import provenance, short_table
+from assets.partitions import EXPERIMENTS
+from experiment_pipeline.artifacts import StampedFrame
+from experiment_pipeline.exposures import ExposureBucket, summarise_exposures
+from experiment_pipeline.refresh import Computation
+from resources.registry import ExperimentRuns
+from resources.warehouse import WarehouseResource
+
+
+@dg.asset(partitions_def=EXPERIMENTS, deps=["events"], group_name="exposures", kinds={"duckdb", "parquet"})
+def first_exposures(
+    context: dg.AssetExecutionContext, runs: dg.ResourceParam[ExperimentRuns], warehouse: WarehouseResource
+) -> dg.MaterializeResult[None]:
+    """One row per identity: its first variant and time in the window, and whether it saw several variants."""
+    with runs.open(context, Computation.EXPOSURES, Computation.RESULTS) as run:
+        written = warehouse.engine().write_first_exposures(run.scope)
+        return dg.MaterializeResult(
+            metadata={
+                "identities": written.identities,
+                "quarantined": written.quarantined,
+                **provenance(run.stamp(written.sql)),
+            }
+        )
+
+
+@dg.multi_asset(
+    partitions_def=EXPERIMENTS,
+    group_name="exposures",
+    specs=[
+        dg.AssetSpec("exposure_buckets", deps=["first_exposures"], kinds={"duckdb", "polars"}),
+        dg.AssetSpec("exposures", deps=["exposure_buckets"], kinds={"json"}),
+    ],
+)
+def exposures(
+    context: dg.AssetExecutionContext, runs: dg.ResourceParam[ExperimentRuns], warehouse: WarehouseResource
+) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+    """Identities by bucket and variant, and the payload that the API serves."""
+    engine = warehouse.engine()
+    with runs.open(context, Computation.EXPOSURES, inherits=engine.stamp(context.partition_key)) as run:
+        buckets = engine.exposure_buckets(run.scope)
+        stamp = run.stamp(buckets.sql)
+        yield dg.MaterializeResult(
+            asset_key="exposure_buckets",
+            value=StampedFrame(buckets.rows, stamp),
+            metadata={"rows": short_table(buckets.rows), **provenance(stamp)},
+        )
+        rows = (ExposureBucket(**row) for row in buckets.rows.iter_rows(named=True))
+        summary = summarise_exposures(rows, run.scope.window.granularity)
+        published = run.publish(Computation.EXPOSURES, summary.payload())
+        yield dg.MaterializeResult(
+            asset_key="exposures",
+            metadata={
+                "identities": summary.identities,
+                "excluded_identities": summary.excluded_identities,
+                "final": published.is_final,
+                **provenance(stamp),
+            },
+        )
