@@ -32,10 +32,15 @@ def first_exposures(
 @dg.multi_asset(
     partitions_def=EXPERIMENTS,
     group_name="exposures",
-    specs=[
-        dg.AssetSpec("exposure_buckets", deps=["first_exposures"], kinds={"duckdb", "polars"}),
-        dg.AssetSpec("exposures", deps=["exposure_buckets"], kinds={"json"}),
-    ],
+    deps=["first_exposures"],
+    outs={
+        "exposure_buckets": dg.AssetOut(dagster_type=StampedFrame, kinds={"duckdb", "polars"}),
+        "exposures": dg.AssetOut(dagster_type=dg.Nothing, kinds={"json"}),
+    },
+    internal_asset_deps={
+        "exposure_buckets": {dg.AssetKey("first_exposures")},
+        "exposures": {dg.AssetKey("exposure_buckets")},
+    },
 )
 def exposures(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[ExperimentRuns], warehouse: WarehouseResource

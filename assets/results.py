@@ -25,13 +25,18 @@ SPLIT_AS_CONFIGURED = dg.AssetCheckSpec(
 @dg.multi_asset(
     partitions_def=EXPERIMENTS,
     group_name="results",
-    specs=[
-        dg.AssetSpec("srm", deps=["first_exposures"], kinds={"python", "polars"}),
-        dg.AssetSpec("bayesian_results", deps=["variant_aggregates", "srm"], kinds={"python", "polars"}),
-        dg.AssetSpec("experiment_results", deps=["bayesian_results"], kinds={"json"}),
-    ],
+    deps=["first_exposures"],
+    outs={
+        "srm": dg.AssetOut(dagster_type=StampedFrame, kinds={"python", "polars"}),
+        "bayesian_results": dg.AssetOut(dagster_type=StampedFrame, kinds={"python", "polars"}),
+        "experiment_results": dg.AssetOut(dagster_type=dg.Nothing, kinds={"json"}),
+    },
+    internal_asset_deps={
+        "srm": {dg.AssetKey("first_exposures")},
+        "bayesian_results": {dg.AssetKey("variant_aggregates"), dg.AssetKey("srm")},
+        "experiment_results": {dg.AssetKey("bayesian_results")},
+    },
     check_specs=[SPLIT_AS_CONFIGURED],
-    ins={"variant_aggregates": dg.AssetIn("variant_aggregates")},
 )
 def results(
     context: dg.AssetExecutionContext,

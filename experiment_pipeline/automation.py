@@ -8,6 +8,6 @@ ingest_events = dg.define_asset_job(
 
 refresh_experiment = dg.define_asset_job(
     "refresh_experiment",
-    selection=dg.AssetSelection.keys("first_exposures").downstream(),
+    selection=dg.AssetSelection.assets("first_exposures").downstream(),
     description="Compute and publish one experiment's exposures and results.",
 )
