@@ -14,13 +14,18 @@ class Computation(StrEnum):
 
 
 class ClaimSource(StrEnum):
-    """Who asked (rule R2). `api` and `cli` are users: their requests are throttled and go first."""
+    """Who asked (rule R2)."""
 
     API = "api"
     CLI = "cli"
     SCHEDULE = "schedule"
     COMPLETION = "completion"
     UI = "ui"
+
+    @property
+    def is_user(self) -> bool:
+        """Users' requests are throttled and go first; all others neither wait for the throttle nor start it."""
+        return self in (ClaimSource.API, ClaimSource.CLI)
 
 
 class ClaimOutcome(StrEnum):
@@ -49,7 +54,10 @@ class ComputationState:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request for a refresh; its id is the run key (rule R2)."""
+    """A request for a refresh; its id is the run key (rule R2).
+
+    served_by: the run that has taken it on; None while none has
+    """
 
     id: int
     experiment_id: int
@@ -57,6 +65,7 @@ class Claim:
     computation: Computation
     source: ClaimSource
     requested_at: datetime
+    served_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
