@@ -42,7 +42,9 @@ def _exposures_line(exposures: dict[str, Any], results: dict[str, Any]) -> Text:
     observed = " / ".join(f"{key} {n:,}" for key, n in srm["identities"].items())
     if results["trustworthy"] is None:
         return line.append(f"not tested: {readable(srm['reason'])} ({observed})", style="yellow")
-    line.append("sound" if results["trustworthy"] else "BROKEN", style="green" if results["trustworthy"] else "bold red")
+    line.append(
+        "sound" if results["trustworthy"] else "BROKEN", style="green" if results["trustworthy"] else "bold red"
+    )
     expected = " / ".join(f"{100 * share:.4g} %" for share in srm["expected_shares"].values())
     line.append(f" ({observed}, expected {expected}; SRM p = {results['srm_p_value']:.3g}")
     return line.append(f", any-time p = {srm['anytime_p_value']:.3g})")
