@@ -16,7 +16,8 @@ from tests.reference.exposures import Experiment, Metric, Variant
 
 Record = dict[str, str | None]  # field -> JSON literal; None leaves the field out
 
-ENVIRONMENTS = ("demo", "123")  # the second must stay text (rule E8)
+ENVIRONMENTS = ("demo", "123")  # the known ones; the second must stay text (rule E8)
+UNKNOWN_ENVIRONMENT = "nobody-made-me"
 FEATURE = "checkout"
 CROWDS = ("control", "b", "c", "h")  # identities enough for SRM and inference, named crowd-<variant>-<number>
 IDENTIFIERS = ("a", "A", " a", "ünï", "crowd-control-0", "crowd-b-1")
@@ -164,7 +165,7 @@ def _metrics() -> st.SearchStrategy[Metric]:
 def _places(batch_count: int) -> st.SearchStrategy[tuple[str, datetime, int]]:
     """Environment, arrival and batch of an object."""
     return st.tuples(
-        st.sampled_from((*ENVIRONMENTS, *ENVIRONMENTS[:1] * 3)),
+        st.sampled_from((*ENVIRONMENTS, *ENVIRONMENTS[:1] * 4, UNKNOWN_ENVIRONMENT)),
         st.sampled_from((*[LANDED_LATE] * 4, LANDED_EARLY)),
         st.integers(0, batch_count - 1),
     )
