@@ -16,10 +16,11 @@ import polars as pl
 from arro3.core import Table
 
 from experiment_pipeline.artifacts import ArtifactStore, Stamp, code_version, read_stamp, replacing
+from experiment_pipeline.events import EXPOSURE_EVENT
 from experiment_pipeline.experiments import Metric, MultipleExposures
 from experiment_pipeline.exposures import Window
 from experiment_pipeline.frames import frame_of
-from experiment_pipeline.warehouse.base import EXPOSURE_EVENT, AnalysisScope, FirstExposures, Frame
+from experiment_pipeline.warehouse.base import AnalysisScope, FirstExposures, Frame
 
 FIRST_EXPOSURES = "first_exposures"
 NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
