@@ -18,10 +18,16 @@ def events(
     context: dg.AssetExecutionContext, lake: LakeResource, runs: dg.ResourceParam[ExperimentRuns]
 ) -> dg.MaterializeResult[None]:
     """Raw exposure and conversion events, validated, deduplicated and committed exactly once."""
-    report = ingest(lake.open(), runs.registry, lake.landing, now=datetime.now(UTC), on_progress=context.log.info)
+    report = ingest(
+        lake.open(),
+        runs.registry,
+        lake.landing,
+        now=datetime.now(UTC),
+        on_progress=lambda progress: context.log.info(str(progress)),
+    )
     return dg.MaterializeResult(
         metadata={
-            "batch": report.batch,
+            "batch": report.batch or "nothing had landed",
             "objects": report.objects,
             "accepted": report.accepted,
             "duplicates": report.duplicates,
