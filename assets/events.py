@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from experiment_pipeline.lake import ingest
+from experiment_pipeline.lake.ingestion import ingest
 from resources.registry import ExperimentRuns
 from resources.warehouse import LakeResource
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -14,10 +14,13 @@ from experiment_pipeline.errors import RefreshRefused
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.results import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.base import AnalysisScope
 
 log = structlog.get_logger(__name__)
+
+COMPUTE_FAILED = {computation: f"{computation.value}.compute_failed" for computation in Computation}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class ExperimentRuns:
     opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     held: dict[int, RefreshRun] = field(default_factory=dict)
 
+    @property
+    def floors(self) -> Floors:
+        """How much data inference needs here."""
+        return Floors(self.settings.minimum_identities, self.settings.minimum_conversions)
+
     @contextmanager
     def open(
         self, context: dg.AssetExecutionContext, *computations: Computation, inherits: Stamp | None = None
@@ -58,19 +66,36 @@ class ExperimentRuns:
         A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure.
         """
         experiment = self.registry.experiment_by_partition(context.partition_key)
+        run_id = context.run.root_run_id or context.run_id  # a re-execution keeps what the first run looked at
         try:
-            yield self._hold(experiment, context.run.root_run_id or context.run_id, inherits)
+            with self.recorded(experiment, *computations):
+                yield self.hold(experiment, run_id, inherits)
         except RefreshRefused as refusal:
             raise dg.Failure(
                 description=f"Refused: {refusal}",
                 metadata={"refusal": type(refusal).__name__},
                 allow_retries=False,
             ) from refusal
-        except Exception as failure:
-            self._record_failure(experiment, computations, failure)
+
+    @contextmanager
+    def recorded(self, experiment: Experiment, *computations: Computation) -> Iterator[None]:
+        """Record what goes wrong inside as a failure of these computations, and let it go on (rule R3)."""
+        try:
+            yield
+        except RefreshRefused:
+            raise
+        except Exception:
+            for computation in computations:
+                self.registry.record_failure(experiment.id, computation, now=datetime.now(UTC))
+                log.exception(
+                    COMPUTE_FAILED[computation],
+                    experiment=experiment.partition_key,
+                    environment=experiment.environment_key,
+                )
             raise
 
-    def _hold(self, experiment: Experiment, run_id: str, inherits: Stamp | None) -> OpenRun:
+    def hold(self, experiment: Experiment, run_id: str, inherits: Stamp | None = None) -> OpenRun:
+        """Take or renew the experiment's lease. Raises RefreshRefused."""
         run = self.registry.open_run(
             experiment.id,
             run_id,
@@ -97,18 +122,6 @@ class ExperimentRuns:
             )
 
         return OpenRun(experiment=experiment, run=run, scope=scope, publish=publish)
-
-    def _record_failure(
-        self, experiment: Experiment, computations: tuple[Computation, ...], failure: Exception
-    ) -> None:
-        for computation in computations:
-            self.registry.record_failure(experiment.id, computation, now=datetime.now(UTC))
-            log.error(
-                f"{computation}.compute_failed",
-                experiment=experiment.partition_key,
-                environment=experiment.environment_key,
-                error=type(failure).__name__,
-            )
 
     def release(self) -> None:
         """Let go of every experiment that this run still holds."""

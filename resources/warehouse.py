@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.artifacts import ArtifactStore
-from experiment_pipeline.lake import Lake
+from experiment_pipeline.lake.tables import Lake
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
 
 
-class LakeResource(dg.ConfigurableResource):
+class LakeResource(dg.ConfigurableResource[Lake]):
     """Where events land and where the lake lies."""
 
     landing_dir: str
@@ -30,7 +30,7 @@ class LakeResource(dg.ConfigurableResource):
         return Lake(Path(self.lake_dir))
 
 
-class WarehouseResource(dg.ConfigurableResource):
+class WarehouseResource(dg.ConfigurableResource[Warehouse]):
     """The embedded engine over the lake."""
 
     duckdb: dg.ResourceDependency[DuckDBResource]
@@ -46,7 +46,7 @@ class WarehouseResource(dg.ConfigurableResource):
         )
 
     @contextmanager
-    def _connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _connect(self) -> Iterator[DuckDBPyConnection]:
         # DuckDBResource closes only after a block that ended well.
         with self.duckdb.get_connection() as connection, connection:
             yield connection

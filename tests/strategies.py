@@ -120,7 +120,7 @@ def experiments(draw: st.DrawFn, batch_count: int) -> Experiment:
 def object_name(environment_key: str, landed_at: datetime, number: int) -> str:
     """Where an object lies below the landing zone."""
     folder = f"events/env_key={environment_key}/{landed_at:%Y/%m/%d/%H}"
-    return f"{folder}/{landed_at:%Y%m%dT%H%M%S}{landed_at.microsecond // 1000:03d}Z-{number:04d}.jsonl"
+    return f"{folder}/{landed_at:%Y%m%dT%H%M%S}.{landed_at.microsecond // 1000:03d}Z-{number:04d}.jsonl"
 
 
 def written(record: Record) -> bytes:

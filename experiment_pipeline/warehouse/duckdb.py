@@ -16,24 +16,17 @@ import polars as pl
 from arro3.core import Table
 
 from experiment_pipeline.artifacts import ArtifactStore, Stamp, code_version, read_stamp, replacing
+from experiment_pipeline.events import EXPOSURE_EVENT
 from experiment_pipeline.experiments import Metric, MultipleExposures
 from experiment_pipeline.exposures import Window
-from experiment_pipeline.warehouse.base import EXPOSURE_EVENT, AnalysisScope, FirstExposures, Frame
+from experiment_pipeline.frames import frame_of
+from experiment_pipeline.warehouse.base import AnalysisScope, FirstExposures, Frame
 
 FIRST_EXPOSURES = "first_exposures"
 NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
 
 Connect: TypeAlias = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 EventFiles: TypeAlias = Callable[[str, Window], list[str]]
-
-VARIANT_AGGREGATES = {
-    "metric_id": pl.Int64,
-    "variant": pl.String,
-    "n": pl.Int64,
-    "mean": pl.Float64,
-    "m2": pl.Float64,
-    "invalid_values": pl.Int64,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,7 @@ class DuckDBWarehouse:
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
         sql = statement("variant_aggregates")
         if not metrics:
-            return Frame(rows=pl.DataFrame(schema=VARIANT_AGGREGATES), sql=sql)
+            return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
         with self.connect() as connection:
             parameters = {
                 **self._artifact_parameters(scope),

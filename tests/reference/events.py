@@ -72,7 +72,7 @@ class Batch:
     rejected: tuple[Rejected, ...]
 
 
-class _Refused(Exception):  # noqa: N818 - carries a reason, not an error
+class _Refused(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason
 

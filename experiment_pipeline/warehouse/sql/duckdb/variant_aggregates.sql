@@ -67,20 +67,31 @@ moments as (  -- second pass around the mean; the correction term takes out what
 ),
 population as (
     select variant, count(*) as n from analysed group by variant
+),
+merged as (
+    select
+        metric.metric_id,
+        population.variant,
+        population.n,
+        -- k identities with events merged with n - k zeros (pairwise update of Chan, Golub and LeVeque).
+        coalesce(moments.mean * moments.k / population.n, 0.0) as mean,
+        coalesce(
+            greatest(moments.m2, 0.0)
+                + moments.mean * moments.mean * moments.k * ((population.n - moments.k) / population.n),
+            0.0
+        ) as m2,
+        coalesce(moments.invalid_values, 0) as invalid_values
+    from metric
+    cross join population
+    left join moments on moments.metric_id = metric.metric_id and moments.variant = population.variant
 )
 select
-    metric.metric_id::bigint as metric_id,
-    population.variant,
-    population.n::bigint as n,
-    -- k identities with events merged with n - k zeros (pairwise update of Chan, Golub and LeVeque).
-    coalesce(moments.mean * moments.k / population.n, 0.0) as mean,
-    coalesce(
-        greatest(moments.m2, 0.0)
-            + moments.mean * moments.mean * moments.k * ((population.n - moments.k) / population.n),
-        0.0
-    ) as m2,
-    coalesce(moments.invalid_values, 0)::bigint as invalid_values
-from metric
-cross join population
-left join moments on moments.metric_id = metric.metric_id and moments.variant = population.variant
-order by metric_id, population.variant
+    metric_id::bigint as metric_id,
+    variant,
+    n::bigint as n,
+    -- Both are null where either is too large for a double.
+    case when isfinite(mean) and isfinite(m2) then mean end as mean,
+    case when isfinite(mean) and isfinite(m2) then m2 end as m2,
+    invalid_values::bigint as invalid_values
+from merged
+order by metric_id, variant

@@ -1,0 +1,12 @@
+"""Temporary."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    COLLECTING_DATA = "collecting_data"
+    INCONCLUSIVE = "inconclusive"
+    WINNING = "winning"
+    LOSING = "losing"
+    OK = "ok"
+    HARMED = "harmed"
