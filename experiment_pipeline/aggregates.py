@@ -75,11 +75,11 @@ EMPTY = VariantAggregate(n=0, mean=0.0, m2=0.0)
 
 @dataclass(frozen=True, slots=True)
 class MetricAggregates:
-    """One metric's aggregates by variant key.
+    """One metric's aggregates by variant key; None where the moments are too large for a float.
 
     invalid_values: events whose value was needed as a number and is none (rule E5), over all variants.
     """
 
     metric_id: int
-    by_variant: dict[str, VariantAggregate]
+    by_variant: dict[str, VariantAggregate | None]
     invalid_values: int = 0

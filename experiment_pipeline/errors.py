@@ -4,7 +4,8 @@
     ├── ConfigurationError        a setting, declaration or request breaks a rule; names the field
     ├── NotFound                  no such environment, experiment, metric or key
     ├── Conflict                  true in itself, but something in the registry stands against it
-    ├── InvalidTransition         the lifecycle has no such step (rule L1)
+    ├── NotAllowed                the experiment's present status forbids it (rules L3, L4)
+    │   └── InvalidTransition     the lifecycle has no such step (rule L1)
     ├── RefreshRefused            a refresh that may not happen; never counts as a failure (rule R3)
     │   ├── NotStarted            the experiment has not started
     │   ├── Final                 the computation is final (rule R6)
@@ -39,6 +40,10 @@ class ConfigurationError(ExperimentPipelineError):
         """One message on one field."""
         return cls({field: [message]})
 
+    def below(self, path: str) -> "ConfigurationError":
+        """The same errors with their fields below `path`: `key` becomes `experiments.checkout.key`."""
+        return ConfigurationError({f"{path}.{field}": messages for field, messages in self.errors.items()})
+
 
 class NotFound(ExperimentPipelineError):
     """Nothing of that name in that environment; does not tell whether another environment has it."""
@@ -48,7 +53,11 @@ class Conflict(ExperimentPipelineError):
     """The request is valid but the present state of the registry forbids it."""
 
 
-class InvalidTransition(ExperimentPipelineError):
+class NotAllowed(ExperimentPipelineError):
+    """The experiment's present status forbids what was asked."""
+
+
+class InvalidTransition(NotAllowed):
     """Rule L1 has no such step."""
 
     def __init__(self, current: str, requested: str) -> None:

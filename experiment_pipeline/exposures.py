@@ -68,6 +68,11 @@ class ExposuresSummary:
     excluded_identities: int
     timeseries: ExposuresTimeseries
 
+    @property
+    def identities(self) -> int:
+        """Identities counted, over all variants and buckets."""
+        return sum(sum(point.new_identities.values()) for point in self.timeseries.points)
+
     def payload(self) -> dict[str, object]:
         """As JSON-ready values; bucket starts in ISO-8601 with `Z`."""
         return {

@@ -1,9 +1,15 @@
 """Refresh: the nouns of claims and runs, and the pure decisions about them (rules R1-R8)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+from experiment_pipeline.experiments import Experiment, ExperimentStatus
+
+FIRST_BACK_OFF = timedelta(minutes=5)  # rule R4
+LONGEST_BACK_OFF = timedelta(hours=6)
+REST = 10  # times the last run's duration: automatic refreshes take at most a tenth of the time
 
 
 class Computation(StrEnum):
@@ -14,13 +20,18 @@ class Computation(StrEnum):
 
 
 class ClaimSource(StrEnum):
-    """Who asked (rule R2). `api` and `cli` are users: their requests are throttled and go first."""
+    """Who asked (rule R2)."""
 
     API = "api"
     CLI = "cli"
     SCHEDULE = "schedule"
     COMPLETION = "completion"
     UI = "ui"
+
+    @property
+    def is_user(self) -> bool:
+        """Users' requests are throttled and go first; all others neither wait for the throttle nor start it."""
+        return self in (ClaimSource.API, ClaimSource.CLI)
 
 
 class ClaimOutcome(StrEnum):
@@ -49,7 +60,10 @@ class ComputationState:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request for a refresh; its id is the run key (rule R2)."""
+    """A request for a refresh; its id is the run key (rule R2).
+
+    served_by: the run that has taken it on; None while none has
+    """
 
     id: int
     experiment_id: int
@@ -57,6 +71,7 @@ class Claim:
     computation: Computation
     source: ClaimSource
     requested_at: datetime
+    served_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +100,91 @@ def is_final(
     if ended_at is None or final_from is None:
         return False
     return as_of >= ended_at and computed_at >= final_from and covers_landed
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What decides whether an experiment is refreshed without anybody asking.
+
+    states:       both computations
+    newest_batch: the newest batch that brought its environment anything; 0 for none
+    waits:        a claim of it waits or is being served already
+    """
+
+    experiment: Experiment
+    states: tuple[ComputationState, ...]
+    newest_batch: int
+    waits: bool
+
+
+def automatic_claim(
+    candidate: Candidate, *, now: datetime, grace: timedelta, scanned_at: datetime | None
+) -> ClaimSource | None:
+    """Whether to claim a refresh now, and as what (rules R4, R6); None for not now.
+
+    scanned_at: when the landing zone was last listed and found to be in the lake to its last object
+    """
+    if candidate.waits or now < _not_before(candidate.states):
+        return None
+    experiment = candidate.experiment
+    if experiment.status is ExperimentStatus.RUNNING and _has_grown(candidate):
+        return ClaimSource.SCHEDULE if _is_stale(candidate, now) else None
+    if experiment.ended_at is not None and _misses_its_end(candidate, experiment.ended_at, now, grace, scanned_at):
+        return ClaimSource.COMPLETION
+    return None
+
+
+def back_off(failures: int) -> timedelta:
+    """How long to leave an experiment alone after so many failures in a row: 5 min, doubling to 6 h (rule R4)."""
+    if failures <= 0:
+        return timedelta(0)
+    doublings = min(failures - 1, 10)  # past the longest by far
+    return min(FIRST_BACK_OFF * (1 << doublings), LONGEST_BACK_OFF)
+
+
+def _not_before(states: tuple[ComputationState, ...]) -> datetime:
+    """The end of every back-off and of the rest after the last run."""
+    moments = [datetime.min.replace(tzinfo=UTC)]
+    for state in states:
+        if state.last_error_at is not None:
+            moments.append(state.last_error_at + back_off(state.failures))
+        if state.computed_at is not None:
+            moments.append(state.computed_at + REST * timedelta(seconds=state.last_duration_seconds or 0))
+    return max(moments)
+
+
+def _has_grown(candidate: Candidate) -> bool:
+    """Whether batches have landed since a computation's data version; one that never ran has everything to see."""
+    return any(state.data_version is None or state.data_version < candidate.newest_batch for state in candidate.states)
+
+
+def _is_stale(candidate: Candidate, now: datetime) -> bool:
+    interval = candidate.experiment.refresh_interval
+    return any(state.computed_at is None or now >= state.computed_at + interval for state in candidate.states)
+
+
+def _misses_its_end(
+    candidate: Candidate, ended_at: datetime, now: datetime, grace: timedelta, scanned_at: datetime | None
+) -> bool:
+    """Rule R6: one refresh once the experiment has ended, another once the grace has passed and all that landed
+    before then is in the lake."""
+    final_from = ended_at + grace
+    settled = now >= final_from and scanned_at is not None and scanned_at >= final_from
+    return any(
+        not state.is_final
+        and (
+            state.as_of is None
+            or state.as_of < ended_at
+            or (settled and not _saw_everything(state, candidate, final_from))
+        )
+        for state in candidate.states
+    )
+
+
+def _saw_everything(state: ComputationState, candidate: Candidate, final_from: datetime) -> bool:
+    return (
+        state.computed_at is not None
+        and state.computed_at >= final_from
+        and state.data_version is not None
+        and state.data_version >= candidate.newest_batch
+    )

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     Float,
@@ -22,9 +24,11 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
+MAX_ID = 2**31 - 1  # of PostgreSQL's integer; a larger one in a query is an error there
 VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name
 
 metadata = MetaData(
@@ -55,6 +59,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def is_id(column: ColumnElement[int], number: int) -> ColumnElement[bool]:
+    """The condition that a column holds this id; none holds an id that does not fit."""
+    return column == number if 0 < number <= MAX_ID else false()
 
 
 environments = Table(
@@ -106,7 +115,7 @@ variants = Table(
     Column("key", String(2000)),  # rule L3: null is allowed, then SRM is skipped
     Column("role", String(20), nullable=False),
     Column("percentage_allocation", Float),
-    UniqueConstraint("experiment_id", "key"),
+    # Keys are unique by the domain's check under the experiment's lock: 2,000 characters do not fit every index.
 )
 
 metrics = Table(
@@ -240,7 +249,7 @@ landing_objects = Table(  # rule E7: a landing object belongs to one batch
     Column("batch", ForeignKey("batches.number"), nullable=False, index=True),
     Column("environment_key", String(255), nullable=False),
     Column("landed_at", UtcDateTime, nullable=False),
-    Column("bytes", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
     Column("problem", Text),  # what was wrong with the object as a whole, e.g. truncated gzip
 )
 Index("ix_landing_objects_environment_batch", landing_objects.c.environment_key, landing_objects.c.batch)

@@ -5,15 +5,15 @@ Every engine runs the same contract suite (tests/warehouse/contract.py) and must
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 import polars as pl
 
-from experiment_pipeline.experiments import Metric, MultipleExposures
+from experiment_pipeline.artifacts import Stamp
+from experiment_pipeline.errors import NotStarted, Superseded
+from experiment_pipeline.experiments import Experiment, Metric, MultipleExposures
 from experiment_pipeline.exposures import Window
-
-EXPOSURE_EVENT = "$flag_exposure"  # rule E2
+from experiment_pipeline.refresh import RefreshRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,29 @@ class AnalysisScope:
     data_version: int
     multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
 
+    @classmethod
+    def of(cls, experiment: Experiment, run: RefreshRun) -> "AnalysisScope":
+        """The scope of one run of an experiment. Raises NotStarted for one without a window (rule X1)."""
+        if experiment.started_at is None:
+            raise NotStarted(f"{experiment.key}: has not started.")
+        return cls(
+            partition_key=experiment.partition_key,
+            environment_key=experiment.environment_key,
+            feature=experiment.feature,
+            window=Window(experiment.started_at, run.as_of),
+            data_version=run.data_version,
+            multiple_exposures=experiment.multiple_exposures,
+        )
+
+    def require_same(self, upstream: Stamp) -> None:
+        """Refuse an upstream artifact of another as-of or data version (rule R5). Raises Superseded."""
+        if (upstream.window, upstream.data_version) != (self.window, self.data_version):
+            raise Superseded(
+                f"an upstream artifact was computed as of {upstream.window.as_of} at data version "
+                f"{upstream.data_version}, this run is as of {self.window.as_of} at {self.data_version}. "
+                "Materialise the upstream asset in the same run."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class FirstExposures:
@@ -47,14 +70,6 @@ class FirstExposures:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredScope:
-    """What a stored `first_exposures` artifact was computed from: downstream artifacts inherit it (rule R5)."""
-
-    window: Window
-    data_version: int
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
     """A small result and the SQL that made it."""
 
@@ -68,8 +83,11 @@ class Warehouse(Protocol):
     def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
         """Compute rules X1-X3 over the scope and replace the partition's artifact as one atomic step."""
 
-    def stored_scope(self, partition_key: str) -> StoredScope:
-        """The scope of the artifact that stands. Raises ArtifactMissing when there is none."""
+    def stamp(self, partition_key: str) -> Stamp:
+        """What the stored first exposures were computed from: downstream artifacts inherit it (rule R5).
+
+        Raises ArtifactMissing when there are none.
+        """
 
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
         """Rows `bucket` (UTC datetime), `variant`, `quarantined`, `new_identities`, from the stored first exposures.
@@ -84,16 +102,5 @@ class Warehouse(Protocol):
         there are no rows. `n` comes from the first exposures (rule M4). Sorted by (metric_id, variant).
         """
 
-    def variant_identities(self, partition_key: str) -> dict[str, int]:
+    def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
         """Analysed identities per variant seen, from the stored first exposures: what SRM is tested on (rule S1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LakeVersion:
-    """The newest state of the lake that a run may be fixed to.
-
-    data_version: highest batch committed; landed_at: when its newest object had landed, None for an empty lake
-    """
-
-    data_version: int
-    landed_at: datetime | None

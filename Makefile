@@ -1,0 +1,70 @@
+# Every target works from nothing: it makes its own virtual environment, from locked versions with hashes.
+# `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
+SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+DEMO_DATA := demo-data
+
+.PHONY: help demo test test-slow check lint types contracts definitions format lock dev clean clean-demo
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the locked versions into $(VENV) (about a minute, once) ..."
+	@$(call PIP_INSTALL,$(VENV),requirements/runtime.txt)
+	@$(SELF)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	@echo "Installing the locked development tools into $(VENV) ..."
+	@$(call PIP_INSTALL,$(VENV),requirements/dev.txt)
+	@touch $@
+
+demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
+	@$(BIN)/experiment-pipeline demo --data-dir $(DEMO_DATA)
+
+test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
+	$(BIN)/python -m pytest -m "not slow and not e2e"
+
+test-slow: $(VENV)/.dev ## Run the slow and end-to-end suites
+	$(BIN)/python -m pytest -m "slow or e2e"
+
+check: lint types contracts definitions ## Lint, types, import contracts, Dagster definitions
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+definitions: $(VENV)/.dev
+	$(BIN)/dagster definitions validate --workspace workspace.yaml
+
+format: $(VENV)/.dev ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock' --quiet
+lock: ## Resolve the locked requirements anew (needs uv)
+	$(UV_COMPILE) pyproject.toml --group build --output-file requirements/runtime.txt
+	$(UV_COMPILE) pyproject.toml --group build --group dev --output-file requirements/dev.txt
+	$(UV_COMPILE) --group bench --output-file requirements/bench.txt
+	$(UV_COMPILE) --group golden --output-file requirements/golden.txt
+
+clean-demo: ## Remove the demo's data
+	rm -rf $(DEMO_DATA)
+
+clean: clean-demo ## Remove what was built
+	rm -rf $(VENV) .venv-bench .venv-golden .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,35 @@
+"""Moments of every attached metric in every variant (rules M2-M5)."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.made import Made, materialised
+from assets.metadata import provenance, short_table
+from assets.partitions import EXPERIMENTS
+from experiment_pipeline.artifacts import StampedFrame
+from experiment_pipeline.refresh import Computation
+from experiment_pipeline.warehouse.base import Warehouse
+from resources.registry import ExperimentRuns, OpenRun
+from resources.warehouse import WarehouseResource
+
+
+def make_variant_aggregates(run: OpenRun, engine: Warehouse) -> Iterator[Made]:
+    """One frame for every attached metric."""
+    aggregates = engine.variant_aggregates(run.scope, tuple(attached.metric for attached in run.experiment.metrics))
+    stamp = run.stamp(aggregates.sql)
+    yield Made(
+        "variant_aggregates",
+        {"rows": short_table(aggregates.rows), **provenance(stamp)},
+        StampedFrame(aggregates.rows, stamp),
+    )
+
+
+@dg.asset(partitions_def=EXPERIMENTS, deps=["first_exposures"], group_name="results", kinds={"duckdb", "polars"})
+def variant_aggregates(
+    context: dg.AssetExecutionContext, runs: dg.ResourceParam[ExperimentRuns], warehouse: WarehouseResource
+) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+    """One row per metric and variant: identities, mean, and the sum of squared deviations."""
+    engine = warehouse.engine()
+    with runs.open(context, Computation.RESULTS, inherits=engine.stamp(context.partition_key)) as run:
+        yield from materialised(make_variant_aggregates(run, engine))

@@ -1,0 +1,79 @@
+"""SRM, Bayesian results, and the results payload (rules S1-S3, M4; design: statistics)."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.made import Made, materialised
+from assets.metadata import provenance, short_table
+from assets.partitions import EXPERIMENTS
+from experiment_pipeline.artifacts import StampedFrame
+from experiment_pipeline.frames import frame_of, metric_aggregates
+from experiment_pipeline.refresh import Computation
+from experiment_pipeline.results import ExperimentResults, Floors, compute_results
+from experiment_pipeline.warehouse.base import Warehouse
+from resources.registry import ExperimentRuns, OpenRun
+from resources.warehouse import WarehouseResource
+
+SPLIT_AS_CONFIGURED = dg.AssetCheckSpec(
+    "split_as_configured",
+    asset="srm",
+    blocking=False,
+    description="No sample ratio mismatch by the any-time test at 0.001, valid at every refresh (rule S3).",
+)
+
+
+def make_results(run: OpenRun, engine: Warehouse, aggregates: StampedFrame, floors: Floors) -> Iterator[Made]:
+    """The split, what each treatment does to each metric, and the published payload."""
+    identities = engine.variant_identities(run.scope)
+    computed = compute_results(run.experiment, identities, metric_aggregates(aggregates.rows), floors)
+    for name, rows in (("srm", computed.split.rows()), ("bayesian_results", computed.rows())):
+        frame = StampedFrame(frame_of(name, rows), aggregates.stamp)
+        checks = (_split_check(computed),) if name == "srm" else ()
+        yield Made(name, {"rows": short_table(frame.rows), **provenance(frame.stamp)}, frame, checks)
+    published = run.publish(Computation.RESULTS, computed.payload())
+    yield Made(
+        "experiment_results",
+        {
+            "verdicts": dg.MetadataValue.json(computed.verdicts()),
+            "final": dg.MetadataValue.bool(published.is_final),
+            **provenance(aggregates.stamp),
+        },
+    )
+
+
+def _split_check(computed: ExperimentResults) -> dg.AssetCheckResult:
+    split = computed.split
+    return dg.AssetCheckResult(
+        check_name=SPLIT_AS_CONFIGURED.name,
+        passed=split.trustworthy is not False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"identities": split.identities, "expected_shares": split.shares, "reason": split.reason or "tested"},
+    )
+
+
+@dg.multi_asset(
+    partitions_def=EXPERIMENTS,
+    group_name="results",
+    deps=["first_exposures"],
+    outs={
+        "srm": dg.AssetOut(dagster_type=StampedFrame, kinds={"python", "polars"}),
+        "bayesian_results": dg.AssetOut(dagster_type=StampedFrame, kinds={"python", "polars"}),
+        "experiment_results": dg.AssetOut(dagster_type=dg.Nothing, kinds={"json"}),
+    },
+    internal_asset_deps={
+        "srm": {dg.AssetKey("first_exposures")},
+        "bayesian_results": {dg.AssetKey("variant_aggregates"), dg.AssetKey("srm")},
+        "experiment_results": {dg.AssetKey("bayesian_results")},
+    },
+    check_specs=[SPLIT_AS_CONFIGURED],
+)
+def results(
+    context: dg.AssetExecutionContext,
+    variant_aggregates: StampedFrame,
+    runs: dg.ResourceParam[ExperimentRuns],
+    warehouse: WarehouseResource,
+) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+    """Whether the split is sound, what each treatment does to each metric, and the payload that the API serves."""
+    with runs.open(context, Computation.RESULTS, inherits=variant_aggregates.stamp) as run:
+        yield from materialised(make_results(run, warehouse.engine(), variant_aggregates, runs.floors))

@@ -1,0 +1,43 @@
+"""The code location: assets, resources and automation put together. No logic lives here."""
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from assets import aggregates, events, exposures, results
+from experiment_pipeline import automation
+from experiment_pipeline.settings import Settings, settings
+from resources.io import FrameIOManager
+from resources.registry import runs_resource
+from resources.warehouse import LakeResource, WarehouseResource
+
+
+def build(configured: Settings) -> dg.Definitions:
+    """The definitions over one installation's settings."""
+    lake = LakeResource(landing_dir=str(configured.landing_dir), lake_dir=str(configured.lake_dir))
+    duckdb = DuckDBResource(
+        database=":memory:",
+        connection_config={
+            "memory_limit": configured.duckdb_memory_limit,
+            "threads": configured.duckdb_threads,
+            "temp_directory": str(configured.spill_dir),
+        },
+    )
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([events, exposures, aggregates, results]),
+        jobs=[automation.ingest_events, automation.refresh_experiment],
+        # A job's own executor does not apply to UI materialisations; in one process a run costs seconds less, and the
+        # run's resources, its leases among them, live exactly as long as the run.
+        executor=dg.in_process_executor,
+        resources={
+            "runs": runs_resource(configured),
+            "lake": lake,
+            "warehouse": WarehouseResource(duckdb=duckdb, lake=lake, artifacts_dir=str(configured.artifacts_dir)),
+            "io_manager": FrameIOManager(artifacts_dir=str(configured.artifacts_dir)),
+        },
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions of this process's settings."""
+    return build(settings())

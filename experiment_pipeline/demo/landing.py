@@ -1,0 +1,239 @@
+"""Writes the demo's events as a collector of the flag SDKs would: gzip files of `{"events": [...]}` lines (rule E1).
+
+With the troubles of real deliveries: some events come again in a later file, some come days late, none in the order in
+which they happened, and some records are bad.
+"""
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiment_pipeline.demo import thornton
+from experiment_pipeline.demo.simulation import (
+    EXPOSURE,
+    MILLISECOND,
+    PAGE_VIEWED,
+    PURCHASED,
+    SIMULATIONS,
+    Simulation,
+    draw,
+    epoch_ms,
+)
+from experiment_pipeline.errors import Conflict
+
+ENVIRONMENT = "demo"
+DECLARATIONS = Path(__file__).with_name("experiments.yaml")
+SEED = 2008
+
+REDELIVERED = 0.02
+LATE = 0.03
+BAD = 0.002
+USUAL_DELAY = timedelta(minutes=10)  # at most, from the event to the collector
+LATE_BY = timedelta(days=4)  # at most
+WRITTEN_EVERY = timedelta(hours=6)
+RECORDS_PER_FILE = 2_000
+RECORDS_PER_LINE = 25  # what an SDK sends at once
+
+DEFECTS: dict[str, dict[str, object]] = {  # reason of rule E3 -> what makes a good record such a one
+    "missing_field:identifier": {"identifier": None},
+    "bad_type:identifier": {"identifier": 4711},
+    "empty:value": {"event": EXPOSURE, "feature_name": "checkout_flow", "value": ""},
+    "reserved_event": {"event": "$pageview"},
+    "bad_timestamp": {"timestamp": "yesterday"},
+    "timestamp_too_old": {"timestamp": 0},
+    "timestamp_in_future": {"timestamp": 4_102_444_800_000},
+    "environment_mismatch": {"environment_key": "staging"},
+}
+BAD_REASONS = ("not_json", "not_an_object", *DEFECTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What lies in the landing zone: files, and records in them.
+
+    delivered:   all records, bad ones and redeliveries included
+    redelivered: events that came once more
+    late:        events that first came up to `LATE_BY` after they happened
+    bad:         by reason
+    """
+
+    objects: int
+    delivered: int
+    redelivered: int
+    late: int
+    bad: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """Records as JSON, and a moment for each, epoch ms."""
+
+    json: NDArray[np.object_]
+    at: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, records: list[str], at: NDArray[np.int64] | list[int]) -> "_Records":
+        return cls(np.array(records, dtype=np.object_), np.array(at, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.json)
+
+    def __add__(self, other: "_Records") -> "_Records":
+        return _Records(np.concatenate([self.json, other.json]), np.concatenate([self.at, other.at]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """What the collector of one environment got, in no order."""
+
+    records: _Records
+    redelivered: int
+    late: int
+    bad: Counter[str]
+
+
+def generate(landing_dir: Path, seed: int = SEED) -> Generated:
+    """Write every landing object that is not there yet; the same seed gives the same objects.
+
+    Raises Conflict, and writes nothing, where one of them holds something else: landing objects are immutable (E7).
+    """
+    shop = _Records.of([], [])
+    for simulation in SIMULATIONS:
+        shop += _simulated(simulation, seed)
+    happened = {ENVIRONMENT: shop, thornton.ENVIRONMENT: _study()}
+    arrivals = {environment: _arrivals(environment, records, seed) for environment, records in happened.items()}
+    objects = {
+        name: content for environment, each in arrivals.items() for name, content in _objects(environment, each.records)
+    }
+    missing = [name for name in objects if not _stands(landing_dir / name, objects[name])]
+    for name in missing:
+        _write(landing_dir / name, objects[name])
+    return Generated(
+        objects=len(objects),
+        delivered=sum(len(each.records) for each in arrivals.values()),
+        redelivered=sum(each.redelivered for each in arrivals.values()),
+        late=sum(each.late for each in arrivals.values()),
+        bad=dict(sum((each.bad for each in arrivals.values()), Counter())),
+    )
+
+
+def _simulated(simulation: Simulation, seed: int) -> _Records:
+    """Every event of one simulation, when it happened."""
+    variants = [arm.variant for arm in simulation.arms]
+    records, at = [], []
+    for event, stream in draw(simulation, seed).streams.items():
+        is_exposure, decimals = event == EXPOSURE, 2 if event == PURCHASED else 0
+        rows = zip(stream.identity.tolist(), stream.timestamp.tolist(), stream.value.tolist(), strict=True)
+        for identity, timestamp, number in rows:
+            value = variants[int(number)] if is_exposure else f"{number:.{decimals}f}"
+            feature_name = simulation.feature if is_exposure else None
+            records.append(_record(event, f"{simulation.key}-{identity:05d}", timestamp, feature_name, value))
+            at.append(timestamp)
+    return _Records.of([json.dumps(record) for record in records], at)
+
+
+def _study() -> _Records:
+    """The events of the real experiment."""
+    records, at = [], []
+    for person in thornton.people():
+        at.append(epoch_ms(person.offered_at))
+        records.append(_record(EXPOSURE, person.identifier, at[-1], thornton.FEATURE, person.variant))
+        if person.learned_at is not None:
+            at.append(epoch_ms(person.learned_at))
+            records.append(_record(thornton.RESULT_LEARNED, person.identifier, at[-1]))
+    return _Records.of([json.dumps(record) for record in records], at)
+
+
+def _record(
+    event: str, identifier: str, timestamp: int, feature_name: str | None = None, value: str | None = None
+) -> dict[str, object]:
+    """As the SDKs send it."""
+    return {
+        "event": event,
+        "feature_name": feature_name,
+        "identifier": identifier,
+        "value": value,
+        "traits": None,
+        "metadata": {"sdk_version": "demo"},
+        "timestamp": timestamp,
+    }
+
+
+def _bad_record(reason: str, timestamp: int) -> str:
+    good = _record(PAGE_VIEWED, "somebody", timestamp, value="640")
+    match reason:
+        case "not_json":
+            return json.dumps(good)[:50]  # cut off on the way
+        case "not_an_object":
+            return '"ping"'
+        case _:
+            return json.dumps(good | DEFECTS[reason])
+
+
+def _arrivals(environment_key: str, happened: _Records, seed: int) -> _Arrivals:
+    """Give every record its arrival, bring some once more, and mix bad ones in."""
+    rng = np.random.default_rng([seed, *environment_key.encode()])
+    late = rng.random(len(happened)) < LATE
+    delay = _up_to(rng, USUAL_DELAY, len(happened)) + np.where(late, _up_to(rng, LATE_BY, len(happened)), 0)
+    first = _Records(happened.json, happened.at + delay)
+
+    repeated = rng.choice(len(first), size=round(REDELIVERED * len(first)), replace=False)
+    again = _Records(first.json[repeated], first.at[repeated] + _up_to(rng, LATE_BY, len(repeated)))
+
+    moments = rng.choice(first.at, size=round(BAD * len(first)))
+    reasons = [BAD_REASONS[number % len(BAD_REASONS)] for number in range(len(moments))]
+    bad = [_bad_record(reason, moment) for reason, moment in zip(reasons, moments.tolist(), strict=True)]
+
+    records = first + again + _Records.of(bad, moments)
+    order = rng.permutation(len(records))
+    shuffled = _Records(records.json[order], records.at[order])
+    return _Arrivals(shuffled, redelivered=len(again), late=int(late.sum()), bad=Counter(reasons))
+
+
+def _objects(environment_key: str, arrived: _Records) -> Iterator[tuple[str, bytes]]:
+    """Names and contents: a file or more for every `WRITTEN_EVERY`, its records in the order given."""
+    every = WRITTEN_EVERY // MILLISECOND
+    slot = arrived.at // every
+    for each in np.unique(slot).tolist():
+        landed_at = datetime.fromtimestamp((each + 1) * every / 1000, tz=UTC)
+        folder = f"events/env_key={environment_key}/{landed_at:%Y/%m/%d/%H}"
+        records = arrived.json[slot == each].tolist()
+        for number, start in enumerate(range(0, len(records), RECORDS_PER_FILE)):
+            content = "".join(f"{line}\n" for line in _lines(records[start : start + RECORDS_PER_FILE]))
+            yield f"{folder}/{landed_at:%Y%m%dT%H%M%S.000Z}-{number}.jsonl.gz", content.encode()
+
+
+def _lines(records: list[str]) -> Iterator[str]:
+    """Envelopes; what is no JSON object stands on a line of its own."""
+    whole = [record for record in records if record.endswith("}")]
+    for start in range(0, len(whole), RECORDS_PER_LINE):
+        yield f'{{"events": [{", ".join(whole[start : start + RECORDS_PER_LINE])}]}}'
+    yield from (record for record in records if not record.endswith("}"))
+
+
+def _stands(path: Path, content: bytes) -> bool:
+    """Whether the object is there already, with this content."""
+    if not path.exists():
+        return False
+    if gzip.decompress(path.read_bytes()) != content:
+        raise Conflict(f"{path} holds other events, and landing objects never change. Choose an empty directory.")
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Make the object visible in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_bytes(gzip.compress(content, compresslevel=6, mtime=0))
+    unfinished.replace(path)
+
+
+def _up_to(rng: np.random.Generator, duration: timedelta, size: int) -> NDArray[np.int64]:
+    return rng.integers(0, duration // MILLISECOND, size=size)

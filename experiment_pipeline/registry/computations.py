@@ -1,0 +1,135 @@
+"""Computations: what the API serves of an experiment, how it is published, and its history (rules R1, R3, R5, R6)."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, update
+
+from experiment_pipeline.errors import NotFound, Superseded
+from experiment_pipeline.experiments import Experiment
+from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun, is_final
+from experiment_pipeline.registry import claims, experiments, runs
+from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, payloads
+
+
+def state(connection: Connection, experiment_id: int, computation: Computation) -> ComputationState:
+    """What stands now. Raises NotFound."""
+    row = connection.execute(select(computations).where(_is_row(experiment_id, computation))).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"No experiment {experiment_id}.")
+    return ComputationState(
+        computation=computation,
+        as_of=row["as_of"],
+        data_version=row["data_version"],
+        computed_at=row["computed_at"],
+        payload=row["payload"],
+        is_final=row["is_final"],
+        last_error_at=row["last_error_at"],
+        failures=row["failures"],
+        refresh_requested_at=row["refresh_requested_at"],
+        last_duration_seconds=row["last_duration_seconds"],
+    )
+
+
+def publish(
+    connection: Connection,
+    run: RefreshRun,
+    computation: Computation,
+    payload: dict[str, Any],
+    *,
+    code_version: str,
+    computed_at: datetime,
+    grace: timedelta,
+    duration: timedelta | None = None,
+) -> ComputationState:
+    """Replace what stands, add it to the history and close the claims it answers: one transaction (rule R5).
+
+    Raises NotFound (deleted), Superseded (the lease is lost, or what stands is newer) or Final; then nothing changed.
+    """
+    experiment = experiments.lock(connection, run.experiment_id)
+    runs.require_lease(connection, run)
+    before = state(connection, run.experiment_id, computation)
+    if before.is_final:
+        raise claims.final(computation)
+    _refuse_to_go_back(before, run)
+    final_from = None if experiment.ended_at is None else experiment.ended_at + grace
+    now_final = is_final(
+        ended_at=experiment.ended_at,
+        as_of=run.as_of,
+        computed_at=computed_at,
+        final_from=final_from,
+        covers_landed=final_from is not None and _covers_landed(connection, experiment, run.data_version, final_from),
+    )
+    connection.execute(
+        update(computations)
+        .where(_is_row(run.experiment_id, computation))
+        .values(
+            as_of=run.as_of,
+            data_version=run.data_version,
+            computed_at=computed_at,
+            payload=payload,
+            is_final=now_final,
+            last_error_at=None,
+            failures=0,
+            last_duration_seconds=None if duration is None else duration.total_seconds(),
+        )
+    )
+    connection.execute(
+        insert(payloads).values(
+            experiment_id=run.experiment_id,
+            computation=computation.value,
+            as_of=run.as_of,
+            data_version=run.data_version,
+            computed_at=computed_at,
+            code_version=code_version,
+            run_id=run.run_id,
+            payload=payload,
+        )
+    )
+    claims.serve(
+        connection,
+        run.experiment_id,
+        computation,
+        run.run_id,
+        as_of=run.as_of,
+        data_version=run.data_version,
+        served_at=computed_at,
+        finally_served=now_final,
+    )
+    return state(connection, run.experiment_id, computation)
+
+
+def record_failure(connection: Connection, experiment_id: int, computation: Computation, now: datetime) -> None:
+    """Rule R3: stamp the failure; what was published stays. A final row never changes."""
+    failed = connection.execute(
+        update(computations)
+        .where(_is_row(experiment_id, computation), computations.c.is_final.is_(False))
+        .values(last_error_at=now, failures=computations.c.failures + 1)
+    )
+    if failed.rowcount:
+        claims.fail(connection, experiment_id, computation, now)
+
+
+def _is_row(experiment_id: int, computation: Computation) -> ColumnElement[bool]:
+    return is_id(computations.c.experiment_id, experiment_id) & (computations.c.computation == computation.value)
+
+
+def _refuse_to_go_back(before: ComputationState, run: RefreshRun) -> None:
+    """An old run never overwrites a newer payload (rule R5)."""
+    if before.as_of is not None and run.as_of < before.as_of:
+        raise Superseded(f"Run {run.run_id} looks at {run.as_of}; what stands looks at {before.as_of} already.")
+    if before.data_version is not None and run.data_version < before.data_version:
+        raise Superseded(
+            f"Run {run.run_id} reads data version {run.data_version}; what stands has read {before.data_version}."
+        )
+
+
+def _covers_landed(connection: Connection, experiment: Experiment, data_version: int, before: datetime) -> bool:
+    """Whether every object of the environment that landed before the moment is in the data version (rule R6)."""
+    missing = exists().where(
+        landing_objects.c.environment_key == experiment.environment_key,
+        landing_objects.c.landed_at < before,
+        landing_objects.c.batch == batches.c.number,
+        or_(batches.c.number > data_version, batches.c.committed_at.is_(None)),
+    )
+    return not connection.scalar(select(missing))

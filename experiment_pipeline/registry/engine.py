@@ -1,0 +1,106 @@
+"""The registry's database: SQLite in WAL mode or PostgreSQL, and how its schema comes up to date."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+
+from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.registry.tables import VERSION_TABLE
+
+BUSY_SECONDS = 30  # how long a writer waits for another one
+MIGRATION_LOCK = 7_031_906  # PostgreSQL advisory lock: an arbitrary number that nothing else here uses
+IS_WRITER = "experiment_pipeline_writer"
+to_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))  # PostgreSQL has no NaN in JSON either
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for a SQLAlchemy URL. Raises ConfigurationError without the URL, which may hold a password."""
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except ArgumentError:
+        raise ConfigurationError.of("registry_url", "Must be a SQLAlchemy URL, e.g. sqlite:////path/file") from None
+    if backend == "sqlite":
+        return _open_sqlite(parsed)
+    if backend == "postgresql":
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10, json_serializer=to_json
+        )
+    raise ConfigurationError.of("registry_url", f"Must begin with sqlite or postgresql, got {backend}.")
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to date; processes that start at once wait for each other and find it done."""
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the schema is the one that this code needs."""
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return context.get_current_revision() == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One transaction whose every query sees the same state."""
+    isolation = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+    with engine.connect().execution_options(**isolation) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that changes something: all of it or nothing."""
+    with engine.connect().execution_options(**{IS_WRITER: True}) as connection, connection.begin():
+        yield connection
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "experiment_pipeline.registry:migrations")
+    return config
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if url.database:
+        Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, json_serializer=to_json, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    """Readers never wait for the writer (WAL), commits survive a power cut, references hold."""
+    assert isinstance(connection, SqliteConnection)  # noqa: S101 - a fact for the type checker
+    connection.isolation_level = None  # the driver would begin transactions of its own, and late
+    connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII only
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the write lock first: one that read before it could not wait for another and would fail."""
+    is_writer = connection.get_execution_options().get(IS_WRITER, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+
+
+def _lower(value: str | None) -> str | None:
+    return None if value is None else value.lower()

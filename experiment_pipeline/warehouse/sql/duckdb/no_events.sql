@@ -1,0 +1,12 @@
+-- A file with the columns that analysis reads and no row, for a lake without events.
+copy (
+    select
+        null::varchar as event,
+        null::varchar as feature_name,
+        null::bigint as identity_hash,
+        null::varchar as value,
+        null::double as numeric_value,
+        null::timestamptz as timestamp,
+        null::bigint as batch
+    limit 0
+) to $target (format parquet)

@@ -1,0 +1,144 @@
+"""The registry, and the guard that every partitioned asset goes through (rules R5-R8)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import structlog
+
+from experiment_pipeline.artifacts import Stamp, code_version
+from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.experiments import Experiment
+from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun
+from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.results import Floors
+from experiment_pipeline.settings import Settings
+from experiment_pipeline.warehouse.base import AnalysisScope
+
+log = structlog.get_logger(__name__)
+
+COMPUTE_FAILED = {computation: f"{computation.value}.compute_failed" for computation in Computation}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """One experiment held by one run: what it looks at, and the right to publish.
+
+    scope: environment, feature, window and data version, the same for every artifact of the run (rule R5)
+    """
+
+    experiment: Experiment
+    run: RefreshRun
+    scope: AnalysisScope
+    publish: Callable[[Computation, dict[str, Any]], ComputationState]
+
+    def stamp(self, sql: str) -> Stamp:
+        """What an artifact of this run is computed from."""
+        return Stamp(self.scope.partition_key, self.scope.window, self.scope.data_version, code_version(), sql)
+
+
+@dataclass(slots=True)
+class ExperimentRuns:
+    """Opens runs on experiments, and lets go of them when the process's run ends."""
+
+    registry: Registry
+    settings: Settings
+    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    held: dict[int, RefreshRun] = field(default_factory=dict)
+
+    @property
+    def floors(self) -> Floors:
+        """How much data inference needs here."""
+        return Floors(self.settings.minimum_identities, self.settings.minimum_conversions)
+
+    @contextmanager
+    def open(
+        self, context: dg.AssetExecutionContext, *computations: Computation, inherits: Stamp | None = None
+    ) -> Iterator[OpenRun]:
+        """Hold the partition's experiment while one asset is made.
+
+        computations: what cannot be published when this asset fails; the failure is recorded with them (rule R3)
+        inherits:     the upstream artifact; a run that starts here takes its as-of and data version (rule R5), and one
+                      that started elsewhere refuses an artifact of another as-of
+        A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure.
+        """
+        experiment = self.registry.experiment_by_partition(context.partition_key)
+        run_id = context.run.root_run_id or context.run_id  # a re-execution keeps what the first run looked at
+        try:
+            with self.recorded(experiment, *computations):
+                yield self.hold(experiment, run_id, inherits)
+        except RefreshRefused as refusal:
+            raise dg.Failure(
+                description=f"Refused: {refusal}",
+                metadata={"refusal": type(refusal).__name__},
+                allow_retries=False,
+            ) from refusal
+
+    @contextmanager
+    def recorded(self, experiment: Experiment, *computations: Computation) -> Iterator[None]:
+        """Record what goes wrong inside as a failure of these computations, and let it go on (rule R3)."""
+        try:
+            yield
+        except RefreshRefused:
+            raise
+        except Exception:
+            for computation in computations:
+                self.registry.record_failure(experiment.id, computation, now=datetime.now(UTC))
+                log.exception(
+                    COMPUTE_FAILED[computation],
+                    experiment=experiment.partition_key,
+                    environment=experiment.environment_key,
+                )
+            raise
+
+    def hold(self, experiment: Experiment, run_id: str, inherits: Stamp | None = None) -> OpenRun:
+        """Take or renew the experiment's lease. Raises RefreshRefused."""
+        run = self.registry.open_run(
+            experiment.id,
+            run_id,
+            now=datetime.now(UTC),
+            lease_duration=self.settings.lease_duration,
+            as_of=inherits.window.as_of if inherits else None,
+            data_version=inherits.data_version if inherits else None,
+        )
+        self.held[experiment.id] = run
+        scope = AnalysisScope.of(experiment, run)
+        if inherits is not None:
+            scope.require_same(inherits)
+
+        def publish(computation: Computation, payload: dict[str, Any]) -> ComputationState:
+            now = datetime.now(UTC)
+            return self.registry.publish(
+                run,
+                computation,
+                payload,
+                code_version=code_version(),
+                computed_at=now,
+                grace=self.settings.finality_grace,
+                duration=now - self.opened_at,
+            )
+
+        return OpenRun(experiment=experiment, run=run, scope=scope, publish=publish)
+
+    def release(self) -> None:
+        """Let go of every experiment that this run still holds."""
+        for run in self.held.values():
+            self.registry.release_lease(run)
+        self.held.clear()
+
+
+def runs_resource(settings: Settings) -> dg.ResourceDefinition:
+    """`ExperimentRuns` for one Dagster run. No Dagster config: its pages would show the registry's password."""
+
+    @dg.resource(description="The registry, and the guard that opens a run on an experiment (R5-R8).")
+    def experiment_runs() -> Iterator[ExperimentRuns]:
+        runs = ExperimentRuns(registry=Registry.open(settings.database_url), settings=settings)
+        try:
+            yield runs
+        finally:
+            runs.release()
+
+    return experiment_runs

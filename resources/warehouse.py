@@ -1,0 +1,52 @@
+"""The engine and the lake, as Dagster resources."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection
+
+from experiment_pipeline.artifacts import ArtifactStore
+from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.warehouse.base import Warehouse
+from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
+
+
+class LakeResource(dg.ConfigurableResource[Lake]):
+    """Where events land and where the lake lies."""
+
+    landing_dir: str
+    lake_dir: str
+
+    @property
+    def landing(self) -> Path:
+        """Root of the landing zone."""
+        return Path(self.landing_dir)
+
+    def open(self) -> Lake:
+        """The events lake."""
+        return Lake(Path(self.lake_dir))
+
+
+class WarehouseResource(dg.ConfigurableResource[Warehouse]):
+    """The embedded engine over the lake."""
+
+    duckdb: dg.ResourceDependency[DuckDBResource]
+    lake: dg.ResourceDependency[LakeResource]
+    artifacts_dir: str
+
+    def engine(self) -> Warehouse:
+        """An engine; connections are opened per call."""
+        return DuckDBWarehouse(
+            connect=self._connect,
+            event_files=self.lake.open().event_files,
+            artifacts=ArtifactStore(Path(self.artifacts_dir)),
+        )
+
+    @contextmanager
+    def _connect(self) -> Iterator[DuckDBPyConnection]:
+        # DuckDBResource closes only after a block that ended well.
+        with self.duckdb.get_connection() as connection, connection:
+            yield connection

@@ -1,0 +1,88 @@
+"""One number per identity and its exact moments per variant: rules M2-M5."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tests.reference.events import Event
+from tests.reference.exposures import Experiment, FirstExposure, Metric
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Exact moments of a sample. `m2` is the sum of squared deviations from the mean."""
+
+    n: int
+    total: Fraction
+    sum_squares: Fraction
+
+    @property
+    def mean(self) -> Fraction:
+        """0 without identities."""
+        return self.total / self.n if self.n else Fraction(0)
+
+    @property
+    def m2(self) -> Fraction:
+        """Exact, so the textbook formula loses nothing."""
+        return self.sum_squares - self.total * self.mean
+
+
+@dataclass(frozen=True)
+class Aggregates:
+    """One metric: moments by variant, and events that should have been numbers and are not (rule E5)."""
+
+    by_variant: dict[str, Moments]
+    invalid_values: dict[str, int]
+
+
+def aggregate(
+    metric: Metric, events: Iterable[Event], firsts: dict[str, FirstExposure], experiment: Experiment
+) -> Aggregates:
+    """Moments per variant over every analysed identity, those without events included (rule M4)."""
+    analysed = {identity: first for identity, first in firsts.items() if not first.excluded}
+    attributed: defaultdict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        first = analysed.get(event.identifier)
+        if first is not None and _counts(event, metric, first, experiment):
+            attributed[event.identifier].append(event)
+
+    samples: defaultdict[str, list[Fraction]] = defaultdict(list)
+    invalid: defaultdict[str, int] = defaultdict(int)
+    for identity, first in analysed.items():
+        own = attributed[identity]
+        samples[first.variant].append(_value(metric, own))
+        if metric.aggregation in ("sum", "mean"):
+            invalid[first.variant] += sum(event.number is None for event in own)
+    for key in experiment.compared_keys:
+        samples[key] += []
+    return Aggregates({variant: moments(sample) for variant, sample in samples.items()}, dict(invalid))
+
+
+def moments(sample: Sequence[Fraction]) -> Moments:
+    """The moments of plain numbers."""
+    return Moments(len(sample), sum(sample, Fraction(0)), sum((x * x for x in sample), Fraction(0)))
+
+
+def _counts(event: Event, metric: Metric, first: FirstExposure, experiment: Experiment) -> bool:
+    """Rule M2."""
+    return (
+        event.environment_key == experiment.environment_key
+        and event.event == metric.event
+        and first.at <= event.timestamp < experiment.as_of
+        and (metric.window is None or event.timestamp < first.at + metric.window)
+    )
+
+
+def _value(metric: Metric, events: list[Event]) -> Fraction:
+    """Rule M3: what one identity contributes."""
+    numbers = [Fraction(event.number) for event in events if event.number is not None]
+    match metric.aggregation:
+        case "occurrence":
+            return Fraction(1 if events else 0)
+        case "count":
+            return Fraction(len(events))
+        case "sum":
+            return sum(numbers, Fraction(0))
+        case "mean":
+            return sum(numbers, Fraction(0)) / len(numbers) if numbers else Fraction(0)

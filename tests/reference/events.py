@@ -1,0 +1,230 @@
+"""Landing objects to events: rules E1-E6, one record at a time.
+
+An event is a value: two records that are one event (rule E4) are equal here, so a set of events has no duplicates.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+EXPOSURE = "$flag_exposure"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+OLDEST_MS = (datetime(2020, 1, 1, tzinfo=UTC) - EPOCH) // MILLISECOND
+DAY_MS = 24 * 60 * 60 * 1000
+LONGEST_NAME = 2_000
+LONGEST_VALUE = 65_535
+
+NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+ISO_WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class LandingObject:
+    """One object as a producer wrote it; `content` is JSON lines, already unpacked."""
+
+    name: str
+    environment_key: str
+    landed_at: datetime
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Event:
+    """What makes an event the event it is (rule E4), and nothing else."""
+
+    environment_key: str
+    event: str
+    feature_name: str | None
+    identifier: str
+    value: str | None
+    timestamp: datetime
+    event_id: str
+
+    @property
+    def number(self) -> float | None:
+        """The numeric value, rule E5."""
+        if self.value is None or not NUMERIC.fullmatch(self.value):
+            return None
+        number = float(self.value)
+        return number if math.isfinite(number) else None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that breaks the contract; `line` counts from 1."""
+
+    reason: str
+    object_name: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one ingestion brought: events seen for the first time, how often known ones came again, and the rest."""
+
+    new: frozenset[Event]
+    duplicates: int
+    rejected: tuple[Rejected, ...]
+
+
+class _Refused(Exception):
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class _Number(str):
+    """A JSON number, kept as the text that was written: 1 and 1.0 are different values."""
+
+    __slots__ = ()
+
+
+def ingest(batches: Sequence[Sequence[LandingObject]], environments: Iterable[str] | None = None) -> list[Batch]:
+    """Every batch in turn; an event belongs to the earliest one that it came in (rules E4, E6).
+
+    `environments` are the known ones; None knows them all.
+    """
+    known_environments = None if environments is None else set(environments)
+    seen: set[Event] = set()
+    ingested = []
+    for objects in batches:
+        new: set[Event] = set()
+        duplicates = 0
+        rejected = []
+        for landing_object in objects:
+            for record in parse_object(landing_object, known_environments):
+                if isinstance(record, Rejected):
+                    rejected.append(record)
+                elif record in seen:
+                    duplicates += 1
+                else:
+                    new.add(record)
+                    seen.add(record)
+        ingested.append(Batch(frozenset(new), duplicates, tuple(rejected)))
+    return ingested
+
+
+def parse_object(landing_object: LandingObject, environments: set[str] | None = None) -> Iterator[Event | Rejected]:
+    """Every record of an object: a line is a record, an envelope of records, or empty."""
+    for number, line in enumerate(landing_object.content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            records = _records_of(line)
+        except _Refused as refused:
+            yield Rejected(refused.reason, landing_object.name, number)
+            continue
+        for record in records:
+            if environments is not None and landing_object.environment_key not in environments:
+                yield Rejected("unknown_environment", landing_object.name, number)
+                continue
+            try:
+                yield _event(record, landing_object)
+            except _Refused as refused:
+                yield Rejected(refused.reason, landing_object.name, number)
+
+
+def _records_of(line: bytes) -> list[Any]:
+    try:
+        parsed = json.loads(line.decode("utf-8"), parse_int=_Number, parse_float=_Number, parse_constant=_not_json)
+    except ValueError:
+        raise _Refused("not_json") from None
+    if isinstance(parsed, dict) and isinstance(parsed.get("events"), list):
+        return list(parsed["events"])
+    return [parsed]
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _event(record: Any, source: LandingObject) -> Event:
+    if not isinstance(record, dict):
+        raise _Refused("not_an_object")
+    environment_key = _text(record, "environment_key")
+    if environment_key is not None and environment_key != source.environment_key:
+        raise _Refused("environment_mismatch")
+
+    name = _name(record, "event", required=True)
+    assert name is not None
+    if name.startswith("$") and name != EXPOSURE:
+        raise _Refused("reserved_event")
+    is_exposure = name == EXPOSURE
+    feature_name = _name(record, "feature_name", required=is_exposure)
+    identifier = _name(record, "identifier", required=True)
+    assert identifier is not None
+    value = _value(record, required=is_exposure)
+    timestamp = _timestamp(record, source.landed_at)
+    for field in ("traits", "metadata"):
+        if not isinstance(record.get(field), dict | None):
+            raise _Refused(f"bad_type:{field}")
+    return Event(
+        environment_key=source.environment_key,
+        event=name,
+        feature_name=feature_name,
+        identifier=identifier,
+        value=value,
+        timestamp=timestamp,
+        event_id=_text(record, "event_id") or "",
+    )
+
+
+def _text(record: dict[str, Any], field: str) -> str | None:
+    """A JSON string, or None where the field is null or absent."""
+    content = record.get(field)
+    if content is None:
+        return None
+    if isinstance(content, _Number) or not isinstance(content, str):
+        raise _Refused(f"bad_type:{field}")
+    return content
+
+
+def _name(record: dict[str, Any], field: str, *, required: bool) -> str | None:
+    name = _text(record, field)
+    if required and name is None:
+        raise _Refused(f"missing_field:{field}")
+    if required and name == "":
+        raise _Refused(f"empty:{field}")
+    if name is not None and len(name) > LONGEST_NAME:
+        raise _Refused(f"too_long:{field}")
+    return name
+
+
+def _value(record: dict[str, Any], *, required: bool) -> str | None:
+    """Rule E4: a value is text, whatever JSON type carried it."""
+    content = record.get("value")
+    if isinstance(content, bool):
+        content = "true" if content else "false"
+    if content is not None and not isinstance(content, str):
+        raise _Refused("bad_type:value")
+    if required and content is None:
+        raise _Refused("missing_field:value")
+    if required and content == "":
+        raise _Refused("empty:value")
+    if content is not None and len(content) > LONGEST_VALUE:
+        raise _Refused("too_long:value")
+    return None if content is None else str(content)
+
+
+def _timestamp(record: dict[str, Any], landed_at: datetime) -> datetime:
+    content = record.get("timestamp")
+    if content is None:
+        raise _Refused("missing_field:timestamp")
+    if isinstance(content, _Number) and re.fullmatch(r"-?[0-9]+", content):
+        milliseconds = int(content)
+    elif isinstance(content, str) and not isinstance(content, _Number) and ISO_WITH_OFFSET.fullmatch(content):
+        try:
+            milliseconds = (datetime.fromisoformat(content) - EPOCH) // MILLISECOND
+        except ValueError:
+            raise _Refused("bad_timestamp") from None
+    else:
+        raise _Refused("bad_timestamp")
+    if milliseconds < OLDEST_MS:
+        raise _Refused("timestamp_too_old")
+    if milliseconds > (landed_at - EPOCH) // MILLISECOND + DAY_MS:
+        raise _Refused("timestamp_in_future")
+    return EPOCH + milliseconds * MILLISECOND

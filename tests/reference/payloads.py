@@ -1,0 +1,57 @@
+"""Both payloads of one experiment, from landing objects: what every engine of ours is held against.
+
+Written from the rules alone, with the standard library alone: small, slow, and right at sight.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from tests.reference.aggregates import aggregate
+from tests.reference.events import Event, LandingObject, ingest
+from tests.reference.exposures import Experiment, FirstExposure, exposures_payload, first_exposures
+from tests.reference.inference import infer, srm_p_value
+
+Payload = dict[str, Any]
+
+
+def payloads(objects_by_batch: Sequence[Sequence[LandingObject]], experiment: Experiment) -> tuple[Payload, Payload]:
+    """The exposures payload and the results payload.
+
+    `objects_by_batch[n - 1]` are the objects of batch n; batches after the experiment's data version are not seen.
+    Left out of the results: `trustworthy`, and per treatment the absolute effect, the verdict and the expected loss.
+    """
+    visible: set[Event] = set()
+    for batch in ingest(objects_by_batch[: experiment.data_version]):
+        visible |= batch.new
+    firsts = first_exposures(visible, experiment)
+    return exposures_payload(firsts, experiment), results_payload(visible, firsts, experiment)
+
+
+def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experiment: Experiment) -> Payload:
+    """Arms without identities are there, with zeros; holdout and unknown variants are not (rule X6)."""
+    identities = Counter(first.variant for first in firsts.values() if not first.excluded)
+    metrics = []
+    for metric in experiment.metrics:
+        arms = aggregate(metric, events, firsts, experiment).by_variant
+        (control,) = experiment.keys_of("control")
+        metrics.append(
+            {
+                "metric_id": metric.id,
+                "variants": {
+                    key: {
+                        "n": arms[key].n,
+                        "sum": float(arms[key].total),
+                        "sum_squares": float(arms[key].sum_squares),
+                    }
+                    for key in experiment.compared_keys
+                },
+                "inference": {
+                    key: infer(
+                        arms[control], arms[key], metric.direction, occurrence=metric.aggregation == "occurrence"
+                    )
+                    for key in experiment.keys_of("treatment")
+                },
+            }
+        )
+    return {"srm_p_value": srm_p_value(dict(identities), experiment), "metrics": metrics}

@@ -1,0 +1,69 @@
+"""Opening and migrating the registry's database."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
+from experiment_pipeline.registry.tables import VERSION_TABLE, metadata
+
+
+def test_migrate__empty_database__makes_exactly_the_tables(database_url: str) -> None:
+    engine = open_engine(database_url)
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+    assert is_current(engine)
+    engine.dispose()
+
+
+def test_is_current__database_without_schema__is_false(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'empty.sqlite'}")
+    assert not is_current(engine)
+    engine.dispose()
+
+
+def _open_and_migrate(url: str) -> bool:
+    engine = open_engine(url)
+    try:
+        migrate(engine)
+        return is_current(engine)
+    finally:
+        engine.dispose()
+
+
+def test_migrate__many_processes_at_once__all_find_it_current(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":  # the test's database is a copy of a migrated one
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
+        assert list(processes.map(_open_and_migrate, [database_url] * 8)) == [True] * 8
+
+
+def test_open_engine__sqlite__is_durable_and_keeps_references(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    with reading(engine) as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    engine.dispose()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+@pytest.mark.parametrize("url", ["mysql://user:secret@host/db", "postgres password=secret", "://secret"])
+def test_open_engine__unusable_url__is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        open_engine(url)
+    assert "registry_url" in refused.value.errors
+    assert "secret" not in str(refused.value)
