@@ -1,0 +1,63 @@
+"""Many comparisons at once: Holm for the treatments of the primary metric, Benjamini-Hochberg for secondary metrics."""
+
+from collections.abc import Sequence
+
+from experiment_pipeline.stats.normal import check_level
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the given order: at most alpha of families hold any false rejection.
+
+    Holm (1979), "A simple sequentially rejective multiple test procedure": the k-th smallest of m is multiplied by
+    m - k + 1, then made to grow with rank. Any dependence between the tests is allowed.
+    """
+    m = len(_checked(p_values))
+    adjusted, largest = [0.0] * m, 0.0
+    for rank, index in enumerate(_ranked(p_values)):
+        largest = max(largest, min(1.0, (m - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def holm_levels(p_values: Sequence[float], alpha: float) -> list[float]:
+    """The level at which Holm tests each comparison, in the given order.
+
+    An interval at its level excludes zero exactly when Holm rejects that comparison at the family's alpha: the k-th
+    smallest of m is tested at `alpha / (m - k + 1)`, and everything after the first that is kept, at that one's level.
+    """
+    check_level("alpha", alpha)
+    m = len(_checked(p_values))
+    levels, level = [alpha] * m, 0.0
+    rejecting = True
+    for rank, index in enumerate(_ranked(p_values)):
+        if rejecting:
+            level = alpha / (m - rank)
+            rejecting = p_values[index] <= level
+        levels[index] = level
+    return levels
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the given order: of the rejections at alpha, at most alpha are false on average.
+
+    Benjamini and Hochberg (1995), "Controlling the false discovery rate": the k-th smallest of m is multiplied by
+    m / k, then made to grow with rank. For independent or positively dependent tests.
+    """
+    m = len(_checked(p_values))
+    adjusted, smallest = [0.0] * m, 1.0
+    for rank, index in reversed(list(enumerate(_ranked(p_values), start=1))):
+        smallest = min(smallest, p_values[index] * m / rank)
+        adjusted[index] = smallest
+    return adjusted
+
+
+def _checked(p_values: Sequence[float]) -> Sequence[float]:
+    for p_value in p_values:
+        if not 0 <= p_value <= 1:
+            raise ValueError(f"p_values: must lie between 0 and 1, got {p_value}")
+    return p_values
+
+
+def _ranked(p_values: Sequence[float]) -> list[int]:
+    """Indices from the smallest p-value to the largest."""
+    return sorted(range(len(p_values)), key=lambda index: p_values[index])

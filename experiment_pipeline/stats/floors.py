@@ -1,0 +1,26 @@
+"""The floors under which nothing is inferred: too little data is `collecting_data`, not a wide interval."""
+
+from experiment_pipeline.aggregates import VariantAggregate
+from experiment_pipeline.experiments import Aggregation
+from experiment_pipeline.stats.outcomes import NotComputable
+
+
+def below_floor(
+    control: VariantAggregate,
+    treatment: VariantAggregate,
+    aggregation: Aggregation,
+    *,
+    minimum_identities: int,
+    minimum_conversions: int,
+) -> NotComputable | None:
+    """Why this comparison has too little data yet, or None.
+
+    `below_minimum_identities` in either arm; for occurrence `below_minimum_conversions`, where an arm's conversions
+    are the sum of its zeros and ones. The normal approximation of a proportion needs conversions, not identities.
+    """
+    arms = (control, treatment)
+    if any(arm.n < minimum_identities for arm in arms):
+        return NotComputable("below_minimum_identities")
+    if aggregation is Aggregation.OCCURRENCE and any(round(arm.sum) < minimum_conversions for arm in arms):
+        return NotComputable("below_minimum_conversions")
+    return None

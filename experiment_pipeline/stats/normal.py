@@ -1,0 +1,34 @@
+"""The normal law, as every other method here uses it: quantiles of a level and tails that do not underflow early."""
+
+import math
+
+from scipy import special
+
+SQRT_2PI = math.sqrt(2 * math.pi)
+
+
+def check_level(name: str, value: float) -> None:
+    """Refuse a probability that is not strictly between 0 and 1, naming the argument."""
+    if not 0 < value < 1:
+        raise ValueError(f"{name}: must lie strictly between 0 and 1, got {value}")
+
+
+def two_sided_quantile(alpha: float) -> float:
+    """The z with `P(|Z| > z) = alpha`; 1.96 at 0.05."""
+    check_level("alpha", alpha)
+    return -float(special.ndtri(alpha / 2))
+
+
+def two_sided_p(z: float) -> float:
+    """`P(|Z| > |z|)` from the lower tail, so that it keeps its digits down to 1e-300."""
+    return 2 * float(special.ndtr(-abs(z)))
+
+
+def cdf(z: float) -> float:
+    """`Phi(z)`."""
+    return float(special.ndtr(z))
+
+
+def density(z: float) -> float:
+    """`phi(z)`."""
+    return math.exp(-z * z / 2) / SQRT_2PI

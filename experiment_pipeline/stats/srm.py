@@ -1,0 +1,155 @@
+"""Sample ratio mismatch: whether the arms received the shares of identities that the experiment was set to give."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scipy import special
+
+from experiment_pipeline.aggregates import LARGEST_COUNT
+from experiment_pipeline.stats.outcomes import NotComputable
+
+SRM_ALPHA = 0.001  # one sound experiment in a thousand; rule S3
+MINIMUM_IDENTITIES = 100  # rule S2
+NEGLIGIBLE_SHARE = 1e-9  # less than this of the whole is what rounding left of 100 %, and counts as 0
+SMALLEST_EXACT_P = 1e-290  # below it the tail is taken in logarithms
+
+# Dirichlet concentrations of the any-time test, in identities. A concentration A expects shares that are off by about
+# sqrt((1 - share) / (share A)) in relative terms: these five cover a gross mismatch within the first hundred
+# identities as well as a shift of 1 % that takes a hundred thousand to show.
+CONCENTRATIONS = (1e1, 1e2, 1e3, 1e4, 1e5)
+
+
+@dataclass(frozen=True, slots=True)
+class SrmTest:
+    """The fixed-sample test.
+
+    log10_p:  stands where p_value underflows to 0
+    expected: identities that each tested arm should have
+    """
+
+    chi2: float
+    dof: int
+    p_value: float
+    log10_p: float
+    expected: dict[str, float]
+    mismatch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnytimeSrmTest:
+    """The sequential test, valid at every refresh: of all its looks together at most SRM_ALPHA alarm by chance.
+
+    log10_e_value: evidence against the configured shares; a mismatch is 3 or more
+    p_value:       `min(1, 1 / e_value)`
+    """
+
+    log10_e_value: float
+    p_value: float
+    mismatch: bool
+
+
+def srm_test(counts: Mapping[str, int], shares: Mapping[str, float]) -> SrmTest | NotComputable:
+    """Pearson's chi-square goodness of fit of identities per arm against normalised shares (rules S1-S3).
+
+    `chi2 = sum((observed - expected)^2 / expected)`, p from the survival function. Arms with share 0 leave the test
+    and its degrees of freedom; identities of arms without a share are not looked at (rule X6).
+    Withheld: `fewer_than_two_arms`, `fewer_than_100_identities`.
+    """
+    arms = _tested_arms(counts, shares)
+    if isinstance(arms, NotComputable):
+        return arms
+    total = sum(observed for observed, _ in arms.values())
+    expected = {key: total * share for key, (_, share) in arms.items()}
+    chi2 = math.fsum((observed - expected[key]) ** 2 / expected[key] for key, (observed, _) in arms.items())
+    dof = len(arms) - 1
+    p_value = float(special.chdtrc(dof, chi2))
+    return SrmTest(
+        chi2=chi2,
+        dof=dof,
+        p_value=p_value,
+        log10_p=math.log10(p_value) if p_value > SMALLEST_EXACT_P else _log10_chi2_tail(dof, chi2),
+        expected=expected,
+        mismatch=p_value < SRM_ALPHA,
+    )
+
+
+def anytime_srm_test(counts: Mapping[str, int], shares: Mapping[str, float]) -> AnytimeSrmTest | NotComputable:
+    """Sequential multinomial test of the shares (Lindon and Malek 2022, "Anytime-valid inference for multinomial count
+    data"): the Bayes factor of Dirichlet-distributed shares, centred at the configured ones, against these.
+
+    Under sound assignment the factor is a non-negative martingale that starts at 1, so by Ville's inequality it ever
+    reaches 1 / SRM_ALPHA in at most SRM_ALPHA of experiments, however often it is looked at. The average over
+    CONCENTRATIONS is such a martingale too. Arms and withheld results are those of `srm_test`.
+    """
+    arms = _tested_arms(counts, shares)
+    if isinstance(arms, NotComputable):
+        return arms
+    log_factors = [_log_bayes_factor(list(arms.values()), concentration) for concentration in CONCENTRATIONS]
+    largest = max(log_factors)
+    log_e_value = largest + math.log(math.fsum(math.exp(f - largest) for f in log_factors) / len(log_factors))
+    return AnytimeSrmTest(
+        log10_e_value=log_e_value / math.log(10),
+        p_value=math.exp(-max(0.0, log_e_value)),
+        mismatch=log_e_value >= -math.log(SRM_ALPHA),
+    )
+
+
+def _tested_arms(
+    counts: Mapping[str, int], shares: Mapping[str, float]
+) -> dict[str, tuple[int, float]] | NotComputable:
+    """Observed count and normalised share of every arm with a positive share."""
+    for key, count in counts.items():
+        if not 0 <= count <= LARGEST_COUNT:
+            raise ValueError(f"counts: must lie between 0 and 2**53, got {count} for {key!r}")
+    for key, share in shares.items():
+        if not (math.isfinite(share) and share >= 0):
+            raise ValueError(f"shares: must be finite and not negative, got {share} for {key!r}")
+    negligible = NEGLIGIBLE_SHARE * math.fsum(shares.values())
+    positive = {key: share for key, share in shares.items() if share > negligible}
+    if len(positive) < 2:
+        return NotComputable("fewer_than_two_arms")
+    if sum(counts.get(key, 0) for key in positive) < MINIMUM_IDENTITIES:
+        return NotComputable("fewer_than_100_identities")
+    whole = math.fsum(positive.values())
+    return {key: (counts.get(key, 0), share / whole) for key, share in positive.items()}
+
+
+def _log10_chi2_tail(dof: int, chi2: float) -> float:
+    """log10 of the survival function where it underflows, from Legendre's continued fraction (DLMF 8.9.2).
+
+    `Q(a, x) = e^-x x^a / Gamma(a) * 1/(x+1-a - 1(1-a)/(x+3-a - 2(2-a)/(x+5-a - ...)))`, evaluated from the inside;
+    out here x exceeds a by far and sixty-four terms are more than a float can tell.
+    """
+    a, x = dof / 2, chi2 / 2
+    fraction = 0.0
+    for k in range(64, 0, -1):
+        fraction = k * (k - a) / (x + 2 * k + 1 - a - fraction)
+    log_tail = a * math.log(x) - x - math.lgamma(a) - math.log(x + 1 - a - fraction)
+    return log_tail / math.log(10)
+
+
+def _log_bayes_factor(arms: list[tuple[int, float]], concentration: float) -> float:
+    """`log[Gamma(A) / Gamma(A + n) * prod Gamma(A p + x) / Gamma(A p) / p^x]` for Dirichlet concentration A.
+
+    Written with Stirling's formula and its remainder, so that terms of size n log n cancel on paper and not in floats:
+    with `z = A p + x` and `Z = A + n` it is
+    `Z KL(z/Z || p) - sum log(z / (A p)) / 2 + log(Z / A) / 2 + remainders`.
+    """
+    identities = sum(observed for observed, _ in arms)
+    posterior = concentration + identities
+    log_factor = math.log(posterior / concentration) / 2 + _stirling_remainder(concentration)
+    log_factor -= _stirling_remainder(posterior)
+    for observed, share in arms:
+        prior, surplus = concentration * share, observed - identities * share
+        weight = prior + observed
+        log_factor += weight * math.log1p(surplus / (posterior * share)) - surplus - math.log(weight / prior) / 2
+        log_factor += _stirling_remainder(weight) - _stirling_remainder(prior)
+    return log_factor
+
+
+def _stirling_remainder(x: float) -> float:
+    """`log Gamma(x)` less Stirling's `(x - 1/2) log x - x + log(2 pi) / 2` (DLMF 5.11.1)."""
+    if x < 100:
+        return math.lgamma(x) - (x - 0.5) * math.log(x) + x - math.log(2 * math.pi) / 2
+    return (1 / 12 - (1 / 360 - 1 / (1260 * x * x)) / (x * x)) / x
