@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from experiment_pipeline.cli.context import Context
@@ -41,7 +42,8 @@ def demo(context: Context) -> None:
         experiments = [
             registry.find_experiment(declared.environment, key) for key, declared in manifest.experiments.items()
         ]
-        ingested = _materialise(context, experiments, progress, step)
+        open_ones = [experiment for experiment in experiments if not _is_final(registry, experiment)]
+        ingested = _materialise(context, open_ones, progress, step)
     console.print(f"{written.delivered:,} records lie in {written.objects:,} landing objects; {ingested}.\n")
     with context.registry() as registry:
         for experiment in experiments:
@@ -63,7 +65,7 @@ def _materialise(context: Context, experiments: list[Experiment], progress: Prog
             run_here(definitions, "refresh_experiment", instance, experiment.partition_key)
         progress.update(step, advance=1, description="Done")
     (materialisation,) = ingestion.asset_materializations_for_node("events")
-    counts = {name: entry.value for name, entry in materialisation.metadata.items()}
+    counts: dict[str, Any] = {name: entry.value for name, entry in materialisation.metadata.items()}
     rejected = sum(counts["rejected"].values())
     return (
         f"{counts['accepted']:,} new events ingested, {counts['duplicates']:,} duplicates dropped, "
@@ -71,7 +73,12 @@ def _materialise(context: Context, experiments: list[Experiment], progress: Prog
     )
 
 
-def _report(registry: Registry, experiment: Experiment) -> object:
+def _is_final(registry: Registry, experiment: Experiment) -> bool:
+    """Final results never change (rule R6): there is nothing left to compute."""
+    return all(registry.computation(experiment.id, computation).is_final for computation in Computation)
+
+
+def _report(registry: Registry, experiment: Experiment) -> RenderableType:
     return report(
         registry.experiment(experiment.id),
         registry.computation(experiment.id, Computation.EXPOSURES),
