@@ -7,9 +7,9 @@ from pathlib import Path
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
-from experiment_pipeline.lake import Lake
 
 from experiment_pipeline.artifacts import ArtifactStore
+from experiment_pipeline.lake.tables import Lake
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
 

@@ -15,8 +15,6 @@ from experiment_pipeline.experiments import Experiment, Metric, MultipleExposure
 from experiment_pipeline.exposures import Window
 from experiment_pipeline.refresh import RefreshRun
 
-EXPOSURE_EVENT = "$flag_exposure"  # rule E2
-
 
 @dataclass(frozen=True, slots=True)
 class AnalysisScope:

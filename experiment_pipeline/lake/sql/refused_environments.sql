@@ -1,0 +1,3 @@
+select distinct environment_key
+from read_parquet($files)
+where batch = $batch and reason = 'unknown_environment'

@@ -1,0 +1,41 @@
+-- Judged records that surely keep the contract -> staged: the numeric value (rule E5), the partition, and the stable hashes.
+insert into staged
+with
+measured as (
+    select
+        *,
+        strftime(make_timestamp(timestamp_ms * 1000), '%Y-%m') as month,
+        case
+            when regexp_full_match(value, '[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?')
+            then try_cast(value as double)
+        end as number,
+        -- Every part carries its length, an absent one a dash: no two keys spell the same text (rule E4).
+        concat(
+            strlen(environment_key), ':', environment_key,
+            strlen(event), ':', event,
+            coalesce(strlen(feature_name) || ':' || feature_name, '-'),
+            strlen(identifier), ':', identifier,
+            timestamp_ms, ':',
+            coalesce(strlen(value) || ':' || value, '-'),
+            coalesce(event_id, '')
+        ) as event_identity
+    from judged
+    where is_plain
+)
+select
+    environment_key,
+    month,
+    event,
+    feature_name,
+    identifier,
+    (md5_number_lower(identifier)::hugeint - 9223372036854775808)::bigint as identity_hash,
+    value,
+    case when isfinite(number) then number end as numeric_value,
+    timestamp_ms,
+    traits,
+    metadata,
+    event_id,
+    (md5_number_upper(event_identity)::hugeint - 9223372036854775808)::bigint as event_hash_high,
+    (md5_number_lower(event_identity)::hugeint - 9223372036854775808)::bigint as event_hash_low,
+    landed_us
+from measured

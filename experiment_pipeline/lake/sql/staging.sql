@@ -1,0 +1,28 @@
+-- What one batch has accepted so far, in order of arrival (the row id): before duplicates are dropped.
+create temp table staged (
+    environment_key varchar,
+    month varchar,
+    event varchar,
+    feature_name varchar,
+    identifier varchar,
+    identity_hash bigint,
+    value varchar,
+    numeric_value double,
+    timestamp_ms bigint,
+    traits varchar,
+    metadata varchar,
+    event_id varchar,
+    event_hash_high bigint,
+    event_hash_low bigint,
+    landed_us bigint
+);
+
+create temp table refused (
+    object uinteger,
+    line uinteger,
+    position uinteger,
+    reason varchar,
+    record varchar
+);
+
+create temp table tallies (object uinteger, records bigint);

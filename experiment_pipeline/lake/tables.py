@@ -1,0 +1,248 @@
+"""The events lake: two Delta tables, `events` and `rejected`, whose files DuckDB writes and reads.
+
+Delta's log decides which files count: files become visible, and invisible again, in one atomic commit. DuckDB writes
+the Parquet files beforehand; a file that no commit names does not exist for any reader, and vacuum removes it later.
+"""
+
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import duckdb
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.schema import PrimitiveType
+from deltalake.transaction import AddAction
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+from experiment_pipeline.errors import Conflict, LakeError
+from experiment_pipeline.exposures import Window
+
+INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction version is the batch number
+CONFIGURATION = {"delta.checkpointInterval": "20"}
+ROW_GROUP_ROWS = 122_880  # DuckDB's own; a thread reads whole groups
+
+TEXT, LONG, DOUBLE, TIMESTAMP = (PrimitiveType(name) for name in ("string", "long", "double", "timestamp"))
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """A Delta table's columns and the ones among them that its folders are named by."""
+
+    name: str
+    schema: Schema
+    partition_by: tuple[str, ...]
+
+
+EVENTS = TableDefinition(
+    name="events",
+    partition_by=("environment_key", "month"),
+    schema=Schema(
+        [
+            Field("environment_key", TEXT, nullable=False),
+            Field("month", TEXT, nullable=False),  # of the timestamp, in UTC: YYYY-MM
+            Field("event", TEXT, nullable=False),
+            Field("feature_name", TEXT),
+            Field("identifier", TEXT, nullable=False),
+            Field("identity_hash", LONG, nullable=False),
+            Field("value", TEXT),
+            Field("numeric_value", DOUBLE),  # rule E5
+            Field("timestamp", TIMESTAMP, nullable=False),
+            Field("traits", TEXT),
+            Field("metadata", TEXT),
+            Field("event_id", TEXT),
+            Field("event_hash_high", LONG, nullable=False),  # rule E4: both halves of 128 bits
+            Field("event_hash_low", LONG, nullable=False),
+            Field("landed_at", TIMESTAMP, nullable=False),
+            Field("batch", LONG, nullable=False),
+        ]
+    ),
+)
+
+REJECTED = TableDefinition(
+    name="rejected",
+    partition_by=(),
+    schema=Schema(
+        [
+            Field("environment_key", TEXT, nullable=False),
+            Field("object", TEXT, nullable=False),
+            Field("line", LONG, nullable=False),
+            Field("position", LONG),  # within the line's envelope, from 1
+            Field("reason", TEXT, nullable=False),
+            Field("record", TEXT, nullable=False),
+            Field("landed_at", TIMESTAMP, nullable=False),
+            Field("batch", LONG, nullable=False),
+        ]
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file; `path` is relative to its table."""
+
+    path: str
+    partition: Mapping[str, str]
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """What one batch came to. It stands in the commit that made the batch's events visible."""
+
+    accepted: int
+    duplicates: int
+    rejected: dict[str, int]
+    problems: dict[str, str]
+
+
+class Snapshot:
+    """One table at one version: everything read through it is of that version, whatever others commit meanwhile.
+
+    A commit through it fails when another process has committed the same batch since (rule E7).
+    """
+
+    def __init__(self, root: Path, definition: TableDefinition, table: DeltaTable) -> None:
+        self._root = root
+        self._definition = definition
+        self._table = table
+
+    @classmethod
+    def open(cls, lake: Path, definition: TableDefinition) -> Self:
+        """The newest version. Raises LakeError when there is no such table."""
+        root = lake / definition.name
+        try:
+            return cls(root, definition, DeltaTable(root))
+        except TableNotFoundError:
+            raise LakeError(f"{root}: no such table; ingest something first") from None
+
+    @classmethod
+    def open_or_create(cls, lake: Path, definition: TableDefinition) -> Self:
+        """The newest version; of an empty table where there is none."""
+        root = lake / definition.name
+        root.mkdir(parents=True, exist_ok=True)
+        if not DeltaTable.is_deltatable(str(root)):
+            partition_by = list(definition.partition_by)
+            DeltaTable.create(
+                root, definition.schema, mode="ignore", partition_by=partition_by, configuration=CONFIGURATION
+            )
+        return cls.open(lake, definition)
+
+    @property
+    def batch(self) -> int:
+        """The newest batch that this table holds; 0 for none."""
+        return self._table.transaction_version(INGESTION) or 0
+
+    def files(self, environment_key: str, months: Collection[str]) -> list[str]:
+        """Absolute paths of the files of some months of one environment."""
+        return self._table.file_uris(
+            file_pruning_predicate=[("environment_key", "=", environment_key), ("month", "in", sorted(months))]
+        )
+
+    def all_files(self) -> list[str]:
+        """Absolute paths of every file."""
+        return self._table.file_uris()
+
+    def summary(self, batch: int) -> BatchSummary:
+        """What a batch came to, from its commit. Raises LakeError once the log has been cleaned of it."""
+        for commit in self._table.history():
+            if commit.get("batch") == batch:
+                return BatchSummary(**commit["summary"])
+        raise LakeError(f"{self._root}: holds batch {batch}, but its log no longer tells what it came to")
+
+    def write(self, rows: DuckDBPyRelation, count: int, partition: Mapping[str, str], name: str) -> DataFile:
+        """Write rows to a file of this table's folder, on disk for good; nobody sees it before a commit names it."""
+        folder = "/".join(f"{column}={value}" for column, value in partition.items())
+        path = Path(folder, f"{name}-{uuid4()}.parquet")
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        rows.write_parquet(str(target), compression="zstd", row_group_size=ROW_GROUP_ROWS)
+        persist(target)
+        return DataFile(path=path.as_posix(), partition=partition, bytes=target.stat().st_size, rows=count)
+
+    def commit_batch(self, number: int, added: Sequence[DataFile], summary: BatchSummary) -> None:
+        """Make a batch visible, at most once. Raises Conflict when another process was first."""
+        try:
+            self._table.create_write_transaction(
+                [_add_action(file) for file in added],
+                mode="append",
+                schema=self._definition.schema,
+                partition_by=list(self._definition.partition_by),
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(INGESTION, number)],
+                    custom_metadata={"batch": number, "summary": asdict(summary)},
+                ),
+            )
+        except CommitFailedError as failed:
+            raise Conflict(f"batch {number}: another ingestion committed to {self._definition.name} first") from failed
+        for folder in {self._root / "_delta_log", *((self._root / file.path).parent for file in added)}:
+            persist(folder)
+
+
+class Lake:
+    """Both tables below one folder, and the engine that reads and writes their files."""
+
+    def __init__(
+        self, root: Path, *, memory_limit: str = "2GiB", threads: int = 2, spill_dir: Path | None = None
+    ) -> None:
+        self.root = root
+        self._engine: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "temp_directory": str(spill_dir or root / ".spill"),
+        }
+
+    def connect(self) -> DuckDBPyConnection:
+        """A DuckDB of its own, in memory, that spills to disk; close it."""
+        return duckdb.connect(config=self._engine)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever ingested."""
+        return not DeltaTable.is_deltatable(str(self.root / EVENTS.name))
+
+    def event_files(self, environment_key: str, window: Window) -> list[str]:
+        """Parquet files that hold every event of an environment in a window; often more, so filter rows. May be empty.
+
+        All are of one version of the lake, pruned by environment and month. They stay readable until a vacuum that
+        comes at least its retention after they were replaced. Read them with
+
+            read_parquet($files, hive_partitioning = true, hive_types = {environment_key: varchar, month: varchar})
+
+        and filter by `batch <= $data_version` (rule E6), event and `timestamp`, which is a UTC `timestamptz`. Columns
+        are those of `EVENTS`; within a file rows are sorted by (event, feature_name, identity_hash, timestamp).
+        DuckDB refuses an empty list: there is nothing to ask then.
+        """
+        return [] if self.is_empty else Snapshot.open(self.root, EVENTS).files(environment_key, months(window))
+
+
+def months(window: Window) -> list[str]:
+    """Every month that a window touches, as partitions are named: YYYY-MM."""
+    first, last = window.started_at, window.as_of
+    count = (last.year - first.year) * 12 + last.month - first.month + 1
+    return [f"{first.year + at // 12:04}-{at % 12 + 1:02}" for at in range(first.month - 1, first.month - 1 + count)]
+
+
+def persist(path: Path) -> None:
+    """Wait until a file or a folder's entries are on disk: the ledger must not know more than a power cut leaves."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _add_action(file: DataFile) -> AddAction:
+    return AddAction(
+        path=file.path,
+        size=file.bytes,
+        partition_values=file.partition,
+        modification_time=0,
+        data_change=True,
+        stats=json.dumps({"numRecords": file.rows}),
+    )

@@ -1,0 +1,108 @@
+"""A ledger in memory, and short ways to fill a landing zone."""
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from arro3.core import Table
+from deltalake import DeltaTable
+
+from experiment_pipeline.batches import LandedObject, PlannedBatch
+from experiment_pipeline.errors import Conflict
+from experiment_pipeline.lake.tables import Lake
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PROD = "prod"
+
+
+@dataclass
+class MemoryLedger:
+    """The registry's promises, without its database. `dies` makes the next commit of a batch a kill."""
+
+    known_environments: set[str] = field(default_factory=lambda: {PROD})
+    batches: list[PlannedBatch] = field(default_factory=list)
+    committed: dict[int, object] = field(default_factory=dict)
+    dies: bool = False
+
+    def known_objects(self, names: Sequence[str]) -> set[str]:
+        return {landed.name for batch in self.batches for landed in batch.objects} & set(names)
+
+    def plan_batch(self, objects: Sequence[LandedObject], now: datetime) -> PlannedBatch:
+        if self.open_batch() is not None or self.known_objects([landed.name for landed in objects]):
+            raise Conflict("a batch is open, or an object is taken")
+        self.batches.append(PlannedBatch(len(self.batches) + 1, now, tuple(objects)))
+        return self.batches[-1]
+
+    def open_batch(self) -> PlannedBatch | None:
+        return next((batch for batch in self.batches if batch.number not in self.committed), None)
+
+    def commit_batch(
+        self,
+        number: int,
+        *,
+        accepted: int,
+        duplicates: int,
+        rejected: Mapping[str, int],
+        problems: Mapping[str, str],
+        now: datetime,
+    ) -> None:
+        if self.dies:
+            self.dies = False
+            raise KeyboardInterrupt
+        if (batch := self.open_batch()) is None or batch.number != number:
+            raise Conflict(f"batch {number} is not open")
+        assert now >= batch.planned_at
+        self.committed[number] = (accepted, duplicates, dict(rejected), dict(problems))
+
+    def environment_exists(self, key: str) -> bool:
+        return key in self.known_environments
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    """A valid conversion; a change to `...` leaves the field out."""
+    fields = {
+        "event": "purchase",
+        "feature_name": None,
+        "identifier": "ada",
+        "value": "9.99",
+        "traits": {"plan": "pro"},
+        "metadata": {"sdk_version": "6.3.0"},
+        "timestamp": 1_772_000_000_000,
+    } | changes
+    return {name: value for name, value in fields.items() if value is not ...}
+
+
+def exposure(**changes: Any) -> dict[str, Any]:
+    """A valid exposure."""
+    return record(**{"event": "$flag_exposure", "feature_name": "checkout", "value": "control"} | changes)
+
+
+def land(
+    landing: Path, lines: Iterable[object] | bytes, name: str = "20260301T110000Z-a.jsonl", environment: str = PROD
+) -> Path:
+    """Write an object: bytes as they are; else one line each, text as it is and everything else as JSON."""
+    folder = landing / "events" / f"env_key={environment}" / "2026/03/01/11"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not isinstance(lines, bytes):
+        lines = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines).encode()
+        lines = gzip.compress(lines) if name.endswith(".gz") else lines
+    (folder / name).write_bytes(lines)
+    return folder / name
+
+
+def stored(lake: Lake, table: str = "events") -> list[dict[str, Any]]:
+    """Every row of a table, in a fixed order."""
+    files = DeltaTable(lake.root / table).file_uris()
+    if not files:
+        return []
+    with lake.connect() as connection:
+        rows = connection.sql(
+            "from read_parquet($files, hive_partitioning = true, hive_types_autocast = false) order by all",
+            params={"files": files},
+        )
+        return pl.DataFrame(Table.from_arrow(rows)).to_dicts()

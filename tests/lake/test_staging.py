@@ -1,0 +1,167 @@
+"""Whatever bytes land, the SQL and `events.parse` give every record the same verdict, reason and row."""
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from arro3.core import Table
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from experiment_pipeline import events
+from experiment_pipeline.batches import LandedObject, PlannedBatch
+from experiment_pipeline.events import Event, NotJson, Rejected
+from experiment_pipeline.lake.staging import Staging
+from experiment_pipeline.lake.tables import Lake
+from tests.lake.ledger import NOW, PROD, exposure, land, record
+
+NUMBERS = [
+    "0",
+    "-0",
+    "1",
+    "1.0",
+    "1.00",
+    "10",
+    "1e5",
+    "1E+2",
+    "0.00001",
+    "9.99",
+    "-3.10",
+    "1" * 17,
+    "1" * 30,
+    "1e400",
+    "-0.5",
+]
+TIMESTAMPS = [
+    "1772000000000", "1772000000000.0", "1.772e12", "-1", "0", "1" * 13, "9" * 25, '"2026-02-25T06:13:20Z"',
+    '"2026-02-25T06:13:20.1239+05:30"', '"2026-02-25 06:13:20Z"', '"2026-02-30T00:00:00Z"', '"2026-02-25T24:00:00Z"',
+    '"2026-02-25T06:13:60Z"', '"2026-02-25T06:13:20.1234567-00:00"', '"2026-02-25T06:13:20+23:59"', '"soon"', '""',
+    '"2019-12-31T23:59:59.999999Z"', '"2026-03-02T12:00:00.000999Z"', '"2026-03-02T12:00:00.001Z"', "true",
+]  # fmt: skip
+TEXTS = st.one_of(
+    st.text(max_size=6),
+    st.sampled_from(
+        ["$flag_exposure", "$other", "control", "prod", "staging", "1e5", " 7 ", "a\x00b", "x" * 2_001, "é" * 2_000]
+    ),
+)
+LITERALS = st.one_of(
+    TEXTS.map(json.dumps),
+    TEXTS.map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.sampled_from([*NUMBERS, "null", "true", "false", "NaN", "-Infinity"]),
+    st.sampled_from(["[]", "{}", '{"a":1}', '{"value": 1.50}', "[1,]"]),
+    st.sampled_from(['"\\ud800"', '"\\ud83d\\ude00"', '"\\u0041"', '{"a":"\\udfff"}', "[" * 150 + "]" * 150]),
+)  # fmt: skip
+NAMES = st.sampled_from(
+    [
+        "event",
+        "identifier",
+        "feature_name",
+        "value",
+        "traits",
+        "metadata",
+        "event_id",
+        "environment_key",
+        "v\\u0061lue",
+        "x",
+    ]
+)
+
+
+@st.composite
+def record_texts(draw: st.DrawFn) -> str:
+    """JSON objects near the contract: valid records with some members replaced, repeated, or spelled oddly."""
+    valid = draw(st.sampled_from([record(), exposure(), record(value=7), record(traits=None, environment_key="prod")]))
+    members = [(name, json.dumps(value)) for name, value in valid.items() if name != "timestamp"]
+    members += draw(st.lists(st.tuples(NAMES, LITERALS), max_size=3))
+    members.append(("timestamp", draw(st.sampled_from(TIMESTAMPS[:1] * 20 + TIMESTAMPS))))
+    if draw(st.booleans()):
+        members = draw(st.permutations(members))
+    space = draw(st.sampled_from(["", " ", "\t", "\r"]))
+    return "{" + ",".join(f'"{name}"{space}:{space}{literal}' for name, literal in members) + "}"
+
+
+LINES = st.one_of(
+    record_texts(),
+    st.lists(record_texts(), max_size=3).map(lambda texts: '{"events": [' + ", ".join(texts) + "]}"),
+    record_texts().map(lambda text: text[:-1]),
+    LITERALS,
+    st.sampled_from(
+        ["", "  \r", '{"events": 1}', '{"events": null, "event": "x"}', '{"events": [1, null, []]}', "\ufeff{}"]
+    ),
+)
+
+
+def reference(lines: list[str]) -> tuple[list[Event], list[tuple[int, str]]]:
+    """What `events` alone makes of the same lines."""
+    accepted, refused = [], []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip(" \t\r"):
+            continue
+        try:
+            body = events.decode(line)
+        except NotJson:
+            refused.append((number, "not_json"))
+            continue
+        for one in events.records(body):
+            match events.parse(one, PROD, NOW):
+                case Rejected(reason):
+                    refused.append((number, reason))
+                case event:
+                    accepted.append(event)
+    return accepted, refused
+
+
+def staged(folder: Path, data: bytes) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    """What ingestion makes of an object with these bytes."""
+    path = land(folder, data)
+    name = path.relative_to(folder).as_posix()
+    batch = PlannedBatch(1, NOW, (LandedObject(name, PROD, NOW, len(data)),))
+    with Lake(folder / "lake").connect() as connection:
+        Staging(connection, batch).read(folder, {PROD}, None)
+        accepted = pl.DataFrame(Table.from_arrow(connection.sql("from staged"))).to_dicts()
+        return accepted, connection.sql("select line, reason from refused order by line, position").fetchall()
+
+
+def row(event: Event) -> dict[str, Any]:
+    """An event as ingestion stores it."""
+    fields = asdict(event)
+    fields["timestamp_ms"] = (fields.pop("timestamp") - events.EPOCH) // events.MILLISECOND
+    fields["numeric_value"] = events.numeric_value(event.value)
+    return {name: value for name, value in fields.items() if name not in ("traits", "metadata")}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=30))
+@example([json.dumps(record(identifier="a\x00b")), '{"events": [' + json.dumps(record()) + ', {"value": 1.50}]}'])
+def test_sql_and_parse_agree_on_every_record(lines: list[str]) -> None:
+    lines = ["", *(part for line in lines for part in line.split("\n"))]  # a mark of byte order may begin an object
+    with tempfile.TemporaryDirectory() as folder:
+        accepted, refused = staged(Path(folder), "\n".join(lines).encode())
+    expected, expected_refused = reference(lines)
+    assert refused == expected_refused
+    key = json.dumps
+    rows = [{name: found[name] for name in row(expected[0])} for found in accepted] if expected else accepted
+    assert sorted(rows, key=key) == sorted(map(row, expected), key=key)
+    for name in ("traits", "metadata"):
+        assert sorted(key(found[name] and json.loads(found[name])) for found in accepted) == sorted(
+            key(getattr(event, name) and json.loads(getattr(event, name))) for event in expected
+        )
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf", b""])
+def test_byte_order_mark_crlf_and_blank_lines_are_no_records(tmp_path: Path, data: bytes) -> None:
+    text = json.dumps(record()).encode()
+    accepted, refused = staged(tmp_path, data + b"\r\n" + text + b"\r\n  \n\n{\r\n" + text)
+    assert len(accepted) == 2
+    assert refused == [(5, "not_json")]
+
+
+def test_a_line_that_is_no_utf_8_is_not_json_and_costs_its_neighbours_nothing(tmp_path: Path) -> None:
+    text = json.dumps(record()).encode()
+    accepted, refused = staged(tmp_path, text + b'\n{"event": "\xff"}\n' + text)
+    assert len(accepted) == 2
+    assert refused == [(2, "not_json")]
