@@ -6,15 +6,13 @@ from typing import Any
 
 import click
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import report
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation
 from experiment_pipeline.registry.repository import Registry
-
-REPORT_WIDTH = 150  # columns, where nobody's terminal says otherwise
 
 
 @click.command()
@@ -31,7 +29,7 @@ def demo(context: Context) -> None:
     from experiment_pipeline.demo.landing import DECLARATIONS, generate
     from experiment_pipeline.documents import parse_manifest
 
-    console = _wide(context.console)
+    console = context.wide_console
     with _progress(console) as progress, context.registry() as registry:
         step = progress.add_task("Generating events", total=4)
         written = generate(context.settings.landing_dir)
@@ -51,7 +49,7 @@ def demo(context: Context) -> None:
     console.print(f"Everything is in {context.settings.data_dir}. Next: experiment-pipeline --help", style="dim")
 
 
-def _materialise(context: Context, experiments: list[Experiment], progress: Progress, step: int) -> str:
+def _materialise(context: Context, experiments: list[Experiment], progress: Progress, step: TaskID) -> str:
     """Run the jobs against the demo's own Dagster instance; what the ingestion came to, in words."""
     from experiment_pipeline.automation import open_instance, run_here
     from experiment_pipeline.definitions import build
@@ -84,10 +82,6 @@ def _report(registry: Registry, experiment: Experiment) -> RenderableType:
         registry.computation(experiment.id, Computation.EXPOSURES),
         registry.computation(experiment.id, Computation.RESULTS),
     )
-
-
-def _wide(console: Console) -> Console:
-    return console if console.is_terminal else Console(width=REPORT_WIDTH)
 
 
 @contextmanager

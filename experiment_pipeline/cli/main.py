@@ -12,6 +12,7 @@ from experiment_pipeline.settings import read_settings
 
 COMMANDS = {  # name: (where, what it does)
     "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
+    "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "demo": ("experiment_pipeline.cli.demo:demo", "Raw events to experiment results, real ones among them."),
 }
 
