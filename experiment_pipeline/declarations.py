@@ -191,6 +191,8 @@ def _resolve_variants(problems: Problems, drafts: tuple[VariantDraft, ...]) -> t
     """Rule L3: one control, at least one treatment, unique keys, at most 100 %."""
     before = len(problems.errors)
     stated = [_stated_variant(problems, f"variants.{position}", draft) for position, draft in enumerate(drafts)]
+    if len(problems.errors) > before:
+        return ()
     if not any(variant.role is VariantRole.CONTROL for variant in stated):
         stated.insert(0, Variant(key=CONTROL, role=VariantRole.CONTROL))
     controls = [variant for variant in stated if variant.role is VariantRole.CONTROL]

@@ -35,6 +35,44 @@ def move(experiment: Experiment, to: ExperimentStatus, at: datetime) -> Experime
     return replace(experiment, status=to, started_at=started_at, ended_at=ended_at)
 
 
+def steps_to(current: ExperimentStatus, wanted: ExperimentStatus) -> tuple[ExperimentStatus, ...]:
+    """The steps from one status to another; whether each is allowed is for `move` to say."""
+    if current is wanted:
+        return ()
+    if current is ExperimentStatus.CREATED and wanted is not ExperimentStatus.RUNNING:
+        return (ExperimentStatus.RUNNING, wanted)
+    return (wanted,)
+
+
+def check_dates(
+    status: ExperimentStatus | None, started_at: datetime | None, ended_at: datetime | None, now: datetime
+) -> None:
+    """Dates that somebody states for an experiment of the past must fit its status and their order."""
+    problems = Problems()
+    if started_at is not None:
+        problems.require(
+            status not in (None, ExperimentStatus.CREATED), "started_at", "Needs a status from running on."
+        )
+        problems.require(started_at <= now, "started_at", "Must not lie in the future.")
+    if ended_at is not None:
+        problems.require(status is ExperimentStatus.COMPLETED, "ended_at", "Needs the status completed.")
+        problems.require(ended_at <= now, "ended_at", "Must not lie in the future.")
+        problems.require(started_at is None or started_at < ended_at, "ended_at", "Must lie after started_at.")
+    problems.raise_any()
+
+
+def check_dates_kept(experiment: Experiment, started_at: datetime | None, ended_at: datetime | None) -> None:
+    """Rule L1: `started_at` and `ended_at` are set once and kept."""
+    problems = Problems()
+    for name, kept, stated in (
+        ("started_at", experiment.started_at, started_at),
+        ("ended_at", experiment.ended_at, ended_at),
+    ):
+        if kept is not None and stated is not None and to_milliseconds(stated) != kept:
+            problems.add(name, f"Cannot be changed: it is {kept.isoformat()}.")
+    problems.raise_any()
+
+
 def check_revision(experiment: Experiment, before: ExperimentDraft, after: ExperimentDraft) -> None:
     """Rule L3: key and feature never change; all but name and hypothesis freeze at the first start.
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, case, exists, inse
 
 from experiment_pipeline.errors import Final, NotFound, NotStarted, RefreshRefused, Throttled
 from experiment_pipeline.refresh import Claim, ClaimOutcome, ClaimSource, Computation
-from experiment_pipeline.registry.tables import claims, computations, experiments, has_id
+from experiment_pipeline.registry.tables import claims, computations, experiments, is_id
 
 USERS = tuple(source.value for source in ClaimSource if source.is_user)
 IS_WAITING = claims.c.outcome.is_(None)
@@ -35,7 +35,7 @@ def claim(
     Raises NotFound, NotStarted, Final or Throttled, checked in that order.
     """
     can_refresh = exists().where(
-        has_id(experiments, experiment_id), experiments.c.deleted_at.is_(None), experiments.c.started_at <= now
+        is_id(experiments.c.id, experiment_id), experiments.c.deleted_at.is_(None), experiments.c.started_at <= now
     )
     accept = (
         update(computations)
@@ -58,7 +58,7 @@ def claim_last_refresh(connection: Connection, experiment_id: int, now: datetime
 
 def waiting(connection: Connection, experiment_id: int | None = None) -> list[Claim]:
     """Claims without an outcome: users' first, then by age. Those with `served_by` are in a run's hands."""
-    condition = IS_WAITING if experiment_id is None else IS_WAITING & (claims.c.experiment_id == experiment_id)
+    condition = IS_WAITING if experiment_id is None else IS_WAITING & is_id(claims.c.experiment_id, experiment_id)
     users_first = case((claims.c.source.in_(USERS), 0), else_=1)
     rows = connection.execute(CLAIMS.where(condition).order_by(users_first, claims.c.id)).mappings()
     return [_decode(row) for row in rows]
@@ -123,7 +123,7 @@ def refuse_waiting(connection: Connection, experiment_id: int, now: datetime) ->
 
 
 def _is_row(experiment_id: int, computation: Computation) -> ColumnElement[bool]:
-    return (computations.c.experiment_id == experiment_id) & (computations.c.computation == computation.value)
+    return is_id(computations.c.experiment_id, experiment_id) & (computations.c.computation == computation.value)
 
 
 def _insert(
@@ -163,7 +163,7 @@ def _refusal(
         select(experiments.c.started_at, computations.c.is_final, computations.c.refresh_requested_at)
         .join(computations, computations.c.experiment_id == experiments.c.id)
         .where(
-            has_id(experiments, experiment_id),
+            is_id(experiments.c.id, experiment_id),
             experiments.c.deleted_at.is_(None),
             computations.c.computation == computation.value,
         )

@@ -9,7 +9,7 @@ from experiment_pipeline.errors import NotFound, Superseded
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun, is_final
 from experiment_pipeline.registry import claims, experiments, runs
-from experiment_pipeline.registry.tables import batches, computations, landing_objects, payloads
+from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, payloads
 
 
 def state(connection: Connection, experiment_id: int, computation: Computation) -> ComputationState:
@@ -111,7 +111,7 @@ def record_failure(connection: Connection, experiment_id: int, computation: Comp
 
 
 def _is_row(experiment_id: int, computation: Computation) -> ColumnElement[bool]:
-    return (computations.c.experiment_id == experiment_id) & (computations.c.computation == computation.value)
+    return is_id(computations.c.experiment_id, experiment_id) & (computations.c.computation == computation.value)
 
 
 def _refuse_to_go_back(before: ComputationState, run: RefreshRun) -> None:

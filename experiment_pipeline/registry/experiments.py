@@ -32,7 +32,7 @@ from experiment_pipeline.experiments import (
 )
 from experiment_pipeline.refresh import Computation
 from experiment_pipeline.registry import audit, claims, environments, metrics
-from experiment_pipeline.registry.tables import attachments, computations, experiments, has_id, variants
+from experiment_pipeline.registry.tables import attachments, computations, experiments, is_id, variants
 from experiment_pipeline.registry.tables import metrics as metrics_table
 
 ALIVE = experiments.c.deleted_at.is_(None)
@@ -81,7 +81,7 @@ def select_some(
 
 def by_id(connection: Connection, experiment_id: int) -> Experiment:
     """One experiment. Raises NotFound, for a deleted one too."""
-    return _only(select_some(connection, has_id(experiments, experiment_id)), f"No experiment {experiment_id}.")
+    return _only(select_some(connection, is_id(experiments.c.id, experiment_id)), f"No experiment {experiment_id}.")
 
 
 def by_partition(connection: Connection, partition_key: str) -> Experiment:
@@ -241,7 +241,7 @@ def lock(connection: Connection, experiment_id: int) -> Experiment:
 
     PostgreSQL's weaker lock (`FOR NO KEY UPDATE`): a claim that refers to the row meanwhile must not wait for it.
     """
-    row = select(experiments.c.id).where(has_id(experiments, experiment_id))
+    row = select(experiments.c.id).where(is_id(experiments.c.id, experiment_id))
     connection.execute(row.with_for_update(key_share=True)).all()
     return by_id(connection, experiment_id)
 
@@ -258,7 +258,7 @@ def _only(found: list[Experiment], otherwise: str) -> Experiment:
 def _named(id_or_key: int | str) -> ColumnElement[bool]:
     if isinstance(id_or_key, str) and id_or_key.isascii() and id_or_key.isdigit():
         id_or_key = int(id_or_key[:20])
-    return has_id(experiments, id_or_key) if isinstance(id_or_key, int) else experiments.c.key == id_or_key
+    return is_id(experiments.c.id, id_or_key) if isinstance(id_or_key, int) else experiments.c.key == id_or_key
 
 
 def _variants(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[Variant]]:

@@ -13,7 +13,7 @@ from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.experiments import Aggregation, Direction, ExperimentStatus, Metric
 from experiment_pipeline.lifecycle import check_metric_deletable, check_metric_revision
 from experiment_pipeline.registry import audit, environments
-from experiment_pipeline.registry.tables import attachments, experiments, has_id, metrics
+from experiment_pipeline.registry.tables import attachments, experiments, is_id, metrics
 
 
 def decode(row: RowMapping) -> Metric:
@@ -54,7 +54,7 @@ def count(connection: Connection, condition: ColumnElement[bool]) -> int:
 
 def find(connection: Connection, environment_key: str, id_or_name: int | str, *, keep: bool = False) -> Metric:
     """One metric by id or by name; `keep` holds off its deletion until the transaction ends. Raises NotFound."""
-    named = has_id(metrics, id_or_name) if isinstance(id_or_name, int) else metrics.c.name == id_or_name
+    named = is_id(metrics.c.id, id_or_name) if isinstance(id_or_name, int) else metrics.c.name == id_or_name
     statement = select(metrics).where(alive(environment_key), named)
     if keep:
         statement = statement.with_for_update(read=True)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.declarations import ExperimentDraft, MetricDraft
+from experiment_pipeline.documents import Manifest
 from experiment_pipeline.experiments import Experiment, ExperimentStatus, Metric
 from experiment_pipeline.refresh import Claim, ClaimSource, Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry import (
@@ -21,11 +22,13 @@ from experiment_pipeline.registry import (
     computations,
     environments,
     experiments,
+    manifests,
     metrics,
     runs,
 )
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
 from experiment_pipeline.registry.environments import Environment
+from experiment_pipeline.registry.manifests import Difference
 
 
 class Registry:
@@ -177,6 +180,14 @@ class Registry:
         """The audit log of one subject, e.g. `experiment:12`, oldest first (rule L5)."""
         with reading(self.engine) as connection:
             return audit.changes(connection, environment_key, subject)
+
+    def apply(self, manifest: Manifest, *, actor: str, now: datetime, dry_run: bool = False) -> list[Difference]:
+        """Bring the registry to what a manifest declares, all of it or nothing; a dry run only tells."""
+        with writing(self.engine) as connection:
+            differences = manifests.apply(connection, manifest, actor=actor, now=now)
+            if dry_run:
+                connection.rollback()
+            return differences
 
     # Computations and claims
 

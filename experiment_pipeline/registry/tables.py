@@ -61,9 +61,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def has_id(table: Table, number: int) -> ColumnElement[bool]:
-    """The condition for one row by its id; no row has an id that does not fit."""
-    return table.c.id == number if 0 < number <= MAX_ID else false()
+def is_id(column: ColumnElement[int], number: int) -> ColumnElement[bool]:
+    """The condition that a column holds this id; none holds an id that does not fit."""
+    return column == number if 0 < number <= MAX_ID else false()
 
 
 environments = Table(

@@ -1,0 +1,71 @@
+"""The command line: one group, one module per noun, imported when its command runs."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.errors import ArtifactMissing, ExperimentPipelineError, LakeError
+from experiment_pipeline.settings import read_settings
+
+COMMANDS = {  # name: (where, what it does)
+    "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
+    "demo": ("experiment_pipeline.cli.demo:demo", "Raw events to experiment results, real ones among them."),
+}
+
+
+class Broken(click.ClickException):
+    """Something does not work: one line on standard error, exit code 1."""
+
+    exit_code = 1
+
+
+class Refused(click.ClickException):
+    """What was asked is not possible or not allowed: one line on standard error, exit code 2."""
+
+    exit_code = 2
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is needed, and shows deliberate errors as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - a fact for the type checker
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ExperimentPipelineError as error:
+            shown = Broken if isinstance(error, LakeError | ArtifactMissing) else Refused
+            raise shown(str(error)) from error
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(package_name="experiment-pipeline")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Root of landing zone, lake, artifacts and registry, instead of EXPERIMENT_PIPELINE_DATA_DIR.",
+)
+@click.pass_context
+def main(ctx: click.Context, data_dir: Path | None) -> None:
+    """Analyse A/B experiments in your warehouse.
+
+    Settings come from environment variables EXPERIMENT_PIPELINE_*. Exit codes: 0 done, 1 something broke, 2 refused.
+    """
+    settings = read_settings()
+    ctx.obj = Context(settings=settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir}))

@@ -1,0 +1,130 @@
+"""Manifests: bring the registry to what a file declares, or change nothing (the command `apply`)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
+
+from experiment_pipeline import lifecycle
+from experiment_pipeline.documents import DeclaredExperiment, DeclaredMetric, Manifest
+from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError, NotFound
+from experiment_pipeline.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.registry import environments, experiments, metrics
+from experiment_pipeline.registry.audit import as_json
+
+P = ParamSpec("P")
+T = TypeVar("T")
+UNTOLD = {"id", "partition_key", "environment_key", "key", "created_at", "updated_at", "deleted_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that `apply` makes or changes.
+
+    action:  `create` or `change`
+    subject: e.g. `experiment production/checkout`
+    fields:  what was and what is, JSON-ready, by field; nothing was for something new
+    """
+
+    action: str
+    subject: str
+    fields: dict[str, tuple[Any, Any]]
+
+
+def apply(connection: Connection, manifest: Manifest, *, actor: str, now: datetime) -> list[Difference]:
+    """Declare everything, in the transaction of the caller. Raises ConfigurationError that names entry and field.
+
+    Completed experiments go first: they free their feature for the next one (rule L2).
+    """
+    differences = [
+        _apply_environment(connection, key, entry.name or key, actor, now)
+        for key, entry in manifest.environments.items()
+    ]
+    differences += [_apply_metric(connection, key, entry, actor, now) for key, entry in manifest.metrics.items()]
+    completed_first = sorted(
+        manifest.experiments.items(), key=lambda item: item[1].status is not ExperimentStatus.COMPLETED
+    )
+    differences += [_apply_experiment(connection, key, entry, actor, now) for key, entry in completed_first]
+    return [difference for difference in differences if difference.fields]
+
+
+def _apply_environment(connection: Connection, key: str, name: str, actor: str, now: datetime) -> Difference:
+    with _naming(f"environments.{key}"):
+        before = _or_none(environments.find, connection, key)
+        if before is None:
+            after = environments.create(connection, key, name, actor=actor, now=now)
+        elif before.name != name:
+            after = environments.rename(connection, key, name, actor=actor, now=now)
+        else:
+            after = before
+    return _difference(f"environment {key}", before, after)
+
+
+def _apply_metric(connection: Connection, key: str, entry: DeclaredMetric, actor: str, now: datetime) -> Difference:
+    with _naming(f"metrics.{key}"):
+        before = _or_none(metrics.find, connection, entry.environment, entry.name)
+        if before is None:
+            after = metrics.create(connection, entry.environment, entry.draft(), actor=actor, now=now)
+        else:
+            after = metrics.change(
+                connection, entry.environment, before.id, lambda _: entry.draft(), actor=actor, now=now
+            )
+    return _difference(f"metric {entry.environment}/{entry.name}", before, after)
+
+
+def _apply_experiment(
+    connection: Connection, key: str, entry: DeclaredExperiment, actor: str, now: datetime
+) -> Difference:
+    path = f"experiments.{key}"
+    with _naming(path):
+        lifecycle.check_dates(entry.status, entry.started_at, entry.ended_at, now)
+        before = _or_none(experiments.find, connection, entry.environment, key)
+        if before is None:
+            after = experiments.create(connection, entry.environment, entry.draft(), actor=actor, now=now)
+        else:
+            after = experiments.change(connection, before.id, lambda _: entry.draft(), actor=actor, now=now)
+    with _naming(path, f"{path}.status"):
+        after = _apply_status(connection, after, entry, actor, now)
+    return _difference(f"experiment {entry.environment}/{key}", before, after)
+
+
+def _apply_status(
+    connection: Connection, experiment: Experiment, entry: DeclaredExperiment, actor: str, now: datetime
+) -> Experiment:
+    lifecycle.check_dates_kept(experiment, entry.started_at, entry.ended_at)
+    dates = {ExperimentStatus.RUNNING: entry.started_at, ExperimentStatus.COMPLETED: entry.ended_at}
+    for step in lifecycle.steps_to(experiment.status, entry.status or experiment.status):
+        at = dates.get(step)
+        experiment = experiments.move(connection, experiment.id, step, actor=actor, now=now, at=at)
+    return experiment
+
+
+def _or_none(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    try:
+        return find(*args, **kwargs)
+    except NotFound:
+        return None
+
+
+@contextmanager
+def _naming(path: str, otherwise: str | None = None) -> Iterator[None]:
+    """Say in which entry of the file an error lies, whatever its kind."""
+    try:
+        yield
+    except ConfigurationError as invalid:
+        raise invalid.below(path) from None
+    except ExperimentPipelineError as refused:
+        raise ConfigurationError.of(otherwise or path, str(refused)) from None
+
+
+def _difference(subject: str, before: object, after: object) -> Difference:
+    old: dict[str, Any] = {} if before is None else as_json(before)
+    fields = {
+        name: (old.get(name), value)
+        for name, value in as_json(after).items()
+        if name not in UNTOLD and old.get(name) != value
+    }
+    return Difference("change" if old else "create", subject, fields)

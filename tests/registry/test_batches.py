@@ -1,0 +1,86 @@
+"""The lake's ledger (rules E6, E7)."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from experiment_pipeline.batches import LakeVersion, LandedObject
+from experiment_pipeline.errors import Conflict
+from experiment_pipeline.registry.repository import Registry
+from tests.registry.conftest import HOUR, NOW
+
+
+def landed(name: str, environment_key: str = "production", size: int = 10) -> LandedObject:
+    return LandedObject(name=name, environment_key=environment_key, landed_at=NOW, bytes=size)
+
+
+def commit(registry: Registry, number: int) -> None:
+    registry.commit_batch(number, accepted=2, duplicates=1, rejected={"not_json": 1}, problems={}, now=NOW)
+
+
+def test_plan_batch__one_after_the_other__are_numbered_without_gaps(registry: Registry) -> None:
+    assert registry.lake_version() == LakeVersion(0, None)
+    for number in (1, 2):
+        assert registry.plan_batch([landed(f"{number}")], NOW).number == number
+        commit(registry, number)
+    assert registry.lake_version() == LakeVersion(2, NOW)
+
+
+def test_plan_batch__while_one_is_open__is_refused_and_readers_see_nothing(registry: Registry) -> None:
+    planned = registry.plan_batch([landed("b", size=2**40), landed("a")], NOW)
+    assert registry.open_batch() == type(planned)(1, NOW, (landed("a"), landed("b", size=2**40)))
+    assert registry.lake_version().data_version == 0
+    with pytest.raises(Conflict, match="Batch 1 is not committed yet"):
+        registry.plan_batch([landed("c")], NOW)
+    commit(registry, 1)
+    assert registry.open_batch() is None
+
+
+def test_plan_batch__object_that_has_a_batch__is_refused_as_a_whole(registry: Registry) -> None:
+    registry.plan_batch([landed("a")], NOW)
+    commit(registry, 1)
+    with pytest.raises(Conflict):
+        registry.plan_batch([landed("b"), landed("a")], NOW)
+    assert registry.known_objects(["a", "b"]) == {"a"}
+    assert registry.open_batch() is None
+
+
+def test_plan_batch__without_objects__is_a_mistake(registry: Registry) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        registry.plan_batch([], NOW)
+
+
+def test_plan_batch__several_at_once__one_wins(registry: Registry) -> None:
+    def plan(number: int) -> bool:
+        try:
+            registry.plan_batch([landed(f"{number}")], NOW)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(plan, range(8))) == 1
+
+
+def test_known_objects__more_names_than_a_query_holds__are_all_looked_up(registry: Registry) -> None:
+    names = [f"object-{number}" for number in range(40_000)]
+    registry.plan_batch([landed(name) for name in names[:100] + names[-100:]], NOW)
+    assert registry.known_objects(iter(names)) == {*names[:100], *names[-100:]}
+
+
+def test_commit_batch__twice_or_never_planned__is_refused(registry: Registry) -> None:
+    registry.plan_batch([landed("a")], NOW)
+    registry.commit_batch(1, accepted=0, duplicates=0, rejected={}, problems={"a": "truncated"}, now=NOW)
+    for number in (1, 2):
+        with pytest.raises(Conflict, match="is not open"):
+            commit(registry, number)
+
+
+def test_newest_batches__several_environments__each_has_its_own(registry: Registry) -> None:
+    registry.plan_batch([landed("a"), landed("b", "staging")], NOW + timedelta(0))
+    commit(registry, 1)
+    registry.plan_batch([landed("c", "staging")], NOW + HOUR)
+    assert registry.newest_batches() == {"production": 1, "staging": 1}
+    commit(registry, 2)
+    assert registry.newest_batches() == {"production": 1, "staging": 2}

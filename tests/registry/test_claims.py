@@ -1,0 +1,123 @@
+"""Claims: the throttle, the order of refusals, and what closes them (rule R2)."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from experiment_pipeline.errors import Final, NotFound, NotStarted, Throttled
+from experiment_pipeline.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.refresh import ClaimSource, Computation
+from experiment_pipeline.registry.repository import Registry
+from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
+
+INTERVAL = 5 * MINUTE
+BOTH = pytest.mark.parametrize("computation", list(Computation))
+
+
+@BOTH
+def test_claim__before_the_start__is_refused(registry: Registry, computation: Computation) -> None:
+    created = registry.create_experiment("production", draft(), actor=ACTOR, now=NOW)
+    with pytest.raises(NotStarted, match=f"^Cannot refresh {computation} before the experiment starts.$"):
+        registry.claim(created.id, computation, ClaimSource.API, NOW, INTERVAL)
+
+
+def test_claim__within_interval__refuses_with_the_time_left(registry: Registry, running: Experiment) -> None:
+    registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    with pytest.raises(Throttled, match=r"^A refresh was requested recently\. Try again later\.$") as refused:
+        registry.claim(running.id, Computation.RESULTS, ClaimSource.CLI, NOW + 2 * MINUTE, INTERVAL)
+    assert refused.value.retry_after == 3 * MINUTE
+    assert registry.computation(running.id, Computation.RESULTS).refresh_requested_at == NOW
+
+
+def test_claim__at_the_interval__is_accepted(registry: Registry, running: Experiment) -> None:
+    first = registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    second = registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW + INTERVAL, INTERVAL)
+    assert second.id > first.id
+
+
+def test_claim__of_the_other_computation__has_a_throttle_of_its_own(registry: Registry, running: Experiment) -> None:
+    registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    registry.claim(running.id, Computation.EXPOSURES, ClaimSource.API, NOW, INTERVAL)
+
+
+@pytest.mark.parametrize("source", [ClaimSource.SCHEDULE, ClaimSource.COMPLETION, ClaimSource.UI])
+def test_claim__automatic__neither_waits_for_the_throttle_nor_starts_it(
+    registry: Registry, running: Experiment, source: ClaimSource
+) -> None:
+    registry.claim(running.id, Computation.RESULTS, source, NOW, INTERVAL)
+    assert registry.computation(running.id, Computation.RESULTS).refresh_requested_at is None
+    registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    registry.claim(running.id, Computation.RESULTS, source, NOW, INTERVAL)
+
+
+@BOTH
+def test_claim__once_final__is_refused_before_the_throttle(
+    registry: Registry, running: Experiment, computation: Computation
+) -> None:
+    registry.claim(running.id, computation, ClaimSource.API, NOW, INTERVAL)
+    ended = NOW + HOUR
+    registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=ended)
+    run = registry.open_run(running.id, "run", ended, HOUR)
+    registry.publish(run, computation, {}, code_version="1", computed_at=ended, grace=timedelta(0))
+    with pytest.raises(Final, match=f"^{computation.capitalize()} are final for this completed experiment.$"):
+        registry.claim(running.id, computation, ClaimSource.API, NOW, INTERVAL)
+
+
+def test_claim__unknown_or_deleted_experiment__is_not_found(registry: Registry, running: Experiment) -> None:
+    registry.move_experiment(running.id, ExperimentStatus.PAUSED, actor=ACTOR, now=NOW)
+    registry.delete_experiment(running.id, actor=ACTOR, now=NOW)
+    for unknown in (running.id, 404, 2**40, -1):
+        with pytest.raises(NotFound):
+            registry.claim(unknown, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+
+
+def test_waiting_claims__of_several_sources__users_come_first(registry: Registry, running: Experiment) -> None:
+    scheduled = registry.claim(running.id, Computation.RESULTS, ClaimSource.SCHEDULE, NOW, INTERVAL)
+    asked = registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW + MINUTE, INTERVAL)
+    assert registry.waiting_claims() == [asked, scheduled]
+    assert registry.waiting_claims(running.id) == [asked, scheduled]
+    assert registry.waiting_claims(running.id + 1) == []
+
+
+def test_publish__claims_from_before_the_run__are_served_and_later_ones_wait(
+    registry: Registry, running: Experiment
+) -> None:
+    registry.claim(running.id, Computation.RESULTS, ClaimSource.SCHEDULE, NOW, INTERVAL)
+    run = registry.open_run(running.id, "run", NOW, HOUR)
+    assert [claim.served_by for claim in registry.waiting_claims()] == ["run"]
+    late = registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    registry.publish(run, Computation.RESULTS, {}, code_version="1", computed_at=NOW, grace=HOUR)
+    assert registry.waiting_claims() == [late]
+
+
+def test_record_failure__claims_that_the_run_took_on__are_closed(registry: Registry, running: Experiment) -> None:
+    registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    registry.open_run(running.id, "run", NOW, HOUR)
+    late = registry.claim(running.id, Computation.RESULTS, ClaimSource.SCHEDULE, NOW, INTERVAL)
+    registry.record_failure(running.id, Computation.RESULTS, NOW)
+    assert registry.waiting_claims() == [late]
+
+
+def test_delete__experiment_with_waiting_claims__nobody_waits_any_more(registry: Registry, running: Experiment) -> None:
+    registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    registry.move_experiment(running.id, ExperimentStatus.PAUSED, actor=ACTOR, now=NOW)
+    registry.delete_experiment(running.id, actor=ACTOR, now=NOW)
+    assert registry.waiting_claims() == []
+
+
+def test_claim__fifty_at_once__one_wins_and_the_others_learn_the_time_left(
+    registry: Registry, running: Experiment
+) -> None:
+    def ask(_: int) -> timedelta | None:
+        try:
+            registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+        except Throttled as refused:
+            return refused.retry_after
+        return None
+
+    with ThreadPoolExecutor(50) as threads:
+        answers = list(threads.map(ask, range(50)))
+    assert answers.count(None) == 1
+    assert answers.count(INTERVAL) == 49
+    assert len(registry.waiting_claims()) == 1

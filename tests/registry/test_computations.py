@@ -1,0 +1,131 @@
+"""Publishing: in one transaction, never backwards, never over what is final (rules R1, R3, R5, R6)."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from experiment_pipeline.batches import LandedObject
+from experiment_pipeline.errors import Final, NotFound, Superseded
+from experiment_pipeline.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun
+from experiment_pipeline.registry import tables
+from experiment_pipeline.registry.repository import Registry
+from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW
+
+LEASE = 5 * MINUTE
+RESULTS = Computation.RESULTS
+
+
+def publish(registry: Registry, run: RefreshRun, payload: dict[str, Any], **changes: Any) -> ComputationState:
+    values = {"code_version": "1", "computed_at": run.as_of, "grace": HOUR, **changes}
+    return registry.publish(run, RESULTS, payload, **values)
+
+
+def history(registry: Registry) -> list[Any]:
+    with registry.engine.connect() as connection:
+        return list(connection.scalars(select(tables.payloads.c.payload).order_by(tables.payloads.c.id)))
+
+
+def test_publish__holder__replaces_the_row_and_keeps_the_look(registry: Registry, running: Experiment) -> None:
+    for minutes, payload in ((0, {"look": 1}), (1, {"look": 2})):
+        run = registry.open_run(running.id, f"run-{minutes}", NOW + minutes * MINUTE, LEASE)
+        state = publish(registry, run, payload, duration=timedelta(seconds=2.5))
+        registry.release_lease(run)
+    assert state == registry.computation(running.id, RESULTS)
+    assert (state.payload, state.as_of, state.data_version) == ({"look": 2}, NOW + MINUTE, 0)
+    assert (state.is_final, state.failures, state.last_duration_seconds) == (False, 0, 2.5)
+    assert history(registry) == [{"look": 1}, {"look": 2}]
+
+
+def test_publish__without_the_lease__changes_nothing(registry: Registry, running: Experiment) -> None:
+    slow = registry.open_run(running.id, "slow", NOW, LEASE)
+    registry.open_run(running.id, "fast", NOW + LEASE, LEASE)
+    with pytest.raises(Superseded, match="no longer holds"):
+        publish(registry, slow, {"old": True})
+    assert registry.computation(running.id, RESULTS).payload is None
+    assert history(registry) == []
+
+
+def test_publish__older_as_of_or_data_version__never_overwrites_a_newer_payload(
+    registry: Registry, running: Experiment
+) -> None:
+    old = registry.open_run(running.id, "old", NOW, LEASE, data_version=1)
+    new = registry.open_run(running.id, "new", NOW + LEASE, LEASE, data_version=1)
+    publish(registry, new, {"new": True})
+    registry.release_lease(new)
+    registry.open_run(running.id, "old", NOW + LEASE, LEASE)  # its retry: the lease is its own, the view is old
+    with pytest.raises(Superseded, match="looks at"):
+        publish(registry, old, {"old": True})
+    registry.release_lease(old)
+    blind = registry.open_run(running.id, "blind", NOW + HOUR, LEASE, data_version=0)
+    with pytest.raises(Superseded, match="data version 0"):
+        publish(registry, blind, {"blind": True})
+    assert registry.computation(running.id, RESULTS).payload == {"new": True}
+
+
+def test_publish__deleted_experiment__is_refused(registry: Registry, running: Experiment) -> None:
+    run = registry.open_run(running.id, "run", NOW, LEASE)
+    registry.move_experiment(running.id, ExperimentStatus.PAUSED, actor=ACTOR, now=NOW)
+    registry.delete_experiment(running.id, actor=ACTOR, now=NOW)
+    with pytest.raises(NotFound):
+        publish(registry, run, {})
+
+
+def test_publish__not_a_number__is_refused_on_every_database(registry: Registry, running: Experiment) -> None:
+    run = registry.open_run(running.id, "run", NOW, LEASE)
+    with pytest.raises(Exception, match="not JSON compliant"):
+        publish(registry, run, {"lift": float("nan")})
+    assert registry.computation(running.id, RESULTS).payload is None
+
+
+def test_publish__after_the_grace__is_final_and_nothing_changes_it(registry: Registry, running: Experiment) -> None:
+    ended = NOW + HOUR
+    registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=ended)
+    early = registry.open_run(running.id, "early", ended, LEASE)
+    assert not publish(registry, early, {"early": True}).is_final
+    registry.release_lease(early)
+    last = registry.open_run(running.id, "last", ended + HOUR, LEASE)
+    final = publish(registry, last, {"last": True}, computed_at=ended + HOUR)
+    assert final.is_final
+    assert registry.waiting_claims(running.id)[0].computation is Computation.EXPOSURES  # results' are all served
+    with pytest.raises(Final):
+        publish(registry, last, {"again": True}, computed_at=ended + 2 * HOUR)
+    registry.record_failure(running.id, RESULTS, ended + 2 * HOUR)
+    assert registry.computation(running.id, RESULTS) == final
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_publish__object_from_before_the_grace_not_in_the_data_version__is_not_final(
+    registry: Registry, running: Experiment, commits: bool
+) -> None:
+    registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
+    run = registry.open_run(running.id, "run", NOW + HOUR, LEASE)
+    late = registry.plan_batch([LandedObject("late", "production", NOW + HOUR - MINUTE, 10)], NOW)
+    if commits:
+        registry.commit_batch(late.number, accepted=1, duplicates=0, rejected={}, problems={}, now=NOW)
+    assert not publish(registry, run, {}, computed_at=NOW + HOUR).is_final
+
+
+def test_publish__objects_after_the_grace_or_of_others__do_not_hold_finality_up(
+    registry: Registry, running: Experiment
+) -> None:
+    registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
+    run = registry.open_run(running.id, "run", NOW + HOUR, LEASE)
+    registry.plan_batch(
+        [LandedObject("after", "production", NOW + HOUR, 10), LandedObject("other", "staging", NOW, 10)], NOW
+    )
+    assert publish(registry, run, {}, computed_at=NOW + HOUR).is_final
+
+
+def test_record_failure__keeps_the_payload_and_a_success_clears_it(registry: Registry, running: Experiment) -> None:
+    run = registry.open_run(running.id, "run", NOW, LEASE)
+    publish(registry, run, {"good": True})
+    for minutes in (1, 2):
+        registry.record_failure(running.id, RESULTS, NOW + minutes * MINUTE)
+    failed = registry.computation(running.id, RESULTS)
+    assert (failed.payload, failed.as_of, failed.failures) == ({"good": True}, NOW, 2)
+    assert failed.last_error_at == NOW + 2 * MINUTE
+    recovered = publish(registry, run, {"good": True})
+    assert (recovered.last_error_at, recovered.failures) == (None, 0)

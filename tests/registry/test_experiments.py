@@ -1,0 +1,244 @@
+"""Experiments in the registry: declared, changed, moved, deleted, listed, audited (rules L1-L6)."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from experiment_pipeline.declarations import AttachmentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.errors import ConfigurationError, Conflict, InvalidTransition, NotAllowed, NotFound
+from experiment_pipeline.experiments import (
+    Aggregation,
+    Design,
+    ExpectedDirection,
+    Experiment,
+    ExperimentStatus,
+    Metric,
+    Variant,
+    VariantRole,
+)
+from experiment_pipeline.refresh import ClaimSource, Computation
+from experiment_pipeline.registry.repository import Registry
+from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
+
+RUNNING, PAUSED, COMPLETED = ExperimentStatus.RUNNING, ExperimentStatus.PAUSED, ExperimentStatus.COMPLETED
+
+
+def create(registry: Registry, feature: str = "checkout_button", **changes: object) -> Experiment:
+    return registry.create_experiment("production", draft(feature, **changes), actor=ACTOR, now=NOW)
+
+
+def move(registry: Registry, experiment: Experiment, *steps: ExperimentStatus) -> Experiment:
+    for step in steps:
+        experiment = registry.move_experiment(experiment.id, step, actor=ACTOR, now=NOW + HOUR)
+    return experiment
+
+
+@pytest.fixture
+def metric(registry: Registry) -> Metric:
+    wanted = MetricDraft("purchase", Aggregation.OCCURRENCE, {"version": 1, "event": "purchase"})
+    return registry.create_metric("production", wanted, actor=ACTOR, now=NOW)
+
+
+def test_create__minimal_draft__gets_control_key_and_computations(registry: Registry) -> None:
+    created = create(registry, name="Größerer Knopf: 2. Versuch")
+    assert created.key == "gr-erer-knopf-2-versuch"
+    assert created.partition_key == f"{created.key}-{created.id}"
+    assert created.variants == (
+        Variant("control", VariantRole.CONTROL, 50.0),
+        Variant("treatment", VariantRole.TREATMENT, 50.0),
+    )
+    assert (created.status, created.created_at, created.started_at) == (ExperimentStatus.CREATED, NOW, None)
+    assert [registry.computation(created.id, each).payload for each in Computation] == [None, None]
+
+
+def test_create__read_back__is_the_same_by_id_key_and_partition(registry: Registry, metric: Metric) -> None:
+    created = create(
+        registry,
+        key="Checkout_1",
+        hypothesis="Line one\nline two",
+        metrics=(AttachmentDraft(metric.id, ExpectedDirection.INCREASE),),
+        design=Design(alpha=0.01, mde=0.02, n_looks=4, baseline=0.1),
+    )
+    assert created == registry.experiment(created.id)
+    assert created == registry.experiment_by_partition(f"Checkout_1-{created.id}")
+    for name in (created.id, str(created.id), "Checkout_1"):
+        assert registry.find_experiment("production", name) == created
+
+
+def test_create__keys_made_from_one_name__are_numbered(registry: Registry) -> None:
+    assert [create(registry, f"f{n}", name="Same").key for n in range(3)] == ["same", "same-2", "same-3"]
+
+
+def test_create__key_of_another_or_of_a_deleted_one__is_a_conflict(registry: Registry) -> None:
+    registry.delete_experiment(create(registry, "a", key="taken").id, actor=ACTOR, now=NOW)
+    with pytest.raises(Conflict, match="'taken'"):
+        create(registry, "b", key="taken")
+
+
+def test_create__active_feature__is_a_conflict_until_completed_or_deleted(registry: Registry) -> None:
+    for _ in range(2):
+        current = create(registry)
+        with pytest.raises(Conflict, match=r"^An active experiment already exists for this feature\.$"):
+            create(registry)
+        move(registry, current, RUNNING, COMPLETED)
+    registry.delete_experiment(create(registry).id, actor=ACTOR, now=NOW)
+    create(registry)
+
+
+def test_create__unknown_environment__is_not_found(registry: Registry) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        registry.create_experiment("nowhere", draft(), actor=ACTOR, now=NOW)
+
+
+def test_create__two_at_once_for_one_feature__one_wins_and_the_other_conflicts(registry: Registry) -> None:
+    def try_to_create(number: int) -> str:
+        try:
+            create(registry, key=f"key-{number}")
+        except Conflict as conflict:
+            return str(conflict)
+        return "created"
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = sorted(threads.map(try_to_create, range(8)))
+    assert answers == ["An active experiment already exists for this feature."] * 7 + ["created"]
+
+
+@pytest.mark.parametrize("reference", [404, 2**40, "unknown", "elsewhere"])
+def test_create__metric_that_is_not_of_the_environment__is_refused(registry: Registry, reference: int | str) -> None:
+    registry.create_environment("staging", "Staging", actor=ACTOR, now=NOW)
+    elsewhere = MetricDraft("elsewhere", Aggregation.COUNT, {"version": 1, "event": "e"})
+    registry.create_metric("staging", elsewhere, actor=ACTOR, now=NOW)
+    with pytest.raises(ConfigurationError) as refused:
+        create(registry, metrics=(AttachmentDraft(reference, ExpectedDirection.INCREASE),))
+    assert refused.value.errors == {"metrics.0.metric": ["Metric must belong to this environment."]}
+
+
+def test_create__metric_attached_twice__is_refused(registry: Registry, metric: Metric) -> None:
+    twice = tuple(AttachmentDraft(name, ExpectedDirection.INCREASE) for name in (metric.id, "purchase"))
+    with pytest.raises(ConfigurationError) as refused:
+        create(registry, metrics=twice)
+    assert refused.value.errors == {"metrics.1.metric": ["Metric is already attached to this experiment."]}
+
+
+def test_change__before_the_start__everything_but_key_and_feature(registry: Registry, metric: Metric) -> None:
+    created = create(registry)
+    changed = registry.change_experiment(
+        created.id,
+        lambda now: replace(
+            now,
+            name="New",
+            variants=(VariantDraft("a", 20.0), VariantDraft("b", 30.0)),
+            metrics=(AttachmentDraft("purchase", ExpectedDirection.NOT_DECREASE),),
+        ),
+        actor=ACTOR,
+        now=NOW + MINUTE,
+    )
+    assert changed == registry.experiment(created.id)
+    assert [(v.key, v.percentage_allocation) for v in changed.variants] == [("control", 50), ("a", 20), ("b", 30)]
+    assert [attached.metric for attached in changed.metrics] == [metric]
+    assert (changed.name, changed.updated_at) == ("New", NOW + MINUTE)
+    with pytest.raises(ConfigurationError) as refused:
+        registry.change_experiment(
+            created.id, lambda now: replace(now, key="other", feature="other"), actor=ACTOR, now=NOW
+        )
+    assert refused.value.errors == {
+        "feature": ["The feature cannot be changed."],
+        "key": ["The key cannot be changed."],
+    }
+
+
+def test_change__after_the_start__name_and_hypothesis_alone(registry: Registry, running: Experiment) -> None:
+    changed = registry.change_experiment(
+        running.id, lambda now: replace(now, name="New", hypothesis="Other"), actor=ACTOR, now=NOW
+    )
+    assert (changed.name, changed.hypothesis) == ("New", "Other")
+    with pytest.raises(ConfigurationError) as refused:
+        registry.change_experiment(
+            running.id,
+            lambda now: replace(now, variants=(VariantDraft("treatment", 40.0),), design=Design(alpha=0.1)),
+            actor=ACTOR,
+            now=NOW,
+        )
+    frozen = ["Cannot be changed after the experiment has started."]
+    assert refused.value.errors == {"variants": frozen, "design": frozen}
+    assert registry.experiment(running.id) == changed
+
+
+def test_move__through_its_life__keeps_the_first_start(registry: Registry) -> None:
+    created = create(registry)
+    started = registry.move_experiment(created.id, RUNNING, actor=ACTOR, now=NOW)
+    resumed = move(registry, started, PAUSED, RUNNING)
+    assert resumed.started_at == started.started_at == NOW
+    ended = move(registry, resumed, COMPLETED)
+    assert (ended.status, ended.ended_at) == (COMPLETED, NOW + HOUR)
+    with pytest.raises(InvalidTransition, match=r"^Cannot transition from 'completed' to 'running'\.$"):
+        move(registry, ended, RUNNING)
+
+
+def test_move__completion__claims_a_last_refresh(registry: Registry, running: Experiment) -> None:
+    move(registry, running, COMPLETED)
+    claims = registry.waiting_claims(running.id)
+    assert {(claim.computation, claim.source) for claim in claims} == {
+        (computation, ClaimSource.COMPLETION) for computation in Computation
+    }
+
+
+def test_delete__running__is_refused_and_paused_disappears(registry: Registry, running: Experiment) -> None:
+    with pytest.raises(NotAllowed, match=r"^Cannot delete a running experiment\. Pause or complete it first\.$"):
+        registry.delete_experiment(running.id, actor=ACTOR, now=NOW)
+    move(registry, running, PAUSED)
+    registry.delete_experiment(running.id, actor=ACTOR, now=NOW)
+    assert registry.list_experiments("production") == []
+    with pytest.raises(NotFound):
+        registry.experiment(running.id)
+    with pytest.raises(NotFound):
+        registry.experiment_by_partition(running.partition_key)
+
+
+def test_list__filters_search_and_pages(registry: Registry) -> None:
+    for number, feature in enumerate(["Ärger", "banner_100%", "button"]):
+        registry.create_experiment("production", draft(feature), actor=ACTOR, now=NOW + number * MINUTE)
+    first = registry.find_experiment("production", "rger")
+    move(registry, first, RUNNING)
+    listed = registry.list_experiments("production")
+    assert [each.feature for each in listed] == ["button", "banner_100%", "Ärger"]
+    assert registry.list_experiments("production", limit=1, offset=1) == listed[1:2]
+    assert [e.feature for e in registry.list_experiments(search="ärg")] == ["Ärger"]
+    assert [e.feature for e in registry.list_experiments(search="0%")] == ["banner_100%"]
+    assert registry.list_experiments(search="_00") == []
+    assert [e.id for e in registry.list_experiments(statuses=[RUNNING, PAUSED])] == [first.id]
+    assert registry.list_experiments("staging") == []
+    counts = registry.status_counts("production", search="b")
+    assert counts == {status: 2 if status is ExperimentStatus.CREATED else 0 for status in ExperimentStatus}
+
+
+def test_find__of_another_environment__is_not_found(registry: Registry, running: Experiment) -> None:
+    registry.create_environment("staging", "Staging", actor=ACTOR, now=NOW)
+    for name in (running.id, running.key, str(running.id), "9" * 50, "٣"):
+        with pytest.raises(NotFound):
+            registry.find_experiment("staging", name)
+
+
+def test_changes__whole_life__says_who_what_when_before_and_after(registry: Registry) -> None:
+    created = create(registry)
+    registry.change_experiment(created.id, lambda now: replace(now, name="New"), actor="ann", now=NOW + MINUTE)
+    registry.change_experiment(created.id, lambda now: now, actor="nobody", now=NOW + MINUTE)  # changes nothing
+    registry.move_experiment(created.id, RUNNING, actor="bob", now=NOW + HOUR)
+    move(registry, created, PAUSED)
+    registry.delete_experiment(created.id, actor="eve", now=NOW + HOUR)
+    log = registry.changes("production", f"experiment:{created.id}")
+    assert [(line.actor, line.action) for line in log] == [
+        (ACTOR, "create"),
+        ("ann", "change"),
+        ("bob", "running"),
+        (ACTOR, "paused"),
+        ("eve", "delete"),
+    ]
+    assert log[0].before is None
+    assert log[-1].after is None
+    change = log[1]
+    assert change.at == NOW + MINUTE
+    assert change.before is not None
+    assert change.after is not None
+    assert (change.before["name"], change.after["name"]) == ("checkout_button", "New")
