@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.declarations import NOT_TEXT, AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.experiments import (
     Aggregation,
@@ -60,6 +60,8 @@ def format_duration(duration: timedelta) -> str:
 def _metric_reference(value: object) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("Must be a metric's id or its name.")  # noqa: TRY004 - pydantic reports ValueErrors
+    if isinstance(value, str) and NOT_TEXT.search(value):
+        raise ValueError("Must not hold null characters or half of a surrogate pair.")
     return value
 
 

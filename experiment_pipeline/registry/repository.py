@@ -11,23 +11,26 @@ from typing import Any, Self
 from sqlalchemy import Engine
 
 from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
-from experiment_pipeline.declarations import ExperimentDraft, MetricDraft
+from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, MetricDraft
 from experiment_pipeline.documents import Manifest
-from experiment_pipeline.experiments import Experiment, ExperimentStatus, Metric
+from experiment_pipeline.experiments import AttachedMetric, ExpectedDirection, Experiment, ExperimentStatus, Metric
 from experiment_pipeline.refresh import Claim, ClaimSource, Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry import (
+    attachments,
     audit,
     batches,
     claims,
     computations,
     environments,
     experiments,
+    keys,
     manifests,
     metrics,
     runs,
 )
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
 from experiment_pipeline.registry.environments import Environment
+from experiment_pipeline.registry.keys import ApiKey, Scope
 from experiment_pipeline.registry.manifests import Difference
 
 
@@ -188,6 +191,51 @@ class Registry:
             if dry_run:
                 connection.rollback()
             return differences
+
+    def attach_metric(self, experiment_id: int, draft: AttachmentDraft, *, actor: str, now: datetime) -> AttachedMetric:
+        """Add a metric to an experiment that has not started."""
+        with writing(self.engine) as connection:
+            return attachments.attach(connection, experiment_id, draft, actor=actor, now=now)
+
+    def change_attachment(
+        self, experiment_id: int, metric_id: int, expected_direction: ExpectedDirection, *, actor: str, now: datetime
+    ) -> AttachedMetric:
+        """Expect something else of an attached metric."""
+        with writing(self.engine) as connection:
+            return attachments.change(connection, experiment_id, metric_id, expected_direction, actor=actor, now=now)
+
+    def detach_metric(self, experiment_id: int, metric_id: int, *, actor: str, now: datetime) -> None:
+        """Take a metric away (rule L4)."""
+        with writing(self.engine) as connection:
+            attachments.detach(connection, experiment_id, metric_id, actor=actor, now=now)
+
+    # API keys
+
+    def create_key(
+        self, environment_key: str, scope: Scope, name: str, *, actor: str, now: datetime
+    ) -> tuple[ApiKey, str]:
+        """A new key and its token, which nobody can read again."""
+        with writing(self.engine) as connection:
+            return keys.create(connection, environment_key, scope, name, actor=actor, now=now)
+
+    def list_keys(self, environment_key: str | None = None) -> list[ApiKey]:
+        """Keys, revoked ones too, oldest first."""
+        with reading(self.engine) as connection:
+            return keys.select_all(connection, environment_key)
+
+    def revoke_key(self, prefix: str, *, actor: str, now: datetime) -> ApiKey:
+        """Close a key for good."""
+        with writing(self.engine) as connection:
+            return keys.revoke(connection, prefix, actor=actor, now=now)
+
+    def authenticate(self, token: str, now: datetime) -> ApiKey | None:
+        """The key of a token, its use recorded to the minute; None for an unknown or revoked one."""
+        with reading(self.engine) as connection:
+            key = keys.authenticate(connection, token)
+        if key is not None and keys.use_is_stale(key, now):
+            with writing(self.engine) as connection:
+                keys.record_use(connection, key, now)
+        return key
 
     # Computations and claims
 
