@@ -54,6 +54,9 @@ class BatchLedger(Protocol):
     ) -> None:
         """Close the open batch: its data version exists from now on. Raises Conflict when it is not open."""
 
+    def record_scan(self, scanned_at: datetime) -> None:
+        """Remember that all that had landed by then is in the lake."""
+
     def environment_exists(self, key: str) -> bool:
         """Whether events may be sent for this environment."""
 
@@ -101,6 +104,7 @@ def ingest(
             summary = write_batch(lake, batch, landing, known, on_progress)
             ledger.commit_batch(batch.number, **asdict(summary), now=now)
             report = report.with_batch(batch, summary)
+        ledger.record_scan(now)
     return report
 
 

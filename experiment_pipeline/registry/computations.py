@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, u
 from experiment_pipeline.errors import NotFound, Superseded
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun, is_final
+from experiment_pipeline.registry import batches as ledger
 from experiment_pipeline.registry import claims, experiments, runs
 from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, payloads
 
@@ -125,7 +126,13 @@ def _refuse_to_go_back(before: ComputationState, run: RefreshRun) -> None:
 
 
 def _covers_landed(connection: Connection, experiment: Experiment, data_version: int, before: datetime) -> bool:
-    """Whether every object of the environment that landed before the moment is in the data version (rule R6)."""
+    """Whether every object of the environment that landed before the moment is in the data version (rule R6).
+
+    Only a landing zone that was listed since then can be known to hold nothing else.
+    """
+    scanned_at = ledger.scanned_at(connection)
+    if scanned_at is None or scanned_at < before:
+        return False
     missing = exists().where(
         landing_objects.c.environment_key == experiment.environment_key,
         landing_objects.c.landed_at < before,

@@ -365,6 +365,16 @@ class Registry:
                 now=now,
             )
 
+    def record_scan(self, scanned_at: datetime) -> None:
+        """Remember that all that had landed by then is in the lake (rule R6)."""
+        with writing(self.engine) as connection:
+            batches.record_scan(connection, scanned_at)
+
+    def scanned_at(self) -> datetime | None:
+        """The newest moment of which it is known that all that had landed is in the lake."""
+        with reading(self.engine) as connection:
+            return batches.scanned_at(connection)
+
     def lake_version(self) -> LakeVersion:
         """The newest committed batch (rule E6)."""
         with reading(self.engine) as connection:

@@ -254,6 +254,13 @@ landing_objects = Table(  # rule E7: a landing object belongs to one batch
 )
 Index("ix_landing_objects_environment_batch", landing_objects.c.environment_key, landing_objects.c.batch)
 
+landing_scans = Table(  # rule R6: when all that had landed was found to be in the lake; one row
+    "landing_scans",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("scanned_at", UtcDateTime, nullable=False),
+)
+
 api_keys = Table(
     "api_keys",
     metadata,

@@ -116,6 +116,12 @@ def upgrade() -> None:
         "ix_landing_objects_environment_batch", "landing_objects", ["environment_key", "batch"], unique=False
     )
     op.create_table(
+        "landing_scans",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("scanned_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_landing_scans"),
+    )
+    op.create_table(
         "metrics",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("environment_key", sa.String(length=255), nullable=False),
@@ -250,6 +256,7 @@ def downgrade() -> None:
     op.drop_table("computations")
     op.drop_table("attachments")
     op.drop_table("metrics")
+    op.drop_table("landing_scans")
     op.drop_table("landing_objects")
     op.drop_table("experiments")
     op.drop_table("api_keys")
