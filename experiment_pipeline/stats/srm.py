@@ -158,10 +158,8 @@ def _log_bayes_factor(counts: Floats, shares: Floats, concentration: float) -> F
 
 def _stirling_remainder(x: Floats) -> Floats:
     """`log Gamma(x)` less Stirling's `(x - 1/2) log x - x + log(2 pi) / 2` (DLMF 5.11.1)."""
-    near = np.minimum(x, 100)
-    far = np.maximum(x, 100)
-    return np.where(
-        x < 100,
-        special.gammaln(near) - (near - 0.5) * np.log(near) + near - math.log(2 * math.pi) / 2,
-        (1 / 12 - (1 / 360 - 1 / (1260 * far * far)) / (far * far)) / far,
-    )
+    near, far = np.minimum(x, 100), np.maximum(x, 100)
+    difference = special.gammaln(near) - (near - 0.5) * np.log(near) + near - math.log(2 * math.pi) / 2
+    series = (1 / 12 - (1 / 360 - 1 / (1260 * far * far)) / (far * far)) / far
+    remainder: Floats = np.where(x < 100, difference, series)
+    return remainder
