@@ -66,7 +66,7 @@ class ExperimentRuns:
         A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure.
         """
         experiment = self.registry.experiment_by_partition(context.partition_key)
-        run_id = context.run.root_run_id or context.run_id  # a re-execution keeps what the first run looked at
+        run_id = context.run.root_run_id or context.run.run_id  # a re-execution keeps what the first run looked at
         try:
             with self.recorded(experiment, *computations):
                 yield self.hold(experiment, run_id, inherits)
