@@ -10,7 +10,7 @@ import dagster as dg
 import structlog
 
 from experiment_pipeline.artifacts import Stamp, code_version
-from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.errors import Leased, RefreshRefused
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry.repository import Registry
@@ -20,6 +20,7 @@ from experiment_pipeline.warehouse.base import AnalysisScope
 
 log = structlog.get_logger(__name__)
 
+RUN_KEY_TAG = "dagster/run_key"  # which request a run answers
 COMPUTE_FAILED = {computation: f"{computation.value}.compute_failed" for computation in Computation}
 
 
@@ -71,6 +72,7 @@ class ExperimentRuns:
             with self.recorded(experiment, *computations):
                 yield self.hold(experiment, run_id, inherits)
         except RefreshRefused as refusal:
+            self._refuse(experiment, run_id, context.run.tags.get(RUN_KEY_TAG), refusal)
             raise dg.Failure(
                 description=f"Refused: {refusal}",
                 metadata={"refusal": type(refusal).__name__},
@@ -122,6 +124,12 @@ class ExperimentRuns:
             )
 
         return OpenRun(experiment=experiment, run=run, scope=scope, publish=publish)
+
+    def _refuse(self, experiment: Experiment, run_id: str, run_key: str | None, refusal: RefreshRefused) -> None:
+        if isinstance(refusal, Leased):
+            self.registry.give_back(experiment.id, run_key)
+        else:
+            self.registry.refuse(experiment.id, run_id, run_key, now=datetime.now(UTC))
 
     def release(self) -> None:
         """Let go of every experiment that this run still holds."""

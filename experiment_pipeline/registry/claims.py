@@ -64,11 +64,16 @@ def waiting(connection: Connection, experiment_id: int | None = None) -> list[Cl
     return [_decode(row) for row in rows]
 
 
-def take_waiting(connection: Connection, experiment_id: int, run_id: str) -> None:
-    """A run that just opened serves every waiting claim of its experiment, a dead run's too."""
-    connection.execute(
-        update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
-    )
+def take_waiting(connection: Connection, experiment_id: int, run_id: str, now: datetime) -> None:
+    """A run that just opened serves every waiting claim of its experiment, a dead run's too.
+
+    Where none waits somebody materialised by hand, which is a claim as well (rule R8).
+    """
+    take = update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
+    if connection.execute(take).rowcount == 0:
+        for computation in Computation:
+            _insert(connection, experiment_id, computation, ClaimSource.UI, now)
+        connection.execute(take)
 
 
 def serve(
@@ -147,6 +152,7 @@ def _decode(row: RowMapping) -> Claim:
         computation=Computation(row["computation"]),
         source=ClaimSource(row["source"]),
         requested_at=row["requested_at"],
+        run_key=row["run_key"],
         served_by=row["served_by"],
     )
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, exists, insert, or_, select, update
 
 from experiment_pipeline.errors import NotFound, Superseded
 from experiment_pipeline.experiments import Experiment
@@ -18,8 +18,13 @@ def state(connection: Connection, experiment_id: int, computation: Computation) 
     row = connection.execute(select(computations).where(_is_row(experiment_id, computation))).mappings().one_or_none()
     if row is None:
         raise NotFound(f"No experiment {experiment_id}.")
+    return decode(row)
+
+
+def decode(row: RowMapping) -> ComputationState:
+    """One row in the domain's words."""
     return ComputationState(
-        computation=computation,
+        computation=Computation(row["computation"]),
         as_of=row["as_of"],
         data_version=row["data_version"],
         computed_at=row["computed_at"],

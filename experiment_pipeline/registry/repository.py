@@ -14,13 +14,14 @@ from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, MetricDraft
 from experiment_pipeline.documents import Manifest
 from experiment_pipeline.experiments import AttachedMetric, ExpectedDirection, Experiment, ExperimentStatus, Metric
-from experiment_pipeline.refresh import Claim, ClaimSource, Computation, ComputationState, RefreshRun
+from experiment_pipeline.refresh import Candidate, Claim, ClaimSource, Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry import (
     attachments,
     audit,
     batches,
     claims,
     computations,
+    dispatch,
     environments,
     experiments,
     keys,
@@ -325,6 +326,33 @@ class Registry:
         """Stamp a failure; what was published stays (rule R3)."""
         with writing(self.engine) as connection:
             computations.record_failure(connection, experiment_id, computation, now)
+
+    # Dispatch
+
+    def candidates(self, now: datetime) -> list[Candidate]:
+        """Every experiment that may want a refresh by itself (rules R4, R6)."""
+        with reading(self.engine) as connection:
+            return dispatch.candidates(connection, now)
+
+    def hand_over(self, run_keys: Mapping[int, str]) -> None:
+        """Remember which run was requested for a claim, by the claim's id (rule R2)."""
+        with writing(self.engine) as connection:
+            dispatch.hand_over(connection, run_keys)
+
+    def give_back(self, experiment_id: int, run_key: str | None) -> None:
+        """Leave the claims of a run that found the experiment held for a later run (rule R7)."""
+        with writing(self.engine) as connection:
+            dispatch.give_back(connection, experiment_id, run_key)
+
+    def refuse(self, experiment_id: int, run_id: str, run_key: str | None, now: datetime) -> None:
+        """Close what a refused run was to serve (rule R3)."""
+        with writing(self.engine) as connection:
+            dispatch.refuse(connection, experiment_id, run_id, run_key, now)
+
+    def bury_run(self, run_id: str, run_key: str | None, now: datetime) -> list[tuple[int, Computation]]:
+        """Record what a run that died leaves undone, and free its experiments (rules R3, R7)."""
+        with writing(self.engine) as connection:
+            return dispatch.bury_run(connection, run_id, run_key, now)
 
     # Batches
 

@@ -197,6 +197,7 @@ claims = Table(  # rule R2
     Column("computation", String(20), nullable=False),
     Column("source", String(20), nullable=False),
     Column("requested_at", UtcDateTime, nullable=False),
+    Column("run_key", String(255)),  # of the run that automation requested for it
     Column("as_of", UtcDateTime),
     Column("data_version", Integer),
     Column("served_by", String(255)),

@@ -208,6 +208,7 @@ def upgrade() -> None:
         sa.Column("computation", sa.String(length=20), nullable=False),
         sa.Column("source", sa.String(length=20), nullable=False),
         sa.Column("requested_at", MOMENT, nullable=False),
+        sa.Column("run_key", sa.String(length=255), nullable=True),
         sa.Column("as_of", MOMENT, nullable=True),
         sa.Column("data_version", sa.Integer(), nullable=True),
         sa.Column("served_by", sa.String(length=255), nullable=True),
