@@ -47,8 +47,8 @@ class ExperimentRuns:
 
     registry: Registry
     settings: Settings
-    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     held: dict[int, RefreshRun] = field(default_factory=dict)
+    held_since: dict[int, datetime] = field(default_factory=dict)
 
     @property
     def floors(self) -> Floors:
@@ -67,12 +67,10 @@ class ExperimentRuns:
         A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure.
         """
         experiment = self.registry.experiment_by_partition(context.partition_key)
-        run_id = context.run.root_run_id or context.run.run_id  # a re-execution keeps what the first run looked at
         try:
-            with self.recorded(experiment, *computations):
-                yield self.hold(experiment, run_id, inherits)
+            with self.guarded(experiment, context.run, *computations):
+                yield self.hold(experiment, context.run, inherits)
         except RefreshRefused as refusal:
-            self._refuse(experiment, run_id, context.run.tags.get(RUN_KEY_TAG), refusal)
             raise dg.Failure(
                 description=f"Refused: {refusal}",
                 metadata={"refusal": type(refusal).__name__},
@@ -80,11 +78,16 @@ class ExperimentRuns:
             ) from refusal
 
     @contextmanager
-    def recorded(self, experiment: Experiment, *computations: Computation) -> Iterator[None]:
-        """Record what goes wrong inside as a failure of these computations, and let it go on (rule R3)."""
+    def guarded(self, experiment: Experiment, dagster_run: dg.DagsterRun, *computations: Computation) -> Iterator[None]:
+        """Record what goes wrong inside, and let it go on: a failure of these computations, or a refusal (rule R3)."""
         try:
             yield
+        except Leased:
+            self.registry.give_back(experiment.id, dagster_run.tags.get(RUN_KEY_TAG))
+            raise
         except RefreshRefused:
+            run_key = dagster_run.tags.get(RUN_KEY_TAG)
+            self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, now=datetime.now(UTC))
             raise
         except Exception:
             for computation in computations:
@@ -96,17 +99,18 @@ class ExperimentRuns:
                 )
             raise
 
-    def hold(self, experiment: Experiment, run_id: str, inherits: Stamp | None = None) -> OpenRun:
+    def hold(self, experiment: Experiment, dagster_run: dg.DagsterRun, inherits: Stamp | None = None) -> OpenRun:
         """Take or renew the experiment's lease. Raises RefreshRefused."""
         run = self.registry.open_run(
             experiment.id,
-            run_id,
+            lasting_id(dagster_run),
             now=datetime.now(UTC),
             lease_duration=self.settings.lease_duration,
             as_of=inherits.window.as_of if inherits else None,
             data_version=inherits.data_version if inherits else None,
         )
         self.held[experiment.id] = run
+        held_since = self.held_since.setdefault(experiment.id, datetime.now(UTC))
         scope = AnalysisScope.of(experiment, run)
         if inherits is not None:
             scope.require_same(inherits)
@@ -120,22 +124,20 @@ class ExperimentRuns:
                 code_version=code_version(),
                 computed_at=now,
                 grace=self.settings.finality_grace,
-                duration=now - self.opened_at,
+                duration=now - held_since,
             )
 
         return OpenRun(experiment=experiment, run=run, scope=scope, publish=publish)
 
-    def _refuse(self, experiment: Experiment, run_id: str, run_key: str | None, refusal: RefreshRefused) -> None:
-        if isinstance(refusal, Leased):
-            self.registry.give_back(experiment.id, run_key)
-        else:
-            self.registry.refuse(experiment.id, run_id, run_key, now=datetime.now(UTC))
+    def release(self, *experiments: Experiment) -> None:
+        """Let go of these experiments, or of every one that the run still holds."""
+        for experiment_id in [experiment.id for experiment in experiments] or list(self.held):
+            self.registry.release_lease(self.held.pop(experiment_id))
 
-    def release(self) -> None:
-        """Let go of every experiment that this run still holds."""
-        for run in self.held.values():
-            self.registry.release_lease(run)
-        self.held.clear()
+
+def lasting_id(dagster_run: dg.DagsterRun) -> str:
+    """A run's id, the same for its re-executions: they keep what the first one looked at (rule R5)."""
+    return dagster_run.root_run_id or dagster_run.run_id
 
 
 def runs_resource(settings: Settings) -> dg.ResourceDefinition:

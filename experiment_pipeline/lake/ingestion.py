@@ -108,6 +108,11 @@ def ingest(
     return report
 
 
+def has_landed(ledger: BatchLedger, landing: Path) -> bool:
+    """Whether there is anything to ingest: an object that no batch holds, or an interrupted batch."""
+    return ledger.open_batch() is not None or any(True for _ in _unknown(ledger, landing))
+
+
 def write_batch(
     lake: Lake, batch: PlannedBatch, landing: Path, environments: set[str], on_progress: OnProgress | None = None
 ) -> BatchSummary:

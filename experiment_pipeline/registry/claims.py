@@ -47,13 +47,13 @@ def claim(
         accept = accept.where(or_(last.is_(None), last <= now - minimum_interval))
     if connection.execute(accept).rowcount == 0:
         raise _refusal(connection, experiment_id, computation, now, minimum_interval if source.is_user else None)
-    return _insert(connection, experiment_id, computation, source, now)
+    return insert_claim(connection, experiment_id, computation, source, now)
 
 
 def claim_last_refresh(connection: Connection, experiment_id: int, now: datetime) -> None:
     """What completing an experiment claims by itself, exempt from the interval (rule R6)."""
     for computation in Computation:
-        _insert(connection, experiment_id, computation, ClaimSource.COMPLETION, now)
+        insert_claim(connection, experiment_id, computation, ClaimSource.COMPLETION, now)
 
 
 def waiting(connection: Connection, experiment_id: int | None = None) -> list[Claim]:
@@ -72,7 +72,7 @@ def take_waiting(connection: Connection, experiment_id: int, run_id: str, now: d
     take = update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
     if connection.execute(take).rowcount == 0:
         for computation in Computation:
-            _insert(connection, experiment_id, computation, ClaimSource.UI, now)
+            insert_claim(connection, experiment_id, computation, ClaimSource.UI, now)
         connection.execute(take)
 
 
@@ -131,9 +131,10 @@ def _is_row(experiment_id: int, computation: Computation) -> ColumnElement[bool]
     return is_id(computations.c.experiment_id, experiment_id) & (computations.c.computation == computation.value)
 
 
-def _insert(
+def insert_claim(
     connection: Connection, experiment_id: int, computation: Computation, source: ClaimSource, now: datetime
 ) -> Claim:
+    """Add a claim that waits, without asking whether it may."""
     values = {
         "experiment_id": experiment_id,
         "computation": computation.value,

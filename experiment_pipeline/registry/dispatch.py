@@ -7,9 +7,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
 
 from experiment_pipeline.experiments import ExperimentStatus
-from experiment_pipeline.refresh import Candidate, ClaimOutcome, Computation, ComputationState
+from experiment_pipeline.refresh import Candidate, ClaimOutcome, ClaimSource, Computation, ComputationState
 from experiment_pipeline.registry import batches, computations, experiments
-from experiment_pipeline.registry.claims import IS_WAITING
+from experiment_pipeline.registry.claims import IS_WAITING, insert_claim
 from experiment_pipeline.registry.tables import claims, leases
 from experiment_pipeline.registry.tables import computations as computation_rows
 from experiment_pipeline.registry.tables import experiments as experiment_rows
@@ -45,6 +45,13 @@ def candidates(connection: Connection, now: datetime) -> list[Candidate]:
         )
         for experiment in experiments.select_some(connection, wanted)
     ]
+
+
+def claim_automatically(connection: Connection, experiment_id: int, source: ClaimSource, now: datetime) -> None:
+    """Claim what is not final of an experiment that is due; neither waits for the users' throttle nor starts it."""
+    for computation in Computation:
+        if not computations.state(connection, experiment_id, computation).is_final:
+            insert_claim(connection, experiment_id, computation, source, now)
 
 
 def hand_over(connection: Connection, run_keys: Mapping[int, str]) -> None:

@@ -334,6 +334,11 @@ class Registry:
         with reading(self.engine) as connection:
             return dispatch.candidates(connection, now)
 
+    def claim_automatically(self, experiment_id: int, source: ClaimSource, now: datetime) -> None:
+        """Claim what is not final of an experiment that is due (rules R4, R6)."""
+        with writing(self.engine) as connection:
+            dispatch.claim_automatically(connection, experiment_id, source, now)
+
     def hand_over(self, run_keys: Mapping[int, str]) -> None:
         """Remember which run was requested for a claim, by the claim's id (rule R2)."""
         with writing(self.engine) as connection:
