@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from experiment_pipeline.errors import ConfigurationError, NotFound
 from experiment_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does without
@@ -32,6 +33,18 @@ class Context:
             yield registry
         finally:
             registry.close()
+
+    def environment(self, registry: "Registry", given: str | None) -> str:
+        """The environment that an option names, or the only one that there is."""
+        known = [environment.key for environment in registry.environments()]
+        if given is None and len(known) == 1:
+            return known[0]
+        if given is None:
+            message = f"Name one of {', '.join(known)}." if known else "There is none yet: declare one with `apply`."
+            raise ConfigurationError.of("--environment", message)
+        if given not in known:
+            raise NotFound(f"No environment '{given}'.")
+        return given
 
     @property
     def actor(self) -> str:
