@@ -28,7 +28,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 	@touch $@
 
 demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
-	@$(BIN)/experiment-pipeline demo --data-dir $(DEMO_DATA)
+	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) demo
 
 test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow and not e2e"

@@ -1,5 +1,6 @@
 """Landing objects become one numbered batch of the events lake (rules E1-E8)."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -16,12 +17,18 @@ OBJECTS_READABLE = dg.AssetCheckSpec(
 @dg.asset(group_name="events", kinds={"deltalake"}, check_specs=[OBJECTS_READABLE])
 def events(
     context: dg.AssetExecutionContext, lake: LakeResource, runs: dg.ResourceParam[ExperimentRuns]
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Raw exposure and conversion events, validated, deduplicated and committed exactly once."""
-    report = ingest(lake.open(), runs.registry, lake.landing, now=datetime.now(UTC), on_progress=context.log.info)
-    return dg.MaterializeResult(
+    report = ingest(
+        lake.open(),
+        runs.registry,
+        lake.landing,
+        now=datetime.now(UTC),
+        on_progress=lambda progress: context.log.info(str(progress)),
+    )
+    yield dg.MaterializeResult(
         metadata={
-            "batch": report.batch,
+            "batch": report.batch or "nothing had landed",
             "objects": report.objects,
             "accepted": report.accepted,
             "duplicates": report.duplicates,

@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+LARGEST_COUNT = 2**53  # beyond it a float cannot tell two counts apart
+
 
 @dataclass(frozen=True, slots=True)
 class VariantAggregate:
@@ -23,8 +25,8 @@ class VariantAggregate:
     m2: float
 
     def __post_init__(self) -> None:
-        if self.n < 0:
-            raise ValueError(f"n: must not be negative, got {self.n}")
+        if not 0 <= self.n <= LARGEST_COUNT:
+            raise ValueError(f"n: must lie between 0 and 2**53, got {self.n}")
         if not (math.isfinite(self.mean) and math.isfinite(self.m2)):
             raise ValueError(f"mean, m2: must be finite, got {self.mean} and {self.m2}")
         if self.m2 < 0:

@@ -20,7 +20,6 @@ def build(configured: Settings) -> dg.Definitions:
             "memory_limit": configured.duckdb_memory_limit,
             "threads": configured.duckdb_threads,
             "temp_directory": str(configured.spill_dir),
-            "TimeZone": "UTC",
         },
     )
     return dg.Definitions(

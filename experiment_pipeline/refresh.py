@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from experiment_pipeline.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.exposures import iso_utc
 
 FIRST_BACK_OFF = timedelta(minutes=5)  # rule R4
 LONGEST_BACK_OFF = timedelta(hours=6)
@@ -56,6 +57,21 @@ class ComputationState:
     failures: int
     refresh_requested_at: datetime | None
     last_duration_seconds: float | None
+
+    def envelope(self) -> dict[str, Any] | None:
+        """What is served of a computation, JSON-ready; None before anything was asked or computed."""
+        moments = {
+            "as_of": self.as_of,
+            "last_error_at": self.last_error_at,
+            "refresh_requested_at": self.refresh_requested_at,
+        }
+        if not any(moments.values()):
+            return None
+        return {
+            **{name: None if moment is None else iso_utc(moment) for name, moment in moments.items()},
+            "payload": self.payload,
+            "is_final": self.is_final,
+        }
 
 
 @dataclass(frozen=True, slots=True)

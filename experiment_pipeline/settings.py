@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         return self.data_dir / "spill"
 
     @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance, where this process runs jobs by itself."""
+        return self.data_dir / "dagster"
+
+    @property
     def database_url(self) -> str:
         """The registry's URL, password included: never log it."""
         if self.registry_url is not None:

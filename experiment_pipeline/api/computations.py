@@ -2,34 +2,24 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
 
 from experiment_pipeline.api.access import CanRead, CanRefresh
 from experiment_pipeline.api.experiments import Name, find
 from experiment_pipeline.api.state import Shared
-from experiment_pipeline.api.views import EnvelopeView, ExposuresView, ResultsView
-from experiment_pipeline.refresh import ClaimSource, Computation, ComputationState
+from experiment_pipeline.api.views import ExposuresView, ResultsView
+from experiment_pipeline.refresh import ClaimSource, Computation
+from experiment_pipeline.registry.engine import to_json
 
 router = APIRouter(prefix="/environments/{environment_key}/experiments/{experiment}", tags=["exposures and results"])
-NOT_MODIFIED = {304: {"description": "What the client has is what stands: `If-None-Match` names its ETag."}}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "What the client has is what stands: `If-None-Match` names its ETag."}
+}
 REVALIDATE = "private, no-cache"
 FINAL = "private, max-age=86400"  # a final payload never changes (rule R6)
-
-
-def envelope(state: ComputationState) -> EnvelopeView | None:
-    """A computation as the API shows it; None while nothing was computed, requested or tried."""
-    if state.as_of is None and state.last_error_at is None and state.refresh_requested_at is None:
-        return None
-    return EnvelopeView(
-        as_of=state.as_of,
-        last_error_at=state.last_error_at,
-        refresh_requested_at=state.refresh_requested_at,
-        payload=state.payload,
-        is_final=state.is_final,
-    )
 
 
 def conditional(request: Request, body: bytes, *, is_final: bool) -> Response:
@@ -42,13 +32,11 @@ def conditional(request: Request, body: bytes, *, is_final: bool) -> Response:
     return Response(body, headers=headers, media_type="application/json")
 
 
-def _reader(
-    computation: Computation, view: Callable[[EnvelopeView | None], BaseModel]
-) -> Callable[[Request, Shared, CanRead, Name], Response]:
+def _reader(computation: Computation) -> Callable[[Request, Shared, CanRead, Name], Response]:
     def read(request: Request, shared: Shared, access: CanRead, experiment: Name) -> Response:
         found = find(shared, access, experiment)
         state = shared.registry.computation(found.id, computation)
-        body = view(envelope(state)).model_dump_json().encode()
+        body = to_json({computation.value: state.envelope()}).encode()
         return conditional(request, body, is_final=state.is_final)
 
     return read
@@ -65,17 +53,14 @@ def _refresher(computation: Computation) -> Callable[[Shared, CanRefresh, Name],
     return refresh
 
 
-for computation, view, show in (
-    (Computation.EXPOSURES, ExposuresView, lambda stands: ExposuresView(exposures=stands)),
-    (Computation.RESULTS, ResultsView, lambda stands: ResultsView(results=stands)),
-):
+for computation, view in ((Computation.EXPOSURES, ExposuresView), (Computation.RESULTS, ResultsView)):
     router.get(
         f"/{computation}/",
         name=f"show_{computation}",
         summary=f"Show {computation}",
         response_model=view,
-        responses=NOT_MODIFIED,  # type: ignore[arg-type]
-    )(_reader(computation, show))
+        responses=NOT_MODIFIED,
+    )(_reader(computation))
     router.post(
         f"/{computation}/refresh/",
         name=f"refresh_{computation}",

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from experiment_pipeline.errors import ConfigurationError, NotFound
+from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.settings import Settings
+
+REPORT_WIDTH = 150  # columns
 
 if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does without
     from experiment_pipeline.registry.repository import Registry
@@ -45,6 +48,25 @@ class Context:
         if given not in known:
             raise NotFound(f"No environment '{given}'.")
         return given
+
+    @property
+    def wide_console(self) -> Console:
+        """For tables: the terminal's own width, or enough columns where nobody's terminal says otherwise."""
+        return self.console if self.console.is_terminal else Console(width=REPORT_WIDTH)
+
+    def find(self, registry: "Registry", key: str, environment: str | None) -> Experiment:
+        """The experiment of a key, in any environment when none is named. Raises NotFound, or ConfigurationError."""
+        found = [
+            experiment
+            for experiment in registry.list_experiments(environment)
+            if key in (experiment.key, str(experiment.id))
+        ]
+        if not found:
+            raise NotFound(f"No experiment '{key}'{f' in {environment}' if environment else ''}.")
+        if len(found) > 1:
+            several = ", ".join(sorted(experiment.environment_key for experiment in found))
+            raise ConfigurationError.of("--environment", f"several environments have a '{key}': name one of {several}.")
+        return found[0]
 
     @property
     def actor(self) -> str:

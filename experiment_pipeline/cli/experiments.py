@@ -55,7 +55,7 @@ def list_experiments(
 def show_experiment(context: Context, key: str, environment: str | None, as_json: bool) -> None:
     """Show the experiment KEY."""
     with context.registry() as registry:
-        found = registry.find_experiment(context.environment(registry, environment), key)
+        found = context.find(registry, key, environment)
     if as_json:
         _echo_json(found)
         return
@@ -91,7 +91,7 @@ def _step_command(step: Step) -> click.Command:
     @click.pass_obj
     def take(context: Context, key: str, environment: str | None) -> None:
         with context.registry() as registry:
-            found = registry.find_experiment(context.environment(registry, environment), key)
+            found = context.find(registry, key, environment)
             moved = registry.move_experiment(found.id, step.to, actor=context.actor, now=context.now)
         click.echo(f"{moved.key} is {moved.status}.")
 
@@ -109,7 +109,7 @@ for each_step in STEPS:
 def delete_experiment(context: Context, key: str, environment: str | None) -> None:
     """Delete the experiment KEY; refused while it runs. Its key is never used again."""
     with context.registry() as registry:
-        found = registry.find_experiment(context.environment(registry, environment), key)
+        found = context.find(registry, key, environment)
         registry.delete_experiment(found.id, actor=context.actor, now=context.now)
     click.echo(f"Deleted {found.key}.")
 

@@ -1,8 +1,11 @@
 """`experiment-pipeline serve`."""
 
+import os
+
 import click
 
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.settings import PREFIX
 
 FAREWELL_SECONDS = 30  # how long open requests may take to end after SIGTERM
 
@@ -20,6 +23,8 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
       experiment-pipeline serve --port 8000
     """
     import uvicorn
+
+    os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # a server process reads its settings anew
 
     with context.registry():  # refuses a registry that cannot be reached, and brings its schema up to date
         pass

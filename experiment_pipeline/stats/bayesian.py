@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.aggregates import VariantAggregate
@@ -17,6 +18,8 @@ from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.normal import cdf, density, two_sided_quantile
 from experiment_pipeline.stats.outcomes import NotComputable
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ def _expected_positive_part(mean: float, sd: float) -> float:
     return max(0.0, sd * density(z) * (1 + z * mills))
 
 
-def _chances_to_be_largest(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
+def _chances_to_be_largest(means: Floats, errors: Floats) -> Floats:
     """`P(i)` for independent normals, those without error being points."""
     chances = np.zeros(len(means))
     certain = errors == 0
@@ -152,10 +155,11 @@ def _chances_to_be_largest(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
         # phi_i prod_{j != i} Phi_j, in logarithms: far below every mean each factor underflows but not the product
         log_density = -z * z / 2 - np.log(np.sqrt(2 * np.pi) * scale) - log_cdf + log_cdf.sum(axis=1, keepdims=True)
         chances[~certain] = weights @ np.exp(log_density)
-    return chances / chances.sum()
+    total: float = chances.sum()
+    return chances / total
 
 
-def _panels(loc: np.ndarray, scale: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
+def _panels(loc: Floats, scale: Floats, floor: float) -> tuple[Floats, Floats]:
     """Gauss-Legendre nodes and weights where the largest can lie, panels as wide as the narrowest arm allows there."""
     low, high = max(floor, (loc - 9 * scale).max()), (loc + 9 * scale).max()
     marks = (loc[:, None] + scale[:, None] * np.array([-9, -6, -4, -2, -1, 0, 1, 2, 4, 6, 9])).ravel()

@@ -10,6 +10,7 @@ from experiment_pipeline.stats.outcomes import NotComputable
 # Engines agree on moments to this relative accuracy (rule X5). What is smaller is rounding, and rounding is no
 # evidence: a thousand identities that all spent 0.1 differ by 1e-17 between arms, with a variance of 1e-34.
 MOMENT_ACCURACY = 1e-12
+LARGEST = 1e150  # the square of anything larger is no float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def effect(control: VariantAggregate, treatment: VariantAggregate, *, alpha: flo
         return squared
     value, standard_error = difference(control, treatment), math.sqrt(sum(squared))
     low, high = value - z * standard_error, value + z * standard_error
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not (low > -LARGEST and high < LARGEST):
         return NotComputable("out_of_range")
     return Effect(value=value, standard_error=standard_error, ci_low=low, ci_high=high)
 

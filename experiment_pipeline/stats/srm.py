@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from scipy import special
 
+from experiment_pipeline.aggregates import LARGEST_COUNT
 from experiment_pipeline.stats.outcomes import NotComputable
 
 SRM_ALPHA = 0.001  # one sound experiment in a thousand; rule S3
 MINIMUM_IDENTITIES = 100  # rule S2
-LARGEST_COUNT = 2**53  # beyond it a float cannot tell two counts apart
 NEGLIGIBLE_SHARE = 1e-9  # less than this of the whole is what rounding left of 100 %, and counts as 0
 SMALLEST_EXACT_P = 1e-290  # below it the tail is taken in logarithms
 

@@ -1,12 +1,59 @@
-"""Temporary."""
+"""The verdict: what may be said of a treatment at a refresh, after however many refreshes before it."""
 
 from enum import StrEnum
 
+from experiment_pipeline.experiments import Direction, ExpectedDirection
+from experiment_pipeline.stats.anytime import AnytimeEffect
+from experiment_pipeline.stats.outcomes import NotComputable
+
 
 class Verdict(StrEnum):
+    """`ok` and `harmed` are a guardrail's, `winning` and `losing` every other metric's."""
+
     COLLECTING_DATA = "collecting_data"
     INCONCLUSIVE = "inconclusive"
     WINNING = "winning"
     LOSING = "losing"
     OK = "ok"
     HARMED = "harmed"
+
+
+def decide(
+    anytime: AnytimeEffect | NotComputable,
+    *,
+    direction: Direction,
+    expected_direction: ExpectedDirection,
+    trustworthy: bool,
+) -> Verdict:
+    """The verdict of one treatment on one metric, from its any-time-valid interval alone.
+
+    - No interval (below a floor, or not computable): `collecting_data`.
+    - A guardrail is `harmed` once the interval lies wholly on the side that it must not move to, trustworthy or not:
+      a warning is not withheld. Otherwise it is `ok`, which says that harm has not been shown.
+    - Any other metric is `winning` or `losing` once the interval lies wholly on its better or its worse side; the
+      better side is the metric's direction, and for an informational metric the one that was expected.
+    - While the sample ratio is not trustworthy, neither `winning`, `losing` nor `ok` is said (rule S3).
+
+    Over several treatments, take each interval at its level of `holm_levels`.
+    """
+    if isinstance(anytime, NotComputable):
+        return Verdict.COLLECTING_DATA
+    side = _side_of_zero(anytime)
+    if expected_direction.is_guardrail:
+        harm = 1 if expected_direction is ExpectedDirection.NOT_INCREASE else -1
+        verdict = Verdict.HARMED if side == harm else Verdict.OK
+    else:
+        gain = side * _better_side(direction, expected_direction)
+        verdict = {1: Verdict.WINNING, 0: Verdict.INCONCLUSIVE, -1: Verdict.LOSING}[gain]
+    return verdict if trustworthy or verdict is Verdict.HARMED else Verdict.INCONCLUSIVE
+
+
+def _side_of_zero(anytime: AnytimeEffect) -> int:
+    """1 where the whole interval is above zero, -1 where below, 0 where it holds zero."""
+    return (anytime.ci_low > 0) - (anytime.ci_high < 0)
+
+
+def _better_side(direction: Direction, expected: ExpectedDirection) -> int:
+    if direction is Direction.INFORMATIONAL:
+        return -1 if expected is ExpectedDirection.DECREASE else 1
+    return -1 if direction is Direction.DOWN else 1

@@ -3,8 +3,8 @@
 No database file: a DuckDB file locks out every second process. A connection lives as long as one call.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -33,7 +33,7 @@ EventFiles: TypeAlias = Callable[[str, Window], list[str]]
 class DuckDBWarehouse:
     """Implements `Warehouse`.
 
-    connect:     opens one in-memory connection, its limits set, its time zone UTC
+    connect:     opens one in-memory connection, its limits set
     event_files: the files of one environment (and of no other) that may hold events of a window, of one pinned snapshot
     artifacts:   where `first_exposures` lies
     """
@@ -46,7 +46,7 @@ class DuckDBWarehouse:
         target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key)
         sql = statement("first_exposures")
         stamp = Stamp(scope.partition_key, scope.window, scope.data_version, code_version(), sql)
-        with self.connect() as connection, replacing(target) as temporary:
+        with self._session() as connection, replacing(target) as temporary:
             parameters = {
                 **self._event_parameters(connection, scope),
                 "exposure_event": EXPOSURE_EVENT,
@@ -72,7 +72,7 @@ class DuckDBWarehouse:
         sql = statement("variant_aggregates")
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
-        with self.connect() as connection:
+        with self._session() as connection:
             parameters = {
                 **self._artifact_parameters(scope),
                 **self._event_parameters(connection, scope),
@@ -84,9 +84,15 @@ class DuckDBWarehouse:
         rows = self._frame("variant_identities", self._artifact_parameters(scope)).rows
         return dict(rows.iter_rows())
 
+    @contextmanager
+    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")  # buckets start in UTC (X4); not settable before connecting
+            yield connection
+
     def _frame(self, stage: str, parameters: dict[str, object]) -> Frame:
         sql = statement(stage)
-        with self.connect() as connection:
+        with self._session() as connection:
             return Frame(rows=_frame(connection.sql(sql, params=parameters)), sql=sql)
 
     def _artifact_parameters(self, scope: AnalysisScope) -> dict[str, Any]:
