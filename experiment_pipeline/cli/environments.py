@@ -27,7 +27,7 @@ def list_environments(context: Context, as_json: bool) -> None:
     table = Table("key", "name", box=None, pad_edge=False, header_style="dim")
     for each in known:
         table.add_row(each.key, each.name)
-    context.console.print(table)
+    context.wide_console.print(table)
 
 
 @environments.command("create")

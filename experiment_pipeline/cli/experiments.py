@@ -44,7 +44,7 @@ def list_experiments(
     table = Table("key", "name", "feature", "status", "started", "ended", box=None, pad_edge=False, header_style="dim")
     for each in found:
         table.add_row(each.key, each.name, each.feature, each.status, _date(each.started_at), _date(each.ended_at))
-    context.console.print(table)
+    context.wide_console.print(table)
 
 
 @experiments.command("show")

@@ -56,7 +56,7 @@ def list_keys(context: Context, environment: str | None, as_json: bool) -> None:
         moments = (key.created_at, key.last_used_at, key.revoked_at)
         shown = (f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments)
         table.add_row(key.prefix, key.environment_key, key.scope, key.name, *shown)
-    context.console.print(table)
+    context.wide_console.print(table)
 
 
 @keys.command("revoke")

@@ -28,7 +28,7 @@ def list_metrics(context: Context, environment: str | None, as_json: bool) -> No
     table = Table("id", "name", "aggregation", "event", "direction", box=None, pad_edge=False, header_style="dim")
     for metric in found:
         table.add_row(str(metric.id), metric.name, metric.aggregation, metric.event, metric.direction)
-    context.console.print(table)
+    context.wide_console.print(table)
 
 
 @metrics.command("delete")
