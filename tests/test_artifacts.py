@@ -111,7 +111,19 @@ def test_replacing__reader_that_holds_the_old_file__reads_it_to_its_end(store: A
 
 @pytest.mark.parametrize(
     "key",
-    ["", "checkout", "checkout-", "-1", "1checkout-1", "../checkout-1", "a/b-1", "checkout-1\n", "a.b-1", "ü-1", "a,b-1"]
+    [
+        "",
+        "checkout",
+        "checkout-",
+        "-1",
+        "1checkout-1",
+        "../checkout-1",
+        "a/b-1",
+        "checkout-1\n",
+        "a.b-1",
+        "ü-1",
+        "a,b-1",
+    ]
     + ["x" * 81 + "-1", "checkout-" + "1" * 20],
 )
 def test_path__partition_key_that_l6_forbids__is_refused_with_what_it_should_look_like(
@@ -155,7 +167,9 @@ def version_of(installed: Path, working_folder: Path) -> str:
         f"import sys; sys.path.insert(0, {str(installed)!r});"
         "from experiment_pipeline.artifacts import code_version; print(code_version())"
     )
-    shown = subprocess.run([sys.executable, "-c", script], cwd=working_folder, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", script], cwd=working_folder, capture_output=True, text=True, check=True
+    )
     return shown.stdout.strip()
 
 

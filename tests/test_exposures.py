@@ -88,18 +88,16 @@ def test_summary__buckets_in_any_order__give_one_payload_that_counts_everybody_o
     starts = [point.bucket for point in summary.timeseries.points]
     assert starts == sorted(set(starts))
     assert summary.identities + summary.excluded_identities == sum(bucket.new_identities for bucket in buckets)
-    counted = Counter({b: 0 for b in ("control", "b", "unknown", "")})
+    counted = Counter(dict.fromkeys(("control", "b", "unknown", ""), 0))
     for point in summary.timeseries.points:
         assert point.new_identities, "points are sparse"
         counted.update(point.new_identities)
-    wanted = Counter({b: 0 for b in counted})
+    wanted = Counter(dict.fromkeys(counted, 0))
     for bucket in buckets:
         wanted[bucket.variant] += 0 if bucket.quarantined else bucket.new_identities
     assert counted == wanted
 
 
-@pytest.mark.parametrize(
-    ("microsecond", "text"), [(0, "2026-03-01T22:30:00Z"), (1_000, "2026-03-01T22:30:00.001Z")]
-)
+@pytest.mark.parametrize(("microsecond", "text"), [(0, "2026-03-01T22:30:00Z"), (1_000, "2026-03-01T22:30:00.001Z")])
 def test_iso_utc__milliseconds__only_when_there_are_any(microsecond: int, text: str) -> None:
     assert iso_utc(STARTED_AT.replace(microsecond=microsecond)) == text

@@ -56,7 +56,9 @@ def experiment(status: ExperimentStatus = ExperimentStatus.RUNNING, ended_at: da
 
 def computed(at: datetime, *, data_version: int = 1, seconds: float = 1) -> ComputationState:
     """A computation that was published at a moment, as of that moment."""
-    return replace(NEVER, as_of=at, computed_at=at, data_version=data_version, payload={}, last_duration_seconds=seconds)
+    return replace(
+        NEVER, as_of=at, computed_at=at, data_version=data_version, payload={}, last_duration_seconds=seconds
+    )
 
 
 def candidate(
@@ -160,7 +162,9 @@ def test_automatic_claim__once_the_back_off_is_over__is_as_after_a_success__r4(
     assert claimed(rested) is claimed(succeeded)
 
 
-@given(state=states, ended_at=moments, scanned_at=moments, later=st.integers(0, 10_000), newest_batch=st.integers(0, 99))
+@given(
+    state=states, ended_at=moments, scanned_at=moments, later=st.integers(0, 10_000), newest_batch=st.integers(0, 99)
+)
 def test_automatic_claim__once_final__is_never_made_again__r6(
     state: ComputationState, ended_at: datetime, scanned_at: datetime, later: int, newest_batch: int
 ) -> None:

@@ -186,7 +186,9 @@ def test_results__lower_is_better__flips_the_chance_and_the_verdict__m1() -> Non
     moments = {"control": rate(1000, 200), "b": rate(1000, 100)}
     lower = Metric(7, "prod", "bought", "purchase", Aggregation.OCCURRENCE, Direction.DOWN)
     up, down = (metric_payload(results(experiment(metric=metric), moments)) for metric in (PURCHASE, lower))
-    assert up["inference"]["b"]["chance_to_win"] == pytest.approx(1 - down["inference"]["b"]["chance_to_win"], abs=1e-12)
+    assert up["inference"]["b"]["chance_to_win"] == pytest.approx(
+        1 - down["inference"]["b"]["chance_to_win"], abs=1e-12
+    )
     assert (up["verdict"]["b"], down["verdict"]["b"]) == ("losing", "winning")
 
 
@@ -206,7 +208,8 @@ def test_results__several_treatments__are_each_judged_at_their_level_of_holm() -
 def test_results__at_another_alpha__widen_their_intervals() -> None:
     moments = {"control": rate(1000, 100), "b": rate(1000, 150)}
     usual, strict = (
-        metric_payload(results(experiment(design=Design(alpha=alpha)), moments))["effect"]["b"] for alpha in (0.05, 0.01)
+        metric_payload(results(experiment(design=Design(alpha=alpha)), moments))["effect"]["b"]
+        for alpha in (0.05, 0.01)
     )
     assert strict["ci_low"] < usual["ci_low"] < usual["ci_high"] < strict["ci_high"]
 

@@ -20,7 +20,13 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings__without_variables__keep_everything_below_one_folder() -> None:
     settings = read_settings()
-    folders = (settings.landing_dir, settings.lake_dir, settings.artifacts_dir, settings.spill_dir, settings.dagster_home)
+    folders = (
+        settings.landing_dir,
+        settings.lake_dir,
+        settings.artifacts_dir,
+        settings.spill_dir,
+        settings.dagster_home,
+    )
     assert len(set(folders)) == len(folders)
     assert all(folder.parent == Path("data") for folder in folders)
     assert settings.database_url == f"sqlite:///{Path('data/registry.sqlite').absolute()}"
