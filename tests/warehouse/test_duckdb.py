@@ -38,7 +38,7 @@ STAGES = sorted(
     entry.name.removesuffix(".sql")
     for entry in files("experiment_pipeline.warehouse").joinpath("sql", "duckdb").iterdir()
 )
-COLUMNS = {
+COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "identity_hash": pl.Int64,
     "event": pl.String,
     "feature_name": pl.String,
