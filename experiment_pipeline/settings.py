@@ -13,13 +13,18 @@ from experiment_pipeline.errors import ConfigurationError
 PREFIX = "EXPERIMENT_PIPELINE_"
 
 
-def _seconds(value: object) -> object:
-    """Whole seconds, written as a number, besides pydantic's ISO-8601."""
-    return timedelta(seconds=int(value)) if isinstance(value, str) and value.isdecimal() else value
+Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$")]
+
+
+def _seconds(duration: object) -> object:
+    """A variable is text, and pydantic takes only numbers for seconds."""
+    try:
+        return float(duration) if isinstance(duration, str) else duration
+    except ValueError:
+        return duration
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
-Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$")]
 
 
 class Settings(BaseSettings):
