@@ -9,10 +9,10 @@ from tests.registry.conftest import ACTOR, MINUTE, NOW
 
 
 def test_create__token__opens_its_key_and_is_kept_nowhere(registry: Registry) -> None:
-    key, token = registry.create_key("production", Scope.READ, "dashboard", actor=ACTOR, now=NOW)
+    key, token = registry.keys.create("production", Scope.READ, "dashboard", actor=ACTOR, now=NOW)
     assert TOKEN.fullmatch(token)
-    assert registry.list_keys() == [key]
-    assert registry.authenticate(token, NOW) == key
+    assert registry.keys.all() == [key]
+    assert registry.keys.authenticate(token, NOW) == key
     assert (key.environment_key, key.scope, key.name, key.created_at) == ("production", Scope.READ, "dashboard", NOW)
     with registry.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT * FROM api_keys").all()
@@ -21,27 +21,27 @@ def test_create__token__opens_its_key_and_is_kept_nowhere(registry: Registry) ->
 
 def test_create__unknown_environment_or_no_name__is_refused(registry: Registry) -> None:
     with pytest.raises(NotFound):
-        registry.create_key("nowhere", Scope.READ, "x", actor=ACTOR, now=NOW)
+        registry.keys.create("nowhere", Scope.READ, "x", actor=ACTOR, now=NOW)
     with pytest.raises(ConfigurationError):
-        registry.create_key("production", Scope.READ, "", actor=ACTOR, now=NOW)
+        registry.keys.create("production", Scope.READ, "", actor=ACTOR, now=NOW)
 
 
 def test_authenticate__anything_else__opens_nothing(registry: Registry) -> None:
-    key, token = registry.create_key("production", Scope.READ, "x", actor=ACTOR, now=NOW)
+    key, token = registry.keys.create("production", Scope.READ, "x", actor=ACTOR, now=NOW)
     for wrong in ("", "xp_", token[:-1], token + "A", f"xp_{key.prefix}_{'A' * 43}", token.upper(), "\x00", "é"):
-        assert registry.authenticate(wrong, NOW) is None
+        assert registry.keys.authenticate(wrong, NOW) is None
 
 
 def test_authenticate__revoked__opens_nothing_for_good(registry: Registry) -> None:
-    key, token = registry.create_key("production", Scope.ADMIN, "x", actor=ACTOR, now=NOW)
-    revoked = registry.revoke_key(key.prefix, actor=ACTOR, now=NOW + MINUTE)
+    key, token = registry.keys.create("production", Scope.ADMIN, "x", actor=ACTOR, now=NOW)
+    revoked = registry.keys.revoke(key.prefix, actor=ACTOR, now=NOW + MINUTE)
     assert revoked.revoked_at == NOW + MINUTE
-    assert registry.revoke_key(key.prefix, actor=ACTOR, now=NOW + 2 * MINUTE) == revoked
-    assert registry.authenticate(token, NOW) is None
+    assert registry.keys.revoke(key.prefix, actor=ACTOR, now=NOW + 2 * MINUTE) == revoked
+    assert registry.keys.authenticate(token, NOW) is None
     log = registry.changes("production", f"key:{key.prefix}")
     assert [line.action for line in log] == ["create", "revoke"]
     with pytest.raises(NotFound):
-        registry.revoke_key("unknown", actor=ACTOR, now=NOW)
+        registry.keys.revoke("unknown", actor=ACTOR, now=NOW)
 
 
 def test_scopes__each__allows_itself_and_those_before() -> None:
