@@ -36,7 +36,7 @@ def needs(scope: Scope) -> Callable[..., Access]:
         authorization: Annotated[str | None, Security(header)],
     ) -> Access:
         token = (authorization or "").removeprefix(SCHEME) if (authorization or "").startswith(SCHEME) else ""
-        key = shared.registry.authenticate(token, shared.now()) if token else None
+        key = shared.registry.keys.authenticate(token, shared.now()) if token else None
         if key is None:
             raise HTTPException(
                 401, "Send a valid API key: 'Authorization: Api-Key <token>'.", {"WWW-Authenticate": "Api-Key"}

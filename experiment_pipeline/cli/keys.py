@@ -30,7 +30,7 @@ def create_key(context: Context, environment: str | None, scope: str, name: str)
 
     with context.registry() as registry:
         key = context.environment(registry, environment)
-        _, token = registry.create_key(key, Scope(scope), name or scope, actor=context.actor, now=context.now)
+        _, token = registry.keys.create(key, Scope(scope), name or scope, actor=context.actor, now=context.now)
     click.echo(token)
     click.echo("Keep it now: only its digest is stored. Send it as 'Authorization: Api-Key <token>'.", err=True)
 
@@ -46,7 +46,7 @@ def list_keys(context: Context, environment: str | None, as_json: bool) -> None:
     from experiment_pipeline.registry.audit import as_json as json_ready
 
     with context.registry() as registry:
-        found = registry.list_keys(environment and context.environment(registry, environment))
+        found = registry.keys.all(environment and context.environment(registry, environment))
     if as_json:
         click.echo(json.dumps([json_ready(key) for key in found], indent=2))
         return
@@ -65,5 +65,5 @@ def list_keys(context: Context, environment: str | None, as_json: bool) -> None:
 def revoke_key(context: Context, prefix: str) -> None:
     """Revoke the key with this PREFIX, the part of its token between the underscores."""
     with context.registry() as registry:
-        revoked = registry.revoke_key(prefix, actor=context.actor, now=context.now)
+        revoked = registry.keys.revoke(prefix, actor=context.actor, now=context.now)
     click.echo(f"Revoked key {revoked.prefix}.")

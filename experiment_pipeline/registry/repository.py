@@ -24,14 +24,13 @@ from experiment_pipeline.registry import (
     dispatch,
     environments,
     experiments,
-    keys,
     manifests,
     metrics,
     runs,
 )
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
 from experiment_pipeline.registry.environments import Environment
-from experiment_pipeline.registry.keys import ApiKey, Scope
+from experiment_pipeline.registry.keyring import Keyring
 from experiment_pipeline.registry.manifests import Difference
 
 
@@ -51,6 +50,11 @@ class Registry:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+    @property
+    def keys(self) -> Keyring:
+        """The API keys."""
+        return Keyring(self.engine)
 
     def is_current(self) -> bool:
         """Whether the database answers and has the schema that this code needs."""
@@ -209,34 +213,6 @@ class Registry:
         """Take a metric away (rule L4)."""
         with writing(self.engine) as connection:
             attachments.detach(connection, experiment_id, metric_id, actor=actor, now=now)
-
-    # API keys
-
-    def create_key(
-        self, environment_key: str, scope: Scope, name: str, *, actor: str, now: datetime
-    ) -> tuple[ApiKey, str]:
-        """A new key and its token, which nobody can read again."""
-        with writing(self.engine) as connection:
-            return keys.create(connection, environment_key, scope, name, actor=actor, now=now)
-
-    def list_keys(self, environment_key: str | None = None) -> list[ApiKey]:
-        """Keys, revoked ones too, oldest first."""
-        with reading(self.engine) as connection:
-            return keys.select_all(connection, environment_key)
-
-    def revoke_key(self, prefix: str, *, actor: str, now: datetime) -> ApiKey:
-        """Close a key for good."""
-        with writing(self.engine) as connection:
-            return keys.revoke(connection, prefix, actor=actor, now=now)
-
-    def authenticate(self, token: str, now: datetime) -> ApiKey | None:
-        """The key of a token, its use recorded to the minute; None for an unknown or revoked one."""
-        with reading(self.engine) as connection:
-            key = keys.authenticate(connection, token)
-        if key is not None and keys.use_is_stale(key, now):
-            with writing(self.engine) as connection:
-                keys.record_use(connection, key, now)
-        return key
 
     # Computations and claims
 

@@ -54,13 +54,16 @@ class Api:
         token = self.tokens.get(scope, scope)
         headers = {"Authorization": f"Api-Key {token}", **sent.pop("headers", {})}
         base = "/api/v1/environments/production" if base is None else base
-        return self.client.request(method, base + path, headers=headers, **sent)
+        response: Response = self.client.request(method, base + path, headers=headers, **sent)
+        return response
 
     def get(self, path: str, **sent: Any) -> Response:
         return self.ask("GET", path, **sent)
 
     def post(self, path: str, json: object = None, **sent: Any) -> Response:
-        return self.ask("POST", path, **({"json": json} if json is not None else {}), **sent)
+        if json is not None:
+            sent["json"] = json
+        return self.ask("POST", path, **sent)
 
     def patch(self, path: str, json: object, **sent: Any) -> Response:
         return self.ask("PATCH", path, json=json, **sent)
@@ -95,8 +98,8 @@ def api(database_url: str, tmp_path: Path) -> Iterator[Api]:
         for environment in ("production", "staging"):
             registry.create_environment(environment, environment, actor=ACTOR, now=NOW)
         for scope in Scope:
-            opened.tokens[scope] = registry.create_key("production", scope, scope, actor=ACTOR, now=NOW)[1]
-        opened.tokens["other"] = registry.create_key("staging", Scope.ADMIN, "other", actor=ACTOR, now=NOW)[1]
+            opened.tokens[scope] = registry.keys.create("production", scope, scope, actor=ACTOR, now=NOW)[1]
+        opened.tokens["other"] = registry.keys.create("staging", Scope.ADMIN, "other", actor=ACTOR, now=NOW)[1]
         yield opened
 
 

@@ -2,6 +2,8 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
@@ -31,19 +33,16 @@ def test_access__every_endpoint__opens_for_its_scope_alone(api: Api) -> None:
     assert len(known) == 21
     for method, template, needed in known:
         path = template.format(environment_key="production", experiment=created["id"], metric_id=1)
-        body = {"json": {}} if method in ("post", "patch") else {}
-
-        def ask(scope: str, method: str = method, path: str = path, body: dict[str, object] = body) -> int:
-            return api.ask(method.upper(), path, scope=scope, base="", **body).status_code
-
-        assert api.client.request(method.upper(), path, **body).status_code == 401, path  # type: ignore[arg-type]
+        body: dict[str, Any] = {"json": {}} if method in ("post", "patch") else {}
+        send = partial(api.ask, method.upper(), path, base="", **body)
+        assert api.client.request(method.upper(), path, **body).status_code == 401, path
         for wrong in ("", "x", f"{api.tokens['admin']}x", f"xp_{'0' * 12}_{'A' * 43}"):
-            assert ask(wrong) == 401, path
-        assert ask("other") == 404, path
+            assert send(scope=wrong).status_code == 401, path
+        assert send(scope="other").status_code == 404, path
         for scope in Scope:
             if not scope.allows(needed):
-                assert ask(scope) == 403, (path, scope)
-        assert ask(needed) not in (401, 403, 405, 500), path
+                assert send(scope=scope).status_code == 403, (path, scope)
+        assert send(scope=needed).status_code not in (401, 403, 405, 500), path
 
 
 def test_access__other_environment__reads_the_same_whether_it_exists_or_not(api: Api) -> None:
@@ -76,13 +75,13 @@ def test_access__other_schemes__are_refused(api: Api, header: str) -> None:
 
 
 def test_access__revoked_key__is_refused_at_once(api: Api) -> None:
-    api.registry.revoke_key(api.tokens["read"].split("_")[1], actor="tests", now=NOW)
+    api.registry.keys.revoke(api.tokens["read"].split("_")[1], actor="tests", now=NOW)
     assert api.get("/experiments/", scope="read").status_code == 401
 
 
 def test_access__use_of_a_key__is_recorded_to_the_minute(api: Api) -> None:
     def last_used() -> object:
-        return next(key.last_used_at for key in api.registry.list_keys("production") if key.scope is Scope.READ)
+        return next(key.last_used_at for key in api.registry.keys.all("production") if key.scope is Scope.READ)
 
     assert last_used() is None
     for seconds in (0, 30, 30):

@@ -32,8 +32,17 @@ def test_experiment_body__that_cannot_be_one__is_a_400(api: Api, body: bytes) ->
     assert detail(refused)
 
 
-@pytest.mark.parametrize("definition", [None, [], {"version": 1, "event": "\ud800"}, {"version": 1, "event": "\x00"},
-                                        {"version": 1, "event": "e", "\ud800": 1}, {"version": [], "event": {}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "definition",
+    [
+        None,
+        [],
+        {"version": 1, "event": "\ud800"},
+        {"version": 1, "event": "\x00"},
+        {"version": 1, "event": "e", "\ud800": 1},
+        {"version": [], "event": {}},
+    ],
+)
 def test_metric_definition__that_cannot_be_one__is_a_400(api: Api, definition: object) -> None:
     refused = api.ask(
         "POST", "/metrics/", content=json.dumps({**METRIC, "definition": definition}).encode(), headers=JSON
@@ -72,7 +81,7 @@ def test_body__that_does_not_say_it_is_json__is_a_400(api: Api) -> None:
 
 
 def test_text__of_every_script__comes_back_as_it_was_sent(api: Api) -> None:
-    name = "Größe ‮קנה‬ 买 🛒 ' OR 1=1 --"
+    name = "Größe \u202eקנה\u202c 买 🛒 ' OR 1=1 --"  # with a change of direction and back
     created = api.experiment(name=name, hypothesis="line\nline\ttab", feature="żółć %_\\")
     assert api.get(f"/experiments/{created['id']}/").json() == created
     assert (created["name"], created["feature"]) == (name, "żółć %_\\")
