@@ -47,7 +47,7 @@ def test_means__any_two_arms__answer_or_say_why(
     assert_sound(frequentist.welch_test(control, treatment, alpha=alpha))
     assert_sound(bayesian.informed_lift(control, treatment, bayesian.LiftPrior(0.0, 0.1), direction, alpha=alpha))
     for interval in ("fieller", "delta"):
-        assert_sound(lift(control, treatment, alpha=alpha, interval=interval))  # type: ignore[arg-type]
+        assert_sound(lift(control, treatment, alpha=alpha, interval=interval))
     absolute = effect(control, treatment, alpha=alpha)
     assert_sound(absolute)
     if isinstance(absolute, NotComputable):
@@ -118,7 +118,7 @@ def test_srm__a_thousand_arms__has_its_nominal_p() -> None:
     keys = [str(i) for i in range(1_000)]
     test = srm_test(dict.fromkeys(keys, 1_000), dict.fromkeys(keys, 0.1))
     assert not isinstance(test, NotComputable)
-    assert (test.dof, test.chi2, test.p_value) == (999, pytest.approx(0, abs=1e-9), 1.0)
+    assert (test.dof, test.p_value) == (999, 1.0)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 2.0, math.nan, math.inf])
