@@ -1,5 +1,6 @@
 """Landing objects become one numbered batch of the events lake (rules E1-E8)."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -16,7 +17,7 @@ OBJECTS_READABLE = dg.AssetCheckSpec(
 @dg.asset(group_name="events", kinds={"deltalake"}, check_specs=[OBJECTS_READABLE])
 def events(
     context: dg.AssetExecutionContext, lake: LakeResource, runs: dg.ResourceParam[ExperimentRuns]
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Raw exposure and conversion events, validated, deduplicated and committed exactly once."""
     report = ingest(
         lake.open(),
@@ -25,7 +26,7 @@ def events(
         now=datetime.now(UTC),
         on_progress=lambda progress: context.log.info(str(progress)),
     )
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         metadata={
             "batch": report.batch or "nothing had landed",
             "objects": report.objects,

@@ -28,7 +28,8 @@ from experiment_pipeline.experiments import (
 
 ENVIRONMENT_KEY = re.compile(r"[A-Za-z0-9._-]{1,255}")  # rule E8
 EXPERIMENT_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")  # rule L6
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # no database and no UTF-8 holds these
 NAME_LENGTH = 255
 TEXT_LENGTH = 65_535
 VARIANT_KEY_LENGTH = 2_000  # rule L3
@@ -134,6 +135,13 @@ def definition_of(metric: Metric) -> dict[str, object]:
     return {"version": DEFINITION_VERSION, "event": metric.event}
 
 
+def check_name(name: str) -> None:
+    """A name of anything: one line of at most 255 characters."""
+    problems = Problems()
+    _check_name(problems, "name", name)
+    problems.raise_any()
+
+
 def check_environment(key: str, name: str) -> None:
     """Rule E8."""
     problems = Problems()
@@ -163,7 +171,7 @@ def check_experiment(draft: ExperimentDraft) -> tuple[Variant, ...]:
     _check_name(problems, "name", draft.name)
     _check_text(problems, "hypothesis", draft.hypothesis)
     _check_line(problems, "feature", draft.feature)
-    if len(draft.feature.encode()) > FEATURE_BYTES:
+    if len(draft.feature.encode(errors="replace")) > FEATURE_BYTES:
         problems.add("feature", f"Must not be longer than {FEATURE_BYTES} bytes.")
     _check_duration(problems, "refresh_interval", draft.refresh_interval, shortest=SHORTEST_REFRESH_INTERVAL)
     _check_design(problems, draft.design)
@@ -285,7 +293,7 @@ def _check_line(problems: Problems, path: str, text: str) -> None:
 
 
 def _check_text(problems: Problems, path: str, text: str) -> None:
-    problems.require("\x00" not in text, path, "Must not hold a null character.")
+    problems.require(not NOT_TEXT.search(text), path, "Must not hold null characters or half of a surrogate pair.")
     problems.require(len(text) <= TEXT_LENGTH, path, f"Must not be longer than {TEXT_LENGTH} characters.")
 
 

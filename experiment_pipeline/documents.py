@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.declarations import NOT_TEXT, AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.experiments import (
     Aggregation,
@@ -39,6 +39,8 @@ MESSAGES = {"missing": "This field is required.", "extra_forbidden": "Unknown fi
 
 def parse_duration(value: object) -> timedelta:
     """Whole seconds, or ISO-8601 in days, hours, minutes and seconds."""
+    if isinstance(value, timedelta):
+        return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9:
         return timedelta(seconds=value)
     found = ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
@@ -60,6 +62,8 @@ def format_duration(duration: timedelta) -> str:
 def _metric_reference(value: object) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("Must be a metric's id or its name.")  # noqa: TRY004 - pydantic reports ValueErrors
+    if isinstance(value, str) and NOT_TEXT.search(value):
+        raise ValueError("Must not hold null characters or half of a surrogate pair.")
     return value
 
 
@@ -126,6 +130,12 @@ class AttachmentBody(Body):
 
     def draft(self) -> AttachmentDraft:
         return AttachmentDraft(metric=self.metric, expected_direction=self.expected_direction)
+
+
+class AttachmentPatch(Body):
+    """What else to expect of an attached metric."""
+
+    expected_direction: ExpectedDirection
 
 
 class DesignBody(Body):

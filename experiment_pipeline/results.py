@@ -9,14 +9,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiment_pipeline.aggregates import EMPTY, MetricAggregates, VariantAggregate
-from experiment_pipeline.experiments import CONTROL, AttachedMetric, Experiment, SharesUnknown, expected_shares
+from experiment_pipeline.experiments import (
+    CONTROL,
+    AttachedMetric,
+    Design,
+    Direction,
+    Experiment,
+    SharesUnknown,
+    expected_shares,
+)
+from experiment_pipeline.stats.anytime import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
+from experiment_pipeline.stats.comparisons import holm_levels
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.floors import below_floor
 from experiment_pipeline.stats.lift import Lift, lift
 from experiment_pipeline.stats.outcomes import NotComputable
 from experiment_pipeline.stats.srm import AnytimeSrmTest, SrmTest, anytime_srm_test, srm_test
-from experiment_pipeline.stats.verdict import Verdict
+from experiment_pipeline.stats.verdict import Verdict, decide
 
 OUT_OF_RANGE = NotComputable("out_of_range")  # moments too large for a float
 
@@ -251,56 +261,81 @@ def _metric_results(
     floors: Floors,
 ) -> MetricResults:
     aggregates = {key: by_variant.get(key, EMPTY) for key in split.identities}
-    comparisons = tuple(
-        _compare(treatment.key, aggregates, attached, alpha=experiment.design.alpha, floors=floors)
-        for treatment in experiment.treatments
-        if treatment.key is not None
-    )
-    return MetricResults(attached=attached, aggregates=aggregates, comparisons=comparisons)
+    design = experiment.design
+    pairs = {
+        key: _pair(aggregates[CONTROL], arm, attached, design.alpha, floors)
+        for key, arm in aggregates.items()
+        if key != CONTROL
+    }
+    intervals = _anytime_effects(pairs, design)
+    comparisons = []
+    for key, pair in pairs.items():
+        verdict = decide(
+            intervals[key],
+            direction=attached.metric.direction,
+            expected_direction=attached.expected_direction,
+            trustworthy=split.trustworthy is True,
+        )
+        comparisons.append(_comparison(key, pair, attached.metric.direction, design.alpha, verdict))
+    return MetricResults(attached=attached, aggregates=aggregates, comparisons=tuple(comparisons))
 
 
-def _compare(
-    treatment: str,
-    aggregates: Mapping[str, VariantAggregate | None],
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A treatment and control with enough data to be compared."""
+
+    control: VariantAggregate
+    treatment: VariantAggregate
+    effect: Effect
+
+
+def _pair(
+    control: VariantAggregate | None,
+    treatment: VariantAggregate | None,
     attached: AttachedMetric,
-    *,
     alpha: float,
     floors: Floors,
-) -> Comparison:
-    control_arm, treatment_arm = aggregates[CONTROL], aggregates[treatment]
-    if control_arm is None or treatment_arm is None:
-        return _withheld(treatment, OUT_OF_RANGE)
-    metric = attached.metric
+) -> _Pair | NotComputable:
+    if control is None or treatment is None:
+        return OUT_OF_RANGE
     too_little = below_floor(
-        control_arm,
-        treatment_arm,
-        metric.aggregation,
+        control,
+        treatment,
+        attached.metric.aggregation,
         minimum_identities=floors.identities,
         minimum_conversions=floors.conversions,
     )
-    if too_little is not None:
-        return _withheld(treatment, too_little)
-    absolute = effect(control_arm, treatment_arm, alpha=alpha)
-    if isinstance(absolute, NotComputable):
-        return _withheld(treatment, absolute)
-    return Comparison(
-        treatment=treatment,
-        effect=absolute,
-        lift=lift(control_arm, treatment_arm, alpha=alpha),
-        chance_to_win=chance_to_win(absolute, metric.direction),
-        expected_loss=expected_loss(absolute, metric.direction).if_ship,
-        verdict=Verdict.INCONCLUSIVE,
-    )
+    difference = too_little or effect(control, treatment, alpha=alpha)
+    return difference if isinstance(difference, NotComputable) else _Pair(control, treatment, difference)
 
 
-def _withheld(treatment: str, reason: NotComputable) -> Comparison:
+def _anytime_effects(
+    pairs: Mapping[str, _Pair | NotComputable], design: Design
+) -> dict[str, AnytimeEffect | NotComputable]:
+    """The interval that holds at every refresh, each treatment's at its level of Holm's procedure."""
+    sound = {key: pair for key, pair in pairs.items() if isinstance(pair, _Pair)}
+    withheld = {key: pair for key, pair in pairs.items() if isinstance(pair, NotComputable)}
+
+    def interval(pair: _Pair, alpha: float) -> AnytimeEffect:
+        return anytime_effect(pair.effect, pair.control, pair.treatment, design, alpha=alpha)
+
+    levels = holm_levels([interval(pair, design.alpha).p_value for pair in sound.values()], design.alpha)
+    intervals = {key: interval(pair, level) for (key, pair), level in zip(sound.items(), levels, strict=True)}
+    return {**withheld, **intervals}
+
+
+def _comparison(
+    treatment: str, pair: _Pair | NotComputable, direction: Direction, alpha: float, verdict: Verdict
+) -> Comparison:
+    if isinstance(pair, NotComputable):
+        return Comparison(treatment, pair, pair, chance_to_win=None, expected_loss=None, verdict=verdict)
     return Comparison(
         treatment=treatment,
-        effect=reason,
-        lift=reason,
-        chance_to_win=None,
-        expected_loss=None,
-        verdict=Verdict.COLLECTING_DATA,
+        effect=pair.effect,
+        lift=lift(pair.control, pair.treatment, alpha=alpha),
+        chance_to_win=chance_to_win(pair.effect, direction),
+        expected_loss=expected_loss(pair.effect, direction).if_ship,
+        verdict=verdict,
     )
 
 

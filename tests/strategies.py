@@ -16,7 +16,8 @@ from tests.reference.exposures import Experiment, Metric, Variant
 
 Record = dict[str, str | None]  # field -> JSON literal; None leaves the field out
 
-ENVIRONMENTS = ("demo", "123")  # the second must stay text (rule E8)
+ENVIRONMENTS = ("demo", "123")  # the known ones; the second must stay text (rule E8)
+UNKNOWN_ENVIRONMENT = "nobody-made-me"
 FEATURE = "checkout"
 CROWDS = ("control", "b", "c", "h")  # identities enough for SRM and inference, named crowd-<variant>-<number>
 IDENTIFIERS = ("a", "A", " a", "ünï", "crowd-control-0", "crowd-b-1")
@@ -80,7 +81,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     """A few objects in a few batches; every record comes in one to three of them, in any order."""
     batch_count = draw(st.integers(1, 3))
     experiment = draw(experiments(batch_count))
-    places = draw(st.lists(_places(batch_count), min_size=1, max_size=5))
+    batch_of = st.integers(0, batch_count - 1)
+    further = draw(st.lists(st.tuples(_places(), batch_of), max_size=4))
+    places = [(draw(_places()), batch) for batch in range(batch_count)] + further  # no object, no batch
     lines: list[list[bytes]] = [[] for _ in places]
     identifiers = draw(st.lists(st.sampled_from(IDENTIFIERS), min_size=1, max_size=3))
     for line in draw(st.lists(_lines(_records(_bounds(experiment), identifiers)), min_size=10, max_size=40)):
@@ -88,11 +91,11 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             lines[place].append(line)
     for crowd in draw(st.sampled_from([(), CROWDS[:2], CROWDS[:2], CROWDS])):
         for part in draw(_crowds(crowd, [metric.event for metric in experiment.metrics])):
-            places.append((ENVIRONMENTS[0], LANDED_LATE, draw(st.integers(0, batch_count - 1))))
+            places.append(((ENVIRONMENTS[0], LANDED_LATE), draw(batch_of)))
             lines.append(part)
 
     batches: list[list[LandingObject]] = [[] for _ in range(batch_count)]
-    for number, ((environment_key, landed_at, batch), content) in enumerate(zip(places, lines, strict=True)):
+    for number, (((environment_key, landed_at), batch), content) in enumerate(zip(places, lines, strict=True)):
         name = object_name(environment_key, landed_at, number)
         batches[batch].append(LandingObject(name, environment_key, landed_at, b"\n".join(content)))
     return Scenario(batches, experiment)
@@ -161,12 +164,11 @@ def _metrics() -> st.SearchStrategy[Metric]:
     )
 
 
-def _places(batch_count: int) -> st.SearchStrategy[tuple[str, datetime, int]]:
-    """Environment, arrival and batch of an object."""
+def _places() -> st.SearchStrategy[tuple[str, datetime]]:
+    """Environment and arrival of an object."""
     return st.tuples(
-        st.sampled_from((*ENVIRONMENTS, *ENVIRONMENTS[:1] * 3)),
+        st.sampled_from((*ENVIRONMENTS, *ENVIRONMENTS[:1] * 4, UNKNOWN_ENVIRONMENT)),
         st.sampled_from((*[LANDED_LATE] * 4, LANDED_EARLY)),
-        st.integers(0, batch_count - 1),
     )
 
 

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 
+from experiment_pipeline.errors import ConfigurationError, NotFound
+from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.settings import Settings
+
+REPORT_WIDTH = 150  # columns
 
 if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does without
     from experiment_pipeline.registry.repository import Registry
@@ -24,14 +29,51 @@ class Context:
 
     @contextmanager
     def registry(self) -> Iterator["Registry"]:
-        """The registry, its schema up to date."""
+        """The registry, its schema up to date; one line and exit code 1 when its database does not answer."""
+        from sqlalchemy.exc import OperationalError
+
         from experiment_pipeline.registry.repository import Registry
 
-        registry = Registry.open(self.settings.database_url)
         try:
-            yield registry
-        finally:
-            registry.close()
+            registry = Registry.open(self.settings.database_url)
+            try:
+                yield registry
+            finally:
+                registry.close()
+        except OperationalError as unreachable:
+            reason = str(unreachable.orig).strip().splitlines()[0]
+            raise click.ClickException(f"The registry's database does not answer: {reason}") from unreachable
+
+    def environment(self, registry: "Registry", given: str | None) -> str:
+        """The environment that an option names, or the only one that there is."""
+        known = [environment.key for environment in registry.environments()]
+        if given is None and len(known) == 1:
+            return known[0]
+        if given is None:
+            message = f"Name one of {', '.join(known)}." if known else "There is none yet: declare one with `apply`."
+            raise ConfigurationError.of("--environment", message)
+        if given not in known:
+            raise NotFound(f"No environment '{given}'.")
+        return given
+
+    @property
+    def wide_console(self) -> Console:
+        """For tables: the terminal's own width, or enough columns where nobody's terminal says otherwise."""
+        return self.console if self.console.is_terminal else Console(width=REPORT_WIDTH)
+
+    def find(self, registry: "Registry", key: str, environment: str | None) -> Experiment:
+        """The experiment of a key, in any environment when none is named. Raises NotFound, or ConfigurationError."""
+        found = [
+            experiment
+            for experiment in registry.list_experiments(environment)
+            if key in (experiment.key, str(experiment.id))
+        ]
+        if not found:
+            raise NotFound(f"No experiment '{key}'{f' in {environment}' if environment else ''}.")
+        if len(found) > 1:
+            several = ", ".join(sorted(experiment.environment_key for experiment in found))
+            raise ConfigurationError.of("--environment", f"several environments have a '{key}': name one of {several}.")
+        return found[0]
 
     @property
     def actor(self) -> str:

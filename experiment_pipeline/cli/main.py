@@ -1,6 +1,7 @@
 """The command line: one group, one module per noun, imported when its command runs."""
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,14 @@ from experiment_pipeline.settings import read_settings
 
 COMMANDS = {  # name: (where, what it does)
     "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
+    "environments": ("experiment_pipeline.cli.environments:environments", "List and create environments."),
+    "experiments": ("experiment_pipeline.cli.experiments:experiments", "List, show, start, pause, complete, delete."),
+    "metrics": ("experiment_pipeline.cli.metrics:metrics", "List and delete metrics."),
+    "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
+    "keys": ("experiment_pipeline.cli.keys:keys", "Create, list and revoke API keys."),
+    "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
+    "dev": ("experiment_pipeline.cli.dev:dev", "Start Dagster and the API over one data directory, until Ctrl-C."),
+    "demo": ("experiment_pipeline.cli.demo:demo", "Raw events to experiment results, real ones among them."),
 }
 
 
@@ -54,10 +63,16 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup)
 @click.version_option(package_name="experiment-pipeline")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Root of landing zone, lake, artifacts and registry, instead of EXPERIMENT_PIPELINE_DATA_DIR.",
+)
 @click.pass_context
-def main(ctx: click.Context) -> None:
+def main(ctx: click.Context, data_dir: Path | None) -> None:
     """Analyse A/B experiments in your warehouse.
 
     Settings come from environment variables EXPERIMENT_PIPELINE_*. Exit codes: 0 done, 1 something broke, 2 refused.
     """
-    ctx.obj = Context(settings=read_settings())
+    settings = read_settings()
+    ctx.obj = Context(settings=settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir}))

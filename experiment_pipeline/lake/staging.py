@@ -20,7 +20,8 @@ from experiment_pipeline.lake.landing import LineReader, Problem
 from experiment_pipeline.lake.tables import BatchSummary, DataFile, Snapshot
 
 CHUNK_BYTES = 32 << 20  # of text judged by one statement
-FIELDS = [  # in the order in which judge_lines.sql names them
+FIELDS = [  # in the order in which judge_lines.sql names them; the first is the record itself
+    "$",
     "event",
     "feature_name",
     "identifier",
@@ -179,9 +180,8 @@ class Staging:
     def _judge(self, lines: pl.DataFrame) -> None:
         """Sort one chunk of lines into `staged` and `refused`: the plain in SQL, the unclear by `events.parse`."""
         run = self._connection.execute
-        self._connection.register("lines", Table.from_arrow(lines))
+        self._load("lines", lines)
         run(sql("judge_lines"), CONTRACT)
-        self._connection.unregister("lines")
         run(sql("refuse"), {"record_limit": events.RECORD_LIMIT})
         run("insert into tallies select object, count(*) from judged group by object")
         run(sql("stage"))

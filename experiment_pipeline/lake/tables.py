@@ -5,24 +5,30 @@ the Parquet files beforehand; a file that no commit names does not exist for any
 """
 
 import json
+import math
 import os
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
 import duckdb
+import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.schema import PrimitiveType
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from experiment_pipeline.errors import Conflict, LakeError
 from experiment_pipeline.exposures import Window
 
 INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction version is the batch number
+COMPACTION = "experiment-pipeline/compaction"  # counts the rewrites
+LOG = "_delta_log"
 CONFIGURATION = {"delta.checkpointInterval": "20"}
 ROW_GROUP_ROWS = 122_880  # DuckDB's own; a thread reads whole groups
 
@@ -165,23 +171,69 @@ class Snapshot:
         persist(target)
         return DataFile(path=path.as_posix(), partition=partition, bytes=target.stat().st_size, rows=count)
 
+    def data_files(self) -> list[DataFile]:
+        """Every file with its partition and size, in order of their paths."""
+        actions = pl.DataFrame(self._table.get_add_actions(flatten=True))
+        return [
+            DataFile(
+                path=row["path"],
+                partition={column: row[f"partition.{column}"] for column in self._definition.partition_by},
+                bytes=row["size_bytes"],
+                rows=row["num_records"],
+            )
+            for row in actions.sort("path").iter_rows(named=True)
+        ]
+
+    def absolute(self, file: DataFile) -> str:
+        """Where a file lies."""
+        return str(self._root / file.path)
+
     def commit_batch(self, number: int, added: Sequence[DataFile], summary: BatchSummary) -> None:
         """Make a batch visible, at most once. Raises Conflict when another process was first."""
+        properties = CommitProperties(
+            app_transactions=[Transaction(INGESTION, number)],
+            custom_metadata={"batch": number, "summary": asdict(summary)},
+        )
+        self._commit([_add_action(file, is_new_data=True) for file in added], properties)
+
+    def commit_rewrite(self, replaced: Sequence[DataFile], added: Sequence[DataFile]) -> None:
+        """Put files in the place of others with the same rows. Raises Conflict when others were replaced meanwhile.
+
+        Delta itself would let two processes replace the same files, and count their rows twice. It refuses two commits
+        of one application that race, so every rewrite is the next transaction of one.
+        """
+        previous = self._table.transaction_version(COMPACTION) or 0
+        now = time.time_ns() // 1_000_000  # vacuum counts its retention from here
+        self._commit(
+            [
+                *(RemoveAction(file.path, False, now, file.bytes, dict(file.partition)) for file in replaced),
+                *(_add_action(file, is_new_data=False) for file in added),
+            ],
+            CommitProperties(app_transactions=[Transaction(COMPACTION, previous + 1)]),
+        )
+
+    def _commit(self, actions: list[AddAction | RemoveAction], properties: CommitProperties) -> None:
         try:
             self._table.create_write_transaction(
-                [_add_action(file) for file in added],
+                actions,
                 mode="append",
                 schema=self._definition.schema,
                 partition_by=list(self._definition.partition_by),
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(INGESTION, number)],
-                    custom_metadata={"batch": number, "summary": asdict(summary)},
-                ),
+                commit_properties=properties,
             )
         except CommitFailedError as failed:
-            raise Conflict(f"batch {number}: another ingestion committed to {self._definition.name} first") from failed
-        for folder in {self._root / "_delta_log", *((self._root / file.path).parent for file in added)}:
+            raise Conflict(f"{self._definition.name}: another process committed first: {failed}") from failed
+        for folder in {self._root / LOG, *((self._root / action.path).parent for action in actions)}:
             persist(folder)
+
+    def vacuum(self, retention: timedelta, *, dry_run: bool) -> list[str]:
+        """Remove files that no version younger than the retention needs; their paths. Leftovers of kills among them."""
+        return self._table.vacuum(
+            retention_hours=math.ceil(retention / timedelta(hours=1)),
+            enforce_retention_duration=False,
+            dry_run=dry_run,
+            full=True,
+        )
 
 
 class Lake:
@@ -237,12 +289,12 @@ def persist(path: Path) -> None:
         os.close(handle)
 
 
-def _add_action(file: DataFile) -> AddAction:
+def _add_action(file: DataFile, *, is_new_data: bool) -> AddAction:
     return AddAction(
         path=file.path,
         size=file.bytes,
         partition_values=file.partition,
         modification_time=0,
-        data_change=True,
+        data_change=is_new_data,
         stats=json.dumps({"numRecords": file.rows}),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.declarations import check_environment
+from experiment_pipeline.declarations import ENVIRONMENT_KEY, check_environment
 from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.registry import audit, tables
 
@@ -28,6 +28,8 @@ def select_all(connection: Connection) -> list[Environment]:
 
 def exists(connection: Connection, key: str) -> bool:
     """Whether the registry knows the environment."""
+    if not ENVIRONMENT_KEY.fullmatch(key):
+        return False
     found = connection.scalar(select(tables.environments.c.key).where(tables.environments.c.key == key))
     return found is not None
 
@@ -40,10 +42,9 @@ def require(connection: Connection, key: str) -> None:
 
 def find(connection: Connection, key: str) -> Environment:
     """One environment. Raises NotFound."""
+    require(connection, key)
     table = tables.environments
-    row = connection.execute(select(table).where(table.c.key == key)).mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"No environment '{key}'.")
+    row = connection.execute(select(table).where(table.c.key == key)).mappings().one()
     return Environment(key=row["key"], name=row["name"], created_at=row["created_at"])
 
 

@@ -1,40 +1,48 @@
 """Experiments in the registry: reading them, declaring them, and their life (rules L1-L6)."""
 
-from collections import defaultdict
+import re
 from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline import lifecycle
 from experiment_pipeline.declarations import (
-    AttachmentDraft,
+    EXPERIMENT_KEY,
     ExperimentDraft,
     VariantDraft,
     check_experiment,
     draft_of,
     key_from_name,
 )
-from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
+from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.experiments import (
-    AttachedMetric,
     Design,
-    ExpectedDirection,
     Experiment,
     ExperimentStatus,
     MultipleExposures,
-    Variant,
-    VariantRole,
 )
 from experiment_pipeline.refresh import Computation
-from experiment_pipeline.registry import audit, claims, environments, metrics
-from experiment_pipeline.registry.tables import attachments, computations, experiments, is_id, variants
-from experiment_pipeline.registry.tables import metrics as metrics_table
+from experiment_pipeline.registry import audit, claims, environments, experiment_parts
+from experiment_pipeline.registry.tables import computations, experiments, is_id
 
+INTEGER = re.compile(r"[0-9]{1,10}")
 ALIVE = experiments.c.deleted_at.is_(None)
 
 
@@ -53,8 +61,8 @@ def select_some(
         .offset(offset)
     )
     ids = chosen.with_only_columns(experiments.c.id)
-    variants_by_id = _variants(connection, ids)
-    metrics_by_id = _attached_metrics(connection, ids)
+    variants_by_id = experiment_parts.select_variants(connection, ids)
+    metrics_by_id = experiment_parts.select_metrics(connection, ids)
     return [
         Experiment(
             id=row["id"],
@@ -136,7 +144,7 @@ def create(
     arms = check_experiment(draft)
     environments.require(connection, environment_key)
     key = draft.key or key_from_name(draft.name, lambda key: _key_is_taken(connection, environment_key, key))
-    attached = _resolve_metrics(connection, environment_key, draft.metrics)
+    attached = experiment_parts.resolve_metrics(connection, environment_key, draft.metrics)
     values = {
         **_columns(draft),
         "environment_key": environment_key,
@@ -158,8 +166,8 @@ def create(
     connection.execute(
         insert(computations), [{"experiment_id": new_id, "computation": each.value} for each in Computation]
     )
-    _write_variants(connection, new_id, arms)
-    _write_attachments(connection, new_id, attached)
+    experiment_parts.replace_variants(connection, new_id, arms)
+    experiment_parts.replace_metrics(connection, new_id, attached)
     created = by_id(connection, new_id)
     _audit(connection, "create", None, created, actor=actor, now=now)
     return created
@@ -177,7 +185,7 @@ def change(
     before = lock(connection, experiment_id)
     wanted = revise(draft_of(before))
     arms = check_experiment(wanted)
-    attached = _resolve_metrics(connection, before.environment_key, wanted.metrics)
+    attached = experiment_parts.resolve_metrics(connection, before.environment_key, wanted.metrics)
     after = replace(
         wanted,
         key=wanted.key or before.key,
@@ -191,11 +199,9 @@ def change(
         update(experiments).where(experiments.c.id == experiment_id).values(**_columns(after), updated_at=now)
     )
     if arms != before.variants:
-        connection.execute(delete(variants).where(variants.c.experiment_id == experiment_id))
-        _write_variants(connection, experiment_id, arms)
+        experiment_parts.replace_variants(connection, experiment_id, arms)
     if attached != draft_of(before).metrics:
-        connection.execute(delete(attachments).where(attachments.c.experiment_id == experiment_id))
-        _write_attachments(connection, experiment_id, attached)
+        experiment_parts.replace_metrics(connection, experiment_id, attached)
     changed = by_id(connection, experiment_id)
     _audit(connection, "change", before, changed, actor=actor, now=now)
     return changed
@@ -256,59 +262,11 @@ def _only(found: list[Experiment], otherwise: str) -> Experiment:
 
 
 def _named(id_or_key: int | str) -> ColumnElement[bool]:
-    if isinstance(id_or_key, str) and id_or_key.isascii() and id_or_key.isdigit():
-        id_or_key = int(id_or_key[:20])
-    return is_id(experiments.c.id, id_or_key) if isinstance(id_or_key, int) else experiments.c.key == id_or_key
-
-
-def _variants(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[Variant]]:
-    rows = connection.execute(
-        select(variants)
-        .where(variants.c.experiment_id.in_(ids))
-        .order_by(variants.c.experiment_id, variants.c.position)
-    ).mappings()
-    found: dict[int, list[Variant]] = defaultdict(list)
-    for row in rows:
-        found[row["experiment_id"]].append(
-            Variant(key=row["key"], role=VariantRole(row["role"]), percentage_allocation=row["percentage_allocation"])
-        )
-    return found
-
-
-def _attached_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[AttachedMetric]]:
-    rows = connection.execute(
-        select(attachments.c.experiment_id, attachments.c.expected_direction, metrics_table)
-        .join(metrics_table, metrics_table.c.id == attachments.c.metric_id)
-        .where(attachments.c.experiment_id.in_(ids))
-        .order_by(attachments.c.experiment_id, attachments.c.position)
-    ).mappings()
-    found: dict[int, list[AttachedMetric]] = defaultdict(list)
-    for row in rows:
-        found[row["experiment_id"]].append(
-            AttachedMetric(metrics.decode(row), ExpectedDirection(row["expected_direction"]))
-        )
-    return found
-
-
-def _resolve_metrics(
-    connection: Connection, environment_key: str, drafts: tuple[AttachmentDraft, ...]
-) -> tuple[AttachmentDraft, ...]:
-    """Attachments by metric id, in the order given: each of this environment, each once (rule M1)."""
-    resolved: list[AttachmentDraft] = []
-    problems: dict[str, list[str]] = {}
-    for position, draft in enumerate(drafts):
-        field = f"metrics.{position}.metric"
-        try:
-            metric_id = metrics.find(connection, environment_key, draft.metric, keep=True).id
-        except NotFound:
-            problems[field] = ["Metric must belong to this environment."]
-            continue
-        if any(metric_id == other.metric for other in resolved):
-            problems[field] = ["Metric is already attached to this experiment."]
-        resolved.append(AttachmentDraft(metric_id, draft.expected_direction))
-    if problems:
-        raise ConfigurationError(problems)
-    return tuple(resolved)
+    if isinstance(id_or_key, int):
+        return is_id(experiments.c.id, id_or_key)
+    if EXPERIMENT_KEY.fullmatch(id_or_key):
+        return experiments.c.key == id_or_key
+    return is_id(experiments.c.id, int(id_or_key)) if INTEGER.fullmatch(id_or_key) else false()
 
 
 def _columns(draft: ExperimentDraft) -> dict[str, Any]:
@@ -319,35 +277,6 @@ def _columns(draft: ExperimentDraft) -> dict[str, Any]:
         "refresh_interval_seconds": int(draft.refresh_interval.total_seconds()),
         "design": asdict(draft.design),
     }
-
-
-def _write_variants(connection: Connection, experiment_id: int, arms: tuple[Variant, ...]) -> None:
-    rows = [
-        {
-            "experiment_id": experiment_id,
-            "position": position,
-            "key": arm.key,
-            "role": arm.role.value,
-            "percentage_allocation": arm.percentage_allocation,
-        }
-        for position, arm in enumerate(arms)
-    ]
-    connection.execute(insert(variants), rows)
-
-
-def _write_attachments(connection: Connection, experiment_id: int, attached: tuple[AttachmentDraft, ...]) -> None:
-    if not attached:
-        return
-    rows = [
-        {
-            "experiment_id": experiment_id,
-            "metric_id": draft.metric,
-            "position": position,
-            "expected_direction": draft.expected_direction.value,
-        }
-        for position, draft in enumerate(attached)
-    ]
-    connection.execute(insert(attachments), rows)
 
 
 def _key_is_taken(connection: Connection, environment_key: str, key: str) -> bool:

@@ -11,15 +11,17 @@ from typing import Any, Self
 from sqlalchemy import Engine
 
 from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
-from experiment_pipeline.declarations import ExperimentDraft, MetricDraft
+from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, MetricDraft
 from experiment_pipeline.documents import Manifest
-from experiment_pipeline.experiments import Experiment, ExperimentStatus, Metric
-from experiment_pipeline.refresh import Claim, ClaimSource, Computation, ComputationState, RefreshRun
+from experiment_pipeline.experiments import AttachedMetric, ExpectedDirection, Experiment, ExperimentStatus, Metric
+from experiment_pipeline.refresh import Candidate, Claim, ClaimSource, Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry import (
+    attachments,
     audit,
     batches,
     claims,
     computations,
+    dispatch,
     environments,
     experiments,
     manifests,
@@ -28,6 +30,7 @@ from experiment_pipeline.registry import (
 )
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
 from experiment_pipeline.registry.environments import Environment
+from experiment_pipeline.registry.keyring import Keyring
 from experiment_pipeline.registry.manifests import Difference
 
 
@@ -47,6 +50,11 @@ class Registry:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+    @property
+    def keys(self) -> Keyring:
+        """The API keys."""
+        return Keyring(self.engine)
 
     def is_current(self) -> bool:
         """Whether the database answers and has the schema that this code needs."""
@@ -189,6 +197,23 @@ class Registry:
                 connection.rollback()
             return differences
 
+    def attach_metric(self, experiment_id: int, draft: AttachmentDraft, *, actor: str, now: datetime) -> AttachedMetric:
+        """Add a metric to an experiment that has not started."""
+        with writing(self.engine) as connection:
+            return attachments.attach(connection, experiment_id, draft, actor=actor, now=now)
+
+    def change_attachment(
+        self, experiment_id: int, metric_id: int, expected_direction: ExpectedDirection, *, actor: str, now: datetime
+    ) -> AttachedMetric:
+        """Expect something else of an attached metric."""
+        with writing(self.engine) as connection:
+            return attachments.change(connection, experiment_id, metric_id, expected_direction, actor=actor, now=now)
+
+    def detach_metric(self, experiment_id: int, metric_id: int, *, actor: str, now: datetime) -> None:
+        """Take a metric away (rule L4)."""
+        with writing(self.engine) as connection:
+            attachments.detach(connection, experiment_id, metric_id, actor=actor, now=now)
+
     # Computations and claims
 
     def computation(self, experiment_id: int, computation: Computation) -> ComputationState:
@@ -278,6 +303,38 @@ class Registry:
         with writing(self.engine) as connection:
             computations.record_failure(connection, experiment_id, computation, now)
 
+    # Dispatch
+
+    def candidates(self, now: datetime) -> list[Candidate]:
+        """Every experiment that may want a refresh by itself (rules R4, R6)."""
+        with reading(self.engine) as connection:
+            return dispatch.candidates(connection, now)
+
+    def claim_automatically(self, experiment_id: int, source: ClaimSource, now: datetime) -> None:
+        """Claim what is not final of an experiment that is due (rules R4, R6)."""
+        with writing(self.engine) as connection:
+            dispatch.claim_automatically(connection, experiment_id, source, now)
+
+    def hand_over(self, run_keys: Mapping[int, str]) -> None:
+        """Remember which run was requested for a claim, by the claim's id (rule R2)."""
+        with writing(self.engine) as connection:
+            dispatch.hand_over(connection, run_keys)
+
+    def give_back(self, experiment_id: int, run_key: str | None) -> None:
+        """Leave the claims of a run that found the experiment held for a later run (rule R7)."""
+        with writing(self.engine) as connection:
+            dispatch.give_back(connection, experiment_id, run_key)
+
+    def refuse(self, experiment_id: int, run_id: str, run_key: str | None, now: datetime) -> None:
+        """Close what a refused run was to serve (rule R3)."""
+        with writing(self.engine) as connection:
+            dispatch.refuse(connection, experiment_id, run_id, run_key, now)
+
+    def bury_run(self, run_id: str, run_key: str | None, now: datetime) -> list[tuple[int, Computation]]:
+        """Record what a run that died leaves undone, and free its experiments (rules R3, R7)."""
+        with writing(self.engine) as connection:
+            return dispatch.bury_run(connection, run_id, run_key, now)
+
     # Batches
 
     def known_objects(self, names: Iterable[str]) -> set[str]:
@@ -316,6 +373,16 @@ class Registry:
                 problems=problems,
                 now=now,
             )
+
+    def record_scan(self, scanned_at: datetime) -> None:
+        """Remember that all that had landed by then is in the lake (rule R6)."""
+        with writing(self.engine) as connection:
+            batches.record_scan(connection, scanned_at)
+
+    def scanned_at(self) -> datetime | None:
+        """The newest moment of which it is known that all that had landed is in the lake."""
+        with reading(self.engine) as connection:
+            return batches.scanned_at(connection)
 
     def lake_version(self) -> LakeVersion:
         """The newest committed batch (rule E6)."""

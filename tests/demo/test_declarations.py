@@ -16,9 +16,19 @@ from experiment_pipeline.demo.simulation import (
     Behaviour,
     Simulation,
 )
+from experiment_pipeline.documents import parse_manifest
 
-DECLARED: dict[str, list[dict[str, Any]]] = yaml.safe_load(DECLARATIONS.read_text("utf-8"))
-EXPERIMENTS = {experiment["key"]: experiment for experiment in DECLARED["experiments"]}
+DECLARED: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(DECLARATIONS.read_text("utf-8"))
+EXPERIMENTS = DECLARED["experiments"]
+
+
+def metrics_of(environment: str) -> dict[str, dict[str, Any]]:
+    return {name: metric for name, metric in DECLARED["metrics"].items() if metric["environment"] == environment}
+
+
+def test_the_declarations_are_valid() -> None:
+    manifest = parse_manifest(DECLARATIONS.read_text("utf-8"))
+    assert len(manifest.experiments) == len(SIMULATIONS) + 1
 
 
 @pytest.mark.parametrize("simulation", SIMULATIONS, ids=lambda simulation: simulation.key)
@@ -40,9 +50,9 @@ def test_only_the_broken_split_gets_other_traffic_than_declared(simulation: Simu
 
 
 def test_every_simulated_metric_is_declared_and_attached() -> None:
-    metrics = {metric["name"]: metric for metric in DECLARED["metrics"] if metric["environment"] == ENVIRONMENT}
+    metrics = metrics_of(ENVIRONMENT)
     assert set(metrics) == set(Behaviour().means())
-    assert {metric["event"] for metric in metrics.values()} == {PAGE_VIEWED, PURCHASED, SUPPORT_CONTACTED}
+    assert {metric["definition"]["event"] for metric in metrics.values()} == {PAGE_VIEWED, PURCHASED, SUPPORT_CONTACTED}
     assert {metric["aggregation"] for metric in metrics.values()} == {"occurrence", "count", "sum", "mean"}
     for simulation in SIMULATIONS:
         attached = [each["metric"] for each in EXPERIMENTS[simulation.key]["metrics"]]
@@ -55,5 +65,5 @@ def test_the_study_is_declared_as_it_is_drawn() -> None:
     assert experiment["feature"] == thornton.FEATURE
     assert experiment["started_at"] == thornton.STARTED_AT == datetime(2026, 1, 5, tzinfo=UTC)
     assert {variant["key"] for variant in experiment["variants"]} == {person.variant for person in thornton.people()}
-    (metric,) = (each for each in DECLARED["metrics"] if each["environment"] == thornton.ENVIRONMENT)
-    assert metric["event"] == thornton.RESULT_LEARNED
+    (metric,) = metrics_of(thornton.ENVIRONMENT).values()
+    assert metric["definition"]["event"] == thornton.RESULT_LEARNED

@@ -20,7 +20,7 @@ LONGEST_NAME = 2_000
 LONGEST_VALUE = 65_535
 
 NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
-ISO_WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+ISO_WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ class Batch:
 
 
 class _Refused(Exception):
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    """Its text is the reason of rule E3."""
 
 
 class _Number(str):
@@ -110,22 +109,29 @@ def ingest(batches: Sequence[Sequence[LandingObject]], environments: Iterable[st
 
 def parse_object(landing_object: LandingObject, environments: set[str] | None = None) -> Iterator[Event | Rejected]:
     """Every record of an object: a line is a record, an envelope of records, or empty."""
+    is_known = environments is None or landing_object.environment_key in environments
     for number, line in enumerate(landing_object.content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
+        for outcome in _judge(line, landing_object):
+            if is_known and isinstance(outcome, Event):
+                yield outcome
+            else:
+                reason = str(outcome) if is_known else "unknown_environment"
+                yield Rejected(reason, landing_object.name, number)
+
+
+def _judge(line: bytes, source: LandingObject) -> Iterator[Event | _Refused]:
+    if not line.strip():
+        return
+    try:
+        records = _records_of(line)
+    except _Refused as refused:
+        yield refused
+        return
+    for record in records:
         try:
-            records = _records_of(line)
+            yield _event(record, source)
         except _Refused as refused:
-            yield Rejected(refused.reason, landing_object.name, number)
-            continue
-        for record in records:
-            if environments is not None and landing_object.environment_key not in environments:
-                yield Rejected("unknown_environment", landing_object.name, number)
-                continue
-            try:
-                yield _event(record, landing_object)
-            except _Refused as refused:
-                yield Rejected(refused.reason, landing_object.name, number)
+            yield refused
 
 
 def _records_of(line: bytes) -> list[Any]:

@@ -64,7 +64,7 @@ def test_e1_a_line_is_a_record_an_envelope_or_empty() -> None:
         (1772323200001, 1),
         ("2026-03-01T00:00:00.001Z", 1),
         ("2026-03-01T01:00:00+01:00", 0),
-        ("2026-03-01 00:00:01.5+00:00", 1500),
+        ("2026-03-01T00:00:01.5+00:00", 1500),
     ],
 )
 def test_e1_times_are_utc_milliseconds(written: object, milliseconds: int) -> None:

@@ -1,4 +1,5 @@
 -- Judged records that surely keep the contract -> staged: the numeric value (rule E5), the partition, and the stable hashes.
+-- A half of an MD5 less 2^63 is a BIGINT: Delta knows no unsigned ones.
 insert into staged
 with
 measured as (
@@ -10,7 +11,7 @@ measured as (
             then try_cast(value as double)
         end as number,
         -- Every part carries its length, an absent one a dash: no two keys spell the same text (rule E4).
-        concat(
+        md5_number(concat(
             strlen(environment_key), ':', environment_key,
             strlen(event), ':', event,
             coalesce(strlen(feature_name) || ':' || feature_name, '-'),
@@ -18,7 +19,8 @@ measured as (
             timestamp_ms, ':',
             coalesce(strlen(value) || ':' || value, '-'),
             coalesce(event_id, '')
-        ) as event_identity
+        )) as event_hash,
+        md5_number(identifier) >> 64 as identity_bits
     from judged
     where is_plain
 )
@@ -28,14 +30,14 @@ select
     event,
     feature_name,
     identifier,
-    (md5_number_lower(identifier)::hugeint - 9223372036854775808)::bigint as identity_hash,
+    (identity_bits::hugeint - 9223372036854775808)::bigint as identity_hash,
     value,
     case when isfinite(number) then number end as numeric_value,
     timestamp_ms,
     traits,
     metadata,
     event_id,
-    (md5_number_upper(event_identity)::hugeint - 9223372036854775808)::bigint as event_hash_high,
-    (md5_number_lower(event_identity)::hugeint - 9223372036854775808)::bigint as event_hash_low,
+    ((event_hash >> 64)::hugeint - 9223372036854775808)::bigint as event_hash_high,
+    ((event_hash & 18446744073709551615)::hugeint - 9223372036854775808)::bigint as event_hash_low,
     landed_us
 from measured

@@ -1,0 +1,32 @@
+"""`experiment-pipeline results`."""
+
+import json
+
+import click
+
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.report import report
+from experiment_pipeline.refresh import Computation
+
+
+@click.command()
+@click.argument("key")
+@click.option("--environment", help="Where the experiment is, when several environments have one of this key.")
+@click.option("--json", "as_json", is_flag=True, help="Both payloads as the API serves them.")
+@click.pass_obj
+def results(context: Context, key: str, environment: str | None, as_json: bool) -> None:
+    """Show the exposures and results of the experiment KEY as they were last computed.
+
+    \b
+    Examples:
+      experiment-pipeline results checkout
+      experiment-pipeline results checkout --environment production --json
+    """
+    with context.registry() as registry:
+        experiment = context.find(registry, key, environment)
+        exposures = registry.computation(experiment.id, Computation.EXPOSURES)
+        computed = registry.computation(experiment.id, Computation.RESULTS)
+    if as_json:
+        click.echo(json.dumps({"exposures": exposures.envelope(), "results": computed.envelope()}, indent=2))
+    else:
+        context.wide_console.print(report(experiment, exposures, computed))

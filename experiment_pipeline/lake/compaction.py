@@ -1,0 +1,96 @@
+"""Compaction: many small files of a month become few large ones, sorted the way analysis reads them.
+
+Every batch leaves one small sorted file in each month it touches. Files of about the same size, `FAN_IN` of them, are
+merged into one of the next tier, so a row is rewritten once per tier and not once per batch; a month that is over is
+merged whole, at last. Rows stay what they are: readers and data versions cannot tell the difference (rule E6).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from experiment_pipeline.errors import Conflict
+from experiment_pipeline.lake.staging import sql
+from experiment_pipeline.lake.tables import EVENTS, DataFile, Lake, Snapshot
+
+FAN_IN = 4  # files of one tier that become one of the next
+FIRST_TIER_ROWS = 100_000  # the smallest tier is up to here, each next one FAN_IN times larger
+SETTLED_AFTER = timedelta(days=2)  # a month that has been over for so long is merged whole: few events are later
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Files of one partition that are to become one."""
+
+    environment_key: str
+    month: str
+    files: tuple[DataFile, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows to sort."""
+        return sum(file.rows for file in self.files)
+
+
+def tier(file: DataFile) -> int:
+    """0 for a fresh file; one more each time that a file is FAN_IN times as large."""
+    level, limit = 0, FIRST_TIER_ROWS
+    while file.rows > limit:
+        level, limit = level + 1, limit * FAN_IN
+    return level
+
+
+def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False) -> list[Merge]:
+    """What to merge now, one merge per partition at most; with `whole`, every partition into one file.
+
+    A merge takes every file up to the highest tier that is full: the smaller ones ride along.
+    """
+    partitions: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
+    for file in files:
+        partitions[file.partition["environment_key"], file.partition["month"]].append(file)
+    merges = []
+    for (key, month), members in sorted(partitions.items()):
+        is_over = month < (now - SETTLED_AFTER).strftime("%Y-%m")
+        chosen = members if whole or is_over else _full_tiers(members)
+        if len(chosen) > 1:
+            merges.append(Merge(key, month, tuple(sorted(chosen, key=lambda file: file.path))))
+    return merges
+
+
+def compact(
+    lake: Lake, now: datetime, *, whole: bool = False, on_merged: Callable[[Merge], None] | None = None
+) -> list[Merge]:
+    """Merge until `plan_merges` finds nothing more; what was merged.
+
+    Each merge is one commit, beside readers and ingestion, planned and committed on one snapshot. One that another
+    compaction has overtaken is planned anew; what was written for it is vacuumed with other leftovers.
+    """
+    done: list[Merge] = []
+    if lake.is_empty:
+        return done
+    while merges := plan_merges((table := Snapshot.open(lake.root, EVENTS)).data_files(), now, whole=whole):
+        try:
+            _merge(lake, table, merges[0])
+        except Conflict:
+            continue
+        done.append(merges[0])
+        if on_merged is not None:
+            on_merged(merges[0])
+    return done
+
+
+def _merge(lake: Lake, table: Snapshot, merge: Merge) -> None:
+    partition = {"environment_key": merge.environment_key, "month": merge.month}
+    with lake.connect() as connection:
+        rows = connection.sql(sql("merge_files"), params={"files": [table.absolute(file) for file in merge.files]})
+        merged = table.write(rows, merge.rows, partition, name="merged")
+    table.commit_rewrite(merge.files, [merged])
+
+
+def _full_tiers(files: list[DataFile]) -> list[DataFile]:
+    tiers = defaultdict(list)
+    for file in files:
+        tiers[tier(file)].append(file)
+    highest = max((level for level, members in tiers.items() if len(members) >= FAN_IN), default=-1)
+    return [file for level, members in tiers.items() if level <= highest for file in members]

@@ -1,0 +1,97 @@
+"""Variants and attached metrics: the parts of an experiment that have rows of their own."""
+
+from collections import defaultdict
+
+from sqlalchemy import Connection, Select, delete, insert, select
+
+from experiment_pipeline.declarations import AttachmentDraft
+from experiment_pipeline.errors import ConfigurationError, NotFound
+from experiment_pipeline.experiments import AttachedMetric, ExpectedDirection, Variant, VariantRole
+from experiment_pipeline.registry import metrics
+from experiment_pipeline.registry.tables import attachments, variants
+from experiment_pipeline.registry.tables import metrics as metrics_table
+
+
+def select_variants(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[Variant]]:
+    """By experiment id, in their configured order. `ids` selects the experiments."""
+    rows = connection.execute(
+        select(variants)
+        .where(variants.c.experiment_id.in_(ids))
+        .order_by(variants.c.experiment_id, variants.c.position)
+    ).mappings()
+    found: dict[int, list[Variant]] = defaultdict(list)
+    for row in rows:
+        found[row["experiment_id"]].append(
+            Variant(key=row["key"], role=VariantRole(row["role"]), percentage_allocation=row["percentage_allocation"])
+        )
+    return found
+
+
+def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[AttachedMetric]]:
+    """By experiment id, the primary first. `ids` selects the experiments."""
+    rows = connection.execute(
+        select(attachments.c.experiment_id, attachments.c.expected_direction, metrics_table)
+        .join(metrics_table, metrics_table.c.id == attachments.c.metric_id)
+        .where(attachments.c.experiment_id.in_(ids))
+        .order_by(attachments.c.experiment_id, attachments.c.position)
+    ).mappings()
+    found: dict[int, list[AttachedMetric]] = defaultdict(list)
+    for row in rows:
+        found[row["experiment_id"]].append(
+            AttachedMetric(metrics.decode(row), ExpectedDirection(row["expected_direction"]))
+        )
+    return found
+
+
+def resolve_metrics(
+    connection: Connection, environment_key: str, drafts: tuple[AttachmentDraft, ...]
+) -> tuple[AttachmentDraft, ...]:
+    """Attachments by metric id, in the order given: each of this environment, each once (rule M1)."""
+    resolved: list[AttachmentDraft] = []
+    problems: dict[str, list[str]] = {}
+    for position, draft in enumerate(drafts):
+        field = f"metrics.{position}.metric"
+        try:
+            metric_id = metrics.find(connection, environment_key, draft.metric, keep=True).id
+        except NotFound:
+            problems[field] = ["Metric must belong to this environment."]
+            continue
+        if any(metric_id == other.metric for other in resolved):
+            problems[field] = ["Metric is already attached to this experiment."]
+        resolved.append(AttachmentDraft(metric_id, draft.expected_direction))
+    if problems:
+        raise ConfigurationError(problems)
+    return tuple(resolved)
+
+
+def replace_variants(connection: Connection, experiment_id: int, arms: tuple[Variant, ...]) -> None:
+    """Write an experiment's variants in place of those it had."""
+    connection.execute(delete(variants).where(variants.c.experiment_id == experiment_id))
+    rows = [
+        {
+            "experiment_id": experiment_id,
+            "position": position,
+            "key": arm.key,
+            "role": arm.role.value,
+            "percentage_allocation": arm.percentage_allocation,
+        }
+        for position, arm in enumerate(arms)
+    ]
+    connection.execute(insert(variants), rows)
+
+
+def replace_metrics(connection: Connection, experiment_id: int, attached: tuple[AttachmentDraft, ...]) -> None:
+    """Write an experiment's attached metrics, resolved to ids, in place of those it had."""
+    connection.execute(delete(attachments).where(attachments.c.experiment_id == experiment_id))
+    if not attached:
+        return
+    rows = [
+        {
+            "experiment_id": experiment_id,
+            "metric_id": draft.metric,
+            "position": position,
+            "expected_direction": draft.expected_direction.value,
+        }
+        for position, draft in enumerate(attached)
+    ]
+    connection.execute(insert(attachments), rows)

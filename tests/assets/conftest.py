@@ -1,0 +1,122 @@
+"""A small installation: registry, landing zone, lake, and the real definitions run in this process."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.partitions import EXPERIMENTS
+from experiment_pipeline.definitions import build
+from experiment_pipeline.documents import parse_manifest
+from experiment_pipeline.experiments import Experiment
+from experiment_pipeline.refresh import Computation, ComputationState
+from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.settings import Settings
+from resources.instance import add_partitions, run_here
+
+STARTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
+MANIFEST = """
+environments: {prod: {}}
+metrics:
+  bought: {aggregation: occurrence, definition: {version: 1, event: purchase}}
+  spent: {aggregation: sum, definition: {version: 1, event: purchase}}
+experiments:
+  checkout: &experiment
+    hypothesis: It sells more.
+    feature: checkout
+    status: running
+    started_at: 2026-03-01T00:00:00Z
+    variants: [{key: b, percentage_allocation: 50}]
+    metrics:
+      - {metric: bought, expected_direction: increase}
+      - {metric: spent, expected_direction: increase}
+  banner: {<<: *experiment, feature: banner}
+"""
+
+
+@dataclass
+class Installation:
+    """Everything that one test's pipeline is made of."""
+
+    settings: Settings
+    registry: Registry
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def experiment(self, key: str = "checkout") -> Experiment:
+        return self.registry.find_experiment("prod", key)
+
+    def land(self, name: str, records: list[dict[str, Any]], landed_at: datetime | None = None) -> None:
+        stamp = (landed_at or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+        folder = self.settings.landing_dir / "events/env_key=prod/2026/03/01/00"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{stamp}-{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    def ingest(self) -> None:
+        run_here(self.definitions, "ingest_events", self.instance)
+
+    def refresh(self, key: str = "checkout") -> dg.ExecuteInProcessResult:
+        return run_here(self.definitions, "refresh_experiment", self.instance, self.partition(key))
+
+    def partition(self, key: str = "checkout") -> str:
+        """The experiment's partition key, known to Dagster."""
+        partition_key = self.experiment(key).partition_key
+        add_partitions(self.instance, EXPERIMENTS, [partition_key])
+        return partition_key
+
+    def materialise(self, *assets: str, key: str = "checkout", run_id: str | None = None) -> dg.ExecuteInProcessResult:
+        """As the UI materialises a selection of assets."""
+        job = self.definitions.resolve_job_def("refresh_experiment")
+        return job.execute_in_process(
+            instance=self.instance,
+            partition_key=self.partition(key),
+            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            raise_on_error=False,
+            run_id=run_id,
+        )
+
+    def state(self, computation: Computation = Computation.RESULTS, key: str = "checkout") -> ComputationState:
+        return self.registry.computation(self.experiment(key).id, computation)
+
+
+def exposure(identifier: str, variant: str, hours: float = 1, feature: str = "checkout") -> dict[str, Any]:
+    at = STARTED_AT + timedelta(hours=hours)
+    return {
+        "event": "$flag_exposure",
+        "feature_name": feature,
+        "identifier": identifier,
+        "value": variant,
+        "timestamp": at.isoformat(),
+    }
+
+
+def purchase(identifier: str, value: object, hours: float = 2) -> dict[str, Any]:
+    at = STARTED_AT + timedelta(hours=hours)
+    return {"event": "purchase", "identifier": identifier, "value": value, "timestamp": at.isoformat()}
+
+
+def crowd(control: int, treatment: int, buying: float = 0.5, feature: str = "checkout") -> list[dict[str, Any]]:
+    """So many identities per arm, of whom a share buys for 10."""
+    records = []
+    for variant, size in (("control", control), ("b", treatment)):
+        for number in range(size):
+            records.append(exposure(f"{variant}-{number}", variant, feature=feature))
+            if number < size * buying:
+                records.append(purchase(f"{variant}-{number}", 10))
+    return records
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """Two running experiments, nothing landed yet."""
+    settings = Settings(data_dir=tmp_path, finality_grace=timedelta(0))
+    registry = Registry.open(settings.database_url)
+    registry.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Installation(settings, registry, build(settings), instance)
+    registry.close()

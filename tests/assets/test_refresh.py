@@ -1,0 +1,166 @@
+"""A refresh through Dagster: what it publishes, what it refuses, what a failure leaves behind (rules R1-R8)."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from experiment_pipeline.artifacts import ArtifactStore, read_stamp
+from experiment_pipeline.experiments import ExperimentStatus
+from experiment_pipeline.refresh import ClaimSource, Computation
+from tests.assets.conftest import Installation, crowd, exposure, purchase
+
+ARTIFACTS = ("first_exposures", "exposure_buckets", "variant_aggregates", "srm", "bayesian_results")
+
+
+def test_refresh__after_ingestion__publishes_both_payloads(installation: Installation) -> None:
+    installation.land("first", crowd(100, 100))
+    installation.ingest()
+    assert installation.refresh().success
+    exposures, results = (installation.state(computation).payload for computation in Computation)
+    assert exposures is not None
+    assert results is not None
+    assert exposures["timeseries"]["points"] == [
+        {"bucket": "2026-03-01T00:00:00Z", "new_identities": {"b": 100, "control": 100}}
+    ]
+    assert results["trustworthy"] is True
+    bought, spent = results["metrics"]
+    assert bought["variants"]["b"] == {"n": 100, "sum": 50.0, "sum_squares": 50.0}
+    assert spent["variants"]["control"] == {"n": 100, "sum": 500.0, "sum_squares": pytest.approx(5000.0, rel=1e-12)}
+    assert bought["verdict"] == {"b": "inconclusive"}
+
+
+def test_refresh__every_artifact__carries_one_window_and_data_version(installation: Installation) -> None:
+    installation.land("first", crowd(5, 5))
+    installation.ingest()
+    installation.refresh()
+    store = ArtifactStore(installation.settings.artifacts_dir)
+    stamps = [read_stamp(store.existing(name, installation.experiment().partition_key)) for name in ARTIFACTS]
+    assert {(stamp.window, stamp.data_version, stamp.code_version) for stamp in stamps} == {
+        (stamps[0].window, 1, stamps[0].code_version)
+    }
+    assert stamps[0].window.as_of == installation.state().as_of
+    assert all("select" in stamp.sql for stamp in stamps)
+
+
+def test_refresh__without_any_event__publishes_empty_payloads(installation: Installation) -> None:
+    assert installation.refresh().success
+    payload = installation.state().payload
+    assert payload is not None
+    assert payload["metrics"][0]["variants"]["control"] == {"n": 0, "sum": 0.0, "sum_squares": 0.0}
+    assert payload["metrics"][0]["reason"] == {"b": "below_minimum_identities"}
+    assert payload["srm"]["reason"] == "fewer_than_100_identities"
+    assert payload["trustworthy"] is None
+
+
+def test_refresh__late_and_redelivered_events__are_counted_once_and_in_time(installation: Installation) -> None:
+    installation.land("first", [exposure("ann", "b"), exposure("bob", "control"), purchase("ann", 3)])
+    installation.ingest()
+    installation.refresh()
+    installation.land("late", [exposure("ann", "b", hours=0.5), purchase("ann", 3), purchase("bob", 4)])
+    installation.ingest()
+    installation.refresh()
+    payload = installation.state().payload
+    assert payload is not None
+    assert payload["metrics"][1]["variants"] == {
+        "control": {"n": 1, "sum": 4.0, "sum_squares": 16.0},
+        "b": {"n": 1, "sum": 3.0, "sum_squares": 9.0},
+    }
+    assert installation.state().data_version == 2
+
+
+def test_subset__of_downstream_assets__inherits_as_of_and_data_version(installation: Installation) -> None:
+    installation.land("first", crowd(100, 100))
+    installation.ingest()
+    installation.refresh()
+    before = installation.state()
+    installation.land("second", [exposure("new", "b")])
+    installation.ingest()
+    assert installation.materialise("variant_aggregates", "srm", "bayesian_results", "experiment_results").success
+    after = installation.state()
+    assert (after.as_of, after.data_version) == (before.as_of, before.data_version)
+    assert after.computed_at is not None
+    assert before.computed_at is not None
+    assert after.computed_at > before.computed_at
+
+
+def test_subset__over_an_upstream_artifact_of_another_as_of__is_refused(installation: Installation) -> None:
+    installation.land("first", crowd(100, 100))
+    installation.ingest()
+    installation.refresh()
+    assert installation.materialise("first_exposures").success
+    before = installation.state()
+    # variant_aggregates still stands at the first as-of; the run starts from it and finds newer first exposures.
+    refused = installation.materialise("exposure_buckets", "exposures", "srm", "bayesian_results", "experiment_results")
+    assert not refused.success
+    assert installation.state() == before
+
+
+def test_refresh__of_a_final_experiment__is_refused_and_changes_nothing(installation: Installation) -> None:
+    installation.land("first", crowd(100, 100))
+    installation.ingest()
+    now = datetime.now(UTC)
+    installation.registry.move_experiment(
+        installation.experiment().id, ExperimentStatus.COMPLETED, actor="test", now=now
+    )
+    installation.ingest()
+    installation.refresh()
+    before = installation.state()
+    assert before.is_final
+    assert not installation.materialise("first_exposures").success
+    subset = installation.materialise("srm", "bayesian_results", "experiment_results")
+    assert not subset.success
+    (failure,) = (event for event in subset.all_events if event.is_step_failure)
+    assert "final" in str(failure.event_specific_data)
+    assert installation.state() == before
+
+
+def test_failure__is_recorded_and_keeps_what_was_published(installation: Installation) -> None:
+    installation.land("first", crowd(100, 100))
+    installation.ingest()
+    installation.refresh()
+    before = installation.state()
+    claim = installation.registry.claim(
+        installation.experiment().id,
+        Computation.RESULTS,
+        ClaimSource.API,
+        now=datetime.now(UTC),
+        minimum_interval=timedelta(0),
+    )
+    for file in installation.settings.lake_dir.rglob("events/**/*.parquet"):
+        file.write_bytes(b"torn")
+    with pytest.raises(Exception, match="too small to be a Parquet file"):
+        installation.refresh()
+    after = installation.state()
+    assert (after.payload, after.as_of) == (before.payload, before.as_of)
+    assert after.last_error_at is not None
+    assert after.failures == 1
+    assert claim.id not in {each.id for each in installation.registry.waiting_claims()}
+
+
+def test_run__that_ended__holds_no_experiment(installation: Installation) -> None:
+    installation.refresh()
+    now = datetime.now(UTC)
+    run = installation.registry.open_run(installation.experiment().id, "another", now, timedelta(minutes=1))
+    installation.registry.release_lease(run)
+
+
+def test_held_experiment__by_another_run__is_refused_without_being_a_failure(installation: Installation) -> None:
+    now = datetime.now(UTC)
+    installation.registry.open_run(installation.experiment().id, "another", now, timedelta(minutes=1))
+    assert not installation.materialise("first_exposures").success
+    assert installation.state().last_error_at is None
+    assert installation.refresh("banner").success
+
+
+def test_srm_check__on_a_broken_split__fails_without_hiding_results(installation: Installation) -> None:
+    installation.land("first", crowd(400, 150))
+    installation.ingest()
+    result = installation.refresh()
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.ERROR
+    payload = installation.state().payload
+    assert payload is not None
+    assert payload["trustworthy"] is False
+    assert payload["metrics"][0]["inference"]["b"] is not None

@@ -1,0 +1,119 @@
+"""Compaction changes the files and nothing that can be read from them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from experiment_pipeline.errors import Conflict
+from experiment_pipeline.lake.compaction import FAN_IN, FIRST_TIER_ROWS, compact, plan_merges, tier
+from experiment_pipeline.lake.ingestion import ingest
+from experiment_pipeline.lake.tables import EVENTS, BatchSummary, DataFile, Lake, Snapshot
+from tests.lake.ledger import NOW, MemoryLedger, exposure, land, record, stored
+
+
+def file(rows: int, name: str, month: str = "2026-03", environment: str = "prod") -> DataFile:
+    return DataFile(name, {"environment_key": environment, "month": month}, rows * 60, rows)
+
+
+def lake_of_batches(root: Path, batches: int = 5) -> Lake:
+    lake, ledger = Lake(root / "lake"), MemoryLedger()
+    for number in range(batches):
+        lines = [exposure(identifier=f"user-{n}", timestamp=1_772_000_000_000 + n) for n in range(number, 30)]
+        lines += [record(identifier=f"user-{n}", timestamp=1_772_100_000_000 + number) for n in range(20)]
+        land(root / "landing", lines, f"{number}.jsonl")
+        ingest(lake, ledger, root / "landing", NOW)
+    return lake
+
+
+def test_tier__grows_with_the_rows() -> None:
+    sizes = (1, FIRST_TIER_ROWS, FIRST_TIER_ROWS + 1, FIRST_TIER_ROWS * FAN_IN + 1)
+    assert [tier(file(rows, "f")) for rows in sizes] == [0, 0, 1, 2]
+
+
+def test_plan_merges__waits_until_a_tier_is_full() -> None:
+    few = [file(10, f"f{n}") for n in range(FAN_IN - 1)]
+    assert plan_merges(few, NOW) == []
+    (merge,) = plan_merges([*few, file(10, "last")], NOW)
+    assert len(merge.files) == FAN_IN
+
+
+def test_plan_merges__smaller_tiers_ride_along_and_larger_ones_rest() -> None:
+    middle = [file(FIRST_TIER_ROWS * 2, f"m{n}") for n in range(FAN_IN)]
+    (merge,) = plan_merges([file(10**9, "large"), *middle, file(10, "small")], NOW)
+    assert [member.path for member in merge.files] == ["m0", "m1", "m2", "m3", "small"]
+
+
+def test_plan_merges__a_month_that_is_over_becomes_one_file() -> None:
+    files = [file(10**9, "large", "2026-02"), file(10, "late", "2026-02"), file(10, "alone", "2026-01")]
+    assert plan_merges(files, datetime(2026, 3, 2, tzinfo=UTC)) == []
+    (merge,) = plan_merges(files, datetime(2026, 3, 3, tzinfo=UTC))
+    assert [member.path for member in merge.files] == ["large", "late"]
+
+
+def test_plan_merges__never_across_environments_or_months() -> None:
+    files = [file(10, f"{m}{e}", m, e) for m in ("2026-03", "2026-04") for e in ("a", "b")]
+    assert plan_merges(files, NOW, whole=True) == []
+
+
+def test_compact__keeps_every_row_and_sorts_them(tmp_path: Path) -> None:
+    lake = lake_of_batches(tmp_path)
+    before = stored(lake)
+    (merge,) = compact(lake, NOW, whole=True)
+    assert stored(lake) == before
+    (merged,) = Snapshot.open(lake.root, EVENTS).data_files()
+    assert (merged.rows, merge.rows) == (len(before), len(before))
+    with lake.connect() as connection:
+        rows = connection.execute(
+            "select event, feature_name, identity_hash, timestamp from read_parquet($file)",
+            {"file": str(lake.root / "events" / merged.path)},
+        ).fetchall()
+    assert rows == sorted(rows, key=lambda row: (row[0], row[1] or "~", row[2], row[3]))
+    assert compact(lake, NOW, whole=True) == []
+
+
+def test_compact__beside_an_ingestion__both_succeed(tmp_path: Path) -> None:
+    lake = lake_of_batches(tmp_path)
+    before = stored(lake)
+    ingesting = Snapshot.open(lake.root, EVENTS)
+    compact(lake, NOW, whole=True)
+    ingesting.commit_batch(6, [], BatchSummary(0, 0, {}, {}))
+    assert Snapshot.open(lake.root, EVENTS).batch == 6
+    assert stored(lake) == before
+
+
+def test_commit_rewrite__after_another_rewrite__is_refused(tmp_path: Path) -> None:
+    lake = lake_of_batches(tmp_path)
+    slow = Snapshot.open(lake.root, EVENTS)
+    replaced = slow.data_files()
+    before = stored(lake)
+    compact(lake, NOW, whole=True)
+    with lake.connect() as connection:
+        again = slow.write(connection.sql("select 1 as x"), 1, replaced[0].partition, name="merged")
+    with pytest.raises(Conflict):
+        slow.commit_rewrite(replaced, [again])
+    assert stored(lake) == before
+
+
+def test_ingest__after_compaction__still_knows_every_event(tmp_path: Path) -> None:
+    lake, ledger = Lake(tmp_path / "lake"), MemoryLedger()
+    for name in ("a.jsonl", "b.jsonl", "c.jsonl"):
+        land(tmp_path, [record(), record(event_id=name)], name)
+        ingest(lake, ledger, tmp_path, NOW)
+        compact(lake, NOW, whole=True)
+    assert [row["event_id"] for row in stored(lake)] == ["a.jsonl", "b.jsonl", "c.jsonl", None]
+
+
+def test_vacuum__removes_replaced_files_and_leftovers_after_the_retention(tmp_path: Path) -> None:
+    lake = lake_of_batches(tmp_path)
+    before = stored(lake)
+    pinned = Snapshot.open(lake.root, EVENTS).all_files()
+    compact(lake, NOW, whole=True)
+    table = Snapshot.open(lake.root, EVENTS)
+    assert table.vacuum(timedelta(days=1), dry_run=False) == []
+    assert all(Path(path).exists() for path in pinned)
+    assert len(table.vacuum(timedelta(0), dry_run=True)) == len(pinned)
+    assert all(Path(path).exists() for path in pinned)
+    table.vacuum(timedelta(0), dry_run=False)
+    assert not any(Path(path).exists() for path in pinned)
+    assert stored(lake) == before
