@@ -81,15 +81,15 @@ class Load:
 
 
 async def measure(token: str, rates: Sequence[int]) -> None:
-    load = Load(f"GET {PATH} HTTP/1.1\r\nHost: bench\r\nAuthorization: Api-Key {token}\r\n\r\n".encode())
+    request = f"GET {PATH} HTTP/1.1\r\nHost: bench\r\nAuthorization: Api-Key {token}\r\n\r\n".encode()
     for _ in range(100):
         try:
-            await load.ask()
+            await Load(request).ask()
             break
         except OSError:
             await asyncio.sleep(0.1)
     for rate in rates:
-        seconds = await load.at(rate)
+        seconds = await Load(request).at(rate)
         p50, p99 = (1000 * seconds[int(len(seconds) * share)] for share in (0.5, 0.99))
         print(f"GET results, {rate} requests/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
