@@ -14,11 +14,11 @@ from resources.registry import ExperimentRuns, OpenRun
 from resources.warehouse import WarehouseResource
 
 
-def make_variant_aggregates(run: OpenRun, engine: Warehouse) -> Iterator[Made]:
+def make_variant_aggregates(run: OpenRun, engine: Warehouse) -> Made:
     """One frame for every attached metric."""
     aggregates = engine.variant_aggregates(run.scope, tuple(attached.metric for attached in run.experiment.metrics))
     stamp = run.stamp(aggregates.sql)
-    yield Made(
+    return Made(
         "variant_aggregates",
         {"rows": short_table(aggregates.rows), **provenance(stamp)},
         StampedFrame(aggregates.rows, stamp),
@@ -32,4 +32,4 @@ def variant_aggregates(
     """One row per metric and variant: identities, mean, and the sum of squared deviations."""
     engine = warehouse.engine()
     with runs.open(context, Computation.RESULTS, inherits=engine.stamp(context.partition_key)) as run:
-        yield from materialised(make_variant_aggregates(run, engine))
+        yield from materialised([make_variant_aggregates(run, engine)])

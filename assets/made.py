@@ -22,6 +22,13 @@ class Made:
     frame: StampedFrame | None = None
     checks: tuple[dg.AssetCheckResult, ...] = field(default=())
 
+    @property
+    def stored(self) -> StampedFrame:
+        """The frame of an asset that has one."""
+        if self.frame is None:
+            raise ValueError(f"{self.asset}: keeps no frame")
+        return self.frame
+
 
 def materialised(stage: Iterable[Made]) -> Iterator[dg.MaterializeResult[StampedFrame]]:
     """A stage's makings as Dagster takes them from an asset."""

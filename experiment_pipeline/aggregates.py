@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LARGEST_COUNT = 2**53  # beyond it a float cannot tell two counts apart
+ROUNDING = 1e-12  # engines agree on moments to this relative accuracy (rule X5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,55 @@ class VariantAggregate:
 
 
 EMPTY = VariantAggregate(n=0, mean=0.0, m2=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PairAggregate:
+    """Joint moments of two per-identity values: what ratio metrics and pre-period adjustment need of one variant.
+
+    x:    the denominator of a ratio, or the metric over the pre-period
+    y:    the numerator, or the metric itself
+    c_xy: sum of products of the deviations from both means
+    """
+
+    n: int
+    mean_x: float
+    mean_y: float
+    m2_x: float
+    m2_y: float
+    c_xy: float
+
+    def __post_init__(self) -> None:
+        VariantAggregate(self.n, self.mean_x, self.m2_x)
+        VariantAggregate(self.n, self.mean_y, self.m2_y)
+        if not math.isfinite(self.c_xy):
+            raise ValueError(f"c_xy: must be finite, got {self.c_xy}")
+
+    def residual_m2(self, slope: float) -> float:
+        """Sum of squared deviations of `y - slope x`: `m2_y - 2 slope c_xy + slope^2 m2_x`; inf where too large.
+
+        What is left of a cancellation below the accuracy of moments is rounding, and is 0.
+        """
+        explained = slope * slope * self.m2_x
+        m2 = self.m2_y - 2 * slope * self.c_xy + explained
+        if not math.isfinite(m2):
+            return math.inf
+        return m2 if m2 > ROUNDING * (self.m2_y + explained) else 0.0
+
+    def merge(self, other: "PairAggregate") -> "PairAggregate":
+        """The joint moments of both samples together, by the same pairwise update (Chan, Golub and LeVeque 1979)."""
+        x = VariantAggregate(self.n, self.mean_x, self.m2_x).merge(VariantAggregate(other.n, other.mean_x, other.m2_x))
+        y = VariantAggregate(self.n, self.mean_y, self.m2_y).merge(VariantAggregate(other.n, other.mean_y, other.m2_y))
+        between = (other.mean_x - self.mean_x) * (other.mean_y - self.mean_y) * self.n * (other.n / max(1, x.n))
+        return PairAggregate(x.n, x.mean, y.mean, x.m2, y.m2, self.c_xy + other.c_xy + between)
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[float, float]]) -> "PairAggregate":
+        """The joint moments of plain `(x, y)` pairs, in two passes."""
+        sample = list(pairs)
+        x, y = VariantAggregate.of(x for x, _ in sample), VariantAggregate.of(y for _, y in sample)
+        c_xy = math.fsum((a - x.mean) * (b - y.mean) for a, b in sample)
+        return cls(x.n, x.mean, y.mean, x.m2, y.m2, c_xy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,21 @@
-"""Jobs, and running them in this process: what sensors, schedules and the command line use."""
+"""Jobs, sensors and schedules: thin. What is due and which runs serve it, `refresh.py` decides."""
 
-import shutil
-from importlib.resources import as_file, files
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+
+from assets.cleaning import clean_up
+from assets.partitions import EXPERIMENTS
+from assets.refresh import refresh_experiments
+from experiment_pipeline.lake.ingestion import has_landed
+from experiment_pipeline.refresh import DispatchLimits, PlannedRun, automatic_claim, plan_runs
+from resources.instance import add_partitions
+from resources.registry import RUN_KEY_TAG, ExperimentRuns, lasting_id
+from resources.warehouse import LakeResource
+
+TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
+LARGE = timedelta(seconds=5)  # of a run; such an experiment shares its run with no other
+USERS_FIRST = {"dagster/priority": "10"}
 
 ingest_events = dg.define_asset_job(
     "ingest_events", selection=["events"], description="Ingest every landing object that is not in the lake yet."
@@ -16,24 +27,93 @@ refresh_experiment = dg.define_asset_job(
     description="Compute and publish one experiment's exposures and results.",
 )
 
-QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+@dg.sensor(job=ingest_events, minimum_interval_seconds=TICK, default_status=dg.DefaultSensorStatus.RUNNING)
+def landing_objects(
+    context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns], lake: LakeResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Ingest what has landed, at most once per ingestion interval."""
+    now = datetime.now(UTC)
+    interval, last = runs.settings.ingestion_interval, datetime.fromtimestamp(float(context.cursor or 0), UTC)
+    if now < last + interval:
+        return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
+    if not has_landed(runs.registry, lake.landing):
+        runs.registry.record_scan(now)
+        return dg.SkipReason("All that has landed is in the lake.")
+    context.update_cursor(str(now.timestamp()))
+    return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S}")
 
 
-def open_instance(home: Path) -> dg.DagsterInstance:
-    """The persistent Dagster instance in a folder, made with the shipped dagster.yaml where there is none."""
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        with as_file(files("experiment_pipeline").joinpath("dagster.yaml")) as shipped:
-            shutil.copy(shipped, home / "dagster.yaml")
-    return dg.DagsterInstance.from_config(str(home))
+@dg.sensor(
+    jobs=[refresh_experiment, refresh_experiments],
+    minimum_interval_seconds=TICK,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def refresh_requests(
+    context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
+) -> dg.SensorResult | dg.SkipReason:
+    """Claim what is due by itself, and request a run for every claim that waits, users' first."""
+    requests = due_runs(runs, context.instance, datetime.now(UTC))
+    return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("Nobody waits, and nothing is due.")
 
 
-def run_here(
-    definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, partition_key: str | None = None
-) -> dg.ExecuteInProcessResult:
-    """Run a job in this process and record it in the instance. Raises what the run raised."""
-    if partition_key is not None:
-        instance.add_dynamic_partitions("experiment", [partition_key])
-    return definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, partition_key=partition_key, run_config=QUIET
-    )
+@dg.schedule(
+    target=dg.AssetSelection.assets("first_exposures").downstream(),
+    cron_schedule="0 * * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+)
+def hourly_refresh(
+    context: dg.ScheduleEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
+) -> list[dg.RunRequest]:
+    """The same every hour, for installations that run without sensors."""
+    return due_runs(runs, context.instance, context.scheduled_execution_time)
+
+
+def due_runs(runs: ExperimentRuns, instance: dg.DagsterInstance, now: datetime) -> list[dg.RunRequest]:
+    """Claims for every experiment that is due, and the requests for whatever waits."""
+    registry, settings = runs.registry, runs.settings
+    candidates, scanned_at = registry.candidates(now), registry.scanned_at()
+    add_partitions(instance, EXPERIMENTS, [candidate.experiment.partition_key for candidate in candidates])
+    for candidate in candidates:
+        source = automatic_claim(candidate, now=now, grace=settings.finality_grace, scanned_at=scanned_at)
+        if source is not None:
+            registry.claim_automatically(candidate.experiment.id, source, now)
+    large = {
+        candidate.experiment.id
+        for candidate in candidates
+        if any((state.last_duration_seconds or 0) > LARGE.total_seconds() for state in candidate.states)
+    }
+    limits = DispatchLimits(automatic_runs=settings.automatic_runs)
+    planned = plan_runs(registry.waiting_claims(), large, now=now, limits=limits)
+    registry.hand_over({claim_id: run.run_key for run in planned for claim_id in run.claim_ids})
+    add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
+    return [_request(run) for run in planned]
+
+
+def _request(run: PlannedRun) -> dg.RunRequest:
+    tags = USERS_FIRST if run.by_user else {}
+    if len(run.partition_keys) == 1:
+        return dg.RunRequest(
+            run_key=run.run_key, partition_key=run.partition_keys[0], tags=tags, job_name=refresh_experiment.name
+        )
+    config = {"ops": {"refresh_several": {"config": {"partition_keys": list(run.partition_keys)}}}}
+    return dg.RunRequest(run_key=run.run_key, run_config=config, tags=tags, job_name=refresh_experiments.name)
+
+
+@dg.run_failure_sensor(
+    minimum_interval_seconds=TICK,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    monitor_all_code_locations=False,
+)
+def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[ExperimentRuns]) -> None:
+    """Record what a run left undone when it could not do so itself: its worker was killed, or never came up (R3)."""
+    run = context.dagster_run
+    undone = runs.registry.bury_run(lasting_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
+    for experiment_id, computation in undone:
+        context.log.error("%s of experiment %s: run %s ended undone", computation.value, experiment_id, run.run_id)
+
+
+@dg.schedule(job=clean_up, cron_schedule="30 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def daily_clean_up() -> dg.RunRequest:
+    """Prune old runs and what dead writers left, compact and vacuum the lake."""
+    return dg.RunRequest()

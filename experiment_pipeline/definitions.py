@@ -1,14 +1,21 @@
 """The code location: assets, resources and automation put together. No logic lives here."""
 
+import warnings
+
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from assets import aggregates, events, exposures, results
+from assets.cleaning import clean_up
+from assets.refresh import refresh_experiments
 from experiment_pipeline import automation
 from experiment_pipeline.settings import Settings, settings
 from resources.io import FrameIOManager
 from resources.registry import runs_resource
 from resources.warehouse import LakeResource, WarehouseResource
+
+# Dagster hands every sensor's `owners` on by itself, and then warns that it is beta.
+warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", category=dg.BetaWarning)
 
 
 def build(configured: Settings) -> dg.Definitions:
@@ -24,7 +31,9 @@ def build(configured: Settings) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=dg.load_assets_from_modules([events, exposures, aggregates, results]),
-        jobs=[automation.ingest_events, automation.refresh_experiment],
+        jobs=[automation.ingest_events, automation.refresh_experiment, refresh_experiments, clean_up],
+        sensors=[automation.landing_objects, automation.refresh_requests, automation.failed_runs],
+        schedules=[automation.hourly_refresh, automation.daily_clean_up],
         # A job's own executor does not apply to UI materialisations; in one process a run costs seconds less, and the
         # run's resources, its leases among them, live exactly as long as the run.
         executor=dg.in_process_executor,

@@ -39,6 +39,8 @@ MESSAGES = {"missing": "This field is required.", "extra_forbidden": "Unknown fi
 
 def parse_duration(value: object) -> timedelta:
     """Whole seconds, or ISO-8601 in days, hours, minutes and seconds."""
+    if isinstance(value, timedelta):
+        return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9:
         return timedelta(seconds=value)
     found = ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
@@ -128,6 +130,12 @@ class AttachmentBody(Body):
 
     def draft(self) -> AttachmentDraft:
         return AttachmentDraft(metric=self.metric, expected_direction=self.expected_direction)
+
+
+class AttachmentPatch(Body):
+    """What else to expect of an attached metric."""
+
+    expected_direction: ExpectedDirection
 
 
 class DesignBody(Body):

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from experiment_pipeline.errors import ConfigurationError
 
 PREFIX = "EXPERIMENT_PIPELINE_"
+
+
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$")]
 
 
@@ -39,6 +41,16 @@ class Settings(BaseSettings):
     refresh_min_interval: Duration = Field(default=timedelta(minutes=5), ge=timedelta(0), description="rule R2")
     finality_grace: Duration = Field(default=timedelta(hours=1), ge=timedelta(0), description="rule R6")
     lease_duration: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0), description="rule R7")
+
+    ingestion_interval: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(0),
+        description="between two ingestions, so that batches have a size",
+    )
+    automatic_runs: int = Field(default=2, ge=1, description="automatic refresh runs under way at once, rule R2")
+    run_history: Duration = Field(
+        default=timedelta(days=30), gt=timedelta(0), description="how long Dagster's finished runs and their logs stay"
+    )
 
     minimum_identities: int = Field(default=50, ge=2, description="floor per arm before inference")
     minimum_conversions: int = Field(default=5, ge=1, description="floor per arm for occurrence metrics")

@@ -17,13 +17,17 @@ class FrameIOManager(dg.ConfigurableIOManager):
     artifacts_dir: str
 
     def handle_output(self, context: dg.OutputContext, obj: StampedFrame) -> None:
-        name, path = self._place(context)
-        write_frame(StampedFrame(rows=validated(name, obj.rows), stamp=obj.stamp), path)
+        self.store(context.asset_key.path[-1], context.partition_key, obj)
 
     def load_input(self, context: dg.InputContext) -> StampedFrame:
-        name, path = self._place(context)
-        return read_frame(ArtifactStore(Path(self.artifacts_dir)).existing(name, path.stem))
+        return read_frame(self._artifacts.existing(context.asset_key.path[-1], context.partition_key))
 
-    def _place(self, context: dg.OutputContext | dg.InputContext) -> tuple[str, Path]:
-        name = context.asset_key.path[-1]
-        return name, ArtifactStore(Path(self.artifacts_dir)).path(name, context.partition_key)
+    def store(self, name: str, partition_key: str, frame: StampedFrame) -> None:
+        """Validate a frame and replace the artifact. Raises pandera's SchemaErrors."""
+        write_frame(
+            StampedFrame(rows=validated(name, frame.rows), stamp=frame.stamp), self._artifacts.path(name, partition_key)
+        )
+
+    @property
+    def _artifacts(self) -> ArtifactStore:
+        return ArtifactStore(Path(self.artifacts_dir))

@@ -10,7 +10,7 @@ import dagster as dg
 import structlog
 
 from experiment_pipeline.artifacts import Stamp, code_version
-from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.errors import Leased, RefreshRefused
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry.repository import Registry
@@ -20,6 +20,7 @@ from experiment_pipeline.warehouse.base import AnalysisScope
 
 log = structlog.get_logger(__name__)
 
+RUN_KEY_TAG = "dagster/run_key"  # which request a run answers
 COMPUTE_FAILED = {computation: f"{computation.value}.compute_failed" for computation in Computation}
 
 
@@ -46,8 +47,8 @@ class ExperimentRuns:
 
     registry: Registry
     settings: Settings
-    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     held: dict[int, RefreshRun] = field(default_factory=dict)
+    held_since: dict[int, datetime] = field(default_factory=dict)
 
     @property
     def floors(self) -> Floors:
@@ -66,10 +67,9 @@ class ExperimentRuns:
         A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure.
         """
         experiment = self.registry.experiment_by_partition(context.partition_key)
-        run_id = context.run.root_run_id or context.run.run_id  # a re-execution keeps what the first run looked at
         try:
-            with self.recorded(experiment, *computations):
-                yield self.hold(experiment, run_id, inherits)
+            with self.guarded(experiment, context.run, *computations):
+                yield self.hold(experiment, context.run, inherits)
         except RefreshRefused as refusal:
             raise dg.Failure(
                 description=f"Refused: {refusal}",
@@ -78,11 +78,16 @@ class ExperimentRuns:
             ) from refusal
 
     @contextmanager
-    def recorded(self, experiment: Experiment, *computations: Computation) -> Iterator[None]:
-        """Record what goes wrong inside as a failure of these computations, and let it go on (rule R3)."""
+    def guarded(self, experiment: Experiment, dagster_run: dg.DagsterRun, *computations: Computation) -> Iterator[None]:
+        """Record what goes wrong inside, and let it go on: a failure of these computations, or a refusal (rule R3)."""
         try:
             yield
+        except Leased:
+            self.registry.give_back(experiment.id, dagster_run.tags.get(RUN_KEY_TAG))
+            raise
         except RefreshRefused:
+            run_key = dagster_run.tags.get(RUN_KEY_TAG)
+            self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, now=datetime.now(UTC))
             raise
         except Exception:
             for computation in computations:
@@ -94,17 +99,18 @@ class ExperimentRuns:
                 )
             raise
 
-    def hold(self, experiment: Experiment, run_id: str, inherits: Stamp | None = None) -> OpenRun:
+    def hold(self, experiment: Experiment, dagster_run: dg.DagsterRun, inherits: Stamp | None = None) -> OpenRun:
         """Take or renew the experiment's lease. Raises RefreshRefused."""
         run = self.registry.open_run(
             experiment.id,
-            run_id,
+            lasting_id(dagster_run),
             now=datetime.now(UTC),
             lease_duration=self.settings.lease_duration,
             as_of=inherits.window.as_of if inherits else None,
             data_version=inherits.data_version if inherits else None,
         )
         self.held[experiment.id] = run
+        held_since = self.held_since.setdefault(experiment.id, datetime.now(UTC))
         scope = AnalysisScope.of(experiment, run)
         if inherits is not None:
             scope.require_same(inherits)
@@ -118,16 +124,20 @@ class ExperimentRuns:
                 code_version=code_version(),
                 computed_at=now,
                 grace=self.settings.finality_grace,
-                duration=now - self.opened_at,
+                duration=now - held_since,
             )
 
         return OpenRun(experiment=experiment, run=run, scope=scope, publish=publish)
 
-    def release(self) -> None:
-        """Let go of every experiment that this run still holds."""
-        for run in self.held.values():
-            self.registry.release_lease(run)
-        self.held.clear()
+    def release(self, *experiments: Experiment) -> None:
+        """Let go of these experiments, or of every one that the run still holds."""
+        for experiment_id in [experiment.id for experiment in experiments] or list(self.held):
+            self.registry.release_lease(self.held.pop(experiment_id))
+
+
+def lasting_id(dagster_run: dg.DagsterRun) -> str:
+    """A run's id, the same for its re-executions: they keep what the first one looked at (rule R5)."""
+    return dagster_run.root_run_id or dagster_run.run_id
 
 
 def runs_resource(settings: Settings) -> dg.ResourceDefinition:

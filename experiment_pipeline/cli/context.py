@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 
 from experiment_pipeline.errors import ConfigurationError, NotFound
@@ -28,14 +29,32 @@ class Context:
 
     @contextmanager
     def registry(self) -> Iterator["Registry"]:
-        """The registry, its schema up to date."""
+        """The registry, its schema up to date; one line and exit code 1 when its database does not answer."""
+        from sqlalchemy.exc import OperationalError
+
         from experiment_pipeline.registry.repository import Registry
 
-        registry = Registry.open(self.settings.database_url)
         try:
-            yield registry
-        finally:
-            registry.close()
+            registry = Registry.open(self.settings.database_url)
+            try:
+                yield registry
+            finally:
+                registry.close()
+        except OperationalError as unreachable:
+            reason = str(unreachable.orig).strip().splitlines()[0]
+            raise click.ClickException(f"The registry's database does not answer: {reason}") from unreachable
+
+    def environment(self, registry: "Registry", given: str | None) -> str:
+        """The environment that an option names, or the only one that there is."""
+        known = [environment.key for environment in registry.environments()]
+        if given is None and len(known) == 1:
+            return known[0]
+        if given is None:
+            message = f"Name one of {', '.join(known)}." if known else "There is none yet: declare one with `apply`."
+            raise ConfigurationError.of("--environment", message)
+        if given not in known:
+            raise NotFound(f"No environment '{given}'.")
+        return given
 
     @property
     def wide_console(self) -> Console:

@@ -51,13 +51,15 @@ def demo(context: Context) -> None:
 
 def _materialise(context: Context, experiments: list[Experiment], progress: Progress, step: TaskID) -> str:
     """Run the jobs against the demo's own Dagster instance; what the ingestion came to, in words."""
-    from experiment_pipeline.automation import open_instance, run_here
+    from assets.partitions import EXPERIMENTS
     from experiment_pipeline.definitions import build
+    from resources.instance import add_partitions, open_instance, run_here
 
     definitions = build(context.settings)
     with open_instance(context.settings.dagster_home) as instance:
         progress.update(step, advance=1, description="Ingesting events", total=4 + len(experiments))
         ingestion = run_here(definitions, "ingest_events", instance)
+        add_partitions(instance, EXPERIMENTS, [experiment.partition_key for experiment in experiments])
         for experiment in experiments:
             progress.update(step, advance=1, description=f"Computing {experiment.key}")
             run_here(definitions, "refresh_experiment", instance, experiment.partition_key)

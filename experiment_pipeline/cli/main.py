@@ -12,7 +12,13 @@ from experiment_pipeline.settings import read_settings
 
 COMMANDS = {  # name: (where, what it does)
     "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
+    "environments": ("experiment_pipeline.cli.environments:environments", "List and create environments."),
+    "experiments": ("experiment_pipeline.cli.experiments:experiments", "List, show, start, pause, complete, delete."),
+    "metrics": ("experiment_pipeline.cli.metrics:metrics", "List and delete metrics."),
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
+    "keys": ("experiment_pipeline.cli.keys:keys", "Create, list and revoke API keys."),
+    "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
+    "dev": ("experiment_pipeline.cli.dev:dev", "Start Dagster and the API over one data directory, until Ctrl-C."),
     "demo": ("experiment_pipeline.cli.demo:demo", "Raw events to experiment results, real ones among them."),
 }
 

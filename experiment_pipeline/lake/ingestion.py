@@ -54,6 +54,9 @@ class BatchLedger(Protocol):
     ) -> None:
         """Close the open batch: its data version exists from now on. Raises Conflict when it is not open."""
 
+    def record_scan(self, scanned_at: datetime) -> None:
+        """Remember that all that had landed by then is in the lake."""
+
     def environment_exists(self, key: str) -> bool:
         """Whether events may be sent for this environment."""
 
@@ -101,7 +104,13 @@ def ingest(
             summary = write_batch(lake, batch, landing, known, on_progress)
             ledger.commit_batch(batch.number, **asdict(summary), now=now)
             report = report.with_batch(batch, summary)
+        ledger.record_scan(now)
     return report
+
+
+def has_landed(ledger: BatchLedger, landing: Path) -> bool:
+    """Whether there is anything to ingest: an object that no batch holds, or an interrupted batch."""
+    return ledger.open_batch() is not None or any(True for _ in _unknown(ledger, landing))
 
 
 def write_batch(

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.errors import Conflict
-from experiment_pipeline.registry.tables import batches, landing_objects
+from experiment_pipeline.registry.tables import batches, landing_objects, landing_scans
 
 NAMES_PER_QUERY = 10_000  # SQLite binds at most 32,766 parameters
 
@@ -97,6 +97,22 @@ def commit_batch(
             .where(landing_objects.c.name == name, landing_objects.c.batch == number)
             .values(problem=problem)
         )
+
+
+def record_scan(connection: Connection, scanned_at: datetime) -> None:
+    """Remember that all that had landed by then is in the lake; an earlier moment changes nothing."""
+    known = connection.execute(
+        update(landing_scans).values(
+            scanned_at=case((landing_scans.c.scanned_at < scanned_at, scanned_at), else_=landing_scans.c.scanned_at)
+        )
+    )
+    if known.rowcount == 0:
+        connection.execute(insert(landing_scans).values(id=1, scanned_at=scanned_at))
+
+
+def scanned_at(connection: Connection) -> datetime | None:
+    """The newest moment of which it is known that all that had landed is in the lake."""
+    return connection.scalar(select(landing_scans.c.scanned_at))
 
 
 def lake_version(connection: Connection) -> LakeVersion:

@@ -47,13 +47,13 @@ def claim(
         accept = accept.where(or_(last.is_(None), last <= now - minimum_interval))
     if connection.execute(accept).rowcount == 0:
         raise _refusal(connection, experiment_id, computation, now, minimum_interval if source.is_user else None)
-    return _insert(connection, experiment_id, computation, source, now)
+    return insert_claim(connection, experiment_id, computation, source, now)
 
 
 def claim_last_refresh(connection: Connection, experiment_id: int, now: datetime) -> None:
     """What completing an experiment claims by itself, exempt from the interval (rule R6)."""
     for computation in Computation:
-        _insert(connection, experiment_id, computation, ClaimSource.COMPLETION, now)
+        insert_claim(connection, experiment_id, computation, ClaimSource.COMPLETION, now)
 
 
 def waiting(connection: Connection, experiment_id: int | None = None) -> list[Claim]:
@@ -64,11 +64,16 @@ def waiting(connection: Connection, experiment_id: int | None = None) -> list[Cl
     return [_decode(row) for row in rows]
 
 
-def take_waiting(connection: Connection, experiment_id: int, run_id: str) -> None:
-    """A run that just opened serves every waiting claim of its experiment, a dead run's too."""
-    connection.execute(
-        update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
-    )
+def take_waiting(connection: Connection, experiment_id: int, run_id: str, now: datetime) -> None:
+    """A run that just opened serves every waiting claim of its experiment, a dead run's too.
+
+    Where none waits somebody materialised by hand, which is a claim as well (rule R8).
+    """
+    take = update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
+    if connection.execute(take).rowcount == 0:
+        for computation in Computation:
+            insert_claim(connection, experiment_id, computation, ClaimSource.UI, now)
+        connection.execute(take)
 
 
 def serve(
@@ -126,9 +131,10 @@ def _is_row(experiment_id: int, computation: Computation) -> ColumnElement[bool]
     return is_id(computations.c.experiment_id, experiment_id) & (computations.c.computation == computation.value)
 
 
-def _insert(
+def insert_claim(
     connection: Connection, experiment_id: int, computation: Computation, source: ClaimSource, now: datetime
 ) -> Claim:
+    """Add a claim that waits, without asking whether it may."""
     values = {
         "experiment_id": experiment_id,
         "computation": computation.value,
@@ -147,6 +153,7 @@ def _decode(row: RowMapping) -> Claim:
         computation=Computation(row["computation"]),
         source=ClaimSource(row["source"]),
         requested_at=row["requested_at"],
+        run_key=row["run_key"],
         served_by=row["served_by"],
     )
 

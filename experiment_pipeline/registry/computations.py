@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, exists, insert, or_, select, update
 
 from experiment_pipeline.errors import NotFound, Superseded
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun, is_final
+from experiment_pipeline.registry import batches as ledger
 from experiment_pipeline.registry import claims, experiments, runs
 from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, payloads
 
@@ -17,8 +18,13 @@ def state(connection: Connection, experiment_id: int, computation: Computation) 
     row = connection.execute(select(computations).where(_is_row(experiment_id, computation))).mappings().one_or_none()
     if row is None:
         raise NotFound(f"No experiment {experiment_id}.")
+    return decode(row)
+
+
+def decode(row: RowMapping) -> ComputationState:
+    """One row in the domain's words."""
     return ComputationState(
-        computation=computation,
+        computation=Computation(row["computation"]),
         as_of=row["as_of"],
         data_version=row["data_version"],
         computed_at=row["computed_at"],
@@ -125,7 +131,13 @@ def _refuse_to_go_back(before: ComputationState, run: RefreshRun) -> None:
 
 
 def _covers_landed(connection: Connection, experiment: Experiment, data_version: int, before: datetime) -> bool:
-    """Whether every object of the environment that landed before the moment is in the data version (rule R6)."""
+    """Whether every object of the environment that landed before the moment is in the data version (rule R6).
+
+    Only a landing zone that was listed since then can be known to hold nothing else.
+    """
+    scanned_at = ledger.scanned_at(connection)
+    if scanned_at is None or scanned_at < before:
+        return False
     missing = exists().where(
         landing_objects.c.environment_key == experiment.environment_key,
         landing_objects.c.landed_at < before,

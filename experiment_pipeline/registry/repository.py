@@ -14,23 +14,23 @@ from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, MetricDraft
 from experiment_pipeline.documents import Manifest
 from experiment_pipeline.experiments import AttachedMetric, ExpectedDirection, Experiment, ExperimentStatus, Metric
-from experiment_pipeline.refresh import Claim, ClaimSource, Computation, ComputationState, RefreshRun
+from experiment_pipeline.refresh import Candidate, Claim, ClaimSource, Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry import (
     attachments,
     audit,
     batches,
     claims,
     computations,
+    dispatch,
     environments,
     experiments,
-    keys,
     manifests,
     metrics,
     runs,
 )
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
 from experiment_pipeline.registry.environments import Environment
-from experiment_pipeline.registry.keys import ApiKey, Scope
+from experiment_pipeline.registry.keyring import Keyring
 from experiment_pipeline.registry.manifests import Difference
 
 
@@ -50,6 +50,11 @@ class Registry:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+    @property
+    def keys(self) -> Keyring:
+        """The API keys."""
+        return Keyring(self.engine)
 
     def is_current(self) -> bool:
         """Whether the database answers and has the schema that this code needs."""
@@ -209,34 +214,6 @@ class Registry:
         with writing(self.engine) as connection:
             attachments.detach(connection, experiment_id, metric_id, actor=actor, now=now)
 
-    # API keys
-
-    def create_key(
-        self, environment_key: str, scope: Scope, name: str, *, actor: str, now: datetime
-    ) -> tuple[ApiKey, str]:
-        """A new key and its token, which nobody can read again."""
-        with writing(self.engine) as connection:
-            return keys.create(connection, environment_key, scope, name, actor=actor, now=now)
-
-    def list_keys(self, environment_key: str | None = None) -> list[ApiKey]:
-        """Keys, revoked ones too, oldest first."""
-        with reading(self.engine) as connection:
-            return keys.select_all(connection, environment_key)
-
-    def revoke_key(self, prefix: str, *, actor: str, now: datetime) -> ApiKey:
-        """Close a key for good."""
-        with writing(self.engine) as connection:
-            return keys.revoke(connection, prefix, actor=actor, now=now)
-
-    def authenticate(self, token: str, now: datetime) -> ApiKey | None:
-        """The key of a token, its use recorded to the minute; None for an unknown or revoked one."""
-        with reading(self.engine) as connection:
-            key = keys.authenticate(connection, token)
-        if key is not None and keys.use_is_stale(key, now):
-            with writing(self.engine) as connection:
-                keys.record_use(connection, key, now)
-        return key
-
     # Computations and claims
 
     def computation(self, experiment_id: int, computation: Computation) -> ComputationState:
@@ -326,6 +303,38 @@ class Registry:
         with writing(self.engine) as connection:
             computations.record_failure(connection, experiment_id, computation, now)
 
+    # Dispatch
+
+    def candidates(self, now: datetime) -> list[Candidate]:
+        """Every experiment that may want a refresh by itself (rules R4, R6)."""
+        with reading(self.engine) as connection:
+            return dispatch.candidates(connection, now)
+
+    def claim_automatically(self, experiment_id: int, source: ClaimSource, now: datetime) -> None:
+        """Claim what is not final of an experiment that is due (rules R4, R6)."""
+        with writing(self.engine) as connection:
+            dispatch.claim_automatically(connection, experiment_id, source, now)
+
+    def hand_over(self, run_keys: Mapping[int, str]) -> None:
+        """Remember which run was requested for a claim, by the claim's id (rule R2)."""
+        with writing(self.engine) as connection:
+            dispatch.hand_over(connection, run_keys)
+
+    def give_back(self, experiment_id: int, run_key: str | None) -> None:
+        """Leave the claims of a run that found the experiment held for a later run (rule R7)."""
+        with writing(self.engine) as connection:
+            dispatch.give_back(connection, experiment_id, run_key)
+
+    def refuse(self, experiment_id: int, run_id: str, run_key: str | None, now: datetime) -> None:
+        """Close what a refused run was to serve (rule R3)."""
+        with writing(self.engine) as connection:
+            dispatch.refuse(connection, experiment_id, run_id, run_key, now)
+
+    def bury_run(self, run_id: str, run_key: str | None, now: datetime) -> list[tuple[int, Computation]]:
+        """Record what a run that died leaves undone, and free its experiments (rules R3, R7)."""
+        with writing(self.engine) as connection:
+            return dispatch.bury_run(connection, run_id, run_key, now)
+
     # Batches
 
     def known_objects(self, names: Iterable[str]) -> set[str]:
@@ -364,6 +373,16 @@ class Registry:
                 problems=problems,
                 now=now,
             )
+
+    def record_scan(self, scanned_at: datetime) -> None:
+        """Remember that all that had landed by then is in the lake (rule R6)."""
+        with writing(self.engine) as connection:
+            batches.record_scan(connection, scanned_at)
+
+    def scanned_at(self) -> datetime | None:
+        """The newest moment of which it is known that all that had landed is in the lake."""
+        with reading(self.engine) as connection:
+            return batches.scanned_at(connection)
 
     def lake_version(self) -> LakeVersion:
         """The newest committed batch (rule E6)."""

@@ -54,7 +54,7 @@ def open_run(
             opened_at=now,
         )
     )
-    claims.take_waiting(connection, experiment_id, run_id)
+    claims.take_waiting(connection, experiment_id, run_id, now)
     return run
 
 

@@ -197,6 +197,7 @@ claims = Table(  # rule R2
     Column("computation", String(20), nullable=False),
     Column("source", String(20), nullable=False),
     Column("requested_at", UtcDateTime, nullable=False),
+    Column("run_key", String(255)),  # of the run that automation requested for it
     Column("as_of", UtcDateTime),
     Column("data_version", Integer),
     Column("served_by", String(255)),
@@ -253,6 +254,13 @@ landing_objects = Table(  # rule E7: a landing object belongs to one batch
     Column("problem", Text),  # what was wrong with the object as a whole, e.g. truncated gzip
 )
 Index("ix_landing_objects_environment_batch", landing_objects.c.environment_key, landing_objects.c.batch)
+
+landing_scans = Table(  # rule R6: when all that had landed was found to be in the lake; one row
+    "landing_scans",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("scanned_at", UtcDateTime, nullable=False),
+)
 
 api_keys = Table(
     "api_keys",

@@ -3,13 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from experiment_pipeline.aggregates import VariantAggregate
+from experiment_pipeline.aggregates import ROUNDING, VariantAggregate
 from experiment_pipeline.stats.normal import two_sided_quantile
 from experiment_pipeline.stats.outcomes import NotComputable
 
-# Engines agree on moments to this relative accuracy (rule X5). What is smaller is rounding, and rounding is no
-# evidence: a thousand identities that all spent 0.1 differ by 1e-17 between arms, with a variance of 1e-34.
-MOMENT_ACCURACY = 1e-12
 LARGEST = 1e150  # the square of anything larger is no float
 
 
@@ -44,9 +41,12 @@ def effect(control: VariantAggregate, treatment: VariantAggregate, *, alpha: flo
 
 
 def difference(control: VariantAggregate, treatment: VariantAggregate) -> float:
-    """`mean_t - mean_c`, exactly 0 where rounding alone could have made it."""
+    """`mean_t - mean_c`, exactly 0 where rounding alone could have made it.
+
+    Rounding is no evidence: arms that all spent 0.1 may differ by 1e-17, with a standard error of 1e-19.
+    """
     value = treatment.mean - control.mean
-    return value if abs(value) > MOMENT_ACCURACY * max(abs(treatment.mean), abs(control.mean)) else 0.0
+    return value if abs(value) > ROUNDING * max(abs(treatment.mean), abs(control.mean)) else 0.0
 
 
 def squared_standard_errors(
@@ -60,4 +60,4 @@ def squared_standard_errors(
 
 def _squared_standard_error(arm: VariantAggregate) -> float:
     deviation = math.sqrt(arm.m2 / (arm.n - 1))
-    return (deviation / math.sqrt(arm.n)) ** 2 if deviation > MOMENT_ACCURACY * abs(arm.mean) else 0.0
+    return (deviation / math.sqrt(arm.n)) ** 2 if deviation > ROUNDING * abs(arm.mean) else 0.0

@@ -19,6 +19,11 @@ def two_sided_quantile(alpha: float) -> float:
     return -float(special.ndtri(alpha / 2))
 
 
+def lower_quantile(probability: float) -> float:
+    """The z with `P(Z < z) = probability`."""
+    return float(special.ndtri(probability))
+
+
 def two_sided_p(z: float) -> float:
     """`P(|Z| > |z|)` from the lower tail, so that it keeps its digits down to 1e-300."""
     return 2 * float(special.ndtr(-abs(z)))

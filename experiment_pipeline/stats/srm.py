@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.aggregates import LARGEST_COUNT
@@ -18,6 +20,8 @@ SMALLEST_EXACT_P = 1e-290  # below it the tail is taken in logarithms
 # sqrt((1 - share) / (share A)) in relative terms: these five cover a gross mismatch within the first hundred
 # identities as well as a shift of 1 % that takes a hundred thousand to show.
 CONCENTRATIONS = (1e1, 1e2, 1e3, 1e4, 1e5)
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,11 @@ def anytime_srm_test(counts: Mapping[str, int], shares: Mapping[str, float]) -> 
     arms = _tested_arms(counts, shares)
     if isinstance(arms, NotComputable):
         return arms
-    log_factors = [_log_bayes_factor(list(arms.values()), concentration) for concentration in CONCENTRATIONS]
-    largest = max(log_factors)
-    log_e_value = largest + math.log(math.fsum(math.exp(f - largest) for f in log_factors) / len(log_factors))
+    log_e = float(log_e_value(np.array([float(n) for n, _ in arms.values()]), np.array([p for _, p in arms.values()])))
     return AnytimeSrmTest(
-        log10_e_value=log_e_value / math.log(10),
-        p_value=math.exp(-max(0.0, log_e_value)),
-        mismatch=log_e_value >= -math.log(SRM_ALPHA),
+        log10_e_value=log_e / math.log(10),
+        p_value=math.exp(-max(0.0, log_e)),
+        mismatch=log_e >= -math.log(SRM_ALPHA),
     )
 
 
@@ -129,27 +131,35 @@ def _log10_chi2_tail(dof: int, chi2: float) -> float:
     return log_tail / math.log(10)
 
 
-def _log_bayes_factor(arms: list[tuple[int, float]], concentration: float) -> float:
+def log_e_value(counts: Floats, shares: Floats) -> Floats:
+    """The logarithm of the averaged Bayes factor; the last axis of `counts` holds the arms."""
+    factors = np.stack([_log_bayes_factor(counts, shares, concentration) for concentration in CONCENTRATIONS])
+    largest = factors.max(axis=0)
+    average: Floats = largest + np.log(np.exp(factors - largest).mean(axis=0))
+    return average
+
+
+def _log_bayes_factor(counts: Floats, shares: Floats, concentration: float) -> Floats:
     """`log[Gamma(A) / Gamma(A + n) * prod Gamma(A p + x) / Gamma(A p) / p^x]` for Dirichlet concentration A.
 
     Written with Stirling's formula and its remainder, so that terms of size n log n cancel on paper and not in floats:
     with `z = A p + x` and `Z = A + n` it is
     `Z KL(z/Z || p) - sum log(z / (A p)) / 2 + log(Z / A) / 2 + remainders`.
     """
-    identities = sum(observed for observed, _ in arms)
-    posterior = concentration + identities
-    log_factor = math.log(posterior / concentration) / 2 + _stirling_remainder(concentration)
-    log_factor -= _stirling_remainder(posterior)
-    for observed, share in arms:
-        prior, surplus = concentration * share, observed - identities * share
-        weight = prior + observed
-        log_factor += weight * math.log1p(surplus / (posterior * share)) - surplus - math.log(weight / prior) / 2
-        log_factor += _stirling_remainder(weight) - _stirling_remainder(prior)
+    total = counts.sum(axis=-1, keepdims=True)
+    prior, posterior = concentration * shares, concentration + total
+    weight, surplus = prior + counts, counts - total * shares
+    by_arm = weight * np.log1p(surplus / (posterior * shares)) - surplus - np.log(weight / prior) / 2
+    by_arm += _stirling_remainder(weight) - _stirling_remainder(prior)
+    of_all = np.log(posterior / concentration) / 2 - _stirling_remainder(posterior)
+    log_factor: Floats = by_arm.sum(axis=-1) + of_all[..., 0] + _stirling_remainder(np.array(concentration))
     return log_factor
 
 
-def _stirling_remainder(x: float) -> float:
+def _stirling_remainder(x: Floats) -> Floats:
     """`log Gamma(x)` less Stirling's `(x - 1/2) log x - x + log(2 pi) / 2` (DLMF 5.11.1)."""
-    if x < 100:
-        return math.lgamma(x) - (x - 0.5) * math.log(x) + x - math.log(2 * math.pi) / 2
-    return (1 / 12 - (1 / 360 - 1 / (1260 * x * x)) / (x * x)) / x
+    near, far = np.minimum(x, 100), np.maximum(x, 100)
+    difference = special.gammaln(near) - (near - 0.5) * np.log(near) + near - math.log(2 * math.pi) / 2
+    series = (1 / 12 - (1 / 360 - 1 / (1260 * far * far)) / (far * far)) / far
+    remainder: Floats = np.where(x < 100, difference, series)
+    return remainder

@@ -10,13 +10,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from experiment_pipeline.automation import run_here
+from assets.partitions import EXPERIMENTS
 from experiment_pipeline.definitions import build
 from experiment_pipeline.documents import parse_manifest
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import Settings
+from resources.instance import add_partitions, run_here
 
 STARTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 MANIFEST = """
@@ -60,16 +61,20 @@ class Installation:
         run_here(self.definitions, "ingest_events", self.instance)
 
     def refresh(self, key: str = "checkout") -> dg.ExecuteInProcessResult:
-        return run_here(self.definitions, "refresh_experiment", self.instance, self.experiment(key).partition_key)
+        return run_here(self.definitions, "refresh_experiment", self.instance, self.partition(key))
+
+    def partition(self, key: str = "checkout") -> str:
+        """The experiment's partition key, known to Dagster."""
+        partition_key = self.experiment(key).partition_key
+        add_partitions(self.instance, EXPERIMENTS, [partition_key])
+        return partition_key
 
     def materialise(self, *assets: str, key: str = "checkout", run_id: str | None = None) -> dg.ExecuteInProcessResult:
         """As the UI materialises a selection of assets."""
         job = self.definitions.resolve_job_def("refresh_experiment")
-        partition_key = self.experiment(key).partition_key
-        self.instance.add_dynamic_partitions("experiment", [partition_key])
         return job.execute_in_process(
             instance=self.instance,
-            partition_key=partition_key,
+            partition_key=self.partition(key),
             asset_selection=[dg.AssetKey(asset) for asset in assets],
             raise_on_error=False,
             run_id=run_id,

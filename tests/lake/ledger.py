@@ -28,6 +28,7 @@ class MemoryLedger:
     batches: list[PlannedBatch] = field(default_factory=list)
     committed: dict[int, object] = field(default_factory=dict)
     dies: bool = False
+    scanned_at: datetime | None = None
 
     def known_objects(self, names: Sequence[str]) -> set[str]:
         return {landed.name for batch in self.batches for landed in batch.objects} & set(names)
@@ -58,6 +59,9 @@ class MemoryLedger:
             raise Conflict(f"batch {number} is not open")
         assert now >= batch.planned_at
         self.committed[number] = (accepted, duplicates, dict(rejected), dict(problems))
+
+    def record_scan(self, scanned_at: datetime) -> None:
+        self.scanned_at = scanned_at
 
     def environment_exists(self, key: str) -> bool:
         return key in self.known_environments

@@ -58,6 +58,7 @@ def test_claim__once_final__is_refused_before_the_throttle(
     registry.claim(running.id, computation, ClaimSource.API, NOW, INTERVAL)
     ended = NOW + HOUR
     registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=ended)
+    registry.record_scan(ended)
     run = registry.open_run(running.id, "run", ended, HOUR)
     registry.publish(run, computation, {}, code_version="1", computed_at=ended, grace=timedelta(0))
     with pytest.raises(Final, match=f"^{computation.capitalize()} are final for this completed experiment.$"):

@@ -1,6 +1,6 @@
 """Publishing: in one transaction, never backwards, never over what is final (rules R1, R3, R5, R6)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -86,6 +86,7 @@ def test_publish__after_the_grace__is_final_and_nothing_changes_it(registry: Reg
     early = registry.open_run(running.id, "early", ended, LEASE)
     assert not publish(registry, early, {"early": True}).is_final
     registry.release_lease(early)
+    registry.record_scan(ended + HOUR)
     last = registry.open_run(running.id, "last", ended + HOUR, LEASE)
     final = publish(registry, last, {"last": True}, computed_at=ended + HOUR)
     assert final.is_final
@@ -102,6 +103,7 @@ def test_publish__object_from_before_the_grace_not_in_the_data_version__is_not_f
 ) -> None:
     registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
     run = registry.open_run(running.id, "run", NOW + HOUR, LEASE)
+    registry.record_scan(NOW + HOUR)
     late = registry.plan_batch([LandedObject("late", "production", NOW + HOUR - MINUTE, 10)], NOW)
     if commits:
         registry.commit_batch(late.number, accepted=1, duplicates=0, rejected={}, problems={}, now=NOW)
@@ -112,11 +114,31 @@ def test_publish__objects_after_the_grace_or_of_others__do_not_hold_finality_up(
     registry: Registry, running: Experiment
 ) -> None:
     registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
+    registry.record_scan(NOW + HOUR)
     run = registry.open_run(running.id, "run", NOW + HOUR, LEASE)
     registry.plan_batch(
         [LandedObject("after", "production", NOW + HOUR, 10), LandedObject("other", "staging", NOW, 10)], NOW
     )
     assert publish(registry, run, {}, computed_at=NOW + HOUR).is_final
+
+
+@pytest.mark.parametrize("scanned_at", [None, NOW + HOUR - MINUTE])
+def test_publish__landing_zone_not_listed_since_the_grace__is_not_final(
+    registry: Registry, running: Experiment, scanned_at: datetime | None
+) -> None:
+    """What landed shortly before the grace ended may still lie there, unknown to the ledger."""
+    registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
+    if scanned_at is not None:
+        registry.record_scan(scanned_at)
+    run = registry.open_run(running.id, "run", NOW + HOUR, LEASE)
+    assert not publish(registry, run, {}, computed_at=NOW + HOUR).is_final
+
+
+def test_record_scan__of_an_earlier_moment__changes_nothing(registry: Registry) -> None:
+    assert registry.scanned_at() is None
+    registry.record_scan(NOW + HOUR)
+    registry.record_scan(NOW)
+    assert registry.scanned_at() == NOW + HOUR
 
 
 def test_record_failure__keeps_the_payload_and_a_success_clears_it(registry: Registry, running: Experiment) -> None:

@@ -90,6 +90,7 @@ def test_open_run__not_started_or_unknown__is_refused(registry: Registry) -> Non
 def test_open_run__everything_final__is_refused(registry: Registry, running: Experiment) -> None:
     registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
     run = registry.open_run(running.id, "run", NOW, LEASE)
+    registry.record_scan(NOW)
     registry.publish(run, Computation.EXPOSURES, {}, code_version="1", computed_at=NOW, grace=timedelta(0))
     registry.open_run(running.id, "run", NOW, LEASE)
     registry.publish(run, Computation.RESULTS, {}, code_version="1", computed_at=NOW, grace=timedelta(0))

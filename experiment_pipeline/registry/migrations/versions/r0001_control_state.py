@@ -116,6 +116,12 @@ def upgrade() -> None:
         "ix_landing_objects_environment_batch", "landing_objects", ["environment_key", "batch"], unique=False
     )
     op.create_table(
+        "landing_scans",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("scanned_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_landing_scans"),
+    )
+    op.create_table(
         "metrics",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("environment_key", sa.String(length=255), nullable=False),
@@ -202,6 +208,7 @@ def upgrade() -> None:
         sa.Column("computation", sa.String(length=20), nullable=False),
         sa.Column("source", sa.String(length=20), nullable=False),
         sa.Column("requested_at", MOMENT, nullable=False),
+        sa.Column("run_key", sa.String(length=255), nullable=True),
         sa.Column("as_of", MOMENT, nullable=True),
         sa.Column("data_version", sa.Integer(), nullable=True),
         sa.Column("served_by", sa.String(length=255), nullable=True),
@@ -250,6 +257,7 @@ def downgrade() -> None:
     op.drop_table("computations")
     op.drop_table("attachments")
     op.drop_table("metrics")
+    op.drop_table("landing_scans")
     op.drop_table("landing_objects")
     op.drop_table("experiments")
     op.drop_table("api_keys")

@@ -1,0 +1,84 @@
+"""One run over several experiments: every stage of each, reported as a materialisation of its partition.
+
+A run costs seconds of process start whatever it does; many small experiments share it. One that fails, or is refused,
+fails alone (rule R7).
+"""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from assets.aggregates import make_variant_aggregates
+from assets.exposures import make_exposures, make_first_exposures
+from assets.made import Made
+from assets.results import make_results
+from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.experiments import Experiment
+from experiment_pipeline.refresh import Computation
+from resources.io import FrameIOManager
+from resources.registry import ExperimentRuns
+from resources.warehouse import WarehouseResource
+
+
+class Experiments(dg.Config):
+    """Which experiments to refresh, by partition key."""
+
+    partition_keys: list[str]
+
+
+@dg.op(description="Refresh several experiments, one after another.")
+def refresh_several(
+    context: dg.OpExecutionContext,
+    config: Experiments,
+    runs: dg.ResourceParam[ExperimentRuns],
+    warehouse: WarehouseResource,
+    io_manager: dg.ResourceParam[FrameIOManager],
+) -> None:
+    """Fails at the end, by name, when any experiment failed."""
+    failed = []
+    for partition_key in config.partition_keys:
+
+        def report(made: Made, partition_key: str = partition_key) -> None:
+            if made.frame is not None:
+                io_manager.store(made.asset, partition_key, made.frame)
+            context.log_event(dg.AssetMaterialization(made.asset, partition=partition_key, metadata=made.metadata))
+
+        try:
+            refresh_one(runs.registry.experiment_by_partition(partition_key), context.run, runs, warehouse, report)
+        except RefreshRefused as refusal:
+            context.log.warning("%s: refused: %s", partition_key, refusal)
+        except Exception:
+            context.log.exception("%s: failed", partition_key)
+            failed.append(partition_key)
+    if failed:
+        raise dg.Failure(f"{len(failed)} of {len(config.partition_keys)} experiments failed: {', '.join(failed)}")
+
+
+def refresh_one(
+    experiment: Experiment,
+    dagster_run: dg.DagsterRun,
+    runs: ExperimentRuns,
+    warehouse: WarehouseResource,
+    report: Callable[[Made], None],
+) -> None:
+    """Make everything that one refresh of one experiment makes, in order, and report each as it is made."""
+    engine = warehouse.engine()
+    with runs.guarded(experiment, dagster_run, *Computation):
+        run = runs.hold(experiment, dagster_run)
+        for made in make_first_exposures(run, engine):
+            report(made)
+    with runs.guarded(experiment, dagster_run, Computation.EXPOSURES):
+        for made in make_exposures(run, engine):
+            report(made)
+    with runs.guarded(experiment, dagster_run, Computation.RESULTS):
+        aggregates = make_variant_aggregates(run, engine)
+        report(aggregates)
+        for made in make_results(run, engine, aggregates.stored, runs.floors):
+            report(made)
+    runs.release(experiment)
+
+
+@dg.job(description="Compute and publish the exposures and results of several experiments in one run.")
+def refresh_experiments() -> None:
+    """For automatic claims; a user's claim has a run of its own."""
+    refresh_several()

@@ -1,0 +1,59 @@
+"""The HTTP API: it reads the registry and takes refresh requests; nothing is computed here."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+
+from fastapi import APIRouter, FastAPI
+
+from experiment_pipeline import logs
+from experiment_pipeline.api import attachments, computations, experiments, metrics, openapi, operations, problems
+from experiment_pipeline.api.limits import BodyLimit
+from experiment_pipeline.api.state import State, utc_now
+from experiment_pipeline.api.traffic import Traffic, TrafficMiddleware
+from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.settings import Settings, read_settings
+
+BASE = "/api/v1"
+LARGEST_BODY = 1024 * 1024  # bytes; the longest experiment that the rules allow fits several times
+DESCRIPTION = "Experiments and metrics, what was computed of them, and requests to compute it anew."
+
+
+def create_app(registry: Registry, settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
+    """An application on an open registry, which it closes at its end."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        registry.close()
+
+    app = FastAPI(
+        title="experiment-pipeline",
+        version="1",  # of the contract, not of the package
+        description=DESCRIPTION,
+        openapi_url=f"{BASE}/openapi.json",
+        docs_url=f"{BASE}/docs",
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.shared = State(registry=registry, settings=settings, now=now)
+    app.state.traffic = Traffic()
+    api = APIRouter(prefix=BASE)
+    for noun in (experiments, attachments, computations, metrics):
+        api.include_router(noun.router)
+    app.include_router(api)
+    app.include_router(operations.router)
+    app.add_middleware(BodyLimit, largest=LARGEST_BODY)
+    app.add_middleware(TrafficMiddleware, traffic=app.state.traffic)
+    problems.add_handlers(app)
+    app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
+    return app
+
+
+def from_environment() -> FastAPI:
+    """The application that the process's settings describe, with its logs: what a server process starts."""
+    logs.configure()
+    settings = read_settings()
+    return create_app(Registry.open(settings.database_url), settings)

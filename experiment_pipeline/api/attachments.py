@@ -1,0 +1,42 @@
+"""The metrics of one experiment over HTTP: list, attach, change, detach."""
+
+from fastapi import APIRouter
+
+from experiment_pipeline.api.access import CanAdminister, CanRead
+from experiment_pipeline.api.experiments import Name, find
+from experiment_pipeline.api.state import Shared
+from experiment_pipeline.api.views import AttachmentView
+from experiment_pipeline.documents import AttachmentBody, AttachmentPatch
+
+router = APIRouter(
+    prefix="/environments/{environment_key}/experiments/{experiment}/metrics", tags=["metrics of an experiment"]
+)
+
+
+@router.get("/", summary="List an experiment's metrics, the primary first")
+def list_attachments(shared: Shared, access: CanRead, experiment: Name) -> list[AttachmentView]:
+    return [AttachmentView.of(attached) for attached in find(shared, access, experiment).metrics]
+
+
+@router.post("/", status_code=201, summary="Attach a metric")
+def attach_metric(shared: Shared, access: CanAdminister, experiment: Name, body: AttachmentBody) -> AttachmentView:
+    found = find(shared, access, experiment)
+    attached = shared.registry.attach_metric(found.id, body.draft(), actor=access.actor, now=shared.now())
+    return AttachmentView.of(attached)
+
+
+@router.patch("/{metric_id}/", summary="Expect something else of a metric")
+def change_attachment(
+    shared: Shared, access: CanAdminister, experiment: Name, metric_id: int, body: AttachmentPatch
+) -> AttachmentView:
+    found = find(shared, access, experiment)
+    changed = shared.registry.change_attachment(
+        found.id, metric_id, body.expected_direction, actor=access.actor, now=shared.now()
+    )
+    return AttachmentView.of(changed)
+
+
+@router.delete("/{metric_id}/", status_code=204, summary="Detach a metric")
+def detach_metric(shared: Shared, access: CanAdminister, experiment: Name, metric_id: int) -> None:
+    found = find(shared, access, experiment)
+    shared.registry.detach_metric(found.id, metric_id, actor=access.actor, now=shared.now())

@@ -1,0 +1,49 @@
+"""Metrics over HTTP."""
+
+from fastapi import APIRouter
+
+from experiment_pipeline.api.access import CanAdminister, CanRead
+from experiment_pipeline.api.pages import Page, Paging, Search
+from experiment_pipeline.api.state import Shared
+from experiment_pipeline.api.views import MetricView
+from experiment_pipeline.documents import MetricBody, MetricPatch
+
+router = APIRouter(prefix="/environments/{environment_key}/metrics", tags=["metrics"])
+
+
+@router.get("/", summary="List metrics, newest first")
+def list_metrics(shared: Shared, access: CanRead, paging: Paging, search: Search = "") -> Page[MetricView]:
+    count = shared.registry.count_metrics(access.environment_key, search=search)
+    found = shared.registry.list_metrics(
+        access.environment_key, search=search, limit=paging.limit, offset=paging.offset
+    )
+    return Page(
+        count=count,
+        next=paging.next(count),
+        previous=paging.previous(),
+        results=[MetricView.of(metric) for metric in found],
+    )
+
+
+@router.post("/", status_code=201, summary="Declare a metric")
+def create_metric(shared: Shared, access: CanAdminister, body: MetricBody) -> MetricView:
+    created = shared.registry.create_metric(access.environment_key, body.draft(), actor=access.actor, now=shared.now())
+    return MetricView.of(created)
+
+
+@router.get("/{metric_id}/", summary="Show a metric")
+def show_metric(shared: Shared, access: CanRead, metric_id: int) -> MetricView:
+    return MetricView.of(shared.registry.find_metric(access.environment_key, metric_id))
+
+
+@router.patch("/{metric_id}/", summary="Change a metric")
+def change_metric(shared: Shared, access: CanAdminister, metric_id: int, body: MetricPatch) -> MetricView:
+    changed = shared.registry.change_metric(
+        access.environment_key, metric_id, body.revise, actor=access.actor, now=shared.now()
+    )
+    return MetricView.of(changed)
+
+
+@router.delete("/{metric_id}/", status_code=204, summary="Delete a metric")
+def delete_metric(shared: Shared, access: CanAdminister, metric_id: int) -> None:
+    shared.registry.delete_metric(access.environment_key, metric_id, actor=access.actor, now=shared.now())

@@ -1,0 +1,158 @@
+"""What the API shows of experiments, metrics and computations."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from experiment_pipeline.declarations import definition_of
+from experiment_pipeline.documents import Duration
+from experiment_pipeline.experiments import (
+    Aggregation,
+    AttachedMetric,
+    Direction,
+    ExpectedDirection,
+    Experiment,
+    ExperimentStatus,
+    Metric,
+    MultipleExposures,
+    VariantRole,
+)
+from experiment_pipeline.exposures import iso_utc
+
+Moment = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
+
+
+class VariantView(BaseModel):
+    """One arm."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    key: str | None
+    role: VariantRole
+    percentage_allocation: float | None
+
+
+class AttachmentView(BaseModel):
+    """A metric as an experiment uses it."""
+
+    metric: int = Field(description="the metric's id")
+    name: str
+    expected_direction: ExpectedDirection
+    is_guardrail: bool
+
+    @classmethod
+    def of(cls, attached: AttachedMetric) -> Self:
+        return cls(
+            metric=attached.metric.id,
+            name=attached.metric.name,
+            expected_direction=attached.expected_direction,
+            is_guardrail=attached.expected_direction.is_guardrail,
+        )
+
+
+class DesignView(BaseModel):
+    """What was planned before the start."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    alpha: float
+    power: float
+    mde: float | None
+    n_looks: int
+    baseline: float | None
+
+
+class ExperimentView(BaseModel):
+    """One experiment."""
+
+    id: int
+    key: str
+    name: str
+    hypothesis: str
+    feature: str
+    status: ExperimentStatus
+    variants: list[VariantView]
+    metrics: list[AttachmentView] = Field(description="the first one is the primary")
+    multiple_exposures: MultipleExposures
+    refresh_interval: Duration
+    design: DesignView
+    created_at: Moment | None
+    updated_at: Moment | None
+    started_at: Moment | None
+    ended_at: Moment | None
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Self:
+        return cls(
+            id=experiment.id,
+            key=experiment.key,
+            name=experiment.name,
+            hypothesis=experiment.hypothesis,
+            feature=experiment.feature,
+            status=experiment.status,
+            variants=[VariantView.model_validate(variant) for variant in experiment.variants],
+            metrics=[AttachmentView.of(attached) for attached in experiment.metrics],
+            multiple_exposures=experiment.multiple_exposures,
+            refresh_interval=experiment.refresh_interval,
+            design=DesignView.model_validate(experiment.design),
+            created_at=experiment.created_at,
+            updated_at=experiment.updated_at,
+            started_at=experiment.started_at,
+            ended_at=experiment.ended_at,
+        )
+
+
+class DefinitionView(BaseModel):
+    """What a metric counts."""
+
+    version: int
+    event: str
+
+
+class MetricView(BaseModel):
+    """One metric."""
+
+    id: int
+    name: str
+    description: str
+    aggregation: Aggregation
+    direction: Direction
+    definition: DefinitionView
+    window: Duration | None
+
+    @classmethod
+    def of(cls, metric: Metric) -> Self:
+        return cls(
+            id=metric.id,
+            name=metric.name,
+            description=metric.description,
+            aggregation=metric.aggregation,
+            direction=metric.direction,
+            definition=DefinitionView.model_validate(definition_of(metric)),
+            window=metric.window,
+        )
+
+
+class EnvelopeView(BaseModel):
+    """A payload and how it stands."""
+
+    as_of: Moment | None = Field(description="the end of the window that the payload covers")
+    last_error_at: Moment | None = Field(
+        description="set while the last refresh failed; the payload is the last good one"
+    )
+    refresh_requested_at: Moment | None
+    payload: dict[str, Any] | None
+    is_final: bool
+
+
+class ExposuresView(BaseModel):
+    """Exposures, null before anything was asked for."""
+
+    exposures: EnvelopeView | None
+
+
+class ResultsView(BaseModel):
+    """Results, null before anything was asked for."""
+
+    results: EnvelopeView | None

@@ -1,0 +1,152 @@
+"""`experiment-pipeline experiments`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import click
+from rich.table import Table
+
+from experiment_pipeline.cli import options
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.experiments import Experiment, ExperimentStatus
+
+
+@click.group()
+def experiments() -> None:
+    """List and show experiments, and lead them through their life. New ones are declared with `apply`.
+
+    \b
+    Examples:
+      experiment-pipeline experiments list --status running
+      experiment-pipeline experiments pause checkout
+    """
+
+
+@experiments.command("list")
+@options.environment
+@click.option("--status", "statuses", multiple=True, type=click.Choice([str(status) for status in ExperimentStatus]))
+@click.option("--search", default="", help="A part of the name or the feature.")
+@options.as_json
+@click.pass_obj
+def list_experiments(
+    context: Context, environment: str | None, statuses: tuple[str, ...], search: str, as_json: bool
+) -> None:
+    """List an environment's experiments, newest first."""
+    with context.registry() as registry:
+        found = registry.list_experiments(
+            context.environment(registry, environment),
+            statuses=[ExperimentStatus(status) for status in statuses],
+            search=search,
+        )
+    if as_json:
+        _echo_json(found)
+        return
+    table = Table("key", "name", "feature", "status", "started", "ended", box=None, pad_edge=False, header_style="dim")
+    for each in found:
+        table.add_row(each.key, each.name, each.feature, each.status, _date(each.started_at), _date(each.ended_at))
+    context.wide_console.print(table)
+
+
+@experiments.command("show")
+@click.argument("key")
+@options.environment
+@options.as_json
+@click.pass_obj
+def show_experiment(context: Context, key: str, environment: str | None, as_json: bool) -> None:
+    """Show the experiment KEY."""
+    with context.registry() as registry:
+        found = context.find(registry, key, environment)
+    if as_json:
+        _echo_json(found)
+        return
+    context.console.print(_card(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that moves an experiment: `verb` it `to` a status."""
+
+    verb: str
+    to: ExperimentStatus
+    summary: str
+
+
+STEPS = (
+    Step(
+        "start", ExperimentStatus.RUNNING, "Start or resume the experiment KEY; its design freezes at the first start."
+    ),
+    Step(
+        "pause",
+        ExperimentStatus.PAUSED,
+        "Pause the experiment KEY: nothing refreshes it by itself; its window runs on.",
+    ),
+    Step("complete", ExperimentStatus.COMPLETED, "Complete the experiment KEY for good, and ask for a last refresh."),
+)
+
+
+def _step_command(step: Step) -> click.Command:
+    @click.command(step.verb, help=step.summary)
+    @click.argument("key")
+    @options.environment
+    @click.pass_obj
+    def take(context: Context, key: str, environment: str | None) -> None:
+        with context.registry() as registry:
+            found = context.find(registry, key, environment)
+            moved = registry.move_experiment(found.id, step.to, actor=context.actor, now=context.now)
+        click.echo(f"{moved.key} is {moved.status}.")
+
+    return take
+
+
+for each_step in STEPS:
+    experiments.add_command(_step_command(each_step))
+
+
+@experiments.command("delete")
+@click.argument("key")
+@options.environment
+@click.pass_obj
+def delete_experiment(context: Context, key: str, environment: str | None) -> None:
+    """Delete the experiment KEY; refused while it runs. Its key is never used again."""
+    with context.registry() as registry:
+        found = context.find(registry, key, environment)
+        registry.delete_experiment(found.id, actor=context.actor, now=context.now)
+    click.echo(f"Deleted {found.key}.")
+
+
+def _echo_json(found: Experiment | list[Experiment]) -> None:
+    from experiment_pipeline.api.views import ExperimentView
+
+    if isinstance(found, Experiment):
+        options.echo_models(ExperimentView.of(found))
+    else:
+        options.echo_models([ExperimentView.of(each) for each in found])
+
+
+def _card(experiment: Experiment) -> Table:
+    """One experiment as label and value, a line each."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for label, value in (
+        ("key", experiment.key),
+        ("id", experiment.id),
+        ("name", experiment.name),
+        ("hypothesis", experiment.hypothesis),
+        ("feature", experiment.feature),
+        ("status", experiment.status),
+        ("started", _date(experiment.started_at)),
+        ("ended", _date(experiment.ended_at)),
+        *(
+            ("variant", f"{v.key or 'without a key'}: {v.percentage_allocation:g} %, {v.role}")
+            for v in experiment.variants
+        ),
+        *(("metric", f"{a.metric.name}: {a.expected_direction}") for a in experiment.metrics),
+        ("partition", experiment.partition_key),
+    ):
+        table.add_row(label, str(value))
+    return table
+
+
+def _date(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""

@@ -1,0 +1,69 @@
+"""`experiment-pipeline keys`."""
+
+import click
+from rich.table import Table
+
+from experiment_pipeline.cli import options
+from experiment_pipeline.cli.context import Context
+
+SCOPES = ("read", "refresh", "admin")
+
+
+@click.group()
+def keys() -> None:
+    """Create, list and revoke API keys."""
+
+
+@keys.command("create")
+@options.environment
+@click.option("--scope", required=True, type=click.Choice(SCOPES), help="Each allows more than the one before.")
+@click.option("--name", default="", help="Who or what will use it.")
+@click.pass_obj
+def create_key(context: Context, environment: str | None, scope: str, name: str) -> None:
+    """Create a key and print its token, which cannot be shown again.
+
+    \b
+    Example:
+      experiment-pipeline keys create --environment production --scope read --name dashboard
+    """
+    from experiment_pipeline.registry.keys import Scope
+
+    with context.registry() as registry:
+        key = context.environment(registry, environment)
+        _, token = registry.keys.create(key, Scope(scope), name or scope, actor=context.actor, now=context.now)
+    click.echo(token)
+    click.echo("Keep it now: only its digest is stored. Send it as 'Authorization: Api-Key <token>'.", err=True)
+
+
+@keys.command("list")
+@options.environment
+@options.as_json
+@click.pass_obj
+def list_keys(context: Context, environment: str | None, as_json: bool) -> None:
+    """List keys, revoked ones too; of every environment unless one is named."""
+    import json
+
+    from experiment_pipeline.registry.audit import as_json as json_ready
+
+    with context.registry() as registry:
+        found = registry.keys.all(environment and context.environment(registry, environment))
+    if as_json:
+        click.echo(json.dumps([json_ready(key) for key in found], indent=2))
+        return
+    columns = ("prefix", "environment", "scope", "name", "created", "last used", "revoked")
+    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+    for key in found:
+        moments = (key.created_at, key.last_used_at, key.revoked_at)
+        shown = (f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments)
+        table.add_row(key.prefix, key.environment_key, key.scope, key.name, *shown)
+    context.wide_console.print(table)
+
+
+@keys.command("revoke")
+@click.argument("prefix")
+@click.pass_obj
+def revoke_key(context: Context, prefix: str) -> None:
+    """Revoke the key with this PREFIX, the part of its token between the underscores."""
+    with context.registry() as registry:
+        revoked = registry.keys.revoke(prefix, actor=context.actor, now=context.now)
+    click.echo(f"Revoked key {revoked.prefix}.")

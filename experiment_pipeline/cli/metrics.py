@@ -1,0 +1,43 @@
+"""`experiment-pipeline metrics`."""
+
+import click
+from rich.table import Table
+
+from experiment_pipeline.cli import options
+from experiment_pipeline.cli.context import Context
+
+
+@click.group()
+def metrics() -> None:
+    """List and delete metrics. New ones are declared with `apply`."""
+
+
+@metrics.command("list")
+@options.environment
+@options.as_json
+@click.pass_obj
+def list_metrics(context: Context, environment: str | None, as_json: bool) -> None:
+    """List an environment's metrics, newest first."""
+    with context.registry() as registry:
+        found = registry.list_metrics(context.environment(registry, environment))
+    if as_json:
+        from experiment_pipeline.api.views import MetricView
+
+        options.echo_models([MetricView.of(metric) for metric in found])
+        return
+    table = Table("id", "name", "aggregation", "event", "direction", box=None, pad_edge=False, header_style="dim")
+    for metric in found:
+        table.add_row(str(metric.id), metric.name, metric.aggregation, metric.event, metric.direction)
+    context.wide_console.print(table)
+
+
+@metrics.command("delete")
+@click.argument("name")
+@options.environment
+@click.pass_obj
+def delete_metric(context: Context, name: str, environment: str | None) -> None:
+    """Delete the metric NAME; refused while an active experiment uses it."""
+    with context.registry() as registry:
+        key = context.environment(registry, environment)
+        registry.delete_metric(key, name, actor=context.actor, now=context.now)
+    click.echo(f"Deleted metric {name}.")

@@ -1,0 +1,41 @@
+"""`experiment-pipeline serve`."""
+
+import os
+
+import click
+
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.settings import PREFIX
+
+FAREWELL_SECONDS = 30  # how long open requests may take to end after SIGTERM
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@click.pass_obj
+def serve(context: Context, host: str, port: int, workers: int) -> None:
+    """Serve the HTTP API until SIGTERM or Ctrl-C; open requests are answered first.
+
+    \b
+    Example:
+      experiment-pipeline serve --port 8000
+    """
+    import uvicorn
+
+    os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # a server process reads its settings anew
+
+    with context.registry():  # refuses a registry that cannot be reached, and brings its schema up to date
+        pass
+    uvicorn.run(
+        "experiment_pipeline.api.app:from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=FAREWELL_SECONDS,
+    )

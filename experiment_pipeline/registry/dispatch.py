@@ -1,0 +1,112 @@
+"""Dispatch: what automation has to know of all experiments at once, and which run a claim was handed to (R2-R4, R6)."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
+
+from experiment_pipeline.experiments import ExperimentStatus
+from experiment_pipeline.refresh import Candidate, ClaimOutcome, ClaimSource, Computation, ComputationState
+from experiment_pipeline.registry import batches, computations, experiments
+from experiment_pipeline.registry.claims import IS_WAITING, insert_claim
+from experiment_pipeline.registry.tables import claims, leases
+from experiment_pipeline.registry.tables import computations as computation_rows
+from experiment_pipeline.registry.tables import experiments as experiment_rows
+
+
+def candidates(connection: Connection, now: datetime) -> list[Candidate]:
+    """Every experiment that may want a refresh by itself: started and running, or completed and not final yet."""
+    not_final = experiment_rows.c.id.in_(
+        select(computation_rows.c.experiment_id).where(computation_rows.c.is_final.is_(False))
+    )
+    wanted = and_(
+        experiment_rows.c.started_at <= now,
+        or_(
+            experiment_rows.c.status == ExperimentStatus.RUNNING.value,
+            and_(experiment_rows.c.status == ExperimentStatus.COMPLETED.value, not_final),
+        ),
+    )
+    states: defaultdict[int, list[ComputationState]] = defaultdict(list)
+    for row in connection.execute(
+        select(computation_rows)
+        .join(experiment_rows, experiment_rows.c.id == computation_rows.c.experiment_id)
+        .where(wanted, experiment_rows.c.deleted_at.is_(None))
+    ).mappings():
+        states[row["experiment_id"]].append(computations.decode(row))
+    newest = batches.newest_batches(connection)
+    waiting = set(connection.scalars(select(claims.c.experiment_id).where(IS_WAITING)))
+    return [
+        Candidate(
+            experiment=experiment,
+            states=tuple(states[experiment.id]),
+            newest_batch=newest.get(experiment.environment_key, 0),
+            waits=experiment.id in waiting,
+        )
+        for experiment in experiments.select_some(connection, wanted)
+    ]
+
+
+def claim_automatically(connection: Connection, experiment_id: int, source: ClaimSource, now: datetime) -> None:
+    """Claim what is not final of an experiment that is due; neither waits for the users' throttle nor starts it."""
+    for computation in Computation:
+        if not computations.state(connection, experiment_id, computation).is_final:
+            insert_claim(connection, experiment_id, computation, source, now)
+
+
+def hand_over(connection: Connection, run_keys: Mapping[int, str]) -> None:
+    """Remember which run was requested for a claim, by the claim's id; a claim keeps the first."""
+    for claim_id, run_key in run_keys.items():
+        connection.execute(
+            update(claims).where(claims.c.id == claim_id, claims.c.run_key.is_(None)).values(run_key=run_key)
+        )
+
+
+def give_back(connection: Connection, experiment_id: int, run_key: str | None) -> None:
+    """A run that found the experiment held by another leaves its claims for a later one (rule R7)."""
+    connection.execute(
+        update(claims)
+        .where(
+            IS_WAITING,
+            claims.c.experiment_id == experiment_id,
+            claims.c.run_key == run_key,
+            claims.c.served_by.is_(None),
+        )
+        .values(run_key=None)
+    )
+
+
+def refuse(connection: Connection, experiment_id: int, run_id: str, run_key: str | None, now: datetime) -> None:
+    """Close what a refused run was to serve; a refusal is no failure and stamps nothing (rule R3)."""
+    connection.execute(
+        update(claims)
+        .where(IS_WAITING, claims.c.experiment_id == experiment_id, _is_of_run(run_id, run_key))
+        .values(served_by=run_id, served_at=now, outcome=ClaimOutcome.REFUSED.value)
+    )
+
+
+def bury_run(connection: Connection, run_id: str, run_key: str | None, now: datetime) -> list[tuple[int, Computation]]:
+    """What a run that died leaves undone becomes a failure, and its experiments are free again (rules R3, R7).
+
+    run_key: of the request that started it; None where nobody requested it. An asset that failed has recorded itself
+    already and left no claim open.
+    Returns what was recorded, as (experiment id, computation).
+    """
+    connection.execute(delete(leases).where(leases.c.run_id == run_id))
+    mine = _is_of_run(run_id, run_key)
+    undone = [
+        (row.experiment_id, Computation(row.computation))
+        for row in connection.execute(
+            select(claims.c.experiment_id, claims.c.computation).where(IS_WAITING, mine).distinct()
+        )
+    ]
+    for experiment_id, computation in undone:
+        computations.record_failure(connection, experiment_id, computation, now)
+    connection.execute(update(claims).where(IS_WAITING, mine).values(served_at=now, outcome=ClaimOutcome.FAILED.value))
+    return undone
+
+
+def _is_of_run(run_id: str, run_key: str | None) -> ColumnElement[bool]:
+    """Claims that a run has taken on, or that it was requested for and nobody has taken on."""
+    taken = claims.c.served_by == run_id
+    return taken if run_key is None else or_(taken, and_(claims.c.run_key == run_key, claims.c.served_by.is_(None)))

@@ -1,0 +1,112 @@
+"""Who may do what: every endpoint x no key, wrong key, another environment's key, each scope."""
+
+import logging
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from experiment_pipeline.api.app import create_app
+from experiment_pipeline.registry.keys import Scope
+from tests.api.conftest import NOW, Api, detail
+
+METHODS = {"get": Scope.READ, "post": Scope.ADMIN, "patch": Scope.ADMIN, "delete": Scope.ADMIN}
+
+
+def endpoints(api: Api) -> list[tuple[str, str, Scope]]:
+    """Method, path and needed scope of everything that the contract lists below an environment."""
+    paths = api.client.get("/api/v1/openapi.json").json()["paths"]
+    return [
+        (method, path, Scope.REFRESH if path.endswith("/refresh/") else METHODS[method])
+        for path, operations in paths.items()
+        for method in operations
+        if path.startswith("/api/")
+    ]
+
+
+def test_access__every_endpoint__opens_for_its_scope_alone(api: Api) -> None:
+    api.metric()
+    created = api.experiment()
+    known = endpoints(api)
+    assert len(known) == 21
+    for method, template, needed in known:
+        path = template.format(environment_key="production", experiment=created["id"], metric_id=1)
+        body: dict[str, Any] = {"json": {}} if method in ("post", "patch") else {}
+        send = partial(api.ask, method.upper(), path, base="", **body)
+        assert api.client.request(method.upper(), path, **body).status_code == 401, path
+        for wrong in ("", "x", f"{api.tokens['admin']}x", f"xp_{'0' * 12}_{'A' * 43}"):
+            assert send(scope=wrong).status_code == 401, path
+        assert send(scope="other").status_code == 404, path
+        for scope in Scope:
+            if not scope.allows(needed):
+                assert send(scope=scope).status_code == 403, (path, scope)
+        assert send(scope=needed).status_code not in (401, 403, 405, 500), path
+
+
+def test_access__other_environment__reads_the_same_whether_it_exists_or_not(api: Api) -> None:
+    answers = [
+        api.get("/experiments/", scope="other", base=f"/api/v1/environments/{name}")
+        for name in ("production", "nowhere")
+    ]
+    texts = [detail(answer).replace("production", "nowhere") for answer in answers]
+    assert texts[0] == texts[1]
+    assert [answer.status_code for answer in answers] == [404, 404]
+
+
+def test_access__experiment_of_another_environment__cannot_be_reached_by_id_key_or_metric(api: Api) -> None:
+    created = api.experiment("start")
+    metric = api.metric()
+    staging = "/api/v1/environments/staging"
+    for name in (created["id"], created["key"]):
+        for path in (f"/experiments/{name}/", f"/experiments/{name}/results/", f"/experiments/{name}/metrics/"):
+            assert api.get(path, scope="other", base=staging).status_code == 404
+        assert api.post(f"/experiments/{name}/results/refresh/", scope="other", base=staging).status_code == 404
+    assert api.get(f"/metrics/{metric['id']}/", scope="other", base=staging).status_code == 404
+    assert api.get("/experiments/?q=checkout", scope="other", base=staging).json()["status_counts"]["running"] == 0
+
+
+@pytest.mark.parametrize("header", ["Bearer {}", "api-key {}", "{}", "Api-Key", "Api-Key  {}", "Basic {}"])
+def test_access__other_schemes__are_refused(api: Api, header: str) -> None:
+    refused = api.get("/experiments/", headers={"Authorization": header.format(api.tokens["admin"])})
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == "Api-Key"
+
+
+def test_access__revoked_key__is_refused_at_once(api: Api) -> None:
+    api.registry.keys.revoke(api.tokens["read"].split("_")[1], actor="tests", now=NOW)
+    assert api.get("/experiments/", scope="read").status_code == 401
+
+
+def test_access__use_of_a_key__is_recorded_to_the_minute(api: Api) -> None:
+    def last_used() -> object:
+        return next(key.last_used_at for key in api.registry.keys.all("production") if key.scope is Scope.READ)
+
+    assert last_used() is None
+    for seconds in (0, 30, 30):
+        api.clock.pass_by(timedelta(seconds=seconds))
+        api.get("/experiments/", scope="read")
+    assert last_used() == NOW + timedelta(minutes=1)
+
+
+def test_access__tokens__are_kept_as_digests_and_never_logged(
+    api: Api, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        api.get("/experiments/")
+    secret = api.tokens["admin"].split("_", 2)[2]
+    with api.registry.engine.connect() as connection:
+        for table in ("api_keys", "audit_log"):
+            rows = connection.exec_driver_sql(f"SELECT * FROM {table}").all()  # noqa: S608 - a constant
+            assert secret not in repr(rows)
+    shown = capfd.readouterr()
+    assert secret not in shown.out + shown.err + caplog.text
+
+
+def test_access__every_route_of_an_environment__names_a_scope(api: Api) -> None:
+    """A route without a scope would be open: the dependency that checks it also hands over the environment."""
+    app = create_app(api.registry, api.settings)
+    routes = [route for route in app.routes if isinstance(route, APIRoute) and "{environment_key}" in route.path]
+    for route in routes:
+        assert any(each.name == "access" for each in route.dependant.dependencies), route.path

@@ -1,0 +1,110 @@
+"""Metrics, and the metrics of one experiment, over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import METRIC, Api, detail
+
+
+def test_metrics__declared_listed_changed_deleted(api: Api) -> None:
+    created = api.metric(direction="down", description="Money", window="P7D")
+    assert created == {**METRIC, "id": 1, "direction": "down", "description": "Money", "window": "P7D"}
+    api.metric(name="orders")
+    assert [each["name"] for each in api.get("/metrics/").json()["results"]] == ["orders", "revenue"]
+    assert api.get("/metrics/?q=REV").json()["count"] == 1
+    changed = api.patch("/metrics/1/", {"name": "sales", "window": None})
+    assert (changed.status_code, changed.json()["name"], changed.json()["window"]) == (200, "sales", None)
+    assert api.get("/metrics/1/").json() == changed.json()
+    assert api.delete("/metrics/1/").status_code == 204
+    assert api.get("/metrics/1/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        ("purchase", "Definition must be an object."),
+        ({"event": "purchase"}, "Definition must specify a supported 'version'."),
+        ({"version": 1, "event": ""}, "Definition must specify a non-empty 'event'."),
+    ],
+)
+def test_create_metric__broken_definition__says_which_rule(api: Api, definition: object, message: str) -> None:
+    refused = api.post("/metrics/", {**METRIC, "definition": definition})
+    assert refused.status_code == 400
+    assert refused.json()["errors"] == {"definition": [message]}
+
+
+def test_create_metric__name_that_is_taken__conflicts(api: Api) -> None:
+    api.metric()
+    assert api.post("/metrics/", METRIC).status_code == 409
+
+
+def test_delete_metric__attached_to_an_active_experiment__conflicts(api: Api) -> None:
+    api.metric()
+    api.experiment(metrics=[{"metric": 1, "expected_direction": "increase"}])
+    refused = api.delete("/metrics/1/")
+    assert refused.status_code == 409
+    assert detail(refused) == (
+        "Cannot delete a metric attached to an active experiment. Detach it or complete the experiment first."
+    )
+    assert api.delete("/experiments/checkout/metrics/1/").status_code == 204
+    assert api.delete("/metrics/1/").status_code == 204
+
+
+def test_attachments__attached_listed_changed_detached(api: Api) -> None:
+    api.metric()
+    api.metric(name="orders")
+    api.experiment(metrics=[{"metric": 1, "expected_direction": "increase"}])
+    attached = api.post("/experiments/checkout/metrics/", {"metric": "orders", "expected_direction": "not_increase"})
+    assert attached.status_code == 201
+    assert attached.json() == {
+        "metric": 2, "name": "orders", "expected_direction": "not_increase", "is_guardrail": True,
+    }  # fmt: skip
+    changed = api.patch("/experiments/checkout/metrics/2/", {"expected_direction": "decrease"})
+    assert (changed.status_code, changed.json()["is_guardrail"]) == (200, False)
+    listed = api.get("/experiments/checkout/metrics/").json()
+    assert [(each["metric"], each["expected_direction"]) for each in listed] == [(1, "increase"), (2, "decrease")]
+    assert api.delete("/experiments/checkout/metrics/1/").status_code == 204
+    assert [each["metric"] for each in api.get("/experiments/checkout/metrics/").json()] == [2]
+    assert api.delete("/experiments/checkout/metrics/1/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({"metric": 1, "expected_direction": "increase"},
+         {"metric": ["Metric is already attached to this experiment."]}),
+        ({"metric": 3, "expected_direction": "increase"}, {"metric": ["Metric must belong to this environment."]}),
+        ({"metric": 2**40, "expected_direction": "increase"}, {"metric": ["Metric must belong to this environment."]}),
+        ({"metric": 1.5, "expected_direction": "increase"}, {"metric": ["Must be a metric's id or its name."]}),
+        ({"expected_direction": "up"},
+         {"metric": ["This field is required."], "expected_direction":
+          ["Input should be 'increase', 'decrease', 'not_increase' or 'not_decrease'"]}),
+    ],
+)  # fmt: skip
+def test_attach__what_is_not_allowed__names_the_field(
+    api: Api, body: dict[str, Any], errors: dict[str, list[str]]
+) -> None:
+    api.metric()
+    api.experiment(metrics=[{"metric": 1, "expected_direction": "increase"}])
+    refused = api.post("/experiments/checkout/metrics/", body)
+    assert refused.status_code == 400
+    assert refused.json()["errors"] == errors
+
+
+def test_attachments__once_started__are_frozen(api: Api) -> None:
+    api.metric()
+    api.metric(name="orders")
+    api.experiment("start", metrics=[{"metric": 1, "expected_direction": "increase"}])
+    frozen = {"metrics": ["Cannot be changed after the experiment has started."]}
+    for refused in (
+        api.post("/experiments/checkout/metrics/", {"metric": 2, "expected_direction": "increase"}),
+        api.patch("/experiments/checkout/metrics/1/", {"expected_direction": "decrease"}),
+        api.delete("/experiments/checkout/metrics/1/"),
+    ):
+        assert refused.status_code == 400
+        assert refused.json()["errors"] == frozen
+    api.post("/experiments/checkout/complete/")
+    refused = api.delete("/experiments/checkout/metrics/1/")
+    assert refused.status_code == 400
+    assert detail(refused) == "Cannot detach metrics from a completed experiment."

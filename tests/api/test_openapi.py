@@ -1,0 +1,110 @@
+"""The OpenAPI document: committed, true, and held against the server by generated requests.
+
+After a wanted change: `python -m tests.api.test_openapi` writes docs/openapi.json anew.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from experiment_pipeline.api.app import create_app
+from experiment_pipeline.documents import ExperimentBody, MetricBody
+from experiment_pipeline.registry.keys import Scope
+from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.settings import Settings
+from tests.api.conftest import EXPERIMENT, METRIC, NOW, Api
+
+SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
+STATE_RULES: list[Any] = [positive_data_acceptance]  # what the registry's state forbids is not in the schema
+
+
+def rendered(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def test_openapi__is_the_committed_document(api: Api) -> None:
+    served = api.client.get("/api/v1/openapi.json").json()
+    assert rendered(served) == SNAPSHOT.read_text("utf-8"), "python -m tests.api.test_openapi"
+
+
+def test_openapi__every_operation__has_a_summary_and_its_problems(api: Api) -> None:
+    for path, operations in api.client.get("/api/v1/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"], (method, path)
+            if path.startswith("/api/"):
+                assert {"400", "401", "403", "404"} <= operation["responses"].keys(), (method, path)
+                assert "422" not in operation["responses"]
+                assert operation["security"] == [{"ApiKey": []}]
+
+
+def test_docs__are_served(api: Api) -> None:
+    assert "openapi.json" in api.client.get("/api/v1/docs").text
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Iterator[Any]:
+    """The document and the server that it describes, with something in it."""
+    registry = Registry.open(f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    registry.create_environment("production", "Production", actor="tests", now=NOW)
+    _, token = registry.keys.create("production", Scope.ADMIN, "tests", actor="tests", now=NOW)
+    registry.create_metric("production", MetricBody(**METRIC).draft(), actor="tests", now=NOW)
+    registry.create_experiment("production", ExperimentBody(**EXPERIMENT).draft(), actor="tests", now=NOW)
+    app = create_app(registry, Settings(data_dir=tmp_path))
+    _name_what_is_there(app.openapi())
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
+    schema.config.update(headers={"Authorization": f"Api-Key {token}"})
+    yield schema
+    registry.close()
+
+
+def _name_what_is_there(document: dict[str, Any]) -> None:
+    """Requests lead to what exists: random names would all end at 404."""
+    there = {"environment_key": "production", "experiment": "checkout", "metric_id": 1}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] == "path":
+                    parameter["schema"]["const"] = there[parameter["name"]]
+
+
+OPERATIONS = [
+    (method, path)
+    for path, operations in json.loads(SNAPSHOT.read_text("utf-8"))["paths"].items()
+    for method in operations
+]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_server__generated_requests__are_answered_as_the_document_says(
+    contract: Any, method: str, path: str, mode: GenerationMode
+) -> None:
+    operation = contract[path][method.upper()]
+    if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query):
+        pytest.skip("nothing in the request that could be wrong")
+
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answer(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(excluded_checks=STATE_RULES)
+
+    answer()
+
+
+def write_snapshot() -> None:
+    """Write the document of the code as it stands."""
+    registry = Registry.open("sqlite://")
+    app = create_app(registry, Settings())
+    SNAPSHOT.write_text(rendered(app.openapi()), "utf-8")
+    registry.close()
+
+
+if __name__ == "__main__":
+    write_snapshot()

@@ -1,0 +1,90 @@
+"""Alive, ready, counted, logged; and faults that tell nobody anything but the log."""
+
+import json
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from tests.api.conftest import Api, detail
+
+
+def test_healthz__answers_without_a_key(api: Api) -> None:
+    assert api.client.get("/healthz").text == "ok"
+
+
+def test_readyz__everything_there__is_ready(api: Api) -> None:
+    assert api.client.get("/readyz").status_code == 200
+
+
+def test_readyz__landing_zone_or_schema_missing__says_what(api: Api) -> None:
+    api.settings.data_dir.mkdir(parents=True, exist_ok=True)
+    Path(api.settings.landing_dir).write_text("in the way")
+    with api.registry.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE experiment_pipeline_version SET version_num = 'older'")
+    refused = api.client.get("/readyz")
+    assert refused.status_code == 503
+    assert detail(refused) == (
+        "Not ready: the registry's schema is not the one of this version; the landing zone cannot be written."
+    )
+
+
+def test_metrics__requests__are_counted_by_route_not_by_path(api: Api) -> None:
+    api.experiment()
+    for _ in range(2):
+        api.get("/experiments/checkout/")
+    api.client.get("/no/such/path")
+    text = api.client.get("/metrics").text
+    counted = [line for line in text.splitlines() if line.startswith("http_requests_total")]
+    assert any('route="/environments/{environment_key}/experiments/{experiment}/"' in line and line.endswith(" 2.0")
+               for line in counted)  # fmt: skip
+    assert any('route="unknown",status="404"' in line for line in counted)
+    assert "checkout" not in text
+
+
+def test_request_id__given__comes_back_and_a_bad_one_is_replaced(api: Api) -> None:
+    assert api.client.get("/healthz", headers={"X-Request-ID": "abc-1"}).headers["x-request-id"] == "abc-1"
+    replaced = api.client.get("/healthz", headers={"X-Request-ID": "a b\tc"}).headers["x-request-id"]
+    assert len(replaced) == 32
+
+
+def test_log__request__names_id_environment_and_experiment(api: Api) -> None:
+    api.experiment()
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        api.get("/experiments/checkout/", headers={"X-Request-ID": "abc"})
+    (line,) = lines
+    assert line["event"] == "request.answered"
+    assert {name: line[name] for name in ("request_id", "environment", "experiment", "status", "method")} == {
+        "request_id": "abc",
+        "environment": "production",
+        "experiment": "checkout",
+        "status": 200,
+        "method": "GET",
+    }
+
+
+def test_fault__is_a_problem_that_tells_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(type(api.registry), "find_experiment", broken)
+    with capture_logs() as lines:
+        answer = api.get("/experiments/checkout/")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert detail(answer) == "This is a fault of the server; its log has the request's id."
+    assert answer.headers["x-request-id"]
+    assert "request.failed" in json.dumps([line["event"] for line in lines])
+
+
+def test_registry__that_does_not_answer__is_a_503(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise OperationalError("SELECT", {}, RuntimeError("connection refused"))
+
+    monkeypatch.setattr(type(api.registry), "find_experiment", unreachable)
+    refused = api.get("/experiments/checkout/")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert detail(refused) == "The registry cannot be reached. Try again later."

@@ -1,0 +1,81 @@
+"""Environments, experiments, metrics and keys on the command line."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Run
+
+EXPERIMENT = "checkout"
+
+
+def test_environments__created__are_listed(run: Run) -> None:
+    assert run("environments", "create", "production", "--name", "Production").exit_code == 0
+    assert json.loads(run("environments", "list", "--json").stdout) == [{"key": "production", "name": "Production"}]
+    assert "Production" in run("environments", "list").stdout
+    again = run("environments", "create", "production")
+    assert (again.exit_code, again.stderr) == (2, "Error: An environment 'production' already exists.\n")
+    assert run("environments", "create", "a/b").exit_code == 2
+
+
+def test_experiments__listed_and_shown__as_table_and_json(declared: Run) -> None:
+    listed = declared("experiments", "list", "--status", "running", "--search", "CHECK")
+    assert "checkout_button" in listed.stdout
+    assert json.loads(declared("experiments", "list", "--status", "paused", "--json").stdout) == []
+    shown = declared("experiments", "show", EXPERIMENT).stdout
+    assert "larger: 50 %, treatment" in shown
+    (listed_json,) = json.loads(declared("experiments", "list", "--json").stdout)
+    assert json.loads(declared("experiments", "show", EXPERIMENT, "--json").stdout) == listed_json
+    assert listed_json["status"] == "running"
+
+
+def test_experiments__through_a_life__say_where_they_are(declared: Run) -> None:
+    refused = declared("experiments", "delete", EXPERIMENT)
+    assert (refused.exit_code, refused.stderr) == (
+        2, "Error: Cannot delete a running experiment. Pause or complete it first.\n",
+    )  # fmt: skip
+    for step, status in (("pause", "paused"), ("start", "running"), ("complete", "completed")):
+        assert declared("experiments", step, EXPERIMENT).stdout == f"checkout is {status}.\n"
+    refused = declared("experiments", "start", EXPERIMENT)
+    assert (refused.exit_code, refused.stderr) == (2, "Error: Cannot transition from 'completed' to 'running'.\n")
+    assert declared("experiments", "delete", EXPERIMENT).stdout == "Deleted checkout.\n"
+    assert declared("experiments", "show", EXPERIMENT).exit_code == 2
+
+
+def test_metrics__in_use__cannot_be_deleted(declared: Run) -> None:
+    assert "purchase" in declared("metrics", "list").stdout
+    assert json.loads(declared("metrics", "list", "--json").stdout)[0]["definition"]["event"] == "purchase"
+    refused = declared("metrics", "delete", "purchase")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("Error: Cannot delete a metric attached to an active experiment.")
+
+
+def test_keys__created_listed_revoked__show_their_token_once(declared: Run) -> None:
+    created = declared("keys", "create", "--scope", "read", "--name", "dashboard")
+    token = created.stdout.strip()
+    prefix = token.split("_")[1]
+    (key,) = json.loads(declared("keys", "list", "--json").stdout)
+    assert (key["prefix"], key["scope"], key["name"]) == (prefix, "read", "dashboard")
+    assert token not in declared("keys", "list").stdout
+    assert declared("keys", "revoke", prefix).stdout == f"Revoked key {prefix}.\n"
+    assert json.loads(declared("keys", "list", "--json").stdout)[0]["revoked_at"]
+    assert declared("keys", "revoke", "unknown").exit_code == 2
+
+
+def test_environment__several_or_none__must_be_named(run: Run) -> None:
+    assert "There is none yet" in run("metrics", "list").stderr
+    for key in ("a", "b"):
+        run("environments", "create", key)
+    refused = run("keys", "create", "--scope", "read")
+    assert (refused.exit_code, refused.stderr) == (2, "Error: --environment: Name one of a, b.\n")
+    assert run("keys", "create", "--scope", "read", "--environment", "b").exit_code == 0
+    assert run("metrics", "list", "-e", "c").stderr == "Error: No environment 'c'.\n"
+
+
+def test_registry__that_does_not_answer__is_one_line_and_exit_code_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPERIMENT_PIPELINE_REGISTRY_URL", "postgresql://user:secret@127.0.0.1:1/none")
+    broken = run("environments", "list")
+    assert broken.exit_code == 1
+    assert broken.stderr.startswith("Error: The registry's database does not answer: ")
+    assert "secret" not in broken.stderr
+    assert broken.stderr.count("\n") == 1

@@ -1,0 +1,71 @@
+"""Run as a process of its own: ingests and compacts, and kills itself at a named point, the n-th time it gets there.
+
+python -m tests.lake.killed_ingestion <folder> [<point> <n> | unlocked]
+"""
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from experiment_pipeline.lake import ingestion, tables
+from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.tables import Lake, Snapshot
+from experiment_pipeline.registry.repository import Registry
+from tests.lake.ledger import NOW
+
+POINTS = (  # each is passed twice: before it happens and after
+    "plan_batch",
+    "write rejected",
+    "commit rejected",
+    "write events",
+    "commit events",
+    "commit_batch",
+    "rewrite events",
+)
+UNLOCKED = "unlocked"  # instead of a point: where the file system knows no locks
+
+
+def main(root: Path, point: str | None = None, at: int = 1) -> None:
+    """Ingest and compact everything below a folder."""
+    passed: Counter[str] = Counter()
+
+    def pass_by(name: str) -> None:
+        passed[name] += 1
+        if name == point and passed[name] == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def marked(function: Callable[..., Any], name: Callable[..., str]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            pass_by(name(*args))
+            result = function(*args, **kwargs)
+            pass_by(name(*args))
+            return result
+
+        return wrapper
+
+    def table(verb: str) -> Callable[..., str]:
+        return lambda snapshot, *_: f"{verb} {snapshot._definition.name}"
+
+    Snapshot.write = marked(Snapshot.write, table("write"))  # type: ignore[method-assign]
+    Snapshot.commit_batch = marked(Snapshot.commit_batch, table("commit"))  # type: ignore[method-assign]
+    Snapshot.commit_rewrite = marked(Snapshot.commit_rewrite, table("rewrite"))  # type: ignore[method-assign]
+    for method in ("plan_batch", "commit_batch"):
+        setattr(Registry, method, marked(getattr(Registry, method), lambda *_, method=method: method))
+    tables.persist = lambda path: None  # noqa: ARG005  # a killed process loses nothing that it wrote: only a power cut does
+
+    if point == UNLOCKED:
+        ingestion._alone = nullcontext  # type: ignore[assignment]
+    registry = Registry.open(f"sqlite:///{root / 'registry.sqlite'}")
+    lake = Lake(root / "lake", threads=1)
+    ingestion.ingest(lake, registry, root / "landing", NOW)
+    compact(lake, NOW, whole=True)
+
+
+if __name__ == "__main__":
+    folder, named, count = [*sys.argv[1:], None, None][:3]
+    main(Path(str(folder)), named, int(count or 1))
