@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 MATERIALISE = """
 import sys
 from pathlib import Path
-from experiment_pipeline.automation import open_instance, run_here
+from resources.instance import add_partitions, open_instance, run_here
 from experiment_pipeline.definitions import build
 from experiment_pipeline.settings import Settings
 
