@@ -1,0 +1,58 @@
+"""The shipped instance configurations load, and hold what automation relies on."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from assets.partitions import EXPERIMENTS
+from resources.instance import add_partitions, open_instance
+
+ROOT = Path(__file__).parent.parent
+
+
+def assert_is_ready(instance: dg.DagsterInstance) -> None:
+    concurrency = instance.get_concurrency_config().run_queue_config
+    assert concurrency is not None
+    assert concurrency.tag_concurrency_limits == [
+        {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+    ]
+    assert instance.run_monitoring_enabled
+    assert not instance.telemetry_enabled
+    add_partitions(instance, EXPERIMENTS, ["checkout-1"])
+    assert instance.get_dynamic_partitions("experiment") == ["checkout-1"]
+
+
+def test_shipped_instance__is_ready_and_stays_as_its_owner_left_it(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance:
+        assert_is_ready(instance)
+    shipped = (tmp_path / "dagster.yaml").read_text("utf-8")
+    (tmp_path / "dagster.yaml").write_text(shipped + "# mine\n", "utf-8")
+    with open_instance(tmp_path):
+        pass
+    assert (tmp_path / "dagster.yaml").read_text("utf-8").endswith("# mine\n")
+
+
+def test_postgres_instance__on_a_real_postgresql__is_ready(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make_url(postgres_url)
+    engine = create_engine(server.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE dagster_instance"))
+    engine.dispose()
+    url = server.set(drivername="postgresql", database="dagster_instance").render_as_string(hide_password=False)
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+    shutil.copy(ROOT / "deploy" / "dagster-postgres.yaml", tmp_path / "dagster.yaml")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert_is_ready(instance)
+
+
+def test_definitions__as_the_workspace_names_them__are_valid(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "--workspace", str(ROOT / "workspace.yaml")]
+    ended = subprocess.run(command, cwd=ROOT, env={"DAGSTER_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=False)
+    assert ended.returncode == 0
