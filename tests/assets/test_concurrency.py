@@ -21,6 +21,7 @@ MATERIALISE = """
 import sys
 from pathlib import Path
 from resources.instance import add_partitions, open_instance, run_here
+from assets.partitions import EXPERIMENTS
 from experiment_pipeline.definitions import build
 from experiment_pipeline.settings import Settings
 
@@ -28,6 +29,7 @@ data_dir, partition_key, times = sys.argv[1:]
 settings = Settings(data_dir=Path(data_dir))
 definitions = build(settings)
 with open_instance(settings.dagster_home) as instance:
+    add_partitions(instance, EXPERIMENTS, [partition_key])
     for _ in range(int(times)):
         run_here(definitions, "refresh_experiment", instance, partition_key)
 """
