@@ -13,8 +13,8 @@ help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the locked versions into $(VENV) (about a minute, once) ..."
@@ -29,6 +29,8 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 
 demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
 	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) demo
+	@echo "One of them again:  $(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) results one_page_checkout"
+	@echo "In a browser:       make dev"
 
 dev: $(VENV)/.runtime ## Dagster's webserver and daemon and the API on the demo's data, until Ctrl-C
 	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev

@@ -133,11 +133,6 @@ class Experiment:
     deleted_at: datetime | None = None
 
     @property
-    def treatments(self) -> tuple[Variant, ...]:
-        """The arms that are compared with control, in their configured order."""
-        return tuple(variant for variant in self.variants if variant.role is VariantRole.TREATMENT)
-
-    @property
     def compared_keys(self) -> tuple[str, ...]:
         """Keys of control and treatments: the arms that take part in SRM and inference (rule X6)."""
         return tuple(v.key for v in self.variants if v.key is not None and v.role is not VariantRole.HOLDOUT)

@@ -50,6 +50,9 @@ BAD = {
     "REFRESH_MIN_INTERVAL": "-1",
     "FINALITY_GRACE": "soon",
     "LEASE_DURATION": "0",
+    "INGESTION_INTERVAL": "-1",
+    "AUTOMATIC_RUNS": "0",
+    "RUN_HISTORY": "0",
     "MINIMUM_IDENTITIES": "1",
     "MINIMUM_CONVERSIONS": "many",
 }

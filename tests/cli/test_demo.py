@@ -12,7 +12,6 @@ from experiment_pipeline.cli.main import main
 from experiment_pipeline.demo.landing import DECLARATIONS
 from experiment_pipeline.documents import parse_manifest
 
-pytestmark = pytest.mark.xdist_group("demo")  # it runs twice, for all tests of this file together
 KEYS = tuple(parse_manifest(DECLARATIONS.read_text("utf-8")).experiments)
 
 
@@ -36,7 +35,7 @@ class Demo:
         return payload
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # seconds: once for all tests of this file
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     data_dir = tmp_path_factory.mktemp("demo") / "data"
     first, second = (CliRunner().invoke(main, ["--data-dir", str(data_dir), "demo"]) for _ in range(2))
