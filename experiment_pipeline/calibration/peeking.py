@@ -34,10 +34,6 @@ class Paths:
     standard_error: Floats
     n: Floats
 
-    def every(self, step: int) -> "Paths":
-        """The same experiments, looked at less often."""
-        return Paths(self.z[:, step - 1 :: step], self.standard_error[:, step - 1 :: step], self.n[step - 1 :: step])
-
 
 def mean_paths(
     seed: Seed, experiments: int, control: Population, treatment: Population, *, looks: int, batch: int

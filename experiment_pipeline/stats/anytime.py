@@ -26,9 +26,8 @@ from experiment_pipeline.experiments import Design
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.normal import check_level
 
-# Where the alternatives lie, in design effects. At the design's effect this mixture reaches 80 % power within 1.6 times
-# the fixed sample, which the plain normal mixture misses however it is tuned (76 % at 30 looks), and elsewhere it
-# gives nothing away: it finds half that effect sooner, twice that effect a little later (docs/calibration.md).
+# Where the alternatives lie, in design effects; docs/adr/0021 has what was measured. At the design's effect this
+# mixture reaches 80 % power within 1.6 times the fixed sample, which a single normal around zero misses at any width.
 DISTANCE = 0.8
 BLUR = 0.2
 
