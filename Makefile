@@ -2,12 +2,13 @@
 # `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
+GOLDEN_VENV := .venv-golden
 BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 DEMO_DATA := demo-data
 
-.PHONY: help demo test test-slow check lint types contracts definitions format lock dev clean clean-demo
+.PHONY: help demo test test-slow check lint types contracts definitions format golden calibrate lock dev clean clean-demo
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -60,6 +61,18 @@ format: $(VENV)/.dev ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+$(GOLDEN_VENV)/.golden: requirements/golden.txt
+	$(PYTHON) -m venv $(GOLDEN_VENV)
+	@echo "Installing the locked reference implementations into $(GOLDEN_VENV) ..."
+	@$(call PIP_INSTALL,$(GOLDEN_VENV),requirements/golden.txt)
+	@touch $@
+
+golden: $(GOLDEN_VENV)/.golden ## Compute the golden files anew with scipy, statsmodels and tea-tasting
+	$(GOLDEN_VENV)/bin/python -m tests.golden.make_golden
+
+calibrate: $(VENV)/.runtime ## Simulate the statistics against their bounds (docs/calibration.md), all cores
+	$(BIN)/python -m experiment_pipeline.calibration
+
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' --quiet
 lock: ## Resolve the locked requirements anew (needs uv)
@@ -72,4 +85,4 @@ clean-demo: ## Remove the demo's data
 	rm -rf $(DEMO_DATA)
 
 clean: clean-demo ## Remove what was built
-	rm -rf $(VENV) .venv-bench .venv-golden .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -12,88 +12,104 @@ import numpy as np
 from scipy import special
 
 from experiment_pipeline.aggregates import PairAggregate
+from experiment_pipeline.calibration.fixed import Arms
 from experiment_pipeline.calibration.populations import Binary, Floats, PairPopulation, Population, Seed, computed
 from experiment_pipeline.experiments import Design
-from experiment_pipeline.stats.anytime import log_mixture, scaled_information
+from experiment_pipeline.stats.anytime import log_mixture, pooled_standard_error, scaled_information
 from experiment_pipeline.stats.cuped import cuped
-from experiment_pipeline.stats.effect import Effect, effect
+from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.normal import lower_quantile
 from experiment_pipeline.stats.ratio import ratio_aggregate
 from experiment_pipeline.stats.sequential import spending_boundaries
 from experiment_pipeline.stats.srm import SRM_ALPHA, log_e_value
 
-MINIMUM_CONVERSIONS = 5  # the shipped floor per arm
+MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS = 50, 5  # the shipped floors per arm
 NAIVE_Z = -lower_quantile(0.05)  # "chance to win above 95 %", for either arm
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """What simulated experiments show at every look: arrays of shape (experiments, looks), n per arm of (looks,)."""
+    """What simulated experiments show at every look: arrays of shape (experiments, looks), n per arm of (looks,).
 
-    z: Floats
+    standard_error: the effect's, for the rules that take it as it is
+    cautious_error: the larger of it and the pooled one, for the any-time interval; inf below a floor
+    """
+
+    effect: Floats
     standard_error: Floats
-    n: Floats
+    cautious_error: Floats
+    control_n: Floats
+    treatment_n: Floats
 
-    def every(self, step: int) -> "Paths":
-        """The same experiments, looked at less often."""
-        return Paths(self.z[:, step - 1 :: step], self.standard_error[:, step - 1 :: step], self.n[step - 1 :: step])
+    @property
+    def z(self) -> Floats:
+        """The effect in its own standard errors; 0 while nothing is known."""
+        return np.divide(
+            self.effect, self.standard_error, out=np.zeros_like(self.effect), where=self.standard_error > 0
+        )
 
 
 def mean_paths(
-    seed: Seed, experiments: int, control: Population, treatment: Population, *, looks: int, batch: int
+    seed: Seed, experiments: int, control: Population, treatment: Population, *, looks: int, batches: tuple[int, int]
 ) -> Paths:
-    """Experiments on a metric that is a mean; proportions count from the shipped floor of conversions on."""
+    """Experiments on a metric that is a mean, `batches` identities of control and treatment arriving at each look.
+
+    Proportions count from the shipped floor of conversions on, everything from that of identities.
+    """
     rng = np.random.default_rng(seed)
-    c, t = control(rng, experiments, looks, batch), treatment(rng, experiments, looks, batch)
-    error = np.sqrt(c.squared_error + t.squared_error)
-    shown = error > 0
+    c, t = control(rng, experiments, looks, batches[0]), treatment(rng, experiments, looks, batches[1])
+    standard_error = np.sqrt(c.squared_error + t.squared_error)
+    pooled = np.sqrt((c.m2 + t.m2) / (c.n + t.n - 2) * (1 / c.n + 1 / t.n))
+    shown = (standard_error > 0) & (np.minimum(c.n, t.n) >= MINIMUM_IDENTITIES)
     if isinstance(control, Binary):
         shown &= np.minimum(c.y, t.y) >= MINIMUM_CONVERSIONS
-    error[~shown] = np.inf  # nothing is known yet
-    return Paths((t.mean - c.mean) / error, error, c.n)
+    cautious = np.where(shown, np.maximum(standard_error, pooled), np.inf)
+    return Paths(t.mean - c.mean, np.where(shown, standard_error, np.inf), cautious, c.n, t.n)
 
 
 def ratio_paths(seed: Seed, experiments: int, population: PairPopulation, *, looks: int, batch: int) -> Paths:
     """A/A tests on a ratio."""
-    return _pair_paths(seed, experiments, population, _ratio_effect, looks=looks, batch=batch)
+
+    def arms(control: PairAggregate, treatment: PairAggregate) -> Arms:
+        return computed(ratio_aggregate(control)), computed(ratio_aggregate(treatment))
+
+    return _pair_paths(seed, experiments, population, arms, looks=looks, batch=batch)
 
 
 def cuped_paths(seed: Seed, experiments: int, population: PairPopulation, *, looks: int, batch: int) -> Paths:
     """A/A tests adjusted for the pre-period."""
-    return _pair_paths(seed, experiments, population, _cuped_effect, looks=looks, batch=batch)
+
+    def arms(control: PairAggregate, treatment: PairAggregate) -> Arms:
+        adjusted = computed(cuped(control, treatment))
+        return adjusted.control, adjusted.treatment
+
+    return _pair_paths(seed, experiments, population, arms, looks=looks, batch=batch)
 
 
 def _pair_paths(
     seed: Seed,
     experiments: int,
     population: PairPopulation,
-    effect_of: Callable[[PairAggregate, PairAggregate], Effect],
+    arms_of: Callable[[PairAggregate, PairAggregate], Arms],
     *,
     looks: int,
     batch: int,
 ) -> Paths:
     rng = np.random.default_rng(seed)
     c, t = population(rng, experiments, looks, batch), population(rng, experiments, looks, batch)
-    z, error = np.empty((experiments, looks)), np.empty((experiments, looks))
+    value, standard_error, cautious = np.empty((3, experiments, looks))
     for i, k in np.ndindex(experiments, looks):
-        found = effect_of(c.aggregate(i, k), t.aggregate(i, k))
-        z[i, k], error[i, k] = found.value / found.standard_error, found.standard_error
-    return Paths(z, error, c.n)
-
-
-def _ratio_effect(control: PairAggregate, treatment: PairAggregate) -> Effect:
-    return computed(effect(computed(ratio_aggregate(control)), computed(ratio_aggregate(treatment))))
-
-
-def _cuped_effect(control: PairAggregate, treatment: PairAggregate) -> Effect:
-    adjusted = computed(cuped(control, treatment))
-    return computed(effect(adjusted.control, adjusted.treatment))
+        arms = arms_of(c.aggregate(i, k), t.aggregate(i, k))
+        found = computed(effect(*arms))
+        value[i, k], standard_error[i, k] = found.value, found.standard_error
+        cautious[i, k] = max(found.standard_error, pooled_standard_error(*arms))
+    return Paths(value, standard_error, cautious, c.n, t.n)
 
 
 def peeking(paths: Paths, design: Design) -> Counter[str]:
     """Experiments that are called a difference at any look, and at the last look alone, by each rule."""
     size = np.abs(paths.z)
-    crossed = log_mixture(size, information(paths, design)) >= -math.log(design.alpha)
+    crossed = log_anytime(paths, design) >= -math.log(design.alpha)
     return Counter(
         experiments=len(size),
         naive=int((size > NAIVE_Z).any(axis=1).sum()),
@@ -103,20 +119,20 @@ def peeking(paths: Paths, design: Design) -> Counter[str]:
     )
 
 
-def information(paths: Paths, design: Design) -> Floats:
-    """`scaled_information` of every experiment at every look."""
+def log_anytime(paths: Paths, design: Design) -> Floats:
+    """`log M` of every experiment at every look."""
     scaled = [
-        scaled_information(error, int(n), int(n), design)
-        for errors in paths.standard_error
-        for error, n in zip(errors, paths.n, strict=True)
+        scaled_information(error, int(control_n), int(treatment_n), design)
+        for errors in paths.cautious_error
+        for error, control_n, treatment_n in zip(errors, paths.control_n, paths.treatment_n, strict=True)
     ]
-    return np.array(scaled).reshape(paths.z.shape)
+    return log_mixture(np.abs(paths.effect) / paths.cautious_error, np.array(scaled).reshape(paths.effect.shape))
 
 
 def planned(paths: Paths) -> Counter[str]:
     """Experiments that cross the boundary of a planned look; each look's information is the one it has observed."""
-    boundaries = np.array(spending_boundaries([float(n / paths.n[-1]) for n in paths.n]))
-    return Counter(experiments=len(paths.z), crossed=int((np.abs(paths.z) >= boundaries).any(axis=1).sum()))
+    boundaries = np.array(spending_boundaries([float(n / paths.control_n[-1]) for n in paths.control_n]))
+    return Counter(experiments=len(paths.effect), crossed=int((np.abs(paths.z) >= boundaries).any(axis=1).sum()))
 
 
 def sample_ratio(

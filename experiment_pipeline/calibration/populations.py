@@ -36,15 +36,20 @@ class Sums:
         return mean
 
     @property
+    def m2(self) -> Floats:
+        """Of each experiment at each look."""
+        m2: Floats = np.maximum(self.yy - self.y * self.y / self.n, 0)
+        return m2
+
+    @property
     def squared_error(self) -> Floats:
         """`var / n` of each experiment at each look."""
-        squared: Floats = np.maximum(self.yy - self.y * self.y / self.n, 0) / (self.n - 1) / self.n
+        squared: Floats = self.m2 / (self.n - 1) / self.n
         return squared
 
     def aggregate(self, experiment: int, look: int) -> VariantAggregate:
         """What the warehouse would have handed over."""
-        n, squared = self.n[look], self.squared_error[experiment, look]
-        return VariantAggregate(int(n), float(self.mean[experiment, look]), float(squared * n * (n - 1)))
+        return VariantAggregate(int(self.n[look]), float(self.mean[experiment, look]), float(self.m2[experiment, look]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,12 +78,16 @@ EXTENDED = 1.6 * FIXED_SAMPLE
 
 def _peek_binary(looks: int, design: Design) -> Callable[[Seed, int], Counter[str]]:
     batch = round(EXTENDED / looks)
-    return lambda seed, n: peeking(mean_paths(seed, n, CONVERSION, CONVERSION, looks=looks, batch=batch), design)
+    return lambda seed, n: peeking(
+        mean_paths(seed, n, CONVERSION, CONVERSION, looks=looks, batches=(batch, batch)), design
+    )
 
 
 def _find_binary(looks: int) -> Callable[[Seed, int], Counter[str]]:
     batch = int(EXTENDED / looks)
-    return lambda seed, n: peeking(mean_paths(seed, n, CONVERSION, CONVERSION_MORE, looks=looks, batch=batch), DESIGN)
+    return lambda seed, n: peeking(
+        mean_paths(seed, n, CONVERSION, CONVERSION_MORE, looks=looks, batches=(batch, batch)), DESIGN
+    )
 
 
 def _split(
@@ -146,17 +150,33 @@ STUDIES = (
     Study("Peeking 720 times, conversions, no design", _peek_binary(720, NO_DESIGN), MANY_LOOKS),
     Study(
         "Peeking 30 times, Poisson counts",
-        lambda seed, n: peeking(mean_paths(seed, n, COUNTS, COUNTS, looks=30, batch=50), COUNTS_DESIGN),
+        lambda seed, n: peeking(mean_paths(seed, n, COUNTS, COUNTS, looks=30, batches=(50, 50)), COUNTS_DESIGN),
         MANY_LOOKS,
     ),
     Study(
         "Peeking 30 times, revenue, no design",
-        lambda seed, n: peeking(mean_paths(seed, n, REVENUE, REVENUE, looks=30, batch=700), NO_DESIGN),
+        lambda seed, n: peeking(mean_paths(seed, n, REVENUE, REVENUE, looks=30, batches=(700, 700)), NO_DESIGN),
         MANY_LOOKS,
     ),
     Study(
         "Peeking 720 times, revenue, no design",
-        lambda seed, n: peeking(mean_paths(seed, n, REVENUE, REVENUE, looks=720, batch=50), NO_DESIGN),
+        lambda seed, n: peeking(mean_paths(seed, n, REVENUE, REVENUE, looks=720, batches=(50, 50)), NO_DESIGN),
+        MANY_LOOKS,
+    ),
+    Study(
+        "Peeking 720 times, conversions, a tenth of the traffic",
+        lambda seed, n: peeking(
+            mean_paths(seed, n, CONVERSION, CONVERSION, looks=720, batches=(315, 35)),
+            Design(mde=0.2, baseline=BASELINE),
+        ),
+        MANY_LOOKS,
+    ),
+    Study(
+        "Peeking 720 times, revenue, a tenth of the traffic",
+        lambda seed, n: peeking(
+            mean_paths(seed, n, REVENUE, REVENUE, looks=720, batches=(270, 30)),
+            Design(mde=0.25, baseline=REVENUE.mean),
+        ),
         MANY_LOOKS,
     ),
     Study(
@@ -173,12 +193,14 @@ STUDIES = (
     Study("Design's effect there, 720 looks", _find_binary(720), IN_TIME),
     Study(
         "5 planned looks, conversions",
-        lambda seed, n: planned(mean_paths(seed, n, CONVERSION, CONVERSION, looks=5, batch=FIXED_SAMPLE // 5)),
+        lambda seed, n: planned(
+            mean_paths(seed, n, CONVERSION, CONVERSION, looks=5, batches=(FIXED_SAMPLE // 5, FIXED_SAMPLE // 5))
+        ),
         PLANNED,
     ),
     Study(
         "30 planned looks, Poisson counts",
-        lambda seed, n: planned(mean_paths(seed, n, COUNTS, COUNTS, looks=30, batch=50)),
+        lambda seed, n: planned(mean_paths(seed, n, COUNTS, COUNTS, looks=30, batches=(50, 50))),
         PLANNED,
     ),
     Study("Sound split, halves, 30 looks", _split(HALVES, HALVES, 30, 30_000), SOUND_SPLIT),

@@ -95,8 +95,9 @@ def informed_lift(
     if isinstance(observed, NotComputable):
         return observed
     error = (observed.ci_high - observed.ci_low) / (2 * z)
-    weight = 1 / (1 + (error / prior.standard_deviation) ** 2)  # of the data against the prior; 1 when error is 0
-    value, sd = weight * observed.value + (1 - weight) * prior.mean, math.sqrt(weight) * error
+    shrinkage = 1 / math.hypot(1, error / prior.standard_deviation)  # 1 when there is no error
+    weight, sd = shrinkage * shrinkage, shrinkage * error
+    value = weight * observed.value + (1 - weight) * prior.mean
     return InformedLift(
         value=value,
         standard_deviation=sd,

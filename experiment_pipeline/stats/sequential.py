@@ -22,6 +22,7 @@ NEVER = math.inf  # the boundary of a look that spends nothing
 LEAST_GROWTH = 1.001  # a look that adds less than a thousandth to the information waits for the next one
 FARTHEST = 9.0  # |Z| beyond it carries 2e-19 of probability: the integration stops there
 HIGHEST_Z = 38.0  # and beyond this one a float has no tail at all
+LEAST_SPENDING = 1e-300  # less than this cannot be spent: no Z is that far out
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,10 @@ def spending_boundaries(fractions: Sequence[float], alpha: float = 0.05) -> tupl
     walk, boundaries, largest = _Walk(drift=0.0), [], 0.0
     for fraction in _checked(fractions):
         spend = obrien_fleming_spending(fraction, alpha) - obrien_fleming_spending(largest, alpha)
-        if fraction < LEAST_GROWTH * largest or spend <= 0:
+        if fraction < LEAST_GROWTH * largest or spend < LEAST_SPENDING:
             boundaries.append(NEVER)
             continue
-        boundary = _spend(walk, fraction, spend / 2)
+        boundary = walk.quantile(spend / 2, fraction)
         walk, largest = walk.continued(boundary, fraction), fraction
         boundaries.append(boundary)
     return tuple(boundaries)
@@ -118,13 +119,6 @@ def inflation(
     return (drift_for_power(fractions, boundaries, power) / fixed) ** 2
 
 
-def _spend(walk: "_Walk", fraction: float, tail: float) -> float:
-    """The boundary above which this look spends `tail` of probability, NEVER where that is less than a float holds."""
-    if walk.above(HIGHEST_Z, fraction) >= tail:
-        return NEVER
-    return _root(lambda z: walk.above(z, fraction) - tail, 0.0, HIGHEST_Z)
-
-
 @dataclass(frozen=True, slots=True)
 class _Walk:
     """S among experiments that have not stopped by `time`: `mass[i]` of probability at `nodes[i]`."""
@@ -141,6 +135,10 @@ class _Walk:
     def below(self, z: float, time: float) -> float:
         """The probability that Z lies below z at a later time."""
         return float(self.mass @ special.ndtr((z * math.sqrt(time) - self._expected(time)) / self._deviation(time)))
+
+    def quantile(self, tail: float, time: float) -> float:
+        """The z that Z exceeds at a later time with this probability."""
+        return _root(lambda z: self.above(z, time) - tail, 0.0, HIGHEST_Z)
 
     def continued(self, boundary: float, time: float) -> "_Walk":
         """The walk at a later time among those with `|Z| < boundary` there."""

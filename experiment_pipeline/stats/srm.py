@@ -97,13 +97,23 @@ def anytime_srm_test(counts: Mapping[str, int], shares: Mapping[str, float]) -> 
     )
 
 
+def log_e_value(counts: Floats, shares: Floats) -> Floats:
+    """The logarithm of the averaged Bayes factor; the last axis of `counts` holds the arms."""
+    factors = np.stack([_log_bayes_factor(counts, shares, concentration) for concentration in CONCENTRATIONS])
+    largest = factors.max(axis=0)
+    average: Floats = largest + np.log(np.exp(factors - largest).mean(axis=0))
+    return average
+
+
 def _tested_arms(
     counts: Mapping[str, int], shares: Mapping[str, float]
 ) -> dict[str, tuple[int, float]] | NotComputable:
     """Observed count and normalised share of every arm with a positive share."""
     for key, count in counts.items():
-        if not 0 <= count <= LARGEST_COUNT:
-            raise ValueError(f"counts: must lie between 0 and 2**53, got {count} for {key!r}")
+        if count < 0:
+            raise ValueError(f"counts: must not be negative, got {count} for {key!r}")
+    if sum(counts.values()) > LARGEST_COUNT:
+        raise ValueError(f"counts: must not exceed 2**53 in all, got {sum(counts.values())}")
     for key, share in shares.items():
         if not (math.isfinite(share) and share >= 0):
             raise ValueError(f"shares: must be finite and not negative, got {share} for {key!r}")
@@ -129,14 +139,6 @@ def _log10_chi2_tail(dof: int, chi2: float) -> float:
         fraction = k * (k - a) / (x + 2 * k + 1 - a - fraction)
     log_tail = a * math.log(x) - x - math.lgamma(a) - math.log(x + 1 - a - fraction)
     return log_tail / math.log(10)
-
-
-def log_e_value(counts: Floats, shares: Floats) -> Floats:
-    """The logarithm of the averaged Bayes factor; the last axis of `counts` holds the arms."""
-    factors = np.stack([_log_bayes_factor(counts, shares, concentration) for concentration in CONCENTRATIONS])
-    largest = factors.max(axis=0)
-    average: Floats = largest + np.log(np.exp(factors - largest).mean(axis=0))
-    return average
 
 
 def _log_bayes_factor(counts: Floats, shares: Floats, concentration: float) -> Floats:

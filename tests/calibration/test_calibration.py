@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from experiment_pipeline.calibration import __main__ as command
-from experiment_pipeline.calibration.peeking import information, mean_paths
-from experiment_pipeline.calibration.populations import Binary, computed
+from experiment_pipeline.calibration.peeking import log_anytime, mean_paths
+from experiment_pipeline.calibration.populations import Binary, Floats, computed
 from experiment_pipeline.calibration.report import table
 from experiment_pipeline.calibration.studies import DESIGN, STUDIES, Study
-from experiment_pipeline.stats.anytime import anytime_effect, log_mixture
+from experiment_pipeline.stats.anytime import anytime_effect
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.outcomes import NotComputable
 
@@ -22,10 +22,10 @@ EXPERIMENTS = 400
 
 def noise(share: float) -> float:
     """Four standard errors of a share that so few experiments find."""
-    return 4 * math.sqrt(max(share * (1 - share) / EXPERIMENTS, EXPERIMENTS**-2))
+    return 4 * math.sqrt(max(share * (1 - share), 1 / EXPERIMENTS) / EXPERIMENTS)
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+@pytest.mark.parametrize("study", STUDIES, ids=[study.name for study in STUDIES])
 def test_calibration__small_sample__does_not_refute_the_bound(study: Study) -> None:
     found = study.run((7, STUDIES.index(study)), EXPERIMENTS)
     for reading in study.readings:
@@ -34,14 +34,14 @@ def test_calibration__small_sample__does_not_refute_the_bound(study: Study) -> N
 
 
 def test_peeking__arrays__say_what_the_verdict_s_own_interval_says() -> None:
-    paths = mean_paths((5,), 3, Binary(0.05), Binary(0.06), looks=4, batch=500)
+    paths = mean_paths((5,), 3, Binary(0.05), Binary(0.06), looks=4, batches=(500, 500))
     rng = np.random.default_rng((5,))
     control, treatment = Binary(0.05)(rng, 3, 4, 500), Binary(0.06)(rng, 3, 4, 500)
-    log_m = log_mixture(np.abs(paths.z), information(paths, DESIGN))
+    log_m: Floats = log_anytime(paths, DESIGN)
     for i, k in np.ndindex(3, 4):
         arms = control.aggregate(i, k), treatment.aggregate(i, k)
         exact = anytime_effect(computed(effect(*arms)), *arms, DESIGN)
-        assert exact.p_value == pytest.approx(np.exp(-max(0.0, float(log_m[i, k]))), rel=1e-9)
+        assert exact.p_value == pytest.approx(math.exp(-max(0.0, float(log_m[i, k]))), rel=1e-9)
 
 
 def test_table__a_missed_bound__is_shown_and_counted() -> None:

