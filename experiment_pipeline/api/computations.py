@@ -34,8 +34,7 @@ def conditional(request: Request, body: bytes, *, is_final: bool) -> Response:
 
 def _reader(computation: Computation) -> Callable[[Request, Shared, CanRead, Name], Response]:
     def read(request: Request, shared: Shared, access: CanRead, experiment: Name) -> Response:
-        found = find(shared, access, experiment)
-        state = shared.registry.computation(found.id, computation)
+        state = shared.registry.find_computation(access.environment_key, experiment, computation)
         body = to_json({computation.value: state.envelope()}).encode()
         return conditional(request, body, is_final=state.is_final)
 

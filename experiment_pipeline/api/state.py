@@ -25,8 +25,8 @@ class State:
     now: Callable[[], datetime] = utc_now
 
 
-def state_of(request: Request) -> State:
-    """The state of the app that answers this request."""
+async def state_of(request: Request) -> State:
+    """The state of the app that answers this request. Async: it waits for nothing, and a thread would cost more."""
     state = request.app.state.shared
     assert isinstance(state, State)  # noqa: S101 - a fact for the type checker
     return state

@@ -27,10 +27,11 @@ def plan_batch(connection: Connection, objects: Sequence[LandedObject], now: dat
     """Give the objects the next number. Raises Conflict while a batch is open or when an object has a batch."""
     if not objects:
         raise ValueError("objects: a batch needs at least one")
+    # In this order: whoever plans between both queries takes this number, and the insert below collides with it.
+    number = (connection.scalar(select(func.max(batches.c.number))) or 0) + 1
     standing = open_batch(connection)
     if standing is not None:
         raise Conflict(f"Batch {standing.number} is not committed yet: finish it first.")
-    number = (connection.scalar(select(func.max(batches.c.number))) or 0) + 1
     planned = PlannedBatch(number=number, planned_at=now, objects=tuple(objects))
     rows = [
         {

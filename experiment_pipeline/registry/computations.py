@@ -21,6 +21,18 @@ def state(connection: Connection, experiment_id: int, computation: Computation) 
     return decode(row)
 
 
+def find(
+    connection: Connection, environment_key: str, id_or_key: int | str, computation: Computation
+) -> ComputationState:
+    """What stands now of one environment's experiment, by id or by key: one query. Raises NotFound."""
+    named = select(experiments.ID).where(experiments.is_named(environment_key, id_or_key))
+    condition = computations.c.experiment_id.in_(named) & (computations.c.computation == computation.value)
+    row = connection.execute(select(computations).where(condition)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(experiments.unknown(environment_key, id_or_key))
+    return decode(row)
+
+
 def decode(row: RowMapping) -> ComputationState:
     """One row in the domain's words."""
     return ComputationState(

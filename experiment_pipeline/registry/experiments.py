@@ -43,6 +43,7 @@ from experiment_pipeline.registry import audit, claims, environments, experiment
 from experiment_pipeline.registry.tables import computations, experiments, is_id
 
 INTEGER = re.compile(r"[0-9]{1,10}")
+ID = experiments.c.id
 ALIVE = experiments.c.deleted_at.is_(None)
 
 
@@ -100,8 +101,23 @@ def by_partition(connection: Connection, partition_key: str) -> Experiment:
 
 def find(connection: Connection, environment_key: str, id_or_key: int | str) -> Experiment:
     """One experiment of one environment, by id or by key; a key never begins with a digit. Raises NotFound."""
-    found = select_some(connection, and_(experiments.c.environment_key == environment_key, _named(id_or_key)))
-    return _only(found, f"No experiment '{id_or_key}' in environment '{environment_key}'.")
+    return _only(select_some(connection, is_named(environment_key, id_or_key)), unknown(environment_key, id_or_key))
+
+
+def is_named(environment_key: str, id_or_key: int | str) -> ColumnElement[bool]:
+    """The condition for one environment's experiment that is not deleted."""
+    if isinstance(id_or_key, str) and INTEGER.fullmatch(id_or_key):
+        id_or_key = int(id_or_key)
+    if isinstance(id_or_key, int):
+        named = is_id(experiments.c.id, id_or_key)
+    else:
+        named = experiments.c.key == id_or_key if EXPERIMENT_KEY.fullmatch(id_or_key) else false()
+    return and_(ALIVE, experiments.c.environment_key == environment_key, named)
+
+
+def unknown(environment_key: str, id_or_key: int | str) -> str:
+    """What to say when nothing has that name."""
+    return f"No experiment '{id_or_key}' in environment '{environment_key}'."
 
 
 def matching(
@@ -259,14 +275,6 @@ def _only(found: list[Experiment], otherwise: str) -> Experiment:
     if not found:
         raise NotFound(otherwise)
     return found[0]
-
-
-def _named(id_or_key: int | str) -> ColumnElement[bool]:
-    if isinstance(id_or_key, int):
-        return is_id(experiments.c.id, id_or_key)
-    if EXPERIMENT_KEY.fullmatch(id_or_key):
-        return experiments.c.key == id_or_key
-    return is_id(experiments.c.id, int(id_or_key)) if INTEGER.fullmatch(id_or_key) else false()
 
 
 def _columns(draft: ExperimentDraft) -> dict[str, Any]:

@@ -221,6 +221,11 @@ class Registry:
         with reading(self.engine) as connection:
             return computations.state(connection, experiment_id, computation)
 
+    def find_computation(self, environment_key: str, name: int | str, computation: Computation) -> ComputationState:
+        """The same by environment and by the experiment's id or key."""
+        with reading(self.engine) as connection:
+            return computations.find(connection, environment_key, name, computation)
+
     def claim(
         self,
         experiment_id: int,

@@ -17,6 +17,7 @@ def open_run(api: Api) -> RefreshRun:
 
 
 def publish(api: Api, computation: Computation, payload: dict[str, object]) -> None:
+    api.registry.record_scan(api.clock.now)
     run = open_run(api)
     api.registry.publish(run, computation, payload, code_version="1", computed_at=api.clock.now, grace=HOUR)
     api.registry.release_lease(run)

@@ -84,7 +84,6 @@ class System:
                     "repositoryName": "__repository__",
                     "pipelineName": "__ASSET_JOB",
                     "assetSelection": selection,
-                    "assetCheckSelection": [],
                 },
                 "mode": "default",
                 "executionMetadata": {"tags": [{"key": "dagster/partition", "value": partition_key}]},

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -29,7 +30,7 @@ Case = dict[str, object]
 
 def chi_square() -> list[Case]:
     """`scipy.stats.chisquare` of counts against normalised shares."""
-    tables = [
+    tables: list[tuple[list[int], list[float]]] = [
         ([5_000, 5_200], [0.5, 0.5]),
         ([500, 400, 150], [5, 4, 1]),
         ([1_000_000, 1_010_000], [0.5, 0.5]),
@@ -177,7 +178,7 @@ def _chance_to_be_largest(i: int, means: np.ndarray, errors: np.ndarray) -> floa
     return float(scipy.integrate.quad(density, low, high, points=marks or None, epsabs=1e-12, limit=500)[0])
 
 
-def _tea_tasting(control: Arm, treatment: Arm, metric: object) -> object:
+def _tea_tasting(control: Arm, treatment: Arm, metric: Any) -> Any:
     def aggregates(arm: Arm) -> tea_tasting.aggr.Aggregates:
         covariance = np.cov(arm.x, arm.y)
         return tea_tasting.aggr.Aggregates(
@@ -187,7 +188,7 @@ def _tea_tasting(control: Arm, treatment: Arm, metric: object) -> object:
             cov_={("x", "y"): covariance[0, 1]},
         )
 
-    return metric.analyze_aggregates(aggregates(control), aggregates(treatment))  # type: ignore[attr-defined]
+    return metric.analyze_aggregates(aggregates(control), aggregates(treatment))
 
 
 def _case(control: Arm, treatment: Arm) -> Case:

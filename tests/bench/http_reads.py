@@ -1,0 +1,113 @@
+"""How fast are results read? A real server, requests at a fixed rate, each timed from the moment it was due.
+
+    python -m tests.bench.http_reads [requests per second ...]
+
+Timing from the due moment counts the wait of requests that a slow answer held up, which a closed loop hides.
+The registry is SQLite in a temporary folder, or what EXPERIMENT_PIPELINE_REGISTRY_URL names (an empty database).
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from experiment_pipeline.declarations import ExperimentDraft, VariantDraft
+from experiment_pipeline.experiments import ExperimentStatus
+from experiment_pipeline.refresh import Computation
+from experiment_pipeline.registry.keys import Scope
+from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.settings import PREFIX
+
+PORT = 18_123
+SECONDS = 10
+PATH = "/api/v1/environments/bench/experiments/bench/results/"
+METRIC = {
+    "variants": {
+        "control": {"n": 1000, "sum": 2.5, "sum_squares": 3.5},
+        "a": {"n": 1000, "sum": 2.5, "sum_squares": 3},
+    },
+    "inference": {"a": {"lift": 0.1, "ci_low": 0.0, "ci_high": 0.2, "chance_to_win": 0.9}},
+}
+
+
+def fill(url: str) -> str:
+    """A registry with one published experiment of ten metrics; returns a token that may read it."""
+    registry, now = Registry.open(url), datetime.now(UTC)
+    registry.create_environment("bench", "Bench", actor="bench", now=now)
+    draft = ExperimentDraft(name="bench", feature="bench", variants=(VariantDraft("a", 50.0),))
+    created = registry.create_experiment("bench", draft, actor="bench", now=now)
+    registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor="bench", now=now)
+    run = registry.open_run(created.id, "bench", now, timedelta(minutes=5))
+    payload = {"srm_p_value": 0.5, "metrics": [{"metric_id": number, **METRIC} for number in range(10)]}
+    registry.publish(run, Computation.RESULTS, payload, code_version="1", computed_at=now, grace=timedelta(0))
+    _, token = registry.keys.create("bench", Scope.READ, "bench", actor="bench", now=now)
+    registry.close()
+    return token
+
+
+@dataclass
+class Load:
+    """Requests over connections that are kept open, as many as are needed at once."""
+
+    request: bytes
+    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+
+    async def ask(self) -> None:
+        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", PORT)
+        writer.write(self.request)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if not head.startswith(b"http/1.1 200"):
+            raise RuntimeError(head.decode())
+        await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+        self.idle.append((reader, writer))
+
+    async def at(self, rate: int) -> list[float]:
+        """Seconds from due to answered, sorted."""
+        start = time.perf_counter() + 0.1
+
+        async def timed(due: float) -> float:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await self.ask()
+            return time.perf_counter() - due
+
+        return sorted(await asyncio.gather(*(timed(start + number / rate) for number in range(rate * SECONDS))))
+
+
+async def measure(token: str, rates: Sequence[int]) -> None:
+    request = f"GET {PATH} HTTP/1.1\r\nHost: bench\r\nAuthorization: Api-Key {token}\r\n\r\n".encode()
+    for _ in range(100):
+        try:
+            await Load(request).ask()
+            break
+        except OSError:
+            await asyncio.sleep(0.1)
+    for rate in rates:
+        seconds = await Load(request).at(rate)
+        p50, p99 = (1000 * seconds[int(len(seconds) * share)] for share in (0.5, 0.99))
+        print(f"GET results, {rate} requests/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+
+
+def main() -> None:
+    rates = [int(rate) for rate in sys.argv[1:]] or [300]
+    with tempfile.TemporaryDirectory() as folder:
+        url = os.environ.get(f"{PREFIX}REGISTRY_URL", f"sqlite:///{Path(folder) / 'registry.sqlite'}")
+        token = fill(url)
+        environment = {**os.environ, f"{PREFIX}REGISTRY_URL": url, f"{PREFIX}DATA_DIR": folder}
+        command = [sys.executable, "-c", "from experiment_pipeline.cli.main import main; main()", "serve"]
+        server = subprocess.Popen([*command, "--port", str(PORT)], env=environment, stderr=subprocess.DEVNULL)
+        try:
+            asyncio.run(measure(token, rates))
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()
