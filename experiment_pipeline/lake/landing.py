@@ -65,8 +65,8 @@ def landed_objects(landing: Path, changed_since: datetime | None = None) -> Iter
 
 
 def _files(folder: Path, changed_since: datetime | None, depth: int) -> Iterator[Path]:
-    is_hour = depth == HOUR_DEPTH
-    if is_hour and changed_since is not None and _moment(folder.stat().st_mtime) < changed_since:
+    # The inode's change time, for a copying tool may set a folder's modification time back.
+    if depth == HOUR_DEPTH and changed_since is not None and _moment(folder.stat().st_ctime) < changed_since:
         return
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from experiment_pipeline.lake import ingestion
 from experiment_pipeline.lake.ingestion import SETTLED, has_landed, ingest
 from experiment_pipeline.lake.landing import landed_objects, stamp
 from experiment_pipeline.lake.tables import Lake
 from tests.lake.ledger import NOW, MemoryLedger, land, record
-
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -30,28 +29,33 @@ def test_stamp__is_what_a_name_begins_with(name: str, landed: datetime | None) -
 
 
 def test_landed_objects__of_hours_without_a_change__are_passed_over(tmp_path: Path) -> None:
-    old, new = land(tmp_path, [], "old.jsonl"), land(tmp_path, [], "new.jsonl", "other")
-    os.utime(old.parent, (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
-    changed = landed_objects(tmp_path, changed_since=LONG_AGO + timedelta(days=1))
-    assert [landed.name for landed in changed] == [new.relative_to(tmp_path).as_posix()]
-    assert len(list(landed_objects(tmp_path))) == 2
+    old = land(tmp_path, [], "old.jsonl")
+    before, after = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)
+    assert len(list(landed_objects(tmp_path, changed_since=before))) == 1
+    assert list(landed_objects(tmp_path, changed_since=after)) == []
+    os.utime(old.parent, (0, 0))  # as a copying tool would
+    assert len(list(landed_objects(tmp_path, changed_since=before))) == 1
 
 
-def test_has_landed__asks_only_about_hours_that_changed_since_all_was_in(tmp_path: Path) -> None:
+def test_has_landed__asks_only_about_hours_that_changed_since_all_was_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger, lake = MemoryLedger(), Lake(tmp_path / "lake")
-    old = land(tmp_path, [record()], "old.jsonl")
-    os.utime(old.parent, (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
+    land(tmp_path, [record()], "old.jsonl")
     ingest(lake, ledger, tmp_path, NOW)
     assert (tmp_path / SETTLED).exists()
     asked = len(ledger.asked)
     assert not has_landed(ledger, tmp_path)
-    assert len(ledger.asked) == asked  # nothing was listed, so nothing was asked
-    land(tmp_path, [record()], "late.jsonl")  # into the same old hour
+    assert len(ledger.asked) == asked + 1  # within the margin: it might have changed
+    monkeypatch.setattr(ingestion, "SETTLED_MARGIN", timedelta(0))
+    assert not has_landed(ledger, tmp_path)
+    assert len(ledger.asked) == asked + 1  # nothing was listed, so nothing was asked
+    land(tmp_path, [record()], "late.jsonl")  # into the same hour
     assert has_landed(ledger, tmp_path)
 
 
-def test_has_landed__with_a_new_ledger__looks_at_everything(tmp_path: Path) -> None:
-    old = land(tmp_path, [record()], "old.jsonl")
-    os.utime(old.parent, (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
+def test_has_landed__with_a_new_ledger__looks_at_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(tmp_path, [record()], "old.jsonl")
     ingest(Lake(tmp_path / "lake"), MemoryLedger(), tmp_path, NOW)
+    monkeypatch.setattr(ingestion, "SETTLED_MARGIN", -timedelta(days=1))
     assert has_landed(MemoryLedger(), tmp_path)
