@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 BENCH := .venv-bench
+IDENTITIES := 200000
 DEMO_DATA := demo-data
 
 .PHONY: help demo test test-slow bench bench-large check lint types contracts definitions format lock dev clean clean-demo
@@ -47,7 +48,7 @@ $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 	@touch $@
 
 bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
-	@$(BIN)/python -m tests.bench --write
+	@$(BIN)/python -m tests.bench --identities $(IDENTITIES) --write
 
 bench-large: $(VENV)/.dev ## The same over 100 million events, without the peer (an hour, 30 GB of disk)
 	@$(BIN)/python -m tests.bench --identities 4350000 --repeats 3 --no-peer
