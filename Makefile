@@ -6,9 +6,12 @@ GOLDEN_VENV := .venv-golden
 BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+BENCH := .venv-bench
+IDENTITIES := 200000
 DEMO_DATA := demo-data
 
-.PHONY: help demo test test-slow check lint types contracts definitions format golden calibrate lock dev clean clean-demo
+.PHONY: help demo dev test test-slow bench bench-large check lint types contracts definitions format golden calibrate \
+	lock clean clean-demo
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -41,6 +44,18 @@ test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
 
 test-slow: $(VENV)/.dev ## Run the slow and end-to-end suites
 	$(BIN)/python -m pytest -m "slow or e2e"
+
+$(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
+	@echo "Installing the peer engine into $(BENCH) (half a gigabyte, once) ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(call PIP_INSTALL,$(BENCH),requirements/bench.txt)
+	@touch $@
+
+bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.bench --identities $(IDENTITIES) --write
+
+bench-large: $(VENV)/.dev ## The same over 100 million events, without the peer (an hour, 30 GB of disk)
+	@$(BIN)/python -m tests.bench --identities 4350000 --repeats 3 --no-peer
 
 check: lint types contracts definitions ## Lint, types, import contracts, Dagster definitions
 

@@ -15,6 +15,7 @@ from resources.warehouse import LakeResource, WarehouseResource
 PUBLISHED = ("exposures", "experiment_results")
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 RUNS_AT_ONCE = 500
+REPLACED_AGE = timedelta(days=1)  # of the lake's files; no refresh reads one for so long
 ORPHAN_AGE = timedelta(days=1)  # no writer takes that long
 
 
@@ -45,7 +46,8 @@ def remove_orphans(context: dg.OpExecutionContext, warehouse: WarehouseResource)
 def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     """Beside readers and writers; no payload changes."""
     merges = compact(lake.open(), datetime.now(UTC))
-    context.log.info("%s compactions", len(merges))
+    removed = lake.open().vacuum(REPLACED_AGE)
+    context.log.info("%s merges, %s replaced files removed", len(merges), len(removed))
 
 
 @dg.job(description="Prune old runs, remove orphaned files, compact and vacuum the lake.")

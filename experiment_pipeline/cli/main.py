@@ -16,6 +16,7 @@ COMMANDS = {  # name: (where, what it does)
     "experiments": ("experiment_pipeline.cli.experiments:experiments", "List, show, start, pause, complete, delete."),
     "metrics": ("experiment_pipeline.cli.metrics:metrics", "List and delete metrics."),
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
+    "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
     "keys": ("experiment_pipeline.cli.keys:keys", "Create, list and revoke API keys."),
     "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
     "dev": ("experiment_pipeline.cli.dev:dev", "Start Dagster and the API over one data directory, until Ctrl-C."),

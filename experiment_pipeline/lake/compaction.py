@@ -58,6 +58,11 @@ def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False
     return merges
 
 
+def planned(lake: Lake, now: datetime, *, whole: bool = False) -> list[Merge]:
+    """What `compact` would merge first in each partition."""
+    return [] if lake.is_empty else plan_merges(Snapshot.open(lake.root, EVENTS).data_files(), now, whole=whole)
+
+
 def compact(
     lake: Lake, now: datetime, *, whole: bool = False, on_merged: Callable[[Merge], None] | None = None
 ) -> list[Merge]:

@@ -11,16 +11,17 @@ by its own log whether it holds the batch already. docs/adr/ walks through every
 """
 
 import fcntl
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from experiment_pipeline.batches import LandedObject, PlannedBatch
+from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.lake.landing import landed_objects
 from experiment_pipeline.lake.staging import OnProgress, Staging, sql
 from experiment_pipeline.lake.tables import EVENTS, REJECTED, BatchSummary, Lake, Snapshot
@@ -28,6 +29,8 @@ from experiment_pipeline.lake.tables import EVENTS, REJECTED, BatchSummary, Lake
 BATCH_BYTES = 256 << 20  # of objects as stored: bounds what one batch stages
 LOOKUP = 1_000  # names asked of the ledger at once
 LOCK = ".ingestion.lock"
+SETTLED = ".settled.json"  # in the landing zone: a hint that spares listing what is known to be in the lake
+SETTLED_MARGIN = timedelta(minutes=15)  # more than clocks of a writer and of a file system differ
 
 
 class BatchLedger(Protocol):
@@ -59,6 +62,9 @@ class BatchLedger(Protocol):
 
     def environment_exists(self, key: str) -> bool:
         """Whether events may be sent for this environment."""
+
+    def lake_version(self) -> LakeVersion:
+        """The newest committed batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +168,31 @@ def _plan(ledger: BatchLedger, landing: Path, now: datetime) -> PlannedBatch | N
 
 
 def _unknown(ledger: BatchLedger, landing: Path) -> Iterator[LandedObject]:
-    objects = landed_objects(landing)
+    """Objects that no batch holds. Hours that were settled at the last listing and have not changed are passed over."""
+    started, version, some_unknown = datetime.now(UTC), ledger.lake_version().data_version, False
+    objects = landed_objects(landing, changed_since=_settled_at(landing, version))
     while some := list(islice(objects, LOOKUP)):
         known = ledger.known_objects([landed.name for landed in some])
-        yield from (landed for landed in some if landed.name not in known)
+        for landed in some:
+            if landed.name not in known:
+                some_unknown = True
+                yield landed
+    if not some_unknown and version:
+        with suppress(OSError):  # a landing zone that may only be read is listed whole each time
+            (landing / SETTLED).write_text(json.dumps({"batch": version, "at": started.timestamp()}))
+
+
+def _settled_at(landing: Path, data_version: int) -> datetime | None:
+    """Before when every object that had landed is known to be in the lake; None to look at everything.
+
+    A note of a ledger that was further on than ours is another ledger's, and says nothing here.
+    """
+    try:
+        note = json.loads((landing / SETTLED).read_text())
+        moment = datetime.fromtimestamp(note["at"], UTC) - SETTLED_MARGIN
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return moment if note["batch"] <= data_version else None
 
 
 @contextmanager

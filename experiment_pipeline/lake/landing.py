@@ -1,9 +1,10 @@
-"""The landing zone: immutable objects of JSON lines, `events/env_key=<key>/YYYY/MM/DD/HH/*.jsonl[.gz]`.
+"""The landing zone: immutable objects of JSON lines, `events/env_key=<key>/YYYY/MM/DD/HH/*.jsonl[.gz]`, or Parquet.
 
 A writer makes an object visible in one step (write under a name that begins with a dot, then rename) and never touches
 it again. A name may begin with the arrival stamp, `20260102T030405.678901Z-`; else the file's modification time counts.
 """
 
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ import polars as pl
 from experiment_pipeline.batches import LandedObject
 
 EVENTS = "events"
+HOUR_DEPTH = 4  # below the environment's folder: year, month, day, hour
 ENVIRONMENT_FOLDER = "env_key="
-SUFFIXES = (".jsonl", ".jsonl.gz")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 STAMP = re.compile(r"(\d{8}T\d{6})(?:\.(\d{1,6}))?Z-", re.ASCII)
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP = 31  # zlib's window bits for a gzip member
@@ -40,22 +42,43 @@ class Problem(StrEnum):
     TRUNCATED_GZIP = "truncated_gzip"
     CORRUPT_GZIP = "corrupt_gzip"
     NOT_GZIP = "not_gzip"
+    NOT_PARQUET = "not_parquet"
     NOT_JSON = "not_json"
 
 
-def landed_objects(landing: Path) -> Iterator[LandedObject]:
-    """Every object of the landing zone, folder by folder in order of their names."""
+def landed_objects(landing: Path, changed_since: datetime | None = None) -> Iterator[LandedObject]:
+    """Every object of the landing zone, folder by folder in order of their names.
+
+    changed_since: leaves out hours whose folder has got no new entry since; the others cost one look at each folder
+    """
     for environment in sorted((landing / EVENTS).glob(f"{ENVIRONMENT_FOLDER}*")):
         key = environment.name.removeprefix(ENVIRONMENT_FOLDER)
-        for path in sorted(environment.rglob("*.jsonl*")):
-            if path.name.endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file():
+        for path in _files(environment, changed_since, depth=0):
+            if path.name.endswith(SUFFIXES) and not path.name.startswith("."):
                 status = path.stat()
                 yield LandedObject(
                     name=path.relative_to(landing).as_posix(),
                     environment_key=key,
-                    landed_at=stamp(path.name) or datetime.fromtimestamp(status.st_mtime, UTC),
+                    landed_at=stamp(path.name) or _moment(status.st_mtime),
                     bytes=status.st_size,
                 )
+
+
+def _files(folder: Path, changed_since: datetime | None, depth: int) -> Iterator[Path]:
+    # The inode's change time, for a copying tool may set a folder's modification time back.
+    if depth == HOUR_DEPTH and changed_since is not None and _moment(folder.stat().st_ctime) < changed_since:
+        return
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files(folder / entry.name, changed_since, depth + 1)
+        elif entry.is_file():
+            yield folder / entry.name
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def stamp(name: str) -> datetime | None:

@@ -16,6 +16,8 @@ from duckdb import DuckDBPyConnection
 from experiment_pipeline import events
 from experiment_pipeline.batches import LandedObject, PlannedBatch
 from experiment_pipeline.events import Event, NotJson, Reason, Rejected
+from experiment_pipeline.lake import bulk
+from experiment_pipeline.lake.bulk import RowReader
 from experiment_pipeline.lake.landing import LineReader, Problem
 from experiment_pipeline.lake.tables import BatchSummary, DataFile, Snapshot
 
@@ -162,7 +164,8 @@ class Staging:
         size = done = 0
         total = sum(landed.bytes for landed in self._objects)
         for number, landed in enumerate(self._objects):
-            reader = LineReader(landing / landed.name)
+            path = landing / landed.name
+            reader = RowReader(path) if path.suffix == bulk.SUFFIX else LineReader(path)
             for frame in reader.lines():
                 frames.append(frame.with_columns(object=pl.lit(number, pl.UInt32)))
                 size += int(frame.estimated_size())

@@ -272,6 +272,16 @@ class Lake:
         """
         return [] if self.is_empty else Snapshot.open(self.root, EVENTS).files(environment_key, months(window))
 
+    def vacuum(self, retention: timedelta, *, dry_run: bool = False) -> list[str]:
+        """Delete files that were replaced, or left by a killed process, at least the retention ago; their paths.
+
+        A reader holds a version's files for as long as it runs: the retention has to be longer than that.
+        """
+        if self.is_empty:
+            return []
+        tables = [Snapshot.open(self.root, definition) for definition in (EVENTS, REJECTED)]
+        return [path for table in tables for path in table.vacuum(retention, dry_run=dry_run)]
+
 
 def months(window: Window) -> list[str]:
     """Every month that a window touches, as partitions are named: YYYY-MM."""

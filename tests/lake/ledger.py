@@ -12,7 +12,7 @@ import polars as pl
 from arro3.core import Table
 from deltalake import DeltaTable
 
-from experiment_pipeline.batches import LandedObject, PlannedBatch
+from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.tables import Lake
 
@@ -28,9 +28,11 @@ class MemoryLedger:
     batches: list[PlannedBatch] = field(default_factory=list)
     committed: dict[int, object] = field(default_factory=dict)
     dies: bool = False
+    asked: list[list[str]] = field(default_factory=list)  # names, question by question
     scanned_at: datetime | None = None
 
     def known_objects(self, names: Sequence[str]) -> set[str]:
+        self.asked.append(list(names))
         return {landed.name for batch in self.batches for landed in batch.objects} & set(names)
 
     def plan_batch(self, objects: Sequence[LandedObject], now: datetime) -> PlannedBatch:
@@ -62,6 +64,9 @@ class MemoryLedger:
 
     def record_scan(self, scanned_at: datetime) -> None:
         self.scanned_at = scanned_at
+
+    def lake_version(self) -> LakeVersion:
+        return LakeVersion(data_version=max(self.committed, default=0), landed_at=None)
 
     def environment_exists(self, key: str) -> bool:
         return key in self.known_environments

@@ -1,0 +1,134 @@
+"""`experiment-pipeline lake`."""
+
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from experiment_pipeline.cli.context import Context
+
+if TYPE_CHECKING:
+    from experiment_pipeline.lake.tables import Lake
+
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+
+
+@click.group()
+def lake() -> None:
+    """Look at the events lake, ingest into it, compact and vacuum it."""
+
+
+@lake.command()
+@click.pass_obj
+def status(context: Context) -> None:
+    """Show what the lake holds, by environment and month, and whether anything waits to be ingested."""
+    from experiment_pipeline.lake.ingestion import has_landed
+    from experiment_pipeline.lake.status import partitions
+
+    table = Table("environment", "month", box=None, pad_edge=False, header_style="dim")
+    for heading in ("events", "files", "unmerged", "MB"):
+        table.add_column(heading, justify="right")
+    for part in partitions(_open(context), context.now):
+        counts = (f"{part.events:,}", f"{part.files:,}", f"{part.unmerged:,}", f"{part.bytes / 1e6:,.1f}")
+        table.add_row(part.environment_key, part.month, *counts)
+    if table.row_count:
+        context.wide_console.print(table)
+    with context.registry() as registry:
+        click.echo(f"Data version {registry.lake_version().data_version}.", nl=False)
+        waits = has_landed(registry, context.settings.landing_dir)
+    click.echo(" Something waits to be ingested." if waits else " All that has landed is in.")
+
+
+@lake.command()
+@click.pass_obj
+def ingest(context: Context) -> None:
+    """Ingest every landing object that is not in the lake yet, as the `events` asset does."""
+    from experiment_pipeline.lake import ingestion
+    from experiment_pipeline.lake.staging import Progress as BytesRead
+
+    with context.registry() as registry, _progress(context, "bytes") as progress:
+        bar = progress.add_task("Ingesting", total=None)
+
+        def show(read: BytesRead) -> None:
+            progress.update(bar, description=f"Batch {read.batch}", completed=read.done, total=read.total)
+
+        report = ingestion.ingest(_open(context), registry, context.settings.landing_dir, context.now, show)
+    if report.batch is None:
+        click.echo("Nothing new has landed.")
+        return
+    rejected = sum(report.rejected.values())
+    click.echo(f"Batch {report.batch}: {report.objects:,} objects, {report.accepted:,} new events,", nl=False)
+    click.echo(f" {report.duplicates:,} duplicates, {rejected:,} rejected.")
+    for reason, records in sorted(report.rejected.items()):
+        click.echo(f"  rejected, {reason}: {records:,}")
+    for name, problem in report.problems.items():
+        click.echo(f"  {problem}: {name}")
+
+
+@lake.command()
+@click.option("--whole", is_flag=True, help="Merge every month into one file, full tiers or not.")
+@dry_run
+@click.pass_obj
+def compact(context: Context, whole: bool, dry_run: bool) -> None:
+    """Merge small files into few large ones, sorted for analysis. Safe beside readers and ingestion.
+
+    \b
+    Example:
+      experiment-pipeline lake compact --dry-run
+    """
+    from experiment_pipeline.lake import compaction
+
+    opened = _open(context)
+    planned = compaction.planned(opened, context.now, whole=whole)
+    if dry_run:
+        for merge in planned:
+            click.echo(f"{merge.environment_key} {merge.month}: {len(merge.files)} files, {merge.rows:,} events")
+        click.echo(f"{len(planned)} merges would be made.")
+        return
+    with _progress(context, "merges") as progress:
+        bar = progress.add_task("Merging", total=len(planned))
+        done = compaction.compact(opened, context.now, whole=whole, on_merged=lambda _: progress.advance(bar))
+    files, rows = sum(len(merge.files) for merge in done), sum(merge.rows for merge in done)
+    click.echo(f"Merged {files:,} files with {rows:,} events into {len(done):,}.")
+
+
+@lake.command()
+@click.option(
+    "--retention-hours",
+    type=click.IntRange(min=0),
+    default=24,
+    show_default=True,
+    help="Keep what was replaced, or left by a killed ingestion, for so long; longer than any refresh runs.",
+)
+@dry_run
+@click.pass_obj
+def vacuum(context: Context, retention_hours: int, dry_run: bool) -> None:
+    """Delete files that compaction has replaced or that a killed ingestion has left."""
+    removed = _open(context).vacuum(timedelta(hours=retention_hours), dry_run=dry_run)
+    click.echo(f"{len(removed):,} files {'would be ' if dry_run else ''}deleted.")
+
+
+def _open(context: Context) -> "Lake":
+    from experiment_pipeline.lake.tables import Lake
+
+    settings = context.settings
+    return Lake(
+        settings.lake_dir,
+        memory_limit=settings.duckdb_memory_limit,
+        threads=settings.duckdb_threads,
+        spill_dir=settings.spill_dir,
+    )
+
+
+def _progress(context: Context, unit: str) -> AbstractContextManager[Progress]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=context.console, transient=True, disable=not context.console.is_terminal)

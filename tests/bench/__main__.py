@@ -1,0 +1,153 @@
+"""`make bench`: analysis against a peer and against the engine's limit, ingestion, memory and growth, in one table.
+
+    python -m tests.bench [--identities N] [--repeats N] [--peer-python PATH] [--folder PATH] [--no-peer] [--write]
+
+Every measured run is a process of its own with the same number of threads over the same data. Machines differ, and so
+does the load on one: read the ratios.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from experiment_pipeline.exposures import iso_utc
+from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.tables import Lake
+from tests.bench import data
+from tests.bench.report import Measured, Report, markdown
+
+THREADS = 2
+GROWTH = (16, 4, 1)  # the data set, divided
+INGESTED_ROWS, INGESTED_OBJECTS = 500_000, 10
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure."""
+
+    identities: int
+    repeats: int
+    peer_python: Path | None
+    folder: Path
+    write: bool
+
+
+def main(options: Options) -> None:
+    """Measure, and print one table."""
+    console = Console()
+    started = time.monotonic()
+    report = Report(events=options.identities * data.EVENTS_PER_IDENTITY, threads=THREADS)
+    for divisor in GROWTH:
+        identities = options.identities // divisor
+        folder = options.folder / f"1-{divisor}"
+        with console.status(f"Generating {identities * data.EVENTS_PER_IDENTITY:,} events ..."):
+            raw = data.generate(folder / "raw", identities)
+            lake = Lake(folder / "lake", threads=THREADS)
+            data.load(lake, folder / "raw")
+        if divisor == 1:
+            report.before = run(console, "ours before compaction", ours(folder, options.repeats, "ours"))
+        with console.status("Compacting ..."):
+            compact(lake, datetime.now(UTC), whole=True)
+        after = run(console, f"ours, {identities:,} identities", ours(folder, options.repeats, "ours"))
+        report.growth.append((identities * data.EVENTS_PER_IDENTITY, after))
+        if divisor == 1:
+            report.after = after
+            report.limit = run(console, "the engine's limit", ours(folder, options.repeats, "limit"))
+            if options.peer_python is not None:
+                report.peer = run(console, "the peer", peer(options.peer_python, raw, options.repeats))
+                require_equal(report.after, report.peer)
+            report.ingestion = run(console, "ingestion", ingestion(folder, raw))
+        shutil.rmtree(folder)
+    report.seconds = time.monotonic() - started
+    console.print(report.table())
+    if options.write:
+        (REPOSITORY / "docs" / "benchmarks.md").write_text(markdown(report, dict(machine())))
+
+
+def ours(folder: Path, repeats: int, what: str) -> list[str]:
+    """The command that measures our side."""
+    return [sys.executable, "-m", "tests.bench.ours", str(folder), str(repeats), str(THREADS), what]
+
+
+def peer(python: Path, raw: str, repeats: int) -> list[str]:
+    """The command that measures the peer."""
+    window = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (data.WINDOW.started_at, data.WINDOW.as_of))
+    return [str(python), str(REPOSITORY / "tests/bench/peer.py"), raw, *window, str(repeats), str(THREADS)]
+
+
+def ingestion(folder: Path, raw: str) -> list[str]:
+    """The command that measures ingestion."""
+    rows, objects = str(INGESTED_ROWS), str(INGESTED_OBJECTS)
+    return [sys.executable, "-m", "tests.bench.ingested", str(folder / "ingested"), raw, rows, objects]
+
+
+def run(console: Console, name: str, command: list[str]) -> Measured:
+    """Run one measurement; the last line that it prints is its outcome."""
+    with console.status(f"Measuring {name} ..."):
+        printed = subprocess.run(command, check=True, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True).stdout
+    outcome: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return Measured(
+        seconds=statistics.median(outcome["seconds"]),
+        processor_seconds=statistics.median(outcome["processor_seconds"]),
+        peak_kib=outcome["peak_kib"],
+        rows=outcome["rows"],
+        version=outcome.get("version", ""),
+        events=outcome.get("events", 0),
+    )
+
+
+def require_equal(mine: Measured, theirs: Measured) -> None:
+    """Both sides computed the same: n exactly, sums to 1e-9."""
+    for variant, n, *moments in theirs.rows:
+        sums = moments[::2]
+        rows = [row for row in mine.rows if row["variant"] == variant]
+        assert [row["n"] for row in rows] == [n] * len(rows), f"{variant}: n differs"
+        for row, total in zip(rows, sums, strict=True):
+            assert abs(row["n"] * row["mean"] - total) <= 1e-9 * abs(total), f"{variant}: metric {row['metric_id']}"
+
+
+def machine() -> Iterator[tuple[str, str]]:
+    """What the figures were taken on and with."""
+    processors = Path("/proc/cpuinfo").read_text().split("model name\t: ")
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) // 2**20
+    yield "date", iso_utc(datetime.now(UTC).replace(microsecond=0))
+    yield "processor", f"{os.cpu_count()} x {processors[1].splitlines()[0] if len(processors) > 1 else '?'}"
+    yield "memory", f"{memory} GiB"
+    yield "system", platform.platform()
+    yield "load at the end", f"{os.getloadavg()[0]:.1f} processes wanted a processor"
+    yield "python", platform.python_version()
+    for package in ("duckdb", "polars", "deltalake"):
+        yield package, version(package)
+
+
+def parse(arguments: list[str]) -> Options:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--identities", type=int, default=200_000, help="23 events each")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of which the median counts")
+    parser.add_argument("--peer-python", type=Path, default=REPOSITORY / ".venv-bench/bin/python")
+    parser.add_argument("--no-peer", action="store_true", help="leave the peer out")
+    parser.add_argument("--folder", type=Path, default=REPOSITORY / "bench-data", help="is emptied afterwards")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    given = parser.parse_args(arguments)
+    python = None if given.no_peer else given.peer_python
+    return Options(given.identities, given.repeats, python, given.folder, given.write)
+
+
+if __name__ == "__main__":
+    main(parse(sys.argv[1:]))

@@ -1,0 +1,110 @@
+"""What the bench found, as a table on the screen and as docs/benchmarks.md."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Medians of one process's runs; rows are what it computed."""
+
+    seconds: float
+    processor_seconds: float
+    peak_kib: int
+    rows: list[Any]
+    version: str = ""
+    events: int = 0
+
+    def per(self, other: "Measured") -> tuple[float, float]:
+        """How long this took for each second of the other: by the clock, and of the processor."""
+        return self.seconds / other.seconds, self.processor_seconds / other.processor_seconds
+
+
+@dataclass(slots=True)
+class Report:
+    """One run of the bench."""
+
+    events: int
+    threads: int
+    seconds: float = 0.0
+    before: Measured | None = None
+    after: Measured | None = None
+    limit: Measured | None = None
+    peer: Measured | None = None
+    ingestion: Measured | None = None
+    growth: list[tuple[int, Measured]] = field(default_factory=list)
+
+    def lines(self) -> list[tuple[str, str, str, str, str]]:
+        """What, seconds, processor seconds, peak memory, and the target with what was reached."""
+        rows = []
+        named = [
+            ("the peer's query (ClickHouse engine)", self.peer),
+            ("ours, before compaction", self.before),
+            ("ours, after compaction", self.after),
+            ("the engine's limit, same files", self.limit),
+        ]
+        for name, measured in named:
+            if measured is not None:
+                rows.append((name, *_figures(measured), ""))
+        for name, mine, theirs, target in [
+            ("ours / peer, before compaction", self.before, self.peer, "at most 0.250"),
+            ("ours / peer, after compaction", self.after, self.peer, "at most 0.167"),
+            ("ours / limit, after compaction", self.after, self.limit, "at most 4"),
+        ]:
+            if mine is not None and theirs is not None:
+                clock, processor = mine.per(theirs)
+                rows.append((name, f"{clock:.3f}", f"{processor:.3f}", "", target))
+        for (fewer, small), (more, large) in zip(self.growth, self.growth[1:], strict=False):
+            clock, processor = large.per(small)
+            name = f"growth, {fewer:,} to {more:,} events"
+            rows.append((name, f"{clock:.2f}", f"{processor:.2f}", "", "at most 4.6"))
+        if self.ingestion is not None:
+            rate = self.ingestion.events / self.ingestion.seconds
+            rows.append((f"ingestion of {self.ingestion.events:,} events", *_figures(self.ingestion), ""))
+            rows.append(("ingestion, events a second", f"{rate:,.0f}", "", "", "at least 150,000"))
+        return rows
+
+    def table(self) -> Table:
+        """For the screen."""
+        title = f"{self.events:,} events, {self.threads} threads; the whole bench took {self.seconds:.0f} s"
+        table = Table("what", title=title, title_justify="left")
+        for heading in HEADINGS[1:]:
+            table.add_column(heading, justify="right")
+        for row in self.lines():
+            table.add_row(*row)
+        return table
+
+
+HEADINGS = ("what", "by the clock", "of the processor", "peak memory", "target")
+
+
+def markdown(report: Report, machine: dict[str, str]) -> str:
+    """docs/benchmarks.md: the same table, and what it was measured on."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`. Seconds are medians over runs on the same data with the same threads. The clock also",
+        "counts waiting for other work on the machine; the processor's seconds, over all threads, do not.",
+        "What is measured, and the peer's query: `tests/bench/`. The targets are for 23 million events, which are",
+        "`make bench IDENTITIES=1000000`; with fewer, what a refresh costs without any event weighs more.",
+        "",
+        f"{report.events:,} events (exposures of three variants, five kinds of metric events, 14 days), four metrics,",
+        f"{report.threads} threads. The whole bench took {report.seconds:.0f} s.",
+        "",
+        "| " + " | ".join(HEADINGS) + " |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *("| " + " | ".join(row) + " |" for row in report.lines()),
+        "",
+        "Measured on:",
+        "",
+        *(f"- {name}: {value}" for name, value in machine.items()),
+    ]
+    if report.peer is not None:
+        lines.append(f"- peer: {report.peer.version}")
+    return "\n".join(lines) + "\n"
+
+
+def _figures(measured: Measured) -> tuple[str, str, str]:
+    return f"{measured.seconds:.3f} s", f"{measured.processor_seconds:.3f} s", f"{measured.peak_kib / 1024:,.0f} MiB"

@@ -1,0 +1,34 @@
+"""`experiment-pipeline lake`: ingest, look, compact, vacuum."""
+
+from pathlib import Path
+
+from tests.cli.conftest import Run
+from tests.lake.ledger import land, record
+
+
+def test_lake__from_landing_to_one_file(declared: Run, tmp_path: Path) -> None:
+    landing = tmp_path / "data" / "landing"
+    assert declared("lake", "status").output == "Data version 0. All that has landed is in.\n"
+    assert declared("lake", "ingest").output == "Nothing new has landed.\n"
+    for number in range(3):
+        land(landing, [record(event_id=str(number)), record(event_id="again"), "{"], f"{number}.jsonl", "production")
+        assert "waits to be ingested" in declared("lake", "status").output
+        assert f"Batch {number + 1}: 1 objects, " in declared("lake", "ingest").output
+    row = declared("lake", "status").output.splitlines()[1].split()
+    assert row[:5] == ["production", "2026-02", "4", "3", "3"]
+    assert declared("lake", "compact", "--whole", "--dry-run").output.startswith(
+        "production 2026-02: 3 files, 4 events"
+    )
+    assert declared("lake", "compact", "--whole").output == "Merged 3 files with 4 events into 1.\n"
+    assert declared("lake", "vacuum").output == "0 files deleted.\n"
+    assert declared("lake", "vacuum", "--retention-hours", 0, "--dry-run").output == "3 files would be deleted.\n"
+    assert declared("lake", "vacuum", "--retention-hours", 0).output == "3 files deleted.\n"
+
+
+def test_lake_ingest__says_what_was_rejected_and_what_is_damaged(declared: Run, tmp_path: Path) -> None:
+    land(tmp_path / "data" / "landing", ["{", record()], "a.jsonl", "nowhere")
+    land(tmp_path / "data" / "landing", b"", "b.jsonl", "production")
+    output = declared("lake", "ingest").output
+    assert "2 objects, 0 new events, 0 duplicates, 2 rejected" in output
+    assert "rejected, unknown_environment: 2" in output
+    assert "empty: events/env_key=production/" in output
