@@ -22,12 +22,17 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
     Example:
       experiment-pipeline serve --port 8000
     """
+    import structlog
     import uvicorn
+
+    from experiment_pipeline import logs
 
     os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # a server process reads its settings anew
 
     with context.registry():  # refuses a registry that cannot be reached, and brings its schema up to date
         pass
+    logs.configure()
+    structlog.get_logger(__name__).info("server.starting", documentation=f"http://{host}:{port}/api/v1/docs")
     uvicorn.run(
         "experiment_pipeline.api.app:from_environment",
         factory=True,
