@@ -33,14 +33,17 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
         pass
     logs.configure()
     structlog.get_logger(__name__).info("server.starting", documentation=f"http://{host}:{port}/api/v1/docs")
-    uvicorn.run(
-        "experiment_pipeline.api.app:from_environment",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=FAREWELL_SECONDS,
-    )
+    try:
+        uvicorn.run(
+            "experiment_pipeline.api.app:from_environment",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=FAREWELL_SECONDS,
+        )
+    except SystemExit as stopped:  # uvicorn has told the reason, e.g. a port in use
+        raise SystemExit(1 if stopped.code else 0) from None
