@@ -30,6 +30,9 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
 	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) demo
 
+dev: $(VENV)/.runtime ## Dagster's webserver and daemon and the API on the demo's data, until Ctrl-C
+	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev
+
 test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow and not e2e"
 

@@ -32,7 +32,7 @@ def refresh_several(
     config: Experiments,
     runs: dg.ResourceParam[ExperimentRuns],
     warehouse: WarehouseResource,
-    io_manager: FrameIOManager,
+    io_manager: dg.ResourceParam[FrameIOManager],
 ) -> None:
     """Fails at the end, by name, when any experiment failed."""
     failed = []

@@ -95,8 +95,6 @@ class PairAggregate:
         VariantAggregate(self.n, self.mean_y, self.m2_y)
         if not math.isfinite(self.c_xy):
             raise ValueError(f"c_xy: must be finite, got {self.c_xy}")
-        if abs(self.c_xy) > math.sqrt(self.m2_x) * math.sqrt(self.m2_y) * (1 + ROUNDING):
-            raise ValueError(f"c_xy: must not exceed sqrt(m2_x m2_y), got {self.c_xy}")
 
     def residual_m2(self, slope: float) -> float:
         """Sum of squared deviations of `y - slope x`: `m2_y - 2 slope c_xy + slope^2 m2_x`; inf where too large.

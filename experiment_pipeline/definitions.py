@@ -1,5 +1,7 @@
 """The code location: assets, resources and automation put together. No logic lives here."""
 
+import warnings
+
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
@@ -11,6 +13,9 @@ from experiment_pipeline.settings import Settings, settings
 from resources.io import FrameIOManager
 from resources.registry import runs_resource
 from resources.warehouse import LakeResource, WarehouseResource
+
+# Dagster hands every sensor's `owners` on by itself, and then warns that it is beta.
+warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", category=dg.BetaWarning)
 
 
 def build(configured: Settings) -> dg.Definitions:

@@ -5,13 +5,26 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from experiment_pipeline.errors import ConfigurationError
 
 PREFIX = "EXPERIMENT_PIPELINE_"
+
+
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$")]
+
+
+def _seconds(duration: object) -> object:
+    """A variable is text, and pydantic takes only numbers for seconds."""
+    try:
+        return float(duration) if isinstance(duration, str) else duration
+    except ValueError:
+        return duration
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
@@ -25,17 +38,17 @@ class Settings(BaseSettings):
     duckdb_memory_limit: Size = Field(default="2GiB", description="DuckDB's memory before it spills to disk")
     duckdb_threads: int = Field(default=2, ge=1, le=1024, description="threads of one DuckDB connection")
 
-    refresh_min_interval: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0), description="rule R2")
-    finality_grace: timedelta = Field(default=timedelta(hours=1), ge=timedelta(0), description="rule R6")
-    lease_duration: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0), description="rule R7")
+    refresh_min_interval: Duration = Field(default=timedelta(minutes=5), ge=timedelta(0), description="rule R2")
+    finality_grace: Duration = Field(default=timedelta(hours=1), ge=timedelta(0), description="rule R6")
+    lease_duration: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0), description="rule R7")
 
-    ingestion_interval: timedelta = Field(
+    ingestion_interval: Duration = Field(
         default=timedelta(seconds=30),
         ge=timedelta(0),
         description="between two ingestions, so that batches have a size",
     )
     automatic_runs: int = Field(default=2, ge=1, description="automatic refresh runs under way at once, rule R2")
-    run_history: timedelta = Field(
+    run_history: Duration = Field(
         default=timedelta(days=30), gt=timedelta(0), description="how long Dagster's finished runs and their logs stay"
     )
 

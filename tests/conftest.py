@@ -1,4 +1,4 @@
-"""Databases for tests: a SQLite file, and a real PostgreSQL, embedded or named by an environment variable."""
+"""What every test stands on: a SQLite file or a real PostgreSQL, embedded or named by a variable, and no deadlines."""
 
 import os
 import shutil
@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from experiment_pipeline.registry.engine import migrate, open_engine
+
+hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine breaks no rule
+hypothesis.settings.load_profile("no clock")
 
 TEST_POSTGRES_URL = "EXPERIMENT_PIPELINE_TEST_POSTGRES_URL"
 

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.report import report
+from experiment_pipeline.cli.report import LEGEND, report
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation
 from experiment_pipeline.registry.repository import Registry
@@ -46,7 +46,8 @@ def demo(context: Context) -> None:
     with context.registry() as registry:
         for experiment in experiments:
             console.print(_report(registry, experiment))
-    console.print(f"Everything is in {context.settings.data_dir}. Next: experiment-pipeline --help", style="dim")
+    console.print(LEGEND)
+    console.print(f"Everything is in {context.settings.data_dir}.")
 
 
 def _materialise(context: Context, experiments: list[Experiment], progress: Progress, step: TaskID) -> str:

@@ -1,17 +1,34 @@
-"""An experiment's payloads as a person reads them: one heading, one line on the split, one table."""
+"""An experiment's payloads as a person reads them: a heading, who was exposed, how they were split, one table."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from experiment_pipeline.experiments import Aggregation, AttachedMetric, Experiment
+from experiment_pipeline.experiments import Aggregation, AttachedMetric, Direction, ExpectedDirection, Experiment
 from experiment_pipeline.refresh import ComputationState
 
 VERDICT_STYLES = {"winning": "bold green", "ok": "green", "losing": "bold red", "harmed": "bold red"}
+EXPECTATIONS = {
+    ExpectedDirection.INCREASE: "expected to rise",
+    ExpectedDirection.DECREASE: "expected to fall",
+    ExpectedDirection.NOT_INCREASE: "must not rise",
+    ExpectedDirection.NOT_DECREASE: "must not fall",
+}
 WITHHELD = "–"
+DIGITS = 5  # of a metric's value
+LEGEND = Text(
+    "n: analysed identities, where a share is measured with those that have it\n"
+    "effect: treatment less control; lift: relative to control, and the interval is the lift's\n"
+    "chance to win: that the treatment is the better one, as far as this one look can tell\n"
+    "verdict: from bounds that hold at every refresh at once, so it takes more data than the chance to win\n",
+    style="dim",
+)
 
 
 def report(experiment: Experiment, exposures: ComputationState, results: ComputationState) -> RenderableType:
@@ -19,11 +36,15 @@ def report(experiment: Experiment, exposures: ComputationState, results: Computa
     heading = Text.assemble((experiment.name, "bold"), f"  {experiment.key}, {experiment.status.value}")
     if exposures.payload is None or results.payload is None:
         return Group(heading, Text("Nothing has been computed yet: run a refresh.", style="yellow"), "")
-    parts: list[RenderableType] = [heading, _window_line(experiment, results)]
-    parts.append(_exposures_line(exposures.payload, results.payload))
-    parts.append(_table(experiment, results.payload))
-    parts.extend(_reasons(experiment, results.payload))
-    return Group(*parts, "")
+    return Group(
+        heading,
+        _window_line(experiment, results),
+        _exposures_line(exposures.payload, results.payload),
+        *_split_lines(results.payload),
+        _table(experiment, results.payload),
+        *_reasons(experiment, results.payload),
+        "",
+    )
 
 
 def _window_line(experiment: Experiment, results: ComputationState) -> Text:
@@ -36,26 +57,38 @@ def _window_line(experiment: Experiment, results: ComputationState) -> Text:
 
 
 def _exposures_line(exposures: dict[str, Any], results: dict[str, Any]) -> Text:
-    identities = sum(sum(point["new_identities"].values()) for point in exposures["timeseries"]["points"])
-    line = Text(f"{identities:,} identities exposed, {exposures['excluded_identities']:,} excluded; split ")
+    seen: Counter[str] = Counter()
+    for point in exposures["timeseries"]["points"]:
+        seen.update(point["new_identities"])
+    line = Text(f"{seen.total():,} identities exposed, {exposures['excluded_identities']:,} more excluded")
+    line.append(" for seeing several variants" if exposures["excluded_identities"] else "")
+    aside = [f"{variant} {n:,}" for variant, n in sorted(seen.items()) if variant not in results["srm"]["identities"]]
+    return line.append(f"; not compared: {', '.join(aside)}" if aside else "")
+
+
+def _split_lines(results: dict[str, Any]) -> Iterator[Text]:
     srm = results["srm"]
     observed = " / ".join(f"{key} {n:,}" for key, n in srm["identities"].items())
     if results["trustworthy"] is None:
-        return line.append(f"not tested: {readable(srm['reason'])} ({observed})", style="yellow")
-    line.append(
-        "sound" if results["trustworthy"] else "BROKEN", style="green" if results["trustworthy"] else "bold red"
-    )
+        yield Text(f"split not tested: {readable(srm['reason'])} ({observed})", style="yellow")
+        return
+    sound = results["trustworthy"]
     expected = " / ".join(f"{100 * share:.4g} %" for share in srm["expected_shares"].values())
-    line.append(f" ({observed}, expected {expected}; SRM p = {results['srm_p_value']:.3g}")
-    return line.append(f", any-time p = {srm['anytime_p_value']:.3g})")
+    line = Text.assemble("split ", ("sound", "green") if sound else ("BROKEN", "bold red"))
+    line.append(f": {observed}, expected {expected}")
+    line.append(f" (SRM p = {results['srm_p_value']:.3g}, at every look p = {srm['anytime_p_value']:.3g})")
+    yield line
+    if not sound:
+        yield Text("Do not trust these numbers: nothing is called winning on such a split.", style="bold red")
 
 
 def _table(experiment: Experiment, results: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("metric")
     table.add_column("variant")
-    for name in ("n", "value", "effect", "lift", "95 % interval", "chance to win"):
-        table.add_column(name, justify="right")
+    interval = f"{100 * (1 - experiment.design.alpha):g} % interval"
+    for name in ("n", "value", "effect", "lift", interval, "chance to win"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     attached = {each.metric.id: each for each in experiment.metrics}
     for metric in results["metrics"]:
@@ -65,42 +98,78 @@ def _table(experiment: Experiment, results: dict[str, Any]) -> Table:
 
 
 def _metric_rows(attached: AttachedMetric, metric: dict[str, Any]) -> Iterator[list[str | Text]]:
-    name = attached.metric.name
+    quantity = _Quantity.of(attached, metric["variants"])
+    labels = [Text(attached.metric.name), Text(f"  {_wanted(attached)}", style="dim")]
     for variant, aggregate in metric["variants"].items():
         yield [
-            name,
+            labels.pop(0) if labels else "",
             variant,
-            f"{aggregate['n']:,}",
-            _value(attached, aggregate),
-            *(_treatment_cells(attached, metric, variant) if variant in metric["verdict"] else [""] * 5),
+            quantity.identities(aggregate),
+            _value(quantity, aggregate),
+            *(_treatment_cells(quantity, metric, variant) if variant in metric["verdict"] else [""] * 5),
         ]
-        name = ""
 
 
-def _treatment_cells(attached: AttachedMetric, metric: dict[str, Any], treatment: str) -> list[str | Text]:
+def _wanted(attached: AttachedMetric) -> str:
+    """What the verdict is about: a guardrail's bound, the better side, or for neither what was expected."""
+    if attached.expected_direction.is_guardrail or attached.metric.direction is Direction.INFORMATIONAL:
+        return EXPECTATIONS[attached.expected_direction]
+    return "lower is better" if attached.metric.direction is Direction.DOWN else "higher is better"
+
+
+def _treatment_cells(quantity: "_Quantity", metric: dict[str, Any], treatment: str) -> list[str | Text]:
     effect, inference = metric["effect"][treatment], metric["inference"][treatment]
-    chance = effect["chance_to_win"] if effect else None
     verdict = metric["verdict"][treatment]
     return [
-        _quantity(attached, effect["value"], signed=True) if effect else WITHHELD,
+        quantity.signed(effect["value"]) if effect else WITHHELD,
         f"{100 * inference['lift']:+.2f} %" if inference else WITHHELD,
         f"{100 * inference['ci_low']:+.2f} to {100 * inference['ci_high']:+.2f} %" if inference else WITHHELD,
-        f"{100 * chance:.2f} %" if chance is not None else WITHHELD,
+        _chance(effect["chance_to_win"]) if effect else WITHHELD,
         Text(verdict.replace("_", " "), style=VERDICT_STYLES.get(verdict, "")),
     ]
 
 
-def _value(attached: AttachedMetric, aggregate: dict[str, Any]) -> str:
+def _chance(chance: float) -> str:
+    """In percent; nearly certain is not rounded to certain."""
+    if chance < 0.0001:
+        return "< 0.01 %"
+    return "> 99.99 %" if chance > 0.9999 else f"{100 * chance:.2f} %"
+
+
+def _value(quantity: "_Quantity", aggregate: dict[str, Any]) -> str:
     if aggregate["sum"] is None or not aggregate["n"]:
         return WITHHELD
-    return _quantity(attached, aggregate["sum"] / aggregate["n"])
+    return quantity.plain(aggregate["sum"] / aggregate["n"])
 
 
-def _quantity(attached: AttachedMetric, value: float, *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    if attached.metric.aggregation is Aggregation.OCCURRENCE:
-        return f"{100 * value:{sign}.3f} {'points' if signed else '%'}"
-    return f"{value:{sign},.4f}"
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    """How one metric's numbers are written: all with the decimals that its largest value needs."""
+
+    is_share: bool
+    decimals: int | None  # None: too large or too small to be written out
+
+    @classmethod
+    def of(cls, attached: AttachedMetric, variants: dict[str, Any]) -> "_Quantity":
+        is_share = attached.metric.aggregation is Aggregation.OCCURRENCE
+        means = [abs(each["sum"]) / each["n"] for each in variants.values() if each["sum"] and each["n"]]
+        magnitude = math.floor(math.log10(max(means))) if means and max(means) > 0 else 0
+        written_out = -4 <= magnitude <= 14
+        return cls(is_share, max(0, DIGITS - 1 - magnitude) if written_out else None)
+
+    def identities(self, aggregate: dict[str, Any]) -> str:
+        converted = f"{round(aggregate['sum']):,} of " if self.is_share and aggregate["sum"] is not None else ""
+        return f"{converted}{aggregate['n']:,}"
+
+    def plain(self, value: float) -> str:
+        return f"{100 * value:.3f} %" if self.is_share else f"{value:{self._format}}"
+
+    def signed(self, value: float) -> str:
+        return f"{100 * value:+.3f} points" if self.is_share else f"{value:+{self._format}}"
+
+    @property
+    def _format(self) -> str:
+        return f".{DIGITS - 1}e" if self.decimals is None else f",.{self.decimals}f"
 
 
 def _reasons(experiment: Experiment, results: dict[str, Any]) -> Iterator[Text]:

@@ -5,7 +5,7 @@ import json
 import click
 
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.report import report
+from experiment_pipeline.cli.report import LEGEND, report
 from experiment_pipeline.refresh import Computation
 
 
@@ -19,8 +19,8 @@ def results(context: Context, key: str, environment: str | None, as_json: bool) 
 
     \b
     Examples:
-      experiment-pipeline results checkout
-      experiment-pipeline results checkout --environment production --json
+      experiment-pipeline --data-dir demo-data results one_page_checkout
+      experiment-pipeline --data-dir demo-data results hiv_result_incentive --environment field-study --json
     """
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
@@ -29,4 +29,4 @@ def results(context: Context, key: str, environment: str | None, as_json: bool) 
     if as_json:
         click.echo(json.dumps({"exposures": exposures.envelope(), "results": computed.envelope()}, indent=2))
     else:
-        context.wide_console.print(report(experiment, exposures, computed))
+        context.wide_console.print(report(experiment, exposures, computed), LEGEND)

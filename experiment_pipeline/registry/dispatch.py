@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
 from experiment_pipeline.experiments import ExperimentStatus
 from experiment_pipeline.refresh import Candidate, ClaimOutcome, ClaimSource, Computation, ComputationState
@@ -17,8 +17,8 @@ from experiment_pipeline.registry.tables import experiments as experiment_rows
 
 def candidates(connection: Connection, now: datetime) -> list[Candidate]:
     """Every experiment that may want a refresh by itself: started and running, or completed and not final yet."""
-    not_final = exists().where(
-        computation_rows.c.experiment_id == experiment_rows.c.id, computation_rows.c.is_final.is_(False)
+    not_final = experiment_rows.c.id.in_(
+        select(computation_rows.c.experiment_id).where(computation_rows.c.is_final.is_(False))
     )
     wanted = and_(
         experiment_rows.c.started_at <= now,

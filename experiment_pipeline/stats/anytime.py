@@ -30,7 +30,7 @@ from experiment_pipeline.stats.normal import check_level
 # the fixed sample, which the plain normal mixture misses however it is tuned (76 % at 30 looks), and elsewhere it
 # gives nothing away: it finds half that effect sooner, twice that effect a little later (docs/calibration.md).
 DISTANCE = 0.8
-BLUR = 0.25
+BLUR = 0.2
 
 # What an experiment without a design is tuned for. A wrong guess costs width, never validity.
 DEFAULT_IDENTITIES_PER_ARM = 10_000

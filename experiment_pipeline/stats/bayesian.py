@@ -14,10 +14,13 @@ from scipy import special
 
 from experiment_pipeline.aggregates import VariantAggregate
 from experiment_pipeline.experiments import Direction
-from experiment_pipeline.stats.effect import Effect
+from experiment_pipeline.stats.effect import LARGEST, Effect, squared_standard_error
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.normal import cdf, density, two_sided_quantile
 from experiment_pipeline.stats.outcomes import NotComputable
+
+FARTHEST = 40.0  # standard errors; beyond them a float has no density left
+REACH = 9.0  # standard errors on both sides that are integrated over; outside lies 2e-19 of an arm
 
 Floats = npt.NDArray[np.float64]
 
@@ -108,14 +111,18 @@ def chance_to_be_best(arms: Mapping[str, VariantAggregate], direction: Direction
 
     With independent posteriors `N(m_i, s_i^2)`, `P(i best) = integral of phi_i(x) prod_{j != i} Phi_j(x) dx`, by
     Gauss-Legendre panels; the error is below 1e-9. Arms without variance are certain: only the best of these
-    competes, and ties share. Withheld: `fewer_than_two_arms`, `fewer_than_two_identities` in an arm.
+    competes, and ties share.
+    Withheld: `fewer_than_two_arms`; `fewer_than_two_identities` in an arm; `out_of_range`.
     """
     if len(arms) < 2:
         return NotComputable("fewer_than_two_arms")
     if any(arm.n < 2 for arm in arms.values()):
         return NotComputable("fewer_than_two_identities")
     means = _sign(direction) * np.array([arm.mean for arm in arms.values()])
-    errors = np.array([math.sqrt(arm.m2 / (arm.n - 1) / arm.n) for arm in arms.values()])
+    errors = np.array([math.sqrt(squared_standard_error(arm)) for arm in arms.values()])
+    if max(np.abs(means).max(), errors.max()) > LARGEST:
+        return NotComputable("out_of_range")
+    means -= means.max()  # so that floats resolve the distances between arms, not where they lie
     return dict(zip(arms, _chances_to_be_largest(means, errors).tolist(), strict=True))
 
 
@@ -150,7 +157,7 @@ def _chances_to_be_largest(means: Floats, errors: Floats) -> Floats:
     chances[leaders] = np.exp(special.log_ndtr((floor - loc) / scale).sum()) / max(1, leaders.sum())
     if len(loc):
         nodes, weights = _panels(loc, scale, floor)
-        z = (nodes[:, None] - loc) / scale
+        z = np.clip((nodes[:, None] - loc) / scale, -FARTHEST, FARTHEST)
         log_cdf = special.log_ndtr(z)
         # phi_i prod_{j != i} Phi_j, in logarithms: far below every mean each factor underflows but not the product
         log_density = -z * z / 2 - np.log(np.sqrt(2 * np.pi) * scale) - log_cdf + log_cdf.sum(axis=1, keepdims=True)
@@ -161,8 +168,8 @@ def _chances_to_be_largest(means: Floats, errors: Floats) -> Floats:
 
 def _panels(loc: Floats, scale: Floats, floor: float) -> tuple[Floats, Floats]:
     """Gauss-Legendre nodes and weights where the largest can lie, panels as wide as the narrowest arm allows there."""
-    low, high = max(floor, (loc - 9 * scale).max()), (loc + 9 * scale).max()
-    marks = (loc[:, None] + scale[:, None] * np.array([-9, -6, -4, -2, -1, 0, 1, 2, 4, 6, 9])).ravel()
+    low, high = max(floor, (loc - REACH * scale).max()), (loc + REACH * scale).max()
+    marks = (loc[:, None] + scale[:, None] * np.array([-REACH, -6, -4, -2, -1, 0, 1, 2, 4, 6, REACH])).ravel()
     marks = np.unique(np.concatenate(([low, high], marks[(marks > low) & (marks < high)])))
     kept = [marks[0]]
     for mark in marks[1:-1]:

@@ -46,7 +46,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     m = len(_checked(p_values))
     adjusted, smallest = [0.0] * m, 1.0
     for rank, index in reversed(list(enumerate(_ranked(p_values), start=1))):
-        smallest = min(smallest, p_values[index] * m / rank)
+        smallest = min(smallest, p_values[index] * (m / rank))
         adjusted[index] = smallest
     return adjusted
 

@@ -55,9 +55,10 @@ def squared_standard_errors(
     """`(var_c / n_c, var_t / n_t)`: what each arm adds to the uncertainty of the comparison."""
     if control.n < 2 or treatment.n < 2:
         return NotComputable("fewer_than_two_identities")
-    return _squared_standard_error(control), _squared_standard_error(treatment)
+    return squared_standard_error(control), squared_standard_error(treatment)
 
 
-def _squared_standard_error(arm: VariantAggregate) -> float:
+def squared_standard_error(arm: VariantAggregate) -> float:
+    """`var / n` of an arm of two identities or more, exactly 0 where rounding alone could have made the variance."""
     deviation = math.sqrt(arm.m2 / (arm.n - 1))
     return (deviation / math.sqrt(arm.n)) ** 2 if deviation > ROUNDING * abs(arm.mean) else 0.0

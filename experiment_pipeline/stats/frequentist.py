@@ -45,10 +45,10 @@ def welch_test(
     if isinstance(squared, NotComputable):
         return squared
     error, value = math.sqrt(sum(squared)), difference(control, treatment)
-    if error == 0:
-        return NotComputable("no_variance")
     if not max(error, abs(value)) < LARGEST:
         return NotComputable("out_of_range")
+    if error == 0:
+        return NotComputable("no_variance")
     share_c, share_t = squared[0] / sum(squared), squared[1] / sum(squared)
     dof = 1 / (share_c * share_c / (control.n - 1) + share_t * share_t / (treatment.n - 1))
     statistic = value / error

@@ -19,6 +19,7 @@ from experiment_pipeline.stats.normal import SQRT_2PI, check_level, lower_quanti
 Floats = npt.NDArray[np.float64]
 
 NEVER = math.inf  # the boundary of a look that spends nothing
+LEAST_GROWTH = 1.001  # a look that adds less than a thousandth to the information waits for the next one
 FARTHEST = 9.0  # |Z| beyond it carries 2e-19 of probability: the integration stops there
 HIGHEST_Z = 38.0  # and beyond this one a float has no tail at all
 
@@ -51,14 +52,14 @@ def spending_boundaries(fractions: Sequence[float], alpha: float = 0.05) -> tupl
     """Lan-DeMets boundaries for |Z| at the information fractions observed so far, O'Brien-Fleming type.
 
     fractions: observed over planned information at each look, in order of the looks. A look whose information has not
-    grown beyond the largest before it (quarantine can shrink n) spends nothing and gets NEVER. Beyond 1 the whole of
-    alpha is spent, so a look after that gets NEVER as well.
+    grown by LEAST_GROWTH beyond the largest before it (quarantine can shrink n) spends nothing and gets NEVER; what it
+    could have spent is left for the next. From 1 on all of alpha is spent, so a look after that gets NEVER as well.
     """
     check_level("alpha", alpha)
     walk, boundaries, largest = _Walk(drift=0.0), [], 0.0
     for fraction in _checked(fractions):
         spend = obrien_fleming_spending(fraction, alpha) - obrien_fleming_spending(largest, alpha)
-        if fraction <= largest or spend <= 0:
+        if fraction < LEAST_GROWTH * largest or spend <= 0:
             boundaries.append(NEVER)
             continue
         boundary = _spend(walk, fraction, spend / 2)
@@ -81,7 +82,7 @@ def obrien_fleming_boundaries(looks: int, alpha: float = 0.05) -> tuple[float, .
 def exit_probabilities(
     fractions: Sequence[float], boundaries: Sequence[float], drift: float = 0.0
 ) -> ExitProbabilities:
-    """The probability to stop at each look when `|Z| >= boundary` stops.
+    """The probability to stop at each look when `|Z| >= boundary` stops; a look that has not grown cannot stop.
 
     drift: the expectation of Z at information fraction 1; a fixed-sample test with 80 % power at 5 % has 2.80
     """
@@ -91,7 +92,7 @@ def exit_probabilities(
     for fraction, boundary in zip(_checked(fractions), boundaries, strict=True):
         if not boundary > 0:
             raise ValueError(f"boundaries: must be positive, got {boundary}")
-        if fraction <= largest or boundary == NEVER:
+        if fraction < LEAST_GROWTH * largest or boundary == NEVER:
             upper.append(0.0)
             lower.append(0.0)
             continue

@@ -44,3 +44,13 @@ def test_apply__broken_rule__is_one_line_and_exit_code_2(declared: Run, manifest
 def test_apply__file_that_is_no_text__is_refused(run: Run, manifest: Path) -> None:
     manifest.write_bytes(b"\xff\xfe")
     assert run("apply", manifest).exit_code == 2
+
+
+def test_apply__unreadable_yaml__is_one_line_exit_code_2_and_nothing_changed(declared: Run, manifest: Path) -> None:
+    before = declared("experiments", "list", "--json").stdout
+    manifest.write_text(MANIFEST.replace("Checkout", "Another name") + "  - {broken: [", "utf-8")
+    refused = declared("apply", manifest)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("Error: line ")
+    assert refused.stderr.count("\n") == 1
+    assert declared("experiments", "list", "--json").stdout == before

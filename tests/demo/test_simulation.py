@@ -1,85 +1,17 @@
-"""The simulations do what they say: a truth that intervals cover, and the troubles around it."""
-
-from collections import Counter
-from fractions import Fraction
+"""The simulations do what they say: a truth, and the troubles around it."""
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from experiment_pipeline.demo.simulation import (
     EXPOSURE,
-    PAGE_VIEWED,
     PURCHASED,
     SIMULATIONS,
-    SUPPORT_CONTACTED,
-    Behaviour,
-    Draw,
     Simulation,
-    Stream,
     draw,
     epoch_ms,
 )
-from tests.reference.aggregates import Moments
-from tests.reference.inference import lift_interval
-
-DAY_MS = 24 * 60 * 60 * 1000
-METRICS = tuple(Behaviour().means())
-Values = NDArray[np.float64]
-
-
-def attributed(simulation: Simulation, outcome: Draw, stream: Stream) -> Stream:
-    """The events of the window after the first exposure (rule M2)."""
-    after = stream.timestamp - outcome.exposed_at[stream.identity]
-    counts = (after >= 0) & (stream.timestamp < epoch_ms(simulation.ends_at))
-    return Stream(stream.identity[counts], after[counts], stream.value[counts])
-
-
-def per_identity(simulation: Simulation, outcome: Draw) -> dict[str, Values]:
-    """Rule M3 over the arrays of a draw."""
-    pages, purchases, contacts = (
-        attributed(simulation, outcome, outcome.streams[event]) for event in (PAGE_VIEWED, PURCHASED, SUPPORT_CONTACTED)
-    )
-
-    def total(stream: Stream, weights: Values | None = None) -> Values:
-        return np.bincount(stream.identity, weights, minlength=simulation.identities).astype(np.float64)
-
-    on_first_day = (purchases.timestamp < DAY_MS).astype(np.float64)
-    return {
-        "purchase_rate": np.minimum(total(purchases), 1),
-        "purchase_rate_first_day": np.minimum(total(purchases, on_first_day), 1),
-        "revenue": total(purchases, purchases.value),
-        "pages_viewed": total(pages),
-        "load_time": total(pages, pages.value) / total(pages),
-        "support_contacts": total(contacts),
-    }
-
-
-def moments(values: Values) -> Moments:
-    return Moments(len(values), Fraction(float(values.sum())), Fraction(float((values * values).sum())))
-
-
-def test_draw__the_interval_covers_the_true_lift_as_often_as_it_says() -> None:
-    covered: Counter[str] = Counter()
-    intervals: Counter[str] = Counter()
-    for simulation in SIMULATIONS:
-        variants = [arm.variant for arm in simulation.arms]
-        for seed in range(200):
-            outcome = draw(simulation, seed)
-            for metric, values in per_identity(simulation, outcome).items():
-                arms = {
-                    variant: moments(values[(outcome.arm == index) & ~outcome.flickers])
-                    for index, variant in enumerate(variants)
-                }
-                for treatment in set(variants) - {"control", "holdout"}:
-                    interval = lift_interval(arms["control"], arms[treatment])
-                    assert interval is not None
-                    low, high = interval
-                    covered[metric] += low <= simulation.true_lift(treatment, metric) <= high
-                    intervals[metric] += 1
-    assert set(intervals) == set(METRICS)
-    shares = {metric: covered[metric] / intervals[metric] for metric in METRICS}
-    assert {metric: share for metric, share in shares.items() if not 0.92 <= share <= 0.98} == {}
+from tests.demo.outcomes import METRICS, per_identity
 
 
 @pytest.mark.parametrize("simulation", SIMULATIONS, ids=lambda simulation: simulation.key)

@@ -4,13 +4,14 @@ copy (
         identity_hash,
         epoch_ms(first_exposure.exposed_at) as first_exposed_at_ms,
         first_exposure.variant as variant,
-        variants > 1 as quarantined
+        lowest <> highest as quarantined
     from (
         select
             identity_hash,
             -- The smallest (time, variant): at equal times the smallest variant key is the first (X2).
             min({'exposed_at': timestamp, 'variant': value}) as first_exposure,
-            count(distinct value) as variants
+            min(value) as lowest,
+            max(value) as highest
         from read_parquet($event_files)
         where event = $exposure_event
             and feature_name = $feature

@@ -1,0 +1,87 @@
+"""`experiment-pipeline dev`."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import click
+
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.settings import PREFIX
+
+LOCATION = "experiment_pipeline.definitions"
+LOOK = 0.5  # seconds between two looks at the children
+PATIENCE = 20  # seconds that a child has to stop by itself
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True, help="Of Dagster's webserver.")
+@click.option("--api-port", default=8000, show_default=True, help="Of the HTTP API.")
+@click.pass_obj
+def dev(context: Context, port: int, api_port: int) -> None:
+    """Start Dagster's webserver and daemon and the HTTP API over one data directory, until Ctrl-C.
+
+    Everything listens on this machine alone. The daemon's sensors ingest what lands and refresh what is due.
+
+    \b
+    Example:
+      experiment-pipeline --data-dir demo-data dev
+    """
+    from resources.instance import open_instance
+
+    with open_instance(context.settings.dagster_home):
+        pass
+    home = context.settings.dagster_home.absolute()
+    data_dir = context.settings.data_dir.absolute()
+    environment = os.environ | {"DAGSTER_HOME": str(home), f"{PREFIX}DATA_DIR": str(data_dir)}
+    python = [sys.executable, "-m"]
+    commands = {
+        "webserver": [*python, "dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port)],
+        "daemon": [*python, "dagster._daemon", "run", "-m", LOCATION],
+        "API": [*python, "experiment_pipeline", "serve", "--host", "127.0.0.1", "--port", str(api_port)],
+    }
+    with _children(commands, environment) as children:
+        context.console.print(f"Dagster   http://127.0.0.1:{port}")
+        context.console.print(f"API       http://127.0.0.1:{api_port}/api/v1/docs")
+        context.console.print(f"Data      {data_dir}\nCtrl-C stops all of them.")
+        _wait(children)
+
+
+@contextmanager
+def _children(
+    commands: Mapping[str, list[str]], environment: Mapping[str, str]
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The processes, started in groups of their own so that a Ctrl-C reaches them once, from here."""
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, command in commands.items():
+            children[name] = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
+        yield children
+    finally:
+        for child in children.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+        for name, child in children.items():
+            try:
+                child.wait(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                click.echo(f"{name} does not stop: killing it.", err=True)
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+
+
+def _wait(children: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """Until a signal to stop comes, or one child ends by itself, which stops the others."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
+    try:
+        while True:
+            for name, child in children.items():
+                if child.poll() is not None:
+                    raise click.ClickException(f"{name} ended with code {child.returncode}: stopping the others.")
+            time.sleep(LOOK)
+    except KeyboardInterrupt:
+        click.echo("Stopping ...")

@@ -1,0 +1,183 @@
+"""`experiment-pipeline results`, and how payloads read."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from experiment_pipeline.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.cli.report import report
+from experiment_pipeline.experiments import (
+    Aggregation,
+    AttachedMetric,
+    Design,
+    Direction,
+    ExpectedDirection,
+    Experiment,
+    ExperimentStatus,
+    Metric,
+    Variant,
+    VariantRole,
+)
+from experiment_pipeline.refresh import Computation, ComputationState
+from experiment_pipeline.results import Floors, compute_results
+from tests.cli.conftest import Run
+
+AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+def test_results__before_anything_was_computed__say_so(declared: Run) -> None:
+    shown = declared("results", "checkout")
+    assert shown.exit_code == 0
+    assert "Nothing has been computed yet" in shown.stdout
+    assert json.loads(declared("results", "checkout", "--json").stdout) == {"exposures": None, "results": None}
+
+
+@pytest.mark.parametrize("arguments", [("nobody",), ("checkout", "--environment", "elsewhere"), ("nobody", "--json")])
+def test_results__of_an_unknown_experiment__are_one_clear_line_and_exit_code_2(
+    declared: Run, arguments: tuple[str, ...]
+) -> None:
+    refused = declared("results", *arguments)
+    where = " in elsewhere" if "elsewhere" in arguments else ""
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr == f"Error: No experiment '{arguments[0]}'{where}.\n"
+
+
+def test_results__of_a_key_that_two_environments_have__ask_which(declared: Run, manifest: Path) -> None:
+    manifest.write_text(manifest.read_text("utf-8").replace("production", "staging"), "utf-8")
+    assert declared("apply", manifest).exit_code == 0
+    refused = declared("results", "checkout")
+    assert refused.exit_code == 2
+    assert "--environment: several environments have a 'checkout': name one of production, staging." in refused.stderr
+    assert declared("results", "checkout", "--environment", "staging").exit_code == 0
+
+
+def state(computation: Computation, payload: dict[str, Any]) -> ComputationState:
+    return ComputationState(
+        computation=computation,
+        as_of=AT,
+        data_version=1,
+        computed_at=AT,
+        payload=payload,
+        is_final=False,
+        last_error_at=None,
+        failures=0,
+        refresh_requested_at=None,
+        last_duration_seconds=1,
+    )
+
+
+def reported(
+    arms: dict[str, VariantAggregate | None],
+    metric: Metric,
+    expected: ExpectedDirection = ExpectedDirection.INCREASE,
+    *,
+    design: Design | None = None,
+    excluded: int = 0,
+    failed_at: datetime | None = None,
+) -> str:
+    """What a person reads of control and one treatment."""
+    experiment = Experiment(
+        id=1,
+        environment_key="prod",
+        key="checkout",
+        partition_key="checkout-1",
+        name="Checkout",
+        feature="checkout",
+        status=ExperimentStatus.RUNNING,
+        variants=(Variant("control", VariantRole.CONTROL), Variant("b", VariantRole.TREATMENT, 50)),
+        metrics=(AttachedMetric(metric, expected),),
+        design=design or Design(),
+        started_at=AT.replace(day=1),
+    )
+    identities = {key: 1000 if arm is None else arm.n for key, arm in arms.items()}
+    computed = compute_results(experiment, identities, [MetricAggregates(metric.id, arms)], Floors())
+    points = [{"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}]
+    exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": points}}
+    results = replace(state(Computation.RESULTS, computed.payload()), last_error_at=failed_at)
+    console = Console(width=150)
+    with console.capture() as capture:
+        console.print(report(experiment, state(Computation.EXPOSURES, exposures), results))
+    return capture.get()
+
+
+def metric(aggregation: Aggregation, direction: Direction = Direction.UP) -> Metric:
+    return Metric(1, "prod", "measured", "purchase", aggregation, direction)
+
+
+def test_report__what_is_withheld__stands_with_its_reason() -> None:
+    text = reported({"control": VariantAggregate(10, 0.5, 2.5), "b": None}, metric(Aggregation.OCCURRENCE))
+    assert "withheld: measured, b: out of range" in text
+    assert text.count("–") == 5, "value, effect, lift, interval, chance to win"
+    assert "collecting data" in text
+
+
+def test_report__split_that_cannot_be_tested__says_why() -> None:
+    text = reported({"control": VariantAggregate(10, 0.5, 2.5)}, metric(Aggregation.OCCURRENCE))
+    assert "split not tested: fewer than 100 identities (control 10 / b 0)" in text
+
+
+def test_report__who_is_not_compared_or_counted__is_told_apart() -> None:
+    arms = {"control": VariantAggregate(80, 0.5, 20), "b": VariantAggregate(80, 0.5, 20)}
+    text = reported({**arms, "unheard of": VariantAggregate(7, 0, 0)}, metric(Aggregation.OCCURRENCE), excluded=3)
+    assert "167 identities exposed, 3 more excluded for seeing several variants; not compared: unheard of 7" in text
+
+
+@pytest.mark.parametrize(
+    ("mean", "value", "effect"),
+    [
+        (1_234_567.0, "1,234,567", "+123,457"),
+        (799.852, "799.85", "+79.99"),
+        (0.12, "0.12000", "+0.01200"),
+        (1e-9, "1.0000e-09", "+1.0000e-10"),
+        (1e120, "1.0000e+120", "+1.0000e+119"),
+    ],
+)
+def test_report__numbers_of_any_size__keep_five_digits(mean: float, value: str, effect: str) -> None:
+    arms = {"control": VariantAggregate(1000, mean, 0.0), "b": VariantAggregate(1000, 1.1 * mean, 0.0)}
+    text = reported({**arms}, metric(Aggregation.SUM))
+    digits = value.split("e", maxsplit=1)[0].replace(",", "").replace(".", "").lstrip("0")
+    assert len(digits) >= 5
+    assert f" {value} " in text
+    assert f" {effect} " in text
+
+
+def test_report__chance_that_is_nearly_certain__is_not_called_certain() -> None:
+    arms = {"control": VariantAggregate(1000, 1.0, 900.0), "b": VariantAggregate(1000, 2.0, 900.0)}
+    assert "> 99.99 %" in reported({**arms}, metric(Aggregation.SUM))
+    assert "< 0.01 %" in reported({**arms}, metric(Aggregation.SUM, Direction.DOWN))
+    same = reported({**arms, "b": arms["control"]}, metric(Aggregation.SUM))
+    assert " 50.00 %  inconclusive" in same
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected", "words"),
+    [
+        (Direction.UP, ExpectedDirection.INCREASE, "higher is better"),
+        (Direction.DOWN, ExpectedDirection.DECREASE, "lower is better"),
+        (Direction.DOWN, ExpectedDirection.NOT_INCREASE, "must not rise"),
+        (Direction.UP, ExpectedDirection.NOT_DECREASE, "must not fall"),
+        (Direction.INFORMATIONAL, ExpectedDirection.DECREASE, "expected to fall"),
+    ],
+)
+def test_report__each_metric__says_what_its_verdict_is_about(
+    direction: Direction, expected: ExpectedDirection, words: str
+) -> None:
+    arms = {"control": VariantAggregate(1000, 1.0, 900.0), "b": VariantAggregate(1000, 1.0, 900.0)}
+    assert f"\n  {words} " in reported({**arms}, metric(Aggregation.SUM, direction), expected)
+
+
+def test_report__interval__is_named_by_the_designs_level() -> None:
+    arms = {"control": VariantAggregate(1000, 1.0, 900.0), "b": VariantAggregate(1000, 1.0, 900.0)}
+    assert "99.5 % interval" in reported({**arms}, metric(Aggregation.SUM), design=Design(alpha=0.005))
+
+
+def test_report__last_refresh_that_failed__is_told_beside_what_still_stands__r3() -> None:
+    arms = {"control": VariantAggregate(1000, 1.0, 900.0), "b": VariantAggregate(1000, 1.0, 900.0)}
+    text = reported({**arms}, metric(Aggregation.SUM), failed_at=AT)
+    assert "last refresh failed 2026-03-10 12:00" in text
+    assert "higher is better" in text

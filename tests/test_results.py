@@ -1,0 +1,265 @@
+"""From aggregates to the payload: nothing missing, nothing guessed, no verdict that is not earned (X6, S1-S3, M1)."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiment_pipeline.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.experiments import (
+    Aggregation,
+    AttachedMetric,
+    Design,
+    Direction,
+    ExpectedDirection,
+    Experiment,
+    ExperimentStatus,
+    Metric,
+    Variant,
+    VariantRole,
+)
+from experiment_pipeline.frames import frame_of, validated
+from experiment_pipeline.results import ExperimentResults, Floors, compute_results
+from experiment_pipeline.stats.verdict import Verdict
+
+CONTROL = Variant("control", VariantRole.CONTROL)
+EVEN = (CONTROL, Variant("b", VariantRole.TREATMENT, 50))
+PURCHASE = Metric(7, "prod", "bought", "purchase", Aggregation.OCCURRENCE)
+Moments = Mapping[str, VariantAggregate | None]
+
+
+def experiment(
+    variants: tuple[Variant, ...] = EVEN,
+    metric: Metric = PURCHASE,
+    expected: ExpectedDirection = ExpectedDirection.INCREASE,
+    design: Design | None = None,
+) -> Experiment:
+    return Experiment(
+        id=1,
+        environment_key="prod",
+        key="checkout",
+        partition_key="checkout-1",
+        name="Checkout",
+        feature="checkout",
+        status=ExperimentStatus.RUNNING,
+        variants=variants,
+        metrics=(AttachedMetric(metric, expected),),
+        design=design or Design(),
+    )
+
+
+def rate(n: int, conversions: int) -> VariantAggregate:
+    """Of zeros and ones."""
+    return VariantAggregate(n, conversions / n, conversions * (1 - conversions / n))
+
+
+def results(subject: Experiment, moments: Moments, extra: Mapping[str, int] | None = None) -> ExperimentResults:
+    identities = {key: aggregate.n if aggregate else 1000 for key, aggregate in moments.items()} | dict(extra or {})
+    return compute_results(subject, identities, [MetricAggregates(7, dict(moments))], Floors())
+
+
+def metric_payload(computed: ExperimentResults) -> dict[str, Any]:
+    payload = json.loads(json.dumps(computed.payload(), allow_nan=False))
+    (metric,) = payload["metrics"]
+    assert isinstance(metric, dict)
+    return metric
+
+
+def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> None:
+    computed = results(experiment(), {"control": rate(1000, 100), "b": rate(1000, 200)})
+    payload = computed.payload()
+    metric = metric_payload(computed)
+    assert set(payload) == {"srm_p_value", "trustworthy", "srm", "metrics"}
+    assert set(payload["srm"]) == {"anytime_p_value", "identities", "expected_shares", "reason"}
+    assert payload["srm"]["expected_shares"] == {"control": 0.5, "b": 0.5}
+    assert set(metric) == {"metric_id", "variants", "inference", "effect", "expected_loss", "verdict", "reason"}
+    assert metric["metric_id"] == 7
+    assert metric["variants"] == {
+        "control": {"n": 1000, "sum": pytest.approx(100), "sum_squares": pytest.approx(100)},
+        "b": {"n": 1000, "sum": pytest.approx(200), "sum_squares": pytest.approx(200)},
+    }
+    assert {key: set(value) for key, value in metric["inference"].items()} == {
+        "b": {"lift", "ci_low", "ci_high", "chance_to_win"}
+    }
+    assert {key: set(value) for key, value in metric["effect"].items()} == {
+        "b": {"value", "ci_low", "ci_high", "chance_to_win"}
+    }
+    assert metric["inference"]["b"]["lift"] == pytest.approx(1)
+    assert metric["effect"]["b"]["value"] == pytest.approx(0.1)
+    assert metric["expected_loss"]["b"] >= 0
+    assert (metric["verdict"], metric["reason"]) == ({"b": "winning"}, {"b": None})
+
+
+def test_payload__without_any_aggregate__still_has_every_member() -> None:
+    computed = compute_results(experiment(), {}, [], Floors())
+    payload, metric = computed.payload(), metric_payload(computed)
+    assert (payload["srm_p_value"], payload["trustworthy"]) == (None, None)
+    assert payload["srm"]["reason"] == "fewer_than_100_identities"
+    assert metric["variants"] == {key: {"n": 0, "sum": 0.0, "sum_squares": 0.0} for key in ("control", "b")}
+    assert metric["inference"] == metric["effect"] == metric["expected_loss"] == {"b": None}
+    assert metric["verdict"] == {"b": "collecting_data"}
+    assert metric["reason"] == {"b": "below_minimum_identities"}
+
+
+@pytest.mark.parametrize("overflown", ["control", "b"])
+def test_results__moments_too_large_for_a_float__are_withheld_with_their_reason(overflown: str) -> None:
+    moments: dict[str, VariantAggregate | None] = {"control": rate(1000, 100), "b": rate(1000, 150)} | {overflown: None}
+    metric = metric_payload(results(experiment(), moments))
+    assert metric["variants"][overflown] == {"n": 1000, "sum": None, "sum_squares": None}
+    assert (metric["effect"], metric["inference"]) == ({"b": None}, {"b": None})
+    assert (metric["reason"], metric["verdict"]) == ({"b": "out_of_range"}, {"b": "collecting_data"})
+
+
+def test_results__moments_whose_sums_alone_overflow__keep_the_payload_finite() -> None:
+    huge = VariantAggregate(1000, 1e200, 1.0)
+    spent = Metric(7, "prod", "spent", "purchase", Aggregation.SUM)
+    metric = metric_payload(results(experiment(metric=spent), {"control": huge, "b": huge}))
+    assert metric["variants"]["b"] == {"n": 1000, "sum": pytest.approx(1e203), "sum_squares": None}
+
+
+def test_results__effect_without_a_lift__says_why() -> None:
+    spent = Metric(7, "prod", "spent", "purchase", Aggregation.SUM)
+    moments = {"control": VariantAggregate(1000, -1.0, 900.0), "b": VariantAggregate(1000, 2.0, 900.0)}
+    metric = metric_payload(results(experiment(metric=spent), moments))
+    assert metric["effect"]["b"]["value"] == pytest.approx(3)
+    assert metric["effect"]["b"]["chance_to_win"] == pytest.approx(1)
+    assert metric["inference"] == {"b": None}
+    assert metric["reason"] == {"b": "control_mean_not_positive"}
+    assert metric["verdict"] == {"b": "winning"}
+
+
+@pytest.mark.parametrize(
+    ("n", "conversions", "reason"),
+    [
+        (49, 20, "below_minimum_identities"),
+        (50, 4, "below_minimum_conversions"),
+        (50, 5, None),
+    ],
+)
+def test_results__floors__are_kept_exactly(n: int, conversions: int, reason: str | None) -> None:
+    metric = metric_payload(results(experiment(), {"control": rate(n, conversions), "b": rate(500, 100)}))
+    assert metric["reason"] == {"b": reason}
+    assert (metric["effect"]["b"] is None) == (reason is not None)
+
+
+def test_results__holdout_and_unknown_variants__take_no_part__x6() -> None:
+    variants = (*EVEN[:1], Variant("b", VariantRole.TREATMENT, 45), Variant("held", VariantRole.HOLDOUT, 10))
+    moments = {"control": rate(1000, 100), "b": rate(1000, 150), "held": rate(5, 5), "unheard_of": rate(7000, 7)}
+    computed = results(experiment(variants), moments)
+    plain = results(experiment(), {key: moments[key] for key in ("control", "b")})
+    assert computed.payload() == plain.payload()
+    assert computed.split.identities == {"control": 1000, "b": 1000}
+
+
+def test_results__variant_without_a_key__leaves_the_split_untested__s2() -> None:
+    variants = (*EVEN, Variant(None, VariantRole.TREATMENT, 10))
+    computed = results(experiment(variants), {"control": rate(1000, 100), "b": rate(1000, 200)})
+    assert computed.payload()["srm"]["reason"] == "variant_without_key"
+    assert computed.payload()["trustworthy"] is None
+    assert metric_payload(computed)["effect"]["b"] is not None
+    assert computed.verdicts() == {"bought": {"b": "inconclusive"}}, "not tested is not trustworthy"
+
+
+@pytest.mark.parametrize(("control", "treatment"), [(100, 400), (400, 100)])
+def test_results__broken_split__shows_the_numbers_and_calls_nothing_winning__s3(control: int, treatment: int) -> None:
+    computed = results(experiment(), {"control": rate(2000, control), "b": rate(1000, treatment)})
+    assert computed.split.trustworthy is False
+    metric = metric_payload(computed)
+    assert metric["inference"]["b"] is not None
+    assert metric["verdict"] == {"b": "inconclusive"}
+
+
+def test_results__guardrail_harmed_on_a_broken_split__is_said_all_the_same__s3() -> None:
+    subject = experiment(expected=ExpectedDirection.NOT_INCREASE)
+    assert metric_payload(results(subject, {"control": rate(2000, 100), "b": rate(1000, 400)}))["verdict"] == {
+        "b": "harmed"
+    }
+    sound = results(subject, {"control": rate(1000, 100), "b": rate(1000, 100)})
+    assert metric_payload(sound)["verdict"] == {"b": "ok"}
+
+
+def test_results__lower_is_better__flips_the_chance_and_the_verdict__m1() -> None:
+    moments = {"control": rate(1000, 200), "b": rate(1000, 100)}
+    lower = Metric(7, "prod", "bought", "purchase", Aggregation.OCCURRENCE, Direction.DOWN)
+    up, down = (metric_payload(results(experiment(metric=metric), moments)) for metric in (PURCHASE, lower))
+    assert up["inference"]["b"]["chance_to_win"] == pytest.approx(
+        1 - down["inference"]["b"]["chance_to_win"], abs=1e-12
+    )
+    assert (up["verdict"]["b"], down["verdict"]["b"]) == ("losing", "winning")
+
+
+def test_results__several_treatments__are_each_judged_at_their_level_of_holm() -> None:
+    """One weak difference wins alone; beside a second treatment of no effect it is held to half the level."""
+    weak = {"control": rate(10_000, 1000), "b": rate(10_000, 1130)}
+    alone = results(experiment(), weak)
+    third = 100 / 3
+    variants = (CONTROL, Variant("b", VariantRole.TREATMENT, third), Variant("c", VariantRole.TREATMENT, third))
+    beside_nothing = results(experiment(variants), weak | {"c": rate(10_000, 1000)})
+    beside_a_winner = results(experiment(variants), weak | {"c": rate(10_000, 2000)})
+    assert alone.verdicts() == {"bought": {"b": "winning"}}
+    assert beside_nothing.verdicts() == {"bought": {"b": "inconclusive", "c": "inconclusive"}}
+    assert beside_a_winner.verdicts() == {"bought": {"b": "winning", "c": "winning"}}
+
+
+def test_results__at_another_alpha__widen_their_intervals() -> None:
+    moments = {"control": rate(1000, 100), "b": rate(1000, 150)}
+    usual, strict = (
+        metric_payload(results(experiment(design=Design(alpha=alpha)), moments))["effect"]["b"]
+        for alpha in (0.05, 0.01)
+    )
+    assert strict["ci_low"] < usual["ci_low"] < usual["ci_high"] < strict["ci_high"]
+
+
+COUNTS = st.one_of(st.integers(1, 200), st.integers(1, 2**53))
+
+
+def moments_of(aggregation: Aggregation) -> st.SearchStrategy[VariantAggregate | None]:
+    """Anything that an engine can hand over for such a metric."""
+    if aggregation is Aggregation.OCCURRENCE:
+        return COUNTS.flatmap(lambda n: st.integers(0, n).map(lambda conversions: rate(n, conversions)))
+    anything = st.builds(
+        VariantAggregate,
+        n=COUNTS,
+        mean=st.floats(allow_nan=False, allow_infinity=False),
+        m2=st.floats(min_value=0, allow_nan=False, allow_infinity=False),
+    )
+    return st.one_of(st.none(), anything)
+
+
+@given(
+    data=st.data(),
+    aggregation=st.sampled_from(Aggregation),
+    direction=st.sampled_from(Direction),
+    expected=st.sampled_from(ExpectedDirection),
+    share=st.sampled_from((0, 1e-12, 30, 50, 100, 110)),
+)
+def test_results__of_any_moments_at_all__are_json_numbers_or_withheld_with_a_reason(
+    data: st.DataObject,
+    aggregation: Aggregation,
+    direction: Direction,
+    expected: ExpectedDirection,
+    share: float,
+) -> None:
+    variants = (CONTROL, Variant("b", VariantRole.TREATMENT, share))
+    subject = experiment(variants, Metric(7, "prod", "m", "purchase", aggregation, direction), expected)
+    arms = {key: data.draw(moments_of(aggregation), label=key) for key in ("control", "b")}
+    computed = results(subject, arms)
+    metric = metric_payload(computed)  # refuses NaN and infinity
+    effect, inference, reason = metric["effect"]["b"], metric["inference"]["b"], metric["reason"]["b"]
+    assert (reason is None) == (effect is not None and inference is not None)
+    for interval, value in ((effect, "value"), (inference, "lift")):
+        if interval is not None:
+            assert interval["ci_low"] <= interval[value] or math.isclose(interval["ci_low"], interval[value])
+            assert interval["ci_high"] >= interval[value] or math.isclose(interval["ci_high"], interval[value])
+            assert 0 <= interval["chance_to_win"] <= 1
+    if effect is None:
+        assert metric["verdict"]["b"] == Verdict.COLLECTING_DATA
+        assert metric["expected_loss"]["b"] is None
+    if not computed.split.trustworthy:
+        assert metric["verdict"]["b"] not in (Verdict.WINNING, Verdict.LOSING, Verdict.OK)
+    for name, rows in (("srm", computed.split.rows()), ("bayesian_results", computed.rows())):
+        validated(name, frame_of(name, rows))

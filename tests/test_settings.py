@@ -1,0 +1,88 @@
+"""Settings: every variable at fault is named, and nothing secret is ever shown."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.settings import PREFIX, Settings, read_settings
+
+SECRET = "postgresql+psycopg://user:hunter2@localhost/registry"
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"{PREFIX}{name.upper()}", raising=False)
+
+
+def test_settings__without_variables__keep_everything_below_one_folder() -> None:
+    settings = read_settings()
+    folders = (
+        settings.landing_dir,
+        settings.lake_dir,
+        settings.artifacts_dir,
+        settings.spill_dir,
+        settings.dagster_home,
+    )
+    assert len(set(folders)) == len(folders)
+    assert all(folder.parent == Path("data") for folder in folders)
+    assert settings.database_url == f"sqlite:///{Path('data/registry.sqlite').absolute()}"
+
+
+def test_settings__from_variables__are_read_with_their_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}DATA_DIR", "/srv/experiments")
+    monkeypatch.setenv(f"{PREFIX}REFRESH_MIN_INTERVAL", "90")
+    monkeypatch.setenv(f"{PREFIX}FINALITY_GRACE", "PT2H")
+    monkeypatch.setenv(f"{PREFIX}REGISTRY_URL", SECRET)
+    settings = read_settings()
+    assert settings.lake_dir == Path("/srv/experiments/lake")
+    assert settings.refresh_min_interval == timedelta(seconds=90)
+    assert settings.finality_grace == timedelta(hours=2)
+    assert settings.database_url == SECRET
+
+
+BAD = {
+    "DUCKDB_MEMORY_LIMIT": "plenty",
+    "DUCKDB_THREADS": "0",
+    "REFRESH_MIN_INTERVAL": "-1",
+    "FINALITY_GRACE": "soon",
+    "LEASE_DURATION": "0",
+    "MINIMUM_IDENTITIES": "1",
+    "MINIMUM_CONVERSIONS": "many",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_settings__bad_variable__is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name}", BAD[name])
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings()
+    assert list(refused.value.errors) == [f"{PREFIX}{name}"]
+    assert "\n" not in str(refused.value)
+
+
+def test_settings__every_bad_variable__is_named_at_once_and_nothing_secret_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}REGISTRY_URL", SECRET)
+    for name, value in BAD.items():
+        monkeypatch.setenv(f"{PREFIX}{name}", value)
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings()
+    assert set(refused.value.errors) == {f"{PREFIX}{name}" for name in BAD}
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__suppress_context__, "a traceback must not show what pydantic was given"
+
+
+def test_settings__shown_or_dumped__hide_the_registry_url() -> None:
+    settings = Settings(registry_url=SECRET)
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "hunter2" not in shown
+
+
+def test_settings__once_read__cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(Settings(), "data_dir", Path("elsewhere"))  # noqa: B010 - the type checker knows it, too
