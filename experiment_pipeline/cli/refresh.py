@@ -5,6 +5,7 @@ import click
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import report
+from experiment_pipeline.errors import RefreshRefused
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import ClaimSource, Computation
 
@@ -40,8 +41,6 @@ def refresh(context: Context, key: str, environment: str | None, no_wait: bool) 
 
 def _run(context: Context, experiment: Experiment) -> None:
     """Materialise the experiment's partition in this process, recorded in the installation's Dagster instance."""
-    import dagster as dg
-
     from assets.partitions import EXPERIMENTS
     from experiment_pipeline.definitions import build
     from resources.instance import add_partitions, open_instance, run_here
@@ -53,5 +52,7 @@ def _run(context: Context, experiment: Experiment) -> None:
         add_partitions(home, EXPERIMENTS, [experiment.partition_key])
         try:
             run_here(build(context.settings), "refresh_experiment", home, experiment.partition_key)
-        except dg.Failure as failure:
-            raise click.ClickException(failure.description or "The refresh failed.") from failure
+        except Exception as failed:
+            if isinstance(failed.__cause__, RefreshRefused):  # e.g. a run of the daemon's holds the experiment
+                raise failed.__cause__ from None
+            raise click.ClickException(f"The refresh failed: {failed}") from failed

@@ -2,7 +2,10 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from experiment_pipeline.registry.repository import Registry
 from tests.cli.conftest import Run
 
 
@@ -25,3 +28,12 @@ def test_refresh__within_the_interval__is_refused(declared: Run) -> None:
 
 def test_refresh__unknown_experiment__is_refused(declared: Run) -> None:
     assert declared("refresh", "nothing").exit_code == 2
+
+
+def test_refresh__while_another_run_holds_the_experiment__says_so(declared: Run, tmp_path: Path) -> None:
+    registry = Registry.open(f"sqlite:///{tmp_path / 'data' / 'registry.sqlite'}")
+    registry.open_run(1, "other", datetime.now(UTC), timedelta(minutes=5))
+    registry.close()
+    refused = declared("refresh", "checkout")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("Error: Run other holds experiment 'checkout' until ")
