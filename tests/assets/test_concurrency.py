@@ -20,14 +20,16 @@ ROOT = Path(__file__).parents[2]
 MATERIALISE = """
 import sys
 from pathlib import Path
-from resources.instance import add_partitions, open_instance, run_here
+from assets.partitions import EXPERIMENTS
 from experiment_pipeline.definitions import build
 from experiment_pipeline.settings import Settings
+from resources.instance import add_partitions, open_instance, run_here
 
 data_dir, partition_key, times = sys.argv[1:]
 settings = Settings(data_dir=Path(data_dir))
 definitions = build(settings)
 with open_instance(settings.dagster_home) as instance:
+    add_partitions(instance, EXPERIMENTS, [partition_key])
     for _ in range(int(times)):
         run_here(definitions, "refresh_experiment", instance, partition_key)
 """

@@ -1,5 +1,6 @@
 """A small, seeded calibration: every bound of the full one, as wide as its fewer experiments need."""
 
+import math
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +22,7 @@ EXPERIMENTS = 400
 
 def noise(share: float) -> float:
     """Four standard errors of a share that so few experiments find."""
-    return 4 * max(share * (1 - share) / EXPERIMENTS, EXPERIMENTS**-2) ** 0.5
+    return 4 * math.sqrt(max(share * (1 - share) / EXPERIMENTS, EXPERIMENTS**-2))
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
@@ -40,7 +41,7 @@ def test_peeking__arrays__say_what_the_verdict_s_own_interval_says() -> None:
     for i, k in np.ndindex(3, 4):
         arms = control.aggregate(i, k), treatment.aggregate(i, k)
         exact = anytime_effect(computed(effect(*arms)), *arms, DESIGN)
-        assert exact.p_value == pytest.approx(np.exp(-max(0.0, log_m[i, k])), rel=1e-9)
+        assert exact.p_value == pytest.approx(np.exp(-max(0.0, float(log_m[i, k]))), rel=1e-9)
 
 
 def test_table__a_missed_bound__is_shown_and_counted() -> None:

@@ -285,7 +285,7 @@ def test_write_batch__outrun_by_another_process__adds_nothing(here: Installation
     here.land(record(), "{")
     slow = Snapshot.open_or_create(here.lake.root, EVENTS)
     report = here.ingest()
-    with pytest.raises(Conflict, match="batch 1"):
+    with pytest.raises(Conflict, match="another process committed first"):
         slow.commit_batch(1, [], BatchSummary(0, 0, {}, {}))
     again = write_batch(here.lake, here.ledger.batches[0], here.landing, {PROD})
     assert (again.accepted, again.rejected) == (report.accepted, report.rejected)
