@@ -18,6 +18,7 @@
 Messages name the field, say what is allowed, and never hold a secret.
 """
 
+import math
 from datetime import timedelta
 
 
@@ -82,6 +83,11 @@ class Throttled(RefreshRefused):
     def __init__(self, message: str, retry_after: timedelta) -> None:
         self.retry_after = retry_after
         super().__init__(message)
+
+    @property
+    def seconds_left(self) -> int:
+        """Whole seconds after which it may be asked again."""
+        return max(1, math.ceil(self.retry_after.total_seconds()))
 
 
 class Leased(RefreshRefused):

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-import structlog
-from fastapi import Depends, HTTPException, Path, Security
+from fastapi import Depends, HTTPException, Path, Request, Security
 from fastapi.security import APIKeyHeader
 
 from experiment_pipeline.api.state import Shared
@@ -31,6 +30,7 @@ def needs(scope: Scope) -> Callable[..., Access]:
     """The dependency of an endpoint that needs a scope."""
 
     def access(
+        request: Request,
         shared: Shared,
         environment_key: Annotated[str, Path(description="the environment's key")],
         authorization: Annotated[str | None, Security(header)],
@@ -45,7 +45,7 @@ def needs(scope: Scope) -> Callable[..., Access]:
             raise NotFound(f"No environment '{environment_key}'.")
         if not key.scope.allows(scope):
             raise HTTPException(403, f"This needs the scope '{scope}'; the key's is '{key.scope}'.")
-        structlog.contextvars.bind_contextvars(key=key.prefix)
+        request.state.key = key.prefix  # for the log
         return Access(environment_key=environment_key, actor=f"key:{key.prefix}")
 
     return access

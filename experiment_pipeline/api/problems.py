@@ -1,7 +1,6 @@
 """Errors as problem documents (RFC 9457): one table says which error is which status."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -88,7 +87,7 @@ def _deliberate(_: Request, error: Exception) -> Response:
         return _by_field(error.errors)
     headers = {}
     if isinstance(error, Throttled):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
+        headers["Retry-After"] = str(error.seconds_left)
     return problem(status, title, str(error), headers=headers)
 
 

@@ -14,7 +14,8 @@ from experiment_pipeline.api.problems import problem
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 UNKNOWN_ROUTE = "unknown"  # never the path itself: its values are without end
 QUIET = {"/healthz", "/readyz", "/metrics"}
-FAULT = problem(500, "Internal server error", "This is a fault of the server; its log has the request's id.")
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # a client may make up others without end
+FAULT = "This is a fault of the server; its log has the request's id."
 log = structlog.get_logger(__name__)
 
 
@@ -61,13 +62,13 @@ class TrafficMiddleware:
         except Exception:  # whatever it was: the log gets all of it, the client a problem
             log.exception("request.failed")
             if not begun_to_answer:
-                await FAULT(scope, receive, send_with_id)
+                await problem(500, "Internal server error", FAULT)(scope, receive, send_with_id)
         finally:
             self._record(scope, status, time.perf_counter() - begun)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
-        method = scope["method"]
+        method = scope["method"] if scope["method"] in METHODS else "other"
         self.traffic.requests.labels(method, route, status).inc()
         self.traffic.seconds.labels(method, route).observe(seconds)
         if route in QUIET and status < 500:
@@ -81,4 +82,5 @@ class TrafficMiddleware:
             milliseconds=round(1000 * seconds, 1),
             environment=named.get("environment_key"),
             experiment=named.get("experiment"),
+            key=scope.get("state", {}).get("key"),
         )

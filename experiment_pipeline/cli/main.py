@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.errors import ArtifactMissing, ExperimentPipelineError, LakeError
+from experiment_pipeline.errors import ArtifactMissing, ExperimentPipelineError, LakeError, Throttled
 from experiment_pipeline.settings import read_settings
 
 COMMANDS = {  # name: (where, what it does)
@@ -17,6 +17,7 @@ COMMANDS = {  # name: (where, what it does)
     "metrics": ("experiment_pipeline.cli.metrics:metrics", "List and delete metrics."),
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
+    "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
     "keys": ("experiment_pipeline.cli.keys:keys", "Create, list and revoke API keys."),
     "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
     "dev": ("experiment_pipeline.cli.dev:dev", "Start Dagster and the API over one data directory, until Ctrl-C."),
@@ -59,7 +60,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except ExperimentPipelineError as error:
             shown = Broken if isinstance(error, LakeError | ArtifactMissing) else Refused
-            raise shown(str(error)) from error
+            left = f" {error.seconds_left} seconds are left." if isinstance(error, Throttled) else ""
+            raise shown(f"{error}{left}") from error
 
 
 @click.group(cls=LazyGroup)

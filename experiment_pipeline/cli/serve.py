@@ -22,20 +22,28 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
     Example:
       experiment-pipeline serve --port 8000
     """
+    import structlog
     import uvicorn
+
+    from experiment_pipeline import logs
 
     os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # a server process reads its settings anew
 
     with context.registry():  # refuses a registry that cannot be reached, and brings its schema up to date
         pass
-    uvicorn.run(
-        "experiment_pipeline.api.app:from_environment",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=FAREWELL_SECONDS,
-    )
+    logs.configure()
+    structlog.get_logger(__name__).info("server.starting", documentation=f"http://{host}:{port}/api/v1/docs")
+    try:
+        uvicorn.run(
+            "experiment_pipeline.api.app:from_environment",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=FAREWELL_SECONDS,
+        )
+    except SystemExit as stopped:  # uvicorn has told the reason, e.g. a port in use
+        raise SystemExit(1 if stopped.code else 0) from None

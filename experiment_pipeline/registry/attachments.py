@@ -73,11 +73,6 @@ def detach(connection: Connection, experiment_id: int, metric_id: int, *, actor:
     )
 
 
-def find(experiment: Experiment, metric_id: int) -> AttachedMetric:
-    """One attached metric. Raises NotFound."""
-    return experiment.metrics[_position(experiment, metric_id)]
-
-
 def _position(experiment: Experiment, metric_id: int) -> int:
     for position, attached in enumerate(experiment.metrics):
         if attached.metric.id == metric_id:

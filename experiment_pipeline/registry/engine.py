@@ -42,6 +42,8 @@ def open_engine(url: str) -> Engine:
 
 def migrate(engine: Engine) -> None:
     """Bring the schema up to date; processes that start at once wait for each other and find it done."""
+    if is_current(engine):  # the usual case, and it waits for no writer
+        return
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})

@@ -35,12 +35,15 @@ def test_metrics__requests__are_counted_by_route_not_by_path(api: Api) -> None:
     for _ in range(2):
         api.get("/experiments/checkout/")
     api.client.get("/no/such/path")
+    api.client.request("MADEUP", "/healthz")
     text = api.client.get("/metrics").text
     counted = [line for line in text.splitlines() if line.startswith("http_requests_total")]
     assert any('route="/environments/{environment_key}/experiments/{experiment}/"' in line and line.endswith(" 2.0")
                for line in counted)  # fmt: skip
     assert any('route="unknown",status="404"' in line for line in counted)
+    assert any('method="other"' in line for line in counted)
     assert "checkout" not in text
+    assert "MADEUP" not in text
 
 
 def test_request_id__given__comes_back_and_a_bad_one_is_replaced(api: Api) -> None:
@@ -49,16 +52,18 @@ def test_request_id__given__comes_back_and_a_bad_one_is_replaced(api: Api) -> No
     assert len(replaced) == 32
 
 
-def test_log__request__names_id_environment_and_experiment(api: Api) -> None:
+def test_log__request__names_id_environment_experiment_and_key(api: Api) -> None:
     api.experiment()
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         api.get("/experiments/checkout/", headers={"X-Request-ID": "abc"})
     (line,) = lines
     assert line["event"] == "request.answered"
-    assert {name: line[name] for name in ("request_id", "environment", "experiment", "status", "method")} == {
+    told = ("request_id", "environment", "experiment", "key", "status", "method")
+    assert {name: line[name] for name in told} == {
         "request_id": "abc",
         "environment": "production",
         "experiment": "checkout",
+        "key": api.tokens["admin"].split("_")[1],
         "status": 200,
         "method": "GET",
     }

@@ -42,7 +42,9 @@ def test_serve__until_sigterm__answers_logs_and_ends_in_order(declared: Run, tmp
         code = server.wait(timeout=20)
     assert code in (0, -signal.SIGTERM)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert ("e2e", "checkout", 202) in [(line["request_id"], line.get("experiment"), line["status"]) for line in lines]
+    assert lines[0]["event"] == "server.starting"
+    answered = [(line["request_id"], line["experiment"], line["status"]) for line in lines[1:]]
+    assert ("e2e", "checkout", 202) in answered
     assert token not in log.read_text()
 
 

@@ -141,6 +141,12 @@ def test_record_scan__of_an_earlier_moment__changes_nothing(registry: Registry) 
     assert registry.scanned_at() == NOW + HOUR
 
 
+def test_computation__of_an_unknown_experiment__is_not_found(registry: Registry) -> None:
+    for unknown in (404, 2**40):
+        with pytest.raises(NotFound):
+            registry.computation(unknown, RESULTS)
+
+
 def test_record_failure__keeps_the_payload_and_a_success_clears_it(registry: Registry, running: Experiment) -> None:
     run = registry.open_run(running.id, "run", NOW, LEASE)
     publish(registry, run, {"good": True})

@@ -2,16 +2,18 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.dialects import sqlite
 
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
-from experiment_pipeline.registry.tables import VERSION_TABLE, metadata
+from experiment_pipeline.registry.tables import VERSION_TABLE, UtcDateTime, metadata
 
 
 def test_migrate__empty_database__makes_exactly_the_tables(database_url: str) -> None:
@@ -59,6 +61,11 @@ def test_open_engine__sqlite__is_durable_and_keeps_references(tmp_path: Path) ->
         }
     engine.dispose()
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+def test_times__without_an_offset__are_never_stored() -> None:
+    with pytest.raises(ValueError, match="must be aware"):
+        UtcDateTime().process_bind_param(datetime(2026, 1, 1), sqlite.dialect())  # noqa: DTZ001
 
 
 @pytest.mark.parametrize("url", ["mysql://user:secret@host/db", "postgres password=secret", "://secret"])

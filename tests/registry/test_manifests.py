@@ -77,6 +77,15 @@ def test_apply__changed_file__tells_what_was_and_what_is(registry: Registry) -> 
     ]
 
 
+def test_apply__renamed_environment__keeps_everything_else(registry: Registry) -> None:
+    apply(registry, MANIFEST)
+    (difference,) = apply(registry, MANIFEST.replace("{name: Production}", "{name: Live}"))
+    assert difference == Difference("change", "environment production", {"name": ("Production", "Live")})
+    assert registry.environments()[0].name == "Live"
+    log = registry.changes("production", "environment:production")
+    assert [line.action for line in log] == ["create", "change"]
+
+
 def test_apply__without_a_status__leaves_the_status(registry: Registry) -> None:
     apply(registry, MANIFEST)
     assert apply(registry, MANIFEST.replace("    status: running\n", "")) == []

@@ -1,0 +1,58 @@
+"""`experiment-pipeline refresh`."""
+
+import click
+
+from experiment_pipeline.cli import options
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.report import report
+from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.experiments import Experiment
+from experiment_pipeline.refresh import ClaimSource, Computation
+
+
+@click.command()
+@click.argument("key")
+@options.environment
+@click.option("--no-wait", is_flag=True, help="Only ask for it: a running daemon computes.")
+@click.pass_obj
+def refresh(context: Context, key: str, environment: str | None, no_wait: bool) -> None:
+    """Compute and publish the experiment KEY anew, on the events that are in the lake, and show the results.
+
+    Refused before the start, once final, and within the minimum interval of the last request.
+
+    \b
+    Examples:
+      experiment-pipeline refresh checkout
+      experiment-pipeline refresh checkout --no-wait
+    """
+    with context.registry() as registry:
+        experiment = context.find(registry, key, environment)
+        registry.claim(  # one run computes both and serves every claim (rule R2)
+            experiment.id, Computation.RESULTS, ClaimSource.CLI, context.now, context.settings.refresh_min_interval
+        )
+    if no_wait:
+        click.echo(f"Asked for a refresh of {experiment.key}.")
+        return
+    _run(context, experiment)
+    with context.registry() as registry:
+        exposures, results = (registry.computation(experiment.id, each) for each in Computation)
+    context.wide_console.print(report(experiment, exposures, results))
+
+
+def _run(context: Context, experiment: Experiment) -> None:
+    """Materialise the experiment's partition in this process, recorded in the installation's Dagster instance."""
+    from assets.partitions import EXPERIMENTS
+    from experiment_pipeline.definitions import build
+    from resources.instance import add_partitions, open_instance, run_here
+
+    with (
+        context.wide_console.status(f"Computing {experiment.key}"),
+        open_instance(context.settings.dagster_home) as home,
+    ):
+        add_partitions(home, EXPERIMENTS, [experiment.partition_key])
+        try:
+            run_here(build(context.settings), "refresh_experiment", home, experiment.partition_key)
+        except Exception as failed:
+            if isinstance(failed.__cause__, RefreshRefused):  # e.g. a run of the daemon's holds the experiment
+                raise failed.__cause__ from None
+            raise click.ClickException(f"The refresh failed: {failed}") from failed
