@@ -22,6 +22,11 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
     Example:
       experiment-pipeline serve --port 8000
     """
+    run(context, "from_environment", host, port, workers)
+
+
+def run(context: Context, factory: str, host: str, port: int, workers: int) -> None:
+    """Run a server that `api.app` makes until it is told to stop."""
     import uvicorn
 
     os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # a server process reads its settings anew
@@ -29,7 +34,7 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
     with context.registry():  # refuses a registry that cannot be reached, and brings its schema up to date
         pass
     uvicorn.run(
-        "experiment_pipeline.api.app:from_environment",
+        f"experiment_pipeline.api.app:{factory}",
         factory=True,
         host=host,
         port=port,
