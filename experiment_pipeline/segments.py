@@ -74,6 +74,7 @@ class SegmentWriter:
         self._on_sync = on_sync
         self._segments: dict[str, Segment] = {}
         self._waiting: deque[_Waiting] = deque()
+        self._group: deque[_Waiting] = deque()  # of them, what is being written
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -116,8 +117,19 @@ class SegmentWriter:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
+            self._thread = threading.Thread(target=self._live, name="landing", daemon=True)
             self._thread.start()
+
+    def _live(self) -> None:
+        """Whatever ends the thread, nobody waits for it afterwards."""
+        try:
+            self._run()
+        finally:
+            with self._changed:
+                self._closing = True
+                forsaken = [waiting.done for waiting in (*self._group, *self._waiting) if not waiting.done.done()]
+            for done in forsaken:
+                done.set_exception(OSError("the landing zone's writer has stopped"))
 
     def _run(self) -> None:
         while True:
@@ -125,11 +137,12 @@ class SegmentWriter:
             with self._changed:
                 while not (self._waiting or self._closing or self._is_due()):
                     self._changed.wait(self._seconds_to_next())
-                group, self._waiting = self._waiting, deque()
+                self._group, self._waiting = self._waiting, deque()
                 closing = self._closing
-            self._commit(group)
+            self._commit(self._group)
             with self._changed:
-                self._waiting_bytes -= sum(len(waiting.lines) for waiting in group)
+                self._waiting_bytes -= sum(len(waiting.lines) for waiting in self._group)
+                self._group = deque()
             self._publish_due(everything=closing)
             if closing:
                 return
@@ -161,10 +174,10 @@ class SegmentWriter:
             try:
                 self._write(environment_key, b"".join(waiting.lines for waiting in those))
             except OSError as error:
-                log.exception("landing.not_written", environment=environment_key)
-                self._abandon(environment_key)
                 for waiting in those:
                     waiting.done.set_exception(error)
+                _complain("landing.not_written", error)
+                self._abandon(environment_key)
             else:
                 for waiting in those:
                     waiting.done.set_result(None)
@@ -212,8 +225,13 @@ class SegmentWriter:
 
     def _leave_behind(self, what: str, error: OSError) -> None:
         """It is durable where it is: try again later."""
-        log.error(what, error=str(error))
+        _complain(what, error)
         self._recover_at = time.monotonic() + RETRY_SECONDS
+
+
+def _complain(what: str, error: OSError) -> None:
+    with suppress(OSError):  # the log may lie on the same full disk
+        log.error(what, error=str(error))
 
 
 def recover(landing: Path) -> int:
