@@ -7,7 +7,7 @@ that line is durable. The answer says which records the lake will reject, by the
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import anyio
@@ -98,12 +98,15 @@ class Collector:
             raise Refused(400, "Invalid request", "The content type must be application/json.")
         with self._hold() as hold:
             body = bytearray()
-            async for part in _inflated(request):
-                if len(body) + len(part) > LARGEST_BODY:
-                    raise _too_large()
-                hold(len(part))
-                body += part
-            return await self._land(environment_key, body)
+            try:
+                async for part in _inflated(request):
+                    if len(body) + len(part) > LARGEST_BODY:
+                        raise _too_large()
+                    hold(len(part))
+                    body += part
+                return await self._land(environment_key, body)
+            finally:
+                body.clear()  # an error's traceback outlives the request
 
     async def _land(self, environment_key: str, body: bytearray) -> Receipt:
         if len(body) <= INLINE_BYTES:
@@ -111,6 +114,8 @@ class Collector:
         else:
             async with self._large:
                 receipt = await to_thread.run_sync(judge, body, environment_key, self.now())
+        if isinstance(receipt, Refused):
+            raise receipt
         line = bytes(body.translate(ONE_LINE)) + b"\n"
         try:
             await asyncio.wrap_future(self.segments.append(environment_key, line))
@@ -150,17 +155,21 @@ class Collector:
         return {"Vary": "Origin"} | ({"Access-Control-Allow-Origin": origin} if origin in self.origins else {})
 
 
-def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt:
-    """Which records of a body the lake will accept. Raises Refused for a body that is no envelope."""
-    try:
+def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Refused:
+    """Which records of a body the lake will accept; Refused when it is no envelope.
+
+    Nothing is raised here: an error would keep the whole text and its records until the garbage collector comes by.
+    """
+    decoded: object = None
+    with suppress(UnicodeDecodeError, NotJson):
         decoded = events.decode(body.decode())
-    except (UnicodeDecodeError, NotJson):
-        raise Refused(400, "Invalid request", "The body must be JSON.") from None
     if not events.is_envelope(decoded):
-        raise Refused(400, "Invalid request", 'The body must be an object with an array of events: {"events": [...]}.')
+        return Refused(
+            400, "Invalid request", 'The body must be a JSON object: {"events": [...]}.'
+        )
     records = events.records(decoded)
     if len(records) > MOST_EVENTS:
-        raise Refused(413, "Content too large", f"The body must not hold more than {MOST_EVENTS} events.")
+        return Refused(413, "Content too large", f"The body must not hold more than {MOST_EVENTS} events.")
     rejected = [
         RejectedRecord(index=index, reason=verdict.reason)
         for index, record in enumerate(records)
