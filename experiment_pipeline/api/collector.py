@@ -164,9 +164,7 @@ def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Ref
     with suppress(UnicodeDecodeError, NotJson):
         decoded = events.decode(body.decode())
     if not events.is_envelope(decoded):
-        return Refused(
-            400, "Invalid request", 'The body must be a JSON object: {"events": [...]}.'
-        )
+        return Refused(400, "Invalid request", 'The body must be a JSON object: {"events": [...]}.')
     records = events.records(decoded)
     if len(records) > MOST_EVENTS:
         return Refused(413, "Content too large", f"The body must not hold more than {MOST_EVENTS} events.")
