@@ -42,6 +42,17 @@ class Settings(BaseSettings):
     finality_grace: Duration = Field(default=timedelta(hours=1), ge=timedelta(0), description="rule R6")
     lease_duration: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0), description="rule R7")
 
+    collector_origins: str = Field(
+        default="*", description="web origins whose pages may send events, separated by commas; * is every one"
+    )
+    collector_buffer_bytes: int = Field(
+        default=64 << 20, ge=11 << 20, description="of events in memory, read or waiting for the disk; more get a 503"
+    )
+    landing_object_bytes: int = Field(default=32 << 20, ge=1, description="a landing object this large is published")
+    landing_object_age: Duration = Field(
+        default=timedelta(seconds=5), ge=timedelta(0), description="and so is one this old"
+    )
+
     ingestion_interval: Duration = Field(
         default=timedelta(seconds=30),
         ge=timedelta(0),

@@ -5,10 +5,20 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 
 from experiment_pipeline import logs
-from experiment_pipeline.api import attachments, computations, experiments, metrics, openapi, operations, problems
+from experiment_pipeline.api import (
+    attachments,
+    collector,
+    computations,
+    experiments,
+    metrics,
+    openapi,
+    operations,
+    problems,
+)
 from experiment_pipeline.api.limits import BodyLimit
 from experiment_pipeline.api.state import State, utc_now
 from experiment_pipeline.api.traffic import Traffic, TrafficMiddleware
@@ -23,9 +33,32 @@ DESCRIPTION = "Experiments and metrics, what was computed of them, and requests 
 def create_app(registry: Registry, settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
     """An application on an open registry, which it closes at its end."""
 
+    app = _app(registry, settings, now)
+    api = APIRouter(prefix=BASE)
+    for noun in (experiments, attachments, computations, metrics):
+        api.include_router(noun.router)
+    app.include_router(api)
+    app.add_middleware(BodyLimit, largest=LARGEST_BODY, exempt=collector.PATH)
+    app.add_middleware(TrafficMiddleware, traffic=app.state.traffic)
+    return app
+
+
+def create_collector(registry: Registry, settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The event collector and what operates it, without the rest."""
+    app = _app(registry, settings, now)
+    app.add_middleware(TrafficMiddleware, traffic=app.state.traffic)
+    return app
+
+
+def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) -> FastAPI:
+    traffic = Traffic()
+    collecting = collector.Collector(registry, settings, now, traffic.registry)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        collecting.segments.start()
         yield
+        await to_thread.run_sync(collecting.segments.close)
         registry.close()
 
     app = FastAPI(
@@ -39,14 +72,10 @@ def create_app(registry: Registry, settings: Settings, now: Callable[[], datetim
         lifespan=lifespan,
     )
     app.state.shared = State(registry=registry, settings=settings, now=now)
-    app.state.traffic = Traffic()
-    api = APIRouter(prefix=BASE)
-    for noun in (experiments, attachments, computations, metrics):
-        api.include_router(noun.router)
-    app.include_router(api)
+    app.state.traffic = traffic
+    app.state.collector = collecting
+    app.include_router(collector.router)
     app.include_router(operations.router)
-    app.add_middleware(BodyLimit, largest=LARGEST_BODY)
-    app.add_middleware(TrafficMiddleware, traffic=app.state.traffic)
     problems.add_handlers(app)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     return app
@@ -57,3 +86,10 @@ def from_environment() -> FastAPI:
     logs.configure()
     settings = read_settings()
     return create_app(Registry.open(settings.database_url), settings)
+
+
+def collector_from_environment() -> FastAPI:
+    """The same for the collector alone."""
+    logs.configure()
+    settings = read_settings()
+    return create_collector(Registry.open(settings.database_url), settings)

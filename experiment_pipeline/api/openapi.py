@@ -43,7 +43,7 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     if not path.startswith("/api/"):
-        possible = ["503"] if path == "/readyz" else []
+        possible = {"/readyz": ["503"], "/v1/events": ["400", "401", "413", "503"]}.get(path, [])
     elif "refresh" in path:
         possible = ["400", "401", "403", "404", "429", "503"]
     else:

@@ -20,6 +20,7 @@ COMMANDS = {  # name: (where, what it does)
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
     "keys": ("experiment_pipeline.cli.keys:keys", "Create, list and revoke API keys."),
     "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
+    "collect": ("experiment_pipeline.cli.collect:collect", "Collect events, without the rest of the API."),
     "dev": ("experiment_pipeline.cli.dev:dev", "Start Dagster and the API over one data directory, until Ctrl-C."),
     "demo": ("experiment_pipeline.cli.demo:demo", "Raw events to experiment results, real ones among them."),
 }

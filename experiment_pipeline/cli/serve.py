@@ -23,6 +23,16 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
       experiment-pipeline serve --port 8000
     """
     import structlog
+
+    from experiment_pipeline import logs
+
+    logs.configure()
+    structlog.get_logger(__name__).info("server.starting", documentation=f"http://{host}:{port}/api/v1/docs")
+    run(context, "from_environment", host, port, workers)
+
+
+def run(context: Context, factory: str, host: str, port: int, workers: int) -> None:
+    """Run a server that `api.app` makes until it is told to stop."""
     import uvicorn
 
     from experiment_pipeline import logs
@@ -32,10 +42,9 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
     with context.registry():  # refuses a registry that cannot be reached, and brings its schema up to date
         pass
     logs.configure()
-    structlog.get_logger(__name__).info("server.starting", documentation=f"http://{host}:{port}/api/v1/docs")
     try:
         uvicorn.run(
-            "experiment_pipeline.api.app:from_environment",
+            f"experiment_pipeline.api.app:{factory}",
             factory=True,
             host=host,
             port=port,
