@@ -20,7 +20,13 @@ warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", c
 
 def build(configured: Settings) -> dg.Definitions:
     """The definitions over one installation's settings."""
-    lake = LakeResource(landing_dir=str(configured.landing_dir), lake_dir=str(configured.lake_dir))
+    lake = LakeResource(
+        landing_dir=str(configured.landing_dir),
+        lake_dir=str(configured.lake_dir),
+        spill_dir=str(configured.spill_dir),
+        memory_limit=configured.duckdb_memory_limit,
+        threads=configured.duckdb_threads,
+    )
     duckdb = DuckDBResource(
         database=":memory:",
         connection_config={

@@ -19,6 +19,9 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 
     landing_dir: str
     lake_dir: str
+    spill_dir: str
+    memory_limit: str
+    threads: int
 
     @property
     def landing(self) -> Path:
@@ -27,7 +30,12 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 
     def open(self) -> Lake:
         """The events lake."""
-        return Lake(Path(self.lake_dir))
+        return Lake(
+            Path(self.lake_dir),
+            memory_limit=self.memory_limit,
+            threads=self.threads,
+            spill_dir=Path(self.spill_dir),
+        )
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
