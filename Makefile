@@ -53,6 +53,10 @@ $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 
 bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench --identities $(IDENTITIES) --write
+	@echo "GET results at 300 requests a second:"
+	@$(BIN)/python -m tests.bench.http_reads 300
+	@echo "Events collected:"
+	@$(BIN)/python -m tests.bench.collected
 
 bench-large: $(VENV)/.dev ## The same over 100 million events, without the peer (an hour, 30 GB of disk)
 	@$(BIN)/python -m tests.bench --identities 4350000 --repeats 3 --no-peer
