@@ -53,6 +53,8 @@ $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 
 bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench --identities $(IDENTITIES) --write
+	@echo "Imports:"
+	@$(BIN)/python -m tests.bench.imports
 	@echo "GET results at 300 requests a second:"
 	@$(BIN)/python -m tests.bench.http_reads 300
 	@echo "Events collected:"
