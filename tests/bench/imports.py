@@ -1,6 +1,6 @@
 """What a run's process imports before it does anything: a refresh pays it each time.
 
-    python -m tests.bench.imports
+python -m tests.bench.imports
 """
 
 import statistics
