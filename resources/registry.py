@@ -150,5 +150,6 @@ def runs_resource(settings: Settings) -> dg.ResourceDefinition:
             yield runs
         finally:
             runs.release()
+            runs.registry.close()
 
     return experiment_runs

@@ -3,7 +3,7 @@
 import dataclasses
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, insert, select
 
@@ -75,3 +75,38 @@ def as_json(value: object) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     return iso_utc(value) if isinstance(value, datetime) else value
+
+
+class Subject(Protocol):
+    """What a change is of."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def environment_key(self) -> str: ...
+
+
+def record_change(
+    noun: str,
+    connection: Connection,
+    action: str,
+    before: Subject | None,
+    after: Subject | None,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Record what became of one experiment or metric; one of `before` and `after` is given."""
+    subject = after or before
+    assert subject is not None  # noqa: S101 - one of both is given
+    record(
+        connection,
+        at=now,
+        actor=actor,
+        environment_key=subject.environment_key,
+        subject=f"{noun}:{subject.id}",
+        action=action,
+        before=before,
+        after=after,
+    )

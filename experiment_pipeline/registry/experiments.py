@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -48,6 +49,8 @@ ALIVE = experiments.c.deleted_at.is_(None)
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
+
+_audit = partial(audit.record_change, "experiment")
 
 
 def select_some(
@@ -303,26 +306,3 @@ def _conflict(connection: Connection, environment_key: str, key: str, feature: s
     if connection.scalar(select(active)):
         return Conflict("An active experiment already exists for this feature.")
     return Conflict(f"An experiment with the key '{key}' already exists or existed in this environment.")
-
-
-def _audit(
-    connection: Connection,
-    action: str,
-    before: Experiment | None,
-    after: Experiment | None,
-    *,
-    actor: str,
-    now: datetime,
-) -> None:
-    subject = after or before
-    assert subject is not None  # noqa: S101 - one of both is given
-    audit.record(
-        connection,
-        at=now,
-        actor=actor,
-        environment_key=subject.environment_key,
-        subject=f"experiment:{subject.id}",
-        action=action,
-        before=before,
-        after=after,
-    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
@@ -14,6 +15,8 @@ from experiment_pipeline.experiments import Aggregation, Direction, ExperimentSt
 from experiment_pipeline.lifecycle import check_metric_deletable, check_metric_revision
 from experiment_pipeline.registry import audit, environments
 from experiment_pipeline.registry.tables import attachments, experiments, is_id, metrics
+
+_audit = partial(audit.record_change, "metric")
 
 
 def decode(row: RowMapping) -> Metric:
@@ -157,26 +160,3 @@ def _columns(draft: MetricDraft, event: str) -> dict[str, Any]:
 
 def _name_taken(name: str) -> Conflict:
     return Conflict(f"A metric named '{name}' already exists in this environment.")
-
-
-def _audit(
-    connection: Connection,
-    action: str,
-    before: Metric | None,
-    after: Metric | None,
-    *,
-    actor: str,
-    now: datetime,
-) -> None:
-    subject = after or before
-    assert subject is not None  # noqa: S101 - one of both is given
-    audit.record(
-        connection,
-        at=now,
-        actor=actor,
-        environment_key=subject.environment_key,
-        subject=f"metric:{subject.id}",
-        action=action,
-        before=before,
-        after=after,
-    )
