@@ -3,7 +3,8 @@
 No database file: a DuckDB file locks out every second process. A connection lives as long as one call.
 """
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,12 +18,16 @@ from arro3.core import Table
 
 from experiment_pipeline.artifacts import ArtifactStore, Stamp, code_version, read_stamp, replacing
 from experiment_pipeline.events import EXPOSURE_EVENT
-from experiment_pipeline.experiments import Metric, MultipleExposures
+from experiment_pipeline.experiments import Aggregation, Metric, MultipleExposures
 from experiment_pipeline.exposures import Window
 from experiment_pipeline.frames import frame_of
 from experiment_pipeline.warehouse.base import AnalysisScope, FirstExposures, Frame
 
 FIRST_EXPOSURES = "first_exposures"
+NUMBERED_IDENTITIES_BITS = (
+    22  # up to 4 million identities are grouped in an array, some 200 MB a thread; more are hashed
+)
+OF_VALUES = (Aggregation.SUM, Aggregation.MEAN)
 NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
 
 Connect: TypeAlias = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
@@ -69,16 +74,15 @@ class DuckDBWarehouse:
         return self._frame("exposure_buckets", parameters)
 
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
-        sql = statement("variant_aggregates")
-        if not metrics:
-            return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
+        prepare, measure = (statement("population"), statement("analysed")), statement("variant_aggregates")
+        frames = [frame_of("variant_aggregates", [])]
         with self._session() as connection:
-            parameters = {
-                **self._artifact_parameters(scope),
-                **self._event_parameters(connection, scope),
-                "metrics": [_measured(metric) for metric in metrics],
-            }
-            return Frame(rows=_frame(connection.sql(sql, params=parameters)), sql=sql)
+            connection.execute(f"set perfect_ht_threshold = {NUMBERED_IDENTITIES_BITS}")
+            for sql in prepare:
+                connection.execute(sql, self._artifact_parameters(scope))
+            events = self._event_parameters(connection, scope)
+            frames += [_frame(connection.sql(measure, params={**events, **each})) for each in _measures(metrics)]
+        return Frame(rows=pl.concat(frames).sort("metric_id", "variant"), sql=";\n".join((*prepare, measure)))
 
     def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
         rows = self._frame("variant_identities", self._artifact_parameters(scope)).rows
@@ -123,14 +127,18 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     return pl.DataFrame(Table.from_arrow(relation))
 
 
-def _measured(metric: Metric) -> dict[str, object]:
-    window_ms = None if metric.window is None else metric.window // timedelta(milliseconds=1)
-    return {
-        "metric_id": metric.id,
-        "event": metric.event,
-        "aggregation": metric.aggregation.value,
-        "window_ms": window_ms,
-    }
+def _measures(metrics: Iterable[Metric]) -> Iterator[dict[str, object]]:
+    """Statement parameters for the metrics that one look at their event serves: those of one conversion window."""
+    sharing: defaultdict[tuple[str, timedelta | None], list[Metric]] = defaultdict(list)
+    for metric in metrics:
+        sharing[metric.event, metric.window].append(metric)
+    for (event, window), members in sharing.items():
+        yield {
+            "event": event,
+            "window_ms": None if window is None else window // timedelta(milliseconds=1),
+            "with_values": any(metric.aggregation in OF_VALUES for metric in members),
+            "metrics": [{"metric_id": metric.id, "aggregation": metric.aggregation.value} for metric in members],
+        }
 
 
 @cache

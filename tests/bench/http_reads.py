@@ -60,13 +60,22 @@ class Load:
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
 
     async def ask(self) -> None:
-        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", PORT)
+        reader, writer = await self.connection()
         writer.write(self.request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         if not head.startswith(b"http/1.1 200"):
             raise RuntimeError(head.decode())
         await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
         self.idle.append((reader, writer))
+
+    async def connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The one used last that the server has not closed meanwhile, or a new one."""
+        while self.idle:
+            reader, writer = self.idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", PORT)
 
     async def at(self, rate: int) -> list[float]:
         """Seconds from due to answered, sorted."""

@@ -1,23 +1,31 @@
 -- One row per identity first exposed in the window (rules X1-X3), written as one Parquet file.
+--
+-- The smallest (time, variant) is the first exposure: at equal times the smallest variant key (X2). Variants take part as
+-- numbers in the order of their keys, so that time and variant are one number, whose minimum is cheap to keep.
 copy (
-    select
-        identity_hash,
-        epoch_ms(first_exposure.exposed_at) as first_exposed_at_ms,
-        first_exposure.variant as variant,
-        lowest <> highest as quarantined
-    from (
-        select
-            identity_hash,
-            -- The smallest (time, variant): at equal times the smallest variant key is the first (X2).
-            min({'exposed_at': timestamp, 'variant': value}) as first_exposure,
-            min(value) as lowest,
-            max(value) as highest
+    with exposure as not materialized (
+        select identity_hash, timestamp, value as variant
         from read_parquet($event_files)
         where event = $exposure_event
             and feature_name = $feature
             and timestamp >= $started_at
             and timestamp < $as_of
             and batch <= $data_version
+    ),
+    known as materialized (
+        select variant, row_number() over (order by variant) as number
+        from (select distinct variant from exposure)
+    ),
+    identity as (
+        select
+            identity_hash,
+            min((epoch_ms(timestamp)::hugeint << 32) + number) as first_exposure,
+            min(number) <> max(number) as quarantined
+        from exposure
+        join known using (variant)
         group by identity_hash
     )
-) to $target (format parquet, compression zstd, kv_metadata {stamp: $stamp})
+    select identity_hash, (first_exposure >> 32)::bigint as first_exposed_at_ms, variant, quarantined
+    from identity
+    join known on known.number = (first_exposure & 4294967295)::bigint
+) to $target (format parquet, compression snappy, kv_metadata {stamp: $stamp})

@@ -1,77 +1,76 @@
--- Moments of every metric in every variant (M2-M5). Identities without events need no row in the join: n comes from
--- the first exposures, and their zeros are merged in at the end.
+-- Moments in every variant (M2-M5) of the metrics that share one event and one conversion window.
 --
--- Events are grouped by small numbers instead of texts: `slot` for what has to be summed per identity, once for all
--- metrics that share it, and `arm` for the variant.
+-- Identities without events need no row in the join: their zeros are merged in at the end.
 with metric as (
-    select *, (dense_rank() over (order by event, window_ms))::usmallint as slot
-    from (select unnest($metrics, recursive := true))  -- metric_id, event, aggregation, window_ms
+    select unnest($metrics, recursive := true)  -- metric_id, aggregation
 ),
-measured as (
-    select distinct slot, event, window_ms from metric
+per_identity as materialized (  -- what an identity did after its first exposure, once for all these metrics
+    select arm, events, events - numeric_events as invalid_values, total, total / numeric_events as average
+    from (
+        select
+            a.identity,
+            any_value(a.arm) as arm,
+            count(*) as events,
+            count(case when $with_values then e.numeric_value end) as numeric_events,
+            fsum(case when $with_values then e.numeric_value end) as total
+        from read_parquet($event_files) as e
+        join analysed as a on a.identity_hash = e.identity_hash
+        where e.event = $event
+            and e.timestamp >= $started_at
+            and e.timestamp < $as_of
+            and e.batch <= $data_version
+            and e.timestamp >= a.first_exposed_at
+            and ($window_ms is null or epoch_ms(e.timestamp) < epoch_ms(a.first_exposed_at) + $window_ms)
+        group by a.identity
+    )
 ),
-population as materialized (
-    select variant, (row_number() over ())::uinteger as arm, count(*) as n
-    from read_parquet($first_exposures)
-    where not (quarantined and $exclude_quarantined)
-    group by variant
-),
-analysed as (
-    select identity_hash, population.arm, make_timestamptz(first_exposed_at_ms * 1000) as first_exposed_at
-    from read_parquet($first_exposures)
-    join population using (variant)
-    where not (quarantined and $exclude_quarantined)
-),
-per_identity as materialized (
+sums as (  -- of the k identities with events; whole numbers add up exactly
     select
-        m.slot,
-        a.arm,
-        a.identity_hash,
-        count(*) as events,
-        count(e.numeric_value) as numeric_events,
-        fsum(e.numeric_value) as total
-    from read_parquet($event_files) as e
-    join measured as m on m.event = e.event
-    join analysed as a on a.identity_hash = e.identity_hash
-    where e.timestamp >= $started_at
-        and e.timestamp < $as_of
-        and e.batch <= $data_version
-        and e.timestamp >= a.first_exposed_at
-        and (m.window_ms is null or epoch_ms(e.timestamp) < epoch_ms(a.first_exposed_at) + m.window_ms)
-    group by m.slot, a.arm, a.identity_hash
-),
-valued as not materialized (
-    select
-        metric.metric_id,
-        per_identity.arm,
-        case metric.aggregation
-            when 'occurrence' then 1.0
-            when 'count' then per_identity.events::double
-            when 'sum' then coalesce(per_identity.total, 0.0)
-            when 'mean' then coalesce(per_identity.total / per_identity.numeric_events, 0.0)
-        end as value,
-        case when metric.aggregation in ('sum', 'mean') then per_identity.events - per_identity.numeric_events else 0 end
-            as invalid_values
+        arm,
+        count(*) as k,
+        sum(invalid_values) as invalid_values,
+        sum(events) as events,
+        sum(events * events) as events_squared,
+        coalesce(fsum(total) / count(*), 0.0) as mean_total,
+        coalesce(fsum(average) / count(*), 0.0) as mean_average
     from per_identity
-    join metric using (slot)
+    group by arm
 ),
-centre as (
-    select metric_id, arm, count(*) as k, fsum(value) / count(*) as mean, sum(invalid_values) as invalid_values
-    from valued
-    group by metric_id, arm
+residual as not materialized (
+    select arm, coalesce(total, 0.0) - mean_total as total, coalesce(average, 0.0) - mean_average as average
+    from per_identity
+    join sums using (arm)
+    where $with_values
 ),
-moments as (  -- second pass around the mean; the correction term takes out what rounding left in it
+deviations as (  -- second pass, around the means; the correction term takes out what rounding left in them
+    select
+        arm,
+        fsum(total * total) - fsum(total) * fsum(total) / count(*) as total,
+        fsum(average * average) - fsum(average) * fsum(average) / count(*) as average
+    from residual
+    group by arm
+),
+moments as (
     select
         metric_id,
         arm,
-        centre.k,
-        centre.mean,
-        centre.invalid_values,
-        fsum((value - centre.mean) * (value - centre.mean))
-            - fsum(value - centre.mean) * fsum(value - centre.mean) / centre.k as m2
-    from valued
-    join centre using (metric_id, arm)
-    group by metric_id, arm, centre.k, centre.mean, centre.invalid_values
+        k,
+        case aggregation
+            when 'occurrence' then 1.0
+            when 'count' then events::double / k
+            when 'sum' then mean_total
+            when 'mean' then mean_average
+        end as mean,
+        case aggregation
+            when 'occurrence' then 0.0
+            when 'count' then (k * events_squared - events * events)::double / k
+            when 'sum' then deviations.total
+            when 'mean' then deviations.average
+        end as m2,
+        case when aggregation in ('sum', 'mean') then invalid_values else 0 end as invalid_values
+    from metric
+    cross join sums
+    left join deviations using (arm)
 ),
 merged as (
     select
@@ -99,4 +98,3 @@ select
     case when isfinite(mean) and isfinite(m2) then m2 end as m2,
     invalid_values::bigint as invalid_values
 from merged
-order by metric_id, variant
