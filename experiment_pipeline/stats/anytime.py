@@ -57,7 +57,7 @@ def anytime_effect(
 ) -> AnytimeEffect:
     """The any-time-valid interval and p-value of an effect, for an experiment of this design.
 
-    alpha is the level of this one comparison (see `holm_levels` for a family). With zero variance in both arms the
+    alpha is the level of this one comparison (see `comparisons` for a family). With zero variance in both arms the
     effect is certain: the interval is the point, p is 0 or 1.
 
     The standard error is the larger of the effect's own and the pooled one. A small arm of skewed values has, whenever
