@@ -89,6 +89,8 @@ def scaled_information(standard_error: float, control_n: int, treatment_n: int, 
     DEFAULT_IDENTITIES_PER_ARM in two equal arms, whatever they are worth in the metric's unit.
     """
     if design.mde and design.baseline:
+        if not (math.isfinite(design.mde) and math.isfinite(design.baseline)):
+            raise ValueError(f"design: mde and baseline must be finite, got {design.mde} and {design.baseline}")
         in_errors = design.mde * design.baseline / standard_error
         information = in_errors * in_errors
     else:
