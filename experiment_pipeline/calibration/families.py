@@ -26,16 +26,14 @@ def secondary_metrics(
     found: the first metric that moves, at the last look
     """
     rng = np.random.default_rng(seed)
-    log_m = []
+    log_m, moves = [], []
     for metric in range(METRICS):
         control = still(rng, experiments, looks, batch)
         for treatment in range(TREATMENTS):
-            population = moved if treatment == 0 and metric < moving else still
+            moves.append(treatment == 0 and metric < moving)
+            population = moved if moves[-1] else still
             paths = between(control, population(rng, experiments, looks, batch), proportions=True)
             log_m.append(log_anytime(paths, design))
-    true = np.array(
-        [treatment == 0 and metric < moving for metric in range(METRICS) for treatment in range(TREATMENTS)]
-    )
     p_values = np.exp(-np.maximum(np.array(log_m), 0))
     found: Counter[str] = Counter(experiments=experiments)
     rules: dict[str, Rejected] = {
@@ -43,9 +41,9 @@ def secondary_metrics(
         "together": rejected_together(p_values, design.alpha),
     }
     for rule, rejected in rules.items():
-        picked = np.where(rejected, rng.random((len(true), experiments, 1)), -1).argmax(axis=0)
+        picked = np.where(rejected, rng.random((len(moves), experiments, 1)), -1).argmax(axis=0)
         any_shown: Rejected = np.logical_or.reduce(rejected, axis=0)
-        false = any_shown & ~true[picked]
+        false = any_shown & ~np.array(moves)[picked]
         first = any_shown.argmax(axis=1)
         found[f"{rule}:any"] = int(any_shown.any(axis=1).sum())
         found[f"{rule}:first"] = int(false[np.arange(experiments), first].sum())
@@ -58,6 +56,6 @@ def rejected_together(p_values: Floats, alpha: float) -> Rejected:
     """`benjamini_hochberg_levels` over arrays, the comparisons of a family along the first axis."""
     m = len(p_values)
     ranks = np.arange(1, m + 1).reshape(-1, *[1] * (p_values.ndim - 1))
-    rejections = np.where(np.sort(p_values, axis=0) <= alpha * ranks / m, ranks, 1).max(axis=0)
-    rejected: Rejected = p_values <= alpha * rejections / m
+    rejections = np.where(np.sort(p_values, axis=0) <= alpha * (ranks / m), ranks, 1).max(axis=0)
+    rejected: Rejected = p_values <= alpha * (rejections / m)
     return rejected

@@ -69,8 +69,8 @@ def benjamini_hochberg_levels(p_values: Sequence[float], alpha: float) -> list[f
     """
     check_level("alpha", alpha)
     m = len(_checked(p_values))
-    rejected = [rank for rank, p_value in enumerate(sorted(p_values), start=1) if p_value <= alpha * rank / m]
-    return [alpha * max(rejected, default=1) / m for _ in p_values]
+    rejected = [rank for rank, p_value in enumerate(sorted(p_values), start=1) if p_value <= alpha * (rank / m)]
+    return [alpha * (max(rejected, default=1) / m) for _ in p_values]
 
 
 def _checked(p_values: Sequence[float]) -> Sequence[float]:

@@ -51,6 +51,7 @@ def test_benjamini_hochberg_levels__by_hand__grow_with_what_is_rejected() -> Non
     assert benjamini_hochberg_levels([0.9, 0.02, 0.6, 0.8], 0.04) == pytest.approx([0.01] * 4), "none: alpha / m"
     assert benjamini_hochberg_levels([0.9, 0.019, 0.001, 0.8], 0.04) == pytest.approx([0.02] * 4), "two: 2 alpha / m"
     assert benjamini_hochberg_levels([0.03, 0.03, 0.03, 0.04], 0.04) == pytest.approx([0.04] * 4), "all: alpha"
+    assert benjamini_hochberg_levels([0.0] * 3, 0.1) == [0.1] * 3, "not a rounding more"
     assert benjamini_hochberg_levels([], 0.04) == []
 
 
