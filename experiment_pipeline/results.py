@@ -5,7 +5,7 @@ A number that cannot be given is withheld with its reason, never replaced (desig
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiment_pipeline.aggregates import EMPTY, MetricAggregates, VariantAggregate
@@ -236,12 +236,17 @@ def compute_results(
     split = _split(experiment, identities)
     by_metric = {metric.metric_id: metric.by_variant for metric in aggregates}
     compared = [
-        _compared(attached, by_metric.get(attached.metric.id, {}), split, experiment.design.alpha, floors)
+        _compared(attached, by_metric.get(attached.metric.id, {}), split, _design_of(attached, experiment), floors)
         for attached in experiment.metrics
     ]
-    levels = _levels(compared, experiment.design)
-    metrics = tuple(_metric_results(metric, levels, split, experiment.design) for metric in compared)
-    return ExperimentResults(split=split, metrics=metrics)
+    levels = _levels(compared, experiment.design.alpha)
+    return ExperimentResults(split=split, metrics=tuple(_metric_results(metric, levels, split) for metric in compared))
+
+
+def _design_of(attached: AttachedMetric, experiment: Experiment) -> Design:
+    """What was planned for a metric: the effect to detect is the primary one's, in its unit."""
+    design = experiment.design
+    return design if attached == experiment.metrics[0] else replace(design, mde=None, baseline=None)
 
 
 def _split(experiment: Experiment, identities: Mapping[str, int]) -> Split:
@@ -266,9 +271,10 @@ class _Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A metric's aggregates by analysed variant, and every treatment beside control."""
+    """A metric's design, its aggregates by analysed variant, and every treatment beside control."""
 
     attached: AttachedMetric
+    design: Design
     aggregates: dict[str, VariantAggregate | None]
     pairs: dict[str, _Pair | NotComputable]
 
@@ -280,16 +286,16 @@ def _compared(
     attached: AttachedMetric,
     by_variant: Mapping[str, VariantAggregate | None],
     split: Split,
-    alpha: float,
+    design: Design,
     floors: Floors,
 ) -> _Compared:
     aggregates = {key: by_variant.get(key, EMPTY) for key in split.identities}
     pairs = {
-        key: _pair(aggregates[CONTROL], arm, attached, alpha, floors)
+        key: _pair(aggregates[CONTROL], arm, attached, design.alpha, floors)
         for key, arm in aggregates.items()
         if key != CONTROL
     }
-    return _Compared(attached, aggregates, pairs)
+    return _Compared(attached, design, aggregates, pairs)
 
 
 def _pair(
@@ -312,7 +318,7 @@ def _pair(
     return difference if isinstance(difference, NotComputable) else _Pair(control, treatment, difference)
 
 
-def _levels(compared: Sequence[_Compared], design: Design) -> dict[Key, float]:
+def _levels(compared: Sequence[_Compared], alpha: float) -> dict[Key, float]:
     """The level of every comparison's any-time interval, from its family (docs/adr/0027).
 
     The primary metric and every guardrail are families of their own, their treatments judged by Holm's procedure; all
@@ -325,10 +331,13 @@ def _levels(compared: Sequence[_Compared], design: Design) -> dict[Key, float]:
     families.append((benjamini_hochberg_levels, secondary))
     levels: dict[Key, float] = {}
     for levels_of, family in families:
-        pairs = {(metric.attached.metric.id, key): pair for metric in family for key, pair in metric.pairs.items()}
-        intervals = [_anytime_effect(pair, design, design.alpha) for pair in pairs.values()]
-        p_values = [1.0 if isinstance(interval, NotComputable) else interval.p_value for interval in intervals]
-        levels |= zip(pairs, levels_of(p_values, design.alpha), strict=True)
+        intervals = {
+            (metric.attached.metric.id, key): _anytime_effect(pair, metric.design, alpha)
+            for metric in family
+            for key, pair in metric.pairs.items()
+        }
+        p_values = [1.0 if isinstance(found, NotComputable) else found.p_value for found in intervals.values()]
+        levels |= zip(intervals, levels_of(p_values, alpha), strict=True)
     return levels
 
 
@@ -338,8 +347,8 @@ def _anytime_effect(pair: _Pair | NotComputable, design: Design, alpha: float) -
     return anytime_effect(pair.effect, pair.control, pair.treatment, design, alpha=alpha)
 
 
-def _metric_results(metric: _Compared, levels: Mapping[Key, float], split: Split, design: Design) -> MetricResults:
-    attached, comparisons = metric.attached, []
+def _metric_results(metric: _Compared, levels: Mapping[Key, float], split: Split) -> MetricResults:
+    attached, design, comparisons = metric.attached, metric.design, []
     for key, pair in metric.pairs.items():
         verdict = decide(
             _anytime_effect(pair, design, levels[attached.metric.id, key]),

@@ -248,6 +248,16 @@ def test_results__primary_metric_and_guardrails__are_judged_whatever_else_is_att
     assert verdicts_of((RISE, NONE), *unrelated, (NO_RISE, WEAK), (NO_RISE, NONE))[-2:] == ["harmed", "ok"]
 
 
+def test_results__design_in_the_primary_metric_s_unit__does_not_silence_other_metrics() -> None:
+    spent = Metric(8, "prod", "spent", "purchase", Aggregation.SUM)
+    attached = (AttachedMetric(PURCHASE, RISE), AttachedMetric(spent, ExpectedDirection.NOT_DECREASE))
+    subject = dataclasses.replace(experiment(design=Design(mde=0.1, baseline=0.1)), metrics=attached)
+    arms = {"control": VariantAggregate(10_000, 50.0, 9e8), "b": VariantAggregate(10_000, 20.0, 9e8)}  # 7 errors
+    moments = [MetricAggregates(7, {"control": NONE, "b": NONE}), MetricAggregates(8, dict(arms))]
+    computed = compute_results(subject, {"control": 10_000, "b": 10_000}, moments, Floors())
+    assert computed.verdicts() == {"bought": {"b": "inconclusive"}, "spent": {"b": "harmed"}}
+
+
 def test_results__at_another_alpha__widen_their_intervals() -> None:
     moments = {"control": rate(1000, 100), "b": rate(1000, 150)}
     usual, strict = (

@@ -119,7 +119,7 @@ def _peek_cuped(looks: int, batch: int) -> Callable[[Seed, int], Counter[str]]:
 def _secondary(moving: int, looks: int) -> Callable[[Seed, int], Counter[str]]:
     batch = round(EXTENDED / looks)
     return lambda seed, n: secondary_metrics(
-        seed, n, CONVERSION, CONVERSION_MORE, DESIGN, moving=moving, looks=looks, batch=batch
+        seed, n, CONVERSION, CONVERSION_MORE, NO_DESIGN, moving=moving, looks=looks, batch=batch
     )
 
 

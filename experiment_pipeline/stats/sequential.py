@@ -187,5 +187,5 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 def _checked(fractions: Sequence[float]) -> Sequence[float]:
     for fraction in fractions:
         if not 1 / LARGEST <= fraction <= LARGEST:
-            raise ValueError(f"fractions: must be positive and finite, got {fraction}")
+            raise ValueError(f"fractions: must lie between {1 / LARGEST:g} and {LARGEST:g}, got {fraction}")
     return fractions

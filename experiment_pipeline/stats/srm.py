@@ -117,7 +117,7 @@ def _tested_arms(
         raise ValueError(f"counts: must not exceed 2**53 in all, got {sum(counts.values())}")
     for key, share in shares.items():
         if not 0 <= share <= LARGEST_SHARE:
-            raise ValueError(f"shares: must be finite and not negative, got {share} for {key!r}")
+            raise ValueError(f"shares: must lie between 0 and {LARGEST_SHARE:g}, got {share} for {key!r}")
     negligible = NEGLIGIBLE_SHARE * math.fsum(shares.values())
     positive = {key: share for key, share in shares.items() if share > negligible}
     if len(positive) < 2:
