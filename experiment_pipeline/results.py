@@ -5,7 +5,7 @@ A number that cannot be given is withheld with its reason, never replaced (desig
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiment_pipeline.aggregates import EMPTY, MetricAggregates, VariantAggregate
@@ -20,7 +20,7 @@ from experiment_pipeline.experiments import (
 )
 from experiment_pipeline.stats.anytime import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
-from experiment_pipeline.stats.comparisons import holm_levels
+from experiment_pipeline.stats.comparisons import Levels, benjamini_hochberg_levels, holm_levels
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.floors import below_floor
 from experiment_pipeline.stats.lift import Lift, lift
@@ -235,11 +235,18 @@ def compute_results(
     """
     split = _split(experiment, identities)
     by_metric = {metric.metric_id: metric.by_variant for metric in aggregates}
-    metrics = tuple(
-        _metric_results(experiment, attached, by_metric.get(attached.metric.id, {}), split, floors)
+    compared = [
+        _compared(attached, by_metric.get(attached.metric.id, {}), split, _design_of(attached, experiment), floors)
         for attached in experiment.metrics
-    )
-    return ExperimentResults(split=split, metrics=metrics)
+    ]
+    levels = _levels(compared, experiment.design.alpha)
+    return ExperimentResults(split=split, metrics=tuple(_metric_results(metric, levels, split) for metric in compared))
+
+
+def _design_of(attached: AttachedMetric, experiment: Experiment) -> Design:
+    """What was planned for a metric: the effect to detect is the primary one's, in its unit."""
+    design = experiment.design
+    return design if attached == experiment.metrics[0] else replace(design, mde=None, baseline=None)
 
 
 def _split(experiment: Experiment, identities: Mapping[str, int]) -> Split:
@@ -253,33 +260,6 @@ def _split(experiment: Experiment, identities: Mapping[str, int]) -> Split:
     )
 
 
-def _metric_results(
-    experiment: Experiment,
-    attached: AttachedMetric,
-    by_variant: Mapping[str, VariantAggregate | None],
-    split: Split,
-    floors: Floors,
-) -> MetricResults:
-    aggregates = {key: by_variant.get(key, EMPTY) for key in split.identities}
-    design = experiment.design
-    pairs = {
-        key: _pair(aggregates[CONTROL], arm, attached, design.alpha, floors)
-        for key, arm in aggregates.items()
-        if key != CONTROL
-    }
-    intervals = _anytime_effects(pairs, design)
-    comparisons = []
-    for key, pair in pairs.items():
-        verdict = decide(
-            intervals[key],
-            direction=attached.metric.direction,
-            expected_direction=attached.expected_direction,
-            trustworthy=split.trustworthy is True,
-        )
-        comparisons.append(_comparison(key, pair, attached.metric.direction, design.alpha, verdict))
-    return MetricResults(attached=attached, aggregates=aggregates, comparisons=tuple(comparisons))
-
-
 @dataclass(frozen=True, slots=True)
 class _Pair:
     """A treatment and control with enough data to be compared."""
@@ -287,6 +267,35 @@ class _Pair:
     control: VariantAggregate
     treatment: VariantAggregate
     effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A metric's design, its aggregates by analysed variant, and every treatment beside control."""
+
+    attached: AttachedMetric
+    design: Design
+    aggregates: dict[str, VariantAggregate | None]
+    pairs: dict[str, _Pair | NotComputable]
+
+
+Key = tuple[int, str]  # metric id and treatment
+
+
+def _compared(
+    attached: AttachedMetric,
+    by_variant: Mapping[str, VariantAggregate | None],
+    split: Split,
+    design: Design,
+    floors: Floors,
+) -> _Compared:
+    aggregates = {key: by_variant.get(key, EMPTY) for key in split.identities}
+    pairs = {
+        key: _pair(aggregates[CONTROL], arm, attached, design.alpha, floors)
+        for key, arm in aggregates.items()
+        if key != CONTROL
+    }
+    return _Compared(attached, design, aggregates, pairs)
 
 
 def _pair(
@@ -309,19 +318,46 @@ def _pair(
     return difference if isinstance(difference, NotComputable) else _Pair(control, treatment, difference)
 
 
-def _anytime_effects(
-    pairs: Mapping[str, _Pair | NotComputable], design: Design
-) -> dict[str, AnytimeEffect | NotComputable]:
-    """The interval that holds at every refresh, each treatment's at its level of Holm's procedure."""
-    sound = {key: pair for key, pair in pairs.items() if isinstance(pair, _Pair)}
-    withheld = {key: pair for key, pair in pairs.items() if isinstance(pair, NotComputable)}
+def _levels(compared: Sequence[_Compared], alpha: float) -> dict[Key, float]:
+    """The level of every comparison's any-time interval, from its family (docs/adr/0027).
 
-    def interval(pair: _Pair, alpha: float) -> AnytimeEffect:
-        return anytime_effect(pair.effect, pair.control, pair.treatment, design, alpha=alpha)
+    The primary metric and every guardrail are families of their own, their treatments judged by Holm's procedure; all
+    other metrics are one family, judged by Benjamini and Hochberg's.
+    """
+    primary, others = compared[:1], compared[1:]
+    guardrails = [metric for metric in others if metric.attached.expected_direction.is_guardrail]
+    secondary = [metric for metric in others if not metric.attached.expected_direction.is_guardrail]
+    families: list[tuple[Levels, list[_Compared]]] = [(holm_levels, [metric]) for metric in (*primary, *guardrails)]
+    families.append((benjamini_hochberg_levels, secondary))
+    levels: dict[Key, float] = {}
+    for levels_of, family in families:
+        intervals = {
+            (metric.attached.metric.id, key): _anytime_effect(pair, metric.design, alpha)
+            for metric in family
+            for key, pair in metric.pairs.items()
+        }
+        p_values = [1.0 if isinstance(found, NotComputable) else found.p_value for found in intervals.values()]
+        levels |= zip(intervals, levels_of(p_values, alpha), strict=True)
+    return levels
 
-    levels = holm_levels([interval(pair, design.alpha).p_value for pair in sound.values()], design.alpha)
-    intervals = {key: interval(pair, level) for (key, pair), level in zip(sound.items(), levels, strict=True)}
-    return {**withheld, **intervals}
+
+def _anytime_effect(pair: _Pair | NotComputable, design: Design, alpha: float) -> AnytimeEffect | NotComputable:
+    if isinstance(pair, NotComputable):
+        return pair
+    return anytime_effect(pair.effect, pair.control, pair.treatment, design, alpha=alpha)
+
+
+def _metric_results(metric: _Compared, levels: Mapping[Key, float], split: Split) -> MetricResults:
+    attached, design, comparisons = metric.attached, metric.design, []
+    for key, pair in metric.pairs.items():
+        verdict = decide(
+            _anytime_effect(pair, design, levels[attached.metric.id, key]),
+            direction=attached.metric.direction,
+            expected_direction=attached.expected_direction,
+            trustworthy=split.trustworthy is True,
+        )
+        comparisons.append(_comparison(key, pair, attached.metric.direction, design.alpha, verdict))
+    return MetricResults(attached=attached, aggregates=metric.aggregates, comparisons=tuple(comparisons))
 
 
 def _comparison(

@@ -5,21 +5,25 @@ Also the other side of it: how often a true effect is found in time, since a ver
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
-from experiment_pipeline.aggregates import PairAggregate
-from experiment_pipeline.calibration.fixed import Arms
-from experiment_pipeline.calibration.populations import Binary, Floats, PairPopulation, Population, Seed, computed
+from experiment_pipeline.calibration.populations import (
+    Binary,
+    Floats,
+    Moments,
+    PairPopulation,
+    PairSums,
+    Population,
+    Seed,
+    Sums,
+)
 from experiment_pipeline.experiments import Design
-from experiment_pipeline.stats.anytime import log_mixture, pooled_standard_error, scaled_information
-from experiment_pipeline.stats.cuped import cuped
-from experiment_pipeline.stats.effect import effect
+from experiment_pipeline.stats.anytime import log_mixture, scaled_information
 from experiment_pipeline.stats.normal import lower_quantile
-from experiment_pipeline.stats.ratio import ratio_aggregate
 from experiment_pipeline.stats.sequential import spending_boundaries
 from experiment_pipeline.stats.srm import SRM_ALPHA, log_e_value
 
@@ -58,52 +62,51 @@ def mean_paths(
     """
     rng = np.random.default_rng(seed)
     c, t = control(rng, experiments, looks, batches[0]), treatment(rng, experiments, looks, batches[1])
-    standard_error = np.sqrt(c.squared_error + t.squared_error)
-    pooled = np.sqrt((c.m2 + t.m2) / (c.n + t.n - 2) * (1 / c.n + 1 / t.n))
-    shown = (standard_error > 0) & (np.minimum(c.n, t.n) >= MINIMUM_IDENTITIES)
-    if isinstance(control, Binary):
-        shown &= np.minimum(c.y, t.y) >= MINIMUM_CONVERSIONS
-    cautious = np.where(shown, np.maximum(standard_error, pooled), np.inf)
-    return Paths(t.mean - c.mean, np.where(shown, standard_error, np.inf), cautious, c.n, t.n)
+    return between(c, t, proportions=isinstance(control, Binary))
+
+
+def between(control: Sums, treatment: Sums, *, proportions: bool = False) -> Paths:
+    """Experiments whose arms have been drawn."""
+    return _paths(
+        Moments(control.n, control.mean, control.m2),
+        Moments(treatment.n, treatment.mean, treatment.m2),
+        enough=np.minimum(control.y, treatment.y) >= (MINIMUM_CONVERSIONS if proportions else 0),
+    )
 
 
 def ratio_paths(seed: Seed, experiments: int, population: PairPopulation, *, looks: int, batch: int) -> Paths:
-    """A/A tests on a ratio."""
-
-    def arms(control: PairAggregate, treatment: PairAggregate) -> Arms:
-        return computed(ratio_aggregate(control)), computed(ratio_aggregate(treatment))
-
-    return _pair_paths(seed, experiments, population, arms, looks=looks, batch=batch)
+    """A/A tests on a ratio: `ratio_aggregate` over arrays."""
+    control, treatment = _pairs(seed, experiments, population, looks, batch)
+    return _paths(_ratio(control), _ratio(treatment))
 
 
 def cuped_paths(seed: Seed, experiments: int, population: PairPopulation, *, looks: int, batch: int) -> Paths:
-    """A/A tests adjusted for the pre-period."""
-
-    def arms(control: PairAggregate, treatment: PairAggregate) -> Arms:
-        adjusted = computed(cuped(control, treatment))
-        return adjusted.control, adjusted.treatment
-
-    return _pair_paths(seed, experiments, population, arms, looks=looks, batch=batch)
+    """A/A tests adjusted for the pre-period: `cuped` over arrays."""
+    c, t = _pairs(seed, experiments, population, looks, batch)
+    theta = (c.c_xy + t.c_xy) / (c.m2_x + t.m2_x)
+    shift = theta * (t.x / t.n - c.x / c.n)
+    return _paths(Moments(c.n, c.y / c.n, c.residual_m2(theta)), Moments(t.n, t.y / t.n - shift, t.residual_m2(theta)))
 
 
-def _pair_paths(
-    seed: Seed,
-    experiments: int,
-    population: PairPopulation,
-    arms_of: Callable[[PairAggregate, PairAggregate], Arms],
-    *,
-    looks: int,
-    batch: int,
-) -> Paths:
+def _ratio(arm: PairSums) -> Moments:
+    ratio, mean_x = arm.y / arm.x, arm.x / arm.n
+    return Moments(arm.n, ratio, arm.residual_m2(ratio) / mean_x / mean_x)
+
+
+def _pairs(
+    seed: Seed, experiments: int, population: PairPopulation, looks: int, batch: int
+) -> tuple[PairSums, PairSums]:
     rng = np.random.default_rng(seed)
-    c, t = population(rng, experiments, looks, batch), population(rng, experiments, looks, batch)
-    value, standard_error, cautious = np.empty((3, experiments, looks))
-    for i, k in np.ndindex(experiments, looks):
-        arms = arms_of(c.aggregate(i, k), t.aggregate(i, k))
-        found = computed(effect(*arms))
-        value[i, k], standard_error[i, k] = found.value, found.standard_error
-        cautious[i, k] = max(found.standard_error, pooled_standard_error(*arms))
-    return Paths(value, standard_error, cautious, c.n, t.n)
+    return population(rng, experiments, looks, batch), population(rng, experiments, looks, batch)
+
+
+def _paths(control: Moments, treatment: Moments, enough: npt.NDArray[np.bool_] | bool = True) -> Paths:
+    n_c, n_t = control.n, treatment.n
+    own = np.sqrt(control.m2 / (n_c - 1) / n_c + treatment.m2 / (n_t - 1) / n_t)
+    pooled = np.sqrt((control.m2 + treatment.m2) / (n_c + n_t - 2) * (1 / n_c + 1 / n_t))
+    shown = (own > 0) & (np.minimum(n_c, n_t) >= MINIMUM_IDENTITIES) & enough
+    cautious = np.where(shown, np.maximum(own, pooled), np.inf)
+    return Paths(treatment.mean - control.mean, np.where(shown, own, np.inf), cautious, n_c, n_t)
 
 
 def peeking(paths: Paths, design: Design) -> Counter[str]:

@@ -19,6 +19,15 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
+class Moments:
+    """What inference needs of one arm, at every look: arrays of shape (experiments, looks), n of shape (looks,)."""
+
+    n: Floats
+    mean: Floats
+    m2: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Sums:
     """One arm, accumulated over looks: arrays of shape (experiments, looks), n of shape (looks,).
 
@@ -41,12 +50,6 @@ class Sums:
         m2: Floats = np.maximum(self.yy - self.y * self.y / self.n, 0)
         return m2
 
-    @property
-    def squared_error(self) -> Floats:
-        """`var / n` of each experiment at each look."""
-        squared: Floats = self.m2 / (self.n - 1) / self.n
-        return squared
-
     def aggregate(self, experiment: int, look: int) -> VariantAggregate:
         """What the warehouse would have handed over."""
         return VariantAggregate(int(self.n[look]), float(self.mean[experiment, look]), float(self.m2[experiment, look]))
@@ -63,13 +66,31 @@ class PairSums:
     yy: Floats
     xy: Floats
 
+    @property
+    def m2_x(self) -> Floats:
+        """Of each experiment at each look."""
+        return self.xx - self.x * self.x / self.n
+
+    @property
+    def m2_y(self) -> Floats:
+        """Of each experiment at each look."""
+        return self.yy - self.y * self.y / self.n
+
+    @property
+    def c_xy(self) -> Floats:
+        """Of each experiment at each look."""
+        return self.xy - self.x * self.y / self.n
+
+    def residual_m2(self, slope: Floats) -> Floats:
+        """Of `y - slope x`, of each experiment at each look."""
+        m2: Floats = np.maximum(self.m2_y - 2 * slope * self.c_xy + slope * slope * self.m2_x, 0)
+        return m2
+
     def aggregate(self, experiment: int, look: int) -> PairAggregate:
         """What the warehouse would have handed over."""
-        n = float(self.n[look])
-        x, y, xx, yy, xy = (float(sums[experiment, look]) for sums in (self.x, self.y, self.xx, self.yy, self.xy))
-        return PairAggregate(
-            n=int(n), mean_x=x / n, mean_y=y / n, m2_x=xx - x * x / n, m2_y=yy - y * y / n, c_xy=xy - x * y / n
-        )
+        n, at = int(self.n[look]), (experiment, look)
+        moments = (self.x[at] / n, self.y[at] / n, self.m2_x[at], self.m2_y[at], self.c_xy[at])
+        return PairAggregate(n, *map(float, moments))
 
 
 T = TypeVar("T")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from experiment_pipeline.calibration.families import secondary_metrics
 from experiment_pipeline.calibration.fixed import coverage, cuped_arms, errors, mean_arms, ratio_arms
 from experiment_pipeline.calibration.peeking import (
     cuped_paths,
@@ -61,6 +62,19 @@ MANY_LOOKS = (
     Reading("any-time verdict, any look", ("anytime",), high=0.056),
 )
 IN_TIME = (Reading("any-time verdict by 1.6 times the fixed sample", ("anytime",), low=0.8),)
+FALSE_SHARE, ALONE, TOGETHER = "share of false ones among verdicts", "each at its own 5 %", "Benjamini-Hochberg"
+NOTHING_MOVES = (
+    Reading(f"{ALONE}, any verdict at any look", ("alone:any",)),
+    Reading(f"{TOGETHER}, any verdict at any look", ("together:any",), high=0.056),
+)
+SOME_MOVE = (
+    Reading(f"{ALONE}, {FALSE_SHARE}, stopped at the first", ("alone:first",)),
+    Reading(f"{TOGETHER}, {FALSE_SHARE}, stopped at the first", ("together:first",), high=0.056),
+    Reading(f"{ALONE}, {FALSE_SHARE}, last look", ("alone:last",)),
+    Reading(f"{TOGETHER}, {FALSE_SHARE}, last look", ("together:last",), high=0.056),
+    Reading(f"{ALONE}, a metric that moves is found by the last look", ("alone:found",)),
+    Reading(f"{TOGETHER}, a metric that moves is found by the last look", ("together:found",)),
+)
 PLANNED = (Reading("planned looks, any look", ("crossed",), 0.044, 0.056),)
 
 BINARY, COUNTS, REVENUE = Binary(0.02), Counts(0.5), Revenue(buyers=0.05, sigma=1.0)
@@ -87,6 +101,25 @@ def _find_binary(looks: int) -> Callable[[Seed, int], Counter[str]]:
     batch = int(EXTENDED / looks)
     return lambda seed, n: peeking(
         mean_paths(seed, n, CONVERSION, CONVERSION_MORE, looks=looks, batches=(batch, batch)), DESIGN
+    )
+
+
+def _peek_ratio(looks: int, batch: int) -> Callable[[Seed, int], Counter[str]]:
+    return lambda seed, n: peeking(
+        ratio_paths(seed, n, BASKETS, looks=looks, batch=batch), Design(mde=0.05, baseline=1.0)
+    )
+
+
+def _peek_cuped(looks: int, batch: int) -> Callable[[Seed, int], Counter[str]]:
+    return lambda seed, n: peeking(
+        cuped_paths(seed, n, HABITS, looks=looks, batch=batch), Design(mde=0.1, baseline=2.0)
+    )
+
+
+def _secondary(moving: int, looks: int) -> Callable[[Seed, int], Counter[str]]:
+    batch = round(EXTENDED / looks)
+    return lambda seed, n: secondary_metrics(
+        seed, n, CONVERSION, CONVERSION_MORE, NO_DESIGN, moving=moving, looks=looks, batch=batch
     )
 
 
@@ -154,6 +187,11 @@ STUDIES = (
         MANY_LOOKS,
     ),
     Study(
+        "Peeking 720 times, Poisson counts",
+        lambda seed, n: peeking(mean_paths(seed, n, COUNTS, COUNTS, looks=720, batches=(20, 20)), COUNTS_DESIGN),
+        MANY_LOOKS,
+    ),
+    Study(
         "Peeking 30 times, revenue, no design",
         lambda seed, n: peeking(mean_paths(seed, n, REVENUE, REVENUE, looks=30, batches=(700, 700)), NO_DESIGN),
         MANY_LOOKS,
@@ -179,16 +217,13 @@ STUDIES = (
         ),
         MANY_LOOKS,
     ),
-    Study(
-        "Peeking 30 times, ratio",
-        lambda seed, n: peeking(ratio_paths(seed, n, BASKETS, looks=30, batch=50), Design(mde=0.05, baseline=1.0)),
-        MANY_LOOKS,
-    ),
-    Study(
-        "Peeking 30 times, CUPED",
-        lambda seed, n: peeking(cuped_paths(seed, n, HABITS, looks=30, batch=50), Design(mde=0.1, baseline=2.0)),
-        MANY_LOOKS,
-    ),
+    Study("Peeking 30 times, ratio", _peek_ratio(30, 50), MANY_LOOKS),
+    Study("Peeking 720 times, ratio", _peek_ratio(720, 20), MANY_LOOKS),
+    Study("Peeking 30 times, CUPED", _peek_cuped(30, 50), MANY_LOOKS),
+    Study("Peeking 720 times, CUPED", _peek_cuped(720, 20), MANY_LOOKS),
+    Study("10 secondary metrics of 2 treatments, none moves, 30 looks", _secondary(0, 30), NOTHING_MOVES),
+    Study("10 secondary metrics of 2 treatments, none moves, 720 looks", _secondary(0, 720), NOTHING_MOVES),
+    Study("10 secondary metrics of 2 treatments, 4 of 20 move, 30 looks", _secondary(4, 30), SOME_MOVE),
     Study("Design's effect there, 30 looks", _find_binary(30), IN_TIME),
     Study("Design's effect there, 720 looks", _find_binary(720), IN_TIME),
     Study(

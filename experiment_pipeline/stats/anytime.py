@@ -57,7 +57,7 @@ def anytime_effect(
 ) -> AnytimeEffect:
     """The any-time-valid interval and p-value of an effect, for an experiment of this design.
 
-    alpha is the level of this one comparison (see `holm_levels` for a family). With zero variance in both arms the
+    alpha is the level of this one comparison (see `comparisons` for a family). With zero variance in both arms the
     effect is certain: the interval is the point, p is 0 or 1.
 
     The standard error is the larger of the effect's own and the pooled one. A small arm of skewed values has, whenever
@@ -89,6 +89,8 @@ def scaled_information(standard_error: float, control_n: int, treatment_n: int, 
     DEFAULT_IDENTITIES_PER_ARM in two equal arms, whatever they are worth in the metric's unit.
     """
     if design.mde and design.baseline:
+        if not (math.isfinite(design.mde) and math.isfinite(design.baseline)):
+            raise ValueError(f"design: mde and baseline must be finite, got {design.mde} and {design.baseline}")
         in_errors = design.mde * design.baseline / standard_error
         information = in_errors * in_errors
     else:

@@ -20,6 +20,7 @@ from experiment_pipeline.stats.normal import cdf, density, two_sided_quantile
 from experiment_pipeline.stats.outcomes import NotComputable
 
 FARTHEST = 40.0  # standard errors; beyond them a float has no density left
+BLOCK = 2**20  # densities computed at a time: a thousand arms take a hundred million
 REACH = 9.0  # standard errors on both sides that are integrated over; outside lies 2e-19 of an arm
 
 Floats = npt.NDArray[np.float64]
@@ -155,16 +156,29 @@ def _chances_to_be_largest(means: Floats, errors: Floats) -> Floats:
     floor = means[certain].max() if certain.any() else -np.inf
     leaders = certain & (means == floor)
     loc, scale = means[~certain], errors[~certain]
-    chances[leaders] = np.exp(special.log_ndtr((floor - loc) / scale).sum()) / max(1, leaders.sum())
+    chances[leaders] = np.exp(special.log_ndtr(_standardised(floor - loc, scale)).sum()) / max(1, leaders.sum())
     if len(loc):
         nodes, weights = _panels(loc, scale, floor)
-        z = np.clip((nodes[:, None] - loc) / scale, -FARTHEST, FARTHEST)
-        log_cdf = special.log_ndtr(z)
-        # phi_i prod_{j != i} Phi_j, in logarithms: far below every mean each factor underflows but not the product
-        log_density = -z * z / 2 - np.log(np.sqrt(2 * np.pi) * scale) - log_cdf + log_cdf.sum(axis=1, keepdims=True)
-        chances[~certain] = weights @ np.exp(log_density)
+        for part in np.array_split(np.arange(len(nodes)), math.ceil(len(nodes) * len(loc) / BLOCK)):
+            chances[~certain] += weights[part] @ _densities(nodes[part], loc, scale)
     total: float = chances.sum()
     return chances / total
+
+
+def _densities(x: Floats, loc: Floats, scale: Floats) -> Floats:
+    """`phi_i prod_{j != i} Phi_j` of every arm at each x."""
+    z = _standardised(x[:, None] - loc, scale)
+    log_cdf = special.log_ndtr(z)
+    # in logarithms: far below every mean each factor underflows but not the product
+    log_density = -z * z / 2 - np.log(np.sqrt(2 * np.pi) * scale) - log_cdf + log_cdf.sum(axis=1, keepdims=True)
+    densities: Floats = np.exp(log_density)
+    return densities
+
+
+def _standardised(distance: Floats, scale: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        z: Floats = np.clip(distance / scale, -FARTHEST, FARTHEST)
+    return z
 
 
 def _panels(loc: Floats, scale: Floats, floor: float) -> tuple[Floats, Floats]:

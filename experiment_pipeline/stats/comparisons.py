@@ -1,8 +1,14 @@
-"""Many comparisons at once: Holm for the treatments of the primary metric, Benjamini-Hochberg for secondary metrics."""
+"""Many comparisons at once: Holm where no verdict may be wrong, Benjamini-Hochberg where few of them may.
 
-from collections.abc import Sequence
+Both are given the any-time p-value `1 / M` of each comparison; what they promise then holds at every refresh. A
+comparison that cannot be made yet has p-value 1: the family is the one that was planned, not the part that has data.
+"""
+
+from collections.abc import Callable, Sequence
 
 from experiment_pipeline.stats.normal import check_level
+
+Levels = Callable[[Sequence[float], float], list[float]]  # p-values and alpha of a family: the level of each comparison
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -49,6 +55,22 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
         smallest = min(smallest, p_values[index] * (m / rank))
         adjusted[index] = smallest
     return adjusted
+
+
+def benjamini_hochberg_levels(p_values: Sequence[float], alpha: float) -> list[float]:
+    """The level at which each comparison is tested: the same for all, `alpha R / m` with R of m rejected.
+
+    An interval at this level excludes zero exactly when the procedure rejects that comparison at the family's alpha
+    (Benjamini and Yekutieli 2005, "False discovery rate-adjusted multiple confidence intervals"); with no rejection it
+    is `alpha / m`. On any-time p-values, which are reciprocals of e-values, this is the e-BH procedure of Wang and
+    Ramdas (2022, "False discovery rate control with e-values"): whatever the dependence between the comparisons, and
+    whenever one stops to look, at most alpha of the rejections are false on average. The intervals of what is rejected
+    miss as rarely (Xu, Wang and Ramdas 2022, "Post-selection inference for e-value based confidence intervals").
+    """
+    check_level("alpha", alpha)
+    m = len(_checked(p_values))
+    rejected = [rank for rank, p_value in enumerate(sorted(p_values), start=1) if p_value <= alpha * (rank / m)]
+    return [alpha * (max(rejected, default=1) / m) for _ in p_values]
 
 
 def _checked(p_values: Sequence[float]) -> Sequence[float]:

@@ -1,5 +1,6 @@
 """CUPED: the same metric from before the first exposure takes out what identities differed by already."""
 
+import math
 from dataclasses import dataclass
 
 from experiment_pipeline.aggregates import PairAggregate, VariantAggregate
@@ -42,5 +43,7 @@ def cuped(control: PairAggregate, treatment: PairAggregate) -> CupedAdjustment |
         adjusted_t = VariantAggregate(treatment.n, treatment.mean_y - shift, treatment.residual_m2(theta))
     except ValueError:
         return NotComputable("out_of_range")
-    left = adjusted_c.m2 + adjusted_t.m2
-    return CupedAdjustment(adjusted_c, adjusted_t, theta, variance_reduction=1 - left / m2_y if m2_y else 0.0)
+    reduction = 1 - (adjusted_c.m2 + adjusted_t.m2) / m2_y if m2_y else 0.0
+    if not math.isfinite(reduction):
+        return NotComputable("out_of_range")
+    return CupedAdjustment(adjusted_c, adjusted_t, theta, variance_reduction=reduction)

@@ -21,6 +21,6 @@ def below_floor(
     arms = (control, treatment)
     if any(arm.n < minimum_identities for arm in arms):
         return NotComputable("below_minimum_identities")
-    if aggregation is Aggregation.OCCURRENCE and any(round(arm.sum) < minimum_conversions for arm in arms):
+    if aggregation is Aggregation.OCCURRENCE and any(arm.sum < minimum_conversions - 0.5 for arm in arms):
         return NotComputable("below_minimum_conversions")
     return None

@@ -52,7 +52,9 @@ def welch_test(
     share_c, share_t = squared[0] / sum(squared), squared[1] / sum(squared)
     dof = 1 / (share_c * share_c / (control.n - 1) + share_t * share_t / (treatment.n - 1))
     statistic = value / error
-    half = float(special.stdtrit(dof, 1 - alpha / 2)) * error
+    half = -float(special.stdtrit(dof, alpha / 2)) * error  # from the lower tail: 1 - alpha / 2 may be 1
+    if not (math.isfinite(statistic) and 0 < half < LARGEST):
+        return NotComputable("out_of_range")
     return WelchTest(statistic, dof, two_sided_t_p(statistic, dof), ci_low=value - half, ci_high=value + half)
 
 
@@ -92,6 +94,8 @@ def two_proportion_test(
 
 def wilson_interval(converted: int, n: int, z: float) -> tuple[float, float]:
     """Wilson's (1927) score interval of one proportion: the proportions that a z-test does not refute."""
+    if not 0 <= converted <= n or n == 0:
+        raise ValueError(f"converted: must lie between 0 and n, which is positive, got {converted} of {n}")
     p = converted / n
     centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n

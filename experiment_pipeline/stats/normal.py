@@ -5,11 +5,12 @@ import math
 from scipy import special
 
 SQRT_2PI = math.sqrt(2 * math.pi)
+SMALLEST_LEVEL = 1e-307  # a quarter of anything smaller is no normal float
 
 
 def check_level(name: str, value: float) -> None:
-    """Refuse a probability that is not strictly between 0 and 1, naming the argument."""
-    if not 0 < value < 1:
+    """Refuse a probability that is not strictly between 0 and 1 (or is too small for a float), naming the argument."""
+    if not SMALLEST_LEVEL <= value < 1:
         raise ValueError(f"{name}: must lie strictly between 0 and 1, got {value}")
 
 

@@ -42,13 +42,18 @@ def minimum_detectable_effect(
     _check_positive("standard_deviation", standard_deviation)
     _check_positive("control_n", control_n)
     _check_positive("treatment_n", treatment_n)
-    error = standard_deviation * math.sqrt(1 / control_n + 1 / treatment_n)
-    return (two_sided_quantile(alpha) + _power_quantile(alpha, power)) * error
+    quantiles = two_sided_quantile(alpha) + _power_quantile(alpha, power)
+    effect = quantiles * standard_deviation * math.sqrt(1 / control_n + 1 / treatment_n)
+    if not math.isfinite(effect):
+        raise ValueError(f"standard_deviation: too large, got {standard_deviation}")
+    return effect
 
 
 def power_of(effect: float, standard_error: float, *, alpha: float = 0.05) -> float:
     """The power of a two-sided fixed-sample test: `Phi(d - z) + Phi(-d - z)` at `d = effect / standard_error`."""
     _check_positive("standard_error", standard_error)
+    if not math.isfinite(effect):
+        raise ValueError(f"effect: must be finite, got {effect}")
     z, d = two_sided_quantile(alpha), effect / standard_error
     return cdf(d - z) + cdf(-d - z)
 

@@ -23,6 +23,7 @@ LEAST_GROWTH = 1.001  # a look that adds less than a thousandth to the informati
 FARTHEST = 9.0  # |Z| beyond it carries 2e-19 of probability: the integration stops there
 HIGHEST_Z = 38.0  # and beyond this one a float has no tail at all
 LEAST_SPENDING = 1e-300  # less than this cannot be spent: no Z is that far out
+LARGEST = 1e100  # of information fractions, their reciprocals, drifts and boundaries; the rest would overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ def obrien_fleming_spending(fraction: float, alpha: float) -> float:
     `4 (1 - Phi(z_(1 - alpha/4) / sqrt(t)))`, alpha from t = 1 on: next to nothing early, like O'Brien and Fleming.
     """
     check_level("alpha", alpha)
+    if math.isnan(fraction):
+        raise ValueError(f"fraction: must be a number, got {fraction}")
     if fraction >= 1:
         return alpha
     return 4 * float(special.ndtr(lower_quantile(alpha / 4) / math.sqrt(fraction))) if fraction > 0 else 0.0
@@ -76,7 +79,7 @@ def obrien_fleming_boundaries(looks: int, alpha: float = 0.05) -> tuple[float, .
         raise ValueError(f"looks: must be at least 1, got {looks}")
     fractions = [(k + 1) / looks for k in range(looks)]
     shape = [math.sqrt(1 / fraction) for fraction in fractions]
-    constant = _root(lambda c: exit_probabilities(fractions, [c * s for s in shape]).total - alpha, 1e-3, HIGHEST_Z)
+    constant = _root(lambda c: exit_probabilities(fractions, [c * s for s in shape]).total - alpha, 1e-15, HIGHEST_Z)
     return tuple(constant * s for s in shape)
 
 
@@ -89,11 +92,13 @@ def exit_probabilities(
     """
     if len(boundaries) != len(fractions):
         raise ValueError(f"boundaries: one per look is needed, got {len(boundaries)} for {len(fractions)} looks")
+    if not abs(drift) <= LARGEST:
+        raise ValueError(f"drift: must lie within {LARGEST:g} of 0, got {drift}")
     walk, upper, lower, largest = _Walk(drift), [], [], 0.0
     for fraction, boundary in zip(_checked(fractions), boundaries, strict=True):
         if not boundary > 0:
             raise ValueError(f"boundaries: must be positive, got {boundary}")
-        if fraction < LEAST_GROWTH * largest or boundary == NEVER:
+        if fraction < LEAST_GROWTH * largest or boundary > LARGEST:
             upper.append(0.0)
             lower.append(0.0)
             continue
@@ -108,6 +113,8 @@ def drift_for_power(fractions: Sequence[float], boundaries: Sequence[float], pow
     check_level("power", power)
     if power <= exit_probabilities(fractions, boundaries).total:
         raise ValueError(f"power: must be greater than the type I error, got {power}")
+    if power > exit_probabilities(fractions, boundaries, HIGHEST_Z).total:
+        raise ValueError(f"power: not within reach of these boundaries, got {power}")
     return _root(lambda drift: power - exit_probabilities(fractions, boundaries, drift).total, 0.0, HIGHEST_Z)
 
 
@@ -169,6 +176,9 @@ def _gauss_legendre(low: float, high: float, panels: int) -> tuple[Floats, Float
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a decreasing function is zero; `low` where it is not even positive there."""
+    if function(low) <= 0:
+        return low
     from scipy.optimize import brentq  # 0.1 s to import, and only planned looks need it
 
     return float(brentq(function, low, high, xtol=1e-12, rtol=1e-14))
@@ -176,6 +186,6 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 
 def _checked(fractions: Sequence[float]) -> Sequence[float]:
     for fraction in fractions:
-        if not (math.isfinite(fraction) and fraction > 0):
-            raise ValueError(f"fractions: must be positive and finite, got {fraction}")
+        if not 1 / LARGEST <= fraction <= LARGEST:
+            raise ValueError(f"fractions: must lie between {1 / LARGEST:g} and {LARGEST:g}, got {fraction}")
     return fractions

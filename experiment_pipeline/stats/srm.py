@@ -13,6 +13,7 @@ from experiment_pipeline.stats.outcomes import NotComputable
 
 SRM_ALPHA = 0.001  # one sound experiment in a thousand; rule S3
 MINIMUM_IDENTITIES = 100  # rule S2
+LARGEST_SHARE = 1e300  # that shares may be added up
 NEGLIGIBLE_SHARE = 1e-9  # less than this of the whole is what rounding left of 100 %, and counts as 0
 SMALLEST_EXACT_P = 1e-290  # below it the tail is taken in logarithms
 
@@ -115,8 +116,8 @@ def _tested_arms(
     if sum(counts.values()) > LARGEST_COUNT:
         raise ValueError(f"counts: must not exceed 2**53 in all, got {sum(counts.values())}")
     for key, share in shares.items():
-        if not (math.isfinite(share) and share >= 0):
-            raise ValueError(f"shares: must be finite and not negative, got {share} for {key!r}")
+        if not 0 <= share <= LARGEST_SHARE:
+            raise ValueError(f"shares: must lie between 0 and {LARGEST_SHARE:g}, got {share} for {key!r}")
     negligible = NEGLIGIBLE_SHARE * math.fsum(shares.values())
     positive = {key: share for key, share in shares.items() if share > negligible}
     if len(positive) < 2:

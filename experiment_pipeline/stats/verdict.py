@@ -34,7 +34,7 @@ def decide(
       better side is the metric's direction, and for an informational metric the one that was expected.
     - While the sample ratio is not trustworthy, neither `winning`, `losing` nor `ok` is said (rule S3).
 
-    Over several treatments, take each interval at its level of `holm_levels`.
+    Of several comparisons, take each interval at the level of its family (`comparisons`).
     """
     if isinstance(anytime, NotComputable):
         return Verdict.COLLECTING_DATA

@@ -1,6 +1,7 @@
 """A small, seeded calibration: every bound of the full one, as wide as its fewer experiments need."""
 
 import math
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -8,14 +9,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from experiment_pipeline.aggregates import PairAggregate
 from experiment_pipeline.calibration import __main__ as command
-from experiment_pipeline.calibration.peeking import log_anytime, mean_paths
-from experiment_pipeline.calibration.populations import Binary, Floats, computed
+from experiment_pipeline.calibration.families import rejected_together
+from experiment_pipeline.calibration.fixed import Arms
+from experiment_pipeline.calibration.peeking import Paths, cuped_paths, log_anytime, mean_paths, ratio_paths
+from experiment_pipeline.calibration.populations import Baskets, Binary, Floats, Habits, PairPopulation, computed
 from experiment_pipeline.calibration.report import table
 from experiment_pipeline.calibration.studies import DESIGN, STUDIES, Study
-from experiment_pipeline.stats.anytime import anytime_effect
+from experiment_pipeline.stats.anytime import anytime_effect, pooled_standard_error
+from experiment_pipeline.stats.comparisons import benjamini_hochberg_levels
+from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.ratio import ratio_aggregate
 
 EXPERIMENTS = 400
 
@@ -42,6 +49,39 @@ def test_peeking__arrays__say_what_the_verdict_s_own_interval_says() -> None:
         arms = control.aggregate(i, k), treatment.aggregate(i, k)
         exact = anytime_effect(computed(effect(*arms)), *arms, DESIGN)
         assert exact.p_value == pytest.approx(math.exp(-max(0.0, float(log_m[i, k]))), rel=1e-9)
+
+
+def test_peeking__arrays_of_pairs__say_what_ratio_and_cuped_say() -> None:
+    def same(paths: Paths, arms_of: Callable[[PairAggregate, PairAggregate], Arms], population: PairPopulation) -> None:
+        rng = np.random.default_rng((5,))
+        control, treatment = population(rng, 3, 4, 60), population(rng, 3, 4, 60)
+        for i, k in np.ndindex(3, 4):
+            arms = arms_of(control.aggregate(i, k), treatment.aggregate(i, k))
+            found = computed(effect(*arms))
+            assert paths.effect[i, k] == pytest.approx(found.value, rel=1e-9)
+            assert paths.standard_error[i, k] == pytest.approx(found.standard_error, rel=1e-9)
+            cautious = max(found.standard_error, pooled_standard_error(*arms))
+            assert paths.cautious_error[i, k] == pytest.approx(cautious, rel=1e-9)
+
+    def ratios(control: PairAggregate, treatment: PairAggregate) -> Arms:
+        return computed(ratio_aggregate(control)), computed(ratio_aggregate(treatment))
+
+    def adjusted(control: PairAggregate, treatment: PairAggregate) -> Arms:
+        adjustment = computed(cuped(control, treatment))
+        return adjustment.control, adjustment.treatment
+
+    same(ratio_paths((5,), 3, Baskets(1.2), looks=4, batch=60), ratios, Baskets(1.2))
+    same(cuped_paths((5,), 3, Habits(2.0), looks=4, batch=60), adjusted, Habits(2.0))
+
+
+def test_families__arrays__reject_what_the_levels_reject() -> None:
+    p_values = np.random.default_rng(5).random((6, 40, 5)) ** 4
+    found = rejected_together(p_values, 0.05)
+    assert 0 < found.sum() < found.size
+    for i, k in np.ndindex(40, 5):
+        family = p_values[:, i, k].tolist()
+        levels = benjamini_hochberg_levels(family, 0.05)
+        assert found[:, i, k].tolist() == [p <= level for p, level in zip(family, levels, strict=True)]
 
 
 def test_table__a_missed_bound__is_shown_and_counted() -> None:

@@ -13,13 +13,20 @@ from experiment_pipeline.experiments import Aggregation, Design, Direction, Expe
 from experiment_pipeline.stats import bayesian, frequentist
 from experiment_pipeline.stats.anytime import anytime_effect
 from experiment_pipeline.stats.cuped import cuped
-from experiment_pipeline.stats.effect import effect
+from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.floors import below_floor
 from experiment_pipeline.stats.lift import lift
+from experiment_pipeline.stats.normal import two_sided_quantile
 from experiment_pipeline.stats.outcomes import NotComputable
-from experiment_pipeline.stats.power import minimum_detectable_effect, sample_size
+from experiment_pipeline.stats.power import minimum_detectable_effect, power_of, sample_size
 from experiment_pipeline.stats.ratio import ratio_aggregate
-from experiment_pipeline.stats.sequential import obrien_fleming_boundaries, spending_boundaries
+from experiment_pipeline.stats.sequential import (
+    drift_for_power,
+    exit_probabilities,
+    obrien_fleming_boundaries,
+    obrien_fleming_spending,
+    spending_boundaries,
+)
 from experiment_pipeline.stats.srm import anytime_srm_test, srm_test
 from experiment_pipeline.stats.verdict import Verdict, decide
 from tests.stats.arms import CONTROL, TREATMENT, aggregates, proportions
@@ -114,6 +121,19 @@ def test_chance_to_be_best__a_thousand_arms__sums_to_one() -> None:
     assert max(chances, key=chances.__getitem__) == "999"
 
 
+def test_chance_to_be_best__a_thousand_arms_of_every_spread__sums_to_one() -> None:
+    arms = {str(i): VariantAggregate(1_000, i % 7 / 7, 10.0 ** (i % 90 / 10)) for i in range(1_000)}
+    chances = bayesian.chance_to_be_best(arms, Direction.UP)
+    assert not isinstance(chances, NotComputable)
+    assert math.fsum(chances.values()) == pytest.approx(1)
+
+
+def test_chance_to_be_best__distances_that_are_no_float__are_certain() -> None:
+    arms = {"a": VariantAggregate(1_000, 0.0, 0.0), "b": VariantAggregate(50, 0.0, TINY)}
+    arms["c"] = VariantAggregate(2**53, 1e149, 1.0)
+    assert bayesian.chance_to_be_best(arms, Direction.UP) == pytest.approx({"a": 0.0, "b": 0.0, "c": 1.0}, abs=1e-30)
+
+
 def test_srm__a_thousand_arms__has_its_nominal_p() -> None:
     keys = [str(i) for i in range(1_000)]
     test = srm_test(dict.fromkeys(keys, 1_000), dict.fromkeys(keys, 0.1))
@@ -121,7 +141,7 @@ def test_srm__a_thousand_arms__has_its_nominal_p() -> None:
     assert (test.dof, test.p_value) == (999, 1.0)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 2.0, math.nan, math.inf])
+@pytest.mark.parametrize("alpha", [0.0, 5e-324, 1.0, -0.1, 2.0, math.nan, math.inf])
 @pytest.mark.parametrize(
     "method",
     [
@@ -148,6 +168,7 @@ def test_alpha__not_between_0_and_1__is_refused_by_name(method: Callable[[float]
         ({"a": 500, "b": 500}, {"a": math.nan, "b": 1}, "shares"),
         ({"a": 500, "b": 500}, {"a": math.inf, "b": 1}, "shares"),
         ({"a": 500, "b": 500}, {"a": -0.5, "b": 1}, "shares"),
+        ({"a": 500, "b": 500}, {"a": 1e308, "b": 1e308}, "shares"),
     ],
 )
 def test_srm__impossible_argument__is_refused_by_name(
@@ -167,3 +188,57 @@ def test_floors__too_little_data__says_what_is_missing() -> None:
     assert floor(rare) == NotComputable("below_minimum_conversions")
     assert floor(rare, Aggregation.COUNT) is None
     assert floor(VariantAggregate(1_000, 0.005, 4.975)) is None
+    assert floor(VariantAggregate(10**9, 1e300, 0.0)) is None, "a sum that is no float"
+
+
+HUGE, TINY = 1.7e308, 1e-320
+SOME = Effect(0.03, 0.01, 0.01, 0.05)
+MILLION = VariantAggregate(10**6, -1.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        frequentist.welch_test(VariantAggregate(2, 0.0, TINY), VariantAggregate(2, 1e149, 0.0)),
+        frequentist.welch_test(MILLION, VariantAggregate(3, -2.0, 1e-12), alpha=1e-300),
+        cuped(PairAggregate(9, 0, 0, 1, HUGE, 0), PairAggregate(9, 0, 0, 1, HUGE, 0)),
+    ],
+)
+def test_moments__too_large_to_be_compared__are_out_of_range(answer: object) -> None:
+    assert answer == NotComputable("out_of_range")
+
+
+@pytest.mark.parametrize("alpha", [1e-17, 1e-50, 1e-200])
+def test_welch__alpha_beyond_what_one_less_it_can_tell__keeps_its_interval(alpha: float) -> None:
+    test = frequentist.welch_test(CONTROL, TREATMENT, alpha=alpha)
+    assert isinstance(test, frequentist.WelchTest)
+    reached = (test.ci_high - test.ci_low) / 2 / ((test.ci_high + test.ci_low) / 2 / test.statistic)
+    assert frequentist.two_sided_t_p(reached, test.dof) == pytest.approx(alpha, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("method", "argument"),
+    [
+        (lambda: frequentist.wilson_interval(0, 0, 1.96), "converted"),
+        (lambda: frequentist.wilson_interval(5, 4, 1.96), "converted"),
+        (lambda: power_of(math.nan, 1.0), "effect"),
+        (lambda: minimum_detectable_effect(standard_deviation=HUGE, control_n=1, treatment_n=1), "standard_deviation"),
+        (lambda: anytime_effect(SOME, CONTROL, TREATMENT, Design(mde=math.nan, baseline=1.0)), "design"),
+        (lambda: obrien_fleming_spending(math.nan, 0.05), "fraction"),
+        (lambda: exit_probabilities([1.0], [2.0], math.nan), "drift"),
+        (lambda: exit_probabilities([1e308], [2.0]), "fractions"),
+        (lambda: drift_for_power([0.5, 1.0], [math.inf, math.inf]), "power"),
+        (lambda: drift_for_power([], []), "power"),
+    ],
+)
+def test_argument__impossible_one__is_refused_by_name(method: Callable[[], object], argument: str) -> None:
+    with pytest.raises(ValueError, match=f"^{argument}: "):
+        method()
+
+
+def test_planned_looks__extreme_levels_and_boundaries__have_probabilities() -> None:
+    assert obrien_fleming_boundaries(1, 1 - 1e-12)[0] == pytest.approx(two_sided_quantile(1 - 1e-12))
+    assert obrien_fleming_boundaries(1, 1 - 1e-16)[0] < 1e-14
+    assert obrien_fleming_boundaries(1, 1e-300)[0] == pytest.approx(two_sided_quantile(1e-300))
+    assert exit_probabilities([1e-90, 1e-90, 1.0], [2.0, 2.0, 1e300]).upper[1:] == (0.0, 0.0)
+    assert exit_probabilities([0.5, 1.0], [2.0, 2.0], 1e90).upper == (1.0, 0.0), "nobody is left for the second look"

@@ -4,6 +4,10 @@ import mpmath
 import numpy as np
 import pytest
 
+from experiment_pipeline.aggregates import VariantAggregate
+from experiment_pipeline.experiments import Design
+from experiment_pipeline.stats.anytime import BLUR, DISTANCE, anytime_effect, scaled_information
+from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.frequentist import two_sided_t_p
 from experiment_pipeline.stats.normal import two_sided_p
 from experiment_pipeline.stats.srm import SrmTest, _log10_chi2_tail, srm_test
@@ -50,3 +54,15 @@ def test_srm_p__down_to_1e_300__is_exact(arms: int) -> None:
 def test_log10_chi2_tail__where_p_underflows__is_exact(dof: int, chi2: float) -> None:
     exact = mpmath.gammainc(mpmath.mpf(dof) / 2, mpmath.mpf(chi2) / 2, mpmath.inf, regularized=True)
     assert _log10_chi2_tail(dof, chi2) == pytest.approx(float(mpmath.log10(exact)), rel=1e-12)
+
+
+@pytest.mark.parametrize("z", [2.5, 5.0, 12.0, 25.0, 36.0, 37.5])
+def test_anytime_p__down_to_1e_300__is_exact(z: float) -> None:
+    design, arm, error = Design(mde=0.1, baseline=0.1), VariantAggregate(1_000, 0.1, 0.0), 2.0**-12
+    for size in (error, error / 8):  # little information and much
+        effect = Effect(z * size, size, (z - 2) * size, (z + 2) * size)
+        info, t, d = (mpmath.mpf(x) for x in (scaled_information(size, 1_000, 1_000, design), BLUR, DISTANCE))
+        v, score = 1 + info * t * t, mpmath.mpf(z) * mpmath.sqrt(info)
+        m = mpmath.exp((score**2 * t**2 - info * d * d) / (2 * v)) * mpmath.cosh(score * d / v) / mpmath.sqrt(v)
+        if SMALLEST < 1 / m < 1:
+            assert anytime_effect(effect, arm, arm, design).p_value == pytest.approx(float(1 / m), rel=1e-10)
