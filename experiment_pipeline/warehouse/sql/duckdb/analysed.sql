@@ -1,6 +1,6 @@
 -- Analysed identities, numbered: grouping by small numbers without gaps needs no hash table. They are numbered in the
 -- order that events lie in, so that neighbours in a file are neighbours in memory.
-create temp table analysed as
+create or replace temp table analysed as
 select
     (row_number() over (order by identity_hash))::uinteger as identity,
     identity_hash,
