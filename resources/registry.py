@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.results import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.base import AnalysisScope
+from resources.retries import patiently, tried_again
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +66,13 @@ class ExperimentRuns:
         computations: what cannot be published when this asset fails; the failure is recorded with them (rule R3)
         inherits:     the upstream artifact; a run that starts here takes its as-of and data version (rule R5), and one
                       that started elsewhere refuses an artifact of another as-of
-        A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure.
+        A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure. After a
+        transient error Dagster tries the step again; the lease stays, and only the last attempt is a failure.
         """
-        experiment = self.registry.experiment_by_partition(context.partition_key)
+        with tried_again(context.retry_number):
+            experiment = self.registry.experiment_by_partition(context.partition_key)
         try:
-            with self.guarded(experiment, context.run, *computations):
+            with self.guarded(experiment, context.run, *computations), tried_again(context.retry_number):
                 yield self.hold(experiment, context.run, inherits)
         except RefreshRefused as refusal:
             raise dg.Failure(
@@ -80,23 +84,27 @@ class ExperimentRuns:
     @contextmanager
     def guarded(self, experiment: Experiment, dagster_run: dg.DagsterRun, *computations: Computation) -> Iterator[None]:
         """Record what goes wrong inside, and let it go on: a failure of these computations, or a refusal (rule R3)."""
+        run_key = dagster_run.tags.get(RUN_KEY_TAG)
         try:
             yield
+        except dg.RetryRequested:
+            raise
         except Leased:
-            self.registry.give_back(experiment.id, dagster_run.tags.get(RUN_KEY_TAG))
+            _record(lambda: self.registry.give_back(experiment.id, run_key))
             raise
         except RefreshRefused:
-            run_key = dagster_run.tags.get(RUN_KEY_TAG)
-            self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, now=datetime.now(UTC))
+            now = datetime.now(UTC)
+            _record(lambda: self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, now))
             raise
         except Exception:
+            now = datetime.now(UTC)
             for computation in computations:
-                self.registry.record_failure(experiment.id, computation, now=datetime.now(UTC))
                 log.exception(
                     COMPUTE_FAILED[computation],
                     experiment=experiment.partition_key,
                     environment=experiment.environment_key,
                 )
+                _record(partial(self.registry.record_failure, experiment.id, computation, now))
             raise
 
     def hold(self, experiment: Experiment, dagster_run: dg.DagsterRun, inherits: Stamp | None = None) -> OpenRun:
@@ -132,7 +140,16 @@ class ExperimentRuns:
     def release(self, *experiments: Experiment) -> None:
         """Let go of these experiments, or of every one that the run still holds."""
         for experiment_id in [experiment.id for experiment in experiments] or list(self.held):
-            self.registry.release_lease(self.held.pop(experiment_id))
+            if (run := self.held.pop(experiment_id, None)) is not None:
+                _record(partial(self.registry.release_lease, run))
+
+
+def _record(what: Callable[[], None]) -> None:
+    """Where the registry cannot be reached the run goes on: `failed_runs` records the failure later, leases expire."""
+    try:
+        patiently(what)
+    except Exception:
+        log.exception("registry.not_recorded")
 
 
 def lasting_id(dagster_run: dg.DagsterRun) -> str:
