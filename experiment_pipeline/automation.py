@@ -15,6 +15,7 @@ from resources.warehouse import LakeResource
 
 TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
 LARGE = timedelta(seconds=5)  # of a run; such an experiment shares its run with no other
+HOURLY = DispatchLimits(runs=100, automatic_runs=100, users_share=True)  # a tick takes seconds for so many
 USERS_FIRST = {"dagster/priority": "10"}
 
 ingest_events = dg.define_asset_job(
@@ -53,51 +54,66 @@ def refresh_requests(
     context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
 ) -> dg.SensorResult | dg.SkipReason:
     """Claim what is due by itself, and request a run for every claim that waits, users' first."""
-    requests = due_runs(runs, context.instance, datetime.now(UTC))
+    limits = DispatchLimits(automatic_runs=runs.settings.automatic_runs)
+    requests = [
+        _run_of_several(run) if len(run.partition_keys) > 1 else _run_of_one(run)
+        for run in due_runs(runs, context.instance, datetime.now(UTC), limits)
+    ]
     return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("Nobody waits, and nothing is due.")
 
 
-@dg.schedule(
-    target=dg.AssetSelection.assets("first_exposures").downstream(),
-    cron_schedule="0 * * * *",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-)
+@dg.schedule(job=refresh_experiments, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def hourly_refresh(
     context: dg.ScheduleEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
-) -> list[dg.RunRequest]:
-    """The same every hour, for installations that run without sensors."""
-    return due_runs(runs, context.instance, context.scheduled_execution_time)
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """What `refresh_requests` does, once an hour and for all at once: for installations that run without sensors.
+
+    A schedule has one job, so every request is for several experiments.
+    """
+    requests = [_run_of_several(run) for run in due_runs(runs, context.instance, datetime.now(UTC), HOURLY)]
+    return requests or dg.SkipReason("Nobody waits, and nothing is due.")
 
 
-def due_runs(runs: ExperimentRuns, instance: dg.DagsterInstance, now: datetime) -> list[dg.RunRequest]:
-    """Claims for every experiment that is due, and the requests for whatever waits."""
+def due_runs(
+    runs: ExperimentRuns, instance: dg.DagsterInstance, now: datetime, limits: DispatchLimits
+) -> list[PlannedRun]:
+    """Claim every experiment that is due; the runs to request for whatever waits, handed over in the registry."""
     registry, settings = runs.registry, runs.settings
     candidates, scanned_at = registry.candidates(now), registry.scanned_at()
     add_partitions(instance, EXPERIMENTS, [candidate.experiment.partition_key for candidate in candidates])
-    for candidate in candidates:
-        source = automatic_claim(candidate, now=now, grace=settings.finality_grace, scanned_at=scanned_at)
-        if source is not None:
-            registry.claim_automatically(candidate.experiment.id, source, now)
+    due = {
+        candidate.experiment.id: source
+        for candidate in candidates
+        if (source := automatic_claim(candidate, now=now, grace=settings.finality_grace, scanned_at=scanned_at))
+    }
+    if due:
+        registry.claim_automatically(due, now)
     large = {
         candidate.experiment.id
         for candidate in candidates
         if any((state.last_duration_seconds or 0) > LARGE.total_seconds() for state in candidate.states)
     }
-    limits = DispatchLimits(automatic_runs=settings.automatic_runs)
     planned = plan_runs(registry.waiting_claims(), large, now=now, limits=limits)
-    registry.hand_over({claim_id: run.run_key for run in planned for claim_id in run.claim_ids})
+    if planned:
+        registry.hand_over({claim_id: run.run_key for run in planned for claim_id in run.claim_ids})
     add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
-    return [_request(run) for run in planned]
+    return planned
 
 
-def _request(run: PlannedRun) -> dg.RunRequest:
-    tags = USERS_FIRST if run.by_user else {}
-    if len(run.partition_keys) == 1:
-        return dg.RunRequest(
-            run_key=run.run_key, partition_key=run.partition_keys[0], tags=tags, job_name=refresh_experiment.name
-        )
+def _run_of_one(run: PlannedRun) -> dg.RunRequest:
+    (partition_key,) = run.partition_keys
+    return dg.RunRequest(
+        run_key=run.run_key, partition_key=partition_key, tags=_tags(run), job_name=refresh_experiment.name
+    )
+
+
+def _run_of_several(run: PlannedRun) -> dg.RunRequest:
     config = {"ops": {"refresh_several": {"config": {"partition_keys": list(run.partition_keys)}}}}
-    return dg.RunRequest(run_key=run.run_key, run_config=config, tags=tags, job_name=refresh_experiments.name)
+    return dg.RunRequest(run_key=run.run_key, run_config=config, tags=_tags(run), job_name=refresh_experiments.name)
+
+
+def _tags(run: PlannedRun) -> dict[str, str]:
+    return USERS_FIRST if run.by_user else {}
 
 
 @dg.run_failure_sensor(

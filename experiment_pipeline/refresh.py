@@ -125,7 +125,7 @@ def is_final(
 class Candidate:
     """What decides whether an experiment is refreshed without anybody asking.
 
-    states:       both computations
+    states:       both computations, without their payloads
     newest_batch: the newest batch that brought its environment anything; 0 for none
     waits:        a claim of it waits or is being served already
     """
@@ -229,11 +229,13 @@ class DispatchLimits:
     runs:           per tick
     experiments:    small ones that share a run
     automatic_runs: of automatic claims, requested and not ended
+    users_share: whether users' experiments share runs too; where sensors look every few seconds, each has its own
     """
 
     runs: int = 10
     experiments: int = 25
     automatic_runs: int = 2
+    users_share: bool = False
 
 
 def plan_runs(
@@ -243,9 +245,9 @@ def plan_runs(
 
     waiting: every claim without an outcome, users' first
     large:   ids of experiments whose runs take long; they share a run with none, so that they delay none (rule R7)
-    A user's experiment has a run of its own, automatic ones share. Claims of an experiment that is being served wait
-    for its run to end. Runs that were requested and have not begun are requested again under their old key: whoever
-    asked may have died before Dagster heard of it.
+    A user's experiment has a run of its own by default, automatic ones share. Claims of an experiment that is being
+    served wait for its run to end. Runs that were requested and have not begun are requested again under their old
+    key: whoever asked may have died before Dagster heard of it.
     """
     limits = limits or DispatchLimits()
     busy = {claim.experiment_id for claim in waiting if claim.served_by is not None or claim.run_key is not None}
@@ -262,15 +264,16 @@ def plan_runs(
     automatic = [claims for claims in fresh.values() if not any(claim.source.is_user for claim in claims)]
     under_way = {claim.served_by or claim.run_key for claim in waiting if not claim.source.is_user} - {None}
     room = max(0, limits.automatic_runs - len(under_way))
-    groups = by_user + _shared(automatic, large, limits.experiments)[:room]
+    groups = _shared(by_user, large, limits.experiments if limits.users_share else 1)
+    groups += _shared(automatic, large, limits.experiments)[:room]
     new = [_planned(f"refresh:{group[0].id}:{now:%Y%m%dT%H%M%S%f}", group) for group in groups]
     return [*again, *new][: limits.runs]
 
 
-def _shared(automatic: list[list[Claim]], large: Collection[int], size: int) -> list[list[Claim]]:
+def _shared(waiting: list[list[Claim]], large: Collection[int], size: int) -> list[list[Claim]]:
     """Claims by run: every large experiment its own, the small ones together, the oldest claims first."""
-    small = [claims for claims in automatic if claims[0].experiment_id not in large]
-    alone = [claims for claims in automatic if claims[0].experiment_id in large]
+    small = [claims for claims in waiting if claims[0].experiment_id not in large]
+    alone = [claims for claims in waiting if claims[0].experiment_id in large]
     together = [
         [claim for claims in small[start : start + size] for claim in claims] for start in range(0, len(small), size)
     ]

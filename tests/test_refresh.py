@@ -277,6 +277,16 @@ def test_plan_runs__users_first_small_ones_together_large_ones_alone__r2_r7() ->
     ]
 
 
+def test_plan_runs__where_users_share__they_still_come_first__r2() -> None:
+    waiting = [claim(9, 9, ClaimSource.API), claim(8, 8, ClaimSource.CLI), claim(7, 7, ClaimSource.API), claim(1, 1)]
+    planned = plan_runs(waiting, large=[8], now=NOW, limits=DispatchLimits(users_share=True))
+    assert [(run.partition_keys, run.by_user) for run in planned] == [
+        (("experiment-8",), True),
+        (("experiment-9", "experiment-7"), True),
+        (("experiment-1",), False),
+    ]
+
+
 def test_plan_runs__experiment_that_is_being_served__waits_for_its_run_to_end() -> None:
     served = claim(1, 1, run_key="refresh:1", served_by="run")
     assert plan_runs([served, claim(2, 1, ClaimSource.API)], large=(), now=NOW) == []
@@ -300,7 +310,11 @@ def test_plan_runs__run_that_was_requested_and_has_not_begun__is_requested_again
     ),
     large=st.sets(st.integers(1, 12)),
     limits=st.builds(
-        DispatchLimits, runs=st.integers(0, 5), experiments=st.integers(1, 4), automatic_runs=st.integers(0, 4)
+        DispatchLimits,
+        runs=st.integers(0, 5),
+        experiments=st.integers(1, 4),
+        automatic_runs=st.integers(0, 4),
+        users_share=st.booleans(),
     ),
 )
 def test_plan_runs__of_any_claims__serves_each_experiment_once_and_keeps_its_limits__r4_r7(
@@ -323,7 +337,7 @@ def test_plan_runs__of_any_claims__serves_each_experiment_once_and_keeps_its_lim
         experiments = {by_id[number].experiment_id for number in run.claim_ids}
         assert experiments.isdisjoint(busy)
         assert len(run.partition_keys) == len(experiments) <= limits.experiments
-        if run.by_user or experiments & large:
+        if (run.by_user and not limits.users_share) or experiments & large:
             assert len(experiments) == 1
     under_way = {each.served_by or each.run_key for each in claims if each.run_key and not each.source.is_user}
     automatic = [run for run in new if not run.by_user]
