@@ -16,6 +16,7 @@ from assets.results import make_results
 from experiment_pipeline.errors import RefreshRefused
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation
+from experiment_pipeline.warehouse.base import Warehouse
 from resources.io import FrameIOManager
 from resources.registry import ExperimentRuns
 from resources.retries import patiently
@@ -38,21 +39,22 @@ def refresh_several(
 ) -> None:
     """Fails at the end, by name, when any experiment failed."""
     failed = []
-    for partition_key in config.partition_keys:
+    with warehouse.engine_for_many() as engine:
+        for partition_key in config.partition_keys:
 
-        def report(made: Made, partition_key: str = partition_key) -> None:
-            if made.frame is not None:
-                io_manager.store(made.asset, partition_key, made.frame)
-            context.log_event(dg.AssetMaterialization(made.asset, partition=partition_key, metadata=made.metadata))
+            def report(made: Made, partition_key: str = partition_key) -> None:
+                if made.frame is not None:
+                    io_manager.store(made.asset, partition_key, made.frame)
+                context.log_event(dg.AssetMaterialization(made.asset, partition=partition_key, metadata=made.metadata))
 
-        try:
-            experiment = patiently(partial(runs.registry.experiment_by_partition, partition_key))
-            refresh_one(experiment, context.run, runs, warehouse, report)
-        except RefreshRefused as refusal:
-            context.log.warning("%s: refused: %s", partition_key, refusal)
-        except Exception:
-            context.log.exception("%s: failed", partition_key)
-            failed.append(partition_key)
+            try:
+                experiment = patiently(partial(runs.registry.experiment_by_partition, partition_key))
+                refresh_one(experiment, context.run, runs, engine, report)
+            except RefreshRefused as refusal:
+                context.log.warning("%s: refused: %s", partition_key, refusal)
+            except Exception:
+                context.log.exception("%s: failed", partition_key)
+                failed.append(partition_key)
     if failed:
         raise dg.Failure(f"{len(failed)} of {len(config.partition_keys)} experiments failed: {', '.join(failed)}")
 
@@ -61,14 +63,13 @@ def refresh_one(
     experiment: Experiment,
     dagster_run: dg.DagsterRun,
     runs: ExperimentRuns,
-    warehouse: WarehouseResource,
+    engine: Warehouse,
     report: Callable[[Made], None],
 ) -> None:
     """Make everything that one refresh of one experiment makes, in order, and report each as it is made.
 
     A stage is tried again after a transient error. Results do not wait for the exposures payload, nor fail with it.
     """
-    engine = warehouse.engine()
 
     def make(stage: Callable[[], Iterable[Made]]) -> None:
         def attempt() -> None:

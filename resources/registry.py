@@ -1,7 +1,7 @@
 """The registry, and the guard that every partitioned asset goes through (rules R5-R8)."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +18,7 @@ from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.results import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.base import AnalysisScope
+from resources.instance import event_log_kept_open
 from resources.retries import patiently, tried_again
 
 log = structlog.get_logger(__name__)
@@ -161,12 +162,14 @@ def runs_resource(settings: Settings) -> dg.ResourceDefinition:
     """`ExperimentRuns` for one Dagster run. No Dagster config: its pages would show the registry's password."""
 
     @dg.resource(description="The registry, and the guard that opens a run on an experiment (R5-R8).")
-    def experiment_runs() -> Iterator[ExperimentRuns]:
+    def experiment_runs(context: dg.InitResourceContext) -> Iterator[ExperimentRuns]:
         runs = ExperimentRuns(registry=Registry.open(settings.database_url), settings=settings)
-        try:
-            yield runs
-        finally:
-            runs.release()
-            runs.registry.close()
+        with closing(runs.registry), ExitStack() as kept:
+            if context.instance is not None and context.run is not None:
+                kept.enter_context(event_log_kept_open(context.instance, context.run.run_id))
+            try:
+                yield runs
+            finally:
+                runs.release()
 
     return experiment_runs

@@ -1,19 +1,16 @@
 """The real engine, whose calls fail when a test says so."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
 
-from experiment_pipeline.artifacts import ArtifactStore
-from experiment_pipeline.lake.tables import Lake
-from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.base import Warehouse
-from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import WarehouseResource
 from tests.assets.conftest import Installation
 
 VACUUMED = 'IO Error: Cannot open file "merged-1.parquet": No such file or directory'
@@ -26,7 +23,7 @@ class Faults:
     calls: method and partition, in order
     """
 
-    settings: Settings
+    warehouse: WarehouseResource
     next: dict[tuple[str, str], list[Callable[[], Exception]]] = field(default_factory=lambda: defaultdict(list))
     calls: list[tuple[str, str]] = field(default_factory=list)
 
@@ -35,12 +32,13 @@ class Faults:
 
     def engine(self) -> Any:
         """As `WarehouseResource.engine`."""
-        real = DuckDBWarehouse(
-            connect=duckdb.connect,
-            event_files=Lake(self.settings.lake_dir).event_files,
-            artifacts=ArtifactStore(Path(self.settings.artifacts_dir)),
-        )
-        return _FailingEngine(self, real)
+        return _FailingEngine(self, self.warehouse.engine())
+
+    @contextmanager
+    def engine_for_many(self) -> Iterator[Any]:
+        """As `WarehouseResource.engine_for_many`."""
+        with self.warehouse.engine_for_many() as real:
+            yield _FailingEngine(self, real)
 
 
 @dataclass
@@ -71,7 +69,10 @@ def bug() -> Exception:
 
 def with_faults(installation: Installation) -> Faults:
     """The installation's definitions over a failing engine."""
-    faults, before = Faults(installation.settings), installation.definitions
+    before = installation.definitions
+    real = (before.resources or {})["warehouse"]
+    assert isinstance(real, WarehouseResource)
+    faults = Faults(real)
     installation.definitions = dg.Definitions(
         assets=before.assets,
         jobs=before.jobs,
