@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from assets.cleaning import clean_up
+from assets.cleaning import clean_up, compact_lake
 from assets.partitions import EXPERIMENTS
 from assets.refresh import refresh_experiments
 from experiment_pipeline.lake.ingestion import has_landed
@@ -39,7 +39,7 @@ def landing_objects(
     if now < last + interval:
         return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
     if not has_landed(runs.registry, lake.landing):
-        runs.registry.record_scan(now)
+        runs.registry.record_scan(now - runs.settings.landing_object_age)
         return dg.SkipReason("All that has landed is in the lake.")
     context.update_cursor(str(now.timestamp()))
     return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S}")
@@ -131,5 +131,11 @@ def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[Expe
 
 @dg.schedule(job=clean_up, cron_schedule="30 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
 def daily_clean_up() -> dg.RunRequest:
-    """Prune old runs and what dead writers left, compact and vacuum the lake."""
+    """Prune old runs and what dead writers left, compact the months that are over, vacuum the lake."""
+    return dg.RunRequest()
+
+
+@dg.schedule(job=compact_lake, cron_schedule="15 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def hourly_compaction() -> dg.RunRequest:
+    """Ingestion may leave a hundred small files an hour."""
     return dg.RunRequest()

@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     )
     landing_object_bytes: int = Field(default=32 << 20, ge=1, description="a landing object this large is published")
     landing_object_age: Duration = Field(
-        default=timedelta(seconds=5), ge=timedelta(0), description="and so is one this old"
+        default=timedelta(seconds=5),
+        ge=timedelta(0),
+        description="and so is one this old; finality waits for it, rule R6",
     )
 
     ingestion_interval: Duration = Field(

@@ -15,11 +15,14 @@ from experiment_pipeline import automation
 from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, VariantDraft
 from experiment_pipeline.definitions import build
 from experiment_pipeline.experiments import ExpectedDirection, Experiment, ExperimentStatus
+from experiment_pipeline.lake.compaction import FAN_IN
+from experiment_pipeline.lake.status import partitions
+from experiment_pipeline.lake.tables import Lake
 from experiment_pipeline.refresh import ClaimSource, Computation
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading
 from experiment_pipeline.settings import Settings
-from resources.instance import QUIET, open_instance
+from resources.instance import QUIET, open_instance, run_here
 from resources.registry import RUN_KEY_TAG, ExperimentRuns
 from tests.assets.conftest import Installation, crowd
 from tests.assets.faults import bug, with_faults
@@ -115,6 +118,24 @@ def test_landing_objects__that_landed__are_requested_once_per_interval(installat
     assert again.skip_message.startswith("The last ingestion was requested")
     later = tick(installation, automation.landing_objects, requested.cursor, ingestion_interval=timedelta(0))
     assert len(later.run_requests or []) == 1
+
+
+def test_finality__while_a_collector_may_hold_an_object_stamped_before_the_grace_ended__waits__r6(
+    installation: Installation,
+) -> None:
+    ended_at = datetime.now(UTC)
+    installation.registry.move_experiment(
+        installation.experiment().id, ExperimentStatus.COMPLETED, actor="test", now=ended_at
+    )
+    installation.settings = installation.settings.model_copy(update={"landing_object_age": HOUR})
+    installation.definitions = build(installation.settings)
+    tick(installation, automation.landing_objects)
+    installation.ingest()
+    installation.refresh()
+    assert not installation.state().is_final, "a grace of nothing, and an hour in which an object may still be hidden"
+    tick(installation, automation.landing_objects, landing_object_age=timedelta(0))
+    installation.refresh()
+    assert installation.state().is_final
 
 
 # --- refresh_requests --------------------------------------------------------------------------------------------
@@ -268,6 +289,25 @@ def test_hourly_refresh__of_many__asks_for_all_at_once_in_runs_of_twenty_five(re
     for experiment in start(recorded, 60)[:30]:
         ask(recorded, experiment)
     assert [len(partitions_of(request)) for request in hourly(recorded)] == [25, 5, 25, 7]
+
+
+# --- the lake ----------------------------------------------------------------------------------------------------
+
+
+def test_hourly_compaction__merges_the_small_files_and_changes_no_result(installation: Installation) -> None:
+    assert automation.hourly_compaction.default_status is dg.DefaultScheduleStatus.RUNNING
+    for number in range(FAN_IN):
+        installation.land(f"object-{number}", crowd(10 + number, 10))
+        installation.ingest()
+    installation.refresh()
+    before = installation.state().payload
+    (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
+    assert month.files == FAN_IN
+    run_here(installation.definitions, automation.hourly_compaction.job_name, installation.instance)
+    (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
+    assert month.files == 1
+    installation.refresh()
+    assert installation.state().payload == before
 
 
 # --- runs that fail, and runs that come again --------------------------------------------------------------------
