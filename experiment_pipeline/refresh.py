@@ -234,7 +234,7 @@ class DispatchLimits:
 
     runs: int = 10
     experiments: int = 25
-    automatic_runs: int = 2
+    automatic_runs: int = 4
     users_share: bool = False
 
 
@@ -251,10 +251,11 @@ def plan_runs(
     """
     limits = limits or DispatchLimits()
     busy = {claim.experiment_id for claim in waiting if claim.served_by is not None or claim.run_key is not None}
+    begun = {claim.run_key for claim in waiting if claim.served_by is not None}
     again = [
         _planned(key, [claim for claim in waiting if claim.run_key == key])
-        for key in dict.fromkeys(claim.run_key for claim in waiting if claim.served_by is None)
-        if key is not None
+        for key in dict.fromkeys(claim.run_key for claim in waiting)
+        if key is not None and key not in begun
     ]
     fresh: dict[int, list[Claim]] = {}
     for claim in waiting:
@@ -262,7 +263,8 @@ def plan_runs(
             fresh.setdefault(claim.experiment_id, []).append(claim)
     by_user = [claims for claims in fresh.values() if any(claim.source.is_user for claim in claims)]
     automatic = [claims for claims in fresh.values() if not any(claim.source.is_user for claim in claims)]
-    under_way = {claim.served_by or claim.run_key for claim in waiting if not claim.source.is_user} - {None}
+    # By key: a run that serves several has opened some of them and not yet the others, and is one run.
+    under_way = {claim.run_key or claim.served_by for claim in waiting if not claim.source.is_user} - {None}
     room = max(0, limits.automatic_runs - len(under_way))
     groups = _shared(by_user, large, limits.experiments if limits.users_share else 1)
     groups += _shared(automatic, large, limits.experiments)[:room]

@@ -292,6 +292,12 @@ def test_plan_runs__experiment_that_is_being_served__waits_for_its_run_to_end() 
     assert plan_runs([served, claim(2, 1, ClaimSource.API)], large=(), now=NOW) == []
 
 
+def test_plan_runs__run_that_has_opened_some_of_its_experiments__counts_once() -> None:
+    half_done = [claim(1, 1, run_key="refresh:1", served_by="run"), claim(2, 2, run_key="refresh:1"), claim(3, 3)]
+    planned = plan_runs(half_done, large=(), now=NOW, limits=DispatchLimits(automatic_runs=2))
+    assert [run.claim_ids for run in planned] == [(3,)]
+
+
 def test_plan_runs__run_that_was_requested_and_has_not_begun__is_requested_again_under_its_key() -> None:
     lost = [claim(1, 1, run_key="refresh:1"), claim(2, 2, run_key="refresh:1")]
     (again,) = plan_runs([*lost, claim(3, 1)], large=(), now=NOW)
@@ -339,6 +345,6 @@ def test_plan_runs__of_any_claims__serves_each_experiment_once_and_keeps_its_lim
         assert len(run.partition_keys) == len(experiments) <= limits.experiments
         if (run.by_user and not limits.users_share) or experiments & large:
             assert len(experiments) == 1
-    under_way = {each.served_by or each.run_key for each in claims if each.run_key and not each.source.is_user}
+    under_way = {each.run_key for each in claims if each.run_key and not each.source.is_user}
     automatic = [run for run in new if not run.by_user]
     assert len(automatic) <= max(0, limits.automatic_runs - len(under_way))
