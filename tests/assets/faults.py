@@ -24,10 +24,10 @@ class Faults:
     """
 
     warehouse: WarehouseResource
-    next: dict[tuple[str, str], list[Callable[[], Exception]]] = field(default_factory=lambda: defaultdict(list))
+    next: dict[tuple[str, str], list[Callable[[], BaseException]]] = field(default_factory=lambda: defaultdict(list))
     calls: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, method: str, partition_key: str, *faults: Callable[[], Exception]) -> None:
+    def add(self, method: str, partition_key: str, *faults: Callable[[], BaseException]) -> None:
         self.next[method, partition_key].extend(faults)
 
     def engine(self) -> Any:

@@ -3,6 +3,7 @@
 import errno
 import sqlite3
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import dagster as dg
 import duckdb
 import psycopg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 from sqlalchemy import exc
 
 from experiment_pipeline.errors import ArtifactMissing, Conflict, Final
@@ -157,6 +159,15 @@ def test_refusal__is_not_tried_again(installation: Installation, faults: Faults,
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
     assert installation.state().failures == 0
     assert (FIRST, experiment.partition_key) not in faults.calls
+
+
+def test_cancelled_run__is_not_tried_again(installation: Installation, faults: Faults) -> None:
+    checkout = installation.partition()
+    faults.add(FIRST, checkout, DagsterExecutionInterruptedError)
+    with suppress(DagsterExecutionInterruptedError):
+        assert not refresh(installation, batched=False).success
+    assert faults.calls.count((FIRST, checkout)) == 1
+    assert installation.state().payload is None
 
 
 def test_retry__of_a_step__keeps_lease_as_of_and_data_version(installation: Installation, faults: Faults) -> None:

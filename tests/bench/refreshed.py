@@ -5,6 +5,8 @@
 request   a user's claim, written as the API writes it, until its payload is published; an idle system
 tick      the sensor's own time, start to end of submission, with many running experiments: all due, then none
 rate      small experiments that fall due at once, until the last is published
+
+Each row says how many processes wanted the processors: all of it is work of theirs, so a busy machine doubles it.
 """
 
 import argparse
@@ -218,17 +220,18 @@ def measure_rate() -> str:
             wait_until(lambda: here.unpublished(started) == 0)
             minutes = (time.perf_counter() - clock) / 60
     figure = f"{DUE / minutes:.0f} a minute ({DUE} in {60 * minutes:.0f} s)"
-    return row(f"small experiments refreshed, {os.cpu_count()} cores", figure, f"{RATE_TARGET} a minute")
+    return row("small experiments refreshed", figure, f"{RATE_TARGET} a minute")
 
 
 def row(what: str, figure: str, target: str) -> str:
-    return f"{what}: {figure}; target {target}"
+    return f"{what}: {figure}; target {target}; {os.getloadavg()[0]:.1f} processes wanted {os.cpu_count()} processors"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=("request", "tick", "rate"), default=("request", "tick", "rate"))
     only = parser.parse_args().only
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the daemon is stopped as well
     if "request" in only:
         print(measure_request(), flush=True)
     if "tick" in only:
