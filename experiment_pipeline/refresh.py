@@ -186,26 +186,12 @@ def _misses_its_end(
     candidate: Candidate, ended_at: datetime, now: datetime, grace: timedelta, scanned_at: datetime | None
 ) -> bool:
     """Rule R6: one refresh once the experiment has ended, another once the grace has passed and all that landed
-    before then is in the lake."""
+    before then is in the lake. One that came after the grace and before that was known is not final, and is made again.
+    """
     final_from = ended_at + grace
     settled = now >= final_from and scanned_at is not None and scanned_at >= final_from
     return any(
-        not state.is_final
-        and (
-            state.as_of is None
-            or state.as_of < ended_at
-            or (settled and not _saw_everything(state, candidate, final_from))
-        )
-        for state in candidate.states
-    )
-
-
-def _saw_everything(state: ComputationState, candidate: Candidate, final_from: datetime) -> bool:
-    return (
-        state.computed_at is not None
-        and state.computed_at >= final_from
-        and state.data_version is not None
-        and state.data_version >= candidate.newest_batch
+        not state.is_final and (state.as_of is None or state.as_of < ended_at or settled) for state in candidate.states
     )
 
 

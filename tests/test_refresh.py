@@ -191,11 +191,11 @@ def test_completion__with_the_whole_window_computed__waits_for_the_grace_and_for
     assert claimed(whole, now=NOW, scanned_at=final_from) is ClaimSource.COMPLETION
 
 
-def test_completion__that_saw_everything_after_the_grace__needs_no_other__r6() -> None:
+def test_completion__that_came_after_the_grace_and_before_the_listing__is_made_again__r6() -> None:
     ended_at = NOW - 3 * HOUR
-    seen = computed(NOW - HOUR, data_version=2)
-    assert claimed(candidate(seen, newest_batch=2, subject=completed(ended_at))) is None
-    assert claimed(candidate(seen, newest_batch=3, subject=completed(ended_at))) is ClaimSource.COMPLETION
+    not_final = candidate(computed(NOW - HOUR, data_version=2), newest_batch=2, subject=completed(ended_at))
+    assert claimed(not_final, scanned_at=ended_at) is None
+    assert claimed(not_final, scanned_at=ended_at + GRACE) is ClaimSource.COMPLETION
 
 
 def test_completion__that_keeps_failing__is_retried_with_back_off__r6() -> None:
