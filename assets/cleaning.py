@@ -50,6 +50,19 @@ def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     context.log.info("%s merges, %s replaced files removed", len(merges), len(removed))
 
 
+@dg.op(description="Merge the small files of the events lake.")
+def merge_small_files(context: dg.OpExecutionContext, lake: LakeResource) -> None:
+    """Months that are over wait for the nightly `tidy_lake`: a late event would have them rewritten every hour."""
+    merges = compact(lake.open(), datetime.now(UTC), settle=False)
+    context.log.info("%s merges", len(merges))
+
+
+@dg.job(description="Merge the small files of the events lake.")
+def compact_lake() -> None:
+    """Beside readers and ingestion."""
+    merge_small_files()
+
+
 @dg.job(description="Prune old runs, remove orphaned files, compact and vacuum the lake.")
 def clean_up() -> None:
     """One step after another: none is urgent."""

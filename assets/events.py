@@ -25,6 +25,7 @@ def events(
         lake.landing,
         now=datetime.now(UTC),
         on_progress=lambda progress: context.log.info(str(progress)),
+        object_age=runs.settings.landing_object_age,
     )
     yield dg.MaterializeResult(
         metadata={

@@ -4,7 +4,8 @@ A run costs seconds of process start whatever it does; many small experiments sh
 fails alone (rule R7).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import dagster as dg
 
@@ -15,8 +16,10 @@ from assets.results import make_results
 from experiment_pipeline.errors import RefreshRefused
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation
+from experiment_pipeline.warehouse.base import Warehouse
 from resources.io import FrameIOManager
 from resources.registry import ExperimentRuns
+from resources.retries import patiently
 from resources.warehouse import WarehouseResource
 
 
@@ -36,20 +39,22 @@ def refresh_several(
 ) -> None:
     """Fails at the end, by name, when any experiment failed."""
     failed = []
-    for partition_key in config.partition_keys:
+    with warehouse.engine_for_many() as engine:
+        for partition_key in config.partition_keys:
 
-        def report(made: Made, partition_key: str = partition_key) -> None:
-            if made.frame is not None:
-                io_manager.store(made.asset, partition_key, made.frame)
-            context.log_event(dg.AssetMaterialization(made.asset, partition=partition_key, metadata=made.metadata))
+            def report(made: Made, partition_key: str = partition_key) -> None:
+                if made.frame is not None:
+                    io_manager.store(made.asset, partition_key, made.frame)
+                context.log_event(dg.AssetMaterialization(made.asset, partition=partition_key, metadata=made.metadata))
 
-        try:
-            refresh_one(runs.registry.experiment_by_partition(partition_key), context.run, runs, warehouse, report)
-        except RefreshRefused as refusal:
-            context.log.warning("%s: refused: %s", partition_key, refusal)
-        except Exception:
-            context.log.exception("%s: failed", partition_key)
-            failed.append(partition_key)
+            try:
+                experiment = patiently(partial(runs.registry.experiment_by_partition, partition_key))
+                refresh_one(experiment, context.run, runs, engine, report)
+            except RefreshRefused as refusal:
+                context.log.warning("%s: refused: %s", partition_key, refusal)
+            except Exception:
+                context.log.exception("%s: failed", partition_key)
+                failed.append(partition_key)
     if failed:
         raise dg.Failure(f"{len(failed)} of {len(config.partition_keys)} experiments failed: {', '.join(failed)}")
 
@@ -58,24 +63,38 @@ def refresh_one(
     experiment: Experiment,
     dagster_run: dg.DagsterRun,
     runs: ExperimentRuns,
-    warehouse: WarehouseResource,
+    engine: Warehouse,
     report: Callable[[Made], None],
 ) -> None:
-    """Make everything that one refresh of one experiment makes, in order, and report each as it is made."""
-    engine = warehouse.engine()
-    with runs.guarded(experiment, dagster_run, *Computation):
-        run = runs.hold(experiment, dagster_run)
-        for made in make_first_exposures(run, engine):
-            report(made)
-    with runs.guarded(experiment, dagster_run, Computation.EXPOSURES):
-        for made in make_exposures(run, engine):
-            report(made)
-    with runs.guarded(experiment, dagster_run, Computation.RESULTS):
+    """Make everything that one refresh of one experiment makes, in order, and report each as it is made.
+
+    A stage is tried again after a transient error. Results do not wait for the exposures payload, nor fail with it.
+    """
+
+    def make(stage: Callable[[], Iterable[Made]]) -> None:
+        def attempt() -> None:
+            for made in stage():
+                report(made)
+
+        patiently(attempt)
+
+    def all_results() -> Iterator[Made]:
         aggregates = make_variant_aggregates(run, engine)
-        report(aggregates)
-        for made in make_results(run, engine, aggregates.stored, runs.floors):
-            report(made)
-    runs.release(experiment)
+        yield aggregates
+        yield from make_results(run, engine, aggregates.stored, runs.floors)
+
+    try:
+        with runs.guarded(experiment, dagster_run, *Computation):
+            run = patiently(lambda: runs.hold(experiment, dagster_run))
+            make(lambda: make_first_exposures(run, engine))
+        try:
+            with runs.guarded(experiment, dagster_run, Computation.EXPOSURES):
+                make(lambda: make_exposures(run, engine))
+        finally:
+            with runs.guarded(experiment, dagster_run, Computation.RESULTS):
+                make(all_results)
+    finally:
+        runs.release(experiment)
 
 
 @dg.job(description="Compute and publish the exposures and results of several experiments in one run.")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from assets.cleaning import clean_up
+from assets.cleaning import clean_up, compact_lake
 from assets.partitions import EXPERIMENTS
 from assets.refresh import refresh_experiments
 from experiment_pipeline.lake.ingestion import has_landed
@@ -15,10 +15,15 @@ from resources.warehouse import LakeResource
 
 TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
 LARGE = timedelta(seconds=5)  # of a run; such an experiment shares its run with no other
+HOURLY = DispatchLimits(runs=100, automatic_runs=100, users_share=True)  # a tick takes seconds for so many
 USERS_FIRST = {"dagster/priority": "10"}
 
 ingest_events = dg.define_asset_job(
-    "ingest_events", selection=["events"], description="Ingest every landing object that is not in the lake yet."
+    "ingest_events",
+    selection=dg.AssetSelection.assets(
+        "events"
+    ),  # as text it would be parsed, and its parser takes a tenth of a second to load
+    description="Ingest every landing object that is not in the lake yet.",
 )
 
 refresh_experiment = dg.define_asset_job(
@@ -38,7 +43,7 @@ def landing_objects(
     if now < last + interval:
         return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
     if not has_landed(runs.registry, lake.landing):
-        runs.registry.record_scan(now)
+        runs.registry.record_scan(now - runs.settings.landing_object_age)
         return dg.SkipReason("All that has landed is in the lake.")
     context.update_cursor(str(now.timestamp()))
     return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S}")
@@ -53,51 +58,66 @@ def refresh_requests(
     context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
 ) -> dg.SensorResult | dg.SkipReason:
     """Claim what is due by itself, and request a run for every claim that waits, users' first."""
-    requests = due_runs(runs, context.instance, datetime.now(UTC))
+    limits = DispatchLimits(automatic_runs=runs.settings.automatic_runs)
+    requests = [
+        _run_of_several(run) if len(run.partition_keys) > 1 else _run_of_one(run)
+        for run in due_runs(runs, context.instance, datetime.now(UTC), limits)
+    ]
     return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("Nobody waits, and nothing is due.")
 
 
-@dg.schedule(
-    target=dg.AssetSelection.assets("first_exposures").downstream(),
-    cron_schedule="0 * * * *",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-)
+@dg.schedule(job=refresh_experiments, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def hourly_refresh(
     context: dg.ScheduleEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
-) -> list[dg.RunRequest]:
-    """The same every hour, for installations that run without sensors."""
-    return due_runs(runs, context.instance, context.scheduled_execution_time)
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """What `refresh_requests` does, once an hour and for all at once: for installations that run without sensors.
+
+    A schedule has one job, so every request is for several experiments.
+    """
+    requests = [_run_of_several(run) for run in due_runs(runs, context.instance, datetime.now(UTC), HOURLY)]
+    return requests or dg.SkipReason("Nobody waits, and nothing is due.")
 
 
-def due_runs(runs: ExperimentRuns, instance: dg.DagsterInstance, now: datetime) -> list[dg.RunRequest]:
-    """Claims for every experiment that is due, and the requests for whatever waits."""
+def due_runs(
+    runs: ExperimentRuns, instance: dg.DagsterInstance, now: datetime, limits: DispatchLimits
+) -> list[PlannedRun]:
+    """Claim every experiment that is due; the runs to request for whatever waits, handed over in the registry."""
     registry, settings = runs.registry, runs.settings
     candidates, scanned_at = registry.candidates(now), registry.scanned_at()
     add_partitions(instance, EXPERIMENTS, [candidate.experiment.partition_key for candidate in candidates])
-    for candidate in candidates:
-        source = automatic_claim(candidate, now=now, grace=settings.finality_grace, scanned_at=scanned_at)
-        if source is not None:
-            registry.claim_automatically(candidate.experiment.id, source, now)
+    due = {
+        candidate.experiment.id: source
+        for candidate in candidates
+        if (source := automatic_claim(candidate, now=now, grace=settings.finality_grace, scanned_at=scanned_at))
+    }
+    if due:
+        registry.claim_automatically(due, now)
     large = {
         candidate.experiment.id
         for candidate in candidates
         if any((state.last_duration_seconds or 0) > LARGE.total_seconds() for state in candidate.states)
     }
-    limits = DispatchLimits(automatic_runs=settings.automatic_runs)
     planned = plan_runs(registry.waiting_claims(), large, now=now, limits=limits)
-    registry.hand_over({claim_id: run.run_key for run in planned for claim_id in run.claim_ids})
+    if planned:
+        registry.hand_over({claim_id: run.run_key for run in planned for claim_id in run.claim_ids})
     add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
-    return [_request(run) for run in planned]
+    return planned
 
 
-def _request(run: PlannedRun) -> dg.RunRequest:
-    tags = USERS_FIRST if run.by_user else {}
-    if len(run.partition_keys) == 1:
-        return dg.RunRequest(
-            run_key=run.run_key, partition_key=run.partition_keys[0], tags=tags, job_name=refresh_experiment.name
-        )
+def _run_of_one(run: PlannedRun) -> dg.RunRequest:
+    (partition_key,) = run.partition_keys
+    return dg.RunRequest(
+        run_key=run.run_key, partition_key=partition_key, tags=_tags(run), job_name=refresh_experiment.name
+    )
+
+
+def _run_of_several(run: PlannedRun) -> dg.RunRequest:
     config = {"ops": {"refresh_several": {"config": {"partition_keys": list(run.partition_keys)}}}}
-    return dg.RunRequest(run_key=run.run_key, run_config=config, tags=tags, job_name=refresh_experiments.name)
+    return dg.RunRequest(run_key=run.run_key, run_config=config, tags=_tags(run), job_name=refresh_experiments.name)
+
+
+def _tags(run: PlannedRun) -> dict[str, str]:
+    return USERS_FIRST if run.by_user else {}
 
 
 @dg.run_failure_sensor(
@@ -115,5 +135,11 @@ def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[Expe
 
 @dg.schedule(job=clean_up, cron_schedule="30 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
 def daily_clean_up() -> dg.RunRequest:
-    """Prune old runs and what dead writers left, compact and vacuum the lake."""
+    """Prune old runs and what dead writers left, compact the months that are over, vacuum the lake."""
+    return dg.RunRequest()
+
+
+@dg.schedule(job=compact_lake, cron_schedule="15 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def hourly_compaction() -> dg.RunRequest:
+    """Ingestion may leave a hundred small files an hour."""
     return dg.RunRequest()

@@ -6,7 +6,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from assets import aggregates, events, exposures, results
-from assets.cleaning import clean_up
+from assets.cleaning import clean_up, compact_lake
 from assets.refresh import refresh_experiments
 from experiment_pipeline import automation
 from experiment_pipeline.settings import Settings, settings
@@ -37,9 +37,9 @@ def build(configured: Settings) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=dg.load_assets_from_modules([events, exposures, aggregates, results]),
-        jobs=[automation.ingest_events, automation.refresh_experiment, refresh_experiments, clean_up],
+        jobs=[automation.ingest_events, automation.refresh_experiment, refresh_experiments, clean_up, compact_lake],
         sensors=[automation.landing_objects, automation.refresh_requests, automation.failed_runs],
-        schedules=[automation.hourly_refresh, automation.daily_clean_up],
+        schedules=[automation.hourly_refresh, automation.daily_clean_up, automation.hourly_compaction],
         # A job's own executor does not apply to UI materialisations; in one process a run costs seconds less, and the
         # run's resources, its leases among them, live exactly as long as the run.
         executor=dg.in_process_executor,

@@ -125,7 +125,7 @@ def is_final(
 class Candidate:
     """What decides whether an experiment is refreshed without anybody asking.
 
-    states:       both computations
+    states:       both computations, without their payloads
     newest_batch: the newest batch that brought its environment anything; 0 for none
     waits:        a claim of it waits or is being served already
     """
@@ -186,26 +186,12 @@ def _misses_its_end(
     candidate: Candidate, ended_at: datetime, now: datetime, grace: timedelta, scanned_at: datetime | None
 ) -> bool:
     """Rule R6: one refresh once the experiment has ended, another once the grace has passed and all that landed
-    before then is in the lake."""
+    before then is in the lake. One that came after the grace and before that was known is not final, and is made again.
+    """
     final_from = ended_at + grace
     settled = now >= final_from and scanned_at is not None and scanned_at >= final_from
     return any(
-        not state.is_final
-        and (
-            state.as_of is None
-            or state.as_of < ended_at
-            or (settled and not _saw_everything(state, candidate, final_from))
-        )
-        for state in candidate.states
-    )
-
-
-def _saw_everything(state: ComputationState, candidate: Candidate, final_from: datetime) -> bool:
-    return (
-        state.computed_at is not None
-        and state.computed_at >= final_from
-        and state.data_version is not None
-        and state.data_version >= candidate.newest_batch
+        not state.is_final and (state.as_of is None or state.as_of < ended_at or settled) for state in candidate.states
     )
 
 
@@ -229,11 +215,13 @@ class DispatchLimits:
     runs:           per tick
     experiments:    small ones that share a run
     automatic_runs: of automatic claims, requested and not ended
+    users_share: whether users' experiments share runs too; where sensors look every few seconds, each has its own
     """
 
     runs: int = 10
     experiments: int = 25
-    automatic_runs: int = 2
+    automatic_runs: int = 4
+    users_share: bool = False
 
 
 def plan_runs(
@@ -243,16 +231,17 @@ def plan_runs(
 
     waiting: every claim without an outcome, users' first
     large:   ids of experiments whose runs take long; they share a run with none, so that they delay none (rule R7)
-    A user's experiment has a run of its own, automatic ones share. Claims of an experiment that is being served wait
-    for its run to end. Runs that were requested and have not begun are requested again under their old key: whoever
-    asked may have died before Dagster heard of it.
+    A user's experiment has a run of its own by default, automatic ones share. Claims of an experiment that is being
+    served wait for its run to end. Runs that were requested and have not begun are requested again under their old
+    key: whoever asked may have died before Dagster heard of it.
     """
     limits = limits or DispatchLimits()
     busy = {claim.experiment_id for claim in waiting if claim.served_by is not None or claim.run_key is not None}
+    begun = {claim.run_key for claim in waiting if claim.served_by is not None}
     again = [
         _planned(key, [claim for claim in waiting if claim.run_key == key])
-        for key in dict.fromkeys(claim.run_key for claim in waiting if claim.served_by is None)
-        if key is not None
+        for key in dict.fromkeys(claim.run_key for claim in waiting)
+        if key is not None and key not in begun
     ]
     fresh: dict[int, list[Claim]] = {}
     for claim in waiting:
@@ -260,17 +249,19 @@ def plan_runs(
             fresh.setdefault(claim.experiment_id, []).append(claim)
     by_user = [claims for claims in fresh.values() if any(claim.source.is_user for claim in claims)]
     automatic = [claims for claims in fresh.values() if not any(claim.source.is_user for claim in claims)]
-    under_way = {claim.served_by or claim.run_key for claim in waiting if not claim.source.is_user} - {None}
+    # By key: a run that serves several has opened some of them and not yet the others, and is one run.
+    under_way = {claim.run_key or claim.served_by for claim in waiting if not claim.source.is_user} - {None}
     room = max(0, limits.automatic_runs - len(under_way))
-    groups = by_user + _shared(automatic, large, limits.experiments)[:room]
+    groups = _shared(by_user, large, limits.experiments if limits.users_share else 1)
+    groups += _shared(automatic, large, limits.experiments)[:room]
     new = [_planned(f"refresh:{group[0].id}:{now:%Y%m%dT%H%M%S%f}", group) for group in groups]
     return [*again, *new][: limits.runs]
 
 
-def _shared(automatic: list[list[Claim]], large: Collection[int], size: int) -> list[list[Claim]]:
+def _shared(waiting: list[list[Claim]], large: Collection[int], size: int) -> list[list[Claim]]:
     """Claims by run: every large experiment its own, the small ones together, the oldest claims first."""
-    small = [claims for claims in automatic if claims[0].experiment_id not in large]
-    alone = [claims for claims in automatic if claims[0].experiment_id in large]
+    small = [claims for claims in waiting if claims[0].experiment_id not in large]
+    alone = [claims for claims in waiting if claims[0].experiment_id in large]
     together = [
         [claim for claims in small[start : start + size] for claim in claims] for start in range(0, len(small), size)
     ]

@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     )
     landing_object_bytes: int = Field(default=32 << 20, ge=1, description="a landing object this large is published")
     landing_object_age: Duration = Field(
-        default=timedelta(seconds=5), ge=timedelta(0), description="and so is one this old"
+        default=timedelta(seconds=5),
+        ge=timedelta(0),
+        description="and so is one this old; finality waits for it, rule R6",
     )
 
     ingestion_interval: Duration = Field(
@@ -58,7 +60,9 @@ class Settings(BaseSettings):
         ge=timedelta(0),
         description="between two ingestions, so that batches have a size",
     )
-    automatic_runs: int = Field(default=2, ge=1, description="automatic refresh runs under way at once, rule R2")
+    automatic_runs: int = Field(
+        default=4, ge=1, description="automatic refresh runs requested and not ended, rule R4; dagster.yaml runs two"
+    )
     run_history: Duration = Field(
         default=timedelta(days=30), gt=timedelta(0), description="how long Dagster's finished runs and their logs stay"
     )

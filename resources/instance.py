@@ -1,10 +1,15 @@
 """The Dagster instance of one installation, and running its jobs in this process."""
 
 import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -16,6 +21,22 @@ def open_instance(home: Path) -> dg.DagsterInstance:
         with as_file(files("experiment_pipeline").joinpath("dagster.yaml")) as shipped:
             shutil.copy(shipped, home / "dagster.yaml")
     return dg.DagsterInstance.from_config(str(home))
+
+
+@contextmanager
+def event_log_kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Keep a connection to both SQLite files of a run's events, if that is where they go.
+
+    Dagster opens and closes them for every event, and whoever closes a file last writes its journal back and syncs:
+    with a connection that stays, an event was measured to take less than half the time.
+    """
+    storage = instance.event_log_storage
+    with ExitStack() as kept:
+        if isinstance(storage, SqliteEventLogStorage):
+            for shard in (run_id, INDEX_SHARD_NAME):
+                connection = sqlite3.connect(storage.path_for_shard(shard), check_same_thread=False)
+                kept.enter_context(closing(connection)).execute("select count(*) from sqlite_master").fetchone()
+        yield
 
 
 def add_partitions(instance: dg.DagsterInstance, partitions: dg.DynamicPartitionsDefinition, keys: list[str]) -> None:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from experiment_pipeline.artifacts import ArtifactStore, StampedFrame, read_frame, write_frame
 from experiment_pipeline.frames import validated
+from resources.retries import patiently
 
 
 class FrameIOManager(dg.ConfigurableIOManager):
@@ -17,10 +18,12 @@ class FrameIOManager(dg.ConfigurableIOManager):
     artifacts_dir: str
 
     def handle_output(self, context: dg.OutputContext, obj: StampedFrame) -> None:
-        self.store(context.asset_key.path[-1], context.partition_key, obj)
+        patiently(lambda: self.store(context.asset_key.path[-1], context.partition_key, obj))
 
     def load_input(self, context: dg.InputContext) -> StampedFrame:
-        return read_frame(self._artifacts.existing(context.asset_key.path[-1], context.partition_key))
+        return patiently(
+            lambda: read_frame(self._artifacts.existing(context.asset_key.path[-1], context.partition_key))
+        )
 
     def store(self, name: str, partition_key: str, frame: StampedFrame) -> None:
         """Validate a frame and replace the artifact. Raises pandera's SchemaErrors."""

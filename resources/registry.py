@@ -1,9 +1,10 @@
 """The registry, and the guard that every partitioned asset goes through (rules R5-R8)."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,8 @@ from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.results import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.base import AnalysisScope
+from resources.instance import event_log_kept_open
+from resources.retries import patiently, tried_again
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +67,13 @@ class ExperimentRuns:
         computations: what cannot be published when this asset fails; the failure is recorded with them (rule R3)
         inherits:     the upstream artifact; a run that starts here takes its as-of and data version (rule R5), and one
                       that started elsewhere refuses an artifact of another as-of
-        A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure.
+        A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure. After a
+        transient error Dagster tries the step again; the lease stays, and only the last attempt is a failure.
         """
-        experiment = self.registry.experiment_by_partition(context.partition_key)
+        with tried_again(context.retry_number):
+            experiment = self.registry.experiment_by_partition(context.partition_key)
         try:
-            with self.guarded(experiment, context.run, *computations):
+            with self.guarded(experiment, context.run, *computations), tried_again(context.retry_number):
                 yield self.hold(experiment, context.run, inherits)
         except RefreshRefused as refusal:
             raise dg.Failure(
@@ -80,23 +85,27 @@ class ExperimentRuns:
     @contextmanager
     def guarded(self, experiment: Experiment, dagster_run: dg.DagsterRun, *computations: Computation) -> Iterator[None]:
         """Record what goes wrong inside, and let it go on: a failure of these computations, or a refusal (rule R3)."""
+        run_key = dagster_run.tags.get(RUN_KEY_TAG)
         try:
             yield
+        except dg.RetryRequested:
+            raise
         except Leased:
-            self.registry.give_back(experiment.id, dagster_run.tags.get(RUN_KEY_TAG))
+            _record(lambda: self.registry.give_back(experiment.id, run_key))
             raise
         except RefreshRefused:
-            run_key = dagster_run.tags.get(RUN_KEY_TAG)
-            self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, now=datetime.now(UTC))
+            now = datetime.now(UTC)
+            _record(lambda: self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, now))
             raise
         except Exception:
+            now = datetime.now(UTC)
             for computation in computations:
-                self.registry.record_failure(experiment.id, computation, now=datetime.now(UTC))
                 log.exception(
                     COMPUTE_FAILED[computation],
                     experiment=experiment.partition_key,
                     environment=experiment.environment_key,
                 )
+                _record(partial(self.registry.record_failure, experiment.id, computation, now))
             raise
 
     def hold(self, experiment: Experiment, dagster_run: dg.DagsterRun, inherits: Stamp | None = None) -> OpenRun:
@@ -132,7 +141,16 @@ class ExperimentRuns:
     def release(self, *experiments: Experiment) -> None:
         """Let go of these experiments, or of every one that the run still holds."""
         for experiment_id in [experiment.id for experiment in experiments] or list(self.held):
-            self.registry.release_lease(self.held.pop(experiment_id))
+            if (run := self.held.pop(experiment_id, None)) is not None:
+                _record(partial(self.registry.release_lease, run))
+
+
+def _record(what: Callable[[], None]) -> None:
+    """Where the registry cannot be reached the run goes on: `failed_runs` records the failure later, leases expire."""
+    try:
+        patiently(what)
+    except Exception:
+        log.exception("registry.not_recorded")
 
 
 def lasting_id(dagster_run: dg.DagsterRun) -> str:
@@ -144,12 +162,14 @@ def runs_resource(settings: Settings) -> dg.ResourceDefinition:
     """`ExperimentRuns` for one Dagster run. No Dagster config: its pages would show the registry's password."""
 
     @dg.resource(description="The registry, and the guard that opens a run on an experiment (R5-R8).")
-    def experiment_runs() -> Iterator[ExperimentRuns]:
+    def experiment_runs(context: dg.InitResourceContext) -> Iterator[ExperimentRuns]:
         runs = ExperimentRuns(registry=Registry.open(settings.database_url), settings=settings)
-        try:
-            yield runs
-        finally:
-            runs.release()
-            runs.registry.close()
+        with closing(runs.registry), ExitStack() as kept:
+            if context.instance is not None and context.run is not None:
+                kept.enter_context(event_log_kept_open(context.instance, context.run.run_id))
+            try:
+                yield runs
+            finally:
+                runs.release()
 
     return experiment_runs

@@ -1,7 +1,7 @@
 """The engine and the lake, as Dagster resources."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 from experiment_pipeline.artifacts import ArtifactStore
 from experiment_pipeline.lake.tables import Lake
 from experiment_pipeline.warehouse.base import Warehouse
-from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
+from experiment_pipeline.warehouse.duckdb import Connect, DuckDBWarehouse
 
 
 class LakeResource(dg.ConfigurableResource[Lake]):
@@ -47,8 +47,33 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
 
     def engine(self) -> Warehouse:
         """An engine; connections are opened per call."""
+        return self._engine(self._connect)
+
+    @contextmanager
+    def engine_for_many(self) -> Iterator[Warehouse]:
+        """An engine that keeps its connection, for many small calls: opening one takes longer than what they ask.
+
+        A call that fails takes the connection with it, so that the next one does not suffer for it (rule R7).
+        """
+        with ExitStack() as kept:
+            opened: list[DuckDBPyConnection] = []
+
+            @contextmanager
+            def connect() -> Iterator[DuckDBPyConnection]:
+                if not opened:
+                    opened.append(kept.enter_context(self._connect()))
+                try:
+                    yield opened[0]
+                except BaseException:
+                    opened.clear()
+                    kept.close()
+                    raise
+
+            yield self._engine(connect)
+
+    def _engine(self, connect: Connect) -> Warehouse:
         return DuckDBWarehouse(
-            connect=self._connect,
+            connect=connect,
             event_files=self.lake.open().event_files,
             artifacts=ArtifactStore(Path(self.artifacts_dir)),
         )

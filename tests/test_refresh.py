@@ -191,11 +191,11 @@ def test_completion__with_the_whole_window_computed__waits_for_the_grace_and_for
     assert claimed(whole, now=NOW, scanned_at=final_from) is ClaimSource.COMPLETION
 
 
-def test_completion__that_saw_everything_after_the_grace__needs_no_other__r6() -> None:
+def test_completion__that_came_after_the_grace_and_before_the_listing__is_made_again__r6() -> None:
     ended_at = NOW - 3 * HOUR
-    seen = computed(NOW - HOUR, data_version=2)
-    assert claimed(candidate(seen, newest_batch=2, subject=completed(ended_at))) is None
-    assert claimed(candidate(seen, newest_batch=3, subject=completed(ended_at))) is ClaimSource.COMPLETION
+    not_final = candidate(computed(NOW - HOUR, data_version=2), newest_batch=2, subject=completed(ended_at))
+    assert claimed(not_final, scanned_at=ended_at) is None
+    assert claimed(not_final, scanned_at=ended_at + GRACE) is ClaimSource.COMPLETION
 
 
 def test_completion__that_keeps_failing__is_retried_with_back_off__r6() -> None:
@@ -277,9 +277,25 @@ def test_plan_runs__users_first_small_ones_together_large_ones_alone__r2_r7() ->
     ]
 
 
+def test_plan_runs__where_users_share__they_still_come_first__r2() -> None:
+    waiting = [claim(9, 9, ClaimSource.API), claim(8, 8, ClaimSource.CLI), claim(7, 7, ClaimSource.API), claim(1, 1)]
+    planned = plan_runs(waiting, large=[8], now=NOW, limits=DispatchLimits(users_share=True))
+    assert [(run.partition_keys, run.by_user) for run in planned] == [
+        (("experiment-8",), True),
+        (("experiment-9", "experiment-7"), True),
+        (("experiment-1",), False),
+    ]
+
+
 def test_plan_runs__experiment_that_is_being_served__waits_for_its_run_to_end() -> None:
     served = claim(1, 1, run_key="refresh:1", served_by="run")
     assert plan_runs([served, claim(2, 1, ClaimSource.API)], large=(), now=NOW) == []
+
+
+def test_plan_runs__run_that_has_opened_some_of_its_experiments__counts_once() -> None:
+    half_done = [claim(1, 1, run_key="refresh:1", served_by="run"), claim(2, 2, run_key="refresh:1"), claim(3, 3)]
+    planned = plan_runs(half_done, large=(), now=NOW, limits=DispatchLimits(automatic_runs=2))
+    assert [run.claim_ids for run in planned] == [(3,)]
 
 
 def test_plan_runs__run_that_was_requested_and_has_not_begun__is_requested_again_under_its_key() -> None:
@@ -300,7 +316,11 @@ def test_plan_runs__run_that_was_requested_and_has_not_begun__is_requested_again
     ),
     large=st.sets(st.integers(1, 12)),
     limits=st.builds(
-        DispatchLimits, runs=st.integers(0, 5), experiments=st.integers(1, 4), automatic_runs=st.integers(0, 4)
+        DispatchLimits,
+        runs=st.integers(0, 5),
+        experiments=st.integers(1, 4),
+        automatic_runs=st.integers(0, 4),
+        users_share=st.booleans(),
     ),
 )
 def test_plan_runs__of_any_claims__serves_each_experiment_once_and_keeps_its_limits__r4_r7(
@@ -323,8 +343,8 @@ def test_plan_runs__of_any_claims__serves_each_experiment_once_and_keeps_its_lim
         experiments = {by_id[number].experiment_id for number in run.claim_ids}
         assert experiments.isdisjoint(busy)
         assert len(run.partition_keys) == len(experiments) <= limits.experiments
-        if run.by_user or experiments & large:
+        if (run.by_user and not limits.users_share) or experiments & large:
             assert len(experiments) == 1
-    under_way = {each.served_by or each.run_key for each in claims if each.run_key and not each.source.is_user}
+    under_way = {each.run_key for each in claims if each.run_key and not each.source.is_user}
     automatic = [run for run in new if not run.by_user]
     assert len(automatic) <= max(0, limits.automatic_runs - len(under_way))

@@ -55,7 +55,15 @@ def ingest(context: Context) -> None:
         def show(read: BytesRead) -> None:
             progress.update(bar, description=f"Batch {read.batch}", completed=read.done, total=read.total)
 
-        report = ingestion.ingest(_open(context), registry, context.settings.landing_dir, context.now, show)
+        settings = context.settings
+        report = ingestion.ingest(
+            _open(context),
+            registry,
+            settings.landing_dir,
+            context.now,
+            show,
+            object_age=settings.landing_object_age,
+        )
     if report.batch is None:
         click.echo("Nothing new has landed.")
         return

@@ -41,17 +41,18 @@ def tier(file: DataFile) -> int:
     return level
 
 
-def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False) -> list[Merge]:
+def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False, settle: bool = True) -> list[Merge]:
     """What to merge now, one merge per partition at most; with `whole`, every partition into one file.
 
-    A merge takes every file up to the highest tier that is full: the smaller ones ride along.
+    A merge takes every file up to the highest tier that is full: the smaller ones ride along. `settle`: whether a
+    month that is over becomes one file, whatever its tiers.
     """
     partitions: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
     for file in files:
         partitions[file.partition["environment_key"], file.partition["month"]].append(file)
     merges = []
     for (key, month), members in sorted(partitions.items()):
-        is_over = month < (now - SETTLED_AFTER).strftime("%Y-%m")
+        is_over = settle and month < (now - SETTLED_AFTER).strftime("%Y-%m")
         chosen = members if whole or is_over else _full_tiers(members)
         if len(chosen) > 1:
             merges.append(Merge(key, month, tuple(sorted(chosen, key=lambda file: file.path))))
@@ -64,7 +65,12 @@ def planned(lake: Lake, now: datetime, *, whole: bool = False) -> list[Merge]:
 
 
 def compact(
-    lake: Lake, now: datetime, *, whole: bool = False, on_merged: Callable[[Merge], None] | None = None
+    lake: Lake,
+    now: datetime,
+    *,
+    whole: bool = False,
+    settle: bool = True,
+    on_merged: Callable[[Merge], None] | None = None,
 ) -> list[Merge]:
     """Merge until `plan_merges` finds nothing more; what was merged.
 
@@ -74,7 +80,11 @@ def compact(
     done: list[Merge] = []
     if lake.is_empty:
         return done
-    while merges := plan_merges((table := Snapshot.open(lake.root, EVENTS)).data_files(), now, whole=whole):
+    while True:
+        table = Snapshot.open(lake.root, EVENTS)
+        merges = plan_merges(table.data_files(), now, whole=whole, settle=settle)
+        if not merges:
+            return done
         try:
             _merge(lake, table, merges[0])
         except Conflict:
@@ -82,7 +92,6 @@ def compact(
         done.append(merges[0])
         if on_merged is not None:
             on_merged(merges[0])
-    return done
 
 
 def _merge(lake: Lake, table: Snapshot, merge: Merge) -> None:

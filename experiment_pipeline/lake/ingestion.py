@@ -96,10 +96,17 @@ class IngestionReport:
 
 
 def ingest(
-    lake: Lake, ledger: BatchLedger, landing: Path, now: datetime, on_progress: OnProgress | None = None
+    lake: Lake,
+    ledger: BatchLedger,
+    landing: Path,
+    now: datetime,
+    on_progress: OnProgress | None = None,
+    *,
+    object_age: timedelta = timedelta(0),
 ) -> IngestionReport:
     """Ingest everything that has landed and is in no batch yet, an interrupted batch first.
 
+    object_age: how long a writer keeps an object hidden after its stamp; of younger ones a listing says nothing (R6)
     Where another process is ingesting into the same lake, waits for it: afterwards all that had landed is in.
     """
     report = IngestionReport()
@@ -110,7 +117,7 @@ def ingest(
             summary = write_batch(lake, batch, landing, known, on_progress)
             ledger.commit_batch(batch.number, **asdict(summary), now=now)
             report = report.with_batch(batch, summary)
-        ledger.record_scan(now)
+        ledger.record_scan(now - object_age)
     return report
 
 

@@ -118,10 +118,14 @@ def publish(
 
 
 def record_failure(connection: Connection, experiment_id: int, computation: Computation, now: datetime) -> None:
-    """Rule R3: stamp the failure; what was published stays. A final row never changes."""
+    """Rule R3: stamp the failure; what was published stays. A final row never changes.
+
+    Whoever was not answered may call again: a failure of the same moment counts once.
+    """
+    is_news = or_(computations.c.last_error_at.is_(None), computations.c.last_error_at != now)
     failed = connection.execute(
         update(computations)
-        .where(_is_row(experiment_id, computation), computations.c.is_final.is_(False))
+        .where(_is_row(experiment_id, computation), computations.c.is_final.is_(False), is_news)
         .values(last_error_at=now, failures=computations.c.failures + 1)
     )
     if failed.rowcount:

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, null, or_, select, update
 
 from experiment_pipeline.experiments import ExperimentStatus
 from experiment_pipeline.refresh import Candidate, ClaimOutcome, ClaimSource, Computation, ComputationState
 from experiment_pipeline.registry import batches, computations, experiments
-from experiment_pipeline.registry.claims import IS_WAITING, insert_claim
+from experiment_pipeline.registry.claims import IS_WAITING
 from experiment_pipeline.registry.tables import claims, leases
 from experiment_pipeline.registry.tables import computations as computation_rows
 from experiment_pipeline.registry.tables import experiments as experiment_rows
@@ -28,8 +28,9 @@ def candidates(connection: Connection, now: datetime) -> list[Candidate]:
         ),
     )
     states: defaultdict[int, list[ComputationState]] = defaultdict(list)
+    all_but_payloads = [column for column in computation_rows.c if column is not computation_rows.c.payload]
     for row in connection.execute(
-        select(computation_rows)
+        select(*all_but_payloads, null().label("payload"))  # large, decided by nobody, and read every few seconds
         .join(experiment_rows, experiment_rows.c.id == computation_rows.c.experiment_id)
         .where(wanted, experiment_rows.c.deleted_at.is_(None))
     ).mappings():
@@ -47,18 +48,30 @@ def candidates(connection: Connection, now: datetime) -> list[Candidate]:
     ]
 
 
-def claim_automatically(connection: Connection, experiment_id: int, source: ClaimSource, now: datetime) -> None:
-    """Claim what is not final of an experiment that is due; neither waits for the users' throttle nor starts it."""
-    for computation in Computation:
-        if not computations.state(connection, experiment_id, computation).is_final:
-            insert_claim(connection, experiment_id, computation, source, now)
+def claim_automatically(connection: Connection, due: Mapping[int, ClaimSource], now: datetime) -> None:
+    """Claim what is not final of the experiments that are due, by id; no claim starts the users' throttle."""
+    key = computation_rows.c.experiment_id, computation_rows.c.computation
+    not_final = connection.execute(select(*key).where(computation_rows.c.is_final.is_(False)).order_by(*key))
+    rows = [
+        {
+            "experiment_id": row.experiment_id,
+            "computation": row.computation,
+            "source": due[row.experiment_id].value,
+            "requested_at": now,
+        }
+        for row in not_final
+        if row.experiment_id in due
+    ]
+    if rows:
+        connection.execute(insert(claims), rows)
 
 
 def hand_over(connection: Connection, run_keys: Mapping[int, str]) -> None:
     """Remember which run was requested for a claim, by the claim's id; a claim keeps the first."""
-    for claim_id, run_key in run_keys.items():
+    for run_key in set(run_keys.values()):
+        handed = [claim_id for claim_id, key in run_keys.items() if key == run_key]
         connection.execute(
-            update(claims).where(claims.c.id == claim_id, claims.c.run_key.is_(None)).values(run_key=run_key)
+            update(claims).where(claims.c.id.in_(handed), claims.c.run_key.is_(None)).values(run_key=run_key)
         )
 
 

@@ -315,10 +315,10 @@ class Registry:
         with reading(self.engine) as connection:
             return dispatch.candidates(connection, now)
 
-    def claim_automatically(self, experiment_id: int, source: ClaimSource, now: datetime) -> None:
-        """Claim what is not final of an experiment that is due (rules R4, R6)."""
+    def claim_automatically(self, due: Mapping[int, ClaimSource], now: datetime) -> None:
+        """Claim what is not final of the experiments that are due, by id (rules R4, R6)."""
         with writing(self.engine) as connection:
-            dispatch.claim_automatically(connection, experiment_id, source, now)
+            dispatch.claim_automatically(connection, due, now)
 
     def hand_over(self, run_keys: Mapping[int, str]) -> None:
         """Remember which run was requested for a claim, by the claim's id (rule R2)."""

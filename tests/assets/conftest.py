@@ -114,7 +114,7 @@ def crowd(control: int, treatment: int, buying: float = 0.5, feature: str = "che
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     """Two running experiments, nothing landed yet."""
-    settings = Settings(data_dir=tmp_path, finality_grace=timedelta(0))
+    settings = Settings(data_dir=tmp_path, finality_grace=timedelta(0), landing_object_age=timedelta(0))
     registry = Registry.open(settings.database_url)
     registry.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:

@@ -13,7 +13,7 @@ from experiment_pipeline.refresh import ClaimSource, Computation, ComputationSta
 from resources.instance import open_instance
 from tests.e2e.conftest import System, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def running(system: System, feature: str) -> Experiment:

@@ -8,7 +8,7 @@ import pytest
 from tests.assets.conftest import crowd
 from tests.e2e.conftest import System, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 EXPERIMENT = {
     "key": "checkout",

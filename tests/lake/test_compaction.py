@@ -51,6 +51,14 @@ def test_plan_merges__a_month_that_is_over_becomes_one_file() -> None:
     assert [member.path for member in merge.files] == ["large", "late"]
 
 
+def test_plan_merges__that_does_not_settle__leaves_a_month_that_is_over_until_a_tier_is_full() -> None:
+    files = [file(10**9, "large", "2026-02"), file(10, "late", "2026-02")]
+    later = datetime(2026, 3, 3, tzinfo=UTC)
+    assert plan_merges(files, later, settle=False) == []
+    (merge,) = plan_merges([*files, *(file(10, f"later{n}", "2026-02") for n in range(3))], later, settle=False)
+    assert [member.path for member in merge.files] == ["late", "later0", "later1", "later2"]
+
+
 def test_plan_merges__never_across_environments_or_months() -> None:
     files = [file(10, f"{m}{e}", m, e) for m in ("2026-03", "2026-04") for e in ("a", "b")]
     assert plan_merges(files, NOW, whole=True) == []

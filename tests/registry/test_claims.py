@@ -2,8 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from experiment_pipeline.errors import Final, NotFound, NotStarted, Throttled
 from experiment_pipeline.experiments import Experiment, ExperimentStatus
@@ -122,3 +125,37 @@ def test_claim__fifty_at_once__one_wins_and_the_others_learn_the_time_left(
     assert answers.count(None) == 1
     assert answers.count(INTERVAL) == 49
     assert len(registry.waiting_claims()) == 1
+
+
+ATTEMPTS = st.lists(
+    st.tuples(st.integers(0, 240), st.sampled_from(Computation), st.sampled_from(ClaimSource), st.booleans()),
+    max_size=25,
+)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_claim__any_sequence_of_attempts__never_accepts_two_users_within_the_interval__r2(registry: Registry) -> None:
+    numbers = count()
+
+    @given(attempts=ATTEMPTS)
+    @settings(max_examples=60)
+    def holds(attempts: list[tuple[int, Computation, ClaimSource, bool]]) -> None:
+        created = registry.create_experiment("production", draft(f"feature {next(numbers)}"), actor=ACTOR, now=NOW)
+        registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
+        now, last = NOW, dict.fromkeys(Computation, NOW - INTERVAL)
+        for seconds, computation, source, then_fails in attempts:
+            now += timedelta(seconds=seconds)
+            left = last[computation] + INTERVAL - now if source.is_user else timedelta(0)
+            try:
+                registry.claim(created.id, computation, source, now, INTERVAL)
+            except Throttled as refused:
+                answered = refused.retry_after
+            else:
+                answered = timedelta(0)
+                last[computation] = now if source.is_user else last[computation]
+            assert answered == max(left, timedelta(0))
+            if then_fails:  # a run that serves and fails opens no gap in the throttle
+                registry.open_run(created.id, "run", now, HOUR)
+                registry.record_failure(created.id, computation, now)
+
+    holds()

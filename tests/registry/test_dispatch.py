@@ -49,7 +49,7 @@ def test_candidates__completed_experiment__stays_until_it_is_final(registry: Reg
 def test_claim_automatically__makes_the_experiment_wait_and_starts_no_throttle(
     registry: Registry, running: Experiment
 ) -> None:
-    registry.claim_automatically(running.id, ClaimSource.SCHEDULE, NOW)
+    registry.claim_automatically({running.id: ClaimSource.SCHEDULE}, NOW)
     assert [claim.computation for claim in registry.waiting_claims()] == list(Computation)
     assert registry.candidates(NOW)[0].waits
     assert registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, HOUR).source is ClaimSource.API
@@ -71,7 +71,7 @@ def test_open_run__that_nobody_claimed__is_a_claim_of_the_ui(registry: Registry,
 def test_bury_run__records_what_was_left_undone_once_and_frees_the_experiment(
     registry: Registry, running: Experiment, opened: bool
 ) -> None:
-    registry.claim_automatically(running.id, ClaimSource.SCHEDULE, NOW)
+    registry.claim_automatically({running.id: ClaimSource.SCHEDULE}, NOW)
     registry.hand_over({claim.id: "key" for claim in registry.waiting_claims()})
     if opened:
         registry.open_run(running.id, "run", NOW, HOUR)
@@ -93,7 +93,7 @@ def test_bury_run__of_a_run_that_published__records_nothing(registry: Registry, 
 
 
 def test_refuse__closes_the_claims_and_stamps_no_failure(registry: Registry, running: Experiment) -> None:
-    registry.claim_automatically(running.id, ClaimSource.SCHEDULE, NOW)
+    registry.claim_automatically({running.id: ClaimSource.SCHEDULE}, NOW)
     registry.open_run(running.id, "run", NOW, LEASE)
     registry.refuse(running.id, "run", None, NOW)
     assert registry.waiting_claims() == []

@@ -1,0 +1,75 @@
+"""Transient errors of engines and databases are tried again, a few times and soon; nothing else is (docs/adr/0026).
+
+The policy stands on no asset: Dagster would then try bugs and bad data again, and runs that somebody cancelled.
+"""
+
+import errno
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import dagster as dg
+import duckdb
+import structlog
+from sqlalchemy import exc
+
+log = structlog.get_logger(__name__)
+
+POLICY = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+# A missing file is one that a vacuum removed between listing and reading; the next attempt lists anew.
+TRANSIENT_ERRNOS = {
+    errno.ENOENT, errno.ESTALE, errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE,
+}  # fmt: skip
+TRANSIENT_SQLITE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL}
+TRANSIENT_SQLSTATES = ("08", "40", "53", "55P03", "57P01", "57P02", "57P03")  # connection, deadlock, resources, restart
+
+T = TypeVar("T")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may well succeed a moment later. A query that needs too much memory will need it again."""
+    if isinstance(error, exc.DBAPIError):
+        return error.connection_invalidated or _may_pass(error)
+    if isinstance(error, OSError):  # deltalake's own have no number: its storage did not answer
+        return isinstance(error, ConnectionError | TimeoutError) or error.errno in {None, *TRANSIENT_ERRNOS}
+    return isinstance(error, duckdb.IOException | exc.TimeoutError)
+
+
+def _may_pass(error: exc.DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in TRANSIENT_SQLITE  # higher bits tell kinds apart
+    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:  # no answer of the server's: it was not reached, or went away
+        return isinstance(error, exc.OperationalError)
+    return sqlstate.startswith(TRANSIENT_SQLSTATES)
+
+
+@contextmanager
+def tried_again(retries: int) -> Iterator[None]:
+    """Ask Dagster to try the step again after a transient error inside, as long as the policy lets.
+
+    retries: how often that was done already. The last transient error, and any other, goes on as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if retries < POLICY.max_retries and is_transient(error):
+            delay = POLICY.calculate_delay(retries + 1)
+            raise dg.RetryRequested(max_retries=POLICY.max_retries, seconds_to_wait=delay) from error
+        raise
+
+
+def patiently(attempt: Callable[[], T]) -> T:
+    """The same within a step: call again after a transient error, as often and as far apart as the policy says."""
+    for number in range(1, POLICY.max_retries + 1):
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("transient_error", attempt=number, error=type(error).__name__)
+            time.sleep(max(0.0, POLICY.calculate_delay(number)))
+    return attempt()

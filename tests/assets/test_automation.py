@@ -1,0 +1,373 @@
+"""What sensors and schedules ask Dagster for, called as the daemon calls them (rules R2-R8)."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from sqlalchemy import func, select
+
+from assets.partitions import EXPERIMENTS
+from experiment_pipeline import automation
+from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, VariantDraft
+from experiment_pipeline.definitions import build
+from experiment_pipeline.experiments import ExpectedDirection, Experiment, ExperimentStatus
+from experiment_pipeline.lake.compaction import FAN_IN
+from experiment_pipeline.lake.status import partitions
+from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.refresh import ClaimSource, Computation
+from experiment_pipeline.registry import tables
+from experiment_pipeline.registry.engine import reading
+from experiment_pipeline.settings import Settings
+from resources.instance import QUIET, open_instance, run_here
+from resources.registry import RUN_KEY_TAG, ExperimentRuns
+from tests.assets.conftest import Installation, crowd
+from tests.assets.faults import bug, with_faults
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+PARTITION_TAG = "dagster/partition"
+
+
+def runs(installation: Installation, **settings: object) -> ExperimentRuns:
+    return ExperimentRuns(installation.registry, installation.settings.model_copy(update=settings))
+
+
+def tick(
+    installation: Installation, sensor: dg.SensorDefinition, cursor: str | None = None, **settings: object
+) -> SensorExecutionData:
+    """One evaluation by Dagster, partitions of the requests checked."""
+    resources = {"runs": runs(installation, **settings), "lake": (installation.definitions.resources or {})["lake"]}
+    with (
+        dg.build_sensor_context(
+            instance=installation.instance,
+            cursor=cursor,
+            repository_def=installation.definitions.get_repository_def(),
+            resources=resources,
+        ) as context,
+        partition_loading_context(dynamic_partitions_store=installation.instance),
+    ):
+        return sensor.evaluate_tick(context)
+
+
+def requests(installation: Installation, **settings: object) -> list[dg.RunRequest]:
+    return list(tick(installation, automation.refresh_requests, None, **settings).run_requests or [])
+
+
+def partitions_of(request: dg.RunRequest) -> list[str]:
+    """Of one experiment, or of the several in the run's config."""
+    if request.partition_key is not None:
+        return [request.partition_key]
+    config = request.run_config["ops"]["refresh_several"]["config"]["partition_keys"]
+    return [str(key) for key in config]
+
+
+def start(installation: Installation, count: int) -> list[Experiment]:
+    """More running experiments."""
+    now = datetime.now(UTC)
+    started = []
+    for number in range(count):
+        draft = ExperimentDraft(
+            name=f"more {number}",
+            feature=f"more-{number}",
+            variants=(VariantDraft("b", 50),),
+            metrics=(AttachmentDraft("bought", ExpectedDirection.INCREASE),),
+        )
+        created = installation.registry.create_experiment("prod", draft, actor="test", now=now)
+        started.append(
+            installation.registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor="test", now=now)
+        )
+    return started
+
+
+def ask(installation: Installation, experiment: Experiment) -> int:
+    """A user's request; its claim's id."""
+    now = datetime.now(UTC)
+    return installation.registry.claim(experiment.id, Computation.RESULTS, ClaimSource.API, now, timedelta(0)).id
+
+
+def fresh(installation: Installation) -> None:
+    """Everything that is due, refreshed."""
+    for key in ("checkout", "banner"):
+        installation.refresh(key)
+
+
+# --- landing_objects ---------------------------------------------------------------------------------------------
+
+
+def test_landing_objects__nothing_new__skips_and_records_the_listing(installation: Installation) -> None:
+    before = datetime.now(UTC)
+    outcome = tick(installation, automation.landing_objects)
+    assert not outcome.run_requests
+    assert outcome.skip_message == "All that has landed is in the lake."
+    scanned_at = installation.registry.scanned_at()
+    assert scanned_at is not None
+    assert scanned_at >= before
+
+
+def test_landing_objects__that_landed__are_requested_once_per_interval(installation: Installation) -> None:
+    installation.land("first", crowd(1, 1))
+    requested = tick(installation, automation.landing_objects)
+    assert [request.run_key is not None for request in requested.run_requests or []] == [True]
+    assert installation.registry.scanned_at() is None, "an object lies there: nothing is known to be in"
+    again = tick(installation, automation.landing_objects, requested.cursor)
+    assert not again.run_requests
+    assert again.skip_message is not None
+    assert again.skip_message.startswith("The last ingestion was requested")
+    later = tick(installation, automation.landing_objects, requested.cursor, ingestion_interval=timedelta(0))
+    assert len(later.run_requests or []) == 1
+
+
+def test_finality__while_a_collector_may_hold_an_object_stamped_before_the_grace_ended__waits__r6(
+    installation: Installation,
+) -> None:
+    ended_at = datetime.now(UTC)
+    installation.registry.move_experiment(
+        installation.experiment().id, ExperimentStatus.COMPLETED, actor="test", now=ended_at
+    )
+    installation.settings = installation.settings.model_copy(update={"landing_object_age": HOUR})
+    installation.definitions = build(installation.settings)
+    tick(installation, automation.landing_objects)
+    installation.ingest()
+    installation.refresh()
+    assert not installation.state().is_final, "a grace of nothing, and an hour in which an object may still be hidden"
+    tick(installation, automation.landing_objects, landing_object_age=timedelta(0))
+    installation.refresh()
+    assert installation.state().is_final
+
+
+# --- refresh_requests --------------------------------------------------------------------------------------------
+
+
+def test_refresh_requests__of_users__come_first_and_alone(installation: Installation) -> None:
+    installation.registry.claim_automatically(
+        {installation.experiment("banner").id: ClaimSource.SCHEDULE}, datetime.now(UTC)
+    )
+    claim_id = ask(installation, installation.experiment())
+    first, second = requests(installation)
+    assert (first.partition_key, first.job_name) == (installation.experiment().partition_key, "refresh_experiment")
+    assert first.tags["dagster/priority"] == "10"
+    assert first.run_key is not None
+    assert first.run_key.startswith(f"refresh:{claim_id}:")
+    assert partitions_of(second) == [installation.experiment("banner").partition_key]
+    assert "dagster/priority" not in second.tags
+
+
+def test_refresh_requests__started_experiment__becomes_a_partition(installation: Installation) -> None:
+    (started,) = start(installation, 1)
+    requests(installation)
+    assert started.partition_key in installation.instance.get_dynamic_partitions(EXPERIMENTS.name or "")
+
+
+def test_refresh_requests__until_a_run_opens__are_repeated_under_their_key_and_then_no_more(
+    installation: Installation,
+) -> None:
+    fresh(installation)
+    ask(installation, installation.experiment())
+    (request,), (repeated,) = requests(installation), requests(installation)
+    assert repeated.run_key == request.run_key, "Dagster starts a key once"
+    installation.registry.open_run(installation.experiment().id, "run", datetime.now(UTC), HOUR)
+    ask(installation, installation.experiment())
+    outcome = tick(installation, automation.refresh_requests)
+    assert not outcome.run_requests
+    assert outcome.skip_message == "Nobody waits, and nothing is due."
+
+
+def test_refresh_requests__of_many_users__are_at_most_ten_a_tick(installation: Installation) -> None:
+    fresh(installation)
+    for experiment in start(installation, 12):
+        ask(installation, experiment)
+    assert len(requests(installation)) == 10
+
+
+def test_refresh_requests__automatic__are_a_set_number_of_runs_of_twenty_five(installation: Installation) -> None:
+    start(installation, 60)
+    first = requests(installation, automatic_runs=2)
+    assert [len(partitions_of(request)) for request in first] == [25, 25]
+    assert {request.job_name for request in first} == {"refresh_experiments"}
+    again = requests(installation, automatic_runs=2)
+    assert [request.run_key for request in again] == [request.run_key for request in first]
+
+
+def test_refresh_requests__completed_experiment__has_a_last_refresh_and_another_after_the_grace(
+    installation: Installation,
+) -> None:
+    installation.refresh("banner")
+    registry, experiment, ended_at = installation.registry, installation.experiment(), datetime.now(UTC) - 2 * HOUR
+    registry.record_scan(ended_at)
+    registry.move_experiment(experiment.id, ExperimentStatus.COMPLETED, actor="test", now=ended_at)
+    (last,) = requests(installation, finality_grace=HOUR)
+    assert partitions_of(last) == [experiment.partition_key]
+    run = registry.open_run(experiment.id, "last", ended_at, HOUR, as_of=ended_at, data_version=0)
+    for computation in Computation:
+        registry.publish(run, computation, {}, code_version="1", computed_at=ended_at + MINUTE, grace=HOUR)
+    registry.release_lease(run)
+    assert requests(installation, finality_grace=HOUR) == [], "nobody has listed the landing zone since"
+    registry.record_scan(ended_at + HOUR)
+    assert requests(installation, finality_grace=3 * HOUR) == []
+    (another,) = requests(installation, finality_grace=HOUR)
+    assert partitions_of(another) == [experiment.partition_key]
+    assert {claim.source for claim in registry.waiting_claims()} == {ClaimSource.COMPLETION}
+
+
+@pytest.mark.parametrize("leaves", ["deleted", "final"])
+def test_refresh_requests__experiment_that_left__keeps_its_history(installation: Installation, leaves: str) -> None:
+    fresh(installation)
+    registry, experiment, now = installation.registry, installation.experiment(), datetime.now(UTC)
+    if leaves == "deleted":
+        registry.move_experiment(experiment.id, ExperimentStatus.PAUSED, actor="test", now=now)
+        ask(installation, experiment)
+        registry.delete_experiment(experiment.id, actor="test", now=now)
+    else:
+        registry.move_experiment(experiment.id, ExperimentStatus.COMPLETED, actor="test", now=now)
+        registry.record_scan(datetime.now(UTC))
+        installation.refresh()
+        assert installation.state().is_final
+    installation.land("later", crowd(10, 10))
+    installation.ingest()
+    assert experiment.partition_key not in [key for each in requests(installation) for key in partitions_of(each)]
+    assert experiment.partition_key in installation.instance.get_dynamic_partitions(EXPERIMENTS.name or "")
+    asked = dg.AssetRecordsFilter(dg.AssetKey("exposures"), asset_partitions=[experiment.partition_key])
+    assert installation.instance.fetch_materializations(asked, limit=1).records
+    with reading(registry.engine) as connection:
+        looks = select(func.count()).where(tables.payloads.c.experiment_id == experiment.id)
+        assert connection.scalar(looks) == (2 if leaves == "deleted" else 4)
+
+
+# --- hourly_refresh ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(installation: Installation) -> Iterator[Installation]:
+    """With an instance on disk: a schedule's context takes no other."""
+    with open_instance(installation.settings.dagster_home) as instance:
+        installation.instance = instance
+        yield installation
+
+
+def hourly(installation: Installation) -> list[dg.RunRequest]:
+    with dg.build_schedule_context(
+        instance=installation.instance,
+        scheduled_execution_time=datetime.now(UTC),
+        resources={"runs": runs(installation)},
+        repository_def=installation.definitions.get_repository_def(),
+    ) as context:
+        return list(automation.hourly_refresh.evaluate_tick(context).run_requests or [])
+
+
+def test_hourly_refresh__has_one_job_and_is_stopped_until_somebody_starts_it() -> None:
+    assert automation.hourly_refresh.job_name == "refresh_experiments"
+    assert automation.hourly_refresh.default_status is dg.DefaultScheduleStatus.STOPPED
+
+
+def test_hourly_refresh__executed_as_requested__publishes_what_was_due(recorded: Installation) -> None:
+    recorded.land("first", crowd(60, 60) + crowd(60, 60, feature="banner"))
+    recorded.ingest()
+    ask(recorded, recorded.experiment("banner"))
+    requested = hourly(recorded)
+    assert [partitions_of(request) for request in requested] == [
+        [recorded.experiment("banner").partition_key],
+        [recorded.experiment().partition_key],
+    ], "users first"
+    job = recorded.definitions.resolve_job_def("refresh_experiments")
+    for request in requested:
+        tags = {**request.tags, RUN_KEY_TAG: request.run_key or ""}
+        executed = job.execute_in_process(
+            instance=recorded.instance, run_config={**request.run_config, **QUIET}, tags=tags
+        )
+        assert executed.success
+    for key in ("checkout", "banner"):
+        payload = recorded.state(key=key).payload
+        assert payload is not None
+        assert payload["metrics"][0]["variants"]["b"]["n"] == 60
+    assert recorded.registry.waiting_claims() == []
+    assert hourly(recorded) == []
+
+
+def test_hourly_refresh__of_many__asks_for_all_at_once_in_runs_of_twenty_five(recorded: Installation) -> None:
+    for experiment in start(recorded, 60)[:30]:
+        ask(recorded, experiment)
+    assert [len(partitions_of(request)) for request in hourly(recorded)] == [25, 5, 25, 7]
+
+
+# --- the lake ----------------------------------------------------------------------------------------------------
+
+
+def test_hourly_compaction__merges_the_small_files_and_changes_no_result(installation: Installation) -> None:
+    assert automation.hourly_compaction.default_status is dg.DefaultScheduleStatus.RUNNING
+    for number in range(FAN_IN):
+        installation.land(f"object-{number}", crowd(10 + number, 10))
+        installation.ingest()
+    installation.refresh()
+    before = installation.state().payload
+    (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
+    assert month.files == FAN_IN
+    run_here(installation.definitions, automation.hourly_compaction.job_name, installation.instance)
+    (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
+    assert month.files == 1
+    installation.refresh()
+    assert installation.state().payload == before
+
+
+# --- runs that fail, and runs that come again --------------------------------------------------------------------
+
+
+def test_failed_runs__run_that_recorded_nothing__is_recorded_once(installation: Installation) -> None:
+    ask(installation, installation.experiment())
+    request = requests(installation)[0]
+    run = installation.instance.create_run_for_job(
+        installation.definitions.resolve_job_def("refresh_experiment"),
+        tags={PARTITION_TAG: request.partition_key or "", RUN_KEY_TAG: request.run_key or ""},
+    )
+    installation.instance.report_run_failed(run, "its worker was killed")
+    (failed,) = installation.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert failed.dagster_event is not None
+    for _ in range(2):
+        context = dg.build_run_status_sensor_context(
+            sensor_name=automation.failed_runs.name,
+            dagster_event=failed.dagster_event,
+            dagster_instance=installation.instance,
+            dagster_run=run,
+            resources={"runs": runs(installation)},
+        )
+        automation.failed_runs(context.for_run_failure())
+    assert installation.state().failures == 1
+    assert installation.registry.waiting_claims(installation.experiment().id) == []
+
+
+def test_failed_runs__run_whose_asset_recorded_itself__adds_nothing(installation: Installation) -> None:
+    with_faults(installation).add("write_first_exposures", installation.partition(), bug)
+    failed = installation.materialise("first_exposures")
+    installation.registry.bury_run(failed.run_id, None, now=datetime.now(UTC))
+    assert installation.state().failures == 1
+
+
+def refresh_job(data_dir: str) -> dg.JobDefinition:
+    """For Dagster to build again in a re-execution."""
+    return build(Settings(data_dir=Path(data_dir))).resolve_job_def("refresh_experiment")
+
+
+def test_reexecution__of_a_run_that_a_newer_one_has_overtaken__publishes_nothing(installation: Installation) -> None:
+    installation.land("first", crowd(100, 100))
+    installation.ingest()
+    old = installation.refresh()
+    installation.land("second", crowd(110, 110))
+    installation.ingest()
+    installation.refresh()
+    before = [installation.state(computation) for computation in Computation]
+    arguments = (str(installation.settings.data_dir),)
+    job = dg.build_reconstructable_job(__name__, "refresh_job", arguments)
+    with dg.execute_job(
+        job,
+        instance=installation.instance,
+        reexecution_options=dg.ReexecutionOptions(parent_run_id=old.run_id),
+        tags={PARTITION_TAG: installation.partition()},
+        run_config=QUIET,
+    ) as again:
+        assert not again.success
+        refused = [event.event_specific_data for event in again.all_events if event.is_step_failure]
+    assert "what stands looks at" in str(refused)
+    assert [installation.state(computation) for computation in Computation] == before
+    assert {installation.state(computation).failures for computation in Computation} == {0}
