@@ -144,3 +144,16 @@ def test_lake__of_redelivered_shuffled_and_split_events__gives_equal_results__x5
         for number in ("mean", "m2"):
             assert row.pop(number) == pytest.approx(wanted.pop(number), rel=ACCURACY, abs=0)
         assert row == wanted
+
+
+@pytest.mark.parametrize("most", [1, 40])
+def test_aggregates__tallied_range_by_range__are_those_of_all_at_once__x5(
+    build: Build, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    engine = build(history())
+    kinds = tuple(metric(number, kind) for number, kind in enumerate(Aggregation, start=1))
+    wanted = aggregates(engine, scope(), *kinds)
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.MOST_IDENTITIES", most)
+    for row, expected in zip(aggregates(engine, scope(), *kinds), wanted, strict=True):
+        near = {name: pytest.approx(expected[name], rel=ACCURACY, abs=0) for name in ("mean", "m2")}
+        assert row == expected | near

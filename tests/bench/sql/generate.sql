@@ -1,5 +1,6 @@
 -- The bench's events by day, the same for the same seed: per identity three exposures and twenty metric events of
--- five kinds in the whole, spread over the days. One identity in a hundred flickers between variants.
+-- five kinds in the whole, spread over the days. One identity in a hundred flickers between variants. Identifiers are
+-- UUIDs, which is what anonymous visitors get.
 copy (
     with
     draw as (
@@ -24,7 +25,7 @@ copy (
             else ['signup', 'page_view', 'purchase', 'session', 'scroll'][1 + dice % 5]
         end as event,
         case when is_exposure then 'checkout' end as feature_name,
-        'user-' || lpad(identity::varchar, 9, '0') as identifier,
+        md5(identity::varchar)::uuid::varchar as identifier,
         case
             when is_exposure then ['control', 'red', 'blue'][
                 1 + (hash(identity, $seed) % 3 + case when hash(identity, 'flicker') % 100 = 0 then round else 0 end)::bigint % 3

@@ -1,0 +1,173 @@
+"""What identities did, tallied event by event, and the moments of it (rules M2-M5).
+
+Events come as columns, in any order and in any pieces, and the answer is the same to the last bit: counts are whole
+numbers, and values are summed without rounding.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiment_pipeline.aggregates import VariantAggregate
+from experiment_pipeline.experiments import Aggregation
+
+Integers: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+OF_VALUES = (Aggregation.SUM, Aggregation.MEAN)
+SLICE_BITS = 32  # leaves 21 of a double's 53 bits: two million slices add up without rounding
+LOWEST_PLACE = -33  # the last one whose unit is a double
+NEVER = np.iinfo(np.int64).max
+
+
+class Population:
+    """Analysed identities, numbered in the order of their hashes.
+
+    identity_hash:    int64, each once
+    first_exposed_at: epoch milliseconds, by number
+    members:          by arm, the numbers of its identities
+    """
+
+    def __init__(self, identity_hash: Integers, first_exposed_at_ms: Integers, arm: Integers, arms: int) -> None:
+        order = np.argsort(identity_hash)
+        self.identity_hash = identity_hash[order]
+        self.first_exposed_at = first_exposed_at_ms[order]
+        self.members = [np.flatnonzero(arm[order] == number) for number in range(arms)]
+
+    def __len__(self) -> int:
+        return len(self.identity_hash)
+
+    def find(self, identity_hash: Integers) -> tuple[Integers, Integers]:
+        """The number and first exposure of each identity; of one that is not here any number, and an exposure never."""
+        changes = np.concatenate(([True], identity_hash[1:] != identity_hash[:-1]))  # an identity's events lie together
+        starts = np.flatnonzero(changes)
+        times = np.diff(starts, append=len(identity_hash))
+        identity_hash = identity_hash[starts]
+        numbers = np.searchsorted(self.identity_hash, identity_hash)
+        np.minimum(numbers, len(self) - 1, out=numbers)
+        is_here = self.identity_hash[numbers] == identity_hash
+        exposed_at = np.where(is_here, self.first_exposed_at[numbers], NEVER)
+        return np.repeat(numbers, times), np.repeat(exposed_at, times)
+
+
+class ExactSums:
+    """A sum per identity, the same whatever the order and the pieces that values come in.
+
+    Every value is cut at fixed binary places, `SLICE_BITS` apart. The slices of one place are whole numbers of its
+    unit, and add up without rounding. After Demmel and Nguyen (2015), "Parallel reproducible summation".
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._places: dict[int, Floats] = {}
+
+    def add(self, numbers: Integers, values: Floats) -> None:
+        """Add finite values to the sums of these identities."""
+        rest = values
+        while (largest := np.abs(rest).max(initial=0.0)) > 0:
+            place = max(LOWEST_PLACE, (int(np.frexp(largest)[1]) - 1) // SLICE_BITS)
+            units = rest / _unit(place)
+            slices = units if place == LOWEST_PLACE else np.trunc(units)
+            sums = self._places.setdefault(place, np.zeros(self._size))
+            sums += np.bincount(numbers, weights=slices, minlength=self._size)
+            rest = rest - slices * _unit(place)
+
+    def totals(self) -> Floats:
+        """One sum per identity, rounded once for each place that its values reach, the lowest first."""
+        totals = np.zeros(self._size)
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum may be too large for a float
+            for place in sorted(self._places):
+                totals += self._places[place] * _unit(place)
+        return totals
+
+
+def _unit(place: int) -> float:
+    return 2.0 ** (place * SLICE_BITS)
+
+
+@dataclass(slots=True)
+class Tally:
+    """The events of one kind that each identity of a population had after its first exposure (rules M2, M3).
+
+    window_ms: how long after it, exclusive; None for no end
+    """
+
+    population: Population
+    window_ms: int | None
+    events: Integers
+    numeric_events: Integers
+    sums: ExactSums
+
+    @classmethod
+    def of(cls, population: Population, window_ms: int | None) -> "Tally":
+        """Nothing counted yet."""
+        size = len(population)
+        return cls(population, window_ms, np.zeros(size, np.int64), np.zeros(size, np.int64), ExactSums(size))
+
+    def add(self, identity_hash: Integers, at_ms: Integers, values: Floats | None = None) -> None:
+        """Count events, one element each; NaN is a value that is no number, None stands for values nobody needs."""
+        if not len(identity_hash) or not len(self.population):
+            return
+        numbers, exposed_at = self.population.find(identity_hash)
+        counts = at_ms >= exposed_at
+        if self.window_ms is not None:
+            counts &= at_ms - exposed_at < self.window_ms
+        numbers = numbers[counts]
+        self.events += np.bincount(numbers, minlength=len(self.population))
+        if values is None:
+            return
+        values = values[counts]
+        numeric = ~np.isnan(values)
+        if not numeric.all():
+            numbers, values = numbers[numeric], values[numeric]
+        self.numeric_events += np.bincount(numbers, minlength=len(self.population))
+        self.sums.add(numbers, values)
+
+    def moments(self, aggregation: Aggregation) -> list["Moments"]:
+        """Of every arm; its identities without events are zeros (rule M4)."""
+        values = self._values(aggregation)
+        invalid = self.events - self.numeric_events if aggregation in OF_VALUES else np.zeros_like(self.events)
+        return [Moments.of(values[members], int(invalid[members].sum())) for members in self.population.members]
+
+    def _values(self, aggregation: Aggregation) -> Floats:
+        match aggregation:
+            case Aggregation.OCCURRENCE:
+                return (self.events > 0).astype(np.float64)
+            case Aggregation.COUNT:
+                return self.events.astype(np.float64)
+            case Aggregation.SUM:
+                return self.sums.totals()
+            case Aggregation.MEAN:
+                return self.sums.totals() / np.maximum(self.numeric_events, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """One metric in one arm, of all its identities or of some.
+
+    aggregate:      None where the moments are too large for a float
+    invalid_values: events whose value was needed and is no number (rule E5)
+    """
+
+    aggregate: VariantAggregate | None
+    invalid_values: int
+
+    @classmethod
+    def of(cls, values: Floats, invalid_values: int) -> "Moments":
+        """In two passes, the second corrected for the rounding of the mean."""
+        n = len(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(values.mean()) if n else 0.0
+            deviations = values - mean
+            m2 = float((deviations * deviations).sum() - deviations.sum() ** 2 / max(n, 1))
+        is_finite = math.isfinite(mean) and math.isfinite(m2)
+        return cls(VariantAggregate(n, mean, max(m2, 0.0)) if is_finite else None, invalid_values)
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Of the identities of both together."""
+        mine, theirs = self.aggregate, other.aggregate
+        both = None if mine is None or theirs is None else mine.merge(theirs)
+        return Moments(both, self.invalid_values + other.invalid_values)
