@@ -166,12 +166,13 @@ class Look:
 
     def moments(self, measure: "Measure") -> dict[tuple[int, str], Moments]:
         """Of every metric of the measure in every variant, by metric id and variant; threads may ask at once."""
-        tally = Tally.of(self._population, measure.window_ms)
-        parameters = {**self._events, "event": measure.event, "with_values": measure.with_values}
+        tally = Tally.of(self._population, measure.window_us)
+        parameters = {**self._events, "event": measure.event}
         with self._connection.cursor() as cursor:
             rows = cursor.sql(statement(MEASURED_EVENTS), params=parameters)
-            for hashes, at_ms, numbers in _pieces(rows, at_least=PIECE):
-                tally.add(hashes, at_ms, numbers if measure.with_values else None)
+            columns = rows.columns if measure.with_values else rows.columns[:2]
+            for piece in _pieces(rows.select(*columns), at_least=PIECE):
+                tally.add(*piece)
         return {
             (metric.id, variant): moments
             for metric in measure.metrics
@@ -216,7 +217,7 @@ class Measure:
     """Metrics of one event and conversion window: one look at the events serves them all."""
 
     event: str
-    window_ms: int | None
+    window_us: int | None
     metrics: tuple[Metric, ...]
 
     @property
@@ -230,7 +231,7 @@ def _measures(metrics: Iterable[Metric]) -> list[Measure]:
     for metric in metrics:
         sharing[metric.event, metric.window].append(metric)
     return [
-        Measure(event, None if window is None else window // timedelta(milliseconds=1), tuple(members))
+        Measure(event, None if window is None else window // timedelta(microseconds=1), tuple(members))
         for (event, window), members in sharing.items()
     ]
 

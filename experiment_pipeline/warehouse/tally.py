@@ -27,14 +27,14 @@ class Population:
     """Analysed identities, numbered in the order of their hashes.
 
     identity_hash:    int64, each once
-    first_exposed_at: epoch milliseconds, by number
+    first_exposed_at: epoch microseconds, by number
     members:          by arm, the numbers of its identities
     """
 
-    def __init__(self, identity_hash: Integers, first_exposed_at_ms: Integers, arm: Integers, arms: int) -> None:
+    def __init__(self, identity_hash: Integers, first_exposed_at: Integers, arm: Integers, arms: int) -> None:
         order = np.argsort(identity_hash)
         self.identity_hash = identity_hash[order]
-        self.first_exposed_at = first_exposed_at_ms[order]
+        self.first_exposed_at = first_exposed_at[order]
         self.members = [np.flatnonzero(arm[order] == number) for number in range(arms)]
 
     def __len__(self) -> int:
@@ -92,29 +92,29 @@ def _unit(place: int) -> float:
 class Tally:
     """The events of one kind that each identity of a population had after its first exposure (rules M2, M3).
 
-    window_ms: how long after it, exclusive; None for no end
+    window_us: how long after it, in microseconds, exclusive; None for no end
     """
 
     population: Population
-    window_ms: int | None
+    window_us: int | None
     events: Integers
     numeric_events: Integers
     sums: ExactSums
 
     @classmethod
-    def of(cls, population: Population, window_ms: int | None) -> "Tally":
+    def of(cls, population: Population, window_us: int | None) -> "Tally":
         """Nothing counted yet."""
         size = len(population)
-        return cls(population, window_ms, np.zeros(size, np.int64), np.zeros(size, np.int64), ExactSums(size))
+        return cls(population, window_us, np.zeros(size, np.int64), np.zeros(size, np.int64), ExactSums(size))
 
-    def add(self, identity_hash: Integers, at_ms: Integers, values: Floats | None = None) -> None:
+    def add(self, identity_hash: Integers, at: Integers, values: Floats | None = None) -> None:
         """Count events, one element each; NaN is a value that is no number, None stands for values nobody needs."""
         if not len(identity_hash) or not len(self.population):
             return
         numbers, exposed_at = self.population.find(identity_hash)
-        counts = at_ms >= exposed_at
-        if self.window_ms is not None:
-            counts &= at_ms - exposed_at < self.window_ms
+        counts = at >= exposed_at
+        if self.window_us is not None:
+            counts &= at - exposed_at < self.window_us
         numbers = numbers[counts]
         self.events += np.bincount(numbers, minlength=len(self.population))
         if values is None:

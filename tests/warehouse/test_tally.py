@@ -59,14 +59,14 @@ def of(values: list[float]) -> Moments:
 
 
 def test_tally__counts_from_the_first_exposure_to_the_end_of_the_window__m3() -> None:
-    tally = Tally.of(population(), window_ms=10)
+    tally = Tally.of(population(), window_us=10)
     tally.add(np.array([7, 7, 7, 7, 8, -3, -100, 99]), np.array([99, 100, 109, 110, 105, 55, 55, 55]))
     assert tally.moments(Aggregation.COUNT) == [of([2]), of([1, 0])]
     assert tally.moments(Aggregation.OCCURRENCE) == [of([1]), of([1, 0])]
 
 
 def test_tally__values_that_are_no_numbers__are_counted_and_left_out__e5() -> None:
-    tally = Tally.of(population(), window_ms=None)
+    tally = Tally.of(population(), window_us=None)
     tally.add(np.array([40, 40, 40]), np.array([1, 2, 3]), np.array([1.5, math.nan, 4.5]))
     tally.add(np.array([-3]), np.array([60]), np.array([math.nan]))
     nobody, two = tally.moments(Aggregation.MEAN)
@@ -79,7 +79,7 @@ def test_tally__values_that_are_no_numbers__are_counted_and_left_out__e5() -> No
 @pytest.mark.parametrize("add", [[], [1, 2]])
 def test_tally__of_nobody__is_empty(add: list[int]) -> None:
     nobody = np.empty(0, np.int64)
-    tally = Tally.of(Population(nobody, nobody, nobody, 1), window_ms=None)
+    tally = Tally.of(Population(nobody, nobody, nobody, 1), window_us=None)
     tally.add(np.array(add, np.int64), np.array(add, np.int64), np.array(add, np.float64))
     assert tally.moments(Aggregation.SUM) == [of([])]
 

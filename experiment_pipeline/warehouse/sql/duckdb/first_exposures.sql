@@ -19,13 +19,13 @@ copy (
     identity as (
         select
             identity_hash,
-            min((epoch_ms(timestamp)::hugeint << 32) + number) as first_exposure,
+            min(epoch_us(timestamp)::hugeint * 4294967296 + number) as first_exposure,
             min(number) <> max(number) as quarantined
         from exposure
         join known using (variant)
         group by identity_hash
     )
-    select identity_hash, (first_exposure >> 32)::bigint as first_exposed_at_ms, variant, quarantined
+    select identity_hash, (first_exposure >> 32)::bigint // 1000 as first_exposed_at_ms, variant, quarantined
     from identity
     join known on known.number = (first_exposure & 4294967295)::bigint
 ) to $target (format parquet, compression snappy, kv_metadata {stamp: $stamp})

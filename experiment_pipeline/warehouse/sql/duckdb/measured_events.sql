@@ -1,8 +1,5 @@
 -- One kind of event in the window, of identities with hashes in a range; NaN where the value is no number (E5).
-select
-    identity_hash,
-    epoch_ms(timestamp) as at_ms,
-    case when $with_values then coalesce(numeric_value, 'nan') else 0 end as number
+select identity_hash, epoch_us(timestamp) as at_us, coalesce(numeric_value, 'nan') as number
 from read_parquet($event_files)
 where event = $event
     and timestamp >= $started_at
