@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 BENCH := .venv-bench
-IDENTITIES := 200000
+IDENTITIES := 750000
 DEMO_DATA := demo-data
 
-.PHONY: help demo dev test test-slow bench bench-large check lint types contracts definitions format golden calibrate \
+.PHONY: help demo dev test test-slow bench bench-services bench-large check lint types contracts definitions format golden calibrate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -53,12 +53,13 @@ $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 
 bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench --identities $(IDENTITIES) --write
+
+bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector, and automation
 	@echo "Imports:"
 	@$(BIN)/python -m tests.bench.imports
-	@echo "GET results at 300 requests a second:"
 	@$(BIN)/python -m tests.bench.http_reads 300
-	@echo "Events collected:"
 	@$(BIN)/python -m tests.bench.collected
+	@$(BIN)/python -m tests.bench.refreshed
 
 bench-large: $(VENV)/.dev ## The same over 100 million events, without the peer (an hour, 30 GB of disk)
 	@$(BIN)/python -m tests.bench --identities 4350000 --repeats 3 --no-peer

@@ -21,24 +21,29 @@ OF_VALUES = (Aggregation.SUM, Aggregation.MEAN)
 SLICE_BITS = 32  # leaves 21 of a double's 53 bits: two million slices add up without rounding
 LOWEST_PLACE = -33  # the last one whose unit is a double
 NEVER = np.iinfo(np.int64).max
+MOST_STEPS = 8
 
 
 class Population:
     """Analysed identities, numbered in the order of their hashes.
 
-    identity_hash:    int64, each once
-    first_exposed_at: epoch microseconds, by number
-    members:          by arm, the numbers of its identities
+    members: by arm, the numbers of its identities
+
+    Hashes are spread evenly, so their first bits tell where among the others one stands, but for a step or two.
     """
 
     def __init__(self, identity_hash: Integers, first_exposed_at: Integers, arm: Integers, arms: int) -> None:
         order = np.argsort(identity_hash)
-        self.identity_hash = identity_hash[order]
-        self.first_exposed_at = first_exposed_at[order]
+        self._size = len(order)
+        self._hashes = np.append(identity_hash[order], NEVER)  # one that everybody else comes before
+        self._first_exposed_at = np.append(first_exposed_at[order], NEVER)
         self.members = [np.flatnonzero(arm[order] == number) for number in range(arms)]
+        self._bits = self._size.bit_length() + 1
+        sharing = np.bincount(self._first_bits(self._hashes[:-1]), minlength=1 << self._bits)
+        self._starts = np.cumsum(sharing) - sharing
 
     def __len__(self) -> int:
-        return len(self.identity_hash)
+        return self._size
 
     def find(self, identity_hash: Integers) -> tuple[Integers, Integers]:
         """The number and first exposure of each identity; of one that is not here any number, and an exposure never."""
@@ -46,11 +51,17 @@ class Population:
         starts = np.flatnonzero(changes)
         times = np.diff(starts, append=len(identity_hash))
         identity_hash = identity_hash[starts]
-        numbers = np.searchsorted(self.identity_hash, identity_hash)
-        np.minimum(numbers, len(self) - 1, out=numbers)
-        is_here = self.identity_hash[numbers] == identity_hash
-        exposed_at = np.where(is_here, self.first_exposed_at[numbers], NEVER)
+        numbers = self._starts[self._first_bits(identity_hash)]
+        behind = np.flatnonzero(self._hashes[numbers] < identity_hash)
+        for _ in range(MOST_STEPS):
+            numbers[behind] += 1
+            behind = behind[self._hashes[numbers[behind]] < identity_hash[behind]]
+        numbers[behind] = np.searchsorted(self._hashes, identity_hash[behind])  # so many alike were forged
+        exposed_at = np.where(self._hashes[numbers] == identity_hash, self._first_exposed_at[numbers], NEVER)
         return np.repeat(numbers, times), np.repeat(exposed_at, times)
+
+    def _first_bits(self, identity_hash: Integers) -> Integers:
+        return (identity_hash >> (64 - self._bits)) + (1 << (self._bits - 1))
 
 
 class ExactSums:
@@ -116,14 +127,16 @@ class Tally:
         if self.window_us is not None:
             counts &= at - exposed_at < self.window_us
         numbers = numbers[counts]
-        self.events += np.bincount(numbers, minlength=len(self.population))
+        events = np.bincount(numbers, minlength=len(self.population))
+        self.events += events
         if values is None:
             return
         values = values[counts]
         numeric = ~np.isnan(values)
         if not numeric.all():
             numbers, values = numbers[numeric], values[numeric]
-        self.numeric_events += np.bincount(numbers, minlength=len(self.population))
+            events = np.bincount(numbers, minlength=len(self.population))
+        self.numeric_events += events
         self.sums.add(numbers, values)
 
     def moments(self, aggregation: Aggregation) -> list["Moments"]:

@@ -138,7 +138,7 @@ def machine() -> Iterator[tuple[str, str]]:
 def parse(arguments: list[str]) -> Options:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--identities", type=int, default=200_000, help="23 events each")
+    parser.add_argument("--identities", type=int, default=750_000, help="23 events each")
     parser.add_argument("--repeats", type=int, default=5, help="runs of which the median counts")
     parser.add_argument("--peer-python", type=Path, default=REPOSITORY / ".venv-bench/bin/python")
     parser.add_argument("--no-peer", action="store_true", help="leave the peer out")
