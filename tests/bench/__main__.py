@@ -98,6 +98,7 @@ def ingestion(folder: Path, raw: str) -> list[str]:
 
 def run(console: Console, name: str, command: list[str]) -> Measured:
     """Run one measurement; the last line that it prints is its outcome."""
+    os.sync()  # what was written before is not to be written meanwhile
     with console.status(f"Measuring {name} ..."):
         printed = subprocess.run(command, check=True, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True).stdout
     outcome: dict[str, Any] = json.loads(printed.splitlines()[-1])
