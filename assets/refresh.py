@@ -39,22 +39,22 @@ def refresh_several(
 ) -> None:
     """Fails at the end, by name, when any experiment failed."""
     failed = []
-    with warehouse.engine_for_many() as engine:
-        for partition_key in config.partition_keys:
+    engine = warehouse.engine()
+    for partition_key in config.partition_keys:
 
-            def report(made: Made, partition_key: str = partition_key) -> None:
-                if made.frame is not None:
-                    io_manager.store(made.asset, partition_key, made.frame)
-                context.log_event(dg.AssetMaterialization(made.asset, partition=partition_key, metadata=made.metadata))
+        def report(made: Made, partition_key: str = partition_key) -> None:
+            if made.frame is not None:
+                io_manager.store(made.asset, partition_key, made.frame)
+            context.log_event(dg.AssetMaterialization(made.asset, partition=partition_key, metadata=made.metadata))
 
-            try:
-                experiment = patiently(partial(runs.registry.experiment_by_partition, partition_key))
-                refresh_one(experiment, context.run, runs, engine, report)
-            except RefreshRefused as refusal:
-                context.log.warning("%s: refused: %s", partition_key, refusal)
-            except Exception:
-                context.log.exception("%s: failed", partition_key)
-                failed.append(partition_key)
+        try:
+            experiment = patiently(partial(runs.registry.experiment_by_partition, partition_key))
+            refresh_one(experiment, context.run, runs, engine, report)
+        except RefreshRefused as refusal:
+            context.log.warning("%s: refused: %s", partition_key, refusal)
+        except Exception:
+            context.log.exception("%s: failed", partition_key)
+            failed.append(partition_key)
     if failed:
         raise dg.Failure(f"{len(failed)} of {len(config.partition_keys)} experiments failed: {', '.join(failed)}")
 

@@ -1,17 +1,18 @@
 """The engine and the lake, as Dagster resources."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
+from pydantic import PrivateAttr
 
 from experiment_pipeline.artifacts import ArtifactStore
 from experiment_pipeline.lake.tables import Lake
 from experiment_pipeline.warehouse.base import Warehouse
-from experiment_pipeline.warehouse.duckdb import Connect, DuckDBWarehouse
+from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse, KeptConnection
 
 
 class LakeResource(dg.ConfigurableResource[Lake]):
@@ -45,35 +46,21 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
     lake: dg.ResourceDependency[LakeResource]
     artifacts_dir: str
 
+    _kept: KeptConnection | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """A run keeps its connection."""
+        self._kept = KeptConnection(self._connect)
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Close it."""
+        if self._kept is not None:
+            self._kept.close()
+
     def engine(self) -> Warehouse:
-        """An engine; connections are opened per call."""
-        return self._engine(self._connect)
-
-    @contextmanager
-    def engine_for_many(self) -> Iterator[Warehouse]:
-        """An engine that keeps its connection, for many small calls: opening one takes longer than what they ask.
-
-        A call that fails takes the connection with it, so that the next one does not suffer for it (rule R7).
-        """
-        with ExitStack() as kept:
-            opened: list[DuckDBPyConnection] = []
-
-            @contextmanager
-            def connect() -> Iterator[DuckDBPyConnection]:
-                if not opened:
-                    opened.append(kept.enter_context(self._connect()))
-                try:
-                    yield opened[0]
-                except BaseException:
-                    opened.clear()
-                    kept.close()
-                    raise
-
-            yield self._engine(connect)
-
-    def _engine(self, connect: Connect) -> Warehouse:
+        """An engine; outside of a run every call opens a connection of its own."""
         return DuckDBWarehouse(
-            connect=connect,
+            connect=self._kept or self._connect,
             event_files=self.lake.open().event_files,
             artifacts=ArtifactStore(Path(self.artifacts_dir)),
         )

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -39,6 +39,33 @@ NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake 
 NOBODY = (np.empty(0, np.int64),) * 3
 Connect: TypeAlias = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 EventFiles: TypeAlias = Callable[[str, Window], list[str]]
+
+
+class KeptConnection:
+    """One connection for the calls of a run: opening one takes longer than what a small experiment asks.
+
+    A call that fails takes the connection with it, so that the next one does not suffer for it (rule R7).
+    """
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._kept = ExitStack()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if self._connection is None:
+            self._connection = self._kept.enter_context(self._connect())
+        try:
+            yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """The next call opens another."""
+        self._connection = None
+        self._kept.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """The real engine, whose calls fail when a test says so."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,12 +32,6 @@ class Faults:
     def engine(self) -> Any:
         """As `WarehouseResource.engine`."""
         return _FailingEngine(self, self.warehouse.engine())
-
-    @contextmanager
-    def engine_for_many(self) -> Iterator[Any]:
-        """As `WarehouseResource.engine_for_many`."""
-        with self.warehouse.engine_for_many() as real:
-            yield _FailingEngine(self, real)
 
 
 @dataclass

@@ -25,7 +25,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[duckdb.DuckDBPyConnection]:
     return connections
 
 
-def test_engine_for_many__keeps_its_connection__until_a_call_fails(
+def test_engine_of_a_run__keeps_its_connection__until_a_call_fails(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installation.land("first", crowd(10, 10))
@@ -40,7 +40,8 @@ def test_engine_for_many__keeps_its_connection__until_a_call_fails(
     assert as_of is not None
     run = installation.registry.open_run(experiment.id, "run", as_of, installation.settings.lease_duration)
     scope = AnalysisScope.of(experiment, run)
-    with warehouse.engine_for_many() as engine:
+    with warehouse.yield_for_execution(dg.build_init_resource_context()):
+        engine = warehouse.engine()
         assert engine.variant_identities(scope) == engine.variant_identities(scope) == {"control": 10, "b": 10}
         assert len(connections) == 1
         good = artifact.read_bytes()
@@ -53,6 +54,16 @@ def test_engine_for_many__keeps_its_connection__until_a_call_fails(
     for connection in connections:
         with pytest.raises(duckdb.ConnectionException):
             connection.execute("select 1")
+
+
+def test_refresh__of_one_experiment__opens_one_connection(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.land("first", crowd(10, 10))
+    installation.ingest()
+    connections = opened(monkeypatch)
+    installation.refresh()
+    assert len(connections) == 1
 
 
 def test_event_log_kept_open__of_a_run_on_disk__keeps_its_journal_until_the_end(tmp_path: Path) -> None:

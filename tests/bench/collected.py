@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
 
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import PREFIX
+from tests.bench.connections import Connections
 
 EVENTS_PER_SECOND = 20_000
 BATCH = 100
@@ -43,19 +44,14 @@ class Row:
 
 @dataclass
 class Sender:
-    """Batches over connections that are kept open, as many as are needed at once."""
+    """Batches of events."""
 
-    port: int
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    connections: Connections
 
     async def send(self, request: bytes) -> None:
-        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        body = await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+        head, body = await self.connections.ask(request)
         if not head.startswith(b"http/1.1 202") or json.loads(body)["accepted"] != BATCH:
             raise RuntimeError((head + body).decode())
-        self.idle.append((reader, writer))
 
     async def at(self, rate: int) -> Row:
         requests = [_request(number) for number in range(200)]
@@ -88,7 +84,7 @@ def measure(rate: int = EVENTS_PER_SECOND) -> Row:
         environment.pop(f"{PREFIX}REGISTRY_URL", None)
         server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         try:
-            return asyncio.run(_measure(Sender(port), rate))
+            return asyncio.run(_measure(Sender(Connections(port)), rate))
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait()

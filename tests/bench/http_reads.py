@@ -24,6 +24,7 @@ from experiment_pipeline.refresh import Computation
 from experiment_pipeline.registry.keys import Scope
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import PREFIX
+from tests.bench.connections import Connections
 
 PORT = 18_123
 SECONDS = 10
@@ -54,28 +55,15 @@ def fill(url: str) -> str:
 
 @dataclass
 class Load:
-    """Requests over connections that are kept open, as many as are needed at once."""
+    """One request, again and again."""
 
     request: bytes
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    connections: Connections = field(default_factory=lambda: Connections(PORT))
 
     async def ask(self) -> None:
-        reader, writer = await self.connection()
-        writer.write(self.request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        head, _ = await self.connections.ask(self.request)
         if not head.startswith(b"http/1.1 200"):
             raise RuntimeError(head.decode())
-        await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-        self.idle.append((reader, writer))
-
-    async def connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The one used last that the server has not closed meanwhile, or a new one."""
-        while self.idle:
-            reader, writer = self.idle.pop()
-            if not reader.at_eof():
-                return reader, writer
-            writer.close()
-        return await asyncio.open_connection("127.0.0.1", PORT)
 
     async def at(self, rate: int) -> list[float]:
         """Seconds from due to answered, sorted."""

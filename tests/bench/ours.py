@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from experiment_pipeline.artifacts import ArtifactStore, Stamp, StampedFrame, wr
 from experiment_pipeline.experiments import Aggregation, Metric
 from experiment_pipeline.lake.tables import Lake
 from experiment_pipeline.warehouse.base import AnalysisScope, Frame
-from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
+from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse, KeptConnection
 from tests.bench.data import ENVIRONMENT, FEATURE, WINDOW, statement
 
 MEMORY_LIMIT = "2GiB"
@@ -54,6 +55,12 @@ def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope) -> pl.DataFrame:
     return aggregates.rows
 
 
+def refresh(lake: Lake, folder: Path, scope: AnalysisScope) -> pl.DataFrame:
+    """One run, over one connection."""
+    with closing(KeptConnection(lake.connect)) as connect:
+        return analyse(DuckDBWarehouse(connect, lake.event_files, ArtifactStore(folder / "artifacts")), scope)
+
+
 def limit(connect: Callable[[], DuckDBPyConnection], files: list[str]) -> None:
     """Group the same rows by identity."""
     with connect() as connection:
@@ -70,10 +77,9 @@ def peak_kib() -> int:
 def main(folder: Path, repeats: int, threads: int, what: str) -> None:
     """Run it and print seconds, peak memory and results."""
     lake = Lake(folder / "lake", memory_limit=MEMORY_LIMIT, threads=threads, spill_dir=folder / "spill")
-    warehouse = DuckDBWarehouse(lake.connect, lake.event_files, ArtifactStore(folder / "artifacts"))
     scope = AnalysisScope("bench-1", ENVIRONMENT, FEATURE, WINDOW, data_version=10**6)
     files = lake.event_files(ENVIRONMENT, WINDOW)
-    run = partial(analyse, warehouse, scope) if what == "ours" else partial(limit, lake.connect, files)
+    run = partial(refresh, lake, folder, scope) if what == "ours" else partial(limit, lake.connect, files)
     seconds, processor_seconds = [], []
     rows = None
     for _ in range(repeats):
