@@ -65,8 +65,14 @@ def first_exposures(
     group_name="exposures",
     deps=["first_exposures"],
     outs={
-        "exposure_buckets": dg.AssetOut(dagster_type=StampedFrame, kinds={"duckdb", "polars"}),
-        "exposures": dg.AssetOut(dagster_type=dg.Nothing, kinds={"json"}),
+        "exposure_buckets": dg.AssetOut(
+            dagster_type=StampedFrame,
+            kinds={"duckdb", "polars"},
+            description="New identities by hour or day and variant (rule X4).",
+        ),
+        "exposures": dg.AssetOut(
+            dagster_type=dg.Nothing, kinds={"json"}, description="The exposures payload that the API serves (rule X7)."
+        ),
     },
     internal_asset_deps={
         "exposure_buckets": {dg.AssetKey("first_exposures")},

@@ -57,9 +57,21 @@ def _split_check(computed: ExperimentResults) -> dg.AssetCheckResult:
     group_name="results",
     deps=["first_exposures"],
     outs={
-        "srm": dg.AssetOut(dagster_type=StampedFrame, kinds={"python", "polars"}),
-        "bayesian_results": dg.AssetOut(dagster_type=StampedFrame, kinds={"python", "polars"}),
-        "experiment_results": dg.AssetOut(dagster_type=dg.Nothing, kinds={"json"}),
+        "srm": dg.AssetOut(
+            dagster_type=StampedFrame,
+            kinds={"python", "polars"},
+            description="Whether identities split as configured: the fixed-sample and the any-time test (rules S1-S3).",
+        ),
+        "bayesian_results": dg.AssetOut(
+            dagster_type=StampedFrame,
+            kinds={"python", "polars"},
+            description="Each treatment against control on each metric: effect, lift, chance to win, expected loss.",
+        ),
+        "experiment_results": dg.AssetOut(
+            dagster_type=dg.Nothing,
+            kinds={"json"},
+            description="Verdicts that hold at every refresh, and the results payload that the API serves.",
+        ),
     },
     internal_asset_deps={
         "srm": {dg.AssetKey("first_exposures")},
