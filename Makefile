@@ -9,12 +9,14 @@ SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-dep
 BENCH := .venv-bench
 IDENTITIES := 750000
 DEMO_DATA := demo-data
+PORT := 3000
+API_PORT := 8000
 
 .PHONY: help demo dev test test-slow bench bench-services bench-large check lint types contracts definitions format golden calibrate \
 	lock clean clean-demo
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
@@ -37,7 +39,7 @@ demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
 	@echo "In a browser:       make dev"
 
 dev: $(VENV)/.runtime ## Dagster's webserver and daemon and the API on the demo's data, until Ctrl-C
-	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev
+	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev --port $(PORT) --api-port $(API_PORT)
 
 test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow and not e2e"

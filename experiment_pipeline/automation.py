@@ -66,7 +66,12 @@ def refresh_requests(
     return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("Nobody waits, and nothing is due.")
 
 
-@dg.schedule(job=refresh_experiments, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
+@dg.schedule(
+    job=refresh_experiments,
+    cron_schedule="0 * * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="For installations without sensors: refreshes whatever is due or asked for. Off, as sensors do it.",
+)
 def hourly_refresh(
     context: dg.ScheduleEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
 ) -> list[dg.RunRequest] | dg.SkipReason:

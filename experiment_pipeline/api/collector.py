@@ -93,7 +93,7 @@ class Collector:
         """Take one body in. Raises Refused."""
         environment_key = request.headers.get("x-environment-key", "")
         if not await self.environments.has(environment_key):
-            raise Refused(401, "Unauthorized", "The header X-Environment-Key must name an environment.")
+            raise Refused(401, "Unauthorized", _unknown(environment_key))
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Refused(400, "Invalid request", "The content type must be application/json.")
         with self._hold() as hold:
@@ -255,3 +255,8 @@ def _too_large() -> Refused:
 
 def _overloaded() -> Refused:
     return Refused(503, "Service unavailable", "Too much is waiting for the disk. Try again later.")
+
+
+def _unknown(environment_key: str) -> str:
+    missing = "The header X-Environment-Key must name an environment."
+    return f"{missing} The registry has no '{environment_key}'." if environment_key else missing

@@ -1,12 +1,15 @@
 """`experiment-pipeline dev`."""
 
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -14,13 +17,14 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.settings import PREFIX
 
 LOCATION = "experiment_pipeline.definitions"
+PORT = click.IntRange(1, 65_535)
 LOOK = 0.5  # seconds between two looks at the children
 PATIENCE = 20  # seconds that a child has to stop by itself
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True, help="Of Dagster's webserver.")
-@click.option("--api-port", default=8000, show_default=True, help="Of the HTTP API.")
+@click.option("--port", default=3000, show_default=True, type=PORT, help="Of Dagster's webserver.")
+@click.option("--api-port", default=8000, show_default=True, type=PORT, help="Of the HTTP API.")
 @click.pass_obj
 def dev(context: Context, port: int, api_port: int) -> None:
     """Start Dagster's webserver and daemon and the HTTP API over one data directory, until Ctrl-C.
@@ -44,11 +48,33 @@ def dev(context: Context, port: int, api_port: int) -> None:
         "daemon": [*python, "dagster._daemon", "run", "-m", LOCATION],
         "API": [*python, "experiment_pipeline", "serve", "--host", "127.0.0.1", "--port", str(api_port)],
     }
-    with _children(commands, environment) as children:
+    _require_free("--port", port)
+    _require_free("--api-port", api_port)
+    with _alone(home), _children(commands, environment) as children:
         context.console.print(f"Dagster   http://127.0.0.1:{port}")
         context.console.print(f"API       http://127.0.0.1:{api_port}/api/v1/docs")
         context.console.print(f"Data      {data_dir}\nCtrl-C stops all of them.")
         _wait(children)
+
+
+def _require_free(option: str, port: int) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
+        try:
+            taken.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise click.ClickException(f"{option}: port {port} is taken; name another.") from error
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Dagster runs one daemon per instance; a second one would have both complain."""
+    with (home / "dev.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise click.ClickException(f"Another `dev` runs over {home.parent}: stop it first.") from error
+        yield
 
 
 @contextmanager

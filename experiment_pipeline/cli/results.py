@@ -11,7 +11,12 @@ from experiment_pipeline.refresh import Computation
 
 @click.command()
 @click.argument("key")
-@click.option("--environment", help="Where the experiment is, when several environments have one of this key.")
+@click.option(
+    "-e",
+    "--environment",
+    metavar="KEY",
+    help="Where the experiment is, when several environments have one of this key.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Both payloads as the API serves them.")
 @click.pass_obj
 def results(context: Context, key: str, environment: str | None, as_json: bool) -> None:
