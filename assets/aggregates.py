@@ -31,5 +31,5 @@ def variant_aggregates(
 ) -> Iterator[dg.MaterializeResult[StampedFrame]]:
     """One row per metric and variant: identities, mean, and the sum of squared deviations."""
     engine = warehouse.engine()
-    with runs.open(context, Computation.RESULTS, inherits=engine.stamp(context.partition_key)) as run:
+    with runs.open(context, Computation.RESULTS, inherits=lambda: engine.stamp(context.partition_key)) as run:
         yield from materialised([make_variant_aggregates(run, engine)])

@@ -84,5 +84,5 @@ def exposures(
 ) -> Iterator[dg.MaterializeResult[StampedFrame]]:
     """Identities by bucket and variant, and the payload that the API serves."""
     engine = warehouse.engine()
-    with runs.open(context, Computation.EXPOSURES, inherits=engine.stamp(context.partition_key)) as run:
+    with runs.open(context, Computation.EXPOSURES, inherits=lambda: engine.stamp(context.partition_key)) as run:
         yield from materialised(make_exposures(run, engine))

@@ -87,5 +87,5 @@ def results(
     warehouse: WarehouseResource,
 ) -> Iterator[dg.MaterializeResult[StampedFrame]]:
     """Whether the split is sound, what each treatment does to each metric, and the payload that the API serves."""
-    with runs.open(context, Computation.RESULTS, inherits=variant_aggregates.stamp) as run:
+    with runs.open(context, Computation.RESULTS, inherits=lambda: variant_aggregates.stamp) as run:
         yield from materialised(make_results(run, warehouse.engine(), variant_aggregates, runs.floors))

@@ -1,5 +1,6 @@
 """Jobs, sensors and schedules: thin. What is due and which runs serve it, `refresh.py` decides."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -8,9 +9,9 @@ from assets.cleaning import clean_up, compact_lake
 from assets.partitions import EXPERIMENTS
 from assets.refresh import refresh_experiments
 from experiment_pipeline.lake.ingestion import has_landed
-from experiment_pipeline.refresh import DispatchLimits, PlannedRun, automatic_claim, plan_runs
-from resources.instance import add_partitions
-from resources.registry import RUN_KEY_TAG, ExperimentRuns, lasting_id
+from experiment_pipeline.refresh import Claim, DispatchLimits, PlannedRun, automatic_claim, plan_runs
+from resources.instance import RUN_KEY_TAG, add_partitions, ended, runs_by_key
+from resources.registry import ExperimentRuns, lasting_id
 from resources.warehouse import LakeResource
 
 TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
@@ -102,11 +103,31 @@ def due_runs(
         for candidate in candidates
         if any((state.last_duration_seconds or 0) > LARGE.total_seconds() for state in candidate.states)
     }
-    planned = plan_runs(registry.waiting_claims(), large, now=now, limits=limits)
+    waiting = registry.waiting_claims()
+    created = runs_by_key(instance, {claim.run_key for claim in waiting if claim.run_key})
+    if _bury_ended(runs, instance, created, waiting, now):
+        waiting = registry.waiting_claims()
+    planned = plan_runs(waiting, large, now=now, limits=limits, created=created)
     if planned:
         registry.hand_over({claim_id: run.run_key for run in planned for claim_id in run.claim_ids})
     add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
     return planned
+
+
+def _bury_ended(
+    runs: ExperimentRuns,
+    instance: dg.DagsterInstance,
+    created: Mapping[str, dg.DagsterRun],
+    waiting: Sequence[Claim],
+    now: datetime,
+) -> bool:
+    """Record claims whose runs ended without closing them: cancelled, or killed where no sensor looks (R3, R7)."""
+    keys: dict[str, str | None] = {claim.served_by: claim.run_key for claim in waiting if claim.served_by}
+    keys |= {lasting_id(run): key for key, run in created.items()}
+    over = ended(instance, keys)
+    for run_id in over:
+        runs.registry.bury_run(run_id, keys[run_id], now)
+    return bool(over)
 
 
 def _run_of_one(run: PlannedRun) -> dg.RunRequest:
@@ -133,6 +154,8 @@ def _tags(run: PlannedRun) -> dict[str, str]:
 def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[ExperimentRuns]) -> None:
     """Record what a run left undone when it could not do so itself: its worker was killed, or never came up (R3)."""
     run = context.dagster_run
+    if not ended(context.instance, [lasting_id(run)]):
+        return  # it is being executed again already
     undone = runs.registry.bury_run(lasting_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
     for experiment_id, computation in undone:
         context.log.error("%s of experiment %s: run %s ended undone", computation.value, experiment_id, run.run_id)

@@ -225,15 +225,21 @@ class DispatchLimits:
 
 
 def plan_runs(
-    waiting: Sequence[Claim], large: Collection[int], *, now: datetime, limits: DispatchLimits | None = None
+    waiting: Sequence[Claim],
+    large: Collection[int],
+    *,
+    now: datetime,
+    limits: DispatchLimits | None = None,
+    created: Collection[str] = (),
 ) -> list[PlannedRun]:
     """The runs to request for the claims that wait, users' first (rule R2).
 
     waiting: every claim without an outcome, users' first
     large:   ids of experiments whose runs take long; they share a run with none, so that they delay none (rule R7)
+    created: run keys that Dagster has a run for already, which are not requested again
     A user's experiment has a run of its own by default, automatic ones share. Claims of an experiment that is being
-    served wait for its run to end. Runs that were requested and have not begun are requested again under their old
-    key: whoever asked may have died before Dagster heard of it.
+    served wait for its run to end. Runs that were requested and never created are requested again under their old key:
+    whoever asked may have died before Dagster heard of it.
     """
     limits = limits or DispatchLimits()
     busy = {claim.experiment_id for claim in waiting if claim.served_by is not None or claim.run_key is not None}
@@ -241,7 +247,7 @@ def plan_runs(
     again = [
         _planned(key, [claim for claim in waiting if claim.run_key == key])
         for key in dict.fromkeys(claim.run_key for claim in waiting)
-        if key is not None and key not in begun
+        if key is not None and key not in begun and key not in created
     ]
     fresh: dict[int, list[Claim]] = {}
     for claim in waiting:

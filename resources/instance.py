@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -11,6 +11,8 @@ import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 
+RUN_KEY_TAG = "dagster/run_key"  # which request a run answers
+ROOT_RUN_TAG = "dagster/root_run_id"  # of which run it is a re-execution
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -45,6 +47,25 @@ def add_partitions(instance: dg.DagsterInstance, partitions: dg.DynamicPartition
     known = set(instance.get_dynamic_partitions(name))
     if new := [key for key in dict.fromkeys(keys) if key not in known]:
         instance.add_dynamic_partitions(name, new)
+
+
+def runs_by_key(instance: dg.DagsterInstance, keys: Collection[str]) -> dict[str, dg.DagsterRun]:
+    """The runs that Dagster has for these run keys; none for one that was requested and never created."""
+    if not keys:
+        return {}
+    found = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: sorted(keys)}))
+    return {run.tags[RUN_KEY_TAG]: run for run in found}
+
+
+def ended(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[str]:
+    """Those runs that have ended, and every re-execution of them too; never one that Dagster does not know."""
+    if not run_ids:
+        return []
+    ids = sorted(run_ids)
+    runs = instance.get_runs(dg.RunsFilter(run_ids=ids))
+    again = instance.get_runs(dg.RunsFilter(tags={ROOT_RUN_TAG: ids}))
+    at_work = {run.root_run_id or run.run_id for run in (*runs, *again) if not run.is_finished}
+    return [run.run_id for run in runs if run.run_id not in at_work]
 
 
 def run_here(

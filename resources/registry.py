@@ -18,12 +18,11 @@ from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.results import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.base import AnalysisScope
-from resources.instance import event_log_kept_open
+from resources.instance import RUN_KEY_TAG, event_log_kept_open
 from resources.retries import patiently, tried_again
 
 log = structlog.get_logger(__name__)
 
-RUN_KEY_TAG = "dagster/run_key"  # which request a run answers
 COMPUTE_FAILED = {computation: f"{computation.value}.compute_failed" for computation in Computation}
 
 
@@ -60,13 +59,13 @@ class ExperimentRuns:
 
     @contextmanager
     def open(
-        self, context: dg.AssetExecutionContext, *computations: Computation, inherits: Stamp | None = None
+        self, context: dg.AssetExecutionContext, *computations: Computation, inherits: Callable[[], Stamp] | None = None
     ) -> Iterator[OpenRun]:
         """Hold the partition's experiment while one asset is made.
 
         computations: what cannot be published when this asset fails; the failure is recorded with them (rule R3)
-        inherits:     the upstream artifact; a run that starts here takes its as-of and data version (rule R5), and one
-                      that started elsewhere refuses an artifact of another as-of
+        inherits:     reads the upstream artifact's; a run that starts here takes its as-of and data version (rule R5),
+                      and one that started elsewhere refuses an artifact of another as-of
         A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure. After a
         transient error Dagster tries the step again; the lease stays, and only the last attempt is a failure.
         """
@@ -74,7 +73,7 @@ class ExperimentRuns:
             experiment = self.registry.experiment_by_partition(context.partition_key)
         try:
             with self.guarded(experiment, context.run, *computations), tried_again(context.retry_number):
-                yield self.hold(experiment, context.run, inherits)
+                yield self.hold(experiment, context.run, inherits() if inherits else None)
         except RefreshRefused as refusal:
             raise dg.Failure(
                 description=f"Refused: {refusal}",
@@ -95,7 +94,7 @@ class ExperimentRuns:
             raise
         except RefreshRefused:
             now = datetime.now(UTC)
-            _record(lambda: self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, now))
+            _record(lambda: self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, computations, now))
             raise
         except Exception:
             now = datetime.now(UTC)
@@ -105,7 +104,7 @@ class ExperimentRuns:
                     experiment=experiment.partition_key,
                     environment=experiment.environment_key,
                 )
-                _record(partial(self.registry.record_failure, experiment.id, computation, now))
+                _record(partial(self.registry.record_failure, experiment.id, computation, now, lasting_id(dagster_run)))
             raise
 
     def hold(self, experiment: Experiment, dagster_run: dg.DagsterRun, inherits: Stamp | None = None) -> OpenRun:

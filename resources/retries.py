@@ -34,7 +34,8 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, exc.DBAPIError):
         return error.connection_invalidated or _may_pass(error)
     if isinstance(error, OSError):  # deltalake's own have no number: its storage did not answer
-        return isinstance(error, ConnectionError | TimeoutError) or error.errno in {None, *TRANSIENT_ERRNOS}
+        unnumbered = error.errno is None and type(error) is OSError
+        return unnumbered or isinstance(error, ConnectionError | TimeoutError) or error.errno in TRANSIENT_ERRNOS
     return isinstance(error, duckdb.IOException | exc.TimeoutError)
 
 

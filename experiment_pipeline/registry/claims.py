@@ -104,7 +104,7 @@ def serve(
     )
 
 
-def fail(connection: Connection, experiment_id: int, computation: Computation, now: datetime) -> None:
+def fail(connection: Connection, experiment_id: int, computation: Computation, run_id: str, now: datetime) -> None:
     """Close the claims that the failed run took on; those that came later wait for the next one."""
     connection.execute(
         update(claims)
@@ -112,7 +112,7 @@ def fail(connection: Connection, experiment_id: int, computation: Computation, n
             IS_WAITING,
             claims.c.experiment_id == experiment_id,
             claims.c.computation == computation.value,
-            claims.c.served_by.is_not(None),
+            claims.c.served_by == run_id,
         )
         .values(served_at=now, outcome=ClaimOutcome.FAILED.value)
     )

@@ -10,7 +10,7 @@ from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun, is_final
 from experiment_pipeline.registry import batches as ledger
 from experiment_pipeline.registry import claims, experiments, runs
-from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, payloads
+from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, leases, payloads
 
 
 def state(connection: Connection, experiment_id: int, computation: Computation) -> ComputationState:
@@ -117,11 +117,17 @@ def publish(
     return state(connection, run.experiment_id, computation)
 
 
-def record_failure(connection: Connection, experiment_id: int, computation: Computation, now: datetime) -> None:
+def record_failure(
+    connection: Connection, experiment_id: int, computation: Computation, now: datetime, run_id: str
+) -> None:
     """Rule R3: stamp the failure; what was published stays. A final row never changes.
 
-    Whoever was not answered may call again: a failure of the same moment counts once.
+    Whoever was not answered may call again: a failure of the same moment counts once. A run that has lost its lease to
+    another fails nobody but itself.
     """
+    holder = connection.scalar(select(leases.c.run_id).where(leases.c.experiment_id == experiment_id))
+    if holder is not None and holder != run_id:
+        return
     is_news = or_(computations.c.last_error_at.is_(None), computations.c.last_error_at != now)
     failed = connection.execute(
         update(computations)
@@ -129,7 +135,7 @@ def record_failure(connection: Connection, experiment_id: int, computation: Comp
         .values(last_error_at=now, failures=computations.c.failures + 1)
     )
     if failed.rowcount:
-        claims.fail(connection, experiment_id, computation, now)
+        claims.fail(connection, experiment_id, computation, run_id, now)
 
 
 def _is_row(experiment_id: int, computation: Computation) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """Dispatch: what automation has to know of all experiments at once, and which run a claim was handed to (R2-R4, R6)."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, null, or_, select, update
@@ -89,11 +89,24 @@ def give_back(connection: Connection, experiment_id: int, run_key: str | None) -
     )
 
 
-def refuse(connection: Connection, experiment_id: int, run_id: str, run_key: str | None, now: datetime) -> None:
-    """Close what a refused run was to serve; a refusal is no failure and stamps nothing (rule R3)."""
+def refuse(
+    connection: Connection,
+    experiment_id: int,
+    run_id: str,
+    run_key: str | None,
+    refused: Collection[Computation],
+    *,
+    now: datetime,
+) -> None:
+    """Close what a refused run was to serve of these; a refusal is no failure and stamps nothing (rule R3)."""
     connection.execute(
         update(claims)
-        .where(IS_WAITING, claims.c.experiment_id == experiment_id, _is_of_run(run_id, run_key))
+        .where(
+            IS_WAITING,
+            claims.c.experiment_id == experiment_id,
+            claims.c.computation.in_([computation.value for computation in refused]),
+            _is_of_run(run_id, run_key),
+        )
         .values(served_by=run_id, served_at=now, outcome=ClaimOutcome.REFUSED.value)
     )
 
@@ -114,7 +127,7 @@ def bury_run(connection: Connection, run_id: str, run_key: str | None, now: date
         )
     ]
     for experiment_id, computation in undone:
-        computations.record_failure(connection, experiment_id, computation, now)
+        computations.record_failure(connection, experiment_id, computation, now, run_id)
     connection.execute(update(claims).where(IS_WAITING, mine).values(served_at=now, outcome=ClaimOutcome.FAILED.value))
     return undone
 

@@ -303,10 +303,10 @@ class Registry:
                 duration=duration,
             )
 
-    def record_failure(self, experiment_id: int, computation: Computation, now: datetime) -> None:
-        """Stamp a failure; what was published stays (rule R3)."""
+    def record_failure(self, experiment_id: int, computation: Computation, now: datetime, run_id: str) -> None:
+        """Stamp a run's failure; what was published stays (rule R3)."""
         with writing(self.engine) as connection:
-            computations.record_failure(connection, experiment_id, computation, now)
+            computations.record_failure(connection, experiment_id, computation, now, run_id)
 
     # Dispatch
 
@@ -330,10 +330,10 @@ class Registry:
         with writing(self.engine) as connection:
             dispatch.give_back(connection, experiment_id, run_key)
 
-    def refuse(self, experiment_id: int, run_id: str, run_key: str | None, now: datetime) -> None:
-        """Close what a refused run was to serve (rule R3)."""
+    def refuse(self, experiment: int, run: str, key: str | None, what: Collection[Computation], now: datetime) -> None:
+        """Close what a refused run was to serve of these (rule R3)."""
         with writing(self.engine) as connection:
-            dispatch.refuse(connection, experiment_id, run_id, run_key, now)
+            dispatch.refuse(connection, experiment, run, key, what, now=now)
 
     def bury_run(self, run_id: str, run_key: str | None, now: datetime) -> list[tuple[int, Computation]]:
         """Record what a run that died leaves undone, and free its experiments (rules R3, R7)."""

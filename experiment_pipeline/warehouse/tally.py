@@ -22,6 +22,7 @@ SLICE_BITS = 32  # leaves 21 of a double's 53 bits: two million slices add up wi
 LOWEST_PLACE = -33  # the last one whose unit is a double
 NEVER = np.iinfo(np.int64).max
 MOST_STEPS = 8
+FEW = 16  # one identity in so many
 
 
 class Population:
@@ -74,25 +75,48 @@ class ExactSums:
     def __init__(self, size: int) -> None:
         self._size = size
         self._places: dict[int, Floats] = {}
+        self._few: dict[int, list[tuple[Integers, Floats]]] = {}  # of places that few values reach
 
     def add(self, numbers: Integers, values: Floats) -> None:
         """Add finite values to the sums of these identities."""
-        rest = values
-        while (largest := np.abs(rest).max(initial=0.0)) > 0:
+        while (largest := np.abs(values).max(initial=0.0)) > 0:
             place = max(LOWEST_PLACE, (int(np.frexp(largest)[1]) - 1) // SLICE_BITS)
-            units = rest / _unit(place)
+            units = values / _unit(place)
             slices = units if place == LOWEST_PLACE else np.trunc(units)
-            sums = self._places.setdefault(place, np.zeros(self._size))
-            sums += np.bincount(numbers, weights=slices, minlength=self._size)
-            rest = rest - slices * _unit(place)
+            self._add_slices(place, numbers, slices)
+            values = values - slices * _unit(place)
+            left = np.flatnonzero(values)
+            if len(left) < len(values) // 2:
+                numbers, values = numbers[left], values[left]
 
     def totals(self) -> Floats:
         """One sum per identity, rounded once for each place that its values reach, the lowest first."""
         totals = np.zeros(self._size)
         with np.errstate(over="ignore", invalid="ignore"):  # a sum may be too large for a float
-            for place in sorted(self._places):
-                totals += self._places[place] * _unit(place)
+            for place in sorted({*self._places, *self._few}):
+                totals += self._sums(place) * _unit(place)
         return totals
+
+    def _add_slices(self, place: int, numbers: Integers, slices: Floats) -> None:
+        """Room for everybody is made where many need it: a handful of odd values is not to take all memory."""
+        if place not in self._places:
+            reach = np.flatnonzero(slices)
+            few = self._few.setdefault(place, [])
+            if sum(len(found) for found, _ in few) + len(reach) < self._size // FEW:
+                few.append((numbers[reach], slices[reach]))
+                return
+            self._places[place] = self._sums(place)
+            del self._few[place]
+        self._places[place] += np.bincount(numbers, weights=slices, minlength=self._size)
+
+    def _sums(self, place: int) -> Floats:
+        """In units of the place."""
+        if place in self._places:
+            return self._places[place]
+        sums = np.zeros(self._size)
+        for numbers, slices in self._few[place]:
+            np.add.at(sums, numbers, slices)
+        return sums
 
 
 def _unit(place: int) -> float:
@@ -181,6 +205,10 @@ class Moments:
 
     def merge(self, other: "Moments") -> "Moments":
         """Of the identities of both together."""
-        mine, theirs = self.aggregate, other.aggregate
-        both = None if mine is None or theirs is None else mine.merge(theirs)
-        return Moments(both, self.invalid_values + other.invalid_values)
+        invalid_values = self.invalid_values + other.invalid_values
+        if self.aggregate is None or other.aggregate is None:
+            return Moments(None, invalid_values)
+        try:
+            return Moments(self.aggregate.merge(other.aggregate), invalid_values)
+        except ValueError:  # both are finite, together they are not
+            return Moments(None, invalid_values)

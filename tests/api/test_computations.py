@@ -35,7 +35,7 @@ def test_show__published__is_the_envelope(api: Api, computation: Computation) ->
     api.experiment("start")
     api.clock.pass_by(HOUR)
     publish(api, computation, {"srm_p_value": 0.5})
-    api.registry.record_failure(1, computation, api.clock.now)
+    api.registry.record_failure(1, computation, api.clock.now, "run")
     shown = api.get(f"/experiments/1/{computation}/")
     assert shown.json() == {
         computation.value: {

@@ -22,13 +22,14 @@ from experiment_pipeline.refresh import ClaimSource, Computation
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading
 from experiment_pipeline.settings import Settings
-from resources.instance import QUIET, open_instance, run_here
-from resources.registry import RUN_KEY_TAG, ExperimentRuns
+from resources.instance import QUIET, ROOT_RUN_TAG, RUN_KEY_TAG, open_instance, run_here
+from resources.registry import ExperimentRuns
 from tests.assets.conftest import Installation, crowd
 from tests.assets.faults import bug, with_faults
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 PARTITION_TAG = "dagster/partition"
+PARENT_RUN_TAG = "dagster/parent_run_id"
 
 
 def runs(installation: Installation, **settings: object) -> ExperimentRuns:
@@ -342,6 +343,54 @@ def test_failed_runs__run_whose_asset_recorded_itself__adds_nothing(installation
     failed = installation.materialise("first_exposures")
     installation.registry.bury_run(failed.run_id, None, now=datetime.now(UTC))
     assert installation.state().failures == 1
+
+
+def cancelled(installation: Installation, request: dg.RunRequest) -> None:
+    """Somebody terminates the run while it waits in the queue: no failure, no event that a failure sensor sees."""
+    run = installation.instance.create_run_for_job(
+        installation.definitions.resolve_job_def("refresh_experiment"),
+        tags={PARTITION_TAG: request.partition_key or "", RUN_KEY_TAG: request.run_key or ""},
+    )
+    assert request.run_key not in [each.run_key for each in requests(installation)]  # Dagster has it
+    installation.instance.report_run_canceling(run)
+    installation.instance.report_run_canceled(run)
+
+
+def test_refresh_requests__run_that_was_cancelled__is_recorded_and_holds_nobody_up__r3_r7(
+    installation: Installation,
+) -> None:
+    first = installation.experiment()
+    ask(installation, first)
+    request = requests(installation)[0]
+    cancelled(installation, request)
+    (other,) = start(installation, 1)
+    ask(installation, other)
+    assert [other.partition_key] in map(partitions_of, requests(installation))
+    assert installation.state().failures == 1
+    assert installation.registry.waiting_claims(first.id) == []
+
+
+def test_failed_runs__while_the_run_is_executed_again__leave_it_alone__r7(installation: Installation) -> None:
+    job = installation.definitions.resolve_job_def("refresh_experiment")
+    ask(installation, installation.experiment())
+    request = requests(installation)[0]
+    tags = {PARTITION_TAG: request.partition_key or "", RUN_KEY_TAG: request.run_key or ""}
+    run = installation.instance.create_run_for_job(job, tags=tags)
+    installation.instance.report_run_failed(run, "its worker was killed")
+    (failed,) = installation.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert failed.dagster_event is not None
+    again = {ROOT_RUN_TAG: run.run_id, PARENT_RUN_TAG: run.run_id}
+    installation.instance.create_run_for_job(job, tags=tags | again, root_run_id=run.run_id, parent_run_id=run.run_id)
+    context = dg.build_run_status_sensor_context(
+        sensor_name=automation.failed_runs.name,
+        dagster_event=failed.dagster_event,
+        dagster_instance=installation.instance,
+        dagster_run=run,
+        resources={"runs": runs(installation)},
+    )
+    automation.failed_runs(context.for_run_failure())
+    assert installation.state().failures == 0
+    assert installation.registry.waiting_claims(installation.experiment().id)
 
 
 def refresh_job(data_dir: str) -> dg.JobDefinition:

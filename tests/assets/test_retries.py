@@ -241,7 +241,7 @@ def test_registry_that_cannot_be_written__while_a_failure_is_recorded__hides_no_
 def test_record_failure__called_again_for_want_of_an_answer__counts_once(installation: Installation) -> None:
     experiment, now = installation.experiment(), datetime.now(UTC)
     for _ in range(2):
-        installation.registry.record_failure(experiment.id, Computation.RESULTS, now)
+        installation.registry.record_failure(experiment.id, Computation.RESULTS, now, "run")
     assert installation.state().failures == 1
 
 

@@ -99,7 +99,7 @@ def test_record_failure__claims_that_the_run_took_on__are_closed(registry: Regis
     registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
     registry.open_run(running.id, "run", NOW, HOUR)
     late = registry.claim(running.id, Computation.RESULTS, ClaimSource.SCHEDULE, NOW, INTERVAL)
-    registry.record_failure(running.id, Computation.RESULTS, NOW)
+    registry.record_failure(running.id, Computation.RESULTS, NOW, "run")
     assert registry.waiting_claims() == [late]
 
 
@@ -156,6 +156,6 @@ def test_claim__any_sequence_of_attempts__never_accepts_two_users_within_the_int
             assert answered == max(left, timedelta(0))
             if then_fails:  # a run that serves and fails opens no gap in the throttle
                 registry.open_run(created.id, "run", now, HOUR)
-                registry.record_failure(created.id, computation, now)
+                registry.record_failure(created.id, computation, now, "run")
 
     holds()

@@ -93,7 +93,7 @@ def test_publish__after_the_grace__is_final_and_nothing_changes_it(registry: Reg
     assert registry.waiting_claims(running.id)[0].computation is Computation.EXPOSURES  # results' are all served
     with pytest.raises(Final):
         publish(registry, last, {"again": True}, computed_at=ended + 2 * HOUR)
-    registry.record_failure(running.id, RESULTS, ended + 2 * HOUR)
+    registry.record_failure(running.id, RESULTS, ended + 2 * HOUR, "run")
     assert registry.computation(running.id, RESULTS) == final
 
 
@@ -151,7 +151,7 @@ def test_record_failure__keeps_the_payload_and_a_success_clears_it(registry: Reg
     run = registry.open_run(running.id, "run", NOW, LEASE)
     publish(registry, run, {"good": True})
     for minutes in (1, 2):
-        registry.record_failure(running.id, RESULTS, NOW + minutes * MINUTE)
+        registry.record_failure(running.id, RESULTS, NOW + minutes * MINUTE, "run")
     failed = registry.computation(running.id, RESULTS)
     assert (failed.payload, failed.as_of, failed.failures) == ({"good": True}, NOW, 2)
     assert failed.last_error_at == NOW + 2 * MINUTE

@@ -95,7 +95,7 @@ def test_bury_run__of_a_run_that_published__records_nothing(registry: Registry, 
 def test_refuse__closes_the_claims_and_stamps_no_failure(registry: Registry, running: Experiment) -> None:
     registry.claim_automatically({running.id: ClaimSource.SCHEDULE}, NOW)
     registry.open_run(running.id, "run", NOW, LEASE)
-    registry.refuse(running.id, "run", None, NOW)
+    registry.refuse(running.id, "run", None, tuple(Computation), NOW)
     assert registry.waiting_claims() == []
     assert registry.computation(running.id, Computation.RESULTS).last_error_at is None
 

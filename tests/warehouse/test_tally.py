@@ -94,3 +94,19 @@ def test_moments__too_large_for_a_float__are_none_whatever_they_are_merged_with(
     assert parts is not None
     assert parts.n == whole.n
     assert (parts.mean, parts.m2) == pytest.approx((whole.mean, whole.m2))
+
+
+def test_moments__finite_apart_and_not_together__are_none_as_they_are_in_one_piece() -> None:
+    assert of([1e160]).aggregate is not None
+    assert of([1e160]).merge(of([-1e160])) == of([1e160, -1e160]) == Moments(None, 0)
+
+
+def test_sums__of_a_few_odd_values__take_no_room_for_everybody() -> None:
+    sums = ExactSums(100_000)
+    everybody = np.arange(100_000)
+    sums.add(everybody, np.full(100_000, 1.5))
+    odd = [10.0**power for power in range(-200, 200, 10)]
+    sums.add(np.zeros(len(odd), np.int64), np.array(odd))
+    assert len(sums._places) <= 3
+    assert sums.totals()[0] == math.fsum([1.5, *odd])
+    assert sums.totals()[1] == 1.5
