@@ -7,10 +7,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 BENCH := .venv-bench
-IDENTITIES := 750000
 DEMO_DATA := demo-data
-PORT := 3000
-API_PORT := 8000
 
 .PHONY: help demo dev test test-slow bench bench-services bench-large check lint types contracts definitions format golden calibrate \
 	lock clean clean-demo
@@ -39,7 +36,7 @@ demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
 	@echo "In a browser:       make dev"
 
 dev: $(VENV)/.runtime ## Dagster's webserver and daemon and the API on the demo's data, until Ctrl-C
-	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev --port $(PORT) --api-port $(API_PORT)
+	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev $(if $(PORT),--port $(PORT)) $(if $(API_PORT),--api-port $(API_PORT))
 
 test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow and not e2e"
@@ -54,7 +51,7 @@ $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 	@touch $@
 
 bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
-	@$(BIN)/python -m tests.bench --identities $(IDENTITIES) --write
+	@$(BIN)/python -m tests.bench $(if $(IDENTITIES),--identities $(IDENTITIES)) --write
 
 bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector, and automation
 	@echo "Imports:"

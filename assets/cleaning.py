@@ -45,8 +45,9 @@ def remove_orphans(context: dg.OpExecutionContext, warehouse: WarehouseResource)
 @dg.op(ins={"after": dg.In(dg.Nothing)}, description="Compact and vacuum the events lake.")
 def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     """Beside readers and writers; no payload changes."""
-    merges = compact(lake.open(), datetime.now(UTC))
-    removed = lake.open().vacuum(REPLACED_AGE)
+    opened = lake.open()
+    merges = compact(opened, datetime.now(UTC))
+    removed = opened.vacuum(REPLACED_AGE)
     context.log.info("%s merges, %s replaced files removed", len(merges), len(removed))
 
 

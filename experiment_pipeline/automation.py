@@ -21,9 +21,8 @@ USERS_FIRST = {"dagster/priority": "10"}
 
 ingest_events = dg.define_asset_job(
     "ingest_events",
-    selection=dg.AssetSelection.assets(
-        "events"
-    ),  # as text it would be parsed, and its parser takes a tenth of a second to load
+    # As text it would be parsed, and the parser takes a tenth of a second to load.
+    selection=dg.AssetSelection.assets("events"),
     description="Ingest every landing object that is not in the lake yet.",
 )
 
@@ -109,7 +108,7 @@ def due_runs(
         waiting = registry.waiting_claims()
     planned = plan_runs(waiting, large, now=now, limits=limits, created=created)
     if planned:
-        registry.hand_over({claim_id: run.run_key for run in planned for claim_id in run.claim_ids})
+        registry.hand_over({run.run_key: run.claim_ids for run in planned})
     add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
     return planned
 

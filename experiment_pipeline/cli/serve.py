@@ -5,15 +5,14 @@ import os
 import click
 
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.options import listening
 from experiment_pipeline.settings import PREFIX
 
 FAREWELL_SECONDS = 30  # how long open requests may take to end after SIGTERM
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535))
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@listening(8000)
 @click.pass_obj
 def serve(context: Context, host: str, port: int, workers: int) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; open requests are answered first.

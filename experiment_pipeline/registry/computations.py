@@ -10,7 +10,7 @@ from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun, is_final
 from experiment_pipeline.registry import batches as ledger
 from experiment_pipeline.registry import claims, experiments, runs
-from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, leases, payloads
+from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, payloads
 
 
 def state(connection: Connection, experiment_id: int, computation: Computation) -> ComputationState:
@@ -125,8 +125,7 @@ def record_failure(
     Whoever was not answered may call again: a failure of the same moment counts once. A run that has lost its lease to
     another fails nobody but itself.
     """
-    holder = connection.scalar(select(leases.c.run_id).where(leases.c.experiment_id == experiment_id))
-    if holder is not None and holder != run_id:
+    if runs.holder(connection, experiment_id) not in {None, run_id}:
         return
     is_news = or_(computations.c.last_error_at.is_(None), computations.c.last_error_at != now)
     failed = connection.execute(

@@ -66,10 +66,9 @@ def claim_automatically(connection: Connection, due: Mapping[int, ClaimSource], 
         connection.execute(insert(claims), rows)
 
 
-def hand_over(connection: Connection, run_keys: Mapping[int, str]) -> None:
-    """Remember which run was requested for a claim, by the claim's id; a claim keeps the first."""
-    for run_key in set(run_keys.values()):
-        handed = [claim_id for claim_id, key in run_keys.items() if key == run_key]
+def hand_over(connection: Connection, claim_ids: Mapping[str, Collection[int]]) -> None:
+    """Remember which claims a run was requested for, by the run's key; a claim keeps the first."""
+    for run_key, handed in claim_ids.items():
         connection.execute(
             update(claims).where(claims.c.id.in_(handed), claims.c.run_key.is_(None)).values(run_key=run_key)
         )

@@ -320,10 +320,10 @@ class Registry:
         with writing(self.engine) as connection:
             dispatch.claim_automatically(connection, due, now)
 
-    def hand_over(self, run_keys: Mapping[int, str]) -> None:
-        """Remember which run was requested for a claim, by the claim's id (rule R2)."""
+    def hand_over(self, claim_ids: Mapping[str, Collection[int]]) -> None:
+        """Remember which claims a run was requested for, by the run's key (rule R2)."""
         with writing(self.engine) as connection:
-            dispatch.hand_over(connection, run_keys)
+            dispatch.hand_over(connection, claim_ids)
 
     def give_back(self, experiment_id: int, run_key: str | None) -> None:
         """Leave the claims of a run that found the experiment held for a later run (rule R7)."""

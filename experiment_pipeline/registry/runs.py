@@ -76,9 +76,13 @@ def release_lease(connection: Connection, run: RefreshRun) -> None:
 
 def require_lease(connection: Connection, run: RefreshRun) -> None:
     """Raise Superseded unless the run holds its experiment. An expired lease that nobody took is still the run's."""
-    holder = connection.scalar(select(leases.c.run_id).where(leases.c.experiment_id == run.experiment_id))
-    if holder != run.run_id:
+    if holder(connection, run.experiment_id) != run.run_id:
         raise lease_lost(run)
+
+
+def holder(connection: Connection, experiment_id: int) -> str | None:
+    """The run that has the experiment's lease, expired or not; None where nobody has it."""
+    return connection.scalar(select(leases.c.run_id).where(leases.c.experiment_id == experiment_id))
 
 
 def lease_lost(run: RefreshRun) -> Superseded:

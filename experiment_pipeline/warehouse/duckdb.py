@@ -30,7 +30,7 @@ from experiment_pipeline.warehouse.base import AnalysisScope, FirstExposures, Fr
 from experiment_pipeline.warehouse.tally import OF_VALUES, Moments, Population, Tally
 
 FIRST_EXPOSURES = "first_exposures"
-MOST_IDENTITIES = 4_000_000  # tallied at once, in some 400 MB; more are tallied range by range of their hashes
+MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
 PIECE = 1_000_000  # events that are tallied in one go
 AT_ONCE = 2  # looks at events, so that one is read while another is tallied
 ANALYSED_IDENTITIES, MEASURED_EVENTS = "analysed_identities", "measured_events"
@@ -110,16 +110,19 @@ class DuckDBWarehouse:
             return Frame(rows=_frame(connection.sql(sql, params=parameters)), sql=sql)
 
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
+        sql = f"{statement(ANALYSED_IDENTITIES)};\n{statement(MEASURED_EVENTS)}"
+        if not metrics:
+            return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
         found: dict[tuple[int, str], Moments] = {}
         with self._session() as connection, ThreadPoolExecutor(AT_ONCE) as pool:
             identities = self._identities(connection, scope)
+            measures = _measures(metrics)
             exposures, events = self._artifact_parameters(scope), self._event_parameters(connection, scope)
             for hashes in _ranges(sum(identities.values())):
                 look = Look(connection, {**exposures, **hashes}, {**events, **hashes}, list(identities))
-                for part in pool.map(look.moments, _measures(metrics)):
+                for part in pool.map(look.moments, measures):
                     found |= {key: found[key].merge(new) if key in found else new for key, new in part.items()}
         rows = [_row(*key, identities[key[1]], found[key]) for key in sorted(found)]
-        sql = f"{statement(ANALYSED_IDENTITIES)};\n{statement(MEASURED_EVENTS)}"
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
 
     def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
@@ -172,6 +175,30 @@ def _ranges(identities: int) -> Iterator[dict[str, int]]:
         yield {"lowest_hash": lowest, "highest_hash": beyond - 1}
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Metrics of one event and conversion window: one look at the events serves them all."""
+
+    event: str
+    window_us: int | None
+    metrics: tuple[Metric, ...]
+
+    @property
+    def with_values(self) -> bool:
+        """Whether any of them needs the events' values."""
+        return any(metric.aggregation in OF_VALUES for metric in self.metrics)
+
+
+def _measures(metrics: Iterable[Metric]) -> list[Measure]:
+    sharing: defaultdict[tuple[str, timedelta | None], list[Metric]] = defaultdict(list)
+    for metric in metrics:
+        sharing[metric.event, metric.window].append(metric)
+    return [
+        Measure(event, None if window is None else window // timedelta(microseconds=1), tuple(members))
+        for (event, window), members in sharing.items()
+    ]
+
+
 class Look:
     """One look at the events of identities whose hashes lie in a range.
 
@@ -191,7 +218,7 @@ class Look:
         hashes, exposed_at, arms = next(_pieces(rows), NOBODY)
         self._population = Population(hashes, exposed_at, arms, len(variants))
 
-    def moments(self, measure: "Measure") -> dict[tuple[int, str], Moments]:
+    def moments(self, measure: Measure) -> dict[tuple[int, str], Moments]:
         """Of every metric of the measure in every variant, by metric id and variant; threads may ask at once."""
         tally = Tally.of(self._population, measure.window_us)
         parameters = {**self._events, "event": measure.event}
@@ -237,30 +264,6 @@ def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, ob
         "m2": aggregate and aggregate.m2,
         "invalid_values": moments.invalid_values,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """Metrics of one event and conversion window: one look at the events serves them all."""
-
-    event: str
-    window_us: int | None
-    metrics: tuple[Metric, ...]
-
-    @property
-    def with_values(self) -> bool:
-        """Whether any of them needs the events' values."""
-        return any(metric.aggregation in OF_VALUES for metric in self.metrics)
-
-
-def _measures(metrics: Iterable[Metric]) -> list[Measure]:
-    sharing: defaultdict[tuple[str, timedelta | None], list[Metric]] = defaultdict(list)
-    for metric in metrics:
-        sharing[metric.event, metric.window].append(metric)
-    return [
-        Measure(event, None if window is None else window // timedelta(microseconds=1), tuple(members))
-        for (event, window), members in sharing.items()
-    ]
 
 
 @cache

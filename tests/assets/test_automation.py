@@ -315,25 +315,38 @@ def test_hourly_compaction__merges_the_small_files_and_changes_no_result(install
 # --- runs that fail, and runs that come again --------------------------------------------------------------------
 
 
-def test_failed_runs__run_that_recorded_nothing__is_recorded_once(installation: Installation) -> None:
-    ask(installation, installation.experiment())
-    request = requests(installation)[0]
-    run = installation.instance.create_run_for_job(
+def created(installation: Installation, request: dg.RunRequest, again: dg.DagsterRun | None = None) -> dg.DagsterRun:
+    """The run that Dagster makes of a request, or the re-execution of one."""
+    root = again.run_id if again else None
+    tags = {PARTITION_TAG: request.partition_key or "", RUN_KEY_TAG: request.run_key or ""}
+    return installation.instance.create_run_for_job(
         installation.definitions.resolve_job_def("refresh_experiment"),
-        tags={PARTITION_TAG: request.partition_key or "", RUN_KEY_TAG: request.run_key or ""},
+        tags=tags | ({ROOT_RUN_TAG: root, PARENT_RUN_TAG: root} if root else {}),
+        root_run_id=root,
+        parent_run_id=root,
     )
-    installation.instance.report_run_failed(run, "its worker was killed")
+
+
+def sense_failure(installation: Installation, run: dg.DagsterRun) -> None:
+    """What the daemon does once for every run that failed."""
     (failed,) = installation.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
     assert failed.dagster_event is not None
+    context = dg.build_run_status_sensor_context(
+        sensor_name=automation.failed_runs.name,
+        dagster_event=failed.dagster_event,
+        dagster_instance=installation.instance,
+        dagster_run=run,
+        resources={"runs": runs(installation)},
+    )
+    automation.failed_runs(context.for_run_failure())
+
+
+def test_failed_runs__run_that_recorded_nothing__is_recorded_once(installation: Installation) -> None:
+    ask(installation, installation.experiment())
+    run = created(installation, requests(installation)[0])
+    installation.instance.report_run_failed(run, "its worker was killed")
     for _ in range(2):
-        context = dg.build_run_status_sensor_context(
-            sensor_name=automation.failed_runs.name,
-            dagster_event=failed.dagster_event,
-            dagster_instance=installation.instance,
-            dagster_run=run,
-            resources={"runs": runs(installation)},
-        )
-        automation.failed_runs(context.for_run_failure())
+        sense_failure(installation, run)
     assert installation.state().failures == 1
     assert installation.registry.waiting_claims(installation.experiment().id) == []
 
@@ -347,10 +360,7 @@ def test_failed_runs__run_whose_asset_recorded_itself__adds_nothing(installation
 
 def cancelled(installation: Installation, request: dg.RunRequest) -> None:
     """Somebody terminates the run while it waits in the queue: no failure, no event that a failure sensor sees."""
-    run = installation.instance.create_run_for_job(
-        installation.definitions.resolve_job_def("refresh_experiment"),
-        tags={PARTITION_TAG: request.partition_key or "", RUN_KEY_TAG: request.run_key or ""},
-    )
+    run = created(installation, request)
     assert request.run_key not in [each.run_key for each in requests(installation)]  # Dagster has it
     installation.instance.report_run_canceling(run)
     installation.instance.report_run_canceled(run)
@@ -371,24 +381,12 @@ def test_refresh_requests__run_that_was_cancelled__is_recorded_and_holds_nobody_
 
 
 def test_failed_runs__while_the_run_is_executed_again__leave_it_alone__r7(installation: Installation) -> None:
-    job = installation.definitions.resolve_job_def("refresh_experiment")
     ask(installation, installation.experiment())
     request = requests(installation)[0]
-    tags = {PARTITION_TAG: request.partition_key or "", RUN_KEY_TAG: request.run_key or ""}
-    run = installation.instance.create_run_for_job(job, tags=tags)
+    run = created(installation, request)
     installation.instance.report_run_failed(run, "its worker was killed")
-    (failed,) = installation.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-    assert failed.dagster_event is not None
-    again = {ROOT_RUN_TAG: run.run_id, PARENT_RUN_TAG: run.run_id}
-    installation.instance.create_run_for_job(job, tags=tags | again, root_run_id=run.run_id, parent_run_id=run.run_id)
-    context = dg.build_run_status_sensor_context(
-        sensor_name=automation.failed_runs.name,
-        dagster_event=failed.dagster_event,
-        dagster_instance=installation.instance,
-        dagster_run=run,
-        resources={"runs": runs(installation)},
-    )
-    automation.failed_runs(context.for_run_failure())
+    created(installation, request, again=run)
+    sense_failure(installation, run)
     assert installation.state().failures == 0
     assert installation.registry.waiting_claims(installation.experiment().id)
 

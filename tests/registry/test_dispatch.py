@@ -57,8 +57,8 @@ def test_claim_automatically__makes_the_experiment_wait_and_starts_no_throttle(
 
 def test_hand_over__a_claim_keeps_the_first_run_it_was_handed_to(registry: Registry, running: Experiment) -> None:
     claim = registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, HOUR)
-    registry.hand_over({claim.id: "first"})
-    registry.hand_over({claim.id: "second"})
+    registry.hand_over({"first": [claim.id]})
+    registry.hand_over({"second": [claim.id]})
     assert registry.waiting_claims()[0].run_key == "first"
 
 
@@ -72,7 +72,7 @@ def test_bury_run__records_what_was_left_undone_once_and_frees_the_experiment(
     registry: Registry, running: Experiment, opened: bool
 ) -> None:
     registry.claim_automatically({running.id: ClaimSource.SCHEDULE}, NOW)
-    registry.hand_over({claim.id: "key" for claim in registry.waiting_claims()})
+    registry.hand_over({"key": [claim.id for claim in registry.waiting_claims()]})
     if opened:
         registry.open_run(running.id, "run", NOW, HOUR)
     undone = registry.bury_run("run", "key", NOW + MINUTE)
@@ -105,7 +105,7 @@ def test_give_back__claims_of_a_run_that_found_the_experiment_held__wait_for_ano
 ) -> None:
     registry.open_run(running.id, "holder", NOW, LEASE)
     claim = registry.claim(running.id, Computation.RESULTS, ClaimSource.API, NOW, HOUR)
-    registry.hand_over({claim.id: "key"})
+    registry.hand_over({"key": [claim.id]})
     with pytest.raises(Leased):
         registry.open_run(running.id, "late", NOW, LEASE)
     registry.give_back(running.id, "key")
