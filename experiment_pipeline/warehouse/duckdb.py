@@ -3,23 +3,15 @@
 No database file: a DuckDB file locks out every second process. A connection lives as long as one call.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 import duckdb
-import numpy as np
 import polars as pl
-from arro3.core import RecordBatch, RecordBatchReader, Table
-from numpy.typing import NDArray
+from arro3.core import Table
 
 from experiment_pipeline.artifacts import ArtifactStore, Stamp, code_version, read_stamp, replacing
 from experiment_pipeline.events import EXPOSURE_EVENT
@@ -27,16 +19,14 @@ from experiment_pipeline.experiments import Metric, MultipleExposures
 from experiment_pipeline.exposures import Window
 from experiment_pipeline.frames import frame_of
 from experiment_pipeline.warehouse.base import AnalysisScope, FirstExposures, Frame
-from experiment_pipeline.warehouse.tally import OF_VALUES, Moments, Population, Tally
+from experiment_pipeline.warehouse.look import ANALYSED_IDENTITIES, MEASURED_EVENTS, Look, measures
+from experiment_pipeline.warehouse.statements import statement
+from experiment_pipeline.warehouse.tally import Moments
 
 FIRST_EXPOSURES = "first_exposures"
 MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
-PIECE = 1_000_000  # events that are tallied in one go
-AT_ONCE = 2  # looks at events, so that one is read while another is tallied
-ANALYSED_IDENTITIES, MEASURED_EVENTS = "analysed_identities", "measured_events"
 NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
 
-NOBODY = (np.empty(0, np.int64),) * 3
 Connect: TypeAlias = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 EventFiles: TypeAlias = Callable[[str, Window], list[str]]
 
@@ -114,14 +104,13 @@ class DuckDBWarehouse:
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
         found: dict[tuple[int, str], Moments] = {}
-        with self._session() as connection, ThreadPoolExecutor(AT_ONCE) as pool:
+        with self._session() as connection:
             identities = self._identities(connection, scope)
-            measures = _measures(metrics)
             exposures, events = self._artifact_parameters(scope), self._event_parameters(connection, scope)
             for hashes in _ranges(sum(identities.values())):
                 look = Look(connection, {**exposures, **hashes}, {**events, **hashes}, list(identities))
-                for part in pool.map(look.moments, measures):
-                    found |= {key: found[key].merge(new) if key in found else new for key, new in part.items()}
+                part = look.moments(measures(metrics))
+                found |= {key: found[key].merge(new) if key in found else new for key, new in part.items()}
         rows = [_row(*key, identities[key[1]], found[key]) for key in sorted(found)]
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
 
@@ -175,84 +164,6 @@ def _ranges(identities: int) -> Iterator[dict[str, int]]:
         yield {"lowest_hash": lowest, "highest_hash": beyond - 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """Metrics of one event and conversion window: one look at the events serves them all."""
-
-    event: str
-    window_us: int | None
-    metrics: tuple[Metric, ...]
-
-    @property
-    def with_values(self) -> bool:
-        """Whether any of them needs the events' values."""
-        return any(metric.aggregation in OF_VALUES for metric in self.metrics)
-
-
-def _measures(metrics: Iterable[Metric]) -> list[Measure]:
-    sharing: defaultdict[tuple[str, timedelta | None], list[Metric]] = defaultdict(list)
-    for metric in metrics:
-        sharing[metric.event, metric.window].append(metric)
-    return [
-        Measure(event, None if window is None else window // timedelta(microseconds=1), tuple(members))
-        for (event, window), members in sharing.items()
-    ]
-
-
-class Look:
-    """One look at the events of identities whose hashes lie in a range.
-
-    exposures, events: parameters of the statements that read them
-    variants:          in the order of their arms
-    """
-
-    def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        exposures: dict[str, Any],
-        events: dict[str, Any],
-        variants: list[str],
-    ) -> None:
-        self._connection, self._events, self._variants = connection, events, variants
-        rows = connection.sql(statement(ANALYSED_IDENTITIES), params={**exposures, "variants": variants})
-        hashes, exposed_at, arms = next(_pieces(rows), NOBODY)
-        self._population = Population(hashes, exposed_at, arms, len(variants))
-
-    def moments(self, measure: Measure) -> dict[tuple[int, str], Moments]:
-        """Of every metric of the measure in every variant, by metric id and variant; threads may ask at once."""
-        tally = Tally.of(self._population, measure.window_us)
-        parameters = {**self._events, "event": measure.event}
-        with self._connection.cursor() as cursor:
-            rows = cursor.sql(statement(MEASURED_EVENTS), params=parameters)
-            columns = rows.columns if measure.with_values else rows.columns[:2]
-            for piece in _pieces(rows.select(*columns), at_least=PIECE):
-                tally.add(*piece)
-        return {
-            (metric.id, variant): moments
-            for metric in measure.metrics
-            for variant, moments in zip(self._variants, tally.moments(metric.aggregation), strict=True)
-        }
-
-
-def _pieces(rows: duckdb.DuckDBPyRelation, at_least: float = math.inf) -> Iterator[tuple[NDArray[Any], ...]]:
-    """The columns of so many rows at a time, or of all at once; nothing where there are none."""
-    batches = iter(RecordBatchReader.from_stream(rows))
-    while piece := _take(batches, at_least):
-        yield tuple(
-            np.concatenate([batch.column(column).to_numpy() for batch in piece])
-            for column in range(piece[0].num_columns)
-        )
-
-
-def _take(batches: Iterator[RecordBatch], at_least: float) -> list[RecordBatch]:
-    taken: list[RecordBatch] = []
-    rows = 0
-    while rows < at_least and (batch := next(batches, None)) is not None:
-        taken.append(batch)
-        rows += batch.num_rows
-    return taken
-
-
 def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, object]:
     """Mean and m2 are null where either is too large for a double."""
     aggregate = moments.aggregate
@@ -264,9 +175,3 @@ def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, ob
         "m2": aggregate and aggregate.m2,
         "invalid_values": moments.invalid_values,
     }
-
-
-@cache
-def statement(stage: str) -> str:
-    """The SQL of one stage, named after it."""
-    return files("experiment_pipeline.warehouse").joinpath("sql", "duckdb", f"{stage}.sql").read_text("utf-8")

@@ -18,7 +18,8 @@ from experiment_pipeline.artifacts import ArtifactStore
 from experiment_pipeline.experiments import Aggregation
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.tables import Lake
-from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse, EventFiles, statement
+from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse, EventFiles
+from experiment_pipeline.warehouse.statements import statement
 from tests.lake.ledger import NOW, PROD, MemoryLedger, land, record
 from tests.warehouse.contract import (
     ACCURACY,

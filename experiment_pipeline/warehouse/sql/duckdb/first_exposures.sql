@@ -28,4 +28,5 @@ copy (
     select identity_hash, (first_exposure >> 32)::bigint // 1000 as first_exposed_at_ms, variant, quarantined
     from identity
     join known on known.number = (first_exposure & 4294967295)::bigint
-) to $target (format parquet, compression snappy, kv_metadata {stamp: $stamp})
+    order by identity_hash
+) to $target (format parquet, parquet_version v2, compression snappy, kv_metadata {stamp: $stamp})
