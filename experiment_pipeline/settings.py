@@ -1,6 +1,8 @@
 """The process's settings: environment variables `EXPERIMENT_PIPELINE_*`, read once into one frozen object."""
 
+import os
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from experiment_pipeline.errors import ConfigurationError
 
 PREFIX = "EXPERIMENT_PIPELINE_"
+NEARLY = 0.75  # alike, from 0 to 1: REGISTRY is 0.8 like REGISTRY_URL
 
 
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$")]
@@ -100,11 +103,19 @@ class Settings(BaseSettings):
         """The registry's URL, password included: never log it."""
         if self.registry_url is not None:
             return self.registry_url.get_secret_value()
-        return f"sqlite:///{(self.data_dir / 'registry.sqlite').absolute()}"
+        return f"sqlite:///{self.registry_file}"
+
+    @property
+    def registry_file(self) -> Path | None:
+        """The registry's own file in the data directory, there or not; None where a URL names a database."""
+        return None if self.registry_url is not None else (self.data_dir / "registry.sqlite").absolute()
 
 
 def read_settings() -> Settings:
     """Settings of this process's environment. Raises ConfigurationError that names each variable at fault."""
+    misspelt = _misspelt()
+    if misspelt:
+        raise ConfigurationError({name: [f"is no setting. Did you mean {meant}?"] for name, meant in misspelt.items()})
     try:
         return Settings()
     except ValidationError as invalid:
@@ -113,6 +124,19 @@ def read_settings() -> Settings:
             for error in invalid.errors(include_url=False, include_input=False)
         }
         raise ConfigurationError(errors) from None
+
+
+def _misspelt() -> dict[str, str]:
+    """Variables that are nearly a setting. Others of the prefix may be somebody else's, as of a Kubernetes service."""
+    known = [name.upper() for name in Settings.model_fields]
+    given = [name for name in sorted(os.environ) if name.upper().startswith(PREFIX)]
+    meant = {}
+    for name in given:
+        asked = name.upper().removeprefix(PREFIX)
+        near = get_close_matches(asked, known, n=1, cutoff=NEARLY)
+        if near and near != [asked]:
+            meant[name] = f"{PREFIX}{near[0]}"
+    return meant
 
 
 @cache

@@ -89,3 +89,20 @@ def test_settings__shown_or_dumped__hide_the_registry_url() -> None:
 def test_settings__once_read__cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         setattr(Settings(), "data_dir", Path("elsewhere"))  # noqa: B010 - the type checker knows it, too
+
+
+def test_settings__nearly_named__is_refused_with_the_name_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}DUCKB_THREADS", "8")
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings()
+    assert refused.value.errors == {
+        f"{PREFIX}DUCKB_THREADS": [f"is no setting. Did you mean {PREFIX}DUCKDB_THREADS?"],
+    }
+
+
+@pytest.mark.parametrize("name", ["SERVICE_HOST", "SERVICE_PORT", "PORT", "PORT_8000_TCP_ADDR"])
+def test_settings__variables_that_kubernetes_gives_a_service_of_our_name__are_left_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name}", "10.0.0.1")
+    assert read_settings().duckdb_threads == 2

@@ -28,12 +28,19 @@ class Context:
     console: Console = field(default_factory=Console)
 
     @contextmanager
-    def registry(self) -> Iterator["Registry"]:
-        """The registry, its schema up to date; one line and exit code 1 when its database does not answer."""
+    def registry(self, *, create: bool = False) -> Iterator["Registry"]:
+        """The registry, its schema up to date; one line and exit code 1 when its database does not answer.
+
+        create: begin one in a data directory that has none, and do not take it for a mistyped one
+        """
         from sqlalchemy.exc import OperationalError
 
         from experiment_pipeline.registry.repository import Registry
 
+        file = self.settings.registry_file
+        if file is not None and not create and not file.exists():
+            begin = "begin one with `apply` or `environments create`"
+            raise NotFound(f"No registry at {file}. Name another --data-dir, or {begin}.")
         try:
             registry = Registry.open(self.settings.database_url)
             try:

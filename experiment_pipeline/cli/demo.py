@@ -30,7 +30,7 @@ def demo(context: Context) -> None:
     from experiment_pipeline.documents import parse_manifest
 
     console = context.wide_console
-    with _progress(console) as progress, context.registry() as registry:
+    with _progress(console) as progress, context.registry(create=True) as registry:
         step = progress.add_task("Generating events", total=4)
         written = generate(context.settings.landing_dir)
         progress.update(step, advance=1, description="Declaring experiments")

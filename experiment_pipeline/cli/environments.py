@@ -41,6 +41,6 @@ def create_environment(context: Context, key: str, name: str | None) -> None:
     Example:
       experiment-pipeline environments create production --name Production
     """
-    with context.registry() as registry:
+    with context.registry(create=True) as registry:
         registry.create_environment(key, name or key, actor=context.actor, now=context.now)
     click.echo(f"Created environment {key}.")

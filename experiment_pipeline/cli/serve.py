@@ -38,7 +38,7 @@ def run(context: Context, factory: str, host: str, port: int, workers: int) -> N
 
     os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # a server process reads its settings anew
 
-    with context.registry():  # refuses a registry that cannot be reached, and brings its schema up to date
+    with context.registry(create=True):  # refuses a registry that cannot be reached, and brings its schema up to date
         pass
     logs.configure()
     try:

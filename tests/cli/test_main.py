@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +27,14 @@ def test_setting_that_breaks_a_rule__is_named(run: Run, monkeypatch: pytest.Monk
 
 def test_unknown_command__is_refused(run: Run) -> None:
     assert run("aply").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [("results", "checkout"), ("experiments", "list"), ("lake", "status")])
+def test_data_directory__without_a_registry__is_refused_and_not_begun(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    refused = run("--data-dir", tmp_path / "demodata", *command)
+    assert refused.exit_code == 2
+    assert str(tmp_path / "demodata" / "registry.sqlite") in refused.stderr
+    assert "--data-dir" in refused.stderr
+    assert not (tmp_path / "demodata").exists()

@@ -1,9 +1,11 @@
 """Environments, experiments, metrics and keys on the command line."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from experiment_pipeline.registry.repository import Registry
 from tests.cli.conftest import Run
 
 EXPERIMENT = "checkout"
@@ -62,7 +64,8 @@ def test_keys__created_listed_revoked__show_their_token_once(declared: Run) -> N
     assert declared("keys", "revoke", "unknown").exit_code == 2
 
 
-def test_environment__several_or_none__must_be_named(run: Run) -> None:
+def test_environment__several_or_none__must_be_named(run: Run, tmp_path: Path) -> None:
+    Registry.open(f"sqlite:///{tmp_path / 'data' / 'registry.sqlite'}").close()
     assert "There is none yet" in run("metrics", "list").stderr
     for key in ("a", "b"):
         run("environments", "create", key)
