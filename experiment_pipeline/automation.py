@@ -33,7 +33,12 @@ refresh_experiment = dg.define_asset_job(
 )
 
 
-@dg.sensor(job=ingest_events, minimum_interval_seconds=TICK, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=ingest_events,
+    minimum_interval_seconds=TICK,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ingests what has landed, at most once per ingestion interval.",
+)
 def landing_objects(
     context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns], lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
@@ -53,6 +58,7 @@ def landing_objects(
     jobs=[refresh_experiment, refresh_experiments],
     minimum_interval_seconds=TICK,
     default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests a run for every refresh that somebody asked for or that is due, users' first.",
 )
 def refresh_requests(
     context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
@@ -148,6 +154,7 @@ def _tags(run: PlannedRun) -> dict[str, str]:
 @dg.run_failure_sensor(
     minimum_interval_seconds=TICK,
     default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Records what a run left undone when its worker was killed or never came up.",
     monitor_all_code_locations=False,
 )
 def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[ExperimentRuns]) -> None:
@@ -160,13 +167,23 @@ def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[Expe
         context.log.error("%s of experiment %s: run %s ended undone", computation.value, experiment_id, run.run_id)
 
 
-@dg.schedule(job=clean_up, cron_schedule="30 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+@dg.schedule(
+    job=clean_up,
+    cron_schedule="30 3 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Prunes old runs and what dead writers left, compacts the months that are over, vacuums the lake.",
+)
 def daily_clean_up() -> dg.RunRequest:
-    """Prune old runs and what dead writers left, compact the months that are over, vacuum the lake."""
+    """While few look on."""
     return dg.RunRequest()
 
 
-@dg.schedule(job=compact_lake, cron_schedule="15 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+@dg.schedule(
+    job=compact_lake,
+    cron_schedule="15 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Merges the small files that an hour of ingestion leaves.",
+)
 def hourly_compaction() -> dg.RunRequest:
     """Ingestion may leave a hundred small files an hour."""
     return dg.RunRequest()

@@ -7,6 +7,7 @@ from functools import partial
 
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
 
 from experiment_pipeline import logs
 from experiment_pipeline.api import (
@@ -61,12 +62,14 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
         await to_thread.run_sync(collecting.segments.close)
         registry.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="experiment-pipeline",
         version="1",  # of the contract, not of the package
         description=DESCRIPTION,
         openapi_url=f"{BASE}/openapi.json",
         docs_url=f"{BASE}/docs",
+        static_url=f"{BASE}/docs/static",
+        swagger_ui_oauth2_redirect_url=f"{BASE}/docs/oauth2-redirect",
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,

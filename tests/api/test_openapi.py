@@ -4,6 +4,7 @@ After a wanted change: `python -m tests.api.test_openapi` writes docs/openapi.js
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,13 @@ def test_openapi__every_operation__has_a_summary_and_its_problems(api: Api) -> N
                 assert operation["security"] == [{"ApiKey": []}]
 
 
-def test_docs__are_served(api: Api) -> None:
-    assert "openapi.json" in api.client.get("/api/v1/docs").text
+def test_docs__are_served_and_load_nothing_from_elsewhere(api: Api) -> None:
+    page = api.client.get("/api/v1/docs").text
+    assert "/api/v1/openapi.json" in page
+    assert "//" not in re.sub("<!--.*?-->|// .*", "", page), "another host"
+    loaded = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert len(loaded) == 3
+    assert [api.client.get(path).status_code for path in loaded] == [200, 200, 200]
 
 
 @pytest.fixture

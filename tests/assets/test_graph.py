@@ -30,3 +30,10 @@ def test_definitions__resource_configuration__never_holds_the_registry_url() -> 
     repository = definitions.get_repository_def()
     assert "hunter2" not in str([vars(resource) for resource in (definitions.resources or {}).values()])
     assert repository.name
+
+
+def test_sensors_and_schedules__say_what_they_do() -> None:
+    repository = build(Settings()).get_repository_def()
+    told = {each.name: each.description for each in [*repository.sensor_defs, *repository.schedule_defs]}
+    assert len(told) == 6
+    assert all(told.values()), told

@@ -1,0 +1,77 @@
+"""Ticks of the daemon, called as it calls them, and what to find when they come."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+
+from experiment_pipeline import automation
+from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, VariantDraft
+from experiment_pipeline.experiments import ExpectedDirection, Experiment, ExperimentStatus
+from experiment_pipeline.refresh import ClaimSource, Computation
+from resources.registry import ExperimentRuns
+from tests.assets.conftest import Installation
+
+
+def runs(installation: Installation, **settings: object) -> ExperimentRuns:
+    return ExperimentRuns(installation.registry, installation.settings.model_copy(update=settings))
+
+
+def tick(
+    installation: Installation, sensor: dg.SensorDefinition, cursor: str | None = None, **settings: object
+) -> SensorExecutionData:
+    """One evaluation by Dagster, partitions of the requests checked."""
+    resources = {"runs": runs(installation, **settings), "lake": (installation.definitions.resources or {})["lake"]}
+    with (
+        dg.build_sensor_context(
+            instance=installation.instance,
+            cursor=cursor,
+            repository_def=installation.definitions.get_repository_def(),
+            resources=resources,
+        ) as context,
+        partition_loading_context(dynamic_partitions_store=installation.instance),
+    ):
+        return sensor.evaluate_tick(context)
+
+
+def requests(installation: Installation, **settings: object) -> list[dg.RunRequest]:
+    return list(tick(installation, automation.refresh_requests, None, **settings).run_requests or [])
+
+
+def partitions_of(request: dg.RunRequest) -> list[str]:
+    """Of one experiment, or of the several in the run's config."""
+    if request.partition_key is not None:
+        return [request.partition_key]
+    config = request.run_config["ops"]["refresh_several"]["config"]["partition_keys"]
+    return [str(key) for key in config]
+
+
+def start(installation: Installation, count: int) -> list[Experiment]:
+    """More running experiments."""
+    now = datetime.now(UTC)
+    started = []
+    for number in range(count):
+        draft = ExperimentDraft(
+            name=f"more {number}",
+            feature=f"more-{number}",
+            variants=(VariantDraft("b", 50),),
+            metrics=(AttachmentDraft("bought", ExpectedDirection.INCREASE),),
+        )
+        created = installation.registry.create_experiment("prod", draft, actor="test", now=now)
+        started.append(
+            installation.registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor="test", now=now)
+        )
+    return started
+
+
+def ask(installation: Installation, experiment: Experiment) -> int:
+    """A user's request; its claim's id."""
+    now = datetime.now(UTC)
+    return installation.registry.claim(experiment.id, Computation.RESULTS, ClaimSource.API, now, timedelta(0)).id
+
+
+def fresh(installation: Installation) -> None:
+    """Everything that is due, refreshed."""
+    for key in ("checkout", "banner"):
+        installation.refresh(key)
