@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,10 +14,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from experiment_pipeline.errors import ConfigurationError
 
 PREFIX = "EXPERIMENT_PIPELINE_"
-NEARLY = 0.75  # alike, from 0 to 1: REGISTRY is 0.8 like REGISTRY_URL
+NEARLY = 0.9  # alike, from 0 to 1: a letter or two off. REGISTRY_PORT, 0.8 like REGISTRY_URL, is what Kubernetes sets
 
 
-Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$")]
+Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$", examples=["512MiB", "2GiB"])]
 
 
 def _seconds(duration: object) -> object:
@@ -27,13 +28,13 @@ def _seconds(duration: object) -> object:
         return duration
 
 
-Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(examples=["90", "PT1H30M"])]
 
 
 class Settings(BaseSettings):
     """Everything that may differ between two installations. Paths are local; durations are ISO-8601 or seconds."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     data_dir: Path = Field(default=Path("data"), description="root of landing zone, lake, artifacts and registry")
     registry_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in data_dir")
@@ -103,7 +104,7 @@ class Settings(BaseSettings):
         """The registry's URL, password included: never log it."""
         if self.registry_url is not None:
             return self.registry_url.get_secret_value()
-        return f"sqlite:///{self.registry_file}"
+        return f"sqlite:///{quote(str(self.registry_file))}"
 
     @property
     def registry_file(self) -> Path | None:
@@ -120,14 +121,19 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as invalid:
         errors = {
-            f"{PREFIX}{'.'.join(str(part) for part in error['loc'])}".upper(): [error["msg"]]
+            f"{PREFIX}{error['loc'][0]}".upper(): [f"{error['msg']}{_examples(str(error['loc'][0]))}"]
             for error in invalid.errors(include_url=False, include_input=False)
         }
         raise ConfigurationError(errors) from None
 
 
+def _examples(name: str) -> str:
+    examples = Settings.model_fields[name].examples
+    return f", e.g. {' or '.join(examples)}" if examples else ""
+
+
 def _misspelt() -> dict[str, str]:
-    """Variables that are nearly a setting. Others of the prefix may be somebody else's, as of a Kubernetes service."""
+    """Variables that are nearly a setting. Others of the prefix may be somebody else's, as those of a service are."""
     known = [name.upper() for name in Settings.model_fields]
     given = [name for name in sorted(os.environ) if name.upper().startswith(PREFIX)]
     meant = {}

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import PREFIX, Settings, read_settings
 
 SECRET = "postgresql+psycopg://user:hunter2@localhost/registry"
@@ -100,9 +101,31 @@ def test_settings__nearly_named__is_refused_with_the_name_that_was_meant(monkeyp
     }
 
 
-@pytest.mark.parametrize("name", ["SERVICE_HOST", "SERVICE_PORT", "PORT", "PORT_8000_TCP_ADDR"])
-def test_settings__variables_that_kubernetes_gives_a_service_of_our_name__are_left_alone(
+@pytest.mark.parametrize("name", ["SERVICE_HOST", "PORT_8000_TCP_ADDR", "COLLECTOR_PORT", "REGISTRY_PORT"])
+def test_settings__variables_that_kubernetes_sets_for_services_named_like_us__are_left_alone(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}{name}", "10.0.0.1")
     assert read_settings().duckdb_threads == 2
+
+
+def test_settings__empty_variable__is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}DATA_DIR", "")
+    assert read_settings().data_dir == Path("data")
+
+
+def test_settings__bad_size_or_duration__shows_good_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}DUCKDB_MEMORY_LIMIT", "2gb")
+    monkeypatch.setenv(f"{PREFIX}FINALITY_GRACE", "soon")
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings()
+    assert refused.value.errors[f"{PREFIX}DUCKDB_MEMORY_LIMIT"][0].endswith("e.g. 512MiB or 2GiB")
+    assert refused.value.errors[f"{PREFIX}FINALITY_GRACE"][0].endswith("e.g. 90 or PT1H30M")
+
+
+@pytest.mark.parametrize("folder", ["a%20b", "a b", "what?", "a#b", "ä"])
+def test_database_url__opens_the_registrys_file_whatever_the_folder_is_called(folder: str, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / folder)
+    Registry.open(settings.database_url).close()
+    assert settings.registry_file is not None
+    assert settings.registry_file.exists()

@@ -40,7 +40,7 @@ def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
         manifest = parse_manifest(file.read_text("utf-8"))
     except UnicodeDecodeError:
         raise ConfigurationError.of(str(file), "Must be UTF-8 text.") from None
-    with context.registry(create=True) as registry:
+    with context.registry(create=True, dry_run=dry_run) as registry:
         differences = registry.apply(manifest, actor=context.actor, now=context.now, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps([_as_json(difference) for difference in differences], indent=2))

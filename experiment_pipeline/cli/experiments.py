@@ -1,7 +1,9 @@
 """`experiment-pipeline experiments`."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import click
 from rich.table import Table
@@ -23,7 +25,7 @@ def experiments() -> None:
 
 
 @experiments.command("list")
-@options.environment
+@options.any_environment
 @click.option("--status", "statuses", multiple=True, type=click.Choice([str(status) for status in ExperimentStatus]))
 @click.option("--search", default="", help="A part of the name or the feature.")
 @options.as_json
@@ -31,19 +33,21 @@ def experiments() -> None:
 def list_experiments(
     context: Context, environment: str | None, statuses: tuple[str, ...], search: str, as_json: bool
 ) -> None:
-    """List an environment's experiments, newest first."""
+    """List experiments, newest first."""
     with context.registry() as registry:
         found = registry.list_experiments(
-            context.environment(registry, environment),
+            environment and context.environment(registry, environment),
             statuses=[ExperimentStatus(status) for status in statuses],
             search=search,
         )
     if as_json:
-        _echo_json(found)
+        click.echo(json.dumps([_as_json(each) for each in found], indent=2))
         return
-    table = Table("key", "name", "feature", "status", "started", "ended", box=None, pad_edge=False, header_style="dim")
+    columns = ("key", "environment", "name", "feature", "status", "started", "ended")
+    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
     for each in found:
-        table.add_row(each.key, each.name, each.feature, each.status, _date(each.started_at), _date(each.ended_at))
+        moments = (_date(each.started_at), _date(each.ended_at))
+        table.add_row(each.key, each.environment_key, each.name, each.feature, each.status, *moments)
     context.wide_console.print(table)
 
 
@@ -57,7 +61,7 @@ def show_experiment(context: Context, key: str, environment: str | None, as_json
     with context.registry() as registry:
         found = context.find(registry, key, environment)
     if as_json:
-        _echo_json(found)
+        click.echo(json.dumps(_as_json(found), indent=2))
         return
     context.console.print(_card(found))
 
@@ -114,13 +118,10 @@ def delete_experiment(context: Context, key: str, environment: str | None) -> No
     click.echo(f"Deleted {found.key}.")
 
 
-def _echo_json(found: Experiment | list[Experiment]) -> None:
+def _as_json(experiment: Experiment) -> dict[str, Any]:
     from experiment_pipeline.api.views import ExperimentView
 
-    if isinstance(found, Experiment):
-        options.echo_models(ExperimentView.of(found))
-    else:
-        options.echo_models([ExperimentView.of(each) for each in found])
+    return {"environment": experiment.environment_key, **ExperimentView.of(experiment).model_dump(mode="json")}
 
 
 def _card(experiment: Experiment) -> Table:

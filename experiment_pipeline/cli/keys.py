@@ -36,11 +36,11 @@ def create_key(context: Context, environment: str | None, scope: str, name: str)
 
 
 @keys.command("list")
-@options.environment
+@options.any_environment
 @options.as_json
 @click.pass_obj
 def list_keys(context: Context, environment: str | None, as_json: bool) -> None:
-    """List keys, revoked ones too; of every environment unless one is named."""
+    """List keys, revoked ones too."""
     import json
 
     from experiment_pipeline.registry.audit import as_json as json_ready

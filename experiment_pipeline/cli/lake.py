@@ -122,6 +122,7 @@ def vacuum(context: Context, retention_hours: int, dry_run: bool) -> None:
 def _open(context: Context) -> "Lake":
     from experiment_pipeline.lake.tables import Lake
 
+    context.require_begun()
     settings = context.settings
     return Lake(
         settings.lake_dir,

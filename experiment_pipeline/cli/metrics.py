@@ -1,5 +1,7 @@
 """`experiment-pipeline metrics`."""
 
+import json
+
 import click
 from rich.table import Table
 
@@ -23,7 +25,8 @@ def list_metrics(context: Context, environment: str | None, as_json: bool) -> No
     if as_json:
         from experiment_pipeline.api.views import MetricView
 
-        options.echo_models([MetricView.of(metric) for metric in found])
+        views = [MetricView.of(metric).model_dump(mode="json") for metric in found]
+        click.echo(json.dumps(views, indent=2))
         return
     table = Table("id", "name", "aggregation", "event", "direction", box=None, pad_edge=False, header_style="dim")
     for metric in found:

@@ -1,16 +1,14 @@
-"""What several commands share: options, and models as JSON."""
+"""Options that several commands share."""
 
-import json
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import click
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
 environment = click.option(
     "-e", "--environment", "environment", metavar="KEY", help="The environment; may be left out while there is one."
+)
+any_environment = click.option(
+    "-e", "--environment", "environment", metavar="KEY", help="Of this environment alone; of every one when left out."
 )
 PORT = click.IntRange(0, 65_535)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -29,13 +27,3 @@ def listening(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]
         return command
 
     return add
-
-
-def echo_models(models: "Sequence[BaseModel] | BaseModel") -> None:
-    """Print one model or a list of them as the HTTP API would show them."""
-    content = (
-        [model.model_dump(mode="json") for model in models]
-        if isinstance(models, Sequence)
-        else models.model_dump(mode="json")
-    )
-    click.echo(json.dumps(content, indent=2))

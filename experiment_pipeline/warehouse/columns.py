@@ -51,12 +51,15 @@ def _take(read: Batches, at_least: float) -> list[RecordBatch]:
 
 def ahead(read: Iterator[T]) -> Generator[T, None, None]:
     """The same, read by a thread of its own before it is asked for, a few at most."""
-    with ThreadPoolExecutor(1) as reader:
+    reader = ThreadPoolExecutor(1)
 
-        def ask() -> Future[list[T]]:
-            return reader.submit(lambda: list(islice(read, 1)))
+    def ask() -> Future[list[T]]:
+        return reader.submit(lambda: list(islice(read, 1)))
 
-        asked = deque(ask() for _ in range(AHEAD))
+    asked = deque(ask() for _ in range(AHEAD))
+    try:
         while found := asked.popleft().result():
             asked.append(ask())
             yield from found
+    finally:
+        reader.shutdown(cancel_futures=True)

@@ -1,7 +1,7 @@
 """A look at what identities did: DuckDB reads their events in a thread of its own, and they are tallied meanwhile."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,7 +60,7 @@ class Look:
     def moments(self, measures: Sequence[Measure]) -> dict[tuple[int, str], Moments]:
         """Of every metric in every variant, by metric id and variant."""
         found: dict[tuple[int, str], Moments] = {}
-        with closing(ahead(self._answers(measures))) as read:
+        with closing(self._answers(measures)) as answers, closing(ahead(answers)) as read:
             identity_hash, first_exposed_at, arm = columns(_until_end(read))
             population = Population(identity_hash, first_exposed_at, arm, len(self.variants))
             for measure in measures:
@@ -72,7 +72,7 @@ class Look:
                     found |= {(metric.id, variant): of for variant, of in zip(self.variants, moments, strict=True)}
         return found
 
-    def _answers(self, measures: Sequence[Measure]) -> Iterator[RecordBatch | None]:
+    def _answers(self, measures: Sequence[Measure]) -> Generator[RecordBatch | None, None, None]:
         """The identities, and then the events of each measure; None ends each of them."""
         with self.connection.cursor() as cursor:
             exposures = {**self.exposures, "variants": self.variants}

@@ -34,6 +34,7 @@ def test_definitions__resource_configuration__never_holds_the_registry_url() -> 
 
 def test_sensors_and_schedules__say_what_they_do() -> None:
     repository = build(Settings()).get_repository_def()
-    told = {each.name: each.description for each in [*repository.sensor_defs, *repository.schedule_defs]}
+    told = {sensor.name: sensor.description for sensor in repository.sensor_defs}
+    told |= {schedule.name: schedule.description for schedule in repository.schedule_defs}
     assert len(told) == 6
     assert all(told.values()), told

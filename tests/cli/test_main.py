@@ -29,7 +29,7 @@ def test_unknown_command__is_refused(run: Run) -> None:
     assert run("aply").exit_code == 2
 
 
-@pytest.mark.parametrize("command", [("results", "checkout"), ("experiments", "list"), ("lake", "status")])
+@pytest.mark.parametrize("command", [("results", "checkout"), ("experiments", "list"), ("lake", "compact")])
 def test_data_directory__without_a_registry__is_refused_and_not_begun(
     run: Run, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -38,3 +38,25 @@ def test_data_directory__without_a_registry__is_refused_and_not_begun(
     assert str(tmp_path / "demodata" / "registry.sqlite") in refused.stderr
     assert "--data-dir" in refused.stderr
     assert not (tmp_path / "demodata").exists()
+
+
+def test_data_directory__that_begins__is_told_and_a_dry_run_begins_none(
+    run: Run, manifest: Path, tmp_path: Path
+) -> None:
+    tried = run("apply", "--dry-run", manifest)
+    assert "3 created" in tried.stdout
+    assert not (tmp_path / "data").exists()
+    begun = run("apply", manifest)
+    assert begun.stderr == f"Beginning a new registry at {tmp_path / 'data' / 'registry.sqlite'}.\n"
+    assert run("apply", manifest).stderr == ""
+
+
+def test_data_directory__that_may_not_be_read__is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
+    broken = run("environments", "list")
+    assert broken.exit_code == 1
+    assert broken.stderr == "Error: The registry's database does not answer: unable to open database file\n"

@@ -82,3 +82,13 @@ def test_registry__that_does_not_answer__is_one_line_and_exit_code_1(run: Run, m
     assert broken.stderr.startswith("Error: The registry's database does not answer: ")
     assert "secret" not in broken.stderr
     assert broken.stderr.count("\n") == 1
+
+
+def test_experiments__of_every_environment__are_listed_with_it_and_nearly_named_ones_suggested(declared: Run) -> None:
+    declared("environments", "create", "staging")
+    assert "production" in declared("experiments", "list").stdout
+    assert json.loads(declared("experiments", "list", "--json").stdout)[0]["environment"] == "production"
+    assert declared("experiments", "list", "-e", "staging", "--json").stdout == "[]\n"
+    missed = "Error: No experiment 'chekout'. Did you mean 'checkout'?\n"
+    assert declared("results", "chekout").stderr == missed
+    assert declared("metrics", "list", "-e", "stagin").stderr.endswith("Did you mean 'staging'?\n")
