@@ -25,8 +25,9 @@ PATIENCE = 20  # seconds that a child has to stop by itself
 @click.command()
 @click.option("--port", default=3000, show_default=True, type=PORT, help="Of Dagster's webserver.")
 @click.option("--api-port", default=8000, show_default=True, type=PORT, help="Of the HTTP API.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every tick of Dagster's sensors too.")
 @click.pass_obj
-def dev(context: Context, port: int, api_port: int) -> None:
+def dev(context: Context, port: int, api_port: int, verbose: bool) -> None:
     """Start Dagster's webserver and daemon and the HTTP API over one data directory, until Ctrl-C.
 
     Everything listens on this machine alone. The daemon's sensors ingest what lands and refresh what is due.
@@ -43,9 +44,13 @@ def dev(context: Context, port: int, api_port: int) -> None:
     data_dir = context.settings.data_dir.absolute()
     environment = os.environ | {"DAGSTER_HOME": str(home), f"{PREFIX}DATA_DIR": str(data_dir)}
     python = [sys.executable, "-m"]
+    level = "info" if verbose else "warning"
+    # The daemon starts a code server a minute, and each warns when it is left: only their errors are news.
+    quiet = [] if verbose else ["--code-server-log-level", "error"]
+    webserver = ["dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port), "--dagster-log-level", level]
     commands = {
-        "webserver": [*python, "dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port)],
-        "daemon": [*python, "dagster._daemon", "run", "-m", LOCATION],
+        "webserver": [*python, *webserver, *quiet],
+        "daemon": [*python, "dagster._daemon", "run", "-m", LOCATION, "--log-level", level, *quiet],
         "API": [*python, "experiment_pipeline", "serve", "--host", "127.0.0.1", "--port", str(api_port)],
     }
     _require_free("--port", port)

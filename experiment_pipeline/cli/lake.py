@@ -1,24 +1,29 @@
 """`experiment-pipeline lake`."""
 
+import json
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 
 if TYPE_CHECKING:
     from experiment_pipeline.lake.tables import Lake
 
+RECORD_WIDTH = 80  # characters of a record in a table
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 
 
 @click.group()
 def lake() -> None:
-    """Look at the events lake, ingest into it, compact and vacuum it."""
+    """Look at the events lake and what it rejected, ingest into it, compact and vacuum it."""
 
 
 @lake.command()
@@ -74,6 +79,35 @@ def ingest(context: Context) -> None:
         click.echo(f"  rejected, {reason}: {records:,}")
     for name, problem in report.problems.items():
         click.echo(f"  {problem}: {name}")
+
+
+@lake.command()
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="So many, newest first.")
+@options.as_json
+@click.pass_obj
+def rejected(context: Context, limit: int, as_json: bool) -> None:
+    """Show the records that were rejected last, why, and where they landed.
+
+    \b
+    Example:
+      experiment-pipeline lake rejected --limit 5 --json
+    """
+    from experiment_pipeline.lake.status import latest_rejected
+
+    found = latest_rejected(_open(context), limit)
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=2, default=datetime.isoformat))
+        return
+    if not found:
+        click.echo("Nothing was ever rejected.")
+        return
+    table = Table("landed", "environment", "reason", "line", "record", box=None, pad_edge=False, header_style="dim")
+    for each in found:
+        landed = f"{each.landed_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+        line = f"{each.line}" if each.position is None else f"{each.line}, record {each.position}"
+        table.add_row(landed, each.environment_key, each.reason, line, escape(each.record[:RECORD_WIDTH]))
+    context.wide_console.print(table)
+    click.echo("--json shows whole records and the objects that they came in.")
 
 
 @lake.command()

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from experiment_pipeline.lake.compaction import plan_merges
-from experiment_pipeline.lake.tables import EVENTS, Lake, Snapshot
+from experiment_pipeline.lake.staging import sql
+from experiment_pipeline.lake.tables import EVENTS, REJECTED, Lake, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,30 @@ class Partition:
     files: int
     bytes: int
     unmerged: int
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A record that broke the events contract. `position` counts within the line's envelope, where there is one."""
+
+    landed_at: datetime
+    environment_key: str
+    object: str
+    line: int
+    position: int | None
+    reason: str
+    record: str
+
+
+def latest_rejected(lake: Lake, limit: int) -> list[RejectedRecord]:
+    """So many of the records that were rejected last, newest first."""
+    if lake.is_empty:
+        return []
+    if not (files := Snapshot.open(lake.root, REJECTED).all_files()):
+        return []
+    with lake.connect() as connection:
+        rows = connection.execute(sql("latest_rejected"), {"files": files, "limit": limit}).fetchall()
+    return [RejectedRecord(*row) for row in rows]
 
 
 def partitions(lake: Lake, now: datetime) -> list[Partition]:

@@ -1,5 +1,6 @@
 """`experiment-pipeline lake`: ingest, look, compact, vacuum."""
 
+import json
 from pathlib import Path
 
 from tests.cli.conftest import Run
@@ -32,3 +33,22 @@ def test_lake_ingest__says_what_was_rejected_and_what_is_damaged(declared: Run, 
     assert "2 objects, 0 new events, 0 duplicates, 2 rejected" in output
     assert "rejected, unknown_environment: 2" in output
     assert "empty: events/env_key=production/" in output
+
+
+def test_lake_rejected__shows_what_why_and_where__newest_first(declared: Run, tmp_path: Path) -> None:
+    assert declared("lake", "rejected").output == "Nothing was ever rejected.\n"
+    land(
+        tmp_path / "data" / "landing",
+        [record(), "{", {"events": [record(), record(event="")]}],
+        "a.jsonl",
+        "production",
+    )
+    declared("lake", "ingest")
+    shown = declared("lake", "rejected").output
+    assert "not_json" in shown
+    assert "3, record 2" in shown
+    newest, oldest = json.loads(declared("lake", "rejected", "--json").output)
+    assert (newest["line"], newest["position"], oldest["line"], oldest["reason"]) == (3, 2, 2, "not_json")
+    assert oldest["record"] == "{"
+    assert oldest["object"].endswith("/a.jsonl")
+    assert len(json.loads(declared("lake", "rejected", "--limit", 1, "--json").output)) == 1
