@@ -1,5 +1,6 @@
 """The Dagster instance of one installation, and running its jobs in this process."""
 
+import fcntl
 import shutil
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -17,12 +18,17 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
-    """The persistent Dagster instance in a folder, made with the shipped dagster.yaml where there is none."""
+    """The persistent Dagster instance in a folder, made with the shipped dagster.yaml where there is none.
+
+    One process at a time: two that are the first make the same tables, and one of them fails.
+    """
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        with as_file(files("experiment_pipeline").joinpath("dagster.yaml")) as shipped:
-            shutil.copy(shipped, home / "dagster.yaml")
-    return dg.DagsterInstance.from_config(str(home))
+    with (home / "open.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "dagster.yaml").exists():
+            with as_file(files("experiment_pipeline").joinpath("dagster.yaml")) as shipped:
+                shutil.copy(shipped, home / "dagster.yaml")
+        return dg.DagsterInstance.from_config(str(home))
 
 
 @contextmanager

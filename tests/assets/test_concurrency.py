@@ -105,3 +105,25 @@ def test_two_materialising_processes__and_one_that_reads__see_no_lock_and_nothin
         assert seen == sorted(seen), "nothing goes backwards"
         assert seen[0] < seen[-1]
     assert ArtifactStore(installation.settings.artifacts_dir).orphans() == []
+
+
+def test_dagsters_instance__opened_by_several_processes_that_are_the_first__is_made_once(tmp_path: Path) -> None:
+    home, start = tmp_path / "home", tmp_path / "start"
+    program = (
+        "import sys, time; from pathlib import Path; from resources.instance import open_instance\n"
+        "Path(sys.argv[3]).touch()\n"
+        "while not Path(sys.argv[2]).exists(): pass\n"
+        "with open_instance(Path(sys.argv[1])) as instance: print(len(instance.get_runs()))"
+    )
+    ready = [tmp_path / str(number) for number in range(3)]
+    arguments = [[sys.executable, "-c", program, str(home), str(start), str(each)] for each in ready]
+    opening = [
+        subprocess.Popen(each, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for each in arguments
+    ]
+    while not all(each.exists() for each in ready) and all(process.poll() is None for process in opening):
+        time.sleep(0.01)
+    start.touch()
+    for process in opening:
+        printed, complaint = process.communicate(timeout=60)
+        assert (process.returncode, printed) == (0, "0\n"), complaint
