@@ -2,8 +2,8 @@
 
     python -m tests.bench [--identities N] [--repeats N] [--peer-python PATH] [--folder PATH] [--no-peer] [--write]
 
-Every measured run is a process of its own with the same number of threads over the same data. Machines differ, and so
-does the load on one: read the ratios.
+Every side is a process of its own with the same number of threads over the same data, and the sides take turns.
+Machines differ, and so does the load on one: read the ratios.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.tables import Lake
 from tests.bench import data
 from tests.bench.report import Measured, Report, markdown
+from tests.bench.turns import REPOSITORY, Side
 
 THREADS = 2
 GROWTH = (16, 4, 1)  # the data set, divided
 INGESTED_ROWS, INGESTED_OBJECTS = 500_000, 10
-REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +60,25 @@ def main(options: Options) -> None:
             lake = Lake(folder / "lake", threads=THREADS)
             data.load(lake, folder / "raw")
         if divisor == 1:
-            report.before = run(console, "ours before compaction", ours(folder, options.repeats, "ours"))
+            shutil.copytree(folder / "lake", folder / "before" / "lake")
         with console.status("Compacting ..."):
             compact(lake, datetime.now(UTC), whole=True)
-        after = run(console, f"ours, {identities:,} identities", ours(folder, options.repeats, "ours"))
-        report.growth.append((identities * data.EVENTS_PER_IDENTITY, after))
-        if divisor == 1:
-            report.after = after
-            report.limit = run(console, "the engine's limit", ours(folder, options.repeats, "limit"))
+        if divisor > 1:
+            (after,) = in_turns(console, options.repeats, [Side(f"ours, {identities:,} identities", ours(folder))])
+        else:
+            sides = [
+                Side("ours before compaction", ours(folder / "before")),
+                Side("ours after compaction", ours(folder)),
+                Side("the engine's limit", ours(folder, "limit")),
+            ]
             if options.peer_python is not None:
-                report.peer = run(console, "the peer", peer(options.peer_python, raw, options.repeats))
-                require_equal(report.after, report.peer)
-            report.ingestion = run(console, "ingestion", ingestion(folder, raw))
+                sides.append(Side("the peer", peer(options.peer_python, raw)))
+            report.before, after, report.limit, *others = in_turns(console, options.repeats, sides)
+            report.after = after
+            for report.peer in others:
+                require_equal(after, report.peer)
+            report.ingestion = ingestion(console, folder, raw)
+        report.growth.append((identities * data.EVENTS_PER_IDENTITY, after))
         shutil.rmtree(folder)
     report.seconds = time.monotonic() - started
     console.print(report.table())
@@ -79,29 +86,39 @@ def main(options: Options) -> None:
         (REPOSITORY / "docs" / "benchmarks.md").write_text(markdown(report, dict(machine())))
 
 
-def ours(folder: Path, repeats: int, what: str) -> list[str]:
-    """The command that measures our side."""
-    return [sys.executable, "-m", "tests.bench.ours", str(folder), str(repeats), str(THREADS), what]
+def ours(folder: Path, what: str = "ours") -> list[str]:
+    """The command of our side."""
+    return [sys.executable, "-m", "tests.bench.ours", str(folder), str(THREADS), what]
 
 
-def peer(python: Path, raw: str, repeats: int) -> list[str]:
-    """The command that measures the peer."""
+def peer(python: Path, raw: str) -> list[str]:
+    """The command of the peer."""
     window = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (data.WINDOW.started_at, data.WINDOW.as_of))
-    return [str(python), str(REPOSITORY / "tests/bench/peer.py"), raw, *window, str(repeats), str(THREADS)]
+    return [str(python), "-m", "tests.bench.peer", raw, *window, str(THREADS)]
 
 
-def ingestion(folder: Path, raw: str) -> list[str]:
-    """The command that measures ingestion."""
-    rows, objects = str(INGESTED_ROWS), str(INGESTED_OBJECTS)
-    return [sys.executable, "-m", "tests.bench.ingested", str(folder / "ingested"), raw, rows, objects]
-
-
-def run(console: Console, name: str, command: list[str]) -> Measured:
-    """Run one measurement; the last line that it prints is its outcome."""
+def in_turns(console: Console, repeats: int, sides: list[Side]) -> list[Measured]:
+    """Every side once, and again, and again."""
     os.sync()  # what was written before is not to be written meanwhile
-    with console.status(f"Measuring {name} ..."):
+    for number in range(1, repeats + 1):
+        for side in sides:
+            with console.status(f"Measuring {side.name}, {number} of {repeats} ..."):
+                side.take_turn()
+    return [measured(side.end()) for side in sides]
+
+
+def ingestion(console: Console, folder: Path, raw: str) -> Measured:
+    """Gzip JSON lines to a committed version of the lake, once."""
+    rows, objects = str(INGESTED_ROWS), str(INGESTED_OBJECTS)
+    command = [sys.executable, "-m", "tests.bench.ingested", str(folder / "ingested"), raw, rows, objects]
+    os.sync()
+    with console.status("Measuring ingestion ..."):
         printed = subprocess.run(command, check=True, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True).stdout
-    outcome: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return measured(json.loads(printed.splitlines()[-1]))
+
+
+def measured(outcome: dict[str, Any]) -> Measured:
+    """The medians of what a process printed."""
     return Measured(
         seconds=statistics.median(outcome["seconds"]),
         processor_seconds=statistics.median(outcome["processor_seconds"]),

@@ -14,7 +14,7 @@ import duckdb
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.tables import Lake
 from tests.bench.data import ENVIRONMENT, statement
-from tests.bench.ours import peak_kib
+from tests.bench.turns import peak_kib
 from tests.lake.ledger import MemoryLedger
 
 

@@ -1,15 +1,12 @@
 """Our side of the bench, in a process of its own: the analysis of one experiment as its assets run it.
 
-    python -m tests.bench.ours <folder> <repeats> <threads> <ours|limit>     prints one JSON object
+    python -m tests.bench.ours <folder> <threads> <ours|limit>     runs once for every line that it is sent
 
 `ours` is end to end: first exposures, buckets, aggregates, each written as the artifact that it is in production.
 `limit` groups the same rows of the same files by identity, and keeps one number.
 """
 
-import json
-import re
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -24,6 +21,7 @@ from experiment_pipeline.lake.tables import Lake
 from experiment_pipeline.warehouse.base import AnalysisScope, Frame
 from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse, KeptConnection
 from tests.bench.data import ENVIRONMENT, FEATURE, WINDOW, statement
+from tests.bench.turns import run_when_told
 
 MEMORY_LIMIT = "2GiB"
 METRICS = tuple(
@@ -68,37 +66,15 @@ def limit(connect: Callable[[], DuckDBPyConnection], files: list[str]) -> None:
         connection.execute(statement("limit"), parameters).fetchall()
 
 
-def peak_kib() -> int:
-    """Peak resident memory of this process."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    return int(found.group(1)) if found else 0
-
-
-def main(folder: Path, repeats: int, threads: int, what: str) -> None:
-    """Run it and print seconds, peak memory and results."""
+def main(folder: Path, threads: int, what: str) -> None:
+    """Get ready, and run when told."""
     lake = Lake(folder / "lake", memory_limit=MEMORY_LIMIT, threads=threads, spill_dir=folder / "spill")
     scope = AnalysisScope("bench-1", ENVIRONMENT, FEATURE, WINDOW, data_version=10**6)
-    files = lake.event_files(ENVIRONMENT, WINDOW)
-    run = partial(refresh, lake, folder, scope) if what == "ours" else partial(limit, lake.connect, files)
-    seconds, processor_seconds = [], []
-    rows = None
-    for _ in range(repeats):
-        started, processor_started = time.perf_counter(), time.process_time()
-        rows = run()
-        seconds.append(time.perf_counter() - started)
-        processor_seconds.append(time.process_time() - processor_started)
-    print(
-        json.dumps(
-            {
-                "seconds": seconds,
-                "processor_seconds": processor_seconds,
-                "peak_kib": peak_kib(),
-                "files": len(files),
-                "rows": [] if rows is None else rows.to_dicts(),
-            }
-        )
-    )
+    if what == "ours":
+        run_when_told(partial(refresh, lake, folder, scope), lambda rows: {"rows": rows.to_dicts()})
+    else:
+        run_when_told(partial(limit, lake.connect, lake.event_files(ENVIRONMENT, WINDOW)), lambda _: {"rows": []})
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

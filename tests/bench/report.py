@@ -89,7 +89,7 @@ def markdown(report: Report, machine: dict[str, str]) -> str:
         "counts waiting for other work on the machine; the processor's seconds, over all threads, do not.",
         "What is measured, and the peer's query: `tests/bench/`. The targets are for 23 million events, which are",
         "`make bench IDENTITIES=1000000`; with fewer, what a refresh costs without any event weighs more.",
-        "Two runs on one machine differ by up to a seventh, the peer's more than ours.",
+        "Sides take turns, so that what else the machine does meets all of them alike.",
         "",
         f"{report.events:,} events (exposures of three variants, five kinds of metric events, 14 days), four metrics,",
         f"{report.threads} threads. The whole bench took {report.seconds:.0f} s.",
