@@ -103,13 +103,14 @@ class DuckDBWarehouse:
         sql = f"{statement(ANALYSED_IDENTITIES)};\n{statement(MEASURED_EVENTS)}"
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
+        wanted = measures(metrics)
         found: dict[tuple[int, str], Moments] = {}
         with self._session() as connection:
             identities = self._identities(connection, scope)
             exposures, events = self._artifact_parameters(scope), self._event_parameters(connection, scope)
             for hashes in _ranges(sum(identities.values())):
                 look = Look(connection, {**exposures, **hashes}, {**events, **hashes}, list(identities))
-                part = look.moments(measures(metrics))
+                part = look.moments(wanted)
                 found |= {key: found[key].merge(new) if key in found else new for key, new in part.items()}
         rows = [_row(*key, identities[key[1]], found[key]) for key in sorted(found)]
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
