@@ -10,7 +10,8 @@ from assets.partitions import EXPERIMENTS
 from experiment_pipeline.artifacts import StampedFrame
 from experiment_pipeline.frames import frame_of, metric_aggregates
 from experiment_pipeline.refresh import Computation
-from experiment_pipeline.results import ExperimentResults, Floors, compute_results
+from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.model import ExperimentResults, Floors
 from experiment_pipeline.warehouse.base import Warehouse
 from resources.registry import ExperimentRuns, OpenRun
 from resources.warehouse import WarehouseResource

@@ -15,7 +15,7 @@ from experiment_pipeline.errors import Leased, RefreshRefused
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry.repository import Registry
-from experiment_pipeline.results import Floors
+from experiment_pipeline.results.model import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.base import AnalysisScope
 from resources.instance import RUN_KEY_TAG, event_log_kept_open

@@ -27,7 +27,8 @@ from experiment_pipeline.exposures import ExposureBucket, Window, summarise_expo
 from experiment_pipeline.frames import metric_aggregates, validated
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.tables import Lake
-from experiment_pipeline.results import Floors, compute_results
+from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.model import Floors
 from experiment_pipeline.warehouse.base import AnalysisScope
 from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
 from tests.lake.ledger import NOW, MemoryLedger

@@ -24,7 +24,8 @@ from experiment_pipeline.experiments import (
     VariantRole,
 )
 from experiment_pipeline.refresh import Computation, ComputationState
-from experiment_pipeline.results import Floors, compute_results
+from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.model import Floors
 from tests.cli.conftest import Run
 
 AT = datetime(2026, 3, 10, 12, tzinfo=UTC)

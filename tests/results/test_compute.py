@@ -24,7 +24,8 @@ from experiment_pipeline.experiments import (
     VariantRole,
 )
 from experiment_pipeline.frames import frame_of, validated
-from experiment_pipeline.results import ExperimentResults, Floors, compute_results
+from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.model import ExperimentResults, Floors
 from experiment_pipeline.stats.verdict import Verdict
 
 CONTROL = Variant("control", VariantRole.CONTROL)

@@ -1,0 +1,169 @@
+"""Computation of an experiment's results from its aggregates: the split, effects, lifts and verdicts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from experiment_pipeline.aggregates import EMPTY, MetricAggregates, VariantAggregate
+from experiment_pipeline.experiments import (
+    CONTROL,
+    AttachedMetric,
+    Design,
+    Direction,
+    Experiment,
+    SharesUnknown,
+    expected_shares,
+)
+from experiment_pipeline.results.families import PerComparison, comparison_levels
+from experiment_pipeline.results.model import Comparison, ExperimentResults, Floors, MetricResults, Split
+from experiment_pipeline.stats.anytime import AnytimeEffect, anytime_effect
+from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
+from experiment_pipeline.stats.effect import Effect, effect
+from experiment_pipeline.stats.floors import below_floor
+from experiment_pipeline.stats.lift import lift
+from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.srm import anytime_srm_test, srm_test
+from experiment_pipeline.stats.verdict import Verdict, decide
+
+OUT_OF_RANGE = NotComputable("out_of_range")  # moments too large for a float
+
+
+def compute_results(
+    experiment: Experiment,
+    identities: Mapping[str, int],
+    aggregates: Sequence[MetricAggregates],
+    floors: Floors,
+) -> ExperimentResults:
+    """The results of an experiment.
+
+    identities: analysed identities per variant seen, holdout and unknown ones included (rule X6)
+    aggregates: one per attached metric, in any order; a metric without one has no events and no identities
+    """
+    split = _split(experiment, identities)
+    by_metric = {metric.metric_id: metric.by_variant for metric in aggregates}
+    compared = [
+        _compared(attached, by_metric.get(attached.metric.id, {}), split, _design_of(attached, experiment), floors)
+        for attached in experiment.metrics
+    ]
+    levels = comparison_levels(experiment.metrics, _p_values(compared), experiment.design.alpha)
+    return ExperimentResults(split=split, metrics=tuple(_metric_results(metric, levels, split) for metric in compared))
+
+
+def _design_of(attached: AttachedMetric, experiment: Experiment) -> Design:
+    """What was planned for a metric: the effect to detect is the primary one's, in its unit."""
+    design = experiment.design
+    return design if attached == experiment.metrics[0] else replace(design, mde=None, baseline=None)
+
+
+def _split(experiment: Experiment, identities: Mapping[str, int]) -> Split:
+    counts = {key: identities.get(key, 0) for key in experiment.compared_keys}
+    shares = expected_shares(experiment.variants)
+    if isinstance(shares, SharesUnknown):
+        unknown = NotComputable(shares.reason)
+        return Split(identities=counts, shares={}, fixed=unknown, anytime=unknown)
+    return Split(
+        identities=counts, shares=shares, fixed=srm_test(counts, shares), anytime=anytime_srm_test(counts, shares)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A treatment and control with enough data to be compared."""
+
+    control: VariantAggregate
+    treatment: VariantAggregate
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A metric's design, its aggregates by analysed variant, and every treatment beside control."""
+
+    attached: AttachedMetric
+    design: Design
+    aggregates: dict[str, VariantAggregate | None]
+    pairs: dict[str, _Pair | NotComputable]
+
+
+def _compared(
+    attached: AttachedMetric,
+    by_variant: Mapping[str, VariantAggregate | None],
+    split: Split,
+    design: Design,
+    floors: Floors,
+) -> _Compared:
+    aggregates = {key: by_variant.get(key, EMPTY) for key in split.identities}
+    pairs = {
+        key: _pair(aggregates[CONTROL], arm, attached, design.alpha, floors)
+        for key, arm in aggregates.items()
+        if key != CONTROL
+    }
+    return _Compared(attached, design, aggregates, pairs)
+
+
+def _pair(
+    control: VariantAggregate | None,
+    treatment: VariantAggregate | None,
+    attached: AttachedMetric,
+    alpha: float,
+    floors: Floors,
+) -> _Pair | NotComputable:
+    if control is None or treatment is None:
+        return OUT_OF_RANGE
+    too_little = below_floor(
+        control,
+        treatment,
+        attached.metric.aggregation,
+        minimum_identities=floors.identities,
+        minimum_conversions=floors.conversions,
+    )
+    difference = too_little or effect(control, treatment, alpha=alpha)
+    return difference if isinstance(difference, NotComputable) else _Pair(control, treatment, difference)
+
+
+def _p_values(compared: Sequence[_Compared]) -> PerComparison:
+    """Return the p-value of every comparison, 1 where it cannot be made yet.
+
+    The interval that comes with it is dropped: only once every p-value of a family is known is the level known at
+    which each interval of it is wanted, and `_metric_results` computes it then.
+    """
+    p_values: dict[int, dict[str, float]] = {}
+    for metric in compared:
+        found = {key: _anytime_effect(pair, metric.design, metric.design.alpha) for key, pair in metric.pairs.items()}
+        p_values[metric.attached.metric.id] = {
+            key: 1.0 if isinstance(each, NotComputable) else each.p_value for key, each in found.items()
+        }
+    return p_values
+
+
+def _anytime_effect(pair: _Pair | NotComputable, design: Design, alpha: float) -> AnytimeEffect | NotComputable:
+    if isinstance(pair, NotComputable):
+        return pair
+    return anytime_effect(pair.effect, pair.control, pair.treatment, design, alpha=alpha)
+
+
+def _metric_results(metric: _Compared, levels: PerComparison, split: Split) -> MetricResults:
+    attached, design, comparisons = metric.attached, metric.design, []
+    for key, pair in metric.pairs.items():
+        verdict = decide(
+            _anytime_effect(pair, design, levels[attached.metric.id][key]),
+            direction=attached.metric.direction,
+            expected_direction=attached.expected_direction,
+            trustworthy=split.trustworthy is True,
+        )
+        comparisons.append(_comparison(key, pair, attached.metric.direction, design.alpha, verdict))
+    return MetricResults(attached=attached, aggregates=metric.aggregates, comparisons=tuple(comparisons))
+
+
+def _comparison(
+    treatment: str, pair: _Pair | NotComputable, direction: Direction, alpha: float, verdict: Verdict
+) -> Comparison:
+    if isinstance(pair, NotComputable):
+        return Comparison(treatment, pair, pair, chance_to_win=None, expected_loss=None, verdict=verdict)
+    return Comparison(
+        treatment=treatment,
+        effect=pair.effect,
+        lift=lift(pair.control, pair.treatment, alpha=alpha),
+        chance_to_win=chance_to_win(pair.effect, direction),
+        expected_loss=expected_loss(pair.effect, direction).if_ship,
+        verdict=verdict,
+    )
