@@ -17,12 +17,12 @@ from experiment_pipeline.api import (
     experiments,
     metrics,
     openapi,
-    operations,
+    probes,
     problems,
 )
-from experiment_pipeline.api.limits import BodyLimit
-from experiment_pipeline.api.state import State, utc_now
-from experiment_pipeline.api.traffic import Traffic, TrafficMiddleware
+from experiment_pipeline.api.body_limit import BodyLimit
+from experiment_pipeline.api.dependencies import State, utc_now
+from experiment_pipeline.api.request_logging import Traffic, TrafficMiddleware
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import Settings, read_settings
 
@@ -78,7 +78,7 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
     app.state.traffic = traffic
     app.state.collector = collecting
     app.include_router(collector.router)
-    app.include_router(operations.router)
+    app.include_router(probes.router)
     problems.add_handlers(app)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     return app

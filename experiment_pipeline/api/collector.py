@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from experiment_pipeline import events
-from experiment_pipeline.api.known_environments import KnownEnvironments
+from experiment_pipeline.api.environment_cache import KnownEnvironments
 from experiment_pipeline.api.problems import problem
 from experiment_pipeline.events import NotJson, Rejected
 from experiment_pipeline.registry.repository import Registry

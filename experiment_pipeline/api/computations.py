@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from experiment_pipeline.api.access import CanRead, CanRefresh
+from experiment_pipeline.api.auth import CanRead, CanRefresh
+from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.experiments import Name, find
-from experiment_pipeline.api.state import Shared
 from experiment_pipeline.api.views import ExposuresView, ResultsView
 from experiment_pipeline.refresh import ClaimSource, Computation
 from experiment_pipeline.registry.engine import to_json

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from experiment_pipeline.api.access import Access, CanAdminister, CanRead
-from experiment_pipeline.api.pages import Page, Paging, Search
-from experiment_pipeline.api.state import Shared, State
+from experiment_pipeline.api.auth import Access, CanAdminister, CanRead
+from experiment_pipeline.api.dependencies import Shared, State
+from experiment_pipeline.api.pagination import Page, Paging, Search
 from experiment_pipeline.api.views import ExperimentView
 from experiment_pipeline.documents import ExperimentBody, ExperimentPatch
 from experiment_pipeline.experiments import Experiment, ExperimentStatus

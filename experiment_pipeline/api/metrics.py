@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from experiment_pipeline.api.access import CanAdminister, CanRead
-from experiment_pipeline.api.pages import Page, Paging, Search
-from experiment_pipeline.api.state import Shared
+from experiment_pipeline.api.auth import CanAdminister, CanRead
+from experiment_pipeline.api.dependencies import Shared
+from experiment_pipeline.api.pagination import Page, Paging, Search
 from experiment_pipeline.api.views import MetricView
 from experiment_pipeline.documents import MetricBody, MetricPatch
 

@@ -8,8 +8,8 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
+from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.problems import problem
-from experiment_pipeline.api.state import Shared
 
 router = APIRouter(tags=["operations"])
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Path, Request, Security
 from fastapi.security import APIKeyHeader
 
-from experiment_pipeline.api.state import Shared
+from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.errors import NotFound
 from experiment_pipeline.registry.keys import Scope
 
