@@ -6,11 +6,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.partitions import EXPERIMENTS
 from experiment_pipeline.artifacts import ArtifactStore
+from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.lake.compaction import compact
-from resources.registry import ExperimentRuns
-from resources.warehouse import LakeResource, WarehouseResource
+from experiment_pipeline.resources.registry import ExperimentRuns
+from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 
 PUBLISHED = ("exposures", "experiment_results")
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from experiment_pipeline.lake.ingestion import ingest
-from resources.registry import ExperimentRuns
-from resources.warehouse import LakeResource
+from experiment_pipeline.resources.registry import ExperimentRuns
+from experiment_pipeline.resources.warehouse import LakeResource
 
 OBJECTS_READABLE = dg.AssetCheckSpec(
     "landing_objects_readable", asset="events", description="Every landing object could be read to its end."

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.made import Made, materialised
-from assets.metadata import provenance, short_table
-from assets.partitions import EXPERIMENTS
 from experiment_pipeline.artifacts import StampedFrame
+from experiment_pipeline.assets.made import Made, materialised
+from experiment_pipeline.assets.metadata import provenance, short_table
+from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.exposures import ExposureBucket, summarise_exposures
 from experiment_pipeline.refresh import Computation
+from experiment_pipeline.resources.registry import ExperimentRuns, OpenRun
+from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.base import Warehouse
-from resources.registry import ExperimentRuns, OpenRun
-from resources.warehouse import WarehouseResource
 
 
 def make_first_exposures(run: OpenRun, engine: Warehouse) -> Iterator[Made]:

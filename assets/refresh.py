@@ -9,18 +9,18 @@ from functools import partial
 
 import dagster as dg
 
-from assets.aggregates import make_variant_aggregates
-from assets.exposures import make_exposures, make_first_exposures
-from assets.made import Made
-from assets.results import make_results
+from experiment_pipeline.assets.aggregates import make_variant_aggregates
+from experiment_pipeline.assets.exposures import make_exposures, make_first_exposures
+from experiment_pipeline.assets.made import Made
+from experiment_pipeline.assets.results import make_results
 from experiment_pipeline.errors import RefreshRefused
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation
+from experiment_pipeline.resources.io import FrameIOManager
+from experiment_pipeline.resources.registry import ExperimentRuns
+from experiment_pipeline.resources.retries import patiently
+from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.base import Warehouse
-from resources.io import FrameIOManager
-from resources.registry import ExperimentRuns
-from resources.retries import patiently
-from resources.warehouse import WarehouseResource
 
 
 class Experiments(dg.Config):

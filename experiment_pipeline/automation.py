@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from assets.cleaning import clean_up, compact_lake
-from assets.partitions import EXPERIMENTS
-from assets.refresh import refresh_experiments
+from experiment_pipeline.assets.cleaning import clean_up, compact_lake
+from experiment_pipeline.assets.partitions import EXPERIMENTS
+from experiment_pipeline.assets.refresh import refresh_experiments
 from experiment_pipeline.lake.ingestion import has_landed
 from experiment_pipeline.refresh import Claim, DispatchLimits, PlannedRun, automatic_claim, plan_runs
-from resources.instance import RUN_KEY_TAG, add_partitions, ended, runs_by_key
-from resources.registry import ExperimentRuns, lasting_id
-from resources.warehouse import LakeResource
+from experiment_pipeline.resources.instance import RUN_KEY_TAG, add_partitions, ended, runs_by_key
+from experiment_pipeline.resources.registry import ExperimentRuns, lasting_id
+from experiment_pipeline.resources.warehouse import LakeResource
 
 TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
 LARGE = timedelta(seconds=5)  # of a run; such an experiment shares its run with no other

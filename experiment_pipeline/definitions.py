@@ -5,14 +5,14 @@ import warnings
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from assets import aggregates, events, exposures, results
-from assets.cleaning import clean_up, compact_lake
-from assets.refresh import refresh_experiments
 from experiment_pipeline import automation
+from experiment_pipeline.assets import aggregates, events, exposures, results
+from experiment_pipeline.assets.cleaning import clean_up, compact_lake
+from experiment_pipeline.assets.refresh import refresh_experiments
+from experiment_pipeline.resources.io import FrameIOManager
+from experiment_pipeline.resources.registry import runs_resource
+from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 from experiment_pipeline.settings import Settings, settings
-from resources.io import FrameIOManager
-from resources.registry import runs_resource
-from resources.warehouse import LakeResource, WarehouseResource
 
 # Dagster hands every sensor's `owners` on by itself, and then warns that it is beta.
 warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", category=dg.BetaWarning)

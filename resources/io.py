@@ -6,7 +6,7 @@ import dagster as dg
 
 from experiment_pipeline.artifacts import ArtifactStore, StampedFrame, read_frame, write_frame
 from experiment_pipeline.frames import validated
-from resources.retries import patiently
+from experiment_pipeline.resources.retries import patiently
 
 
 class FrameIOManager(dg.ConfigurableIOManager):

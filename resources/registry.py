@@ -18,8 +18,8 @@ from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.results.model import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.base import AnalysisScope
-from resources.instance import RUN_KEY_TAG, event_log_kept_open
-from resources.retries import patiently, tried_again
+from experiment_pipeline.resources.instance import RUN_KEY_TAG, event_log_kept_open
+from experiment_pipeline.resources.retries import patiently, tried_again
 
 log = structlog.get_logger(__name__)
 

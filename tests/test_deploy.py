@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from assets.partitions import EXPERIMENTS
-from resources.instance import add_partitions, open_instance
+from experiment_pipeline.assets.partitions import EXPERIMENTS
+from experiment_pipeline.resources.instance import add_partitions, open_instance
 
 ROOT = Path(__file__).parent.parent
 

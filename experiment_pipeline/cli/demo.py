@@ -52,9 +52,9 @@ def demo(context: Context) -> None:
 
 def _materialise(context: Context, experiments: list[Experiment], progress: Progress, step: TaskID) -> str:
     """Run the jobs against the demo's own Dagster instance; what the ingestion came to, in words."""
-    from assets.partitions import EXPERIMENTS
+    from experiment_pipeline.assets.partitions import EXPERIMENTS
     from experiment_pipeline.definitions import build
-    from resources.instance import add_partitions, open_instance, run_here
+    from experiment_pipeline.resources.instance import add_partitions, open_instance, run_here
 
     definitions = build(context.settings)
     with open_instance(context.settings.dagster_home) as instance:

@@ -41,9 +41,9 @@ def refresh(context: Context, key: str, environment: str | None, no_wait: bool) 
 
 def _run(context: Context, experiment: Experiment) -> None:
     """Materialise the experiment's partition in this process, recorded in the installation's Dagster instance."""
-    from assets.partitions import EXPERIMENTS
+    from experiment_pipeline.assets.partitions import EXPERIMENTS
     from experiment_pipeline.definitions import build
-    from resources.instance import add_partitions, open_instance, run_here
+    from experiment_pipeline.resources.instance import add_partitions, open_instance, run_here
 
     with (
         context.wide_console.status(f"Computing {experiment.key}"),

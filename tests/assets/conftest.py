@@ -10,14 +10,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.partitions import EXPERIMENTS
+from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.definitions import build
 from experiment_pipeline.documents import parse_manifest
 from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.refresh import Computation, ComputationState
 from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.resources.instance import add_partitions, run_here
 from experiment_pipeline.settings import Settings
-from resources.instance import add_partitions, run_here
 
 STARTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 MANIFEST = """

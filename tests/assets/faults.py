@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.base import Warehouse
-from resources.warehouse import WarehouseResource
 from tests.assets.conftest import Installation
 
 VACUUMED = 'IO Error: Cannot open file "merged-1.parquet": No such file or directory'

@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import func, select
 
-from assets.partitions import EXPERIMENTS
 from experiment_pipeline import automation
+from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.definitions import build
 from experiment_pipeline.experiments import ExperimentStatus
 from experiment_pipeline.lake.compaction import FAN_IN
@@ -17,7 +17,7 @@ from experiment_pipeline.lake.tables import Lake
 from experiment_pipeline.refresh import ClaimSource, Computation
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading
-from resources.instance import QUIET, RUN_KEY_TAG, open_instance, run_here
+from experiment_pipeline.resources.instance import QUIET, RUN_KEY_TAG, open_instance, run_here
 from tests.assets.conftest import Installation, crowd
 from tests.assets.ticks import ask, fresh, partitions_of, requests, runs, start, tick
 

@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[2]
 MATERIALISE = """
 import sys
 from pathlib import Path
-from assets.partitions import EXPERIMENTS
+from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.definitions import build
 from experiment_pipeline.settings import Settings
-from resources.instance import add_partitions, open_instance, run_here
+from experiment_pipeline.resources.instance import add_partitions, open_instance, run_here
 
 data_dir, partition_key, times = sys.argv[1:]
 settings = Settings(data_dir=Path(data_dir))

@@ -6,9 +6,9 @@ import dagster as dg
 import duckdb
 import pytest
 
+from experiment_pipeline.resources.instance import event_log_kept_open, open_instance
+from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.base import AnalysisScope
-from resources.instance import event_log_kept_open, open_instance
-from resources.warehouse import WarehouseResource
 from tests.assets.conftest import Installation, crowd
 
 

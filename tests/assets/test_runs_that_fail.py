@@ -8,8 +8,8 @@ import dagster as dg
 from experiment_pipeline import automation
 from experiment_pipeline.definitions import build
 from experiment_pipeline.refresh import Computation
+from experiment_pipeline.resources.instance import QUIET, ROOT_RUN_TAG, RUN_KEY_TAG
 from experiment_pipeline.settings import Settings
-from resources.instance import QUIET, ROOT_RUN_TAG, RUN_KEY_TAG
 from tests.assets.conftest import Installation, crowd
 from tests.assets.faults import bug, with_faults
 from tests.assets.ticks import ask, partitions_of, requests, runs, start

@@ -10,7 +10,7 @@ from experiment_pipeline import automation
 from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, VariantDraft
 from experiment_pipeline.experiments import ExpectedDirection, Experiment, ExperimentStatus
 from experiment_pipeline.refresh import ClaimSource, Computation
-from resources.registry import ExperimentRuns
+from experiment_pipeline.resources.registry import ExperimentRuns
 from tests.assets.conftest import Installation
 
 

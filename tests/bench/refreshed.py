@@ -37,8 +37,8 @@ from experiment_pipeline.registry import experiments as experiment_rows
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading, writing
 from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.resources.instance import open_instance
 from experiment_pipeline.settings import PREFIX, Settings
-from resources.instance import open_instance
 
 REPEATS = 7
 MANY = 1_000

@@ -10,7 +10,7 @@ import pytest
 from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, VariantDraft
 from experiment_pipeline.experiments import ExpectedDirection, Experiment, ExperimentStatus
 from experiment_pipeline.refresh import ClaimSource, Computation, ComputationState
-from resources.instance import open_instance
+from experiment_pipeline.resources.instance import open_instance
 from tests.e2e.conftest import System, eventually
 
 pytestmark = pytest.mark.e2e
