@@ -10,7 +10,7 @@ from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.frequentist import ProportionTest, WelchTest, two_proportion_test, welch_test
 from experiment_pipeline.stats.lift import lift
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.ratio import ratio_aggregate
 
 Arms = tuple[VariantAggregate, VariantAggregate]

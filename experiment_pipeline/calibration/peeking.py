@@ -22,9 +22,9 @@ from experiment_pipeline.calibration.populations import (
     Sums,
 )
 from experiment_pipeline.experiments import Design
-from experiment_pipeline.stats.anytime import log_mixture, scaled_information
+from experiment_pipeline.stats.confidence_sequence import log_mixture, scaled_information
+from experiment_pipeline.stats.group_sequential import spending_boundaries
 from experiment_pipeline.stats.normal import lower_quantile
-from experiment_pipeline.stats.sequential import spending_boundaries
 from experiment_pipeline.stats.srm import SRM_ALPHA, log_e_value
 
 MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS = 50, 5  # the shipped floors per arm

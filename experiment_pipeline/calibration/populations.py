@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiment_pipeline.aggregates import PairAggregate, VariantAggregate
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,12 +15,12 @@ from experiment_pipeline.experiments import (
 )
 from experiment_pipeline.results.families import PerComparison, comparison_levels
 from experiment_pipeline.results.model import Comparison, ExperimentResults, Floors, MetricResults, Split
-from experiment_pipeline.stats.anytime import AnytimeEffect, anytime_effect
+from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.floors import below_floor
+from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.lift import lift
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.srm import anytime_srm_test, srm_test
 from experiment_pipeline.stats.verdict import Verdict, decide
 

@@ -11,7 +11,7 @@ from experiment_pipeline.aggregates import VariantAggregate
 from experiment_pipeline.experiments import AttachedMetric
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.lift import Lift
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.srm import AnytimeSrmTest, SrmTest
 from experiment_pipeline.stats.verdict import Verdict
 

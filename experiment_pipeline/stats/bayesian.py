@@ -17,7 +17,7 @@ from experiment_pipeline.experiments import Direction
 from experiment_pipeline.stats.effect import LARGEST, Effect, squared_standard_error
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.normal import cdf, density, two_sided_quantile
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 
 FARTHEST = 40.0  # standard errors; beyond them a float has no density left
 BLOCK = 2**20  # densities computed at a time: a thousand arms take a hundred million

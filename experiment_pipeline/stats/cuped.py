@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from experiment_pipeline.aggregates import PairAggregate, VariantAggregate
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from experiment_pipeline.aggregates import ROUNDING, VariantAggregate
 from experiment_pipeline.stats.normal import two_sided_quantile
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 
 LARGEST = 1e150  # the square of anything larger is no float
 

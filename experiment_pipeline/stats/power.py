@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from experiment_pipeline.stats.normal import cdf, check_level, lower_quantile, two_sided_quantile
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 
 
 @dataclass(frozen=True, slots=True)

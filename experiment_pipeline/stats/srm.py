@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.aggregates import LARGEST_COUNT
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 
 SRM_ALPHA = 0.001  # one sound experiment in a thousand; rule S3
 MINIMUM_IDENTITIES = 100  # rule S2

@@ -3,8 +3,8 @@
 from enum import StrEnum
 
 from experiment_pipeline.experiments import Direction, ExpectedDirection
-from experiment_pipeline.stats.anytime import AnytimeEffect
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.confidence_sequence import AnytimeEffect
+from experiment_pipeline.stats.not_computable import NotComputable
 
 
 class Verdict(StrEnum):

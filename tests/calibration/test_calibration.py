@@ -17,11 +17,11 @@ from experiment_pipeline.calibration.peeking import Paths, cuped_paths, log_anyt
 from experiment_pipeline.calibration.populations import Baskets, Binary, Floats, Habits, PairPopulation, computed
 from experiment_pipeline.calibration.report import table
 from experiment_pipeline.calibration.studies import DESIGN, STUDIES, Study
-from experiment_pipeline.stats.anytime import anytime_effect, pooled_standard_error
-from experiment_pipeline.stats.comparisons import benjamini_hochberg_levels
+from experiment_pipeline.stats.confidence_sequence import anytime_effect, pooled_standard_error
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import effect
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.multiplicity import benjamini_hochberg_levels
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.ratio import ratio_aggregate
 
 EXPERIMENTS = 400

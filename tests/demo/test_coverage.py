@@ -6,7 +6,7 @@ from experiment_pipeline.aggregates import VariantAggregate
 from experiment_pipeline.demo.simulation import SIMULATIONS, Simulation, draw
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.lift import lift
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 from tests.demo.outcomes import METRICS, Values, per_identity
 
 SEEDS = 200

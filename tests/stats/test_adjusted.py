@@ -5,7 +5,7 @@ import pytest
 
 from experiment_pipeline.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.ratio import ratio_aggregate
 
 RNG = np.random.default_rng(11)

@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 from experiment_pipeline.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.experiments import Aggregation, Design, Direction, ExpectedDirection
 from experiment_pipeline.stats import bayesian, frequentist
-from experiment_pipeline.stats.anytime import anytime_effect
+from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.floors import below_floor
-from experiment_pipeline.stats.lift import lift
-from experiment_pipeline.stats.normal import two_sided_quantile
-from experiment_pipeline.stats.outcomes import NotComputable
-from experiment_pipeline.stats.power import minimum_detectable_effect, power_of, sample_size
-from experiment_pipeline.stats.ratio import ratio_aggregate
-from experiment_pipeline.stats.sequential import (
+from experiment_pipeline.stats.group_sequential import (
     drift_for_power,
     exit_probabilities,
     obrien_fleming_boundaries,
     obrien_fleming_spending,
     spending_boundaries,
 )
+from experiment_pipeline.stats.lift import lift
+from experiment_pipeline.stats.minimum_data import below_floor
+from experiment_pipeline.stats.normal import two_sided_quantile
+from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.power import minimum_detectable_effect, power_of, sample_size
+from experiment_pipeline.stats.ratio import ratio_aggregate
 from experiment_pipeline.stats.srm import anytime_srm_test, srm_test
 from experiment_pipeline.stats.verdict import Verdict, decide
 from tests.stats.arms import CONTROL, TREATMENT, aggregates, proportions

@@ -19,7 +19,7 @@ from experiment_pipeline.stats.bayesian import (
 )
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.lift import lift
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 from tests.stats.arms import CONSTANT, CONTROL, TREATMENT
 
 UP, DOWN = Direction.UP, Direction.DOWN

@@ -11,7 +11,7 @@ from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.frequentist import two_proportion_test, welch_test
 from experiment_pipeline.stats.lift import Lift, lift
 from experiment_pipeline.stats.normal import two_sided_quantile
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 from tests.stats.arms import CONSTANT, CONTROL, TREATMENT
 
 

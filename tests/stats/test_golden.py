@@ -7,7 +7,6 @@ import pytest
 from experiment_pipeline.aggregates import VariantAggregate
 from experiment_pipeline.experiments import Direction
 from experiment_pipeline.stats.bayesian import chance_to_be_best
-from experiment_pipeline.stats.comparisons import benjamini_hochberg, holm
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.frequentist import (
@@ -17,10 +16,11 @@ from experiment_pipeline.stats.frequentist import (
     welch_test,
     wilson_interval,
 )
+from experiment_pipeline.stats.group_sequential import exit_probabilities
+from experiment_pipeline.stats.multiplicity import benjamini_hochberg, holm
 from experiment_pipeline.stats.normal import two_sided_quantile
 from experiment_pipeline.stats.power import minimum_detectable_effect, power_of, sample_size
 from experiment_pipeline.stats.ratio import ratio_aggregate
-from experiment_pipeline.stats.sequential import exit_probabilities
 from experiment_pipeline.stats.srm import SrmTest, srm_test
 from tests.golden.files import cases, metric, pair
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from experiment_pipeline.stats.normal import two_sided_quantile
-from experiment_pipeline.stats.sequential import (
+from experiment_pipeline.stats.group_sequential import (
     exit_probabilities,
     inflation,
     obrien_fleming_boundaries,
     spending_boundaries,
 )
+from experiment_pipeline.stats.normal import two_sided_quantile
 from tests.golden.files import golden
 
 Case = dict[str, Any]

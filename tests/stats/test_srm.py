@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.srm import (
     CONCENTRATIONS,
     SRM_ALPHA,

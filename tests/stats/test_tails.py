@@ -6,7 +6,7 @@ import pytest
 
 from experiment_pipeline.aggregates import VariantAggregate
 from experiment_pipeline.experiments import Design
-from experiment_pipeline.stats.anytime import BLUR, DISTANCE, anytime_effect, scaled_information
+from experiment_pipeline.stats.confidence_sequence import BLUR, DISTANCE, anytime_effect, scaled_information
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.frequentist import two_sided_t_p
 from experiment_pipeline.stats.normal import two_sided_p

@@ -3,8 +3,8 @@
 import pytest
 
 from experiment_pipeline.experiments import Direction, ExpectedDirection
-from experiment_pipeline.stats.anytime import AnytimeEffect
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.confidence_sequence import AnytimeEffect
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.verdict import Verdict, decide
 
 HIGHER, LOWER, EITHER = (AnytimeEffect(low, high, 0.01) for low, high in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)))

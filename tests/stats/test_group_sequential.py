@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiment_pipeline.stats.normal import two_sided_quantile
-from experiment_pipeline.stats.sequential import (
+from experiment_pipeline.stats.group_sequential import (
     NEVER,
     drift_for_power,
     exit_probabilities,
@@ -18,6 +17,7 @@ from experiment_pipeline.stats.sequential import (
     obrien_fleming_spending,
     spending_boundaries,
 )
+from experiment_pipeline.stats.normal import two_sided_quantile
 
 FRACTIONS = st.lists(st.floats(1e-6, 1.5), min_size=1, max_size=6)
 

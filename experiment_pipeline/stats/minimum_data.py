@@ -2,7 +2,7 @@
 
 from experiment_pipeline.aggregates import VariantAggregate
 from experiment_pipeline.experiments import Aggregation
-from experiment_pipeline.stats.outcomes import NotComputable
+from experiment_pipeline.stats.not_computable import NotComputable
 
 
 def below_floor(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.aggregates import VariantAggregate
 from experiment_pipeline.experiments import Design
-from experiment_pipeline.stats.anytime import (
+from experiment_pipeline.stats.confidence_sequence import (
     BLUR,
     DISTANCE,
     FIXED_SAMPLE_INFORMATION,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.stats.comparisons import (
+from experiment_pipeline.stats.multiplicity import (
     Levels,
     benjamini_hochberg,
     benjamini_hochberg_levels,
