@@ -91,8 +91,8 @@ $(GOLDEN_VENV)/.golden: requirements/golden.txt
 golden: $(GOLDEN_VENV)/.golden ## Compute the golden files anew with scipy, statsmodels and tea-tasting
 	$(GOLDEN_VENV)/bin/python -m tests.golden.make_golden
 
-calibrate: $(VENV)/.runtime ## Simulate the statistics against their bounds (docs/calibration.md), all cores
-	$(BIN)/python -m experiment_pipeline.calibration
+calibrate: $(VENV)/.dev ## Simulate the statistics against their bounds (docs/calibration.md), all cores
+	$(BIN)/python -m tests.calibration
 
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' --quiet

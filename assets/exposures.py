@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from experiment_pipeline.artifacts import StampedFrame
 from experiment_pipeline.assets.made import Made, materialised
 from experiment_pipeline.assets.metadata import provenance, short_table
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.exposures import ExposureBucket, summarise_exposures
-from experiment_pipeline.refresh import Computation
-from experiment_pipeline.resources.registry import ExperimentRuns, OpenRun
+from experiment_pipeline.domain.exposures import ExposureBucket, summarise_exposures
+from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.resources.experiment_runs import ExperimentRuns, OpenRun
 from experiment_pipeline.resources.warehouse import WarehouseResource
+from experiment_pipeline.warehouse.artifacts import StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
 
 

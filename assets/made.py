@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from experiment_pipeline.artifacts import StampedFrame
 from experiment_pipeline.assets.metadata import Metadata
+from experiment_pipeline.warehouse.artifacts import StampedFrame
 
 
 @dataclass(frozen=True, slots=True)

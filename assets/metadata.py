@@ -5,7 +5,7 @@ import math
 import dagster as dg
 import polars as pl
 
-from experiment_pipeline.artifacts import Stamp
+from experiment_pipeline.warehouse.artifacts import Stamp
 
 ROWS_SHOWN = 50  # a metadata table has no paging, and it lands in the event log each time
 

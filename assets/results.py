@@ -7,14 +7,14 @@ import dagster as dg
 from experiment_pipeline.assets.made import Made, materialised
 from experiment_pipeline.assets.metadata import provenance, short_table
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.artifacts import StampedFrame
-from experiment_pipeline.frames import frame_of, metric_aggregates
-from experiment_pipeline.refresh import Computation
+from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.resources.experiment_runs import ExperimentRuns, OpenRun
+from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import ExperimentResults, Floors
+from experiment_pipeline.warehouse.artifacts import StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
-from experiment_pipeline.resources.registry import ExperimentRuns, OpenRun
-from experiment_pipeline.resources.warehouse import WarehouseResource
+from experiment_pipeline.warehouse.frame_schemas import frame_of, metric_aggregates
 
 SPLIT_AS_CONFIGURED = dg.AssetCheckSpec(
     "split_as_configured",

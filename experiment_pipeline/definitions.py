@@ -5,12 +5,12 @@ import warnings
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from experiment_pipeline import automation
 from experiment_pipeline.assets import aggregates, events, exposures, results
-from experiment_pipeline.assets.cleaning import clean_up, compact_lake
-from experiment_pipeline.assets.refresh import refresh_experiments
-from experiment_pipeline.resources.io import FrameIOManager
-from experiment_pipeline.resources.registry import runs_resource
+from experiment_pipeline.automation import jobs, schedules, sensors
+from experiment_pipeline.automation.batched_refresh import refresh_experiments
+from experiment_pipeline.automation.maintenance import clean_up, compact_lake
+from experiment_pipeline.resources.experiment_runs import runs_resource
+from experiment_pipeline.resources.io_manager import FrameIOManager
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 from experiment_pipeline.settings import Settings, settings
 
@@ -37,9 +37,9 @@ def build(configured: Settings) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=dg.load_assets_from_modules([events, exposures, aggregates, results]),
-        jobs=[automation.ingest_events, automation.refresh_experiment, refresh_experiments, clean_up, compact_lake],
-        sensors=[automation.landing_objects, automation.refresh_requests, automation.failed_runs],
-        schedules=[automation.hourly_refresh, automation.daily_clean_up, automation.hourly_compaction],
+        jobs=[jobs.ingest_events, jobs.refresh_experiment, refresh_experiments, clean_up, compact_lake],
+        sensors=[sensors.landing_objects, sensors.refresh_requests, sensors.failed_runs],
+        schedules=[schedules.hourly_refresh, schedules.daily_clean_up, schedules.hourly_compaction],
         # A job's own executor does not apply to UI materialisations; in one process a run costs seconds less, and the
         # run's resources, its leases among them, live exactly as long as the run.
         executor=dg.in_process_executor,

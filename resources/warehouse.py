@@ -9,10 +9,11 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from pydantic import PrivateAttr
 
-from experiment_pipeline.artifacts import ArtifactStore
-from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.base import Warehouse
-from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse, KeptConnection
+from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
+from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 
 class LakeResource(dg.ConfigurableResource[Lake]):

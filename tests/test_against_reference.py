@@ -10,27 +10,17 @@ from typing import Any
 import duckdb
 from hypothesis import given, settings
 
-from experiment_pipeline.artifacts import ArtifactStore
-from experiment_pipeline.experiments import (
-    Aggregation,
-    AttachedMetric,
-    Direction,
-    ExpectedDirection,
-    Experiment,
-    ExperimentStatus,
-    Metric,
-    MultipleExposures,
-    Variant,
-    VariantRole,
-)
-from experiment_pipeline.exposures import ExposureBucket, Window, summarise_exposures
-from experiment_pipeline.frames import metric_aggregates, validated
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, Variant, VariantRole
+from experiment_pipeline.domain.exposures import ExposureBucket, Window, summarise_exposures
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.lake.ingestion import ingest
-from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import Floors
+from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.base import AnalysisScope
-from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
+from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
+from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
 from tests.lake.ledger import NOW, MemoryLedger
 from tests.reference import exposures as expected
 from tests.reference.payloads import payloads

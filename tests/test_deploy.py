@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.resources.instance import add_partitions, open_instance
+from experiment_pipeline.resources.dagster_instance import add_partitions, open_instance
 
 ROOT = Path(__file__).parent.parent
 

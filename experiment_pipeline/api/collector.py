@@ -18,12 +18,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from experiment_pipeline import events
 from experiment_pipeline.api.environment_cache import KnownEnvironments
 from experiment_pipeline.api.problems import problem
-from experiment_pipeline.events import NotJson, Rejected
+from experiment_pipeline.domain import events
+from experiment_pipeline.domain.events import NotJson, Rejected
+from experiment_pipeline.landing.writer import Overloaded, SegmentWriter
 from experiment_pipeline.registry.repository import Registry
-from experiment_pipeline.segments import Overloaded, SegmentWriter
 from experiment_pipeline.settings import Settings
 
 PATH = "/v1/events"

@@ -11,7 +11,7 @@ from experiment_pipeline.api.auth import CanRead, CanRefresh
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.experiments import Name, find
 from experiment_pipeline.api.views import ExposuresView, ResultsView
-from experiment_pipeline.refresh import ClaimSource, Computation
+from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.registry.engine import to_json
 
 router = APIRouter(prefix="/environments/{environment_key}/experiments/{experiment}", tags=["exposures and results"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from anyio import to_thread
 from sqlalchemy.exc import OperationalError
 
-from experiment_pipeline.events import ENVIRONMENT_KEY
+from experiment_pipeline.domain.events import ENVIRONMENT_KEY
 
 FRESH_SECONDS = 10.0
 MOST_UNKNOWN = 1_024  # keys that anybody may make up

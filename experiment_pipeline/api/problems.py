@@ -14,7 +14,6 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from experiment_pipeline.documents import errors_by_field
 from experiment_pipeline.errors import (
     ConfigurationError,
     Conflict,
@@ -25,6 +24,7 @@ from experiment_pipeline.errors import (
     NotStarted,
     Throttled,
 )
+from experiment_pipeline.schemas.requests import errors_by_field
 
 MEDIA_TYPE = "application/problem+json"
 KINDS: Mapping[type[ExperimentPipelineError], tuple[int, str]] = {

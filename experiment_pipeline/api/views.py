@@ -5,20 +5,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from experiment_pipeline.declarations import definition_of
-from experiment_pipeline.documents import Duration
-from experiment_pipeline.experiments import (
-    Aggregation,
-    AttachedMetric,
-    Direction,
-    ExpectedDirection,
-    Experiment,
-    ExperimentStatus,
-    Metric,
-    MultipleExposures,
-    VariantRole,
-)
-from experiment_pipeline.exposures import iso_utc
+from experiment_pipeline.domain.drafts import definition_of
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.schemas.requests import Duration
+from experiment_pipeline.times import iso_utc
 
 Moment = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
 

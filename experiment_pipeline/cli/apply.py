@@ -8,9 +8,9 @@ import click
 from rich.markup import escape
 
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.documents import parse_manifest
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.registry.manifests import Difference
+from experiment_pipeline.schemas.manifests import parse_manifest
 
 
 @click.command()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.errors import ConfigurationError, NotFound
-from experiment_pipeline.experiments import Experiment
 from experiment_pipeline.settings import Settings
 
 REPORT_WIDTH = 150  # columns

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import LEGEND, report
-from experiment_pipeline.experiments import Experiment
-from experiment_pipeline.refresh import Computation
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.repository import Registry
 
 
@@ -27,7 +27,7 @@ def demo(context: Context) -> None:
       experiment-pipeline --data-dir demo-data demo
     """
     from experiment_pipeline.demo.landing import DECLARATIONS, generate
-    from experiment_pipeline.documents import parse_manifest
+    from experiment_pipeline.schemas.manifests import parse_manifest
 
     console = context.wide_console
     with _progress(console) as progress, context.registry(create=True) as registry:
@@ -54,7 +54,7 @@ def _materialise(context: Context, experiments: list[Experiment], progress: Prog
     """Run the jobs against the demo's own Dagster instance; what the ingestion came to, in words."""
     from experiment_pipeline.assets.partitions import EXPERIMENTS
     from experiment_pipeline.definitions import build
-    from experiment_pipeline.resources.instance import add_partitions, open_instance, run_here
+    from experiment_pipeline.resources.dagster_instance import add_partitions, open_instance, run_here
 
     definitions = build(context.settings)
     with open_instance(context.settings.dagster_home) as instance:

@@ -36,7 +36,7 @@ def dev(context: Context, port: int, api_port: int, verbose: bool) -> None:
     Example:
       experiment-pipeline --data-dir demo-data dev
     """
-    from experiment_pipeline.resources.instance import open_instance
+    from experiment_pipeline.resources.dagster_instance import open_instance
 
     with open_instance(context.settings.dagster_home):
         pass

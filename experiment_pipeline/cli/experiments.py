@@ -10,7 +10,7 @@ from rich.table import Table
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 
 
 @click.group()

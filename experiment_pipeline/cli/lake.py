@@ -15,7 +15,7 @@ from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 
 if TYPE_CHECKING:
-    from experiment_pipeline.lake.tables import Lake
+    from experiment_pipeline.lake.lake import Lake
 
 RECORD_WIDTH = 80  # characters of a record in a table
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
@@ -31,7 +31,7 @@ def lake() -> None:
 def status(context: Context) -> None:
     """Show what the lake holds, by environment and month, and whether anything waits to be ingested."""
     from experiment_pipeline.lake.ingestion import has_landed
-    from experiment_pipeline.lake.status import partitions
+    from experiment_pipeline.lake.inspection import partitions
 
     table = Table("environment", "month", box=None, pad_edge=False, header_style="dim")
     for heading in ("events", "files", "unmerged", "MB"):
@@ -92,7 +92,7 @@ def rejected(context: Context, limit: int, as_json: bool) -> None:
     Example:
       experiment-pipeline lake rejected --limit 5 --json
     """
-    from experiment_pipeline.lake.status import latest_rejected
+    from experiment_pipeline.lake.inspection import latest_rejected
 
     found = latest_rejected(_open(context), limit)
     if as_json:
@@ -154,7 +154,7 @@ def vacuum(context: Context, retention_hours: int, dry_run: bool) -> None:
 
 
 def _open(context: Context) -> "Lake":
-    from experiment_pipeline.lake.tables import Lake
+    from experiment_pipeline.lake.lake import Lake
 
     context.require_begun()
     settings = context.settings

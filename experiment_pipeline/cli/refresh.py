@@ -5,9 +5,9 @@ import click
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import report
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.errors import RefreshRefused
-from experiment_pipeline.experiments import Experiment
-from experiment_pipeline.refresh import ClaimSource, Computation
 
 
 @click.command()
@@ -43,7 +43,7 @@ def _run(context: Context, experiment: Experiment) -> None:
     """Materialise the experiment's partition in this process, recorded in the installation's Dagster instance."""
     from experiment_pipeline.assets.partitions import EXPERIMENTS
     from experiment_pipeline.definitions import build
-    from experiment_pipeline.resources.instance import add_partitions, open_instance, run_here
+    from experiment_pipeline.resources.dagster_instance import add_partitions, open_instance, run_here
 
     with (
         context.wide_console.status(f"Computing {experiment.key}"),

@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from experiment_pipeline.experiments import Aggregation, AttachedMetric, Direction, ExpectedDirection, Experiment
-from experiment_pipeline.refresh import ComputationState
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection
+from experiment_pipeline.domain.refresh import ComputationState
 
 VERDICT_STYLES = {"winning": "bold green", "ok": "green", "losing": "bold red", "harmed": "bold red"}
 EXPECTATIONS = {

@@ -6,7 +6,7 @@ import click
 
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import LEGEND, report
-from experiment_pipeline.refresh import Computation
+from experiment_pipeline.domain.refresh import Computation
 
 
 @click.command()

@@ -21,10 +21,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
-from experiment_pipeline.lake.landing import landed_objects
+from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
+from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchSummary, Snapshot
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import OnProgress, Staging, sql
-from experiment_pipeline.lake.tables import EVENTS, REJECTED, BatchSummary, Lake, Snapshot
+from experiment_pipeline.landing.listing import landed_objects
 
 BATCH_BYTES = 256 << 20  # of objects as stored: bounds what one batch stages
 LOOKUP = 1_000  # names asked of the ledger at once

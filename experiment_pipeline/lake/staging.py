@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from importlib import resources
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,16 @@ import polars as pl
 from arro3.core import Table
 from duckdb import DuckDBPyConnection
 
-from experiment_pipeline import events
-from experiment_pipeline.batches import LandedObject, PlannedBatch
-from experiment_pipeline.events import Event, NotJson, Reason, Rejected
-from experiment_pipeline.lake import bulk
-from experiment_pipeline.lake.bulk import RowReader
-from experiment_pipeline.lake.landing import LineReader, Problem
-from experiment_pipeline.lake.tables import BatchSummary, DataFile, Snapshot
+from experiment_pipeline.domain import events
+from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
+from experiment_pipeline.domain.events import Event, NotJson, Reason, Rejected
+from experiment_pipeline.durable_files import sql_text
+from experiment_pipeline.lake.delta import BatchSummary, DataFile, Snapshot
+from experiment_pipeline.landing import parquet_rows as bulk
+from experiment_pipeline.landing.json_lines import LineReader, Problem
+from experiment_pipeline.landing.parquet_rows import RowReader
 
+sql = partial(sql_text, "experiment_pipeline.lake")
 CHUNK_BYTES = 32 << 20  # of text judged by one statement
 FIELDS = [  # in the order in which judge_lines.sql names them; the first is the record itself
     "$",
@@ -72,12 +73,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-@cache
-def sql(name: str) -> str:
-    """A statement of this package, by its stage."""
-    return (resources.files("experiment_pipeline.lake") / "sql" / f"{name}.sql").read_text()
 
 
 class Staging:

@@ -5,10 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from experiment_pipeline.declarations import AttachmentDraft
+from experiment_pipeline.domain.drafts import AttachmentDraft
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.lifecycle import check_detachable
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
 from experiment_pipeline.errors import ConfigurationError, NotFound
-from experiment_pipeline.experiments import AttachedMetric, ExpectedDirection, Experiment
-from experiment_pipeline.lifecycle import check_detachable
 from experiment_pipeline.registry import experiments
 
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, insert, select
 
-from experiment_pipeline.exposures import iso_utc
 from experiment_pipeline.registry import tables
+from experiment_pipeline.times import iso_utc
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

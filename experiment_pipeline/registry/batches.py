@@ -7,7 +7,7 @@ from itertools import islice
 from sqlalchemy import Connection, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
+from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.tables import batches, landing_objects, landing_scans
 

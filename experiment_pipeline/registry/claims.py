@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, exists, insert, or_, select, update
 
+from experiment_pipeline.domain.refresh import Claim, ClaimOutcome, ClaimSource, Computation
 from experiment_pipeline.errors import Final, NotFound, NotStarted, RefreshRefused, Throttled
-from experiment_pipeline.refresh import Claim, ClaimOutcome, ClaimSource, Computation
 from experiment_pipeline.registry.tables import claims, computations, experiments, is_id
 
 USERS = tuple(source.value for source in ClaimSource if source.is_user)

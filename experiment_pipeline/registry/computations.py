@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, exists, insert, or_, select, update
 
+from experiment_pipeline.domain.due import is_final
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.errors import NotFound, Superseded
-from experiment_pipeline.experiments import Experiment
-from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun, is_final
 from experiment_pipeline.registry import batches as ledger
 from experiment_pipeline.registry import claims, experiments, runs
 from experiment_pipeline.registry.tables import batches, computations, is_id, landing_objects, payloads

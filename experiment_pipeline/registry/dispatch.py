@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, null, or_, select, update
 
-from experiment_pipeline.experiments import ExperimentStatus
-from experiment_pipeline.refresh import Candidate, ClaimOutcome, ClaimSource, Computation, ComputationState
+from experiment_pipeline.domain.due import Candidate
+from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.refresh import ClaimOutcome, ClaimSource, Computation, ComputationState
 from experiment_pipeline.registry import batches, computations, experiments
 from experiment_pipeline.registry.claims import IS_WAITING
 from experiment_pipeline.registry.tables import claims, leases

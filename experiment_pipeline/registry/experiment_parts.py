@@ -4,9 +4,10 @@ from collections import defaultdict
 
 from sqlalchemy import Connection, Select, delete, insert, select
 
-from experiment_pipeline.declarations import AttachmentDraft
+from experiment_pipeline.domain.drafts import AttachmentDraft
+from experiment_pipeline.domain.experiments import Variant, VariantRole
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
 from experiment_pipeline.errors import ConfigurationError, NotFound
-from experiment_pipeline.experiments import AttachedMetric, ExpectedDirection, Variant, VariantRole
 from experiment_pipeline.registry import metrics
 from experiment_pipeline.registry.tables import attachments, variants
 from experiment_pipeline.registry.tables import metrics as metrics_table

@@ -23,8 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline import lifecycle
-from experiment_pipeline.declarations import (
+from experiment_pipeline.domain import lifecycle
+from experiment_pipeline.domain.drafts import (
     EXPERIMENT_KEY,
     ExperimentDraft,
     VariantDraft,
@@ -32,14 +32,9 @@ from experiment_pipeline.declarations import (
     draft_of,
     key_from_name,
 )
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, MultipleExposures
+from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Conflict, NotFound
-from experiment_pipeline.experiments import (
-    Design,
-    Experiment,
-    ExperimentStatus,
-    MultipleExposures,
-)
-from experiment_pipeline.refresh import Computation
 from experiment_pipeline.registry import audit, claims, environments, experiment_parts
 from experiment_pipeline.registry.tables import computations, experiments, is_id
 

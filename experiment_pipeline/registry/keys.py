@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
-from experiment_pipeline.declarations import check_name
+from experiment_pipeline.domain.drafts import check_name
 from experiment_pipeline.errors import NotFound
 from experiment_pipeline.registry import audit, environments
 from experiment_pipeline.registry.tables import api_keys

@@ -8,12 +8,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from experiment_pipeline import lifecycle
-from experiment_pipeline.documents import DeclaredExperiment, DeclaredMetric, Manifest
+from experiment_pipeline.domain import lifecycle
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError, NotFound
-from experiment_pipeline.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.registry import environments, experiments, metrics
 from experiment_pipeline.registry.audit import as_json
+from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, Manifest
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.declarations import DEFINITION_VERSION, MetricDraft, check_metric, draft_of_metric
+from experiment_pipeline.domain.drafts import DEFINITION_VERSION, MetricDraft, check_metric, draft_of_metric
+from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.lifecycle import check_metric_deletable, check_metric_revision
+from experiment_pipeline.domain.metrics import Aggregation, Direction, Metric
 from experiment_pipeline.errors import Conflict, NotFound
-from experiment_pipeline.experiments import Aggregation, Direction, ExperimentStatus, Metric
-from experiment_pipeline.lifecycle import check_metric_deletable, check_metric_revision
 from experiment_pipeline.registry import audit, environments
 from experiment_pipeline.registry.tables import attachments, experiments, is_id, metrics
 

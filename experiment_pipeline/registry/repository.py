@@ -10,11 +10,12 @@ from typing import Any, Self
 
 from sqlalchemy import Engine
 
-from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
-from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, MetricDraft
-from experiment_pipeline.documents import Manifest
-from experiment_pipeline.experiments import AttachedMetric, ExpectedDirection, Experiment, ExperimentStatus, Metric
-from experiment_pipeline.refresh import Candidate, Claim, ClaimSource, Computation, ComputationState, RefreshRun
+from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
+from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, MetricDraft
+from experiment_pipeline.domain.due import Candidate
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection, Metric
+from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry import (
     attachments,
     audit,
@@ -32,6 +33,7 @@ from experiment_pipeline.registry.engine import is_current, migrate, open_engine
 from experiment_pipeline.registry.environments import Environment
 from experiment_pipeline.registry.keyring import Keyring
 from experiment_pipeline.registry.manifests import Difference
+from experiment_pipeline.schemas.manifests import Manifest
 
 
 class Registry:

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.refresh import Computation, RefreshRun
 from experiment_pipeline.errors import Leased, Superseded
-from experiment_pipeline.experiments import Experiment
-from experiment_pipeline.lifecycle import to_milliseconds
-from experiment_pipeline.refresh import Computation, RefreshRun
 from experiment_pipeline.registry import batches, claims, experiments
 from experiment_pipeline.registry.tables import computations, leases, runs
+from experiment_pipeline.times import to_milliseconds
 
 
 def open_run(

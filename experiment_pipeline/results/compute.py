@@ -3,23 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from experiment_pipeline.aggregates import EMPTY, MetricAggregates, VariantAggregate
-from experiment_pipeline.experiments import (
-    CONTROL,
-    AttachedMetric,
-    Design,
-    Direction,
-    Experiment,
-    SharesUnknown,
-    expected_shares,
-)
+from experiment_pipeline.domain.aggregates import EMPTY, MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.experiments import CONTROL, Design, Experiment, SharesUnknown, expected_shares
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction
 from experiment_pipeline.results.families import PerComparison, comparison_levels
 from experiment_pipeline.results.model import Comparison, ExperimentResults, Floors, MetricResults, Split
-from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
+from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.lift import lift
+from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.srm import anytime_srm_test, srm_test
 from experiment_pipeline.stats.verdict import Verdict, decide

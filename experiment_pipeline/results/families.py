@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from experiment_pipeline.experiments import AttachedMetric
+from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.stats.multiplicity import Levels, benjamini_hochberg_levels, holm_levels
 
 PerComparison = Mapping[int, Mapping[str, float]]  # one number by metric id and treatment

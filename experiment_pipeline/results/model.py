@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from experiment_pipeline.aggregates import VariantAggregate
-from experiment_pipeline.experiments import AttachedMetric
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.lift import Lift
 from experiment_pipeline.stats.not_computable import NotComputable

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from experiment_pipeline.aggregates import VariantAggregate
-from experiment_pipeline.experiments import Direction
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.metrics import Direction
 from experiment_pipeline.stats.effect import LARGEST, Effect, squared_standard_error
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.normal import cdf, density, two_sided_quantile

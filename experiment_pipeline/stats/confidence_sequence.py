@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from experiment_pipeline.aggregates import VariantAggregate
-from experiment_pipeline.experiments import Design
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.normal import check_level
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from experiment_pipeline.aggregates import ROUNDING, VariantAggregate
+from experiment_pipeline.domain.aggregates import ROUNDING, VariantAggregate
 from experiment_pipeline.stats.normal import two_sided_quantile
 from experiment_pipeline.stats.not_computable import NotComputable
 

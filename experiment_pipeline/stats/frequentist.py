@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from experiment_pipeline.aggregates import VariantAggregate
+from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.stats.effect import LARGEST, difference, squared_standard_errors
 from experiment_pipeline.stats.normal import check_level, two_sided_p, two_sided_quantile
 from experiment_pipeline.stats.not_computable import NotComputable

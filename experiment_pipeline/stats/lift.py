@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from experiment_pipeline.aggregates import VariantAggregate
+from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.stats.effect import difference, squared_standard_errors
 from experiment_pipeline.stats.normal import two_sided_quantile
 from experiment_pipeline.stats.not_computable import NotComputable

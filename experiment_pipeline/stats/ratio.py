@@ -6,7 +6,7 @@ method, so that everything that works on means (effect, lift, chance to win, the
 
 import math
 
-from experiment_pipeline.aggregates import PairAggregate, VariantAggregate
+from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.stats.not_computable import NotComputable
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from experiment_pipeline.aggregates import LARGEST_COUNT
+from experiment_pipeline.domain.aggregates import LARGEST_COUNT
 from experiment_pipeline.stats.not_computable import NotComputable
 
 SRM_ALPHA = 0.001  # one sound experiment in a thousand; rule S3

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from experiment_pipeline.experiments import Direction, ExpectedDirection
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect
 from experiment_pipeline.stats.not_computable import NotComputable
 

@@ -9,11 +9,12 @@ from typing import Protocol
 
 import polars as pl
 
-from experiment_pipeline.artifacts import Stamp
+from experiment_pipeline.domain.experiments import Experiment, MultipleExposures
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.errors import NotStarted, Superseded
-from experiment_pipeline.experiments import Experiment, Metric, MultipleExposures
-from experiment_pipeline.exposures import Window
-from experiment_pipeline.refresh import RefreshRun
+from experiment_pipeline.warehouse.artifacts import Stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiment_pipeline.api.app import create_collector
-from experiment_pipeline.lake.landing import LineReader, landed_objects
+from experiment_pipeline.landing.json_lines import LineReader
+from experiment_pipeline.landing.listing import landed_objects
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import NOW, Api, Clock, detail

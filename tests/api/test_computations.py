@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from experiment_pipeline.refresh import Computation, RefreshRun
+from experiment_pipeline.domain.refresh import Computation, RefreshRun
 from tests.api.conftest import Api, detail
 
 BOTH = pytest.mark.parametrize("computation", list(Computation))

@@ -16,9 +16,9 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from experiment_pipeline.api.app import create_app
-from experiment_pipeline.documents import ExperimentBody, MetricBody
 from experiment_pipeline.registry.keys import Scope
 from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.schemas.requests import ExperimentBody, MetricBody
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import EXPERIMENT, METRIC, NOW, Api
 

@@ -12,11 +12,11 @@ import pytest
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.definitions import build
-from experiment_pipeline.documents import parse_manifest
-from experiment_pipeline.experiments import Experiment
-from experiment_pipeline.refresh import Computation, ComputationState
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.refresh import Computation, ComputationState
 from experiment_pipeline.registry.repository import Registry
-from experiment_pipeline.resources.instance import add_partitions, run_here
+from experiment_pipeline.resources.dagster_instance import add_partitions, run_here
+from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import Settings
 
 STARTED_AT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -7,17 +7,17 @@ import dagster as dg
 import pytest
 from sqlalchemy import func, select
 
-from experiment_pipeline import automation
 from experiment_pipeline.assets.partitions import EXPERIMENTS
+from experiment_pipeline.automation import schedules, sensors
 from experiment_pipeline.definitions import build
-from experiment_pipeline.experiments import ExperimentStatus
+from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.lake.compaction import FAN_IN
-from experiment_pipeline.lake.status import partitions
-from experiment_pipeline.lake.tables import Lake
-from experiment_pipeline.refresh import ClaimSource, Computation
+from experiment_pipeline.lake.inspection import partitions
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading
-from experiment_pipeline.resources.instance import QUIET, RUN_KEY_TAG, open_instance, run_here
+from experiment_pipeline.resources.dagster_instance import QUIET, RUN_KEY_TAG, open_instance, run_here
 from tests.assets.conftest import Installation, crowd
 from tests.assets.ticks import ask, fresh, partitions_of, requests, runs, start, tick
 
@@ -29,7 +29,7 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 def test_landing_objects__nothing_new__skips_and_records_the_listing(installation: Installation) -> None:
     before = datetime.now(UTC)
-    outcome = tick(installation, automation.landing_objects)
+    outcome = tick(installation, sensors.landing_objects)
     assert not outcome.run_requests
     assert outcome.skip_message == "All that has landed is in the lake."
     scanned_at = installation.registry.scanned_at()
@@ -39,14 +39,14 @@ def test_landing_objects__nothing_new__skips_and_records_the_listing(installatio
 
 def test_landing_objects__that_landed__are_requested_once_per_interval(installation: Installation) -> None:
     installation.land("first", crowd(1, 1))
-    requested = tick(installation, automation.landing_objects)
+    requested = tick(installation, sensors.landing_objects)
     assert [request.run_key is not None for request in requested.run_requests or []] == [True]
     assert installation.registry.scanned_at() is None, "an object lies there: nothing is known to be in"
-    again = tick(installation, automation.landing_objects, requested.cursor)
+    again = tick(installation, sensors.landing_objects, requested.cursor)
     assert not again.run_requests
     assert again.skip_message is not None
     assert again.skip_message.startswith("The last ingestion was requested")
-    later = tick(installation, automation.landing_objects, requested.cursor, ingestion_interval=timedelta(0))
+    later = tick(installation, sensors.landing_objects, requested.cursor, ingestion_interval=timedelta(0))
     assert len(later.run_requests or []) == 1
 
 
@@ -59,11 +59,11 @@ def test_finality__while_a_collector_may_hold_an_object_stamped_before_the_grace
     )
     installation.settings = installation.settings.model_copy(update={"landing_object_age": HOUR})
     installation.definitions = build(installation.settings)
-    tick(installation, automation.landing_objects)
+    tick(installation, sensors.landing_objects)
     installation.ingest()
     installation.refresh()
     assert not installation.state().is_final, "a grace of nothing, and an hour in which an object may still be hidden"
-    tick(installation, automation.landing_objects, landing_object_age=timedelta(0))
+    tick(installation, sensors.landing_objects, landing_object_age=timedelta(0))
     installation.refresh()
     assert installation.state().is_final
 
@@ -100,7 +100,7 @@ def test_refresh_requests__until_a_run_opens__are_repeated_under_their_key_and_t
     assert repeated.run_key == request.run_key, "Dagster starts a key once"
     installation.registry.open_run(installation.experiment().id, "run", datetime.now(UTC), HOUR)
     ask(installation, installation.experiment())
-    outcome = tick(installation, automation.refresh_requests)
+    outcome = tick(installation, sensors.refresh_requests)
     assert not outcome.run_requests
     assert outcome.skip_message == "Nobody waits, and nothing is due."
 
@@ -184,12 +184,12 @@ def hourly(installation: Installation) -> list[dg.RunRequest]:
         resources={"runs": runs(installation)},
         repository_def=installation.definitions.get_repository_def(),
     ) as context:
-        return list(automation.hourly_refresh.evaluate_tick(context).run_requests or [])
+        return list(schedules.hourly_refresh.evaluate_tick(context).run_requests or [])
 
 
 def test_hourly_refresh__has_one_job_and_is_stopped_until_somebody_starts_it() -> None:
-    assert automation.hourly_refresh.job_name == "refresh_experiments"
-    assert automation.hourly_refresh.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert schedules.hourly_refresh.job_name == "refresh_experiments"
+    assert schedules.hourly_refresh.default_status is dg.DefaultScheduleStatus.STOPPED
 
 
 def test_hourly_refresh__executed_as_requested__publishes_what_was_due(recorded: Installation) -> None:
@@ -226,7 +226,7 @@ def test_hourly_refresh__of_many__asks_for_all_at_once_in_runs_of_twenty_five(re
 
 
 def test_hourly_compaction__merges_the_small_files_and_changes_no_result(installation: Installation) -> None:
-    assert automation.hourly_compaction.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert schedules.hourly_compaction.default_status is dg.DefaultScheduleStatus.RUNNING
     for number in range(FAN_IN):
         installation.land(f"object-{number}", crowd(10 + number, 10))
         installation.ingest()
@@ -234,7 +234,7 @@ def test_hourly_compaction__merges_the_small_files_and_changes_no_result(install
     before = installation.state().payload
     (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
     assert month.files == FAN_IN
-    run_here(installation.definitions, automation.hourly_compaction.job_name, installation.instance)
+    run_here(installation.definitions, schedules.hourly_compaction.job_name, installation.instance)
     (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
     assert month.files == 1
     installation.refresh()

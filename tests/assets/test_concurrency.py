@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from experiment_pipeline.artifacts import ArtifactStore, read_frame, read_stamp
-from experiment_pipeline.refresh import Computation
+from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, read_frame, read_stamp
 from tests.assets.conftest import Installation, crowd
 
 KEYS = ("checkout", "banner")
@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[2]
 MATERIALISE = """
 import sys
 from pathlib import Path
-from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.definitions import build
-from experiment_pipeline.settings import Settings
-from experiment_pipeline.resources.instance import add_partitions, open_instance, run_here
+from experiment_pipeline.assets.partitions import (EXPERIMENTS)
+from experiment_pipeline.definitions import (build)
+from experiment_pipeline.settings import (Settings)
+from experiment_pipeline.resources.dagster_instance import (add_partitions, open_instance, run_here)
 
 data_dir, partition_key, times = sys.argv[1:]
 settings = Settings(data_dir=Path(data_dir))
@@ -110,7 +110,7 @@ def test_two_materialising_processes__and_one_that_reads__see_no_lock_and_nothin
 def test_dagsters_instance__opened_by_several_processes_that_are_the_first__is_made_once(tmp_path: Path) -> None:
     home, start = tmp_path / "home", tmp_path / "start"
     program = (
-        "import sys, time; from pathlib import Path; from resources.instance import open_instance\n"
+        "import sys, time; from pathlib import Path; from resources.dagster_instance import open_instance\n"
         "Path(sys.argv[3]).touch()\n"
         "while not Path(sys.argv[2]).exists(): pass\n"
         "with open_instance(Path(sys.argv[1])) as instance: print(len(instance.get_runs()))"

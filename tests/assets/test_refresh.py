@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from experiment_pipeline.artifacts import ArtifactStore, read_stamp
-from experiment_pipeline.experiments import ExperimentStatus
-from experiment_pipeline.refresh import ClaimSource, Computation
+from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.refresh import ClaimSource, Computation
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, read_stamp
 from tests.assets.conftest import Installation, crowd, exposure, purchase
 
 ARTIFACTS = ("first_exposures", "exposure_buckets", "variant_aggregates", "srm", "bayesian_results")

@@ -14,11 +14,11 @@ import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 from sqlalchemy import exc
 
+from experiment_pipeline.domain.refresh import Claim, Computation
 from experiment_pipeline.errors import ArtifactMissing, Conflict, Final
-from experiment_pipeline.refresh import Claim, Computation
 from experiment_pipeline.registry import engine
 from experiment_pipeline.resources import retries
-from experiment_pipeline.resources.instance import QUIET
+from experiment_pipeline.resources.dagster_instance import QUIET
 from experiment_pipeline.resources.retries import is_transient
 from tests.assets.conftest import Installation, crowd
 from tests.assets.faults import Faults, bug, vacuumed, with_faults

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from experiment_pipeline import automation
+from experiment_pipeline.automation import sensors as automation
 from experiment_pipeline.definitions import build
-from experiment_pipeline.refresh import Computation
-from experiment_pipeline.resources.instance import QUIET, ROOT_RUN_TAG, RUN_KEY_TAG
+from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.resources.dagster_instance import QUIET, ROOT_RUN_TAG, RUN_KEY_TAG
 from experiment_pipeline.settings import Settings
 from tests.assets.conftest import Installation, crowd
 from tests.assets.faults import bug, with_faults

@@ -6,11 +6,12 @@ import dagster as dg
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from experiment_pipeline import automation
-from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, VariantDraft
-from experiment_pipeline.experiments import ExpectedDirection, Experiment, ExperimentStatus
-from experiment_pipeline.refresh import ClaimSource, Computation
-from experiment_pipeline.resources.registry import ExperimentRuns
+from experiment_pipeline.automation import sensors as automation
+from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, VariantDraft
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.metrics import ExpectedDirection
+from experiment_pipeline.domain.refresh import ClaimSource, Computation
+from experiment_pipeline.resources.experiment_runs import ExperimentRuns
 from tests.assets.conftest import Installation
 
 

@@ -24,9 +24,9 @@ from typing import Any
 
 from rich.console import Console
 
-from experiment_pipeline.exposures import iso_utc
 from experiment_pipeline.lake.compaction import compact
-from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.times import iso_utc
 from tests.bench import data
 from tests.bench.report import Measured, Report, markdown
 from tests.bench.turns import REPOSITORY, Side

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import duckdb
 
-from experiment_pipeline.batches import PlannedBatch
-from experiment_pipeline.exposures import Window
+from experiment_pipeline.domain.batches import PlannedBatch
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.lake.delta import EVENTS, Snapshot
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import Staging, sql
-from experiment_pipeline.lake.tables import EVENTS, Lake, Snapshot
 
 ENVIRONMENT, FEATURE = "bench", "checkout"
 DAYS = 14

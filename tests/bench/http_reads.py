@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from experiment_pipeline.declarations import ExperimentDraft, VariantDraft
-from experiment_pipeline.experiments import ExperimentStatus
-from experiment_pipeline.refresh import Computation
+from experiment_pipeline.domain.drafts import ExperimentDraft, VariantDraft
+from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.keys import Scope
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import PREFIX

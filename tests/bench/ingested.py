@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from experiment_pipeline.lake.ingestion import ingest
-from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.lake.lake import Lake
 from tests.bench.data import ENVIRONMENT, statement
 from tests.bench.turns import peak_kib
 from tests.lake.ledger import MemoryLedger

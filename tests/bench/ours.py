@@ -15,11 +15,12 @@ from pathlib import Path
 import polars as pl
 from duckdb import DuckDBPyConnection
 
-from experiment_pipeline.artifacts import ArtifactStore, Stamp, StampedFrame, write_frame
-from experiment_pipeline.experiments import Aggregation, Metric
-from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.domain.metrics import Aggregation, Metric
+from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, write_frame
 from experiment_pipeline.warehouse.base import AnalysisScope, Frame
-from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse, KeptConnection
+from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
+from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.bench.data import ENVIRONMENT, FEATURE, WINDOW, statement
 from tests.bench.turns import run_when_told
 

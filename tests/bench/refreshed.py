@@ -28,16 +28,17 @@ from pathlib import Path
 import dagster as dg
 from sqlalchemy import func, select, update
 
-from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
-from experiment_pipeline.experiments import Aggregation, ExpectedDirection, ExperimentStatus
+from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.metrics import Aggregation, ExpectedDirection
+from experiment_pipeline.domain.refresh import ClaimOutcome, ClaimSource, Computation
 from experiment_pipeline.lake.ingestion import ingest
-from experiment_pipeline.lake.tables import Lake
-from experiment_pipeline.refresh import ClaimOutcome, ClaimSource, Computation
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry import experiments as experiment_rows
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading, writing
 from experiment_pipeline.registry.repository import Registry
-from experiment_pipeline.resources.instance import open_instance
+from experiment_pipeline.resources.dagster_instance import open_instance
 from experiment_pipeline.settings import PREFIX, Settings
 
 REPEATS = 7

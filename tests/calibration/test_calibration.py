@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from experiment_pipeline.aggregates import PairAggregate
-from experiment_pipeline.calibration import __main__ as command
-from experiment_pipeline.calibration.families import rejected_together
-from experiment_pipeline.calibration.fixed import Arms
-from experiment_pipeline.calibration.peeking import Paths, cuped_paths, log_anytime, mean_paths, ratio_paths
-from experiment_pipeline.calibration.populations import Baskets, Binary, Floats, Habits, PairPopulation, computed
-from experiment_pipeline.calibration.report import table
-from experiment_pipeline.calibration.studies import DESIGN, STUDIES, Study
+from experiment_pipeline.domain.aggregates import PairAggregate
 from experiment_pipeline.stats.confidence_sequence import anytime_effect, pooled_standard_error
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.multiplicity import benjamini_hochberg_levels
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.ratio import ratio_aggregate
+from tests.calibration import __main__ as command
+from tests.calibration.families import rejected_together
+from tests.calibration.fixed import Arms
+from tests.calibration.peeking import Paths, cuped_paths, log_anytime, mean_paths, ratio_paths
+from tests.calibration.populations import Baskets, Binary, Floats, Habits, PairPopulation, computed
+from tests.calibration.report import table
+from tests.calibration.studies import DESIGN, STUDIES, Study
 
 EXPERIMENTS = 400
 

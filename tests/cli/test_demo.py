@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from experiment_pipeline.cli.main import main
 from experiment_pipeline.demo.landing import DECLARATIONS
-from experiment_pipeline.documents import parse_manifest
+from experiment_pipeline.schemas.manifests import parse_manifest
 
 KEYS = tuple(parse_manifest(DECLARATIONS.read_text("utf-8")).experiments)
 

@@ -9,21 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from experiment_pipeline.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.cli.report import report
-from experiment_pipeline.experiments import (
-    Aggregation,
-    AttachedMetric,
-    Design,
-    Direction,
-    ExpectedDirection,
-    Experiment,
-    ExperimentStatus,
-    Metric,
-    Variant,
-    VariantRole,
-)
-from experiment_pipeline.refresh import Computation, ComputationState
+from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.refresh import Computation, ComputationState
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import Floors
 from tests.cli.conftest import Run

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from experiment_pipeline.aggregates import VariantAggregate
 from experiment_pipeline.demo.simulation import SIMULATIONS, Simulation, draw
+from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.not_computable import NotComputable

@@ -16,7 +16,7 @@ from experiment_pipeline.demo.simulation import (
     Behaviour,
     Simulation,
 )
-from experiment_pipeline.documents import parse_manifest
+from experiment_pipeline.schemas.manifests import parse_manifest
 
 DECLARED: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(DECLARATIONS.read_text("utf-8"))
 EXPERIMENTS = DECLARED["experiments"]

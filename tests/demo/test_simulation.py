@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from experiment_pipeline.demo.simulation import (
-    EXPOSURE,
-    PURCHASED,
-    SIMULATIONS,
-    Simulation,
-    draw,
-    epoch_ms,
-)
+from experiment_pipeline.demo.simulation import EXPOSURE, PURCHASED, SIMULATIONS, Simulation, draw, epoch_ms
 from tests.demo.outcomes import METRICS, per_identity
 
 

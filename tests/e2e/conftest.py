@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from experiment_pipeline.documents import parse_manifest
 from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import PREFIX, Settings
 
 T = TypeVar("T")

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from experiment_pipeline.declarations import AttachmentDraft, ExperimentDraft, VariantDraft
-from experiment_pipeline.experiments import ExpectedDirection, Experiment, ExperimentStatus
-from experiment_pipeline.refresh import ClaimSource, Computation, ComputationState
-from experiment_pipeline.resources.instance import open_instance
+from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, VariantDraft
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.metrics import ExpectedDirection
+from experiment_pipeline.domain.refresh import ClaimSource, Computation, ComputationState
+from experiment_pipeline.resources.dagster_instance import open_instance
 from tests.e2e.conftest import System, eventually
 
 pytestmark = pytest.mark.e2e

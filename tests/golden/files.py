@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiment_pipeline.aggregates import PairAggregate, VariantAggregate
+from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 
 
 def golden(name: str) -> Any:

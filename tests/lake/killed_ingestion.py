@@ -12,9 +12,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from experiment_pipeline.lake import ingestion, tables
+from experiment_pipeline.lake import delta, ingestion
 from experiment_pipeline.lake.compaction import compact
-from experiment_pipeline.lake.tables import Lake, Snapshot
+from experiment_pipeline.lake.delta import Snapshot
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry.repository import Registry
 from tests.lake.ledger import NOW
 
@@ -56,7 +57,7 @@ def main(root: Path, point: str | None = None, at: int = 1) -> None:
     Snapshot.commit_rewrite = marked(Snapshot.commit_rewrite, table("rewrite"))  # type: ignore[method-assign]
     for method in ("plan_batch", "commit_batch"):
         setattr(Registry, method, marked(getattr(Registry, method), lambda *_, method=method: method))
-    tables.persist = lambda path: None  # noqa: ARG005  # a killed process loses nothing that it wrote: only a power cut does
+    delta.sync = lambda path: None  # type: ignore[attr-defined]  # noqa: ARG005  # only a power cut loses it
 
     if point == UNLOCKED:
         ingestion._alone = nullcontext  # type: ignore[assignment]

@@ -12,9 +12,9 @@ import polars as pl
 from arro3.core import Table
 from deltalake import DeltaTable
 
-from experiment_pipeline.batches import LakeVersion, LandedObject, PlannedBatch
+from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.errors import Conflict
-from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.lake.lake import Lake
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROD = "prod"

@@ -7,8 +7,9 @@ import pytest
 
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.compaction import FAN_IN, FIRST_TIER_ROWS, compact, plan_merges, tier
+from experiment_pipeline.lake.delta import EVENTS, BatchSummary, DataFile, Snapshot
 from experiment_pipeline.lake.ingestion import ingest
-from experiment_pipeline.lake.tables import EVENTS, BatchSummary, DataFile, Lake, Snapshot
+from experiment_pipeline.lake.lake import Lake
 from tests.lake.ledger import NOW, MemoryLedger, exposure, land, record, stored
 
 

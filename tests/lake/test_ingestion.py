@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import Conflict
-from experiment_pipeline.exposures import Window
+from experiment_pipeline.lake.delta import EVENTS, BatchSummary, Snapshot
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest, write_batch
-from experiment_pipeline.lake.landing import landed_objects
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import Staging
-from experiment_pipeline.lake.tables import EVENTS, BatchSummary, Lake, Snapshot
+from experiment_pipeline.landing.listing import landed_objects
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored
 
 

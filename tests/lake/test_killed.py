@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiment_pipeline.lake.ingestion import ingest
-from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry.repository import Registry
 from tests.lake.killed_ingestion import POINTS, UNLOCKED
 from tests.lake.ledger import NOW, PROD, land, record, stored

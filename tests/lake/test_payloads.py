@@ -8,14 +8,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from experiment_pipeline.artifacts import ArtifactStore
-from experiment_pipeline.experiments import Aggregation, Metric
-from experiment_pipeline.exposures import Window
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.domain.metrics import Aggregation, Metric
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.ingestion import ingest
-from experiment_pipeline.lake.tables import Lake
+from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.base import AnalysisScope
-from experiment_pipeline.warehouse.duckdb import DuckDBWarehouse
+from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record
 
 START = datetime(2026, 1, 20, tzinfo=UTC)  # two months, two partitions

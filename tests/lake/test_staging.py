@@ -12,11 +12,11 @@ from arro3.core import Table
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiment_pipeline import events
-from experiment_pipeline.batches import LandedObject, PlannedBatch
-from experiment_pipeline.events import Event, NotJson, Rejected
+from experiment_pipeline.domain import events
+from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
+from experiment_pipeline.domain.events import Event, NotJson, Rejected
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import Staging
-from experiment_pipeline.lake.tables import Lake
 from tests.lake.ledger import NOW, PROD, exposure, land, record
 
 NUMBERS = [

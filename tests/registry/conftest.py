@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from experiment_pipeline.declarations import ExperimentDraft, VariantDraft
-from experiment_pipeline.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.drafts import ExperimentDraft, VariantDraft
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.registry.repository import Registry
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

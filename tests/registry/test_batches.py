@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from experiment_pipeline.batches import LakeVersion, LandedObject
+from experiment_pipeline.domain.batches import LakeVersion, LandedObject
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.repository import Registry
 from tests.registry.conftest import HOUR, NOW

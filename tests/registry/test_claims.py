@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.errors import Final, NotFound, NotStarted, Throttled
-from experiment_pipeline.experiments import Experiment, ExperimentStatus
-from experiment_pipeline.refresh import ClaimSource, Computation
 from experiment_pipeline.registry.repository import Registry
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
 

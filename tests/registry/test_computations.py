@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from experiment_pipeline.batches import LandedObject
+from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.errors import Final, NotFound, Superseded
-from experiment_pipeline.experiments import Experiment, ExperimentStatus
-from experiment_pipeline.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.repository import Registry
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW

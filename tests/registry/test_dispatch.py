@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.errors import Leased
-from experiment_pipeline.experiments import Experiment, ExperimentStatus
-from experiment_pipeline.refresh import ClaimSource, Computation
 from experiment_pipeline.registry.repository import Registry
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
 

@@ -5,19 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from experiment_pipeline.declarations import AttachmentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.metrics import Aggregation, ExpectedDirection, Metric
+from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.errors import ConfigurationError, Conflict, InvalidTransition, NotAllowed, NotFound
-from experiment_pipeline.experiments import (
-    Aggregation,
-    Design,
-    ExpectedDirection,
-    Experiment,
-    ExperimentStatus,
-    Metric,
-    Variant,
-    VariantRole,
-)
-from experiment_pipeline.refresh import ClaimSource, Computation
 from experiment_pipeline.registry.repository import Registry
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
 

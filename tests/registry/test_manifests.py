@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from experiment_pipeline.documents import parse_manifest
+from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.experiments import ExperimentStatus
 from experiment_pipeline.registry.manifests import Difference
 from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.schemas.manifests import parse_manifest
 from tests.registry.conftest import ACTOR, NOW
 
 MANIFEST = """

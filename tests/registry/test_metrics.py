@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from experiment_pipeline.declarations import AttachmentDraft, MetricDraft
+from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft
+from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection, Metric
 from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
-from experiment_pipeline.experiments import Aggregation, Direction, ExpectedDirection, ExperimentStatus, Metric
 from experiment_pipeline.registry.repository import Registry
 from tests.registry.conftest import ACTOR, NOW, draft
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import delete
 
-from experiment_pipeline.batches import LandedObject
+from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.refresh import Computation, RefreshRun
 from experiment_pipeline.errors import Final, Leased, NotFound, NotStarted, Superseded
-from experiment_pipeline.experiments import Experiment, ExperimentStatus
-from experiment_pipeline.refresh import Computation, RefreshRun
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import writing
 from experiment_pipeline.registry.repository import Registry

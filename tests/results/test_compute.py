@@ -10,23 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.aggregates import MetricAggregates, VariantAggregate
-from experiment_pipeline.experiments import (
-    Aggregation,
-    AttachedMetric,
-    Design,
-    Direction,
-    ExpectedDirection,
-    Experiment,
-    ExperimentStatus,
-    Metric,
-    Variant,
-    VariantRole,
-)
-from experiment_pipeline.frames import frame_of, validated
+from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import ExperimentResults, Floors
 from experiment_pipeline.stats.verdict import Verdict
+from experiment_pipeline.warehouse.frame_schemas import frame_of, validated
 
 CONTROL = Variant("control", VariantRole.CONTROL)
 EVEN = (CONTROL, Variant("b", VariantRole.TREATMENT, 50))

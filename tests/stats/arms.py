@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from experiment_pipeline.aggregates import VariantAggregate
+from experiment_pipeline.domain.aggregates import VariantAggregate
 
 CONTROL = VariantAggregate(n=1_000, mean=0.1, m2=90.0)
 TREATMENT = VariantAggregate(n=1_100, mean=0.13, m2=1_100 * 0.13 * 0.87)

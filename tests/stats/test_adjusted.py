@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiment_pipeline.aggregates import PairAggregate, VariantAggregate
+from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.ratio import ratio_aggregate

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.aggregates import VariantAggregate
-from experiment_pipeline.experiments import Design
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.stats.confidence_sequence import (
     BLUR,
     DISTANCE,

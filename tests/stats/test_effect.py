@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.aggregates import EMPTY, VariantAggregate
+from experiment_pipeline.domain.aggregates import EMPTY, VariantAggregate
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.frequentist import two_proportion_test, welch_test
 from experiment_pipeline.stats.lift import Lift, lift

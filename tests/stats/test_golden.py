@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from experiment_pipeline.aggregates import VariantAggregate
-from experiment_pipeline.experiments import Direction
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.metrics import Direction
 from experiment_pipeline.stats.bayesian import chance_to_be_best
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
 from experiment_pipeline.stats.effect import Effect, effect

@@ -7,13 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiment_pipeline.stats.not_computable import NotComputable
-from experiment_pipeline.stats.power import (
-    SampleSize,
-    minimum_detectable_effect,
-    power_of,
-    runtime_left,
-    sample_size,
-)
+from experiment_pipeline.stats.power import SampleSize, minimum_detectable_effect, power_of, runtime_left, sample_size
 
 DAY = timedelta(days=1)
 

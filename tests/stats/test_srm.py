@@ -8,14 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiment_pipeline.stats.not_computable import NotComputable
-from experiment_pipeline.stats.srm import (
-    CONCENTRATIONS,
-    SRM_ALPHA,
-    AnytimeSrmTest,
-    SrmTest,
-    anytime_srm_test,
-    srm_test,
-)
+from experiment_pipeline.stats.srm import CONCENTRATIONS, SRM_ALPHA, AnytimeSrmTest, SrmTest, anytime_srm_test, srm_test
 
 HALVES = {"control": 50.0, "b": 50.0}
 

@@ -4,8 +4,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from experiment_pipeline.aggregates import VariantAggregate
-from experiment_pipeline.experiments import Design
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.stats.confidence_sequence import BLUR, DISTANCE, anytime_effect, scaled_information
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.frequentist import two_sided_t_p

@@ -1,0 +1,80 @@
+"""Dispatch: claim what is due, and say which runs to request for the claims that wait."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from experiment_pipeline.assets.partitions import EXPERIMENTS
+from experiment_pipeline.automation.batched_refresh import refresh_experiments
+from experiment_pipeline.automation.jobs import refresh_experiment
+from experiment_pipeline.domain.dispatch import DispatchLimits, PlannedRun, plan_runs
+from experiment_pipeline.domain.due import automatic_claim
+from experiment_pipeline.domain.refresh import Claim
+from experiment_pipeline.resources.dagster_instance import add_partitions, ended, runs_by_key
+from experiment_pipeline.resources.experiment_runs import ExperimentRuns, lasting_id
+
+LARGE = timedelta(seconds=5)  # of a run; such an experiment shares its run with no other
+USERS_FIRST = {"dagster/priority": "10"}
+
+
+def due_runs(
+    runs: ExperimentRuns, instance: dg.DagsterInstance, now: datetime, limits: DispatchLimits
+) -> list[PlannedRun]:
+    """Claim every experiment that is due; the runs to request for whatever waits, handed over in the registry."""
+    registry, settings = runs.registry, runs.settings
+    candidates, scanned_at = registry.candidates(now), registry.scanned_at()
+    add_partitions(instance, EXPERIMENTS, [candidate.experiment.partition_key for candidate in candidates])
+    due = {
+        candidate.experiment.id: source
+        for candidate in candidates
+        if (source := automatic_claim(candidate, now=now, grace=settings.finality_grace, scanned_at=scanned_at))
+    }
+    if due:
+        registry.claim_automatically(due, now)
+    large = {
+        candidate.experiment.id
+        for candidate in candidates
+        if any((state.last_duration_seconds or 0) > LARGE.total_seconds() for state in candidate.states)
+    }
+    waiting = registry.waiting_claims()
+    created = runs_by_key(instance, {claim.run_key for claim in waiting if claim.run_key})
+    if _bury_ended(runs, instance, created, waiting, now):
+        waiting = registry.waiting_claims()
+    planned = plan_runs(waiting, large, now=now, limits=limits, created=created)
+    if planned:
+        registry.hand_over({run.run_key: run.claim_ids for run in planned})
+    add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
+    return planned
+
+
+def _bury_ended(
+    runs: ExperimentRuns,
+    instance: dg.DagsterInstance,
+    created: Mapping[str, dg.DagsterRun],
+    waiting: Sequence[Claim],
+    now: datetime,
+) -> bool:
+    """Record claims whose runs ended without closing them: cancelled, or killed where no sensor looks (R3, R7)."""
+    keys: dict[str, str | None] = {claim.served_by: claim.run_key for claim in waiting if claim.served_by}
+    keys |= {lasting_id(run): key for key, run in created.items()}
+    over = ended(instance, keys)
+    for run_id in over:
+        runs.registry.bury_run(run_id, keys[run_id], now)
+    return bool(over)
+
+
+def run_of_one(run: PlannedRun) -> dg.RunRequest:
+    (partition_key,) = run.partition_keys
+    return dg.RunRequest(
+        run_key=run.run_key, partition_key=partition_key, tags=_tags(run), job_name=refresh_experiment.name
+    )
+
+
+def run_of_several(run: PlannedRun) -> dg.RunRequest:
+    config = {"ops": {"refresh_several": {"config": {"partition_keys": list(run.partition_keys)}}}}
+    return dg.RunRequest(run_key=run.run_key, run_config=config, tags=_tags(run), job_name=refresh_experiments.name)
+
+
+def _tags(run: PlannedRun) -> dict[str, str]:
+    return USERS_FIRST if run.by_user else {}

@@ -1,0 +1,71 @@
+"""Sensors: ingest what has landed, request refreshes, and record runs that died. `dispatch` decides what is due."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from experiment_pipeline.automation.batched_refresh import refresh_experiments
+from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of_several
+from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment
+from experiment_pipeline.domain.dispatch import DispatchLimits
+from experiment_pipeline.lake.ingestion import has_landed
+from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
+from experiment_pipeline.resources.experiment_runs import ExperimentRuns, lasting_id
+from experiment_pipeline.resources.warehouse import LakeResource
+
+TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
+
+
+@dg.sensor(
+    job=ingest_events,
+    minimum_interval_seconds=TICK,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ingests what has landed, at most once per ingestion interval.",
+)
+def landing_objects(
+    context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns], lake: LakeResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Ingest what has landed, at most once per ingestion interval."""
+    now = datetime.now(UTC)
+    interval, last = runs.settings.ingestion_interval, datetime.fromtimestamp(float(context.cursor or 0), UTC)
+    if now < last + interval:
+        return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
+    if not has_landed(runs.registry, lake.landing):
+        runs.registry.record_scan(now - runs.settings.landing_object_age)
+        return dg.SkipReason("All that has landed is in the lake.")
+    context.update_cursor(str(now.timestamp()))
+    return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S}")
+
+
+@dg.sensor(
+    jobs=[refresh_experiment, refresh_experiments],
+    minimum_interval_seconds=TICK,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests a run for every refresh that somebody asked for or that is due, users' first.",
+)
+def refresh_requests(
+    context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
+) -> dg.SensorResult | dg.SkipReason:
+    """Claim what is due by itself, and request a run for every claim that waits, users' first."""
+    limits = DispatchLimits(automatic_runs=runs.settings.automatic_runs)
+    requests = [
+        run_of_several(run) if len(run.partition_keys) > 1 else run_of_one(run)
+        for run in due_runs(runs, context.instance, datetime.now(UTC), limits)
+    ]
+    return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("Nobody waits, and nothing is due.")
+
+
+@dg.run_failure_sensor(
+    minimum_interval_seconds=TICK,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Records what a run left undone when its worker was killed or never came up.",
+    monitor_all_code_locations=False,
+)
+def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[ExperimentRuns]) -> None:
+    """Record what a run left undone when it could not do so itself: its worker was killed, or never came up (R3)."""
+    run = context.dagster_run
+    if not ended(context.instance, [lasting_id(run)]):
+        return  # it is being executed again already
+    undone = runs.registry.bury_run(lasting_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
+    for experiment_id, computation in undone:
+        context.log.error("%s of experiment %s: run %s ended undone", computation.value, experiment_id, run.run_id)

@@ -1,0 +1,95 @@
+"""Dispatch: which run serves which claims (rules R2, R7)."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from experiment_pipeline.domain.refresh import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run to request for waiting claims, of one experiment or of several small ones.
+
+    run_key: begins with the first claim's id; requesting it again starts nothing twice
+    """
+
+    run_key: str
+    partition_keys: tuple[str, ...]
+    claim_ids: tuple[int, ...]
+    by_user: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchLimits:
+    """How much is requested at once.
+
+    runs:           per tick
+    experiments:    small ones that share a run
+    automatic_runs: of automatic claims, requested and not ended
+    users_share: whether users' experiments share runs too; where sensors look every few seconds, each has its own
+    """
+
+    runs: int = 10
+    experiments: int = 25
+    automatic_runs: int = 4
+    users_share: bool = False
+
+
+def plan_runs(
+    waiting: Sequence[Claim],
+    large: Collection[int],
+    *,
+    now: datetime,
+    limits: DispatchLimits | None = None,
+    created: Collection[str] = (),
+) -> list[PlannedRun]:
+    """The runs to request for the claims that wait, users' first (rule R2).
+
+    waiting: every claim without an outcome, users' first
+    large:   ids of experiments whose runs take long; they share a run with none, so that they delay none (rule R7)
+    created: run keys that Dagster has a run for already, which are not requested again
+    A user's experiment has a run of its own by default, automatic ones share. Claims of an experiment that is being
+    served wait for its run to end. Runs that were requested and never created are requested again under their old key:
+    whoever asked may have died before Dagster heard of it.
+    """
+    limits = limits or DispatchLimits()
+    busy = {claim.experiment_id for claim in waiting if claim.served_by is not None or claim.run_key is not None}
+    begun = {claim.run_key for claim in waiting if claim.served_by is not None}
+    again = [
+        _planned(key, [claim for claim in waiting if claim.run_key == key])
+        for key in dict.fromkeys(claim.run_key for claim in waiting)
+        if key is not None and key not in begun and key not in created
+    ]
+    fresh: dict[int, list[Claim]] = {}
+    for claim in waiting:
+        if claim.experiment_id not in busy:
+            fresh.setdefault(claim.experiment_id, []).append(claim)
+    by_user = [claims for claims in fresh.values() if any(claim.source.is_user for claim in claims)]
+    automatic = [claims for claims in fresh.values() if not any(claim.source.is_user for claim in claims)]
+    # By key: a run that serves several has opened some of them and not yet the others, and is one run.
+    under_way = {claim.run_key or claim.served_by for claim in waiting if not claim.source.is_user} - {None}
+    room = max(0, limits.automatic_runs - len(under_way))
+    groups = _shared(by_user, large, limits.experiments if limits.users_share else 1)
+    groups += _shared(automatic, large, limits.experiments)[:room]
+    new = [_planned(f"refresh:{group[0].id}:{now:%Y%m%dT%H%M%S%f}", group) for group in groups]
+    return [*again, *new][: limits.runs]
+
+
+def _shared(waiting: list[list[Claim]], large: Collection[int], size: int) -> list[list[Claim]]:
+    """Claims by run: every large experiment its own, the small ones together, the oldest claims first."""
+    small = [claims for claims in waiting if claims[0].experiment_id not in large]
+    alone = [claims for claims in waiting if claims[0].experiment_id in large]
+    together = [
+        [claim for claims in small[start : start + size] for claim in claims] for start in range(0, len(small), size)
+    ]
+    return sorted([*together, *alone], key=lambda claims: claims[0].id)
+
+
+def _planned(run_key: str, claims: Sequence[Claim]) -> PlannedRun:
+    return PlannedRun(
+        run_key=run_key,
+        partition_keys=tuple(dict.fromkeys(claim.partition_key for claim in claims)),
+        claim_ids=tuple(claim.id for claim in claims),
+        by_user=any(claim.source.is_user for claim in claims),
+    )

@@ -1,0 +1,103 @@
+"""Due: whether an experiment is refreshed without anybody asking, and when a computation is final (rules R4, R6)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.refresh import ClaimSource, ComputationState
+
+FIRST_BACK_OFF = timedelta(minutes=5)  # rule R4
+LONGEST_BACK_OFF = timedelta(hours=6)
+REST = 10  # times the last run's duration: automatic refreshes take at most a tenth of the time
+
+
+def is_final(
+    *,
+    ended_at: datetime | None,
+    as_of: datetime,
+    computed_at: datetime,
+    final_from: datetime | None,
+    covers_landed: bool,
+) -> bool:
+    """Rule R6: final when the window is whole, the grace has passed and every object landed before then is in.
+
+    final_from:    `ended_at` plus the grace; None while the experiment has not ended
+    covers_landed: the data version holds every object that landed before `final_from`
+    """
+    if ended_at is None or final_from is None:
+        return False
+    return as_of >= ended_at and computed_at >= final_from and covers_landed
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What decides whether an experiment is refreshed without anybody asking.
+
+    states:       both computations, without their payloads
+    newest_batch: the newest batch that brought its environment anything; 0 for none
+    waits:        a claim of it waits or is being served already
+    """
+
+    experiment: Experiment
+    states: tuple[ComputationState, ...]
+    newest_batch: int
+    waits: bool
+
+
+def automatic_claim(
+    candidate: Candidate, *, now: datetime, grace: timedelta, scanned_at: datetime | None
+) -> ClaimSource | None:
+    """Whether to claim a refresh now, and as what (rules R4, R6); None for not now.
+
+    scanned_at: when the landing zone was last listed and found to be in the lake to its last object
+    """
+    if candidate.waits or now < _not_before(candidate.states):
+        return None
+    experiment = candidate.experiment
+    if experiment.status is ExperimentStatus.RUNNING and _has_grown(candidate):
+        return ClaimSource.SCHEDULE if _is_stale(candidate, now) else None
+    if experiment.ended_at is not None and _misses_its_end(candidate, experiment.ended_at, now, grace, scanned_at):
+        return ClaimSource.COMPLETION
+    return None
+
+
+def back_off(failures: int) -> timedelta:
+    """How long to leave an experiment alone after so many failures in a row: 5 min, doubling to 6 h (rule R4)."""
+    if failures <= 0:
+        return timedelta(0)
+    doublings = min(failures - 1, 10)  # past the longest by far
+    return min(FIRST_BACK_OFF * (1 << doublings), LONGEST_BACK_OFF)
+
+
+def _not_before(states: tuple[ComputationState, ...]) -> datetime:
+    """The end of every back-off and of the rest after the last run."""
+    moments = [datetime.min.replace(tzinfo=UTC)]
+    for state in states:
+        if state.last_error_at is not None:
+            moments.append(state.last_error_at + back_off(state.failures))
+        if state.computed_at is not None:
+            moments.append(state.computed_at + REST * timedelta(seconds=state.last_duration_seconds or 0))
+    return max(moments)
+
+
+def _has_grown(candidate: Candidate) -> bool:
+    """Whether batches have landed since a computation's data version; one that never ran has everything to see."""
+    return any(state.data_version is None or state.data_version < candidate.newest_batch for state in candidate.states)
+
+
+def _is_stale(candidate: Candidate, now: datetime) -> bool:
+    interval = candidate.experiment.refresh_interval
+    return any(state.computed_at is None or now >= state.computed_at + interval for state in candidate.states)
+
+
+def _misses_its_end(
+    candidate: Candidate, ended_at: datetime, now: datetime, grace: timedelta, scanned_at: datetime | None
+) -> bool:
+    """Rule R6: one refresh once the experiment has ended, another once the grace has passed and all that landed
+    before then is in the lake. One that came after the grace and before that was known is not final, and is made again.
+    """
+    final_from = ended_at + grace
+    settled = now >= final_from and scanned_at is not None and scanned_at >= final_from
+    return any(
+        not state.is_final and (state.as_of is None or state.as_of < ended_at or settled) for state in candidate.states
+    )

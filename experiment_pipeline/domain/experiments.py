@@ -1,0 +1,128 @@
+"""The nouns of an experiment: variants, design, and the shares it should split traffic by."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from experiment_pipeline.domain.metrics import AttachedMetric
+
+CONTROL = "control"  # the reserved variant key; in the field's own SDKs too
+
+
+class ExperimentStatus(StrEnum):
+    """Rule L1."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+class VariantRole(StrEnum):
+    """What a variant is compared as; a holdout is compared with nothing (rule X6)."""
+
+    CONTROL = "control"
+    TREATMENT = "treatment"
+    HOLDOUT = "holdout"
+
+
+class MultipleExposures(StrEnum):
+    """Rule X3: what becomes of an identity that saw more than one variant."""
+
+    EXCLUDE = "exclude"
+    FIRST = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One arm. `percentage_allocation` in percent of the traffic, 0-100; None for control means the remainder."""
+
+    key: str | None
+    role: VariantRole
+    percentage_allocation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What was planned before the start.
+
+    mde: relative lift to detect; baseline: the control mean it is relative to; n_looks: planned looks
+    """
+
+    alpha: float = 0.05
+    power: float = 0.8
+    mde: float | None = None
+    n_looks: int = 1
+    baseline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One experiment as the registry knows it. All times are UTC; `partition_key` is `<key>-<id>` (rule L6)."""
+
+    id: int
+    environment_key: str
+    key: str
+    partition_key: str
+    name: str
+    feature: str
+    status: ExperimentStatus
+    variants: tuple[Variant, ...]
+    metrics: tuple[AttachedMetric, ...] = ()
+    hypothesis: str = ""
+    multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
+    refresh_interval: timedelta = timedelta(hours=1)
+    design: Design = field(default_factory=Design)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def compared_keys(self) -> tuple[str, ...]:
+        """Keys of control and treatments: the arms that take part in SRM and inference (rule X6)."""
+        return tuple(v.key for v in self.variants if v.key is not None and v.role is not VariantRole.HOLDOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class SharesUnknown:
+    """The variants do not say how traffic should split (rule S2).
+
+    reason: `variant_without_key` or `allocations_over_100`
+    """
+
+    reason: str
+
+
+def expected_shares(variants: Iterable[Variant]) -> dict[str, float] | SharesUnknown:
+    """The share of the analysed traffic that control and each treatment should get, by key; they sum to 1 (rule S1).
+
+    Control takes what treatments and holdouts leave; a holdout's allocation is taken out and the rest renormalised.
+    Where a holdout leaves nothing, every share is 0. A treatment that states no allocation has none.
+    """
+    configured = tuple(variants)
+    if any(variant.key is None for variant in configured):
+        return SharesUnknown(reason="variant_without_key")
+    allocated = {
+        variant: variant.percentage_allocation or 0.0
+        for variant in configured
+        if variant.role is not VariantRole.CONTROL
+    }
+    remainder = unallocated(allocated.values())
+    if remainder < 0:
+        return SharesUnknown(reason="allocations_over_100")
+    analysed = {
+        variant.key: allocated.get(variant, remainder)
+        for variant in configured
+        if variant.key is not None and variant.role is not VariantRole.HOLDOUT
+    }
+    total = math.fsum(analysed.values())
+    return {key: percentage / total if total else 0.0 for key, percentage in analysed.items()}
+
+
+def unallocated(percentages: Iterable[float]) -> float:
+    """What is left of 100 %; negative when there is too much. To nine decimals: 33.3 + 66.7 leave 0, not 1e-14."""
+    return round(100.0 - math.fsum(percentages), 9)

@@ -1,0 +1,97 @@
+"""Refresh: computations, claims and runs (rules R1, R2, R5)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from experiment_pipeline.times import iso_utc
+
+
+class Computation(StrEnum):
+    """Rule R1: what is kept per experiment."""
+
+    EXPOSURES = "exposures"
+    RESULTS = "results"
+
+
+class ClaimSource(StrEnum):
+    """Who asked (rule R2)."""
+
+    API = "api"
+    CLI = "cli"
+    SCHEDULE = "schedule"
+    COMPLETION = "completion"
+    UI = "ui"
+
+    @property
+    def is_user(self) -> bool:
+        """Users' requests are throttled and go first; all others neither wait for the throttle nor start it."""
+        return self in (ClaimSource.API, ClaimSource.CLI)
+
+
+class ClaimOutcome(StrEnum):
+    """How a claim ended; a waiting one has none."""
+
+    PUBLISHED = "published"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ComputationState:
+    """One row of rule R1, as the API serves it. `payload` is JSON-ready; times are UTC."""
+
+    computation: Computation
+    as_of: datetime | None
+    data_version: int | None
+    computed_at: datetime | None
+    payload: dict[str, Any] | None
+    is_final: bool
+    last_error_at: datetime | None
+    failures: int
+    refresh_requested_at: datetime | None
+    last_duration_seconds: float | None
+
+    def envelope(self) -> dict[str, Any] | None:
+        """What is served of a computation, JSON-ready; None before anything was asked or computed."""
+        moments = {
+            "as_of": self.as_of,
+            "last_error_at": self.last_error_at,
+            "refresh_requested_at": self.refresh_requested_at,
+        }
+        if not any(moments.values()):
+            return None
+        return {
+            **{name: None if moment is None else iso_utc(moment) for name, moment in moments.items()},
+            "payload": self.payload,
+            "is_final": self.is_final,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request for a refresh; its id is the run key (rule R2).
+
+    run_key:   of the run that automation requested for it; None while it has not
+    served_by: the run that has taken it on; None while none has
+    """
+
+    id: int
+    experiment_id: int
+    partition_key: str
+    computation: Computation
+    source: ClaimSource
+    requested_at: datetime
+    run_key: str | None = None
+    served_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRun:
+    """One run's hold on one experiment: as-of and data version are fixed for every artifact it makes (rule R5)."""
+
+    run_id: str
+    experiment_id: int
+    as_of: datetime
+    data_version: int

@@ -1,0 +1,247 @@
+"""Delta: the tables `events` and `rejected`, whose files DuckDB writes and reads.
+
+Delta's log decides which files count: files become visible, and invisible again, in one atomic commit. DuckDB writes
+the Parquet files beforehand; a file that no commit names does not exist for any reader, and vacuum removes it later.
+"""
+
+import json
+import math
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.schema import PrimitiveType
+from deltalake.transaction import AddAction, RemoveAction
+from duckdb import DuckDBPyRelation
+
+from experiment_pipeline.durable_files import sync
+from experiment_pipeline.errors import Conflict, LakeError
+
+INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction version is the batch number
+COMPACTION = "experiment-pipeline/compaction"  # counts the rewrites
+LOG = "_delta_log"
+CONFIGURATION = {"delta.checkpointInterval": "20"}
+# Version 2 of the format keeps times and hashes as differences, quicker to write and read. A thread reads whole groups.
+FILE_FORMAT = "format parquet, parquet_version v2, compression zstd, row_group_size 122_880"
+
+TEXT, LONG, DOUBLE, TIMESTAMP = (PrimitiveType(name) for name in ("string", "long", "double", "timestamp"))
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """A Delta table's columns and the ones among them that its folders are named by."""
+
+    name: str
+    schema: Schema
+    partition_by: tuple[str, ...]
+
+
+EVENTS = TableDefinition(
+    name="events",
+    partition_by=("environment_key", "month"),
+    schema=Schema(
+        [
+            Field("environment_key", TEXT, nullable=False),
+            Field("month", TEXT, nullable=False),  # of the timestamp, in UTC: YYYY-MM
+            Field("event", TEXT, nullable=False),
+            Field("feature_name", TEXT),
+            Field("identifier", TEXT, nullable=False),
+            Field("identity_hash", LONG, nullable=False),
+            Field("value", TEXT),
+            Field("numeric_value", DOUBLE),  # rule E5
+            Field("timestamp", TIMESTAMP, nullable=False),
+            Field("traits", TEXT),
+            Field("metadata", TEXT),
+            Field("event_id", TEXT),
+            Field("event_hash_high", LONG, nullable=False),  # rule E4: both halves of 128 bits
+            Field("event_hash_low", LONG, nullable=False),
+            Field("landed_at", TIMESTAMP, nullable=False),
+            Field("batch", LONG, nullable=False),
+        ]
+    ),
+)
+
+REJECTED = TableDefinition(
+    name="rejected",
+    partition_by=(),
+    schema=Schema(
+        [
+            Field("environment_key", TEXT, nullable=False),
+            Field("object", TEXT, nullable=False),
+            Field("line", LONG, nullable=False),
+            Field("position", LONG),  # within the line's envelope, from 1
+            Field("reason", TEXT, nullable=False),
+            Field("record", TEXT, nullable=False),
+            Field("landed_at", TIMESTAMP, nullable=False),
+            Field("batch", LONG, nullable=False),
+        ]
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file; `path` is relative to its table."""
+
+    path: str
+    partition: Mapping[str, str]
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """What one batch came to. It stands in the commit that made the batch's events visible."""
+
+    accepted: int
+    duplicates: int
+    rejected: dict[str, int]
+    problems: dict[str, str]
+
+
+class Snapshot:
+    """One table at one version: everything read through it is of that version, whatever others commit meanwhile.
+
+    A commit through it fails when another process has committed the same batch since (rule E7).
+    """
+
+    def __init__(self, root: Path, definition: TableDefinition, table: DeltaTable) -> None:
+        self._root = root
+        self._definition = definition
+        self._table = table
+
+    @classmethod
+    def open(cls, lake: Path, definition: TableDefinition) -> Self:
+        """The newest version. Raises LakeError when there is no such table."""
+        root = lake / definition.name
+        try:
+            return cls(root, definition, DeltaTable(root))
+        except TableNotFoundError:
+            raise LakeError(f"{root}: no such table; ingest something first") from None
+
+    @classmethod
+    def open_or_create(cls, lake: Path, definition: TableDefinition) -> Self:
+        """The newest version; of an empty table where there is none."""
+        root = lake / definition.name
+        root.mkdir(parents=True, exist_ok=True)
+        if not DeltaTable.is_deltatable(str(root)):
+            partition_by = list(definition.partition_by)
+            DeltaTable.create(
+                root, definition.schema, mode="ignore", partition_by=partition_by, configuration=CONFIGURATION
+            )
+        return cls.open(lake, definition)
+
+    @property
+    def batch(self) -> int:
+        """The newest batch that this table holds; 0 for none."""
+        return self._table.transaction_version(INGESTION) or 0
+
+    def files(self, environment_key: str, months: Collection[str]) -> list[str]:
+        """Absolute paths of the files of some months of one environment."""
+        return self._table.file_uris(
+            file_pruning_predicate=[("environment_key", "=", environment_key), ("month", "in", sorted(months))]
+        )
+
+    def all_files(self) -> list[str]:
+        """Absolute paths of every file."""
+        return self._table.file_uris()
+
+    def summary(self, batch: int) -> BatchSummary:
+        """What a batch came to, from its commit. Raises LakeError once the log has been cleaned of it."""
+        for commit in self._table.history():
+            if commit.get("batch") == batch:
+                return BatchSummary(**commit["summary"])
+        raise LakeError(f"{self._root}: holds batch {batch}, but its log no longer tells what it came to")
+
+    def write(self, rows: DuckDBPyRelation, count: int, partition: Mapping[str, str], name: str) -> DataFile:
+        """Write rows to a file of this table's folder, on disk for good; nobody sees it before a commit names it."""
+        folder = "/".join(f"{column}={value}" for column, value in partition.items())
+        path = Path(folder, f"{name}-{uuid4()}.parquet")
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        quoted = str(target).replace("'", "''")
+        rows.query("rows", f"copy (from rows) to '{quoted}' ({FILE_FORMAT})")
+        sync(target)
+        return DataFile(path=path.as_posix(), partition=partition, bytes=target.stat().st_size, rows=count)
+
+    def data_files(self) -> list[DataFile]:
+        """Every file with its partition and size, in order of their paths."""
+        actions = pl.DataFrame(self._table.get_add_actions(flatten=True))
+        return [
+            DataFile(
+                path=row["path"],
+                partition={column: row[f"partition.{column}"] for column in self._definition.partition_by},
+                bytes=row["size_bytes"],
+                rows=row["num_records"],
+            )
+            for row in actions.sort("path").iter_rows(named=True)
+        ]
+
+    def absolute(self, file: DataFile) -> str:
+        """Where a file lies."""
+        return str(self._root / file.path)
+
+    def commit_batch(self, number: int, added: Sequence[DataFile], summary: BatchSummary) -> None:
+        """Make a batch visible, at most once. Raises Conflict when another process was first."""
+        properties = CommitProperties(
+            app_transactions=[Transaction(INGESTION, number)],
+            custom_metadata={"batch": number, "summary": asdict(summary)},
+        )
+        self._commit([_add_action(file, is_new_data=True) for file in added], properties)
+
+    def commit_rewrite(self, replaced: Sequence[DataFile], added: Sequence[DataFile]) -> None:
+        """Put files in the place of others with the same rows. Raises Conflict when others were replaced meanwhile.
+
+        Delta itself would let two processes replace the same files, and count their rows twice. It refuses two commits
+        of one application that race, so every rewrite is the next transaction of one.
+        """
+        previous = self._table.transaction_version(COMPACTION) or 0
+        now = time.time_ns() // 1_000_000  # vacuum counts its retention from here
+        self._commit(
+            [
+                *(RemoveAction(file.path, False, now, file.bytes, dict(file.partition)) for file in replaced),
+                *(_add_action(file, is_new_data=False) for file in added),
+            ],
+            CommitProperties(app_transactions=[Transaction(COMPACTION, previous + 1)]),
+        )
+
+    def _commit(self, actions: list[AddAction | RemoveAction], properties: CommitProperties) -> None:
+        try:
+            self._table.create_write_transaction(
+                actions,
+                mode="append",
+                schema=self._definition.schema,
+                partition_by=list(self._definition.partition_by),
+                commit_properties=properties,
+            )
+        except CommitFailedError as failed:
+            raise Conflict(f"{self._definition.name}: another process committed first: {failed}") from failed
+        for folder in {self._root / LOG, *((self._root / action.path).parent for action in actions)}:
+            sync(folder)
+
+    def vacuum(self, retention: timedelta, *, dry_run: bool) -> list[str]:
+        """Remove files that no version younger than the retention needs; their paths. Leftovers of kills among them."""
+        return self._table.vacuum(
+            retention_hours=math.ceil(retention / timedelta(hours=1)),
+            enforce_retention_duration=False,
+            dry_run=dry_run,
+            full=True,
+        )
+
+
+def _add_action(file: DataFile, *, is_new_data: bool) -> AddAction:
+    return AddAction(
+        path=file.path,
+        size=file.bytes,
+        partition_values=file.partition,
+        modification_time=0,
+        data_change=is_new_data,
+        stats=json.dumps({"numRecords": file.rows}),
+    )

@@ -1,0 +1,65 @@
+"""The events lake: its two Delta tables below one folder, and the engine that reads and writes their files."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+from deltalake import DeltaTable
+from duckdb import DuckDBPyConnection
+
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
+
+
+class Lake:
+    """Both tables below one folder, and the engine that reads and writes their files."""
+
+    def __init__(
+        self, root: Path, *, memory_limit: str = "2GiB", threads: int = 2, spill_dir: Path | None = None
+    ) -> None:
+        self.root = root
+        self._engine: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "temp_directory": str(spill_dir or root / ".spill"),
+        }
+
+    def connect(self) -> DuckDBPyConnection:
+        """A DuckDB of its own, in memory, that spills to disk; close it."""
+        return duckdb.connect(config=self._engine)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever ingested."""
+        return not DeltaTable.is_deltatable(str(self.root / EVENTS.name))
+
+    def event_files(self, environment_key: str, window: Window) -> list[str]:
+        """Parquet files that hold every event of an environment in a window; often more, so filter rows. May be empty.
+
+        All are of one version of the lake, pruned by environment and month. They stay readable until a vacuum that
+        comes at least its retention after they were replaced. Read them with
+
+            read_parquet($files, hive_partitioning = true, hive_types = {environment_key: varchar, month: varchar})
+
+        and filter by `batch <= $data_version` (rule E6), event and `timestamp`, which is a UTC `timestamptz`. Columns
+        are those of `EVENTS`; within a file rows are sorted by (event, feature_name, identity_hash, timestamp).
+        DuckDB refuses an empty list: there is nothing to ask then.
+        """
+        return [] if self.is_empty else Snapshot.open(self.root, EVENTS).files(environment_key, months(window))
+
+    def vacuum(self, retention: timedelta, *, dry_run: bool = False) -> list[str]:
+        """Delete files that were replaced, or left by a killed process, at least the retention ago; their paths.
+
+        A reader holds a version's files for as long as it runs: the retention has to be longer than that.
+        """
+        if self.is_empty:
+            return []
+        tables = [Snapshot.open(self.root, definition) for definition in (EVENTS, REJECTED)]
+        return [path for table in tables for path in table.vacuum(retention, dry_run=dry_run)]
+
+
+def months(window: Window) -> list[str]:
+    """Every month that a window touches, as partitions are named: YYYY-MM."""
+    first, last = window.started_at, window.as_of
+    count = (last.year - first.year) * 12 + last.month - first.month + 1
+    return [f"{first.year + at // 12:04}-{at % 12 + 1:02}" for at in range(first.month - 1, first.month - 1 + count)]

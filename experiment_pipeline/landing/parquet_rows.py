@@ -1,0 +1,68 @@
+"""Bulk load: landing objects that are Parquet files with the record's fields as columns (rule E1).
+
+Rows become the JSON lines that the same record would have landed as, and go through the same judgement: one contract,
+whatever the format. `traits` and `metadata` may be structs or JSON text, `timestamp` a time (UTC where it has no zone),
+epoch milliseconds or RFC 3339. Row n of the file is line n.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from experiment_pipeline.landing.json_lines import Problem
+
+SUFFIX = ".parquet"
+FIELDS = (
+    "environment_key",
+    "event",
+    "feature_name",
+    "identifier",
+    "value",
+    "timestamp",
+    "traits",
+    "metadata",
+    "event_id",
+)
+JSON_FIELDS = ("traits", "metadata")
+SLICE_ROWS = 100_000
+
+
+class RowReader:
+    """Reads one Parquet object; once its rows are read, `problem` says what was wrong with it, if anything."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.problem: Problem | None = None
+
+    def lines(self) -> Iterator[pl.DataFrame]:
+        """Frames `line` (UInt32, from 1) and `text`, of up to `SLICE_ROWS`."""
+        try:
+            scan = pl.scan_parquet(self._path, hive_partitioning=False)
+            schema = scan.collect_schema()
+            rows = scan.select(pl.len()).collect().item()
+            if not rows:
+                self.problem = Problem.EMPTY
+            for start in range(0, rows, SLICE_ROWS):
+                text = _record_text({name: schema[name] for name in FIELDS if name in schema})
+                frame = scan.slice(start, SLICE_ROWS).select(text.alias("text")).collect()
+                yield frame.with_row_index("line", offset=start + 1)
+        except FileNotFoundError:
+            self.problem = Problem.MISSING
+        except PolarsError:
+            self.problem = Problem.NOT_PARQUET
+
+
+def _record_text(columns: dict[str, pl.DataType]) -> pl.Expr:
+    """The record of a row as JSON text. JSON text in a column is pasted as it is: what is no JSON spoils its record."""
+    texts = [name for name in JSON_FIELDS if columns.get(name) == pl.String]
+    encoded = [_plain(name, dtype) for name, dtype in columns.items() if name not in texts]
+    record = pl.struct(encoded or [pl.lit(None).alias("event")]).struct.json_encode()
+    members = [pl.format(f',"{name}":{{}}', pl.col(name).fill_null("null")) for name in texts]
+    return pl.concat_str([record.str.strip_suffix("}"), *members, pl.lit("}")])
+
+
+def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    return column.dt.epoch("ms") if isinstance(dtype, pl.Datetime) else column

@@ -1,0 +1,140 @@
+"""Artifacts on disk: one file per name and partition, replaced atomically, stamped with what made it.
+
+A reader holds either the old file or the new one, never a torn one: writers fill a temporary file beside the target
+and rename it over. A writer that is killed leaves the last good file and a `.tmp` that `orphans` finds.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.durable_files import replacing
+from experiment_pipeline.errors import ArtifactMissing, ConfigurationError
+from experiment_pipeline.times import iso_utc
+
+PARTITION_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}-[0-9]{1,19}")  # rule L6
+DECIDES_NUMBERS = ("assets", "domain", "lake", "results", "stats", "warehouse")  # folders that `code_version` covers
+STAMP_KEY = "stamp"  # of the Parquet file's key-value metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What an artifact was computed from: enough to compute it again."""
+
+    partition_key: str
+    window: Window
+    data_version: int
+    code_version: str
+    sql: str
+
+    def to_json(self) -> str:
+        """As text, for a file's own metadata."""
+        return json.dumps(
+            {
+                "partition_key": self.partition_key,
+                "started_at": iso_utc(self.window.started_at),
+                "as_of": iso_utc(self.window.as_of),
+                "data_version": self.data_version,
+                "code_version": self.code_version,
+                "sql": self.sql,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Stamp":
+        """The reverse of `to_json`."""
+        fields = json.loads(text)
+        return cls(
+            partition_key=fields["partition_key"],
+            window=Window(datetime.fromisoformat(fields["started_at"]), datetime.fromisoformat(fields["as_of"])),
+            data_version=fields["data_version"],
+            code_version=fields["code_version"],
+            sql=fields["sql"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactStore:
+    """Where artifacts lie: `<root>/<name>/<partition key>.parquet`."""
+
+    root: Path
+
+    def path(self, name: str, partition_key: str) -> Path:
+        """The artifact's path, there or not. Raises ConfigurationError for a key that rule L6 forbids."""
+        if PARTITION_KEY.fullmatch(partition_key) is None:
+            raise ConfigurationError.of(
+                "partition_key", f"must look like <experiment key>-<id>, e.g. checkout-12, got {partition_key!r}."
+            )
+        return self.root / name / f"{partition_key}.parquet"
+
+    def existing(self, name: str, partition_key: str) -> Path:
+        """The path of an artifact that is there. Raises ArtifactMissing."""
+        path = self.path(name, partition_key)
+        if not path.exists():
+            raise ArtifactMissing(f"{name}: not materialised for partition {partition_key}. Materialise it first.")
+        return path
+
+    def orphans(self) -> list[Path]:
+        """Temporary files that a killed writer left behind, those of a writer still at work included."""
+        return sorted(self.root.glob("*/.*.tmp"))
+
+
+@dataclass(frozen=True, slots=True)
+class StampedFrame:
+    """A small frame and what it was computed from."""
+
+    rows: pl.DataFrame
+    stamp: Stamp
+
+
+def write_frame(frame: StampedFrame, target: Path) -> None:
+    """Replace the artifact at `target` as one step."""
+    with replacing(target) as temporary:
+        frame.rows.write_parquet(temporary, metadata={STAMP_KEY: frame.stamp.to_json()})
+
+
+def read_frame(path: Path) -> StampedFrame:
+    """The artifact at `path`, its rows and its stamp from one and the same file."""
+    with path.open("rb") as opened:  # held open: a replacement meanwhile changes neither of the two reads
+        stamp = read_stamp(opened)
+        opened.seek(0)
+        return StampedFrame(rows=pl.read_parquet(opened), stamp=stamp)
+
+
+def read_stamp(source: Path | BinaryIO) -> Stamp:
+    """What an artifact was computed from. Raises ArtifactMissing for a file that was not written here."""
+    text = pl.read_parquet_metadata(source).get(STAMP_KEY)
+    if text is None:
+        raise ArtifactMissing(f"{source}: has no stamp, so it was not written here. Materialise it again.")
+    return Stamp.from_json(text)
+
+
+@cache
+def code_version() -> str:
+    """Return a digest of the code and SQL that decide numbers: the same code gives the same one, wherever installed."""
+    digest = hashlib.sha256()
+    package = files("experiment_pipeline")
+    for room in DECIDES_NUMBERS:
+        for name, text in sorted(_sources(package.joinpath(room), f"{room}/")):
+            digest.update(f"{name}\0{len(text)}\0".encode() + text)
+    return digest.hexdigest()[:12]
+
+
+def _sources(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        name = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            yield from _sources(entry, f"{name}/")
+        elif name.endswith((".py", ".sql")):
+            yield name, entry.read_bytes()

@@ -1,0 +1,218 @@
+"""What identities did, tallied event by event, and the moments of it (rules M2-M5).
+
+Events come as columns, in any order and in any pieces, and the answer is the same to the last bit: counts are whole
+numbers, and values are summed without rounding.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.metrics import Aggregation
+
+Integers: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+OF_VALUES = (Aggregation.SUM, Aggregation.MEAN)
+SLICE_BITS = 32  # leaves 21 of a double's 53 bits: two million slices add up without rounding
+LOWEST_PLACE = -33  # the last one whose unit is a double
+NEVER = np.iinfo(np.int64).max
+MOST_STEPS = 8
+FEW = 16  # one identity in so many
+
+
+class Population:
+    """Analysed identities, numbered in the order of their hashes.
+
+    members: by arm, the numbers of its identities
+
+    Hashes are spread evenly, so their first bits tell where among the others one stands, but for a step or two.
+    """
+
+    def __init__(self, identity_hash: Integers, first_exposed_at: Integers, arm: Integers, arms: int) -> None:
+        order = np.argsort(identity_hash, kind="stable")  # hardly any time where they come in order already
+        self._size = len(order)
+        self._hashes = np.append(identity_hash[order], NEVER)  # one that everybody else comes before
+        self._first_exposed_at = np.append(first_exposed_at[order], NEVER)
+        self.members = [np.flatnonzero(arm[order] == number) for number in range(arms)]
+        self._bits = self._size.bit_length() + 1
+        sharing = np.bincount(self._first_bits(self._hashes[:-1]), minlength=1 << self._bits)
+        self._starts = np.cumsum(sharing) - sharing
+
+    def __len__(self) -> int:
+        return self._size
+
+    def find(self, identity_hash: Integers) -> tuple[Integers, Integers, Integers]:
+        """Whom events belong to: number and first exposure of each identity, and which of them, for every event.
+
+        Of one that is not here any number, and an exposure never.
+        """
+        changes = np.concatenate(([True], identity_hash[1:] != identity_hash[:-1]))  # an identity's events lie together
+        belongs_to = np.cumsum(changes) - 1
+        identity_hash = identity_hash[np.flatnonzero(changes)]
+        numbers = self._starts[self._first_bits(identity_hash)]
+        behind = np.flatnonzero(self._hashes[numbers] < identity_hash)
+        for _ in range(MOST_STEPS):
+            numbers[behind] += 1
+            behind = behind[self._hashes[numbers[behind]] < identity_hash[behind]]
+        numbers[behind] = np.searchsorted(self._hashes, identity_hash[behind])  # so many alike were forged
+        exposed_at = np.where(self._hashes[numbers] == identity_hash, self._first_exposed_at[numbers], NEVER)
+        return numbers, exposed_at, belongs_to
+
+    def _first_bits(self, identity_hash: Integers) -> Integers:
+        return (identity_hash >> (64 - self._bits)) + (1 << (self._bits - 1))
+
+
+class ExactSums:
+    """A sum per identity, the same whatever the order and the pieces that values come in.
+
+    Every value is cut at fixed binary places, `SLICE_BITS` apart. The slices of one place are whole numbers of its
+    unit, and add up without rounding. After Demmel and Nguyen (2015), "Parallel reproducible summation".
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._places: dict[int, Floats] = {}
+        self._few: dict[int, list[tuple[Integers, Floats]]] = {}  # of places that few values reach
+
+    def add(self, numbers: Integers, values: Floats) -> None:
+        """Add finite values to the sums of these identities."""
+        while (largest := np.abs(values).max(initial=0.0)) > 0:
+            place = max(LOWEST_PLACE, (int(np.frexp(largest)[1]) - 1) // SLICE_BITS)
+            units = values / _unit(place)
+            slices = units if place == LOWEST_PLACE else np.trunc(units)
+            self._add_slices(place, numbers, slices)
+            values = values - slices * _unit(place)
+            if np.count_nonzero(values) < len(values) // 2:
+                left = np.flatnonzero(values)
+                numbers, values = numbers[left], values[left]
+
+    def totals(self) -> Floats:
+        """One sum per identity, rounded once for each place that its values reach, the lowest first."""
+        totals = np.zeros(self._size)
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum may be too large for a float
+            for place in sorted({*self._places, *self._few}):
+                totals += self._sums(place) * _unit(place)
+        return totals
+
+    def _add_slices(self, place: int, numbers: Integers, slices: Floats) -> None:
+        """Room for everybody is made where many need it: a handful of odd values is not to take all memory."""
+        if place not in self._places:
+            reach = np.flatnonzero(slices)
+            few = self._few.setdefault(place, [])
+            if sum(len(found) for found, _ in few) + len(reach) < self._size // FEW:
+                few.append((numbers[reach], slices[reach]))
+                return
+            self._places[place] = self._sums(place)
+            del self._few[place]
+        self._places[place] += np.bincount(numbers, weights=slices, minlength=self._size)
+
+    def _sums(self, place: int) -> Floats:
+        """In units of the place."""
+        if place in self._places:
+            return self._places[place]
+        sums = np.zeros(self._size)
+        for numbers, slices in self._few[place]:
+            np.add.at(sums, numbers, slices)
+        return sums
+
+
+def _unit(place: int) -> float:
+    return 2.0 ** (place * SLICE_BITS)
+
+
+@dataclass(slots=True)
+class Tally:
+    """The events of one kind that each identity of a population had after its first exposure (rules M2, M3).
+
+    window_us: how long after it, in microseconds, exclusive; None for no end
+    """
+
+    population: Population
+    window_us: int | None
+    events: Integers
+    numeric_events: Integers
+    sums: ExactSums
+
+    @classmethod
+    def of(cls, population: Population, window_us: int | None) -> "Tally":
+        """Nothing counted yet."""
+        size = len(population)
+        return cls(population, window_us, np.zeros(size, np.int64), np.zeros(size, np.int64), ExactSums(size))
+
+    def add(self, identity_hash: Integers, at: Integers, values: Floats | None = None) -> None:
+        """Count events, one element each; NaN is a value that is no number, None stands for values nobody needs."""
+        if not len(identity_hash) or not len(self.population):
+            return
+        numbers, exposed_at, belongs_to = self.population.find(identity_hash)
+        exposed_at = exposed_at[belongs_to]
+        counts = at >= exposed_at
+        if self.window_us is not None:
+            counts &= at - exposed_at < self.window_us
+        counted = np.flatnonzero(counts)  # taken by number: a third of the time that a mask takes
+        numbers = numbers[belongs_to[counted]]
+        events = np.bincount(numbers, minlength=len(self.population))
+        self.events += events
+        if values is None:
+            return
+        values = values[counted]
+        numeric = ~np.isnan(values)
+        if not numeric.all():
+            numbers, values = numbers[numeric], values[numeric]
+            events = np.bincount(numbers, minlength=len(self.population))
+        self.numeric_events += events
+        self.sums.add(numbers, values)
+
+    def moments(self, aggregation: Aggregation) -> list["Moments"]:
+        """Of every arm; its identities without events are zeros (rule M4)."""
+        values = self._values(aggregation)
+        invalid = self.events - self.numeric_events if aggregation in OF_VALUES else np.zeros_like(self.events)
+        return [Moments.of(values[members], int(invalid[members].sum())) for members in self.population.members]
+
+    def _values(self, aggregation: Aggregation) -> Floats:
+        match aggregation:
+            case Aggregation.OCCURRENCE:
+                return (self.events > 0).astype(np.float64)
+            case Aggregation.COUNT:
+                return self.events.astype(np.float64)
+            case Aggregation.SUM:
+                return self.sums.totals()
+            case Aggregation.MEAN:
+                return self.sums.totals() / np.maximum(self.numeric_events, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """One metric in one arm, of all its identities or of some.
+
+    aggregate:      None where the moments are too large for a float
+    invalid_values: events whose value was needed and is no number (rule E5)
+    """
+
+    aggregate: VariantAggregate | None
+    invalid_values: int
+
+    @classmethod
+    def of(cls, values: Floats, invalid_values: int) -> "Moments":
+        """In two passes, the second corrected for the rounding of the mean."""
+        n = len(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(values.mean()) if n else 0.0
+            deviations = values - mean
+            m2 = float((deviations * deviations).sum() - deviations.sum() ** 2 / max(n, 1))
+        is_finite = math.isfinite(mean) and math.isfinite(m2)
+        return cls(VariantAggregate(n, mean, max(m2, 0.0)) if is_finite else None, invalid_values)
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Of the identities of both together."""
+        invalid_values = self.invalid_values + other.invalid_values
+        if self.aggregate is None or other.aggregate is None:
+            return Moments(None, invalid_values)
+        try:
+            return Moments(self.aggregate.merge(other.aggregate), invalid_values)
+        except ValueError:  # both are finite, together they are not
+            return Moments(None, invalid_values)

@@ -1,0 +1,158 @@
+"""The embedded engine: DuckDB in memory over the lake's Parquet files, one artifact file per partition.
+
+No database file: a DuckDB file locks out every second process.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import duckdb
+import polars as pl
+from arro3.core import Table
+
+from experiment_pipeline.domain.events import EXPOSURE_EVENT
+from experiment_pipeline.domain.experiments import MultipleExposures
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.durable_files import replacing
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp
+from experiment_pipeline.warehouse.base import AnalysisScope, FirstExposures, Frame
+from experiment_pipeline.warehouse.duckdb.connection import Connect
+from experiment_pipeline.warehouse.duckdb.event_scan import (
+    ANALYSED_IDENTITIES,
+    MEASURED_EVENTS,
+    EventScan,
+    measures,
+    statement,
+)
+from experiment_pipeline.warehouse.duckdb.tally import Moments
+from experiment_pipeline.warehouse.frame_schemas import frame_of
+
+FIRST_EXPOSURES = "first_exposures"
+MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
+NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
+
+EventFiles: TypeAlias = Callable[[str, Window], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDBWarehouse:
+    """Implements `Warehouse`.
+
+    connect:     opens one in-memory connection, its limits set
+    event_files: the files of one environment (and of no other) that may hold events of a window, of one pinned snapshot
+    artifacts:   where `first_exposures` lies
+    """
+
+    connect: Connect
+    event_files: EventFiles
+    artifacts: ArtifactStore
+
+    def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
+        target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key)
+        sql = statement("first_exposures")
+        stamp = Stamp(scope.partition_key, scope.window, scope.data_version, code_version(), sql)
+        with self._session() as connection, replacing(target) as temporary:
+            parameters = {
+                **self._event_parameters(connection, scope),
+                "exposure_event": EXPOSURE_EVENT,
+                "feature": scope.feature,
+                "target": str(temporary),
+                "stamp": stamp.to_json(),
+            }
+            connection.execute(sql, parameters)
+            summary = connection.execute(
+                statement("first_exposures_summary"), {FIRST_EXPOSURES: [str(temporary)]}
+            ).fetchone()
+        identities, quarantined = summary or (0, 0)
+        return FirstExposures(identities=identities, quarantined=quarantined, sql=sql)
+
+    def stamp(self, partition_key: str) -> Stamp:
+        return read_stamp(self.artifacts.existing(FIRST_EXPOSURES, partition_key))
+
+    def exposure_buckets(self, scope: AnalysisScope) -> Frame:
+        sql = statement("exposure_buckets")
+        parameters = {**self._artifact_parameters(scope), "granularity": scope.window.granularity.value}
+        with self._session() as connection:
+            return Frame(rows=_frame(connection.sql(sql, params=parameters)), sql=sql)
+
+    def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
+        sql = f"{statement(ANALYSED_IDENTITIES)};\n{statement(MEASURED_EVENTS)}"
+        if not metrics:
+            return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
+        wanted = measures(metrics)
+        found: dict[tuple[int, str], Moments] = {}
+        with self._session() as connection:
+            identities = self._identities(connection, scope)
+            exposures, events = self._artifact_parameters(scope), self._event_parameters(connection, scope)
+            for hashes in _ranges(sum(identities.values())):
+                scan = EventScan(connection, {**exposures, **hashes}, {**events, **hashes}, list(identities))
+                part = scan.moments(wanted)
+                found |= {key: found[key].merge(new) if key in found else new for key, new in part.items()}
+        rows = [_row(*key, identities[key[1]], found[key]) for key in sorted(found)]
+        return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
+
+    def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
+        with self._session() as connection:
+            return self._identities(connection, scope)
+
+    def _identities(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, int]:
+        """By variant, in the order of their keys."""
+        return dict(connection.execute(statement("variant_identities"), self._artifact_parameters(scope)).fetchall())
+
+    @contextmanager
+    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")  # buckets start in UTC (X4); not settable before connecting
+            yield connection
+
+    def _artifact_parameters(self, scope: AnalysisScope) -> dict[str, Any]:
+        return {
+            FIRST_EXPOSURES: [str(self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key))],
+            "exclude_quarantined": scope.multiple_exposures is MultipleExposures.EXCLUDE,
+        }
+
+    def _event_parameters(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, Any]:
+        return {
+            "event_files": self.event_files(scope.environment_key, scope.window) or [self._no_events(connection)],
+            "started_at": scope.window.started_at,
+            "as_of": scope.window.as_of,
+            "data_version": scope.data_version,
+        }
+
+    def _no_events(self, connection: duckdb.DuckDBPyConnection) -> str:
+        path = self.artifacts.root / f"{NO_EVENTS}.parquet"
+        if not path.exists():
+            with replacing(path) as temporary:
+                connection.execute(statement(NO_EVENTS), {"target": str(temporary)})
+        return str(path)
+
+
+def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    # Through arro3, which deltalake brings: a frame that Polars takes from DuckDB's own stream keeps DuckDB's types
+    # alive, and the interpreter then ends with a page of leak warnings.
+    return pl.DataFrame(Table.from_arrow(relation))
+
+
+def _ranges(identities: int) -> Iterator[dict[str, int]]:
+    """Hashes spread evenly: ranges of them that hold about `MOST_IDENTITIES` each."""
+    ranges = max(1, -(-identities // MOST_IDENTITIES))
+    bounds = [number * 2**64 // ranges - 2**63 for number in range(ranges + 1)]
+    for lowest, beyond in pairwise(bounds):
+        yield {"lowest_hash": lowest, "highest_hash": beyond - 1}
+
+
+def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, object]:
+    """Mean and m2 are null where either is too large for a double."""
+    aggregate = moments.aggregate
+    return {
+        "metric_id": metric_id,
+        "variant": variant,
+        "n": n,
+        "mean": aggregate and aggregate.mean,
+        "m2": aggregate and aggregate.m2,
+        "invalid_values": moments.invalid_values,
+    }

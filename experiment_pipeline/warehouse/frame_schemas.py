@@ -1,0 +1,114 @@
+"""Schemas of the small frames. A frame is validated before it is written, so the last good one is never lost."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameSchema
+
+
+def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame, unchanged. Raises pandera's SchemaErrors that list every column and row at fault.
+
+    Collected frames only: of a LazyFrame pandera would check the schema and not the data.
+    """
+    checked: pl.DataFrame = schema(name).validate(frame, lazy=True)
+    return checked
+
+
+def frame_of(name: str, rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
+    """A frame of one artifact from rows, with the artifact's columns and types, also when there are none."""
+    return pl.DataFrame(rows, schema=COLUMNS[name])
+
+
+def metric_aggregates(rows: pl.DataFrame) -> list[MetricAggregates]:
+    """What `variant_aggregates` holds, metric by metric. Moments too large for a float are left out."""
+    return [
+        MetricAggregates(
+            metric_id=metric_id,
+            by_variant={row["variant"]: _aggregate(row) for row in of_metric.iter_rows(named=True)},
+            invalid_values=int(of_metric["invalid_values"].sum()),
+        )
+        for (metric_id,), of_metric in rows.group_by("metric_id", maintain_order=True)
+    ]
+
+
+def _aggregate(row: Mapping[str, Any]) -> VariantAggregate | None:
+    if row["mean"] is None or row["m2"] is None:
+        return None
+    return VariantAggregate(n=row["n"], mean=row["mean"], m2=row["m2"])
+
+
+COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
+    "exposure_buckets": {
+        "bucket": pl.Datetime("us", "UTC"),
+        "variant": pl.String,
+        "quarantined": pl.Boolean,
+        "new_identities": pl.Int64,
+    },
+    "variant_aggregates": {
+        "metric_id": pl.Int64,
+        "variant": pl.String,
+        "n": pl.Int64,
+        "mean": pl.Float64,
+        "m2": pl.Float64,
+        "invalid_values": pl.Int64,
+    },
+    "srm": {
+        "variant": pl.String,
+        "identities": pl.Int64,
+        "expected_share": pl.Float64,
+        "p_value": pl.Float64,
+        "anytime_p_value": pl.Float64,
+        "reason": pl.String,
+    },
+    "bayesian_results": {
+        "metric_id": pl.Int64,
+        "treatment": pl.String,
+        "effect": pl.Float64,
+        "effect_low": pl.Float64,
+        "effect_high": pl.Float64,
+        "lift": pl.Float64,
+        "lift_low": pl.Float64,
+        "lift_high": pl.Float64,
+        "chance_to_win": pl.Float64,
+        "expected_loss": pl.Float64,
+        "reason": pl.String,
+    },
+}
+KEYS = {
+    "exposure_buckets": ["bucket", "variant", "quarantined"],
+    "variant_aggregates": ["metric_id", "variant"],
+    "srm": ["variant"],
+    "bayesian_results": ["metric_id", "treatment"],
+}
+COUNTS = {"new_identities", "n", "invalid_values", "identities"}
+SHARES = {"expected_share", "p_value", "anytime_p_value", "chance_to_win"}
+NOT_NEGATIVE = {"m2", "expected_loss"}
+
+
+def schema(name: str) -> "DataFrameSchema":
+    """The schema of one artifact: types, keys, and the range of every number; a number is never NaN or infinite.
+
+    Raises KeyError for an artifact that is no small frame.
+    """
+    from pandera.polars import Check, Column, DataFrameSchema  # half a second: only where a frame is written
+
+    largest = sys.float_info.max
+
+    def column(label: str, dtype: pl.DataType | type[pl.DataType]) -> Column:
+        if label in COUNTS:
+            return Column(dtype, Check.ge(0))
+        if label in SHARES:
+            return Column(dtype, Check.in_range(0, 1), nullable=True)
+        if dtype == pl.Float64:
+            return Column(dtype, Check.in_range(0 if label in NOT_NEGATIVE else -largest, largest), nullable=True)
+        return Column(dtype, nullable=label == "reason")
+
+    columns = {label: column(label, dtype) for label, dtype in COLUMNS[name].items()}
+    return DataFrameSchema(columns, strict=True, ordered=True, unique=KEYS[name], name=name)

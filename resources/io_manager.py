@@ -1,0 +1,36 @@
+"""Small frames in and out of assets: validated, stamped, one Parquet file per partition, replaced atomically."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from experiment_pipeline.resources.retries import patiently
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, StampedFrame, read_frame, write_frame
+from experiment_pipeline.warehouse.frame_schemas import validated
+
+
+class FrameIOManager(dg.ConfigurableIOManager):
+    """Stores `StampedFrame`s as `<artifacts>/<asset>/<partition>.parquet`.
+
+    A frame that breaks its schema is refused before anything is written: what stood stays.
+    """
+
+    artifacts_dir: str
+
+    def handle_output(self, context: dg.OutputContext, obj: StampedFrame) -> None:
+        patiently(lambda: self.store(context.asset_key.path[-1], context.partition_key, obj))
+
+    def load_input(self, context: dg.InputContext) -> StampedFrame:
+        return patiently(
+            lambda: read_frame(self._artifacts.existing(context.asset_key.path[-1], context.partition_key))
+        )
+
+    def store(self, name: str, partition_key: str, frame: StampedFrame) -> None:
+        """Validate a frame and replace the artifact. Raises pandera's SchemaErrors."""
+        write_frame(
+            StampedFrame(rows=validated(name, frame.rows), stamp=frame.stamp), self._artifacts.path(name, partition_key)
+        )
+
+    @property
+    def _artifacts(self) -> ArtifactStore:
+        return ArtifactStore(Path(self.artifacts_dir))

@@ -1,0 +1,156 @@
+"""Many looks: how often an A/A test is called a difference at any of them, by the naive rule and by ours.
+
+Also the other side of it: how often a true effect is found in time, since a verdict that never fires passes nothing.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.stats.confidence_sequence import log_mixture, scaled_information
+from experiment_pipeline.stats.group_sequential import spending_boundaries
+from experiment_pipeline.stats.normal import lower_quantile
+from experiment_pipeline.stats.srm import SRM_ALPHA, log_e_value
+from tests.calibration.populations import (
+    Binary,
+    Floats,
+    Moments,
+    PairPopulation,
+    PairSums,
+    Population,
+    Seed,
+    Sums,
+)
+
+MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS = 50, 5  # the shipped floors per arm
+NAIVE_Z = -lower_quantile(0.05)  # "chance to win above 95 %", for either arm
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What simulated experiments show at every look: arrays of shape (experiments, looks), n per arm of (looks,).
+
+    standard_error: the effect's, for the rules that take it as it is
+    cautious_error: the larger of it and the pooled one, for the any-time interval; inf below a floor
+    """
+
+    effect: Floats
+    standard_error: Floats
+    cautious_error: Floats
+    control_n: Floats
+    treatment_n: Floats
+
+    @property
+    def z(self) -> Floats:
+        """The effect in its own standard errors; 0 while nothing is known."""
+        return np.divide(
+            self.effect, self.standard_error, out=np.zeros_like(self.effect), where=self.standard_error > 0
+        )
+
+
+def mean_paths(
+    seed: Seed, experiments: int, control: Population, treatment: Population, *, looks: int, batches: tuple[int, int]
+) -> Paths:
+    """Experiments on a metric that is a mean, `batches` identities of control and treatment arriving at each look.
+
+    Proportions count from the shipped floor of conversions on, everything from that of identities.
+    """
+    rng = np.random.default_rng(seed)
+    c, t = control(rng, experiments, looks, batches[0]), treatment(rng, experiments, looks, batches[1])
+    return between(c, t, proportions=isinstance(control, Binary))
+
+
+def between(control: Sums, treatment: Sums, *, proportions: bool = False) -> Paths:
+    """Experiments whose arms have been drawn."""
+    return _paths(
+        Moments(control.n, control.mean, control.m2),
+        Moments(treatment.n, treatment.mean, treatment.m2),
+        enough=np.minimum(control.y, treatment.y) >= (MINIMUM_CONVERSIONS if proportions else 0),
+    )
+
+
+def ratio_paths(seed: Seed, experiments: int, population: PairPopulation, *, looks: int, batch: int) -> Paths:
+    """A/A tests on a ratio: `ratio_aggregate` over arrays."""
+    control, treatment = _pairs(seed, experiments, population, looks, batch)
+    return _paths(_ratio(control), _ratio(treatment))
+
+
+def cuped_paths(seed: Seed, experiments: int, population: PairPopulation, *, looks: int, batch: int) -> Paths:
+    """A/A tests adjusted for the pre-period: `cuped` over arrays."""
+    c, t = _pairs(seed, experiments, population, looks, batch)
+    theta = (c.c_xy + t.c_xy) / (c.m2_x + t.m2_x)
+    shift = theta * (t.x / t.n - c.x / c.n)
+    return _paths(Moments(c.n, c.y / c.n, c.residual_m2(theta)), Moments(t.n, t.y / t.n - shift, t.residual_m2(theta)))
+
+
+def _ratio(arm: PairSums) -> Moments:
+    ratio, mean_x = arm.y / arm.x, arm.x / arm.n
+    return Moments(arm.n, ratio, arm.residual_m2(ratio) / mean_x / mean_x)
+
+
+def _pairs(
+    seed: Seed, experiments: int, population: PairPopulation, looks: int, batch: int
+) -> tuple[PairSums, PairSums]:
+    rng = np.random.default_rng(seed)
+    return population(rng, experiments, looks, batch), population(rng, experiments, looks, batch)
+
+
+def _paths(control: Moments, treatment: Moments, enough: npt.NDArray[np.bool_] | bool = True) -> Paths:
+    n_c, n_t = control.n, treatment.n
+    own = np.sqrt(control.m2 / (n_c - 1) / n_c + treatment.m2 / (n_t - 1) / n_t)
+    pooled = np.sqrt((control.m2 + treatment.m2) / (n_c + n_t - 2) * (1 / n_c + 1 / n_t))
+    shown = (own > 0) & (np.minimum(n_c, n_t) >= MINIMUM_IDENTITIES) & enough
+    cautious = np.where(shown, np.maximum(own, pooled), np.inf)
+    return Paths(treatment.mean - control.mean, np.where(shown, own, np.inf), cautious, n_c, n_t)
+
+
+def peeking(paths: Paths, design: Design) -> Counter[str]:
+    """Experiments that are called a difference at any look, and at the last look alone, by each rule."""
+    size = np.abs(paths.z)
+    crossed = log_anytime(paths, design) >= -math.log(design.alpha)
+    return Counter(
+        experiments=len(size),
+        naive=int((size > NAIVE_Z).any(axis=1).sum()),
+        naive_once=int((size[:, -1] > NAIVE_Z).sum()),
+        anytime=int(crossed.any(axis=1).sum()),
+        anytime_once=int(crossed[:, -1].sum()),
+    )
+
+
+def log_anytime(paths: Paths, design: Design) -> Floats:
+    """`log M` of every experiment at every look."""
+    scaled = [
+        scaled_information(error, int(control_n), int(treatment_n), design)
+        for errors in paths.cautious_error
+        for error, control_n, treatment_n in zip(errors, paths.control_n, paths.treatment_n, strict=True)
+    ]
+    return log_mixture(np.abs(paths.effect) / paths.cautious_error, np.array(scaled).reshape(paths.effect.shape))
+
+
+def planned(paths: Paths) -> Counter[str]:
+    """Experiments that cross the boundary of a planned look; each look's information is the one it has observed."""
+    boundaries = np.array(spending_boundaries([float(n / paths.control_n[-1]) for n in paths.control_n]))
+    return Counter(experiments=len(paths.effect), crossed=int((np.abs(paths.z) >= boundaries).any(axis=1).sum()))
+
+
+def sample_ratio(
+    seed: Seed, experiments: int, shares: list[float], actual: list[float], *, looks: int, batch: int
+) -> Counter[str]:
+    """Experiments whose split alarms: by the fixed-sample test at the last look, by the any-time test at any look."""
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(batch, actual, (experiments, looks)).cumsum(axis=1).astype(float)
+    expected = counts.sum(axis=2, keepdims=True) * np.array(shares)
+    chi2 = ((counts - expected) ** 2 / expected).sum(axis=2)
+    p_values = special.chdtrc(len(shares) - 1, chi2)
+    anytime = log_e_value(counts, np.array(shares)) >= -math.log(SRM_ALPHA)
+    return Counter(
+        experiments=experiments,
+        fixed=int((p_values[:, -1] < SRM_ALPHA).sum()),
+        fixed_any=int((p_values < SRM_ALPHA).any(axis=1).sum()),
+        anytime=int(anytime.any(axis=1).sum()),
+    )

@@ -1,0 +1,41 @@
+"""What the studies found, as a page of documentation."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+
+from tests.calibration.studies import STUDIES, Reading
+
+HEAD = """# Calibration
+
+Written by `make calibrate`: seed {seed}, {on}, {experiments:,} simulated experiments per row; `+-` is two standard
+errors of the simulation. Rows without a bound show what other rules do. The fixed sample is the one that has 80 % power
+at the design's effect.
+
+| study | what | measured | bound | |
+| --- | --- | ---: | --- | --- |
+"""
+
+
+def table(found: Sequence[Counter[str]], *, seed: int, on: date) -> tuple[str, int]:
+    """The page, and how many bounds are missed."""
+    lines, missed = [], 0
+    for study, counts in zip(STUDIES, found, strict=True):
+        for number, reading in enumerate(study.readings):
+            measured = reading.measured(counts)
+            kept = reading.low <= measured <= reading.high
+            missed += not kept
+            error = 2 * (measured * (1 - measured) / counts["experiments"]) ** 0.5
+            name, bound = study.name if number == 0 else "", _bound(reading)
+            mark = "" if not bound else "kept" if kept else "**missed**"
+            lines.append(f"| {name} | {reading.name} | {measured:.2%} +- {error:.2%} | {bound} | {mark} |\n")
+    experiments = found[0]["experiments"]
+    return HEAD.format(seed=seed, on=on.isoformat(), experiments=experiments) + "".join(lines), missed
+
+
+def _bound(reading: Reading) -> str:
+    if reading.low > 0 and reading.high < 1:
+        return f"{reading.low:.2%} to {reading.high:.2%}"
+    if reading.low > 0:
+        return f"at least {reading.low:.2%}"
+    return f"at most {reading.high:.2%}" if reading.high < 1 else ""

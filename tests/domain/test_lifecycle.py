@@ -1,0 +1,54 @@
+"""The life of an experiment (rules L1, L3, L4)."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.lifecycle import move, steps_to
+from experiment_pipeline.errors import InvalidTransition
+
+NOW = datetime(2026, 3, 2, 12, 0, 0, 123_456, tzinfo=UTC)
+CREATED, RUNNING, PAUSED, COMPLETED = ExperimentStatus
+ALLOWED = {(CREATED, RUNNING), (RUNNING, PAUSED), (PAUSED, RUNNING), (RUNNING, COMPLETED), (PAUSED, COMPLETED)}
+
+
+def experiment(status: ExperimentStatus) -> Experiment:
+    return Experiment(
+        id=1,
+        environment_key="production",
+        key="e",
+        partition_key="e-1",
+        name="E",
+        feature="f",
+        status=status,
+        variants=(Variant("control", VariantRole.CONTROL, 50.0), Variant("a", VariantRole.TREATMENT, 50.0)),
+        started_at=None if status is CREATED else NOW,
+    )
+
+
+@pytest.mark.parametrize(("current", "to"), list(product(ExperimentStatus, ExperimentStatus)))
+def test_move__every_pair__is_allowed_just_where_the_rule_has_a_step(
+    current: ExperimentStatus, to: ExperimentStatus
+) -> None:
+    if (current, to) in ALLOWED:
+        assert move(experiment(current), to, NOW).status is to
+    else:
+        with pytest.raises(InvalidTransition, match=f"^Cannot transition from '{current}' to '{to}'.$"):
+            move(experiment(current), to, NOW)
+
+
+def test_move__moments__are_cut_to_milliseconds_and_never_run_backwards() -> None:
+    started = move(experiment(CREATED), RUNNING, NOW)
+    assert started.started_at == NOW.replace(microsecond=123_000)
+    ended = move(started, COMPLETED, NOW - timedelta(hours=1))  # a clock that was set back
+    assert ended.ended_at == started.started_at
+
+
+def test_steps_to__any_status__are_each_allowed_or_refused_by_move() -> None:
+    assert steps_to(CREATED, COMPLETED) == (RUNNING, COMPLETED)
+    assert steps_to(CREATED, PAUSED) == (RUNNING, PAUSED)
+    assert steps_to(PAUSED, COMPLETED) == (COMPLETED,)
+    assert steps_to(RUNNING, RUNNING) == ()
+    assert steps_to(COMPLETED, RUNNING) == (RUNNING,)

@@ -1,0 +1,77 @@
+"""Bodies and manifests: parsed strictly, errors name line or field."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.schemas.manifests import parse_manifest
+from experiment_pipeline.times import format_duration, parse_duration
+
+ENVIRONMENT = "environments: {production: {}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "line 1: expected ',' or ']'"),
+        ("environments: {a: {}}\nenvironments: {b: {}}", "line 2: 'environments' stands here twice"),
+        ("just text", "YAML: Must be a mapping"),
+        ("", "YAML: Must be a mapping"),
+        ("a: !!python/object:os.system {}", "line 1: could not determine a constructor"),
+        ("\x00", "YAML: unacceptable character"),
+        ("? [a, b]\n: 1", "line 1: "),
+        ("{}", "environments: This field is required."),
+        (ENVIRONMENT + "experimets: {}", "experimets: Unknown field."),
+        (ENVIRONMENT + "metrics: {m: {aggregation: total, definition: {}}}", "metrics.m.aggregation: Input should be"),
+        ("environments: {a: {}, b: {}}\nmetrics: {m: {aggregation: sum, definition: {}}}",
+         "metrics.m.environment: This field is required: the file declares several environments."),
+        (ENVIRONMENT + "experiments: {e: {key: f, hypothesis: h, feature: f, variants: []}}",
+         "experiments.e.key: Must be left out"),
+        (ENVIRONMENT + "experiments: {e: {hypothesis: h, feature: f, variants: [{key: 1}]}}",
+         "experiments.e.variants.0.key: Input should be a valid string"),
+        (ENVIRONMENT + "experiments: {e: {hypothesis: h, feature: f, variants: [], started_at: 2026-01-01T00:00:00}}",
+         "experiments.e.started_at: Input should have timezone info"),
+        (ENVIRONMENT + "experiments: {e: {hypothesis: h, feature: f, variants: [], refresh_interval: soon}}",
+         "experiments.e.refresh_interval: Must be whole seconds or an ISO-8601 duration such as PT1H."),
+        (ENVIRONMENT + "experiments: {e: {hypothesis: h, feature: f, variants: [], metrics: [{metric: true}]}}",
+         "experiments.e.metrics.0.metric: Must be a metric's id or its name."),
+    ],
+)  # fmt: skip
+def test_parse_manifest__broken_file__names_line_or_field(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_manifest(text)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_parse_manifest__several_environments__each_entry_names_its_own() -> None:
+    manifest = parse_manifest(
+        "environments: {a: {}, b: {}}\nmetrics: {m: {environment: b, aggregation: sum, definition: {}}}"
+    )
+    assert (manifest.metrics["m"].environment, manifest.metrics["m"].name) == ("b", "m")
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("PT1H", timedelta(hours=1)),
+        ("P1DT2H3M4S", timedelta(days=1, hours=2, minutes=3, seconds=4)),
+        (90, timedelta(seconds=90)),
+    ],
+)
+def test_parse_duration__seconds_and_iso__are_read(text: object, duration: timedelta) -> None:
+    assert parse_duration(text) == duration
+
+
+@pytest.mark.parametrize("text", ["", "P", "PT", "1h", "PT1.5H", True, 1.5, None, 10**12, "P1Y", "PT٣H"])
+def test_parse_duration__anything_else__is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="Must be whole seconds"):
+        parse_duration(text)
+
+
+@given(st.integers(0, 10**8))
+def test_format_duration__read_again__is_the_same(seconds: int) -> None:
+    assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)

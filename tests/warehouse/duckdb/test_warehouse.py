@@ -1,0 +1,160 @@
+"""The embedded engine keeps the contract, over files and over the lake; its SQL changes only on purpose."""
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.resources import files
+from itertools import count
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.lake.ingestion import ingest
+from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.warehouse.artifacts import ArtifactStore
+from experiment_pipeline.warehouse.duckdb.event_scan import statement
+from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse, EventFiles
+from tests.lake.ledger import NOW, PROD, MemoryLedger, land, record
+from tests.warehouse.contract import (
+    ACCURACY,
+    STARTED_AT,
+    Build,
+    Event,
+    WarehouseContract,
+    aggregates,
+    buckets,
+    history,
+    metric,
+    scope,
+    seen,
+)
+
+STAGES = sorted(
+    entry.name.removesuffix(".sql")
+    for entry in files("experiment_pipeline.warehouse").joinpath("sql", "duckdb").iterdir()
+)
+COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "identity_hash": pl.Int64,
+    "event": pl.String,
+    "feature_name": pl.String,
+    "value": pl.String,
+    "numeric_value": pl.Float64,
+    "timestamp": pl.Datetime("us", "UTC"),
+    "batch": pl.Int64,
+}
+
+
+def over(event_files: EventFiles, folder: Path, threads: int = 2) -> DuckDBWarehouse:
+    @contextmanager
+    def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+        with duckdb.connect(config={"threads": threads}) as connection:
+            yield connection
+
+    return DuckDBWarehouse(connect, event_files, ArtifactStore(folder))
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    numbers = count()
+
+    def engine(*contents: Sequence[Event], threads: int = 2) -> DuckDBWarehouse:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        paths = []
+        for number, events in enumerate(contents):
+            rows = [(e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch) for e in events]
+            paths.append(str(folder / f"{number}.parquet"))
+            pl.DataFrame(rows, schema=COLUMNS, orient="row").write_parquet(paths[-1])
+        return over(lambda *_: paths, folder / "artifacts", threads)
+
+    return engine
+
+
+class TestDuckDB(WarehouseContract):
+    """Over files of the test's own."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_statement__of_each_stage__changes_only_on_purpose(stage: str, snapshot: SnapshotAssertion) -> None:
+    sql = statement(stage)
+    assert sql == snapshot
+    assert re.search(r"\{\w*\}", sql) is None, "values are bound, never pasted"
+
+
+def test_buckets__start_in_utc_whatever_the_machines_time_zone__x4(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    engine = build([seen(1, "b")])
+    engine.write_first_exposures(scope())
+    (bucket,) = engine.exposure_buckets(scope()).rows["bucket"].to_list()
+    assert isinstance(bucket, datetime)
+    assert bucket.isoformat() == "2026-03-01T23:00:00+00:00"
+
+
+def test_first_exposures__whose_query_fails__keep_the_last_good_artifact(build: Build, tmp_path: Path) -> None:
+    engine = build([seen(1, "b")])
+    engine.write_first_exposures(scope())
+    assert isinstance(engine, DuckDBWarehouse)
+    torn = tmp_path / "torn.parquet"
+    torn.write_bytes(b"torn")
+    failing = DuckDBWarehouse(engine.connect, lambda *_: [str(torn)], engine.artifacts)
+    with pytest.raises(duckdb.Error):
+        failing.write_first_exposures(scope(data_version=9))
+    assert engine.variant_identities(scope()) == {"b": 1}
+    assert engine.stamp("checkout-1").data_version == 1
+    assert engine.artifacts.orphans() == []
+
+
+def test_lake__of_redelivered_shuffled_and_split_events__gives_equal_results__x5(tmp_path: Path) -> None:
+    """By way of the landing zone: every record comes twice, in another order, over several objects and batches."""
+    records = [
+        record(
+            event=event.event,
+            feature_name=event.feature,
+            identifier=str(event.identity),
+            value=event.value or "no number",
+            timestamp=(STARTED_AT + event.at).isoformat(timespec="milliseconds"),
+        )
+        for event in history()
+    ]
+    now = NOW.replace(day=5)
+
+    def ingested(name: str, *objects: list[dict[str, object]]) -> DuckDBWarehouse:
+        folder, ledger = tmp_path / name, MemoryLedger()
+        lake = Lake(folder / "lake")
+        for number, content in enumerate(objects):
+            land(folder / "landing", content, name=f"20260305T110000Z-{number}.jsonl.gz", environment=PROD)
+            ingest(lake, ledger, folder / "landing", now)
+        return over(lake.event_files, folder / "artifacts")
+
+    twice = [*records, *records]
+    random.Random(1).shuffle(twice)
+    plain, torn = ingested("plain", records), ingested("torn", twice[:700], twice[700:900], twice[900:])
+    kinds = tuple(metric(number, kind) for number, kind in enumerate(Aggregation, start=1))
+    whole = scope(data_version=3)
+    assert sum(row["n"] for row in aggregates(plain, whole, *kinds)) > 1000
+    assert buckets(torn, whole) == buckets(plain, whole)
+    for row, wanted in zip(aggregates(torn, whole, *kinds), aggregates(plain, whole, *kinds), strict=True):
+        for number in ("mean", "m2"):
+            assert row.pop(number) == pytest.approx(wanted.pop(number), rel=ACCURACY, abs=0)
+        assert row == wanted
+
+
+@pytest.mark.parametrize("most", [1, 40])
+def test_aggregates__tallied_range_by_range__are_those_of_all_at_once__x5(
+    build: Build, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    engine = build(history())
+    kinds = tuple(metric(number, kind) for number, kind in enumerate(Aggregation, start=1))
+    wanted = aggregates(engine, scope(), *kinds)
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.warehouse.MOST_IDENTITIES", most)
+    for row, expected in zip(aggregates(engine, scope(), *kinds), wanted, strict=True):
+        near = {name: pytest.approx(expected[name], rel=ACCURACY, abs=0) for name in ("mean", "m2")}
+        assert row == expected | near

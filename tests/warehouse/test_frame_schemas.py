@@ -1,0 +1,127 @@
+"""Small frames are validated before they are written, so that the last good one is never lost."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from pandera.errors import SchemaErrors
+
+from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.warehouse.frame_schemas import COLUMNS, KEYS, frame_of, metric_aggregates, validated
+
+ROWS: dict[str, dict[str, Any]] = {
+    "exposure_buckets": {
+        "bucket": datetime(2026, 3, 1, tzinfo=UTC),
+        "variant": "b",
+        "quarantined": False,
+        "new_identities": 3,
+    },
+    "variant_aggregates": {"metric_id": 1, "variant": "b", "n": 3, "mean": 0.5, "m2": 1.5, "invalid_values": 0},
+    "srm": {
+        "variant": "b",
+        "identities": 3,
+        "expected_share": 0.5,
+        "p_value": None,
+        "anytime_p_value": None,
+        "reason": "fewer_than_100_identities",
+    },
+    "bayesian_results": {
+        "metric_id": 1,
+        "treatment": "b",
+        "effect": -0.1,
+        "effect_low": -0.2,
+        "effect_high": 0.0,
+        "lift": None,
+        "lift_low": None,
+        "lift_high": None,
+        "chance_to_win": 0.02,
+        "expected_loss": 0.1,
+        "reason": "control_mean_not_positive",
+    },
+}
+NUMBERS = [
+    (name, column) for name, columns in COLUMNS.items() for column, dtype in columns.items() if dtype == pl.Float64
+]
+
+
+def test_every_frame__has_an_example_here() -> None:
+    assert set(ROWS) == set(COLUMNS) == set(KEYS)
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_validated__sound_rows__come_back_unchanged(name: str) -> None:
+    frame = frame_of(name, [ROWS[name]])
+    assert validated(name, frame).to_dicts() == [ROWS[name]]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_validated__no_rows__keep_columns_and_types(name: str) -> None:
+    assert validated(name, frame_of(name, [])).schema == COLUMNS[name]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_validated__a_key_that_comes_twice__is_refused(name: str) -> None:
+    with pytest.raises(SchemaErrors, match="unique"):
+        validated(name, frame_of(name, [ROWS[name], ROWS[name]]))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_validated__missing_additional_or_reordered_columns__are_refused(name: str) -> None:
+    frame = frame_of(name, [ROWS[name]])
+    last = frame.columns[-1]
+    for wrong in (frame.drop(last), frame.with_columns(another=1), frame.select(last, pl.exclude(last))):
+        with pytest.raises(SchemaErrors):
+            validated(name, wrong)
+
+
+@pytest.mark.parametrize(("name", "column"), NUMBERS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_validated__number_that_is_none__is_refused(name: str, column: str, value: float) -> None:
+    with pytest.raises(SchemaErrors, match=column):
+        validated(name, frame_of(name, [ROWS[name] | {column: value}]))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("exposure_buckets", {"new_identities": -1}),
+        ("exposure_buckets", {"variant": None}),
+        ("variant_aggregates", {"n": -1}),
+        ("variant_aggregates", {"n": None}),
+        ("variant_aggregates", {"m2": -1e-9}),
+        ("variant_aggregates", {"invalid_values": -1}),
+        ("srm", {"expected_share": 1.01}),
+        ("srm", {"p_value": -0.01}),
+        ("bayesian_results", {"chance_to_win": 1.01}),
+        ("bayesian_results", {"expected_loss": -1e-9}),
+    ],
+)
+def test_validated__value_out_of_its_range__is_refused_by_column(name: str, change: dict[str, object]) -> None:
+    (column,) = change
+    with pytest.raises(SchemaErrors, match=column):
+        validated(name, frame_of(name, [ROWS[name] | change]))
+
+
+def test_validated__two_faults__are_both_listed() -> None:
+    broken = frame_of("variant_aggregates", [ROWS["variant_aggregates"] | {"n": -1, "m2": -1.0}])
+    with pytest.raises(SchemaErrors) as refused:
+        validated("variant_aggregates", broken)
+    assert {"n", "m2"} <= set(refused.value.failure_cases["column"])
+
+
+def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None:
+    row = ROWS["variant_aggregates"]
+    frame = frame_of(
+        "variant_aggregates",
+        [
+            row | {"variant": "b", "invalid_values": 2},
+            row | {"variant": "control", "mean": None, "m2": None, "invalid_values": 1},
+            row | {"metric_id": 2, "n": 0, "mean": 0.0, "m2": 0.0},
+        ],
+    )
+    assert metric_aggregates(frame) == [
+        MetricAggregates(1, {"b": VariantAggregate(3, 0.5, 1.5), "control": None}, invalid_values=3),
+        MetricAggregates(2, {"b": VariantAggregate(0, 0.0, 0.0)}),
+    ]
