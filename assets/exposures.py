@@ -10,6 +10,7 @@ from assets.partitions import EXPERIMENTS
 from experiment_pipeline.artifacts import StampedFrame
 from experiment_pipeline.exposures import ExposureBucket, summarise_exposures
 from experiment_pipeline.refresh import Computation
+from experiment_pipeline.results.payload import exposures_payload
 from experiment_pipeline.warehouse.base import Warehouse
 from resources.registry import ExperimentRuns, OpenRun
 from resources.warehouse import WarehouseResource
@@ -39,7 +40,7 @@ def make_exposures(run: OpenRun, engine: Warehouse) -> Iterator[Made]:
     )
     rows = (ExposureBucket(**row) for row in buckets.rows.iter_rows(named=True))
     summary = summarise_exposures(rows, run.scope.window.granularity)
-    published = run.publish(Computation.EXPOSURES, summary.payload())
+    published = run.publish(Computation.EXPOSURES, exposures_payload(summary))
     yield Made(
         "exposures",
         {

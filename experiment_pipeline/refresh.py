@@ -1,10 +1,12 @@
 """Refresh: the nouns of claims and runs, and the pure decisions about them (rules R1-R8)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from experiment_pipeline.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.exposures import iso_utc
@@ -12,6 +14,9 @@ from experiment_pipeline.exposures import iso_utc
 FIRST_BACK_OFF = timedelta(minutes=5)  # rule R4
 LONGEST_BACK_OFF = timedelta(hours=6)
 REST = 10  # times the last run's duration: automatic refreshes take at most a tenth of the time
+
+
+Payload = TypeVar("Payload", bound=Mapping[str, object], default=Any)
 
 
 class Computation(StrEnum):
@@ -45,22 +50,22 @@ class ClaimOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ComputationState:
-    """One row of rule R1, as the API serves it. `payload` is JSON-ready; times are UTC."""
+class ComputationState(Generic[Payload]):
+    """One row of rule R1, as the API serves it, by the type of its payload (`results.payload`); times are UTC."""
 
     computation: Computation
     as_of: datetime | None
     data_version: int | None
     computed_at: datetime | None
-    payload: dict[str, Any] | None
+    payload: Payload | None
     is_final: bool
     last_error_at: datetime | None
     failures: int
     refresh_requested_at: datetime | None
     last_duration_seconds: float | None
 
-    def envelope(self) -> dict[str, Any] | None:
-        """What is served of a computation, JSON-ready; None before anything was asked or computed."""
+    def envelope(self) -> dict[str, object] | None:
+        """Return the payload and how it stands, JSON-ready; None before anything was asked or computed."""
         moments = {
             "as_of": self.as_of,
             "last_error_at": self.last_error_at,

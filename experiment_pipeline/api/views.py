@@ -1,7 +1,7 @@
 """What the API shows of experiments, metrics and computations."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Generic, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -19,6 +19,8 @@ from experiment_pipeline.experiments import (
     VariantRole,
 )
 from experiment_pipeline.exposures import iso_utc
+from experiment_pipeline.refresh import Payload
+from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
 
 Moment = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
 
@@ -134,7 +136,7 @@ class MetricView(BaseModel):
         )
 
 
-class EnvelopeView(BaseModel):
+class Envelope(BaseModel, Generic[Payload]):
     """A payload and how it stands."""
 
     as_of: Moment | None = Field(description="the end of the window that the payload covers")
@@ -142,17 +144,17 @@ class EnvelopeView(BaseModel):
         description="set while the last refresh failed; the payload is the last good one"
     )
     refresh_requested_at: Moment | None
-    payload: dict[str, Any] | None
+    payload: Payload | None
     is_final: bool
 
 
 class ExposuresView(BaseModel):
     """Exposures, null before anything was asked for."""
 
-    exposures: EnvelopeView | None
+    exposures: Envelope[ExposuresPayload] | None
 
 
 class ResultsView(BaseModel):
     """Results, null before anything was asked for."""
 
-    results: EnvelopeView | None
+    results: Envelope[ResultsPayload] | None

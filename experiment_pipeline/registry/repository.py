@@ -6,7 +6,7 @@ begin and end. What each raises is said there. Changes name their `actor` and `n
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import Engine
 
@@ -283,7 +283,7 @@ class Registry:
         self,
         run: RefreshRun,
         computation: Computation,
-        payload: dict[str, Any],
+        payload: Mapping[str, object],
         *,
         code_version: str,
         computed_at: datetime,
