@@ -11,6 +11,7 @@ from experiment_pipeline.domain.exposures import ExposureBucket, summarise_expos
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.resources.experiment_runs import ExperimentRuns, OpenRun
 from experiment_pipeline.resources.warehouse import WarehouseResource
+from experiment_pipeline.results.payload import exposures_payload
 from experiment_pipeline.warehouse.artifacts import StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
 
@@ -39,7 +40,7 @@ def make_exposures(run: OpenRun, engine: Warehouse) -> Iterator[Made]:
     )
     rows = (ExposureBucket(**row) for row in buckets.rows.iter_rows(named=True))
     summary = summarise_exposures(rows, run.scope.window.granularity)
-    published = run.publish(Computation.EXPOSURES, summary.payload())
+    published = run.publish(Computation.EXPOSURES, exposures_payload(summary))
     yield Made(
         "exposures",
         {

@@ -12,6 +12,7 @@ from experiment_pipeline.resources.experiment_runs import ExperimentRuns, OpenRu
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import ExperimentResults, Floors
+from experiment_pipeline.results.payload import comparison_rows, results_payload, split_rows
 from experiment_pipeline.warehouse.artifacts import StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.frame_schemas import frame_of, metric_aggregates
@@ -28,11 +29,11 @@ def make_results(run: OpenRun, engine: Warehouse, aggregates: StampedFrame, floo
     """The split, what each treatment does to each metric, and the published payload."""
     identities = engine.variant_identities(run.scope)
     computed = compute_results(run.experiment, identities, metric_aggregates(aggregates.rows), floors)
-    for name, rows in (("srm", computed.split.rows()), ("bayesian_results", computed.rows())):
+    for name, rows in (("srm", split_rows(computed.split)), ("bayesian_results", comparison_rows(computed))):
         frame = StampedFrame(frame_of(name, rows), aggregates.stamp)
         checks = (_split_check(computed),) if name == "srm" else ()
         yield Made(name, {"rows": short_table(frame.rows), **provenance(frame.stamp)}, frame, checks)
-    published = run.publish(Computation.RESULTS, computed.payload())
+    published = run.publish(Computation.RESULTS, results_payload(computed))
     yield Made(
         "experiment_results",
         {

@@ -1,11 +1,10 @@
 """The registry, and the guard that every partitioned asset goes through (rules R5-R8)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import dagster as dg
 import structlog
@@ -36,7 +35,7 @@ class OpenRun:
     experiment: Experiment
     run: RefreshRun
     scope: AnalysisScope
-    publish: Callable[[Computation, dict[str, Any]], ComputationState]
+    publish: Callable[[Computation, Mapping[str, object]], ComputationState]
 
     def stamp(self, sql: str) -> Stamp:
         """What an artifact of this run is computed from."""
@@ -123,7 +122,7 @@ class ExperimentRuns:
         if inherits is not None:
             scope.require_same(inherits)
 
-        def publish(computation: Computation, payload: dict[str, Any]) -> ComputationState:
+        def publish(computation: Computation, payload: Mapping[str, object]) -> ComputationState:
             now = datetime.now(UTC)
             return self.registry.publish(
                 run,

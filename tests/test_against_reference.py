@@ -17,6 +17,7 @@ from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import Floors
+from experiment_pipeline.results.payload import exposures_payload, results_payload
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.base import AnalysisScope
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
@@ -57,7 +58,7 @@ def ours(scenario: Scenario, folder: Path) -> tuple[dict[str, Any], dict[str, An
     results = compute_results(
         experiment, engine.variant_identities(scope), metric_aggregates(aggregates), Floors(50, 5)
     )
-    return summary.payload(), results.payload()
+    return {**exposures_payload(summary)}, {**results_payload(results)}
 
 
 def of_ours(described: expected.Experiment) -> tuple[Experiment, AnalysisScope]:

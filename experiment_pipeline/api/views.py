@@ -1,13 +1,15 @@
 """What the API shows of experiments, metrics and computations."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Generic, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from experiment_pipeline.domain.drafts import definition_of
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.refresh import Payload
+from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
 from experiment_pipeline.schemas.requests import Duration
 from experiment_pipeline.times import iso_utc
 
@@ -125,7 +127,7 @@ class MetricView(BaseModel):
         )
 
 
-class EnvelopeView(BaseModel):
+class Envelope(BaseModel, Generic[Payload]):
     """A payload and how it stands."""
 
     as_of: Moment | None = Field(description="the end of the window that the payload covers")
@@ -133,17 +135,17 @@ class EnvelopeView(BaseModel):
         description="set while the last refresh failed; the payload is the last good one"
     )
     refresh_requested_at: Moment | None
-    payload: dict[str, Any] | None
+    payload: Payload | None
     is_final: bool
 
 
 class ExposuresView(BaseModel):
     """Exposures, null before anything was asked for."""
 
-    exposures: EnvelopeView | None
+    exposures: Envelope[ExposuresPayload] | None
 
 
 class ResultsView(BaseModel):
     """Results, null before anything was asked for."""
 
-    results: EnvelopeView | None
+    results: Envelope[ResultsPayload] | None

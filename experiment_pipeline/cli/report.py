@@ -1,10 +1,9 @@
-"""An experiment's payloads as a person reads them: a heading, who was exposed, how they were split, one table."""
+"""Report of an experiment's payloads for people: a heading, who was exposed, how they were split, one table."""
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,8 +12,21 @@ from rich.text import Text
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.domain.refresh import ComputationState
+from experiment_pipeline.results.payload import (
+    ExposuresPayload,
+    MetricPayload,
+    ResultsPayload,
+    SplitPayload,
+    VariantPayload,
+)
+from experiment_pipeline.stats.verdict import Verdict
 
-VERDICT_STYLES = {"winning": "bold green", "ok": "green", "losing": "bold red", "harmed": "bold red"}
+VERDICT_STYLES = {
+    Verdict.WINNING: "bold green",
+    Verdict.OK: "green",
+    Verdict.LOSING: "bold red",
+    Verdict.HARMED: "bold red",
+}
 EXPECTATIONS = {
     ExpectedDirection.INCREASE: "expected to rise",
     ExpectedDirection.DECREASE: "expected to fall",
@@ -32,15 +44,19 @@ LEGEND = Text(
 )
 
 
-def report(experiment: Experiment, exposures: ComputationState, results: ComputationState) -> RenderableType:
-    """Heading, exposures and split, then per metric and variant n, value, effect, lift, interval, chance to win."""
+def report(
+    experiment: Experiment,
+    exposures: ComputationState[ExposuresPayload],
+    results: ComputationState[ResultsPayload],
+) -> RenderableType:
+    """Return a heading, exposures and split, then per metric and variant n, value, effect, lift, chance to win."""
     heading = Text.assemble((experiment.name, "bold"), f"  {experiment.key}, {experiment.status.value}")
     if exposures.payload is None or results.payload is None:
         return Group(heading, Text("Nothing has been computed yet: run a refresh.", style="yellow"), "")
     return Group(
         heading,
         _window_line(experiment, results),
-        _exposures_line(exposures.payload, results.payload),
+        _exposures_line(exposures.payload, results.payload["srm"]),
         *_split_lines(results.payload),
         _table(experiment, results.payload),
         *_reasons(experiment, results.payload),
@@ -48,7 +64,7 @@ def report(experiment: Experiment, exposures: ComputationState, results: Computa
     )
 
 
-def _window_line(experiment: Experiment, results: ComputationState) -> Text:
+def _window_line(experiment: Experiment, results: ComputationState[ResultsPayload]) -> Text:
     line = Text(f"from {experiment.started_at:%Y-%m-%d %H:%M} to {results.as_of:%Y-%m-%d %H:%M} UTC", style="dim")
     line.append(f", data version {results.data_version}")
     line.append(", final" if results.is_final else "")
@@ -57,33 +73,33 @@ def _window_line(experiment: Experiment, results: ComputationState) -> Text:
     return line
 
 
-def _exposures_line(exposures: dict[str, Any], results: dict[str, Any]) -> Text:
+def _exposures_line(exposures: ExposuresPayload, split: SplitPayload) -> Text:
     seen: Counter[str] = Counter()
     for point in exposures["timeseries"]["points"]:
         seen.update(point["new_identities"])
     line = Text(f"{seen.total():,} identities exposed, {exposures['excluded_identities']:,} more excluded")
     line.append(" for seeing several variants" if exposures["excluded_identities"] else "")
-    aside = [f"{variant} {n:,}" for variant, n in sorted(seen.items()) if variant not in results["srm"]["identities"]]
+    aside = [f"{variant} {n:,}" for variant, n in sorted(seen.items()) if variant not in split["identities"]]
     return line.append(f"; not compared: {', '.join(aside)}" if aside else "")
 
 
-def _split_lines(results: dict[str, Any]) -> Iterator[Text]:
+def _split_lines(results: ResultsPayload) -> Iterator[Text]:
     srm = results["srm"]
     observed = " / ".join(f"{key} {n:,}" for key, n in srm["identities"].items())
-    if results["trustworthy"] is None:
-        yield Text(f"split not tested: {readable(srm['reason'])} ({observed})", style="yellow")
+    sound, fixed, anytime = results["trustworthy"], results["srm_p_value"], srm["anytime_p_value"]
+    if sound is None or fixed is None or anytime is None:
+        yield Text(f"split not tested: {readable(srm['reason'] or 'unknown')} ({observed})", style="yellow")
         return
-    sound = results["trustworthy"]
     expected = " / ".join(f"{100 * share:.4g} %" for share in srm["expected_shares"].values())
     line = Text.assemble("split ", ("sound", "green") if sound else ("BROKEN", "bold red"))
     line.append(f": {observed}, expected {expected}")
-    line.append(f" (SRM p = {results['srm_p_value']:.3g}, at every look p = {srm['anytime_p_value']:.3g})")
+    line.append(f" (SRM p = {fixed:.3g}, at every look p = {anytime:.3g})")
     yield line
     if not sound:
         yield Text("Do not trust these numbers: nothing is called winning on such a split.", style="bold red")
 
 
-def _table(experiment: Experiment, results: dict[str, Any]) -> Table:
+def _table(experiment: Experiment, results: ResultsPayload) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("metric")
     table.add_column("variant")
@@ -98,7 +114,7 @@ def _table(experiment: Experiment, results: dict[str, Any]) -> Table:
     return table
 
 
-def _metric_rows(attached: AttachedMetric, metric: dict[str, Any]) -> Iterator[list[str | Text]]:
+def _metric_rows(attached: AttachedMetric, metric: MetricPayload) -> Iterator[list[str | Text]]:
     quantity = _Quantity.of(attached, metric["variants"])
     labels = [Text(attached.metric.name), Text(f"  {_wanted(attached)}", style="dim")]
     for variant, aggregate in metric["variants"].items():
@@ -112,13 +128,13 @@ def _metric_rows(attached: AttachedMetric, metric: dict[str, Any]) -> Iterator[l
 
 
 def _wanted(attached: AttachedMetric) -> str:
-    """What the verdict is about: a guardrail's bound, the better side, or for neither what was expected."""
+    """Return what the verdict is about: a guardrail's bound, the better side, or for neither what was expected."""
     if attached.expected_direction.is_guardrail or attached.metric.direction is Direction.INFORMATIONAL:
         return EXPECTATIONS[attached.expected_direction]
     return "lower is better" if attached.metric.direction is Direction.DOWN else "higher is better"
 
 
-def _treatment_cells(quantity: "_Quantity", metric: dict[str, Any], treatment: str) -> list[str | Text]:
+def _treatment_cells(quantity: "_Quantity", metric: MetricPayload, treatment: str) -> list[str | Text]:
     effect, inference = metric["effect"][treatment], metric["inference"][treatment]
     verdict = metric["verdict"][treatment]
     return [
@@ -131,13 +147,13 @@ def _treatment_cells(quantity: "_Quantity", metric: dict[str, Any], treatment: s
 
 
 def _chance(chance: float) -> str:
-    """In percent; nearly certain is not rounded to certain."""
+    """Return a chance in percent; nearly certain is not rounded to certain."""
     if chance < 0.0001:
         return "< 0.01 %"
     return "> 99.99 %" if chance > 0.9999 else f"{100 * chance:.2f} %"
 
 
-def _value(quantity: "_Quantity", aggregate: dict[str, Any]) -> str:
+def _value(quantity: "_Quantity", aggregate: VariantPayload) -> str:
     if aggregate["sum"] is None or not aggregate["n"]:
         return WITHHELD
     return quantity.plain(aggregate["sum"] / aggregate["n"])
@@ -145,20 +161,20 @@ def _value(quantity: "_Quantity", aggregate: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Quantity:
-    """How one metric's numbers are written: all with the decimals that its largest value needs."""
+    """Format of one metric's numbers: all have the decimals that the largest one needs."""
 
     is_share: bool
     decimals: int | None  # None: too large or too small to be written out
 
     @classmethod
-    def of(cls, attached: AttachedMetric, variants: dict[str, Any]) -> "_Quantity":
+    def of(cls, attached: AttachedMetric, variants: Mapping[str, VariantPayload]) -> "_Quantity":
         is_share = attached.metric.aggregation is Aggregation.OCCURRENCE
         means = [abs(each["sum"]) / each["n"] for each in variants.values() if each["sum"] and each["n"]]
         magnitude = math.floor(math.log10(max(means))) if means and max(means) > 0 else 0
         written_out = -4 <= magnitude <= 14
         return cls(is_share, max(0, DIGITS - 1 - magnitude) if written_out else None)
 
-    def identities(self, aggregate: dict[str, Any]) -> str:
+    def identities(self, aggregate: VariantPayload) -> str:
         converted = f"{round(aggregate['sum']):,} of " if self.is_share and aggregate["sum"] is not None else ""
         return f"{converted}{aggregate['n']:,}"
 
@@ -173,7 +189,7 @@ class _Quantity:
         return f".{DIGITS - 1}e" if self.decimals is None else f",.{self.decimals}f"
 
 
-def _reasons(experiment: Experiment, results: dict[str, Any]) -> Iterator[Text]:
+def _reasons(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
     names = {each.metric.id: each.metric.name for each in experiment.metrics}
     for metric in results["metrics"]:
         for treatment, reason in metric["reason"].items():
@@ -183,5 +199,5 @@ def _reasons(experiment: Experiment, results: dict[str, Any]) -> Iterator[Text]:
 
 
 def readable(reason: str) -> str:
-    """A reason's stable word as a phrase."""
+    """Return a reason's stable word as a phrase."""
     return reason.replace("_", " ")

@@ -6,7 +6,8 @@ import click
 
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import LEGEND, report
-from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.domain.refresh import Computation, ComputationState
+from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
 
 
 @click.command()
@@ -29,8 +30,8 @@ def results(context: Context, key: str, environment: str | None, as_json: bool) 
     """
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
-        exposures = registry.computation(experiment.id, Computation.EXPOSURES)
-        computed = registry.computation(experiment.id, Computation.RESULTS)
+        exposures: ComputationState[ExposuresPayload] = registry.computation(experiment.id, Computation.EXPOSURES)
+        computed: ComputationState[ResultsPayload] = registry.computation(experiment.id, Computation.RESULTS)
     if as_json:
         click.echo(json.dumps({"exposures": exposures.envelope(), "results": computed.envelope()}, indent=2))
     else:

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 
-from experiment_pipeline.times import iso_utc
-
 HOURLY_UP_TO = timedelta(hours=72)  # rule X4
 
 
@@ -65,7 +63,7 @@ class ExposuresTimeseries:
 
 @dataclass(frozen=True, slots=True)
 class ExposuresSummary:
-    """The exposures payload (rule X7)."""
+    """Exposures of one experiment over its window (rule X7)."""
 
     excluded_identities: int
     timeseries: ExposuresTimeseries
@@ -75,22 +73,9 @@ class ExposuresSummary:
         """Identities counted, over all variants and buckets."""
         return sum(sum(point.new_identities.values()) for point in self.timeseries.points)
 
-    def payload(self) -> dict[str, object]:
-        """As JSON-ready values; bucket starts in ISO-8601 with `Z`."""
-        return {
-            "excluded_identities": self.excluded_identities,
-            "timeseries": {
-                "granularity": self.timeseries.granularity.value,
-                "points": [
-                    {"bucket": iso_utc(point.bucket), "new_identities": point.new_identities}
-                    for point in self.timeseries.points
-                ],
-            },
-        }
-
 
 def summarise_exposures(buckets: Iterable[ExposureBucket], granularity: Granularity) -> ExposuresSummary:
-    """Build the payload from an engine's buckets, in any order.
+    """Return the summary of an engine's buckets, in any order.
 
     Quarantined identities appear in `excluded_identities` and nowhere else; under the policy `first` (rule X3) the
     engine flags none.

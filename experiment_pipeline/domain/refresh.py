@@ -1,11 +1,16 @@
 """Refresh: computations, claims and runs (rules R1, R2, R5)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from experiment_pipeline.times import iso_utc
+
+Payload = TypeVar("Payload", bound=Mapping[str, object], default=Any)
 
 
 class Computation(StrEnum):
@@ -39,22 +44,22 @@ class ClaimOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ComputationState:
-    """One row of rule R1, as the API serves it. `payload` is JSON-ready; times are UTC."""
+class ComputationState(Generic[Payload]):
+    """One row of rule R1, as the API serves it, by the type of its payload (`results.payload`); times are UTC."""
 
     computation: Computation
     as_of: datetime | None
     data_version: int | None
     computed_at: datetime | None
-    payload: dict[str, Any] | None
+    payload: Payload | None
     is_final: bool
     last_error_at: datetime | None
     failures: int
     refresh_requested_at: datetime | None
     last_duration_seconds: float | None
 
-    def envelope(self) -> dict[str, Any] | None:
-        """What is served of a computation, JSON-ready; None before anything was asked or computed."""
+    def envelope(self) -> dict[str, object] | None:
+        """Return the payload and how it stands, JSON-ready; None before anything was asked or computed."""
         moments = {
             "as_of": self.as_of,
             "last_error_at": self.last_error_at,

@@ -1,7 +1,7 @@
 """Computations: what the API serves of an experiment, how it is published, and its history (rules R1, R3, R5, R6)."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, exists, insert, or_, select, update
 
@@ -54,7 +54,7 @@ def publish(
     connection: Connection,
     run: RefreshRun,
     computation: Computation,
-    payload: dict[str, Any],
+    payload: Mapping[str, object],
     *,
     code_version: str,
     computed_at: datetime,

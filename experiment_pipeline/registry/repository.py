@@ -6,7 +6,7 @@ begin and end. What each raises is said there. Changes name their `actor` and `n
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import Engine
 
@@ -61,8 +61,6 @@ class Registry:
     def is_current(self) -> bool:
         """Whether the database answers and has the schema that this code needs."""
         return is_current(self.engine)
-
-    # Environments
 
     def environments(self) -> list[Environment]:
         """Every environment, by key."""
@@ -285,7 +283,7 @@ class Registry:
         self,
         run: RefreshRun,
         computation: Computation,
-        payload: dict[str, Any],
+        payload: Mapping[str, object],
         *,
         code_version: str,
         computed_at: datetime,

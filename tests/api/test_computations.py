@@ -1,11 +1,18 @@
 """Exposures and results over HTTP: the envelope, its ETag, and refresh requests (rule R2)."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
+from experiment_pipeline.api.views import ExposuresView, ResultsView
+from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.exposures import ExposureBucket, Granularity, summarise_exposures
 from experiment_pipeline.domain.refresh import Computation, RefreshRun
+from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.model import Floors
+from experiment_pipeline.results.payload import ResultsPayload, exposures_payload, results_payload
 from tests.api.conftest import Api, detail
 
 BOTH = pytest.mark.parametrize("computation", list(Computation))
@@ -16,7 +23,7 @@ def open_run(api: Api) -> RefreshRun:
     return api.registry.open_run(1, f"run-{api.clock.now}", api.clock.now, timedelta(minutes=1))
 
 
-def publish(api: Api, computation: Computation, payload: dict[str, object]) -> None:
+def publish(api: Api, computation: Computation, payload: Mapping[str, object]) -> None:
     api.registry.record_scan(api.clock.now)
     run = open_run(api)
     api.registry.publish(run, computation, payload, code_version="1", computed_at=api.clock.now, grace=HOUR)
@@ -47,6 +54,50 @@ def test_show__published__is_the_envelope(api: Api, computation: Computation) ->
         }
     }
     assert shown.headers["cache-control"] == "private, no-cache"
+
+
+def real_results(api: Api) -> ResultsPayload:
+    """Return the payload of an experiment that has metrics with, without and with withheld comparisons."""
+    for name in ("revenue", "orders", "visits"):
+        metric = api.metric(name=name)
+        api.post("/experiments/checkout/metrics/", {"metric": metric["id"], "expected_direction": "increase"})
+    arms = {"control": VariantAggregate(1000, 0.1, 90.0), "larger": VariantAggregate(1000, 0.2, 160.0)}
+    moments = [MetricAggregates(1, {**arms}), MetricAggregates(2, {**arms, "larger": None})]
+    experiment = api.registry.find_experiment("production", "checkout")
+    return results_payload(compute_results(experiment, {"control": 1000, "larger": 1000}, moments, Floors()))
+
+
+def test_show__real_results__hold_what_the_schema_describes_and_nothing_else(api: Api) -> None:
+    api.experiment()
+    payload = real_results(api)
+    assert [metric["name"] for metric in payload["metrics"]] == ["revenue", "orders", "visits"]
+    api.post("/experiments/checkout/start/")
+    publish(api, Computation.RESULTS, payload)
+    shown = api.get("/experiments/checkout/results/").json()
+    assert shown["results"]["payload"] == payload
+    assert ResultsView.model_validate(shown).model_dump(mode="json") == shown
+
+
+def test_show__results_of_a_version_that_did_not_name_metrics__are_served_as_they_were_stored(api: Api) -> None:
+    api.experiment()
+    payload = real_results(api)
+    for metric in payload["metrics"]:
+        del metric["name"]
+    api.post("/experiments/checkout/start/")
+    publish(api, Computation.RESULTS, payload)
+    shown = api.get("/experiments/checkout/results/").json()
+    assert shown["results"]["payload"] == payload
+    assert ResultsView.model_validate(shown).model_dump(mode="json") == shown
+
+
+def test_show__real_exposures__hold_what_the_schema_describes_and_nothing_else(api: Api) -> None:
+    api.experiment("start")
+    buckets = [ExposureBucket(api.clock.now, variant, variant == "larger", 5) for variant in ("control", "larger")]
+    payload = exposures_payload(summarise_exposures(buckets, Granularity.HOUR))
+    publish(api, Computation.EXPOSURES, payload)
+    shown = api.get("/experiments/checkout/exposures/").json()
+    assert shown["exposures"]["payload"] == payload
+    assert ExposuresView.model_validate(shown).model_dump(mode="json") == shown
 
 
 def test_show__if_none_match__answers_304_until_anything_in_the_envelope_changes(api: Api) -> None:

@@ -45,6 +45,13 @@ def test_openapi__every_operation__has_a_summary_and_its_problems(api: Api) -> N
                 assert operation["security"] == [{"ApiKey": []}]
 
 
+def test_openapi__every_answer__is_described_to_its_last_member(api: Api) -> None:
+    """An object whose members are not named lets no client be generated."""
+    schemas = api.client.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    assert {"ExposuresPayload", "ResultsPayload", "MetricPayload"} <= schemas.keys()
+    assert [name for name, schema in schemas.items() if '"additionalProperties": true' in json.dumps(schema)] == []
+
+
 def test_docs__are_served_and_load_nothing_from_elsewhere(api: Api) -> None:
     page = api.client.get("/api/v1/docs").text
     assert "/api/v1/openapi.json" in page

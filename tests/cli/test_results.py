@@ -16,6 +16,7 @@ from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Dire
 from experiment_pipeline.domain.refresh import Computation, ComputationState
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import Floors
+from experiment_pipeline.results.payload import results_payload
 from tests.cli.conftest import Run
 
 AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -47,7 +48,7 @@ def test_results__of_a_key_that_two_environments_have__ask_which(declared: Run, 
     assert declared("results", "checkout", "--environment", "staging").exit_code == 0
 
 
-def state(computation: Computation, payload: dict[str, Any]) -> ComputationState:
+def state(computation: Computation, payload: Any) -> ComputationState:
     return ComputationState(
         computation=computation,
         as_of=AT,
@@ -70,6 +71,7 @@ def reported(
     design: Design | None = None,
     excluded: int = 0,
     failed_at: datetime | None = None,
+    names: bool = True,
 ) -> str:
     """What a person reads of control and one treatment."""
     experiment = Experiment(
@@ -89,7 +91,10 @@ def reported(
     computed = compute_results(experiment, identities, [MetricAggregates(metric.id, arms)], Floors())
     points = [{"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}]
     exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": points}}
-    results = replace(state(Computation.RESULTS, computed.payload()), last_error_at=failed_at)
+    payload = results_payload(computed)
+    if not names:
+        del payload["metrics"][0]["name"]
+    results = replace(state(Computation.RESULTS, payload), last_error_at=failed_at)
     console = Console(width=150)
     with console.capture() as capture:
         console.print(report(experiment, state(Computation.EXPOSURES, exposures), results))
@@ -172,3 +177,10 @@ def test_report__last_refresh_that_failed__is_told_beside_what_still_stands__r3(
     text = reported({**arms}, metric(Aggregation.SUM), failed_at=AT)
     assert "last refresh failed 2026-03-10 12:00" in text
     assert "higher is better" in text
+
+
+def test_report__payload_of_a_version_that_did_not_name_metrics__reads_the_same() -> None:
+    arms = {"control": VariantAggregate(1000, 1.0, 900.0), "b": None}
+    older, newer = (reported({**arms}, metric(Aggregation.SUM), names=names) for names in (False, True))
+    assert "withheld: measured, b: out of range" in older
+    assert older == newer

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiment_pipeline.domain.exposures import ExposureBucket, Granularity, Window, summarise_exposures
+from experiment_pipeline.results.payload import exposures_payload
 from experiment_pipeline.times import iso_utc
 
 STARTED_AT = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
@@ -60,7 +61,7 @@ def test_summary__payload__is_what_x7_says() -> None:
         ],
         Granularity.HOUR,
     )
-    assert summary.payload() == {
+    assert exposures_payload(summary) == {
         "excluded_identities": 4,
         "timeseries": {
             "granularity": "hour",
@@ -75,7 +76,7 @@ def test_summary__payload__is_what_x7_says() -> None:
 
 def test_summary__bucket_where_everybody_is_quarantined__has_no_point__x7() -> None:
     only = ExposureBucket(STARTED_AT, "b", quarantined=True, new_identities=2)
-    payload = summarise_exposures([only], Granularity.DAY).payload()
+    payload = exposures_payload(summarise_exposures([only], Granularity.DAY))
     assert payload == {"excluded_identities": 2, "timeseries": {"granularity": "day", "points": []}}
 
 
@@ -85,7 +86,8 @@ def test_summary__buckets_in_any_order__give_one_payload_that_counts_everybody_o
 ) -> None:
     summary = summarise_exposures(buckets, Granularity.HOUR)
     permuted = data.draw(st.permutations(buckets))
-    assert json.dumps(summarise_exposures(permuted, Granularity.HOUR).payload()) == json.dumps(summary.payload())
+    again = summarise_exposures(permuted, Granularity.HOUR)
+    assert json.dumps(exposures_payload(again)) == json.dumps(exposures_payload(summary))
     starts = [point.bucket for point in summary.timeseries.points]
     assert starts == sorted(set(starts))
     assert summary.identities + summary.excluded_identities == sum(bucket.new_identities for bucket in buckets)

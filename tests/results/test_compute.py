@@ -15,6 +15,7 @@ from experiment_pipeline.domain.experiments import Design, Experiment, Experimen
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import ExperimentResults, Floors
+from experiment_pipeline.results.payload import comparison_rows, results_payload, split_rows
 from experiment_pipeline.stats.verdict import Verdict
 from experiment_pipeline.warehouse.frame_schemas import frame_of, validated
 
@@ -55,7 +56,7 @@ def results(subject: Experiment, moments: Moments, extra: Mapping[str, int] | No
 
 
 def metric_payload(computed: ExperimentResults) -> dict[str, Any]:
-    payload = json.loads(json.dumps(computed.payload(), allow_nan=False))
+    payload = json.loads(json.dumps(results_payload(computed), allow_nan=False))
     (metric,) = payload["metrics"]
     assert isinstance(metric, dict)
     return metric
@@ -63,13 +64,13 @@ def metric_payload(computed: ExperimentResults) -> dict[str, Any]:
 
 def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> None:
     computed = results(experiment(), {"control": rate(1000, 100), "b": rate(1000, 200)})
-    payload = computed.payload()
+    payload = results_payload(computed)
     metric = metric_payload(computed)
     assert set(payload) == {"srm_p_value", "trustworthy", "srm", "metrics"}
     assert set(payload["srm"]) == {"anytime_p_value", "identities", "expected_shares", "reason"}
     assert payload["srm"]["expected_shares"] == {"control": 0.5, "b": 0.5}
-    assert set(metric) == {"metric_id", "variants", "inference", "effect", "expected_loss", "verdict", "reason"}
-    assert metric["metric_id"] == 7
+    assert set(metric) == {"metric_id", "name", "variants", "inference", "effect", "expected_loss", "verdict", "reason"}
+    assert (metric["metric_id"], metric["name"]) == (7, "bought")
     assert metric["variants"] == {
         "control": {"n": 1000, "sum": pytest.approx(100), "sum_squares": pytest.approx(100)},
         "b": {"n": 1000, "sum": pytest.approx(200), "sum_squares": pytest.approx(200)},
@@ -88,7 +89,7 @@ def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> N
 
 def test_payload__without_any_aggregate__still_has_every_member() -> None:
     computed = compute_results(experiment(), {}, [], Floors())
-    payload, metric = computed.payload(), metric_payload(computed)
+    payload, metric = results_payload(computed), metric_payload(computed)
     assert (payload["srm_p_value"], payload["trustworthy"]) == (None, None)
     assert payload["srm"]["reason"] == "fewer_than_100_identities"
     assert metric["variants"] == {key: {"n": 0, "sum": 0.0, "sum_squares": 0.0} for key in ("control", "b")}
@@ -143,15 +144,15 @@ def test_results__holdout_and_unknown_variants__take_no_part__x6() -> None:
     moments = {"control": rate(1000, 100), "b": rate(1000, 150), "held": rate(5, 5), "unheard_of": rate(7000, 7)}
     computed = results(experiment(variants), moments)
     plain = results(experiment(), {key: moments[key] for key in ("control", "b")})
-    assert computed.payload() == plain.payload()
+    assert results_payload(computed) == results_payload(plain)
     assert computed.split.identities == {"control": 1000, "b": 1000}
 
 
 def test_results__variant_without_a_key__leaves_the_split_untested__s2() -> None:
     variants = (*EVEN, Variant(None, VariantRole.TREATMENT, 10))
     computed = results(experiment(variants), {"control": rate(1000, 100), "b": rate(1000, 200)})
-    assert computed.payload()["srm"]["reason"] == "variant_without_key"
-    assert computed.payload()["trustworthy"] is None
+    assert results_payload(computed)["srm"]["reason"] == "variant_without_key"
+    assert results_payload(computed)["trustworthy"] is None
     assert metric_payload(computed)["effect"]["b"] is not None
     assert computed.verdicts() == {"bought": {"b": "inconclusive"}}, "not tested is not trustworthy"
 
@@ -305,5 +306,5 @@ def test_results__of_any_moments_at_all__are_json_numbers_or_withheld_with_a_rea
         assert metric["expected_loss"]["b"] is None
     if not computed.split.trustworthy:
         assert metric["verdict"]["b"] not in (Verdict.WINNING, Verdict.LOSING, Verdict.OK)
-    for name, rows in (("srm", computed.split.rows()), ("bayesian_results", computed.rows())):
+    for name, rows in (("srm", split_rows(computed.split)), ("bayesian_results", comparison_rows(computed))):
         validated(name, frame_of(name, rows))

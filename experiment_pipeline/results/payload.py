@@ -1,0 +1,216 @@
+"""Payloads: exposures and results as the API serves them, JSON-ready, and the rows of the small frames.
+
+A payload is stored when it is published and served as it is for as long as it stands. Members that a newer version
+added are `NotRequired`: what an older version stored has none of them.
+"""
+
+import math
+from typing import NotRequired  # pydantic reads no other TypedDict before Python 3.12
+
+from typing_extensions import TypedDict
+
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.exposures import ExposuresSummary, Granularity
+from experiment_pipeline.results.model import Comparison, ExperimentResults, MetricResults, Split
+from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.verdict import Verdict
+from experiment_pipeline.times import iso_utc
+
+
+class PointPayload(TypedDict):
+    """New identities by variant in the hour or day that begins at `bucket` (ISO-8601, UTC)."""
+
+    bucket: str
+    new_identities: dict[str, int]
+
+
+class TimeseriesPayload(TypedDict):
+    """Exposures over time; points are sparse and sorted by bucket (rule X4)."""
+
+    granularity: Granularity
+    points: list[PointPayload]
+
+
+class ExposuresPayload(TypedDict):
+    """Who was exposed (rule X7); `excluded_identities` saw several variants and are counted nowhere else."""
+
+    excluded_identities: int
+    timeseries: TimeseriesPayload
+
+
+class SplitPayload(TypedDict):
+    """Identities by compared variant beside the shares that were configured (rules S1-S3).
+
+    `anytime_p_value` is of the test that holds at every refresh; null with a `reason` where it could not be made.
+    """
+
+    anytime_p_value: float | None
+    identities: dict[str, int]
+    expected_shares: dict[str, float]
+    reason: str | None
+
+
+class VariantPayload(TypedDict):
+    """A metric over the `n` analysed identities of a variant; sums are null where they are too large for a float."""
+
+    n: int
+    sum: float | None
+    sum_squares: float | None
+
+
+class LiftPayload(TypedDict):
+    """The effect relative to control, with its credible interval; 0.1 is ten percent more than control."""
+
+    lift: float
+    ci_low: float
+    ci_high: float
+    chance_to_win: float
+
+
+class EffectPayload(TypedDict):
+    """Treatment less control in the metric's unit, with its credible interval."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+    chance_to_win: float
+
+
+class MetricPayload(TypedDict):
+    """One metric: its aggregates by variant and, by treatment, how that compares with control.
+
+    `inference` is the lift, `effect` the absolute difference, `expected_loss` per identity, of shipping the treatment.
+    What is withheld is null, and `reason` says why.
+    """
+
+    metric_id: int
+    name: NotRequired[str]
+    variants: dict[str, VariantPayload]
+    inference: dict[str, LiftPayload | None]
+    effect: dict[str, EffectPayload | None]
+    expected_loss: dict[str, float | None]
+    verdict: dict[str, Verdict]
+    reason: dict[str, str | None]
+
+
+class ResultsPayload(TypedDict):
+    """What one refresh says of an experiment.
+
+    `trustworthy` is false on a sample ratio mismatch by the test of `srm`, null where the split could not be tested;
+    `srm_p_value` is of the fixed-sample test, for those who look once.
+    """
+
+    srm_p_value: float | None
+    trustworthy: bool | None
+    srm: SplitPayload
+    metrics: list[MetricPayload]
+
+
+def exposures_payload(summary: ExposuresSummary) -> ExposuresPayload:
+    """Return the exposures payload; bucket starts are ISO-8601 with `Z`."""
+    return {
+        "excluded_identities": summary.excluded_identities,
+        "timeseries": {
+            "granularity": summary.timeseries.granularity,
+            "points": [
+                {"bucket": iso_utc(point.bucket), "new_identities": point.new_identities}
+                for point in summary.timeseries.points
+            ],
+        },
+    }
+
+
+def results_payload(results: ExperimentResults) -> ResultsPayload:
+    """Return the results payload: nothing missing, null where something is withheld."""
+    split = results.split
+    return {
+        "srm_p_value": split.p_value,
+        "trustworthy": split.trustworthy,
+        "srm": {
+            "anytime_p_value": split.anytime_p_value,
+            "identities": split.identities,
+            "expected_shares": split.shares,
+            "reason": split.reason,
+        },
+        "metrics": [_metric(metric, split) for metric in results.metrics],
+    }
+
+
+def split_rows(split: Split) -> list[dict[str, object]]:
+    """Return one row per compared variant, for the `srm` frame."""
+    return [
+        {
+            "variant": key,
+            "identities": n,
+            "expected_share": split.shares.get(key),
+            "p_value": split.p_value,
+            "anytime_p_value": split.anytime_p_value,
+            "reason": split.reason,
+        }
+        for key, n in split.identities.items()
+    ]
+
+
+def comparison_rows(results: ExperimentResults) -> list[dict[str, object]]:
+    """Return one row per metric and treatment, for the `bayesian_results` frame."""
+    return [
+        {"metric_id": metric.attached.metric.id, **_row(comparison)}
+        for metric in results.metrics
+        for comparison in metric.comparisons
+    ]
+
+
+def _metric(metric: MetricResults, split: Split) -> MetricPayload:
+    compared = {comparison.treatment: comparison for comparison in metric.comparisons}
+    return {
+        "metric_id": metric.attached.metric.id,
+        "name": metric.attached.metric.name,
+        "variants": {key: _variant(split.identities[key], each) for key, each in metric.aggregates.items()},
+        "inference": {key: _lift(comparison) for key, comparison in compared.items()},
+        "effect": {key: _effect(comparison) for key, comparison in compared.items()},
+        "expected_loss": {key: comparison.expected_loss for key, comparison in compared.items()},
+        "verdict": {key: comparison.verdict for key, comparison in compared.items()},
+        "reason": {key: comparison.reason for key, comparison in compared.items()},
+    }
+
+
+def _variant(identities: int, aggregate: VariantAggregate | None) -> VariantPayload:
+    return {
+        "n": identities,
+        "sum": None if aggregate is None else _finite(aggregate.sum),
+        "sum_squares": None if aggregate is None else _finite(aggregate.sum_squares),
+    }
+
+
+def _lift(comparison: Comparison) -> LiftPayload | None:
+    lift, chance = comparison.lift, comparison.chance_to_win
+    if isinstance(lift, NotComputable) or chance is None:
+        return None
+    return {"lift": lift.value, "ci_low": lift.ci_low, "ci_high": lift.ci_high, "chance_to_win": chance}
+
+
+def _effect(comparison: Comparison) -> EffectPayload | None:
+    effect, chance = comparison.effect, comparison.chance_to_win
+    if isinstance(effect, NotComputable) or chance is None:
+        return None
+    return {"value": effect.value, "ci_low": effect.ci_low, "ci_high": effect.ci_high, "chance_to_win": chance}
+
+
+def _row(comparison: Comparison) -> dict[str, object]:
+    effect, lift = _effect(comparison), _lift(comparison)
+    return {
+        "treatment": comparison.treatment,
+        "effect": effect and effect["value"],
+        "effect_low": effect and effect["ci_low"],
+        "effect_high": effect and effect["ci_high"],
+        "lift": lift and lift["lift"],
+        "lift_low": lift and lift["ci_low"],
+        "lift_high": lift and lift["ci_high"],
+        "chance_to_win": comparison.chance_to_win,
+        "expected_loss": comparison.expected_loss,
+        "reason": comparison.reason,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
