@@ -5,8 +5,8 @@ from fastapi import APIRouter
 from experiment_pipeline.api.auth import CanAdminister, CanRead
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.experiments import Name, find
-from experiment_pipeline.api.views import AttachmentView
 from experiment_pipeline.schemas.requests import AttachmentBody, AttachmentPatch
+from experiment_pipeline.schemas.responses import AttachmentView
 
 router = APIRouter(
     prefix="/environments/{environment_key}/experiments/{experiment}/metrics", tags=["metrics of an experiment"]

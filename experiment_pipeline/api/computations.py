@@ -6,13 +6,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from experiment_pipeline.api.auth import CanRead, CanRefresh
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.experiments import Name, find
-from experiment_pipeline.api.views import ExposuresView, ResultsView
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.registry.engine import to_json
+from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
+from experiment_pipeline.schemas.responses import Envelope
 
 router = APIRouter(prefix="/environments/{environment_key}/experiments/{experiment}", tags=["exposures and results"])
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
@@ -20,6 +22,18 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 }
 REVALIDATE = "private, no-cache"
 FINAL = "private, max-age=86400"  # a final payload never changes (rule R6)
+
+
+class ExposuresView(BaseModel):
+    """Exposures, null before anything was asked for."""
+
+    exposures: Envelope[ExposuresPayload] | None
+
+
+class ResultsView(BaseModel):
+    """Results, null before anything was asked for."""
+
+    results: Envelope[ResultsPayload] | None
 
 
 def conditional(request: Request, body: bytes, *, is_final: bool) -> Response:

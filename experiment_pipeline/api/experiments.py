@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Query
 from experiment_pipeline.api.auth import Access, CanAdminister, CanRead
 from experiment_pipeline.api.dependencies import Shared, State
 from experiment_pipeline.api.pagination import Page, Paging, Search
-from experiment_pipeline.api.views import ExperimentView
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.schemas.requests import ExperimentBody, ExperimentPatch
+from experiment_pipeline.schemas.responses import ExperimentView
 
 router = APIRouter(prefix="/environments/{environment_key}/experiments", tags=["experiments"])
 Name = Annotated[str, Path(description="the experiment's id or key", examples=["checkout"])]

@@ -5,8 +5,8 @@ from fastapi import APIRouter
 from experiment_pipeline.api.auth import CanAdminister, CanRead
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.pagination import Page, Paging, Search
-from experiment_pipeline.api.views import MetricView
 from experiment_pipeline.schemas.requests import MetricBody, MetricPatch
+from experiment_pipeline.schemas.responses import MetricView
 
 router = APIRouter(prefix="/environments/{environment_key}/metrics", tags=["metrics"])
 

@@ -119,7 +119,7 @@ def delete_experiment(context: Context, key: str, environment: str | None) -> No
 
 
 def _as_json(experiment: Experiment) -> dict[str, Any]:
-    from experiment_pipeline.api.views import ExperimentView
+    from experiment_pipeline.schemas.responses import ExperimentView
 
     return {"environment": experiment.environment_key, **ExperimentView.of(experiment).model_dump(mode="json")}
 

@@ -23,7 +23,7 @@ def list_metrics(context: Context, environment: str | None, as_json: bool) -> No
     with context.registry() as registry:
         found = registry.list_metrics(context.environment(registry, environment))
     if as_json:
-        from experiment_pipeline.api.views import MetricView
+        from experiment_pipeline.schemas.responses import MetricView
 
         views = [MetricView.of(metric).model_dump(mode="json") for metric in found]
         click.echo(json.dumps(views, indent=2))

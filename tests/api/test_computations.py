@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from experiment_pipeline.api.views import ExposuresView, ResultsView
+from experiment_pipeline.api.computations import ExposuresView, ResultsView
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.exposures import ExposureBucket, Granularity, summarise_exposures
 from experiment_pipeline.domain.refresh import Computation, RefreshRun

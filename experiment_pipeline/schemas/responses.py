@@ -9,7 +9,6 @@ from experiment_pipeline.domain.drafts import definition_of
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Payload
-from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
 from experiment_pipeline.schemas.requests import Duration
 from experiment_pipeline.times import iso_utc
 
@@ -137,15 +136,3 @@ class Envelope(BaseModel, Generic[Payload]):
     refresh_requested_at: Moment | None
     payload: Payload | None
     is_final: bool
-
-
-class ExposuresView(BaseModel):
-    """Exposures, null before anything was asked for."""
-
-    exposures: Envelope[ExposuresPayload] | None
-
-
-class ResultsView(BaseModel):
-    """Results, null before anything was asked for."""
-
-    results: Envelope[ResultsPayload] | None
