@@ -20,6 +20,7 @@ warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", c
 
 def build(configured: Settings) -> dg.Definitions:
     """The definitions over one installation's settings."""
+    artifacts_dir = str(configured.artifacts_dir.absolute())  # DuckDB and Polars expand a leading ~
     lake = LakeResource(
         landing_dir=str(configured.landing_dir),
         lake_dir=str(configured.lake_dir),
@@ -32,7 +33,7 @@ def build(configured: Settings) -> dg.Definitions:
         connection_config={
             "memory_limit": configured.duckdb_memory_limit,
             "threads": configured.duckdb_threads,
-            "temp_directory": str(configured.spill_dir),
+            "temp_directory": str(configured.spill_dir.absolute()),
         },
     )
     return dg.Definitions(
@@ -46,8 +47,8 @@ def build(configured: Settings) -> dg.Definitions:
         resources={
             "runs": runs_resource(configured),
             "lake": lake,
-            "warehouse": WarehouseResource(duckdb=duckdb, lake=lake, artifacts_dir=str(configured.artifacts_dir)),
-            "io_manager": FrameIOManager(artifacts_dir=str(configured.artifacts_dir)),
+            "warehouse": WarehouseResource(duckdb=duckdb, lake=lake, artifacts_dir=artifacts_dir),
+            "io_manager": FrameIOManager(artifacts_dir=artifacts_dir),
         },
     )
 

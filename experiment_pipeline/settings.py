@@ -1,6 +1,7 @@
 """The process's settings: environment variables `EXPERIMENT_PIPELINE_*`, read once into one frozen object."""
 
 import os
+import re
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
@@ -15,6 +16,8 @@ from experiment_pipeline.errors import ConfigurationError
 
 PREFIX = "EXPERIMENT_PIPELINE_"
 NEARLY = 0.9  # alike, from 0 to 1: a letter or two off. REGISTRY_PORT, 0.8 like REGISTRY_URL, is what Kubernetes sets
+# Delta decodes `%41` and takes a backslash for a slash; Dagster's SQLite takes `?` for the end of a path.
+ANOTHER_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[?\\\x00-\x1f\x7f\ud800-\udfff]")  # the last: no UTF-8
 
 
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$", examples=["512MiB", "2GiB"])]
@@ -112,19 +115,35 @@ class Settings(BaseSettings):
         return None if self.registry_url is not None else (self.data_dir / "registry.sqlite").absolute()
 
 
-def read_settings() -> Settings:
-    """Settings of this process's environment. Raises ConfigurationError that names each variable at fault."""
+def read_settings(data_dir: Path | None = None) -> Settings:
+    """Return the settings of this process's environment, with another data directory where one is given.
+
+    Raises ConfigurationError that names each variable at fault.
+    """
     misspelt = _misspelt()
     if misspelt:
         raise ConfigurationError({name: [f"is no setting. Did you mean {meant}?"] for name, meant in misspelt.items()})
     try:
-        return Settings()
+        found = Settings() if data_dir is None else Settings(data_dir=data_dir)
     except ValidationError as invalid:
         errors = {
             f"{PREFIX}{error['loc'][0]}".upper(): [f"{error['msg']}{_examples(str(error['loc'][0]))}"]
             for error in invalid.errors(include_url=False, include_input=False)
         }
         raise ConfigurationError(errors) from None
+    _require_usable(found.data_dir)
+    return found
+
+
+def _require_usable(data_dir: Path) -> None:
+    """Raise ConfigurationError for a folder that the libraries below would look for elsewhere."""
+    path = os.path.realpath(data_dir)
+    if found := ANOTHER_PATH.search(path):
+        message = (
+            f"{found.group()!a} in {path!a}: its path may hold neither ?, \\, control characters, % before two "
+            "hexadecimal digits, nor what is no UTF-8. Choose another folder."
+        )
+        raise ConfigurationError.of(f"{PREFIX}DATA_DIR", message)
 
 
 def _examples(name: str) -> str:

@@ -78,5 +78,4 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
 
     Settings come from environment variables EXPERIMENT_PIPELINE_*. Exit codes: 0 done, 1 something broke, 2 refused.
     """
-    settings = read_settings()
-    ctx.obj = Context(settings=settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir}))
+    ctx.obj = Context(settings=read_settings(data_dir))

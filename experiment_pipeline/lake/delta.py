@@ -10,8 +10,10 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from glob import escape
 from pathlib import Path
 from typing import Self
+from urllib.parse import unquote
 from uuid import uuid4
 
 import polars as pl
@@ -144,14 +146,13 @@ class Snapshot:
         return self._table.transaction_version(INGESTION) or 0
 
     def files(self, environment_key: str, months: Collection[str]) -> list[str]:
-        """Absolute paths of the files of some months of one environment."""
-        return self._table.file_uris(
-            file_pruning_predicate=[("environment_key", "=", environment_key), ("month", "in", sorted(months))]
-        )
+        """Return the files of some months of one environment, for `read_parquet`."""
+        pruning = [("environment_key", "=", environment_key), ("month", "in", sorted(months))]
+        return [_readable(uri) for uri in self._table.file_uris(file_pruning_predicate=pruning)]
 
     def all_files(self) -> list[str]:
-        """Absolute paths of every file."""
-        return self._table.file_uris()
+        """Return every file, for `read_parquet`."""
+        return [_readable(uri) for uri in self._table.file_uris()]
 
     def summary(self, batch: int) -> BatchSummary:
         """What a batch came to, from its commit. Raises LakeError once the log has been cleaned of it."""
@@ -184,9 +185,9 @@ class Snapshot:
             for row in actions.sort("path").iter_rows(named=True)
         ]
 
-    def absolute(self, file: DataFile) -> str:
-        """Where a file lies."""
-        return str(self._root / file.path)
+    def readable(self, file: DataFile) -> str:
+        """Return a file for `read_parquet`."""
+        return escape(str(self._root / file.path))
 
     def commit_batch(self, number: int, added: Sequence[DataFile], summary: BatchSummary) -> None:
         """Make a batch visible, at most once. Raises Conflict when another process was first."""
@@ -245,3 +246,8 @@ def _add_action(file: DataFile, *, is_new_data: bool) -> AddAction:
         data_change=is_new_data,
         stats=json.dumps({"numRecords": file.rows}),
     )
+
+
+def _readable(uri: str) -> str:
+    """Return a file for `read_parquet`: Delta writes URIs, `%20` for a space, and DuckDB takes paths for patterns."""
+    return escape(unquote(uri))

@@ -17,11 +17,11 @@ class Lake:
     def __init__(
         self, root: Path, *, memory_limit: str = "2GiB", threads: int = 2, spill_dir: Path | None = None
     ) -> None:
-        self.root = root
+        self.root = root = root.absolute()  # of others DuckDB takes a leading ~ for somebody's home
         self._engine: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": threads,
-            "temp_directory": str(spill_dir or root / ".spill"),
+            "temp_directory": str((spill_dir or root / ".spill").absolute()),
         }
 
     def connect(self) -> DuckDBPyConnection:
@@ -39,11 +39,12 @@ class Lake:
         All are of one version of the lake, pruned by environment and month. They stay readable until a vacuum that
         comes at least its retention after they were replaced. Read them with
 
-            read_parquet($files, hive_partitioning = true, hive_types = {environment_key: varchar, month: varchar})
+            read_parquet($files, hive_partitioning = false)
 
-        and filter by `batch <= $data_version` (rule E6), event and `timestamp`, which is a UTC `timestamptz`. Columns
-        are those of `EVENTS`; within a file rows are sorted by (event, feature_name, identity_hash, timestamp).
-        DuckDB refuses an empty list: there is nothing to ask then.
+        for a folder above the lake may be called `batch=7`, and filter by `batch <= $data_version` (rule E6), event and
+        `timestamp`, which is a UTC `timestamptz`. Columns are those of `EVENTS` but for the two that folders are named
+        by; within a file rows are sorted by (event, feature_name, identity_hash, timestamp). DuckDB refuses an empty
+        list: there is nothing to ask then.
         """
         return [] if self.is_empty else Snapshot.open(self.root, EVENTS).files(environment_key, months(window))
 

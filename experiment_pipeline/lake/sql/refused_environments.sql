@@ -1,3 +1,3 @@
 select distinct environment_key
-from read_parquet($files)
+from read_parquet($files, hive_partitioning = false)
 where batch = $batch and reason = 'unknown_environment'

@@ -6,6 +6,7 @@ No database file: a DuckDB file locks out every second process.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -65,7 +66,7 @@ class DuckDBWarehouse:
             }
             connection.execute(sql, parameters)
             summary = connection.execute(
-                statement("first_exposures_summary"), {FIRST_EXPOSURES: [str(temporary)]}
+                statement("first_exposures_summary"), {FIRST_EXPOSURES: [escape(str(temporary))]}
             ).fetchone()
         identities, quarantined = summary or (0, 0)
         return FirstExposures(identities=identities, quarantined=quarantined, sql=sql)
@@ -111,7 +112,7 @@ class DuckDBWarehouse:
 
     def _artifact_parameters(self, scope: AnalysisScope) -> dict[str, Any]:
         return {
-            FIRST_EXPOSURES: [str(self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key))],
+            FIRST_EXPOSURES: [escape(str(self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key)))],
             "exclude_quarantined": scope.multiple_exposures is MultipleExposures.EXCLUDE,
         }
 
@@ -128,7 +129,7 @@ class DuckDBWarehouse:
         if not path.exists():
             with replacing(path) as temporary:
                 connection.execute(statement(NO_EVENTS), {"target": str(temporary)})
-        return str(path)
+        return escape(str(path))
 
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:

@@ -36,8 +36,7 @@ from tests.warehouse.contract import (
 )
 
 STAGES = sorted(
-    entry.name.removesuffix(".sql")
-    for entry in files("experiment_pipeline.warehouse").joinpath("sql", "duckdb").iterdir()
+    entry.name.removesuffix(".sql") for entry in files("experiment_pipeline.warehouse.duckdb").joinpath("sql").iterdir()
 )
 COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "identity_hash": pl.Int64,

@@ -7,7 +7,7 @@ from (
         variant,
         quarantined and $exclude_quarantined as quarantined,
         count(*)::bigint as new_identities
-    from read_parquet($first_exposures)
+    from read_parquet($first_exposures, hive_partitioning = false)
     group by all
 )
 order by bucket, variant, quarantined

@@ -5,7 +5,7 @@
 copy (
     with exposure as not materialized (
         select identity_hash, timestamp, value as variant
-        from read_parquet($event_files)
+        from read_parquet($event_files, hive_partitioning = false)
         where event = $exposure_event
             and feature_name = $feature
             and timestamp >= $started_at
