@@ -3,7 +3,7 @@
     ExperimentPipelineError
     ├── ConfigurationError        a setting, declaration or request breaks a rule; names the field
     ├── NotFound                  no such environment, experiment, metric or key
-    ├── Conflict                  true in itself, but something in the registry stands against it
+    ├── Conflict                  valid in itself, but it conflicts with the registry's current state
     ├── NotAllowed                the experiment's present status forbids it (rules L3, L4)
     │   └── InvalidTransition     the lifecycle has no such step (rule L1)
     ├── RefreshRefused            a refresh that may not happen; never counts as a failure (rule R3)
@@ -12,6 +12,13 @@
     │   ├── Throttled             within the minimum interval; says how many seconds are left (rule R2)
     │   ├── Leased                another run holds the experiment (rule R7)
     │   └── Superseded            the run lost its lease, or a newer payload stands already (rule R5)
+    ├── NotJson                   a text is not JSON as RFC 8259 has it
+    ├── EventsRefused             a request to the event collector of which nothing lands
+    │   ├── UnknownEnvironment    it names no environment that the registry has
+    │   ├── InvalidBody           its body is no envelope of events, or ended early
+    │   ├── BodyTooLarge          more bytes or events than one request may hold
+    │   ├── Overloaded            more bytes wait for the disk than may wait
+    │   └── LandingUnavailable    the landing zone cannot be written
     ├── LakeError                 the events lake is not what it should be
     └── ArtifactMissing           an upstream artifact has not been materialised yet
 
@@ -96,6 +103,44 @@ class Leased(RefreshRefused):
 
 class Superseded(RefreshRefused):
     """This run may no longer publish: the lease is lost, or what stands is as new or newer (rule R5)."""
+
+
+class NotJson(ExperimentPipelineError):
+    """A text that is not JSON."""
+
+
+class EventsRefused(ExperimentPipelineError):
+    """A request to the event collector of which nothing lands."""
+
+
+class UnknownEnvironment(EventsRefused):
+    """The registry has no environment of the key that the request names."""
+
+    def __init__(self, environment_key: str) -> None:
+        missing = "The header X-Environment-Key must name an environment."
+        super().__init__(f"{missing} The registry has no '{environment_key}'." if environment_key else missing)
+
+
+class InvalidBody(EventsRefused):
+    """The body is no envelope of events, or not encoded as its headers say."""
+
+
+class BodyTooLarge(EventsRefused):
+    """The body holds more bytes or events than one request may."""
+
+
+class Overloaded(EventsRefused):
+    """More bytes wait for the disk than may wait."""
+
+    def __init__(self) -> None:
+        super().__init__("Too much is waiting for the disk. Try again later.")
+
+
+class LandingUnavailable(EventsRefused):
+    """The landing zone cannot be written."""
+
+    def __init__(self) -> None:
+        super().__init__("The landing zone cannot be written. Try again later.")
 
 
 class LakeError(ExperimentPipelineError):

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from anyio import to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from experiment_pipeline import logs
@@ -22,7 +22,7 @@ from experiment_pipeline.api import (
 )
 from experiment_pipeline.api.body_limit import BodyLimit
 from experiment_pipeline.api.dependencies import State, utc_now
-from experiment_pipeline.api.request_logging import Traffic, TrafficMiddleware
+from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import Settings, read_settings
 
@@ -32,28 +32,25 @@ DESCRIPTION = "Experiments and metrics, what was computed of them, and requests 
 
 
 def create_app(registry: Registry, settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
-    """An application on an open registry, which it closes at its end."""
-
+    """Return an application on an open registry, which it closes at its end."""
     app = _app(registry, settings, now)
-    api = APIRouter(prefix=BASE)
     for noun in (experiments, attachments, computations, metrics):
-        api.include_router(noun.router)
-    app.include_router(api)
+        app.include_router(noun.router)
     app.add_middleware(BodyLimit, largest=LARGEST_BODY, exempt=collector.PATH)
-    app.add_middleware(TrafficMiddleware, traffic=app.state.traffic)
+    app.add_middleware(RequestLogging, metrics=app.state.request_metrics)
     return app
 
 
 def create_collector(registry: Registry, settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
-    """The event collector and what operates it, without the rest."""
+    """Return an application of the event collector and the probes alone."""
     app = _app(registry, settings, now)
-    app.add_middleware(TrafficMiddleware, traffic=app.state.traffic)
+    app.add_middleware(RequestLogging, metrics=app.state.request_metrics)
     return app
 
 
 def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) -> FastAPI:
-    traffic = Traffic()
-    collecting = collector.Collector(registry, settings, now, traffic.registry)
+    request_metrics = RequestMetrics()
+    collecting = collector.Collector(registry, settings, now, prometheus=request_metrics.prometheus)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -75,7 +72,7 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
         lifespan=lifespan,
     )
     app.state.shared = State(registry=registry, settings=settings, now=now)
-    app.state.traffic = traffic
+    app.state.request_metrics = request_metrics
     app.state.collector = collecting
     app.include_router(collector.router)
     app.include_router(probes.router)
@@ -85,14 +82,14 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
 
 
 def from_environment() -> FastAPI:
-    """The application that the process's settings describe, with its logs: what a server process starts."""
+    """Return the application that the process's settings describe, with its logs: a server process starts this one."""
     logs.configure()
     settings = read_settings()
     return create_app(Registry.open(settings.database_url), settings)
 
 
 def collector_from_environment() -> FastAPI:
-    """The same for the collector alone."""
+    """Return the collector that the process's settings describe, with its logs."""
     logs.configure()
     settings = read_settings()
     return create_collector(Registry.open(settings.database_url), settings)

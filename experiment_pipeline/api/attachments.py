@@ -2,14 +2,18 @@
 
 from fastapi import APIRouter
 
-from experiment_pipeline.api.auth import CanAdminister, CanRead
+from experiment_pipeline.api.auth import ENVIRONMENT, CanAdminister, CanRead, KeyCheckedRoute
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.experiments import Name, find
+from experiment_pipeline.api.problems import POSSIBLE, WRITING
 from experiment_pipeline.schemas.requests import AttachmentBody, AttachmentPatch
 from experiment_pipeline.schemas.responses import AttachmentView
 
 router = APIRouter(
-    prefix="/environments/{environment_key}/experiments/{experiment}/metrics", tags=["metrics of an experiment"]
+    prefix=f"{ENVIRONMENT}/experiments/{{experiment}}/metrics",
+    tags=["metrics of an experiment"],
+    route_class=KeyCheckedRoute,
+    responses=POSSIBLE,
 )
 
 
@@ -18,14 +22,14 @@ def list_attachments(shared: Shared, access: CanRead, experiment: Name) -> list[
     return [AttachmentView.of(attached) for attached in find(shared, access, experiment).metrics]
 
 
-@router.post("/", status_code=201, summary="Attach a metric")
+@router.post("/", status_code=201, summary="Attach a metric", responses=WRITING)
 def attach_metric(shared: Shared, access: CanAdminister, experiment: Name, body: AttachmentBody) -> AttachmentView:
     found = find(shared, access, experiment)
     attached = shared.registry.attach_metric(found.id, body.draft(), actor=access.actor, now=shared.now())
     return AttachmentView.of(attached)
 
 
-@router.patch("/{metric_id}/", summary="Expect something else of a metric")
+@router.patch("/{metric_id}/", summary="Change a metric's expected direction", responses=WRITING)
 def change_attachment(
     shared: Shared, access: CanAdminister, experiment: Name, metric_id: int, body: AttachmentPatch
 ) -> AttachmentView:
@@ -36,7 +40,7 @@ def change_attachment(
     return AttachmentView.of(changed)
 
 
-@router.delete("/{metric_id}/", status_code=204, summary="Detach a metric")
+@router.delete("/{metric_id}/", status_code=204, summary="Detach a metric", responses=WRITING)
 def detach_metric(shared: Shared, access: CanAdminister, experiment: Name, metric_id: int) -> None:
     found = find(shared, access, experiment)
     shared.registry.detach_metric(found.id, metric_id, actor=access.actor, now=shared.now())

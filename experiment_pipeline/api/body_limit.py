@@ -1,11 +1,11 @@
-"""How large a request may be."""
+"""Limit on the size of a request's body."""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyLimit:
-    """Stops reading a body that is too large, whatever its headers say of its length: 413.
+    """Middleware that stops reading a body once it is too large, whatever its headers say of its length: 413.
 
     exempt: the path of an endpoint that has a limit of its own
     """

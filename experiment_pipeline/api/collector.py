@@ -1,4 +1,4 @@
-"""The event collector, `POST /v1/events`: where the flag SDKs send, unchanged.
+"""The event collector, `POST /v1/events`: the endpoint that the flag SDKs send to, unchanged.
 
 A body is limited before it is parsed, lands verbatim as one line, good and bad records alike, and is acknowledged once
 that line is durable. The answer says which records the lake will reject, by the lake's own rules (E3).
@@ -18,11 +18,20 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from experiment_pipeline.api.environment_cache import KnownEnvironments
-from experiment_pipeline.api.problems import problem
+from experiment_pipeline.api.environment_cache import EnvironmentCache
+from experiment_pipeline.api.problems import problem_of, problems
 from experiment_pipeline.domain import events
-from experiment_pipeline.domain.events import NotJson, Rejected
-from experiment_pipeline.landing.writer import Overloaded, SegmentWriter
+from experiment_pipeline.domain.events import Rejected
+from experiment_pipeline.errors import (
+    BodyTooLarge,
+    EventsRefused,
+    InvalidBody,
+    LandingUnavailable,
+    NotJson,
+    Overloaded,
+    UnknownEnvironment,
+)
+from experiment_pipeline.landing.writer import SegmentWriter
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import Settings
 
@@ -32,7 +41,6 @@ MOST_EVENTS = 10_000
 INLINE_BYTES = 64 << 10  # a larger body is parsed in a thread, one at a time
 INFLATED_AT_ONCE = 64 << 10
 GZIP = 31  # zlib's window bits for a gzip member
-RETRY_AFTER = "5"  # seconds
 ALLOWED_HEADERS = "Content-Type, Content-Encoding, X-Environment-Key, Flagsmith-SDK-User-Agent"
 ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # between JSON's tokens; inside them neither may stand
 router = APIRouter(tags=["events"])
@@ -46,36 +54,27 @@ class RejectedRecord(BaseModel):
 
 
 class Receipt(BaseModel):
-    """What became of a body that is durable now."""
+    """Outcome of a request whose body is durable now."""
 
     received: int
     accepted: int
     rejected: list[RejectedRecord]
 
 
-class Refused(Exception):
-    """A request that lands nothing; becomes a problem document."""
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        self.status = status
-        self.title = title
-        super().__init__(detail)
-
-
 class Collector:
-    """What the endpoint keeps between requests."""
+    """State that the endpoint keeps between requests: known environments, open segments, bytes in memory, counters."""
 
     def __init__(
-        self, registry: Registry, settings: Settings, now: Callable[[], datetime], metrics: CollectorRegistry
+        self, registry: Registry, settings: Settings, now: Callable[[], datetime], prometheus: CollectorRegistry
     ) -> None:
-        self.environments = KnownEnvironments(registry.environment_exists)
+        self.environments = EnvironmentCache(registry.environment_exists)
         self.now = now
         self.origins = frozenset(origin.strip() for origin in settings.collector_origins.split(","))
-        self.received = Counter("events_received", "Records that became durable.", registry=metrics)
-        self.accepted = Counter("events_accepted", "Those of them that keep the contract.", registry=metrics)
-        self.rejected = Counter("events_rejected", "Those that break it.", ["reason"], registry=metrics)
-        self.bytes = Counter("events_bytes", "Bytes that became durable.", registry=metrics)
-        seconds = Histogram("events_sync_seconds", "Time of one fsync of a segment.", registry=metrics)
+        self.received = Counter("events_received", "Records that became durable.", registry=prometheus)
+        self.accepted = Counter("events_accepted", "Those of them that keep the contract.", registry=prometheus)
+        self.rejected = Counter("events_rejected", "Those that break it.", ["reason"], registry=prometheus)
+        self.bytes = Counter("events_bytes", "Bytes that became durable.", registry=prometheus)
+        seconds = Histogram("events_sync_seconds", "Time of one fsync of a segment.", registry=prometheus)
         self.segments = SegmentWriter(
             settings.landing_dir,
             object_bytes=settings.landing_object_bytes,
@@ -83,19 +82,19 @@ class Collector:
             buffer_bytes=settings.collector_buffer_bytes,
             on_sync=seconds.observe,
         )
-        oldest = Gauge("events_oldest_unlanded_seconds", "Age of the oldest line not visible yet.", registry=metrics)
+        oldest = Gauge("events_oldest_unlanded_seconds", "Age of the oldest line not visible yet.", registry=prometheus)
         oldest.set_function(lambda: self.segments.oldest_age().total_seconds())
         self._buffer_bytes = settings.collector_buffer_bytes
         self._held = 0
         self._large = anyio.Semaphore(1)
 
     async def collect(self, request: Request) -> Receipt:
-        """Take one body in. Raises Refused."""
+        """Land one request's body and return what became of its records. Raises EventsRefused."""
         environment_key = request.headers.get("x-environment-key", "")
         if not await self.environments.has(environment_key):
-            raise Refused(401, "Unauthorized", _unknown(environment_key))
+            raise UnknownEnvironment(environment_key)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Refused(400, "Invalid request", "The content type must be application/json.")
+            raise InvalidBody("The content type must be application/json.")
         with self._hold() as hold:
             body = bytearray()
             try:
@@ -114,15 +113,13 @@ class Collector:
         else:
             async with self._large:
                 receipt = await to_thread.run_sync(judge, body, environment_key, self.now())
-        if isinstance(receipt, Refused):
+        if isinstance(receipt, EventsRefused):
             raise receipt
         line = bytes(body.translate(ONE_LINE)) + b"\n"
         try:
             await asyncio.wrap_future(self.segments.append(environment_key, line))
-        except Overloaded:
-            raise _overloaded() from None
         except OSError:
-            raise Refused(503, "Service unavailable", "The landing zone cannot be written. Try again later.") from None
+            raise LandingUnavailable from None
         self.received.inc(receipt.received)
         self.accepted.inc(receipt.accepted)
         self.bytes.inc(len(line))
@@ -132,13 +129,13 @@ class Collector:
 
     @contextmanager
     def _hold(self) -> Iterator[Callable[[int], None]]:
-        """Count the bytes of bodies in memory against what there may be."""
+        """Yield what counts a body's bytes in memory against the buffer's limit; they are released at the end."""
         mine = 0
 
         def hold(more: int) -> None:
             nonlocal mine
             if self._held + more > self._buffer_bytes:
-                raise _overloaded()
+                raise Overloaded
             self._held += more
             mine += more
 
@@ -148,15 +145,21 @@ class Collector:
             self._held -= mine
 
     def cors(self, request: Request) -> dict[str, str]:
-        """The headers that let a page of an allowed origin read the answer."""
+        """Return the headers that let a page of an allowed origin read the answer.
+
+        By hand, not by Starlette's CORSMiddleware: that answers a preflight with a 200 and a text where ours is an
+        empty 204, leaves an OPTIONS without `Access-Control-Request-Method` to a 405, and refuses headers that it does
+        not know with a 400, so that an SDK with a new header would stop sending. Mounted as a sub-application, the
+        endpoint would be missing in the OpenAPI document and in the routes of the request metrics as well.
+        """
         if "*" in self.origins:
             return {"Access-Control-Allow-Origin": "*"}
         origin = request.headers.get("origin", "")
         return {"Vary": "Origin"} | ({"Access-Control-Allow-Origin": origin} if origin in self.origins else {})
 
 
-def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Refused:
-    """Which records of a body the lake will accept; Refused when it is no envelope.
+def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | EventsRefused:
+    """Return which records of a body the lake will accept, or why the whole body is refused.
 
     Nothing is raised here: an error would keep the whole text and its records until the garbage collector comes by.
     """
@@ -164,10 +167,10 @@ def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Ref
     with suppress(UnicodeDecodeError, NotJson):
         decoded = events.decode(body.decode())
     if not events.is_envelope(decoded):
-        return Refused(400, "Invalid request", 'The body must be a JSON object: {"events": [...]}.')
+        return InvalidBody('The body must be a JSON object: {"events": [...]}.')
     records = events.records(decoded)
     if len(records) > MOST_EVENTS:
-        return Refused(413, "Content too large", f"The body must not hold more than {MOST_EVENTS} events.")
+        return BodyTooLarge(f"The body must not hold more than {MOST_EVENTS} events.")
     rejected = [
         RejectedRecord(index=index, reason=verdict.reason)
         for index, record in enumerate(records)
@@ -181,6 +184,7 @@ def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Ref
     status_code=202,
     summary="Send events",
     response_model=Receipt,
+    responses=problems(400, 401, 413, 503),
     openapi_extra={
         "parameters": [
             {"name": "X-Environment-Key", "in": "header", "required": True, "schema": {"type": "string"}},
@@ -204,13 +208,12 @@ async def post_events(request: Request) -> Response:
     cors = collector.cors(request)
     try:
         receipt = await collector.collect(request)
-    except Refused as refused:
-        headers = cors | ({"Retry-After": RETRY_AFTER} if refused.status == 503 else {})
-        return problem(refused.status, refused.title, str(refused), headers=headers)
+    except EventsRefused as refused:
+        return problem_of(refused, headers=cors)
     return JSONResponse(receipt.model_dump(), 202, headers=cors)
 
 
-@router.options(PATH, status_code=204, summary="Ask whether a page may send events", response_class=Response)
+@router.options(PATH, status_code=204, summary="CORS preflight", response_class=Response)
 async def ask_to_send(request: Request) -> Response:
     headers = {
         "Access-Control-Allow-Methods": "POST, OPTIONS",
@@ -221,10 +224,10 @@ async def ask_to_send(request: Request) -> Response:
 
 
 async def _inflated(request: Request) -> AsyncIterator[bytes]:
-    """The body in parts, none much larger than what was sent or `INFLATED_AT_ONCE`."""
+    """Yield the body in parts, none much larger than what was sent or `INFLATED_AT_ONCE`. Raises EventsRefused."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
-        raise Refused(400, "Invalid request", "The content encoding must be gzip, or none.")
+        raise InvalidBody("The content encoding must be gzip, or none.")
     member = zlib.decompressobj(GZIP)
     sent = 0
     try:
@@ -242,21 +245,12 @@ async def _inflated(request: Request) -> AsyncIterator[bytes]:
                 if member.eof and rest:
                     member = zlib.decompressobj(GZIP)
     except ClientDisconnect:
-        raise Refused(400, "Invalid request", "The body ended early.") from None
+        raise InvalidBody("The body ended early.") from None
     except zlib.error:
-        raise Refused(400, "Invalid request", "The body must be gzip, as its content encoding says.") from None
+        raise InvalidBody("The body must be gzip, as its content encoding says.") from None
     if encoding == "gzip" and not member.eof:
-        raise Refused(400, "Invalid request", "The gzip of the body ended early.")
+        raise InvalidBody("The gzip of the body ended early.")
 
 
-def _too_large() -> Refused:
-    return Refused(413, "Content too large", f"The body must not exceed {LARGEST_BODY} bytes, sent or inflated.")
-
-
-def _overloaded() -> Refused:
-    return Refused(503, "Service unavailable", "Too much is waiting for the disk. Try again later.")
-
-
-def _unknown(environment_key: str) -> str:
-    missing = "The header X-Environment-Key must name an environment."
-    return f"{missing} The registry has no '{environment_key}'." if environment_key else missing
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"The body must not exceed {LARGEST_BODY} bytes, sent or inflated.")

@@ -1,4 +1,4 @@
-"""What every endpoint works with, handed over by the app."""
+"""Dependencies of every endpoint: the registry, the settings and the clock that the app was made with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from experiment_pipeline.settings import Settings
 
 
 def utc_now() -> datetime:
-    """This moment."""
+    """Return this moment, in UTC."""
     return datetime.now(UTC)
 
 
@@ -25,11 +25,16 @@ class State:
     now: Callable[[], datetime] = utc_now
 
 
-async def state_of(request: Request) -> State:
-    """The state of the app that answers this request. Async: it waits for nothing, and a thread would cost more."""
+def state_of(request: Request) -> State:
+    """Return the state of the app that answers a request."""
     state = request.app.state.shared
     assert isinstance(state, State)  # noqa: S101 - a fact for the type checker
     return state
 
 
-Shared = Annotated[State, Depends(state_of)]
+async def _state(request: Request) -> State:
+    """Return the state, as a dependency: async, for a thread would cost more than it takes."""
+    return state_of(request)
+
+
+Shared = Annotated[State, Depends(_state)]

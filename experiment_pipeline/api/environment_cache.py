@@ -1,4 +1,4 @@
-"""Which environments there are, remembered for a few seconds: every batch of events asks."""
+"""Cache of which environments there are: every batch of events asks, and the answer is kept for a few seconds."""
 
 import time
 from collections.abc import Callable
@@ -12,8 +12,8 @@ FRESH_SECONDS = 10.0
 MOST_UNKNOWN = 1_024  # keys that anybody may make up
 
 
-class KnownEnvironments:
-    """Asks the registry; a known environment stays known while the registry does not answer."""
+class EnvironmentCache:
+    """Answers from the registry, kept for a few seconds; a known environment stays known while the registry is down."""
 
     def __init__(self, exists: Callable[[str], bool]) -> None:
         self._exists = exists

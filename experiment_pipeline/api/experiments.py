@@ -1,18 +1,20 @@
-"""Experiments over HTTP: list, declare, change, delete, and their life."""
+"""Experiments over HTTP: list, declare, change, delete, start, pause and complete."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from experiment_pipeline.api.auth import Access, CanAdminister, CanRead
+from experiment_pipeline.api.auth import ENVIRONMENT, Access, CanAdminister, CanRead, KeyCheckedRoute
 from experiment_pipeline.api.dependencies import Shared, State
 from experiment_pipeline.api.pagination import Page, Paging, Search
+from experiment_pipeline.api.problems import POSSIBLE, WRITING
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.schemas.requests import ExperimentBody, ExperimentPatch
 from experiment_pipeline.schemas.responses import ExperimentView
 
-router = APIRouter(prefix="/environments/{environment_key}/experiments", tags=["experiments"])
+router = APIRouter(
+    prefix=f"{ENVIRONMENT}/experiments", tags=["experiments"], route_class=KeyCheckedRoute, responses=POSSIBLE
+)
 Name = Annotated[str, Path(description="the experiment's id or key", examples=["checkout"])]
 
 
@@ -23,7 +25,7 @@ class ExperimentPage(Page[ExperimentView]):
 
 
 def find(shared: State, access: Access, name: str) -> Experiment:
-    """The experiment that a path names. Raises NotFound."""
+    """Return the experiment that a path names. Raises NotFound."""
     return shared.registry.find_experiment(access.environment_key, name)
 
 
@@ -49,7 +51,7 @@ def list_experiments(
     )
 
 
-@router.post("/", status_code=201, summary="Declare an experiment")
+@router.post("/", status_code=201, summary="Declare an experiment", responses=WRITING)
 def create_experiment(shared: Shared, access: CanAdminister, body: ExperimentBody) -> ExperimentView:
     created = shared.registry.create_experiment(
         access.environment_key, body.draft(), actor=access.actor, now=shared.now()
@@ -62,32 +64,34 @@ def show_experiment(shared: Shared, access: CanRead, experiment: Name) -> Experi
     return ExperimentView.of(find(shared, access, experiment))
 
 
-@router.patch("/{experiment}/", summary="Change an experiment")
+@router.patch("/{experiment}/", summary="Change an experiment", responses=WRITING)
 def change_experiment(shared: Shared, access: CanAdminister, experiment: Name, body: ExperimentPatch) -> ExperimentView:
     found = find(shared, access, experiment)
     changed = shared.registry.change_experiment(found.id, body.revise, actor=access.actor, now=shared.now())
     return ExperimentView.of(changed)
 
 
-@router.delete("/{experiment}/", status_code=204, summary="Delete an experiment")
+@router.delete("/{experiment}/", status_code=204, summary="Delete an experiment", responses=WRITING)
 def delete_experiment(shared: Shared, access: CanAdminister, experiment: Name) -> None:
     shared.registry.delete_experiment(find(shared, access, experiment).id, actor=access.actor, now=shared.now())
 
 
-def _step(to: ExperimentStatus) -> Callable[[Shared, CanAdminister, Name], ExperimentView]:
-    def take(shared: Shared, access: CanAdminister, experiment: Name) -> ExperimentView:
-        found = find(shared, access, experiment)
-        moved = shared.registry.move_experiment(found.id, to, actor=access.actor, now=shared.now())
-        return ExperimentView.of(moved)
-
-    return take
+@router.post("/{experiment}/start/", summary="Start an experiment", responses=WRITING)
+def start_experiment(shared: Shared, access: CanAdminister, experiment: Name) -> ExperimentView:
+    return _transition(shared, access, experiment, ExperimentStatus.RUNNING)
 
 
-for verb, to in (
-    ("start", ExperimentStatus.RUNNING),
-    ("pause", ExperimentStatus.PAUSED),
-    ("complete", ExperimentStatus.COMPLETED),
-):
-    router.post(f"/{{experiment}}/{verb}/", name=f"{verb}_experiment", summary=f"{verb.capitalize()} an experiment")(
-        _step(to)
-    )
+@router.post("/{experiment}/pause/", summary="Pause an experiment", responses=WRITING)
+def pause_experiment(shared: Shared, access: CanAdminister, experiment: Name) -> ExperimentView:
+    return _transition(shared, access, experiment, ExperimentStatus.PAUSED)
+
+
+@router.post("/{experiment}/complete/", summary="Complete an experiment", responses=WRITING)
+def complete_experiment(shared: Shared, access: CanAdminister, experiment: Name) -> ExperimentView:
+    return _transition(shared, access, experiment, ExperimentStatus.COMPLETED)
+
+
+def _transition(shared: State, access: Access, name: str, to: ExperimentStatus) -> ExperimentView:
+    found = find(shared, access, name)
+    moved = shared.registry.move_experiment(found.id, to, actor=access.actor, now=shared.now())
+    return ExperimentView.of(moved)

@@ -1,14 +1,15 @@
-"""Metrics over HTTP."""
+"""Metrics over HTTP: list, declare, change, delete."""
 
 from fastapi import APIRouter
 
-from experiment_pipeline.api.auth import CanAdminister, CanRead
+from experiment_pipeline.api.auth import ENVIRONMENT, CanAdminister, CanRead, KeyCheckedRoute
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.pagination import Page, Paging, Search
+from experiment_pipeline.api.problems import POSSIBLE, WRITING
 from experiment_pipeline.schemas.requests import MetricBody, MetricPatch
 from experiment_pipeline.schemas.responses import MetricView
 
-router = APIRouter(prefix="/environments/{environment_key}/metrics", tags=["metrics"])
+router = APIRouter(prefix=f"{ENVIRONMENT}/metrics", tags=["metrics"], route_class=KeyCheckedRoute, responses=POSSIBLE)
 
 
 @router.get("/", summary="List metrics, newest first")
@@ -25,7 +26,7 @@ def list_metrics(shared: Shared, access: CanRead, paging: Paging, search: Search
     )
 
 
-@router.post("/", status_code=201, summary="Declare a metric")
+@router.post("/", status_code=201, summary="Declare a metric", responses=WRITING)
 def create_metric(shared: Shared, access: CanAdminister, body: MetricBody) -> MetricView:
     created = shared.registry.create_metric(access.environment_key, body.draft(), actor=access.actor, now=shared.now())
     return MetricView.of(created)
@@ -36,7 +37,7 @@ def show_metric(shared: Shared, access: CanRead, metric_id: int) -> MetricView:
     return MetricView.of(shared.registry.find_metric(access.environment_key, metric_id))
 
 
-@router.patch("/{metric_id}/", summary="Change a metric")
+@router.patch("/{metric_id}/", summary="Change a metric", responses=WRITING)
 def change_metric(shared: Shared, access: CanAdminister, metric_id: int, body: MetricPatch) -> MetricView:
     changed = shared.registry.change_metric(
         access.environment_key, metric_id, body.revise, actor=access.actor, now=shared.now()
@@ -44,6 +45,6 @@ def change_metric(shared: Shared, access: CanAdminister, metric_id: int, body: M
     return MetricView.of(changed)
 
 
-@router.delete("/{metric_id}/", status_code=204, summary="Delete a metric")
+@router.delete("/{metric_id}/", status_code=204, summary="Delete a metric", responses=WRITING)
 def delete_metric(shared: Shared, access: CanAdminister, metric_id: int) -> None:
     shared.registry.delete_metric(access.environment_key, metric_id, actor=access.actor, now=shared.now())

@@ -1,4 +1,4 @@
-"""Pages of long lists."""
+"""Pagination of long lists, and the search in them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Generic, TypeVar
@@ -24,7 +24,7 @@ Search = Annotated[
 
 
 class PageRequest:
-    """Which page is wanted, and the addresses of its neighbours."""
+    """The page that a request asks for, and the addresses of its neighbours."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class PageRequest:
         self.offset = (page - 1) * page_size
 
     def previous(self) -> str | None:
-        """The address of the page before."""
+        """Return the address of the page before, or None on the first."""
         return str(self.url.include_query_params(page=self.page - 1)) if self.page > 1 else None
 
     def next(self, count: int) -> str | None:
-        """The address of the page after, while there are more."""
+        """Return the address of the page after, or None on the last."""
         more = self.offset + self.limit < count
         return str(self.url.include_query_params(page=self.page + 1)) if more else None
 

@@ -1,4 +1,4 @@
-"""For whoever runs the server: is it alive, is it ready, what does it do."""
+"""Probes for operators: whether the process lives, whether it is ready, and its Prometheus metrics."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiment_pipeline.api.dependencies import Shared
-from experiment_pipeline.api.problems import problem
+from experiment_pipeline.api.problems import UNAVAILABLE_SECONDS, problem, problems
 
 router = APIRouter(tags=["operations"])
 
@@ -19,7 +19,12 @@ def healthz() -> str:
     return "ok"
 
 
-@router.get("/readyz", summary="Everything that a request needs is there", response_class=PlainTextResponse)
+@router.get(
+    "/readyz",
+    summary="Everything that a request needs is there",
+    response_class=PlainTextResponse,
+    responses=problems(503),
+)
 def readyz(shared: Shared) -> Response:
     try:
         missing = [] if shared.registry.is_current() else ["the registry's schema is not the one of this version"]
@@ -28,13 +33,15 @@ def readyz(shared: Shared) -> Response:
     if not _writable(shared.settings.landing_dir):
         missing.append("the landing zone cannot be written")
     if missing:
-        return problem(503, "Not ready", f"Not ready: {'; '.join(missing)}.", headers={"Retry-After": "5"})
+        return problem(
+            503, "Not ready", f"Not ready: {'; '.join(missing)}.", headers={"Retry-After": UNAVAILABLE_SECONDS}
+        )
     return PlainTextResponse("ready")
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
-    return Response(generate_latest(request.app.state.traffic.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(request.app.state.request_metrics.prometheus), media_type=CONTENT_TYPE_LATEST)
 
 
 def _writable(directory: Path) -> bool:

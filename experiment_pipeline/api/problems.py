@@ -15,14 +15,19 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from experiment_pipeline.errors import (
+    BodyTooLarge,
     ConfigurationError,
     Conflict,
     ExperimentPipelineError,
     Final,
+    InvalidBody,
+    LandingUnavailable,
     NotAllowed,
     NotFound,
     NotStarted,
+    Overloaded,
     Throttled,
+    UnknownEnvironment,
 )
 from experiment_pipeline.schemas.requests import errors_by_field
 
@@ -35,8 +40,24 @@ KINDS: Mapping[type[ExperimentPipelineError], tuple[int, str]] = {
     NotFound: (404, "Not found"),
     Conflict: (409, "Conflict"),
     Throttled: (429, "Too many requests"),
+    UnknownEnvironment: (401, "Unauthorized"),
+    InvalidBody: (400, "Invalid request"),
+    BodyTooLarge: (413, "Content too large"),
+    Overloaded: (503, "Service unavailable"),
+    LandingUnavailable: (503, "Service unavailable"),
 }
 FAULT = (500, "Internal server error")  # an error that no endpoint should meet
+UNAVAILABLE_SECONDS = "5"  # after which a 503 asks to be tried again
+DESCRIPTIONS = {
+    400: "The request breaks a rule",
+    401: "No or unknown API key",
+    403: "The key's scope is too small",
+    404: "Not found, or of another environment",
+    409: "Conflicts with the current state, e.g. an active experiment for the same feature",
+    413: "The body is too large",
+    429: "Too many requests; `Retry-After` says how many seconds are left",
+    503: "Cannot answer now",
+}
 log = structlog.get_logger(__name__)
 
 
@@ -60,7 +81,7 @@ def problem(
     errors: Mapping[str, list[str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """One problem document. Written in ASCII: a field's name may hold what UTF-8 cannot."""
+    """Return one problem document. Written in ASCII: a field's name may hold what UTF-8 cannot."""
     kind = re.sub(r"[^a-z]+", "-", title.lower())
     content: dict[str, Any] = {
         "type": f"urn:experiment-pipeline:{kind}",
@@ -73,8 +94,34 @@ def problem(
     return Response(json.dumps(content), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
+def problem_of(error: Exception, *, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the problem document of one of the errors that this package raises on purpose."""
+    status, title = next((KINDS[kind] for kind in type(error).__mro__ if kind in KINDS), FAULT)
+    if isinstance(error, ConfigurationError):
+        return _by_field(error.errors)
+    sent = dict(headers or {})
+    if isinstance(error, Throttled):
+        sent["Retry-After"] = str(error.seconds_left)
+    elif status == 503:
+        sent["Retry-After"] = UNAVAILABLE_SECONDS
+    return problem(status, title, str(error), headers=sent)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of an endpoint's problems, for its `responses`."""
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {
+        status: {"description": DESCRIPTIONS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+POSSIBLE = problems(400, 401, 403, 404, 503)  # of every endpoint below an environment
+WRITING = problems(409, 413)  # besides, of those that change something
+
+
 def add_handlers(app: FastAPI) -> None:
-    """Every error that has an answer gets it here; the others are faults, and end in the middleware."""
+    """Give every error that has an answer its handler; the others are faults, and end in the middleware."""
     app.add_exception_handler(ExperimentPipelineError, _deliberate)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -82,20 +129,20 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def _deliberate(_: Request, error: Exception) -> Response:
-    status, title = next((KINDS[kind] for kind in type(error).__mro__ if kind in KINDS), FAULT)
-    if isinstance(error, ConfigurationError):
-        return _by_field(error.errors)
-    headers = {}
-    if isinstance(error, Throttled):
-        headers["Retry-After"] = str(error.seconds_left)
-    return problem(status, title, str(error), headers=headers)
+    return problem_of(error)
 
 
 def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
     if any(each["type"] == "json_invalid" for each in error.errors()):
         return _by_field({"body": ["Must be JSON."]})
-    return _by_field(errors_by_field(error.errors(), skip=1))
+    return _by_field(errors_by_field(map(_of_whole_parameter, error.errors()), skip=1))
+
+
+def _of_whole_parameter(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an error on one of several values of a query parameter as one on the parameter: that has a name."""
+    place = error["loc"]
+    return error if place[0] == "body" else {**error, "loc": place[:2]}
 
 
 def _by_field(errors: Mapping[str, list[str]]) -> Response:
@@ -112,4 +159,4 @@ def _http(_: Request, error: Exception) -> Response:
 def _unavailable(_: Request, error: Exception) -> Response:
     log.error("registry.unavailable", error=type(error).__name__)
     detail = "The registry cannot be reached. Try again later."
-    return problem(503, "Service unavailable", detail, headers={"Retry-After": "5"})
+    return problem(503, "Service unavailable", detail, headers={"Retry-After": UNAVAILABLE_SECONDS})

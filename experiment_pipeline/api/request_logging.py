@@ -1,4 +1,4 @@
-"""Every request: an id, one line in the log, and its numbers for Prometheus."""
+"""Request logging: every request gets an id, one line in the log, and its numbers for Prometheus."""
 
 import re
 import time
@@ -19,25 +19,25 @@ FAULT = "This is a fault of the server; its log has the request's id."
 log = structlog.get_logger(__name__)
 
 
-class Traffic:
-    """Counts requests and their durations, by route."""
+class RequestMetrics:
+    """Prometheus counters of requests and their durations, by route, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.prometheus = CollectorRegistry()
         self.requests = Counter(
-            "http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+            "http_requests", "Requests answered.", ["method", "route", "status"], registry=self.prometheus
         )
         self.seconds = Histogram(
-            "http_request_duration_seconds", "Time to the whole answer.", ["method", "route"], registry=self.registry
+            "http_request_duration_seconds", "Time to the whole answer.", ["method", "route"], registry=self.prometheus
         )
 
 
-class TrafficMiddleware:
-    """Outermost: sees every answer, those of other middleware and of failures too."""
+class RequestLogging:
+    """Outermost middleware: it sees every answer, those of other middleware and of failures too."""
 
-    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self.app = app
-        self.traffic = traffic
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,8 +69,8 @@ class TrafficMiddleware:
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
         method = scope["method"] if scope["method"] in METHODS else "other"
-        self.traffic.requests.labels(method, route, status).inc()
-        self.traffic.seconds.labels(method, route).observe(seconds)
+        self.metrics.requests.labels(method, route, status).inc()
+        self.metrics.seconds.labels(method, route).observe(seconds)
         if route in QUIET and status < 500:
             return
         named = scope.get("path_params", {})

@@ -23,6 +23,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeGuard
 
+from experiment_pipeline.errors import NotJson
+
 EXPOSURE_EVENT = "$flag_exposure"  # rule E2
 RESERVED_PREFIX = "$"
 NAME_LIMIT = 2_000  # characters, rule E3
@@ -85,10 +87,6 @@ class Rejected:
     """A record that breaks the contract; `reason` is one of rule E3."""
 
     reason: str
-
-
-class NotJson(ValueError):
-    """The text is no JSON."""
 
 
 class Number(str):

@@ -14,8 +14,9 @@ from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
-from experiment_pipeline.domain.events import Event, NotJson, Reason, Rejected
+from experiment_pipeline.domain.events import Event, Reason, Rejected
 from experiment_pipeline.durable_files import sql_text
+from experiment_pipeline.errors import NotJson
 from experiment_pipeline.lake.delta import BatchSummary, DataFile, Snapshot
 from experiment_pipeline.landing import parquet_rows as bulk
 from experiment_pipeline.landing.json_lines import LineReader, Problem

@@ -25,6 +25,7 @@ from uuid import uuid4
 import structlog
 
 from experiment_pipeline.durable_files import make_folder, sync
+from experiment_pipeline.errors import Overloaded
 
 OPEN = ".open"
 ENVIRONMENT_FOLDER = "env_key="
@@ -34,10 +35,6 @@ STAMP = "%Y%m%dT%H%M%S.%fZ"
 READ_BYTES = 1 << 16
 RETRY_SECONDS = 5.0  # before a segment that could not be published is tried again
 log = structlog.get_logger(__name__)
-
-
-class Overloaded(Exception):
-    """More is waiting for the disk than may wait."""
 
 
 @dataclass(slots=True)

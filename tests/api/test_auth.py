@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 
 from experiment_pipeline.api.app import create_app
 from experiment_pipeline.registry.keys import Scope
@@ -43,6 +43,21 @@ def test_access__every_endpoint__opens_for_its_scope_alone(api: Api) -> None:
             if not scope.allows(needed):
                 assert send(scope=scope).status_code == 403, (path, scope)
         assert send(scope=needed).status_code not in (401, 403, 405, 500), path
+
+
+def test_access__body_that_is_no_json__is_told_to_those_alone_who_may_send_one(api: Api) -> None:
+    api.metric()
+    api.experiment()
+    writing = [each for each in endpoints(api) if each[0] in ("post", "patch")]
+    for method, template, _ in writing:
+        path = template.format(environment_key="production", experiment="checkout", metric_id=1)
+        sent: dict[str, Any] = {"content": b"{", "headers": {"content-type": "application/json"}}
+        assert api.client.request(method.upper(), path, **sent).status_code == 401, path
+        assert api.ask(method.upper(), path, base="", scope="other", **sent).status_code == 404, path
+        if not path.endswith("/refresh/"):
+            assert api.ask(method.upper(), path, base="", scope="read", **sent).status_code == 403, path
+    malformed = api.ask("POST", "/experiments/", content=b"{", headers={"content-type": "application/json"})
+    assert (malformed.status_code, detail(malformed)) == (400, "Must be JSON.")
 
 
 def test_access__other_environment__reads_the_same_whether_it_exists_or_not(api: Api) -> None:
@@ -107,6 +122,7 @@ def test_access__tokens__are_kept_as_digests_and_never_logged(
 def test_access__every_route_of_an_environment__names_a_scope(api: Api) -> None:
     """A route without a scope would be open: the dependency that checks it also hands over the environment."""
     app = create_app(api.registry, api.settings)
-    routes = [route for route in app.routes if isinstance(route, APIRoute) and "{environment_key}" in route.path]
+    routes = [route for route in iter_route_contexts(app.routes) if "{environment_key}" in (route.path or "")]
+    assert len(routes) == 21
     for route in routes:
         assert any(each.name == "access" for each in route.dependant.dependencies), route.path

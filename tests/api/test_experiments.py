@@ -47,7 +47,8 @@ def test_list__pages__lead_to_each_other(api: Api) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("status=finished", "status.0"), ("page=0", "page"), ("page=x", "page"), ("page_size=1000", "page_size"),
+        ("status=finished", "status"), ("status=running&status=x&status=y", "status"),
+        ("page=0", "page"), ("page=x", "page"), ("page_size=1000", "page_size"),
         ("page=99999999999999999999", "page"), ("q=%00", "q"),
     ],
 )  # fmt: skip

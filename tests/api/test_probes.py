@@ -38,8 +38,8 @@ def test_metrics__requests__are_counted_by_route_not_by_path(api: Api) -> None:
     api.client.request("MADEUP", "/healthz")
     text = api.client.get("/metrics").text
     counted = [line for line in text.splitlines() if line.startswith("http_requests_total")]
-    assert any('route="/environments/{environment_key}/experiments/{experiment}/"' in line and line.endswith(" 2.0")
-               for line in counted)  # fmt: skip
+    route = 'route="/api/v1/environments/{environment_key}/experiments/{experiment}/"'
+    assert any(route in line and line.endswith(" 2.0") for line in counted)
     assert any('route="unknown",status="404"' in line for line in counted)
     assert any('method="other"' in line for line in counted)
     assert "checkout" not in text

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from experiment_pipeline.domain import events
-from experiment_pipeline.domain.events import Event, NotJson, Number, Rejected
+from experiment_pipeline.domain.events import Event, Number, Rejected
+from experiment_pipeline.errors import NotJson
 from tests.lake.ledger import NOW, exposure, record
 
 

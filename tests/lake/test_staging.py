@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
-from experiment_pipeline.domain.events import Event, NotJson, Rejected
+from experiment_pipeline.domain.events import Event, Rejected
+from experiment_pipeline.errors import NotJson
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import Staging
 from tests.lake.ledger import NOW, PROD, exposure, land, record

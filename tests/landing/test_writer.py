@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from experiment_pipeline.errors import Overloaded
 from experiment_pipeline.landing.listing import landed_objects
-from experiment_pipeline.landing.writer import OPEN, Overloaded, SegmentWriter, recover
+from experiment_pipeline.landing.writer import OPEN, SegmentWriter, recover
 
 HOUR = timedelta(hours=1)
 
