@@ -1,4 +1,4 @@
-"""Dispatch: which run serves which claims (rules R2, R7)."""
+"""Dispatch: which run serves which claims (rules R2, R7; docs/adr/0024, docs/adr/0028, docs/adr/0030)."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

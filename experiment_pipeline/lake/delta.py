@@ -2,6 +2,7 @@
 
 Delta's log decides which files count: files become visible, and invisible again, in one atomic commit. DuckDB writes
 the Parquet files beforehand; a file that no commit names does not exist for any reader, and vacuum removes it later.
+docs/adr/0010 says what is left behind whenever a writer dies.
 """
 
 import json

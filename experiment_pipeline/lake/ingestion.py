@@ -7,7 +7,7 @@
     commit  the ledger closes the batch
 
 Whatever dies in between, the next ingestion finds the planned batch still open and takes it up again: each table knows
-by its own log whether it holds the batch already. docs/adr/ walks through every point of a kill.
+by its own log whether it holds the batch already. docs/adr/0010 walks through every point of a kill.
 """
 
 import fcntl

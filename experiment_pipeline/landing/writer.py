@@ -5,6 +5,8 @@
     publish   a segment that is large or old enough is renamed to its place among the landing objects
     recover   the segments of a process that died are published, without the line that it was writing
 
+docs/adr/0023 lists every point at which it can be killed.
+
 A segment is locked by the process that writes it, so several may share a landing zone. An object's stamp is the
 arrival of its first line: no line is older, none more than the segment's greatest age younger.
 """

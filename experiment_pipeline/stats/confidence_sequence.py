@@ -1,4 +1,4 @@
-"""The any-time-valid interval: it holds at every refresh at once, however often somebody looks.
+"""The anytime-valid interval: it holds at every refresh at once, however often somebody looks.
 
 An asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2024, "Time-uniform central limit
 theory and asymptotic confidence sequences") built by Robbins' method of mixtures (1970). For an effect theta the
@@ -12,7 +12,7 @@ interval holds every theta for which it has not, and the p-value of "no effect" 
 
 d and t are fixed in advance by the effect that the experiment was designed to detect, never by the data: a mixture
 tuned to the data is no martingale, and its error rate is not the nominal one. Here I is counted in units of
-1 / (design effect)^2, so that d and t are pure numbers.
+1 / (design effect)^2, so that d and t are pure numbers. Why two bumps, and which SE: docs/adr/0021, docs/adr/0022.
 """
 
 import math

@@ -1,6 +1,6 @@
 -- From lines of text to judged records: `is_plain` ones surely keep the contract and are rows already, those with a
 -- reason surely break it, and the rest is for `events.parse` to say. Soundness is all that counts here: whatever might
--- be read in two ways is left to it.
+-- be read in two ways is left to it (docs/adr/0012).
 --
 -- lines(object, line, text), objects(object, environment_key, known, landed_us) -> judged
 create or replace temp table judged as

@@ -1,7 +1,7 @@
 """What identities did, tallied event by event, and the moments of it (rules M2-M5).
 
 Events come as columns, in any order and in any pieces, and the answer is the same to the last bit: counts are whole
-numbers, and values are summed without rounding.
+numbers, and values are summed without rounding. docs/adr/0013 says why it is not SQL.
 """
 
 import math
