@@ -1,4 +1,4 @@
-"""SRM, Bayesian results, and the results payload (rules S1-S3, M4; design: statistics)."""
+"""SRM, Bayesian results, and the results payload (rules S1-S3, M4; docs/statistics.md)."""
 
 from collections.abc import Iterator
 

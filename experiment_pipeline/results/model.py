@@ -1,6 +1,6 @@
 """Results of one experiment: its split, and every treatment against control on every metric.
 
-A number that cannot be given is withheld with its reason, never replaced (design: statistics).
+A number that cannot be given is withheld with its reason, never replaced (docs/statistics.md).
 """
 
 from dataclasses import dataclass
