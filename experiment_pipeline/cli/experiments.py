@@ -1,7 +1,6 @@
 """`experiment-pipeline experiments`."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -66,44 +65,38 @@ def show_experiment(context: Context, key: str, environment: str | None, as_json
     context.console.print(_card(found))
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A command that moves an experiment: `verb` it `to` a status."""
-
-    verb: str
-    to: ExperimentStatus
-    summary: str
-
-
-STEPS = (
-    Step(
-        "start", ExperimentStatus.RUNNING, "Start or resume the experiment KEY; its design freezes at the first start."
-    ),
-    Step(
-        "pause",
-        ExperimentStatus.PAUSED,
-        "Pause the experiment KEY: nothing refreshes it by itself; its window runs on.",
-    ),
-    Step("complete", ExperimentStatus.COMPLETED, "Complete the experiment KEY for good, and ask for a last refresh."),
-)
+@experiments.command("start")
+@click.argument("key")
+@options.environment
+@click.pass_obj
+def start_experiment(context: Context, key: str, environment: str | None) -> None:
+    """Start or resume the experiment KEY; its design freezes at the first start."""
+    _transition(context, key, environment, ExperimentStatus.RUNNING)
 
 
-def _step_command(step: Step) -> click.Command:
-    @click.command(step.verb, help=step.summary)
-    @click.argument("key")
-    @options.environment
-    @click.pass_obj
-    def take(context: Context, key: str, environment: str | None) -> None:
-        with context.registry() as registry:
-            found = context.find(registry, key, environment)
-            moved = registry.move_experiment(found.id, step.to, actor=context.actor, now=context.now)
-        click.echo(f"{moved.key} is {moved.status}.")
-
-    return take
+@experiments.command("pause")
+@click.argument("key")
+@options.environment
+@click.pass_obj
+def pause_experiment(context: Context, key: str, environment: str | None) -> None:
+    """Pause the experiment KEY: nothing refreshes it by itself; its window runs on."""
+    _transition(context, key, environment, ExperimentStatus.PAUSED)
 
 
-for each_step in STEPS:
-    experiments.add_command(_step_command(each_step))
+@experiments.command("complete")
+@click.argument("key")
+@options.environment
+@click.pass_obj
+def complete_experiment(context: Context, key: str, environment: str | None) -> None:
+    """Complete the experiment KEY for good, and ask for a last refresh."""
+    _transition(context, key, environment, ExperimentStatus.COMPLETED)
+
+
+def _transition(context: Context, key: str, environment: str | None, to: ExperimentStatus) -> None:
+    with context.registry() as registry:
+        found = context.find(registry, key, environment)
+        moved = registry.move_experiment(found.id, to, actor=context.actor, now=context.now)
+    click.echo(f"{moved.key} is {moved.status}.")
 
 
 @experiments.command("delete")

@@ -15,22 +15,23 @@ def metrics() -> None:
 
 
 @metrics.command("list")
-@options.environment
+@options.any_environment
 @options.as_json
 @click.pass_obj
 def list_metrics(context: Context, environment: str | None, as_json: bool) -> None:
-    """List an environment's metrics, newest first."""
+    """List metrics, newest first."""
     with context.registry() as registry:
-        found = registry.list_metrics(context.environment(registry, environment))
+        found = registry.list_metrics(environment and context.environment(registry, environment))
     if as_json:
         from experiment_pipeline.schemas.responses import MetricView
 
-        views = [MetricView.of(metric).model_dump(mode="json") for metric in found]
-        click.echo(json.dumps(views, indent=2))
+        shown = [{"environment": each.environment_key, **MetricView.of(each).model_dump(mode="json")} for each in found]
+        click.echo(json.dumps(shown, indent=2))
         return
-    table = Table("id", "name", "aggregation", "event", "direction", box=None, pad_edge=False, header_style="dim")
-    for metric in found:
-        table.add_row(str(metric.id), metric.name, metric.aggregation, metric.event, metric.direction)
+    columns = ("id", "environment", "name", "aggregation", "event", "direction")
+    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+    for each in found:
+        table.add_row(str(each.id), each.environment_key, each.name, each.aggregation, each.event, each.direction)
     context.wide_console.print(table)
 
 

@@ -35,10 +35,14 @@ def decode(row: RowMapping) -> Metric:
     )
 
 
-def alive(environment_key: str, search: str = "") -> ColumnElement[bool]:
-    """The condition for an environment's metrics that are not deleted, by a part of their name."""
-    condition = and_(metrics.c.environment_key == environment_key, metrics.c.deleted_at.is_(None))
-    return and_(condition, metrics.c.name.icontains(search, autoescape=True)) if search else condition
+def alive(environment_key: str | None, search: str = "") -> ColumnElement[bool]:
+    """Return the condition for metrics that are not deleted, of one environment or of all, by a part of their name."""
+    conditions: list[ColumnElement[bool]] = [metrics.c.deleted_at.is_(None)]
+    if environment_key is not None:
+        conditions.append(metrics.c.environment_key == environment_key)
+    if search:
+        conditions.append(metrics.c.name.icontains(search, autoescape=True))
+    return and_(*conditions)
 
 
 def select_some(

@@ -80,9 +80,9 @@ class Registry:
     # Metrics
 
     def list_metrics(
-        self, environment_key: str, *, search: str = "", limit: int | None = None, offset: int = 0
+        self, environment_key: str | None, *, search: str = "", limit: int | None = None, offset: int = 0
     ) -> list[Metric]:
-        """An environment's metrics, newest first; `search` is a part of the name."""
+        """Return the metrics of one environment or of all, newest first; `search` is a part of the name."""
         with reading(self.engine) as connection:
             return metrics.select_some(connection, metrics.alive(environment_key, search), limit=limit, offset=offset)
 

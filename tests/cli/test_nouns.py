@@ -66,7 +66,7 @@ def test_keys__created_listed_revoked__show_their_token_once(declared: Run) -> N
 
 def test_environment__several_or_none__must_be_named(run: Run, tmp_path: Path) -> None:
     Registry.open(f"sqlite:///{tmp_path / 'data' / 'registry.sqlite'}").close()
-    assert "There is none yet" in run("metrics", "list").stderr
+    assert "There is none yet" in run("metrics", "delete", "purchase").stderr
     for key in ("a", "b"):
         run("environments", "create", key)
     refused = run("keys", "create", "--scope", "read")
@@ -92,3 +92,16 @@ def test_experiments__of_every_environment__are_listed_with_it_and_nearly_named_
     missed = "Error: No experiment 'chekout'. Did you mean 'checkout'?\n"
     assert declared("results", "chekout").stderr == missed
     assert declared("metrics", "list", "-e", "stagin").stderr.endswith("Did you mean 'staging'?\n")
+
+
+def test_metrics__of_every_environment__are_listed_with_it(declared: Run, manifest: Path) -> None:
+    manifest.write_text(manifest.read_text("utf-8").replace("production", "staging"), "utf-8")
+    assert declared("apply", manifest).exit_code == 0
+    assert all(environment in declared("metrics", "list").stdout for environment in ("production", "staging"))
+    listed = json.loads(declared("metrics", "list", "--json").stdout)
+    assert [(each["environment"], each["name"]) for each in listed] == [
+        ("staging", "purchase"),
+        ("production", "purchase"),
+    ]
+    (one,) = json.loads(declared("metrics", "list", "--environment", "production", "--json").stdout)
+    assert one == listed[1]
