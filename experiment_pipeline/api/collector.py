@@ -7,7 +7,7 @@ that line is durable. The answer says which records the lake will reject, by the
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 
 import anyio
@@ -21,13 +21,13 @@ from starlette.requests import ClientDisconnect
 from experiment_pipeline.api.environment_cache import EnvironmentCache
 from experiment_pipeline.api.problems import problem_of, problems
 from experiment_pipeline.domain import events
-from experiment_pipeline.domain.events import Rejected
+from experiment_pipeline.domain.envelopes import open_envelope, text_of
+from experiment_pipeline.domain.events import Reason, Rejected
 from experiment_pipeline.errors import (
     BodyTooLarge,
     EventsRefused,
     InvalidBody,
     LandingUnavailable,
-    NotJson,
     Overloaded,
     UnknownEnvironment,
 )
@@ -42,7 +42,8 @@ INLINE_BYTES = 64 << 10  # a larger body is parsed in a thread, one at a time
 INFLATED_AT_ONCE = 64 << 10
 GZIP = 31  # zlib's window bits for a gzip member
 ALLOWED_HEADERS = "Content-Type, Content-Encoding, X-Environment-Key, Flagsmith-SDK-User-Agent"
-ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # between JSON's tokens; inside them neither may stand
+ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # between JSON's tokens, where a line's end is mere space
+STILL_NO_JSON = bytes.maketrans(b"\r\n", b"\t\t")  # space too, and inside of a string as little JSON as a line's end
 router = APIRouter(tags=["events"])
 
 
@@ -115,7 +116,8 @@ class Collector:
                 receipt = await to_thread.run_sync(judge, body, environment_key, self.now())
         if isinstance(receipt, EventsRefused):
             raise receipt
-        line = bytes(body.translate(ONE_LINE)) + b"\n"
+        is_json = all(record.reason != Reason.NOT_JSON for record in receipt.rejected)
+        line = bytes(body.translate(ONE_LINE if is_json else STILL_NO_JSON)) + b"\n"
         try:
             await asyncio.wrap_future(self.segments.append(environment_key, line))
         except OSError:
@@ -163,12 +165,9 @@ def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Eve
 
     Nothing is raised here: an error would keep the whole text and its records until the garbage collector comes by.
     """
-    decoded: object = None
-    with suppress(UnicodeDecodeError, NotJson):
-        decoded = events.decode(body.decode())
-    if not events.is_envelope(decoded):
+    records = open_envelope(text_of(bytes(body)), MOST_EVENTS)
+    if records is None:
         return InvalidBody('The body must be a JSON object: {"events": [...]}.')
-    records = events.records(decoded)
     if len(records) > MOST_EVENTS:
         return BodyTooLarge(f"The body must not hold more than {MOST_EVENTS} events.")
     rejected = [

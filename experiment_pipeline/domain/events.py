@@ -34,7 +34,7 @@ OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE_TOLERANCE = timedelta(hours=24)  # past the arrival stamp
 
 ENVIRONMENT_KEY = re.compile(r"[A-Za-z0-9._-]{1,255}")  # rule E8
-NUMERIC_VALUE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")  # rule E5
+NUMERIC_VALUE = re.compile(r"[+-]?([0-9]++\.?[0-9]*+|\.[0-9]++)([eE][+-]?[0-9]++)?")  # rule E5; possessive: linear
 RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]+))?"
     r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
@@ -89,6 +89,13 @@ class Rejected:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record whose own text is no JSON: stands among the decoded records of an envelope, and is rejected."""
+
+    text: str
+
+
 class Number(str):
     """A JSON number as it was written: the literal is what duplicates are compared by (rule E4)."""
 
@@ -108,13 +115,10 @@ def is_envelope(body: object) -> TypeGuard[dict[str, list[object]]]:
     return isinstance(body, dict) and isinstance(body.get("events"), list) and "event" not in body
 
 
-def records(body: object) -> list[object]:
-    """The records of a decoded line or request body: those in its envelope, or itself."""
-    return body["events"] if is_envelope(body) else [body]
-
-
 def parse(record: object, environment_key: str, landed_at: datetime) -> Event | Rejected:
     """Judge one decoded record of an environment that is known to exist; `landed_at` is its arrival stamp in UTC."""
+    if isinstance(record, Unreadable):
+        return Rejected(Reason.NOT_JSON)
     if not isinstance(record, dict):
         return Rejected(Reason.NOT_AN_OBJECT)
     try:
@@ -132,9 +136,9 @@ def numeric_value(value: str | None) -> float | None:
 
 
 def record_text(record: object) -> str:
-    """A decoded record as JSON again, cut to the length that a rejected record is kept with."""
+    """A decoded record as JSON again, or what it came as, cut to the length that a rejected record is kept with."""
     try:
-        text = _json_text(record, NESTING_LIMIT)
+        text = record.text if isinstance(record, Unreadable) else _json_text(record, NESTING_LIMIT)
     except _TooDeep:
         text = "nested too deeply"
     return text.encode(errors="replace").decode()[:RECORD_LIMIT]

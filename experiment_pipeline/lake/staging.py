@@ -14,9 +14,9 @@ from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
+from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Reason, Rejected
 from experiment_pipeline.durable_files import sql_text
-from experiment_pipeline.errors import NotJson
 from experiment_pipeline.lake.delta import BatchSummary, DataFile, Snapshot
 from experiment_pipeline.landing import parquet_rows as bulk
 from experiment_pipeline.landing.json_lines import LineReader, Problem
@@ -48,6 +48,7 @@ CONTRACT = {
 }
 REFUSED = {"object": pl.UInt32, "line": pl.UInt32, "position": pl.UInt32, "reason": pl.String, "record": pl.String}
 ACCEPTED = {
+    "object": pl.UInt32,
     "environment_key": pl.String,
     "event": pl.String,
     "feature_name": pl.String,
@@ -84,10 +85,12 @@ class Staging:
         self._batch = batch
         self._objects = sorted(batch.objects, key=lambda landed: (landed.landed_at, landed.name))
         self._problems: dict[str, str] = {}
+        self._environments: set[str] = set()
         connection.execute(sql("staging"))
 
     def read(self, landing: Path, environments: set[str], on_progress: OnProgress | None) -> None:
         """Judge every line of the batch's objects; those of other environments than the given are refused."""
+        self._environments = environments
         self._load("objects", self._object_frame(environments))
         with ThreadPoolExecutor(max_workers=1) as reader:  # reads the next chunk while DuckDB judges this one
             chunks = self._chunks(landing, on_progress)
@@ -182,13 +185,15 @@ class Staging:
         self._load("lines", lines)
         run(sql("judge_lines"), CONTRACT)
         run(sql("refuse"), {"record_limit": events.RECORD_LIMIT})
-        run("insert into tallies select object, count(*) from judged group by object")
+        run(sql("count_decided"))
         run(sql("stage"))
         if unclear := run(sql("unclear")).fetchall():
             accepted, refused = self._settle(unclear)
             self._load("judged", accepted)
+            run(sql("count_decided"))
             run(sql("stage"))
             self._load("settled", refused)
+            run("insert into tallies select object, count(*) from settled group by object")
             run("insert into refused select * from settled")
 
     def _settle(self, unclear: list[tuple[int, int, int | None, str]]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -196,13 +201,14 @@ class Staging:
         accepted, refused = [], []
         for number, line, position, text in unclear:
             landed = self._objects[number]
-            for place, verdict, record in _verdicts(text, position, landed):
+            known = landed.environment_key in self._environments
+            for place, verdict, record in _verdicts(text, position, landed, known=known):
                 if isinstance(verdict, Rejected):
                     refused.append((number, line, place, verdict.reason, record))
                 else:
-                    accepted.append(_row(verdict, landed))
+                    accepted.append((number, *_row(verdict, landed)))
         return (
-            pl.DataFrame(accepted, schema=ACCEPTED, orient="row").with_columns(is_plain=True),
+            pl.DataFrame(accepted, schema=ACCEPTED, orient="row").with_columns(is_plain=True, reason=None),
             pl.DataFrame(refused, schema=REFUSED, orient="row"),
         )
 
@@ -217,20 +223,22 @@ class Staging:
 
 
 def _verdicts(
-    text: str, position: int | None, landed: LandedObject
+    text: str, position: int | None, landed: LandedObject, *, known: bool
 ) -> Iterator[tuple[int | None, Event | Rejected, str]]:
     """Position, verdict and text of every record of a line; of the one record that SQL took from an envelope."""
-    try:
-        body = events.decode(text)
-    except NotJson:
-        yield position, Rejected(Reason.NOT_JSON), text[: events.RECORD_LIMIT]
+    envelope = open_envelope(text) if position is None else None
+    if envelope is None:
+        yield position, _verdict(decode_record(text), landed, known=known), text[: events.RECORD_LIMIT]
         return
-    if position is not None or not events.is_envelope(body):
-        yield position, events.parse(body, landed.environment_key, landed.landed_at), text[: events.RECORD_LIMIT]
-        return
-    for place, record in enumerate(events.records(body), start=1):
-        verdict = events.parse(record, landed.environment_key, landed.landed_at)
+    for place, record in enumerate(envelope, start=1):
+        verdict = _verdict(record, landed, known=known)
         yield place, verdict, events.record_text(record) if isinstance(verdict, Rejected) else ""
+
+
+def _verdict(record: object, landed: LandedObject, *, known: bool) -> Event | Rejected:
+    if not known:
+        return Rejected(Reason.UNKNOWN_ENVIRONMENT)
+    return events.parse(record, landed.environment_key, landed.landed_at)
 
 
 def _row(event: Event, landed: LandedObject) -> tuple[Any, ...]:

@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 import polars as pl
 
+from experiment_pipeline.domain.envelopes import text_of
+
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP = 31  # zlib's window bits for a gzip member
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -17,7 +19,6 @@ FRAME_BYTES = 16 << 20  # of text in one frame
 LINE_LIMIT = 64 << 20  # bytes; room for an envelope of a hundred thousand events
 RECORD_KEPT = 65_535  # bytes of a longer line, to be stored with its reason
 NO_TEXT = b"\xff"  # never part of UTF-8
-REPLACEMENT = "\ufffd"
 
 
 class Problem(StrEnum):
@@ -42,7 +43,8 @@ class LineReader:
     def lines(self) -> Iterator[pl.DataFrame]:
         """Frames `line` (UInt32, from 1) and `text`, of about `FRAME_BYTES`; blank lines are left out.
 
-        A line that is no UTF-8, or longer than `LINE_LIMIT`, begins with U+FFFD: it is stored and can never be JSON.
+        Bytes that are no UTF-8 become `NOT_UTF_8`, and a line longer than `LINE_LIMIT` is cut and begins with it: what
+        holds it is stored and can never be JSON.
         """
         first_line, rest = 1, b""
         for data in self._text():
@@ -108,13 +110,6 @@ def _frame(data: bytes, first_line: int) -> pl.DataFrame:
     try:
         text = pl.Series([data.decode()]).str.split("\n").explode()
     except UnicodeDecodeError:
-        text = pl.Series([_readable(line) for line in data.split(b"\n")])
+        text = pl.Series([text_of(line) for line in data.split(b"\n")])
     numbered = pl.DataFrame({"text": text}).with_row_index("line", offset=first_line)
     return numbered.filter(pl.col("text").str.strip_chars(" \t\r").str.len_bytes() > 0)
-
-
-def _readable(line: bytes) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return REPLACEMENT + line.decode(errors="replace")

@@ -152,12 +152,6 @@ def test_decode__of_a_repeated_name__the_first_counts() -> None:
     assert events.decode('{"a": 1, "a": 2}') == {"a": Number("1")}
 
 
-def test_records__an_envelope_holds_many_and_a_record_is_one() -> None:
-    assert events.records({"events": [1, 2]}) == [1, 2]
-    assert events.records({"event": "x", "events": [1]}) == [{"event": "x", "events": [1]}]
-    assert events.records([1]) == [[1]]
-
-
 @pytest.mark.parametrize(
     ("value", "number"),
     [

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
+from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Rejected
-from experiment_pipeline.errors import NotJson
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import Staging
 from tests.lake.ledger import NOW, PROD, exposure, land, record
@@ -102,12 +102,8 @@ def reference(lines: list[str]) -> tuple[list[Event], list[tuple[int, str]]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip(" \t\r"):
             continue
-        try:
-            body = events.decode(line)
-        except NotJson:
-            refused.append((number, "not_json"))
-            continue
-        for one in events.records(body):
+        envelope = open_envelope(line)
+        for one in [decode_record(line)] if envelope is None else envelope:
             match events.parse(one, PROD, NOW):
                 case Rejected(reason):
                     refused.append((number, reason))

@@ -114,8 +114,10 @@ select
     position,
     case when not is_plain then text end as text,
     case
+        -- It may be an envelope, whose records are judged one by one; an escaped letter may hide its name.
+        when position is null and (contains(text, '"events"') or contains(text, '\u')) then null
         when not known then 'unknown_environment'
-        when not is_json and not contains(text, '\u') then 'not_json'
+        when not is_json then 'not_json'
     end as reason,
     is_plain,
     environment_key,

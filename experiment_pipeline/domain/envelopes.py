@@ -1,0 +1,113 @@
+"""Envelopes: the SDKs' `{"events": [record, ...]}` becomes records that are judged one by one (rule E3).
+
+A record's own text decides about the record, wherever it lies: what is no JSON in one of them (NaN, a raw control
+character, a byte that is no UTF-8, nesting without end) costs its neighbours nothing. Only when an envelope as a whole
+is no JSON its brackets and strings are followed to tell where each record ends, and each is decoded by itself.
+"""
+
+import re
+
+from experiment_pipeline.domain import events
+from experiment_pipeline.domain.events import Unreadable
+from experiment_pipeline.errors import NotJson
+
+NOT_UTF_8 = "\0"  # stands for bytes that are no text: JSON has no place for it, inside of strings or out
+SURROGATES = re.compile("[\ud800-\udfff]+")
+SPACE = " \t\r\n"
+# Possessive: no string is tried a second way, so that the time stays linear. A lone quote opens what never ends.
+TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
+BEGINNING = re.compile(rf"[\ufeff{SPACE}]*+\{{")  # some clients write a byte order mark before their text
+EMPTY = re.compile(rf"\[[{SPACE}]*+\]")
+NEXT = re.compile(rf"[{SPACE}]*+[,}}]")
+MEMBER = re.compile(rf'[{SPACE}]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[{SPACE}]*+:[{SPACE}]*+', re.DOTALL)
+
+
+def text_of(data: bytes) -> str:
+    """Return bytes as text; where they are no UTF-8, `NOT_UTF_8` keeps the record around them from being JSON."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return SURROGATES.sub(NOT_UTF_8, data.decode(errors="surrogateescape"))
+
+
+def decode_record(text: str) -> object:
+    """Return one decoded record, `Unreadable` where its text is no JSON."""
+    try:
+        return events.decode(text)
+    except NotJson:
+        return Unreadable(text.strip(SPACE))
+
+
+def open_envelope(text: str, most: int | None = None) -> list[object] | None:
+    """Return the decoded records of an envelope, `Unreadable` in place of what is no JSON; None for any other text.
+
+    An envelope that breaks off, or whose brackets no longer tell one record from the next, ends with an `Unreadable`:
+    the text from there on.
+
+    Args:
+        most: Stop after one record more than this where the envelope is no JSON; a caller that refuses so many anyway
+            need not wait for them.
+    """
+    try:
+        body = events.decode(text)
+    except NotJson:
+        return _split(text, most)
+    return body["events"] if events.is_envelope(body) else None
+
+
+def _split(text: str, most: int | None) -> list[object] | None:
+    """The records of an object that is no JSON as a whole; of its other members only the names are looked at."""
+    beginning = BEGINNING.match(text)
+    at = beginning.end() if beginning else None
+    values: dict[object, int] = {}
+    while at is not None and (member := MEMBER.match(text, at)) is not None:
+        values.setdefault(_name(member[1]), member.end())
+        at = _end(text, member.end())
+        if at is None or text[at] != ",":
+            break
+        at += 1
+    is_closed = at is not None and text[at : at + 1] == "}" and not text[at + 1 :].strip(SPACE)
+    if "event" in values or "events" not in values or not text.startswith("[", values["events"]):
+        return None
+    records, end = _records(text, values["events"], most)
+    if end is not None and not (is_closed and NEXT.match(text, end)):
+        records.append(Unreadable(text[end:].strip(SPACE)))
+    return records
+
+
+def _records(text: str, opening: int, most: int | None) -> tuple[list[object], int | None]:
+    """The records of the array that opens there, and where it ends; None once that cannot be told any more."""
+    records: list[object] = []
+    if (empty := EMPTY.match(text, opening)) is not None:
+        return records, empty.end()
+    at = opening + 1
+    while most is None or len(records) <= most:
+        end = _end(text, at)
+        if end is None or text[end] == "}":
+            records.append(Unreadable(text[at:].strip(SPACE)))
+            break
+        records.append(decode_record(text[at:end]))
+        at = end + 1
+        if text[end] == "]":
+            return records, at
+    return records, None
+
+
+def _end(text: str, at: int) -> int | None:
+    """Where the value that begins there ends: at the comma or bracket behind it; None where none is its own."""
+    depth = 0
+    for token in TOKEN.finditer(text, at):
+        kind = token[0]
+        if kind in ("[", "{"):
+            depth += 1
+        elif kind == '"':
+            return None
+        elif kind in ("]", "}", ","):
+            if not depth:
+                return token.start()
+            depth -= kind != ","
+    return None
+
+
+def _name(literal: str) -> object:
+    return decode_record(literal) if "\\" in literal else literal[1:-1]
