@@ -66,6 +66,9 @@ BROKEN_LINES = {
     "not_json": (b"{", b"nonsense", b'{"value": NaN}', b'{"event": "\xff"}', b"{} {}"),
     "not_an_object": (b"5", b'"text"', b"[1, 2]", b"null"),
 }
+BROKEN_RECORDS = (  # in an envelope; each leaves its neighbours as they are
+    b'{"value": NaN}', b'{"event": "\xff"}', b'{"event": "a\tb"}', b"-Infinity", b"{'a': [1, {}]}", b'{"a": 01}', b"5", b"",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,12 @@ def written(record: Record) -> bytes:
 
 def envelope(records: Iterable[Record]) -> bytes:
     """Records as the SDKs send them."""
-    return b'{"events": [' + b", ".join(map(written, records)) + b"]}"
+    return enveloped(map(written, records))
+
+
+def enveloped(texts: Iterable[bytes]) -> bytes:
+    """Texts of records as the SDKs send them."""
+    return b'{"events": [' + b", ".join(texts) + b"]}"
 
 
 def _variants() -> st.SearchStrategy[Sequence[Variant]]:
@@ -184,6 +192,7 @@ def _lines(records: st.SearchStrategy[Record]) -> st.SearchStrategy[bytes]:
     return st.one_of(
         *[records.map(written)] * 6,
         st.lists(records, max_size=4).map(envelope),
+        st.lists(records.map(written) | st.sampled_from(BROKEN_RECORDS), max_size=4).map(enveloped),
         st.sampled_from([line for lines in BROKEN_LINES.values() for line in lines] + [b"", b" \r"]),
     )
 

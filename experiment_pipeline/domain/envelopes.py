@@ -70,8 +70,8 @@ def _split(text: str, most: int | None) -> list[object] | None:
     if "event" in values or "events" not in values or not text.startswith("[", values["events"]):
         return None
     records, end = _records(text, values["events"], most)
-    if end is not None and not (is_closed and NEXT.match(text, end)):
-        records.append(Unreadable(text[end:].strip(SPACE)))
+    if end is not None and not (is_closed and NEXT.match(text, end)) and (lost := text[end:].strip(SPACE)):
+        records.append(Unreadable(lost))
     return records
 
 
@@ -84,7 +84,7 @@ def _records(text: str, opening: int, most: int | None) -> tuple[list[object], i
     while most is None or len(records) <= most:
         end = _end(text, at)
         if end is None or text[end] == "}":
-            records.append(Unreadable(text[at:].strip(SPACE)))
+            records.append(decode_record(text[at:]))
             break
         records.append(decode_record(text[at:end]))
         at = end + 1

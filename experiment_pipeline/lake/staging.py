@@ -208,7 +208,9 @@ class Staging:
                 else:
                     accepted.append((number, *_row(verdict, landed)))
         return (
-            pl.DataFrame(accepted, schema=ACCEPTED, orient="row").with_columns(is_plain=True, reason=None),
+            pl.DataFrame(accepted, schema=ACCEPTED, orient="row").with_columns(
+                is_plain=True, reason=pl.lit(None, pl.String)
+            ),
             pl.DataFrame(refused, schema=REFUSED, orient="row"),
         )
 

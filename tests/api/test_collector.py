@@ -16,6 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiment_pipeline.api.app import create_collector
+from experiment_pipeline.domain import events
+from experiment_pipeline.domain.envelopes import decode_record, open_envelope
+from experiment_pipeline.domain.events import Rejected
 from experiment_pipeline.landing.json_lines import LineReader
 from experiment_pipeline.landing.listing import landed_objects
 from experiment_pipeline.registry.repository import Registry
@@ -80,7 +83,7 @@ BAD_BODIES = [
     b'{"events": {}}',
     b'{"events": [], "event": "x"}',
     b"\xff",
-    b'{"events": [NaN]}',
+    b'{"event": NaN}',
     b"[" * 100_000,
 ]
 
@@ -91,6 +94,32 @@ def test_events__no_envelope__is_a_400_that_lands_nothing(collecting: Collecting
     assert refused.status_code == 400
     assert detail(refused)
     assert collecting.lines() == []
+
+
+NOT_JSON = [
+    b'{"event": "a", "metadata": {"discount": NaN}}',
+    b"-Infinity",
+    b'{"event": "line\r\nend"}',
+    b'{"event": "caf\xe9"}',
+    b'{"event": "\\ud800", "identifier": "me", "timestamp": 1772400000000}',
+    b"[" * 10_000 + b"]" * 10_000,
+    b"{]",
+]
+
+
+@pytest.mark.parametrize("bad", NOT_JSON, ids=lambda bad: repr(bad[:20]))
+def test_events__one_record_is_no_json__is_named_and_its_neighbours_land__e3(
+    collecting: Collecting, bad: bytes
+) -> None:
+    good = json.dumps(GOOD).encode()
+    answered = collecting.send(b'{"events": [' + b",\n".join([good, good, bad]) + b"]}")
+    assert answered.status_code == 202
+    assert answered.json() == {"received": 3, "accepted": 2, "rejected": [{"index": 2, "reason": "not_json"}]}
+    (line,) = collecting.lines()
+    landed = open_envelope(line)
+    assert landed is not None
+    assert [decode_record(good.decode())] * 2 == landed[:2]
+    assert isinstance(events.parse(landed[2], "production", NOW), Rejected)  # and it stays what it was
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
 from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Rejected
+from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import Staging
-from tests.lake.ledger import NOW, PROD, exposure, land, record
+from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored
 
 NUMBERS = [
     "0",
@@ -85,7 +86,19 @@ def record_texts(draw: st.DrawFn) -> str:
     return "{" + ",".join(f'"{name}"{space}:{space}{literal}' for name, literal in members) + "}"
 
 
+def spoiled(text: str, place: int, spoiler: str) -> str:
+    """A record with something in it that JSON has no place for, as often as not in a string or instead of a bracket."""
+    at = place % (len(text) + 1)
+    return text[:at] + spoiler + text[at + place % 2 :]
+
+
+SPOILERS = st.sampled_from(["NaN", "\t", "\x00", "\\", '"', "{", "}", "]", ",", "'", "Infinity", " NaN,", "\ufeff"])
+SPOILED = st.builds(spoiled, record_texts(), st.integers(0, 400), SPOILERS)
 LINES = st.one_of(
+    st.lists(record_texts() | SPOILED, min_size=1, max_size=4).map(
+        lambda texts: '{"events": [' + ",".join(texts) + "]}"
+    ),
+    st.lists(SPOILED, max_size=2).map(lambda texts: '{"sent_at": 1, "events": [' + ", ".join(texts) + "]"),
     record_texts(),
     st.lists(record_texts(), max_size=3).map(lambda texts: '{"events": [' + ", ".join(texts) + "]}"),
     record_texts().map(lambda text: text[:-1]),
@@ -155,6 +168,35 @@ def test_byte_order_mark_crlf_and_blank_lines_are_no_records(tmp_path: Path, dat
     accepted, refused = staged(tmp_path, data + b"\r\n" + text + b"\r\n  \n\n{\r\n" + text)
     assert len(accepted) == 2
     assert refused == [(5, "not_json")]
+
+
+def test_envelope__one_record_is_no_json__its_neighbours_are_accepted__e3(tmp_path: Path) -> None:
+    good, other = (json.dumps(record(identifier=name)).encode() for name in ("ann", "bob"))
+    bad = [b'{"metadata": {"discount": NaN}}', b'{"event": "caf\xe9"}', b"[" * 5_000, b""]
+    lines = [b'{"events": [' + good + b", " + each + b", " + other + b"]}" for each in bad[:2]]
+    lines += [b'{"sdk": 1, "events": [' + good + b", " + other + b", " + each for each in bad[2:]]
+    accepted, refused = staged(tmp_path, b"\n".join(lines))
+    assert [each["identifier"] for each in accepted] == ["ann", "bob"] * 4
+    assert refused == [(number, "not_json") for number in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(("good", "problem"), [([], {"not_json"}), ([json.dumps(record())], set())])
+def test_object_whose_envelopes_hold_no_json__is_named_unless_another_record_is_good(
+    tmp_path: Path, good: list[str], problem: set[str]
+) -> None:
+    ledger = MemoryLedger()
+    land(tmp_path, ['{"events": [NaN, NaN]}', "{", *good])
+    assert set(ingest(Lake(tmp_path / "lake"), ledger, tmp_path, NOW).problems.values()) == problem
+
+
+def test_envelope_of_an_unknown_environment__each_record_is_rejected_by_itself__e3(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    text = json.dumps(record())
+    land(tmp_path, [f'{{"events": [{text}, NaN]}}', f'{{"sdk": 1, "events": [{text}]}}', text], environment="later")
+    ingest(lake, MemoryLedger(), tmp_path, NOW)
+    rejected = [(each["line"], each["position"], each["reason"]) for each in stored(lake, "rejected")]
+    assert rejected == [(1, 1, "unknown_environment"), (1, 2, "unknown_environment"), (2, 1, "unknown_environment"),
+                        (3, None, "unknown_environment")]  # fmt: skip
 
 
 def test_a_line_that_is_no_utf_8_is_not_json_and_costs_its_neighbours_nothing(tmp_path: Path) -> None:

@@ -122,26 +122,54 @@ def parse_object(landing_object: LandingObject, environments: set[str] | None = 
 def _judge(line: bytes, source: LandingObject) -> Iterator[Event | _Refused]:
     if not line.strip():
         return
-    try:
-        records = _records_of(line)
-    except _Refused as refused:
-        yield refused
-        return
-    for record in records:
+    for record in _records_of(line):
         try:
-            yield _event(record, source)
+            yield _event(_loaded(record) if isinstance(record, bytes) else record, source)
         except _Refused as refused:
             yield refused
 
 
 def _records_of(line: bytes) -> list[Any]:
+    """A line's records: decoded, or as bytes where the line as a whole is no JSON."""
     try:
-        parsed = json.loads(line.decode("utf-8"), parse_int=_Number, parse_float=_Number, parse_constant=_not_json)
-    except ValueError:
-        raise _Refused("not_json") from None
+        parsed = _loaded(line)
+    except _Refused:
+        return _texts_in_envelope(line) or [line]
     if isinstance(parsed, dict) and isinstance(parsed.get("events"), list):
         return list(parsed["events"])
     return [parsed]
+
+
+def _texts_in_envelope(line: bytes) -> list[bytes]:
+    """The texts between the commas of the array that an envelope begins with; none in any other line."""
+    beginning = re.match(rb'\s*\{\s*"events"\s*:\s*\[', line)
+    if beginning is None:
+        return []
+    texts, start, depth, in_string, escaped = [], beginning.end(), 0, False, False
+    for at in range(beginning.end(), len(line)):
+        byte = line[at : at + 1]
+        if in_string:
+            in_string = escaped or byte != b'"'
+            escaped = byte == b"\\" and not escaped
+        elif byte == b'"':
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+        elif byte in b"]}" and depth:
+            depth -= 1
+        elif byte in b",]" and not depth:
+            texts.append(line[start:at])
+            start = at + 1
+            if byte == b"]":
+                break
+    return texts
+
+
+def _loaded(text: bytes) -> Any:
+    try:
+        return json.loads(text.decode("utf-8"), parse_int=_Number, parse_float=_Number, parse_constant=_not_json)
+    except ValueError:
+        raise _Refused("not_json") from None
 
 
 def _not_json(constant: str) -> None:

@@ -125,6 +125,13 @@ def test_e3_what_is_not_json(line: str | bytes) -> None:
     assert outcome == Rejected("not_json", "one", 1)
 
 
+@pytest.mark.parametrize("bad", [b"NaN", b'{"event": "\xff"}', b'{"event": "a\tb"}', b"{'x, [1}', \", ]\"}", b""])
+def test_e3_one_bad_record_costs_its_neighbours_nothing(bad: bytes) -> None:
+    good = json.dumps(EXPOSURE).encode()
+    outcomes = list(parse_object(object_of(b'{"events": [' + b", ".join([good, bad, good]) + b"]}")))
+    assert outcomes == [event(), Rejected("not_json", "one", 1), event()]
+
+
 def test_e3_an_unknown_environment_is_rejected_record_by_record() -> None:
     one, other = object_of(json.dumps(EXPOSURE), json.dumps(EXPOSURE)), object_of(json.dumps(EXPOSURE), environment="x")
     (batch,) = ingest([[one, other]], environments=["demo"])
