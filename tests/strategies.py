@@ -67,7 +67,8 @@ BROKEN_LINES = {
     "not_an_object": (b"5", b'"text"', b"[1, 2]", b"null"),
 }
 BROKEN_RECORDS = (  # in an envelope; each leaves its neighbours as they are
-    b'{"value": NaN}', b'{"event": "\xff"}', b'{"event": "a\tb"}', b"-Infinity", b"{'a': [1, {}]}", b'{"a": 01}', b"5", b"",
+    b'{"value": NaN}', b'{"event": "\xff"}', b'{"event": "a\tb"}', b"-Infinity", b"{'a': [1, {}]}",
+    b'{"a": 01}', b"5", b"",
 )  # fmt: skip
 
 
