@@ -72,8 +72,8 @@ class Collector:
         self.now = now
         self.origins = frozenset(origin.strip() for origin in settings.collector_origins.split(","))
         self.received = Counter("events_received", "Records that became durable.", registry=prometheus)
-        self.accepted = Counter("events_accepted", "Those of them that keep the contract.", registry=prometheus)
-        self.rejected = Counter("events_rejected", "Those that break it.", ["reason"], registry=prometheus)
+        self.accepted = Counter("events_accepted", "Durable records that keep the contract.", registry=prometheus)
+        self.rejected = Counter("events_rejected", "Durable records that break it.", ["reason"], registry=prometheus)
         self.bytes = Counter("events_bytes", "Bytes that became durable.", registry=prometheus)
         seconds = Histogram("events_sync_seconds", "Time of one fsync of a segment.", registry=prometheus)
         self.segments = SegmentWriter(

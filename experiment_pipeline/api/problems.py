@@ -62,7 +62,7 @@ log = structlog.get_logger(__name__)
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """A problem document (RFC 9457)."""
 
     type: str = Field(
         description="a stable name of this kind of problem", examples=["urn:experiment-pipeline:throttled"]

@@ -26,10 +26,16 @@ def compute_results(
     aggregates: Sequence[MetricAggregates],
     floors: Floors,
 ) -> ExperimentResults:
-    """The results of an experiment.
+    """Return the results of an experiment at one refresh.
 
-    identities: analysed identities per variant seen, holdout and unknown ones included (rule X6)
-    aggregates: one per attached metric, in any order; a metric without one has no events and no identities
+    Args:
+        experiment: its variants, attached metrics and design.
+        identities: analysed identities per variant seen, holdout and unknown ones included (rule X6).
+        aggregates: one per attached metric, in any order; a metric without one has no events and no identities.
+        floors: how many identities and conversions an arm needs before anything is inferred from it.
+
+    Returns:
+        The split and one `MetricResults` per attached metric, in the experiment's order.
     """
     split = _split(experiment, identities)
     by_metric = {metric.metric_id: metric.by_variant for metric in aggregates}
@@ -42,7 +48,7 @@ def compute_results(
 
 
 def _design_of(attached: AttachedMetric, experiment: Experiment) -> Design:
-    """What was planned for a metric: the effect to detect is the primary one's, in its unit."""
+    """Return the design for one metric: the effect to detect is the primary metric's alone, for it is in its unit."""
     design = experiment.design
     return design if attached == experiment.metrics[0] else replace(design, mde=None, baseline=None)
 

@@ -9,7 +9,7 @@ PerComparison = Mapping[int, Mapping[str, float]]  # one number by metric id and
 
 
 def comparison_levels(metrics: Sequence[AttachedMetric], p_values: PerComparison, alpha: float) -> PerComparison:
-    """Return the level of every comparison's any-time interval, from its family.
+    """Return the level of every comparison's anytime-valid interval, from its family.
 
     The primary metric and every guardrail are families of their own, their treatments judged by Holm's procedure; all
     other metrics are one family, judged by Benjamini and Hochberg's.

@@ -16,7 +16,7 @@ from experiment_pipeline.stats.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """How much data an arm needs before anything is inferred from it."""
+    """Minimum of data that an arm needs before anything is inferred from it."""
 
     identities: int = 50
     conversions: int = 5
@@ -96,7 +96,7 @@ class MetricResults:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentResults:
-    """Everything that one refresh says of an experiment."""
+    """Results of one experiment at one refresh."""
 
     split: Split
     metrics: tuple[MetricResults, ...]

@@ -32,7 +32,7 @@ class TimeseriesPayload(TypedDict):
 
 
 class ExposuresPayload(TypedDict):
-    """Who was exposed (rule X7); `excluded_identities` saw several variants and are counted nowhere else."""
+    """Exposed identities over time (rule X7); `excluded_identities` saw several variants and are counted only here."""
 
     excluded_identities: int
     timeseries: TimeseriesPayload
@@ -94,7 +94,7 @@ class MetricPayload(TypedDict):
 
 
 class ResultsPayload(TypedDict):
-    """What one refresh says of an experiment.
+    """Results of one experiment at one refresh.
 
     `trustworthy` is false on a sample ratio mismatch by the test of `srm`, null where the split could not be tested;
     `srm_p_value` is of the fixed-sample test, for those who look once.

@@ -1,4 +1,4 @@
-"""What the API shows of experiments, metrics and computations."""
+"""Answers of the HTTP API: experiments, metrics, and the envelope of payloads."""
 
 from datetime import datetime
 from typing import Annotated, Generic, Self
@@ -44,7 +44,7 @@ class AttachmentView(BaseModel):
 
 
 class DesignView(BaseModel):
-    """What was planned before the start."""
+    """Design that was planned before the start."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -96,7 +96,7 @@ class ExperimentView(BaseModel):
 
 
 class DefinitionView(BaseModel):
-    """What a metric counts."""
+    """Definition of what a metric counts."""
 
     version: int
     event: str
@@ -127,7 +127,9 @@ class MetricView(BaseModel):
 
 
 class Envelope(BaseModel, Generic[Payload]):
-    """A payload and how it stands."""
+    """A payload, how recent it is, and whether it is final."""
+
+    model_config = ConfigDict(json_schema_extra={"description": __doc__})  # its parameterised classes have none
 
     as_of: Moment | None = Field(description="the end of the window that the payload covers")
     last_error_at: Moment | None = Field(
