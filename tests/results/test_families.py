@@ -1,0 +1,38 @@
+"""Families of comparisons: which metrics are judged together (docs/adr/0027)."""
+
+import pytest
+
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
+from experiment_pipeline.results.families import comparison_levels
+
+RISE, NO_RISE = ExpectedDirection.INCREASE, ExpectedDirection.NOT_INCREASE
+ALPHA = 0.06
+
+
+def attached(*expected: ExpectedDirection) -> list[AttachedMetric]:
+    """Return one metric per direction, with ids from 1."""
+    return [
+        AttachedMetric(Metric(number, "prod", str(number), "purchase", Aggregation.OCCURRENCE), direction)
+        for number, direction in enumerate(expected, start=1)
+    ]
+
+
+def test_levels__one_treatment_on_a_primary_metric_and_guardrails__are_the_whole_alpha_each() -> None:
+    levels = comparison_levels(attached(RISE, NO_RISE, NO_RISE), {number: {"b": 1.0} for number in (1, 2, 3)}, ALPHA)
+    assert levels == {number: {"b": ALPHA} for number in (1, 2, 3)}
+
+
+def test_levels__several_treatments_on_one_metric__are_those_of_holm() -> None:
+    levels = comparison_levels(attached(RISE), {1: {"b": 0.01, "c": 0.9, "d": 0.04}}, ALPHA)
+    assert levels == {1: {"b": ALPHA / 3, "d": ALPHA / 2, "c": ALPHA / 2}}
+
+
+def test_levels__secondary_metrics__are_one_family_of_benjamini_and_hochberg() -> None:
+    p_values = {1: {"b": 1.0}, 2: {"b": 0.001}, 3: {"b": 0.03}, 4: {"b": 0.9}}
+    levels = comparison_levels(attached(RISE, RISE, RISE, RISE), p_values, ALPHA)
+    assert levels[1] == {"b": ALPHA}
+    assert [levels[number]["b"] for number in (2, 3, 4)] == pytest.approx([ALPHA * 2 / 3] * 3)
+
+
+def test_levels__metric_without_a_treatment__takes_no_part() -> None:
+    assert comparison_levels(attached(RISE, RISE), {1: {}, 2: {"b": 0.5}}, ALPHA) == {2: {"b": ALPHA}}
