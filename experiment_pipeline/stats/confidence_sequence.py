@@ -55,7 +55,7 @@ class AnytimeEffect:
 def anytime_effect(
     effect: Effect, control: VariantAggregate, treatment: VariantAggregate, design: Design, *, alpha: float = 0.05
 ) -> AnytimeEffect:
-    """The any-time-valid interval and p-value of an effect, for an experiment of this design.
+    """The anytime-valid interval and p-value of an effect, for an experiment of this design.
 
     alpha is the level of this one comparison (see `comparisons` for a family). With zero variance in both arms the
     effect is certain: the interval is the point, p is 0 or 1.

@@ -1,6 +1,6 @@
 """Many comparisons at once: Holm where no verdict may be wrong, Benjamini-Hochberg where few of them may.
 
-Both are given the any-time p-value `1 / M` of each comparison; what they promise then holds at every refresh. A
+Both are given the anytime-valid p-value `1 / M` of each comparison; what they promise then holds at every refresh. A
 comparison that cannot be made yet has p-value 1: the family is the one that was planned, not the part that has data.
 """
 
@@ -62,7 +62,7 @@ def benjamini_hochberg_levels(p_values: Sequence[float], alpha: float) -> list[f
 
     An interval at this level excludes zero exactly when the procedure rejects that comparison at the family's alpha
     (Benjamini and Yekutieli 2005, "False discovery rate-adjusted multiple confidence intervals"); with no rejection it
-    is `alpha / m`. On any-time p-values, which are reciprocals of e-values, this is the e-BH procedure of Wang and
+    is `alpha / m`. On anytime-valid p-values, which are reciprocals of e-values, this is the e-BH procedure of Wang and
     Ramdas (2022, "False discovery rate control with e-values"): whatever the dependence between the comparisons, and
     whenever one stops to look, at most alpha of the rejections are false on average. The intervals of what is rejected
     miss as rarely (Xu, Wang and Ramdas 2022, "Post-selection inference for e-value based confidence intervals").

@@ -1,7 +1,7 @@
 """Ratio metrics such as revenue per order: identities are the unit of analysis, never their events.
 
 An arm's ratio is reduced to a `VariantAggregate` whose mean is the ratio and whose variance is that of the delta
-method, so that everything that works on means (effect, lift, chance to win, the any-time interval) works on ratios.
+method, so that everything that works on means (effect, lift, chance to win, anytime-valid interval) works on ratios.
 """
 
 import math

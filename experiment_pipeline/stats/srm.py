@@ -17,8 +17,8 @@ LARGEST_SHARE = 1e300  # that shares may be added up
 NEGLIGIBLE_SHARE = 1e-9  # less than this of the whole is what rounding left of 100 %, and counts as 0
 SMALLEST_EXACT_P = 1e-290  # below it the tail is taken in logarithms
 
-# Dirichlet concentrations of the any-time test, in identities. A concentration A expects shares that are off by about
-# sqrt((1 - share) / (share A)) in relative terms: these five cover a gross mismatch within the first hundred
+# Dirichlet concentrations of the anytime-valid test, in identities. A concentration A expects shares that are off by
+# about sqrt((1 - share) / (share A)) in relative terms: these five cover a gross mismatch within the first hundred
 # identities as well as a shift of 1 % that takes a hundred thousand to show.
 CONCENTRATIONS = (1e1, 1e2, 1e3, 1e4, 1e5)
 

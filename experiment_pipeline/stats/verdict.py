@@ -25,7 +25,7 @@ def decide(
     expected_direction: ExpectedDirection,
     trustworthy: bool,
 ) -> Verdict:
-    """The verdict of one treatment on one metric, from its any-time-valid interval alone.
+    """The verdict of one treatment on one metric, from its anytime-valid interval alone.
 
     - No interval (below a floor, or not computable): `collecting_data`.
     - A guardrail is `harmed` once the interval lies wholly on the side that it must not move to, trustworthy or not:

@@ -147,7 +147,7 @@ def machine() -> Iterator[tuple[str, str]]:
     yield "processor", f"{os.cpu_count()} x {processors[1].splitlines()[0] if len(processors) > 1 else '?'}"
     yield "memory", f"{memory} GiB"
     yield "system", platform.platform()
-    yield "load at the end", f"{os.getloadavg()[0]:.1f} processes wanted a processor"
+    yield "load at the end", f"{os.getloadavg()[0]:.1f} processes ready to run"
     yield "python", platform.python_version()
     for package in ("duckdb", "polars", "deltalake"):
         yield package, version(package)

@@ -18,7 +18,7 @@ class Measured:
     events: int = 0
 
     def per(self, other: "Measured") -> tuple[float, float]:
-        """How long this took for each second of the other: by the clock, and of the processor."""
+        """Return how long this took for each second of the other: wall-clock time and processor time."""
         return self.seconds / other.seconds, self.processor_seconds / other.processor_seconds
 
 
@@ -77,7 +77,7 @@ class Report:
         return table
 
 
-HEADINGS = ("what", "by the clock", "of the processor", "peak memory", "target")
+HEADINGS = ("what", "wall-clock time", "processor time", "peak memory", "target")
 
 
 def markdown(report: Report, machine: dict[str, str]) -> str:
@@ -85,11 +85,11 @@ def markdown(report: Report, machine: dict[str, str]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`. Seconds are medians over runs on the same data with the same threads. The clock also",
-        "counts waiting for other work on the machine; the processor's seconds, over all threads, do not.",
+        "Written by `make bench`. Seconds are medians of runs on the same data with the same threads. Wall-clock time",
+        "includes waiting for other work on the machine; processor time, summed over all threads, does not.",
         "What is measured, and the peer's query: `tests/bench/`. The targets are for 23 million events, which are",
-        "`make bench IDENTITIES=1000000`; with fewer, what a refresh costs without any event weighs more.",
-        "Sides take turns, so that what else the machine does meets all of them alike.",
+        "`make bench IDENTITIES=1000000`; with fewer, the fixed cost of a refresh weighs more.",
+        "The programs run alternately, so that other load on the machine affects all of them alike.",
         "",
         f"{report.events:,} events (exposures of three variants, five kinds of metric events, 14 days), four metrics,",
         f"{report.threads} threads. The whole bench took {report.seconds:.0f} s.",

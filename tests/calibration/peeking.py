@@ -36,7 +36,7 @@ class Paths:
     """What simulated experiments show at every look: arrays of shape (experiments, looks), n per arm of (looks,).
 
     standard_error: the effect's, for the rules that take it as it is
-    cautious_error: the larger of it and the pooled one, for the any-time interval; inf below a floor
+    cautious_error: the larger of it and the pooled one, for the anytime-valid interval; inf below a floor
     """
 
     effect: Floats
@@ -141,7 +141,7 @@ def planned(paths: Paths) -> Counter[str]:
 def sample_ratio(
     seed: Seed, experiments: int, shares: list[float], actual: list[float], *, looks: int, batch: int
 ) -> Counter[str]:
-    """Experiments whose split alarms: by the fixed-sample test at the last look, by the any-time test at any look."""
+    """Count splits that alarm: by the fixed-sample test at the last look, by the anytime-valid test at any look."""
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(batch, actual, (experiments, looks)).cumsum(axis=1).astype(float)
     expected = counts.sum(axis=2, keepdims=True) * np.array(shares)

@@ -9,8 +9,8 @@ from tests.calibration.studies import STUDIES, Reading
 HEAD = """# Calibration
 
 Written by `make calibrate`: seed {seed}, {on}, {experiments:,} simulated experiments per row; `+-` is two standard
-errors of the simulation. Rows without a bound show what other rules do. The fixed sample is the one that has 80 % power
-at the design's effect.
+errors of the simulation. Rows without a bound show other rules, for comparison. The fixed sample is the one that has
+80 % power at the design's effect.
 
 | study | what | measured | bound | |
 | --- | --- | ---: | --- | --- |

@@ -59,21 +59,21 @@ COVERED = (
 MANY_LOOKS = (
     Reading('"chance to win above 95 %", last look alone', ("naive_once",)),
     Reading('"chance to win above 95 %", any look', ("naive",)),
-    Reading("any-time verdict, any look", ("anytime",), high=0.056),
+    Reading("anytime-valid verdict, any look", ("anytime",), high=0.056),
 )
-IN_TIME = (Reading("any-time verdict by 1.6 times the fixed sample", ("anytime",), low=0.8),)
-FALSE_SHARE, ALONE, TOGETHER = "share of false ones among verdicts", "each at its own 5 %", "Benjamini-Hochberg"
+IN_TIME = (Reading("anytime-valid verdict by 1.6 times the fixed sample", ("anytime",), low=0.8),)
+FALSE_SHARE, ALONE, TOGETHER = "share of false verdicts", "each at its own 5 %", "Benjamini-Hochberg"
 NOTHING_MOVES = (
     Reading(f"{ALONE}, any verdict at any look", ("alone:any",)),
     Reading(f"{TOGETHER}, any verdict at any look", ("together:any",), high=0.056),
 )
 SOME_MOVE = (
-    Reading(f"{ALONE}, {FALSE_SHARE}, stopped at the first", ("alone:first",)),
-    Reading(f"{TOGETHER}, {FALSE_SHARE}, stopped at the first", ("together:first",), high=0.056),
+    Reading(f"{ALONE}, {FALSE_SHARE}, stopped at the first one", ("alone:first",)),
+    Reading(f"{TOGETHER}, {FALSE_SHARE}, stopped at the first one", ("together:first",), high=0.056),
     Reading(f"{ALONE}, {FALSE_SHARE}, last look", ("alone:last",)),
     Reading(f"{TOGETHER}, {FALSE_SHARE}, last look", ("together:last",), high=0.056),
-    Reading(f"{ALONE}, a metric that moves is found by the last look", ("alone:found",)),
-    Reading(f"{TOGETHER}, a metric that moves is found by the last look", ("together:found",)),
+    Reading(f"{ALONE}, a true effect is found by the last look", ("alone:found",)),
+    Reading(f"{TOGETHER}, a true effect is found by the last look", ("together:found",)),
 )
 PLANNED = (Reading("planned looks, any look", ("crossed",), 0.044, 0.056),)
 
@@ -133,11 +133,11 @@ HALVES, SHIFTED, THIRDS, TENTH = [0.5, 0.5], [0.505, 0.495], [1 / 3, 1 / 3, 1 / 
 SOUND_SPLIT = (
     Reading("fixed-sample test, last look alone", ("fixed",), 0.0001, 0.0019),
     Reading("fixed-sample test, any look", ("fixed_any",)),
-    Reading("any-time test, any look", ("anytime",), high=0.001),
+    Reading("anytime-valid test, any look", ("anytime",), high=0.001),
 )
 BROKEN_SPLIT = (
     Reading("fixed-sample test, last look alone", ("fixed",), low=0.99),
-    Reading("any-time test, any look", ("anytime",), low=0.99),
+    Reading("anytime-valid test, any look", ("anytime",), low=0.99),
 )
 
 STUDIES = (
@@ -221,11 +221,11 @@ STUDIES = (
     Study("Peeking 720 times, ratio", _peek_ratio(720, 20), MANY_LOOKS),
     Study("Peeking 30 times, CUPED", _peek_cuped(30, 50), MANY_LOOKS),
     Study("Peeking 720 times, CUPED", _peek_cuped(720, 20), MANY_LOOKS),
-    Study("10 secondary metrics of 2 treatments, none moves, 30 looks", _secondary(0, 30), NOTHING_MOVES),
-    Study("10 secondary metrics of 2 treatments, none moves, 720 looks", _secondary(0, 720), NOTHING_MOVES),
-    Study("10 secondary metrics of 2 treatments, 4 of 20 move, 30 looks", _secondary(4, 30), SOME_MOVE),
-    Study("Design's effect there, 30 looks", _find_binary(30), IN_TIME),
-    Study("Design's effect there, 720 looks", _find_binary(720), IN_TIME),
+    Study("10 secondary metrics of 2 treatments, none has an effect, 30 looks", _secondary(0, 30), NOTHING_MOVES),
+    Study("10 secondary metrics of 2 treatments, none has an effect, 720 looks", _secondary(0, 720), NOTHING_MOVES),
+    Study("10 secondary metrics of 2 treatments, 4 of 20 have an effect, 30 looks", _secondary(4, 30), SOME_MOVE),
+    Study("An effect of the design's size, 30 looks", _find_binary(30), IN_TIME),
+    Study("An effect of the design's size, 720 looks", _find_binary(720), IN_TIME),
     Study(
         "5 planned looks, conversions",
         lambda seed, n: planned(

@@ -1,4 +1,4 @@
-"""The any-time-valid interval: one mixture behind interval and p-value, tuned by the design alone."""
+"""The anytime-valid interval: one mixture behind interval and p-value, tuned by the design alone."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The verdict: from the any-time interval alone, and never a win that is not trustworthy."""
+"""The verdict: from the anytime-valid interval alone, and never a win that is not trustworthy."""
 
 import pytest
 
