@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from experiment_pipeline.lake.ingestion import ingest
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns
+from experiment_pipeline.resources.refresh_session import ExperimentRuns
 from experiment_pipeline.resources.warehouse import LakeResource
 
 OBJECTS_READABLE = dg.AssetCheckSpec(

@@ -9,7 +9,7 @@ from experiment_pipeline.assets.metadata import provenance, short_table
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.domain.exposures import ExposureBucket, summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns, OpenRun
+from experiment_pipeline.resources.refresh_session import ExperimentRuns, OpenRun
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.results.payload import exposures_payload
 from experiment_pipeline.warehouse.artifacts import StampedFrame

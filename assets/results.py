@@ -8,7 +8,7 @@ from experiment_pipeline.assets.made import Made, materialised
 from experiment_pipeline.assets.metadata import provenance, short_table
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns, OpenRun
+from experiment_pipeline.resources.refresh_session import ExperimentRuns, OpenRun
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import ExperimentResults, Floors

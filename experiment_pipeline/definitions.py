@@ -9,8 +9,8 @@ from experiment_pipeline.assets import aggregates, events, exposures, results
 from experiment_pipeline.automation import jobs, schedules, sensors
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.maintenance import clean_up, compact_lake
-from experiment_pipeline.resources.experiment_runs import runs_resource
 from experiment_pipeline.resources.io_manager import FrameIOManager
+from experiment_pipeline.resources.refresh_session import runs_resource
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 from experiment_pipeline.settings import Settings, settings
 

@@ -16,8 +16,8 @@ from experiment_pipeline.assets.results import make_results
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import RefreshRefused
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns
 from experiment_pipeline.resources.io_manager import FrameIOManager
+from experiment_pipeline.resources.refresh_session import ExperimentRuns
 from experiment_pipeline.resources.retries import patiently
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.base import Warehouse

@@ -12,7 +12,7 @@ from experiment_pipeline.domain.dispatch import DispatchLimits, PlannedRun, plan
 from experiment_pipeline.domain.due import automatic_claim
 from experiment_pipeline.domain.refresh import Claim
 from experiment_pipeline.resources.dagster_instance import add_partitions, ended, runs_by_key
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns, lasting_id
+from experiment_pipeline.resources.refresh_session import ExperimentRuns, lasting_id
 
 LARGE = timedelta(seconds=5)  # of a run; such an experiment shares its run with no other
 USERS_FIRST = {"dagster/priority": "10"}

@@ -8,7 +8,7 @@ import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.lake.compaction import compact
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns
+from experiment_pipeline.resources.refresh_session import ExperimentRuns
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 

@@ -8,7 +8,7 @@ from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_several
 from experiment_pipeline.automation.maintenance import clean_up, compact_lake
 from experiment_pipeline.domain.dispatch import DispatchLimits
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns
+from experiment_pipeline.resources.refresh_session import ExperimentRuns
 
 HOURLY = DispatchLimits(runs=100, automatic_runs=100, users_share=True)  # a tick takes seconds for so many
 

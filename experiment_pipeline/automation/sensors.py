@@ -10,7 +10,7 @@ from experiment_pipeline.automation.jobs import ingest_events, refresh_experimen
 from experiment_pipeline.domain.dispatch import DispatchLimits
 from experiment_pipeline.lake.ingestion import has_landed
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns, lasting_id
+from experiment_pipeline.resources.refresh_session import ExperimentRuns, lasting_id
 from experiment_pipeline.resources.warehouse import LakeResource
 
 TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten

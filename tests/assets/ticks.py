@@ -11,7 +11,7 @@ from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, 
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
-from experiment_pipeline.resources.experiment_runs import ExperimentRuns
+from experiment_pipeline.resources.refresh_session import ExperimentRuns
 from tests.assets.conftest import Installation
 
 
