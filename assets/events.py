@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from experiment_pipeline.lake.ingestion import ingest
-from experiment_pipeline.resources.refresh_session import ExperimentRuns
+from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource
 
 OBJECTS_READABLE = dg.AssetCheckSpec(
@@ -16,7 +16,7 @@ OBJECTS_READABLE = dg.AssetCheckSpec(
 
 @dg.asset(group_name="events", kinds={"deltalake"}, check_specs=[OBJECTS_READABLE])
 def events(
-    context: dg.AssetExecutionContext, lake: LakeResource, runs: dg.ResourceParam[ExperimentRuns]
+    context: dg.AssetExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Raw exposure and conversion events, validated, deduplicated and committed exactly once."""
     report = ingest(

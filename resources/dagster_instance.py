@@ -9,6 +9,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 
@@ -45,6 +46,18 @@ def event_log_kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[N
                 connection = sqlite3.connect(storage.path_for_shard(shard), check_same_thread=False)
                 kept.enter_context(closing(connection)).execute("select count(*) from sqlite_master").fetchone()
         yield
+
+
+def newest_materialization(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partition_key: str
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """Return a reference to the newest materialisation of a partition, as a check of it wants one."""
+    newest = dg.AssetRecordsFilter(asset, asset_partitions=[partition_key])
+    for record in instance.fetch_materializations(newest, limit=1).records:
+        return AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+    return None
 
 
 def add_partitions(instance: dg.DagsterInstance, partitions: dg.DynamicPartitionsDefinition, keys: list[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from experiment_pipeline.resources.retries import patiently
+from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, StampedFrame, read_frame, write_frame
 from experiment_pipeline.warehouse.frame_schemas import validated
 
@@ -18,10 +18,10 @@ class FrameIOManager(dg.ConfigurableIOManager):
     artifacts_dir: str
 
     def handle_output(self, context: dg.OutputContext, obj: StampedFrame) -> None:
-        patiently(lambda: self.store(context.asset_key.path[-1], context.partition_key, obj))
+        retry_transient(lambda: self.store(context.asset_key.path[-1], context.partition_key, obj))
 
     def load_input(self, context: dg.InputContext) -> StampedFrame:
-        return patiently(
+        return retry_transient(
             lambda: read_frame(self._artifacts.existing(context.asset_key.path[-1], context.partition_key))
         )
 

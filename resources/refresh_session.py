@@ -14,7 +14,7 @@ from experiment_pipeline.domain.refresh import Computation, ComputationState, Re
 from experiment_pipeline.errors import Leased, RefreshRefused
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, event_log_kept_open
-from experiment_pipeline.resources.retries import patiently, tried_again
+from experiment_pipeline.resources.retries import requesting_retry, retry_transient
 from experiment_pipeline.results.model import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.artifacts import Stamp, code_version
@@ -26,53 +26,83 @@ COMPUTE_FAILED = {computation: f"{computation.value}.compute_failed" for computa
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRun:
-    """One experiment held by one run: what it looks at, and the right to publish.
+class ExperimentRun:
+    """One experiment that a run holds the lease of, and the right to publish its results.
 
-    scope: environment, feature, window and data version, the same for every artifact of the run (rule R5)
+    Attributes:
+        scope: environment, feature, window and data version, the same for every artifact of the run (rule R5).
+        acquired_at: when the run first acquired the lease; the duration of a refresh counts from here.
     """
 
     experiment: Experiment
     run: RefreshRun
     scope: AnalysisScope
-    publish: Callable[[Computation, Mapping[str, object]], ComputationState]
-
-    def stamp(self, sql: str) -> Stamp:
-        """What an artifact of this run is computed from."""
-        return Stamp(self.scope.partition_key, self.scope.window, self.scope.data_version, code_version(), sql)
-
-
-@dataclass(slots=True)
-class ExperimentRuns:
-    """Opens runs on experiments, and lets go of them when the process's run ends."""
-
     registry: Registry
     settings: Settings
-    held: dict[int, RefreshRun] = field(default_factory=dict)
-    held_since: dict[int, datetime] = field(default_factory=dict)
+    acquired_at: datetime
 
     @property
     def floors(self) -> Floors:
         """How much data inference needs here."""
         return Floors(self.settings.minimum_identities, self.settings.minimum_conversions)
 
-    @contextmanager
-    def open(
-        self, context: dg.AssetExecutionContext, *computations: Computation, inherits: Callable[[], Stamp] | None = None
-    ) -> Iterator[OpenRun]:
-        """Hold the partition's experiment while one asset is made.
+    def stamp(self, sql: str) -> Stamp:
+        """Return the provenance of an artifact that this run computes with a statement."""
+        return Stamp(self.scope.partition_key, self.scope.window, self.scope.data_version, code_version(), sql)
 
-        computations: what cannot be published when this asset fails; the failure is recorded with them (rule R3)
-        inherits:     reads the upstream artifact's; a run that starts here takes its as-of and data version (rule R5),
-                      and one that started elsewhere refuses an artifact of another as-of
-        A refusal (final, leased, superseded, not started) fails the step, names itself, and is no failure. After a
-        transient error Dagster tries the step again; the lease stays, and only the last attempt is a failure.
+    def publish(self, computation: Computation, payload: Mapping[str, object]) -> ComputationState:
+        """Publish a computation's payload and close the claims that it answers.
+
+        Raises:
+            RefreshRefused: the lease is lost, a newer payload is published, or the computation is final.
         """
-        with tried_again(context.retry_number):
+        now = datetime.now(UTC)
+        return self.registry.publish(
+            self.run,
+            computation,
+            payload,
+            code_version=code_version(),
+            computed_at=now,
+            grace=self.settings.finality_grace,
+            duration=now - self.acquired_at,
+        )
+
+
+@dataclass(slots=True)
+class RefreshSession:
+    """The refreshes of one process's Dagster run: it acquires leases of experiments, and releases them at its end."""
+
+    registry: Registry
+    settings: Settings
+    leases: dict[int, RefreshRun] = field(default_factory=dict)
+    acquired_at: dict[int, datetime] = field(default_factory=dict)
+
+    @contextmanager
+    def for_asset(
+        self, context: dg.AssetExecutionContext, *computations: Computation, inherits: Callable[[], Stamp] | None = None
+    ) -> Iterator[ExperimentRun]:
+        """Hold the lease of the partition's experiment while one asset is computed.
+
+        After a transient error Dagster retries the step; the lease stays, and only the last attempt is a failure.
+
+        Args:
+            context: of the asset; its partition is the experiment.
+            computations: those that cannot be published when this asset fails; the failure is theirs (rule R3).
+            inherits: reads the upstream artifact's stamp. A run that begins here takes its as-of and data version (rule
+                R5), and one that began elsewhere refuses an artifact of another as-of.
+
+        Raises:
+            dagster.Failure: the refresh is refused (final, leased, superseded, not started), which is no failure of the
+                experiment.
+        """
+        with requesting_retry(context.retry_number):
             experiment = self.registry.experiment_by_partition(context.partition_key)
         try:
-            with self.guarded(experiment, context.run, *computations), tried_again(context.retry_number):
-                yield self.hold(experiment, context.run, inherits() if inherits else None)
+            with (
+                self.recording_failures(experiment, context.run, *computations),
+                requesting_retry(context.retry_number),
+            ):
+                yield self.acquire(experiment, context.run, inherits() if inherits else None)
         except RefreshRefused as refusal:
             raise dg.Failure(
                 description=f"Refused: {refusal}",
@@ -81,93 +111,97 @@ class ExperimentRuns:
             ) from refusal
 
     @contextmanager
-    def guarded(self, experiment: Experiment, dagster_run: dg.DagsterRun, *computations: Computation) -> Iterator[None]:
-        """Record what goes wrong inside, and let it go on: a failure of these computations, or a refusal (rule R3)."""
+    def recording_failures(
+        self, experiment: Experiment, dagster_run: dg.DagsterRun, *computations: Computation
+    ) -> Iterator[None]:
+        """Record an error in the block, as a failure of these computations or as a refusal, and raise it (rule R3)."""
         run_key = dagster_run.tags.get(RUN_KEY_TAG)
         try:
             yield
         except dg.RetryRequested:
             raise
         except Leased:
-            _record(lambda: self.registry.give_back(experiment.id, run_key))
+            best_effort(lambda: self.registry.give_back(experiment.id, run_key))
             raise
         except RefreshRefused:
             now = datetime.now(UTC)
-            _record(lambda: self.registry.refuse(experiment.id, lasting_id(dagster_run), run_key, computations, now))
+            run_id = root_run_id(dagster_run)
+            best_effort(lambda: self.registry.refuse(experiment.id, run_id, run_key, computations, now))
             raise
         except Exception:
             now = datetime.now(UTC)
+            run_id = root_run_id(dagster_run)
             for computation in computations:
                 log.exception(
                     COMPUTE_FAILED[computation],
                     experiment=experiment.partition_key,
                     environment=experiment.environment_key,
                 )
-                _record(partial(self.registry.record_failure, experiment.id, computation, now, lasting_id(dagster_run)))
+                best_effort(partial(self.registry.record_failure, experiment.id, computation, now, run_id))
             raise
 
-    def hold(self, experiment: Experiment, dagster_run: dg.DagsterRun, inherits: Stamp | None = None) -> OpenRun:
-        """Take or renew the experiment's lease. Raises RefreshRefused."""
+    def acquire(
+        self, experiment: Experiment, dagster_run: dg.DagsterRun, inherits: Stamp | None = None
+    ) -> ExperimentRun:
+        """Acquire or renew the lease of an experiment.
+
+        Raises:
+            RefreshRefused: another run has the lease, the experiment has not started, everything of it is final, or the
+                run is as of another moment than the artifact it inherits from.
+        """
         run = self.registry.open_run(
             experiment.id,
-            lasting_id(dagster_run),
+            root_run_id(dagster_run),
             now=datetime.now(UTC),
             lease_duration=self.settings.lease_duration,
             as_of=inherits.window.as_of if inherits else None,
             data_version=inherits.data_version if inherits else None,
         )
-        self.held[experiment.id] = run
-        held_since = self.held_since.setdefault(experiment.id, datetime.now(UTC))
+        self.leases[experiment.id] = run
+        acquired_at = self.acquired_at.setdefault(experiment.id, datetime.now(UTC))
         scope = AnalysisScope.of(experiment, run)
         if inherits is not None:
             scope.require_same(inherits)
-
-        def publish(computation: Computation, payload: Mapping[str, object]) -> ComputationState:
-            now = datetime.now(UTC)
-            return self.registry.publish(
-                run,
-                computation,
-                payload,
-                code_version=code_version(),
-                computed_at=now,
-                grace=self.settings.finality_grace,
-                duration=now - held_since,
-            )
-
-        return OpenRun(experiment=experiment, run=run, scope=scope, publish=publish)
+        return ExperimentRun(experiment, run, scope, self.registry, self.settings, acquired_at)
 
     def release(self, *experiments: Experiment) -> None:
-        """Let go of these experiments, or of every one that the run still holds."""
-        for experiment_id in [experiment.id for experiment in experiments] or list(self.held):
-            if (run := self.held.pop(experiment_id, None)) is not None:
-                _record(partial(self.registry.release_lease, run))
+        """Release the leases of these experiments, or every one that the run still holds."""
+        for experiment_id in [experiment.id for experiment in experiments] or list(self.leases):
+            if (run := self.leases.pop(experiment_id, None)) is not None:
+                best_effort(partial(self.registry.release_lease, run))
 
 
-def _record(what: Callable[[], None]) -> None:
-    """Where the registry cannot be reached the run goes on: `failed_runs` records the failure later, leases expire."""
+def best_effort(write: Callable[[], None]) -> None:
+    """Write to the registry, and go on where it cannot be reached.
+
+    `failed_runs` records the failure later, and leases expire.
+    """
     try:
-        patiently(what)
+        retry_transient(write)
     except Exception:
         log.exception("registry.not_recorded")
 
 
-def lasting_id(dagster_run: dg.DagsterRun) -> str:
-    """A run's id, the same for its re-executions: they keep what the first one looked at (rule R5)."""
+def root_run_id(dagster_run: dg.DagsterRun) -> str:
+    """Return a run's id, the same for its re-executions: they keep the first one's as-of and data version (rule R5)."""
     return dagster_run.root_run_id or dagster_run.run_id
 
 
 def runs_resource(settings: Settings) -> dg.ResourceDefinition:
-    """`ExperimentRuns` for one Dagster run. No Dagster config: its pages would show the registry's password."""
+    """Return the resource that gives a run its `RefreshSession`.
 
-    @dg.resource(description="The registry, and the guard that opens a run on an experiment (R5-R8).")
-    def experiment_runs(context: dg.InitResourceContext) -> Iterator[ExperimentRuns]:
-        runs = ExperimentRuns(registry=Registry.open(settings.database_url), settings=settings)
-        with closing(runs.registry), ExitStack() as kept:
+    It has no Dagster config: Dagster's pages would show the registry's password.
+    """
+
+    @dg.resource(description="The registry, and the guard of every refresh: leases, failures, refusals (R3, R5-R8).")
+    def refresh_session(context: dg.InitResourceContext) -> Iterator[RefreshSession]:
+        session = RefreshSession(registry=Registry.open(settings.database_url), settings=settings)
+        with closing(session.registry), ExitStack() as kept:
             if context.instance is not None and context.run is not None:
                 kept.enter_context(event_log_kept_open(context.instance, context.run.run_id))
             try:
-                yield runs
+                yield session
             finally:
-                runs.release()
+                session.release()
 
-    return experiment_runs
+    return refresh_session

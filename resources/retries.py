@@ -1,6 +1,6 @@
-"""Transient errors of engines and databases are tried again, a few times and soon; nothing else is (docs/adr/0026).
+"""Retries of transient errors of engines and databases, a few and soon; nothing else is retried (docs/adr/0026).
 
-The policy stands on no asset: Dagster would then try bugs and bad data again, and runs that somebody cancelled.
+The policy is set on no asset: Dagster would then retry bugs and bad data too, and runs that somebody cancelled.
 """
 
 import errno
@@ -49,10 +49,11 @@ def _may_pass(error: exc.DBAPIError) -> bool:
 
 
 @contextmanager
-def tried_again(retries: int) -> Iterator[None]:
-    """Ask Dagster to try the step again after a transient error inside, as long as the policy lets.
+def requesting_retry(retries: int) -> Iterator[None]:
+    """Ask Dagster to retry the step after a transient error in the block, as often as the policy allows.
 
-    retries: how often that was done already. The last transient error, and any other, goes on as it is.
+    Args:
+        retries: how often the step has been retried already. After the last retry an error is raised as it is.
     """
     try:
         yield
@@ -63,8 +64,8 @@ def tried_again(retries: int) -> Iterator[None]:
         raise
 
 
-def patiently(attempt: Callable[[], T]) -> T:
-    """The same within a step: call again after a transient error, as often and as far apart as the policy says."""
+def retry_transient(attempt: Callable[[], T]) -> T:
+    """Call a function, and again after a transient error, as often and as far apart as the policy says."""
     for number in range(1, POLICY.max_retries + 1):
         try:
             return attempt()

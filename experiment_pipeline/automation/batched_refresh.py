@@ -4,22 +4,20 @@ A run costs seconds of process start whatever it does; many small experiments sh
 fails alone (rule R7).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import dagster as dg
 
-from experiment_pipeline.assets.aggregates import make_variant_aggregates
-from experiment_pipeline.assets.exposures import make_exposures, make_first_exposures
-from experiment_pipeline.assets.made import Made
-from experiment_pipeline.assets.results import make_results
+from experiment_pipeline.assets.stages import STAGES, Stage, StageOutput, to_events
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import RefreshRefused
 from experiment_pipeline.resources.io_manager import FrameIOManager
-from experiment_pipeline.resources.refresh_session import ExperimentRuns
-from experiment_pipeline.resources.retries import patiently
+from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
+from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.resources.warehouse import WarehouseResource
+from experiment_pipeline.warehouse.artifacts import StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
 
 
@@ -29,27 +27,24 @@ class Experiments(dg.Config):
     partition_keys: list[str]
 
 
-@dg.op(description="Refresh several experiments, one after another.")
+@dg.op(out={}, description="Refresh several experiments, one after another.")
 def refresh_several(
     context: dg.OpExecutionContext,
     config: Experiments,
-    runs: dg.ResourceParam[ExperimentRuns],
+    runs: dg.ResourceParam[RefreshSession],
     warehouse: WarehouseResource,
     io_manager: dg.ResourceParam[FrameIOManager],
-) -> None:
-    """Fails at the end, by name, when any experiment failed."""
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    """Refresh each experiment, and fail at the end, by name, when any of them failed.
+
+    Events are yielded, not logged through the context: Dagster drops what is logged there when an op fails.
+    """
     failed = []
-    engine = warehouse.engine()
     for partition_key in config.partition_keys:
-
-        def report(made: Made, partition_key: str = partition_key) -> None:
-            if made.frame is not None:
-                io_manager.store(made.asset, partition_key, made.frame)
-            context.log_event(dg.AssetMaterialization(made.asset, partition=partition_key, metadata=made.metadata))
-
         try:
-            experiment = patiently(partial(runs.registry.experiment_by_partition, partition_key))
-            refresh_one(experiment, context.run, runs, engine, report)
+            experiment = retry_transient(partial(runs.registry.experiment_by_partition, partition_key))
+            for output in refresh_one(experiment, context.run, runs, warehouse.engine(), io_manager):
+                yield from to_events(output, partition_key, context.instance)
         except RefreshRefused as refusal:
             context.log.warning("%s: refused: %s", partition_key, refusal)
         except Exception:
@@ -62,39 +57,57 @@ def refresh_several(
 def refresh_one(
     experiment: Experiment,
     dagster_run: dg.DagsterRun,
-    runs: ExperimentRuns,
+    session: RefreshSession,
     engine: Warehouse,
-    report: Callable[[Made], None],
-) -> None:
-    """Make everything that one refresh of one experiment makes, in order, and report each as it is made.
+    io_manager: FrameIOManager,
+) -> Iterator[StageOutput]:
+    """Run every stage of one experiment in order, and yield what it stored and published.
 
-    A stage is tried again after a transient error. Results do not wait for the exposures payload, nor fail with it.
+    Raises:
+        Exception: the first error of a stage, after the others; an error goes before a refusal.
     """
-
-    def make(stage: Callable[[], Iterable[Made]]) -> None:
-        def attempt() -> None:
-            for made in stage():
-                report(made)
-
-        patiently(attempt)
-
-    def all_results() -> Iterator[Made]:
-        aggregates = make_variant_aggregates(run, engine)
-        yield aggregates
-        yield from make_results(run, engine, aggregates.stored, runs.floors)
-
+    blocked: set[Computation] = set()
+    errors: list[Exception] = []
+    frames: dict[str, StampedFrame] = {}
+    acquire = partial(session.acquire, experiment, dagster_run)
     try:
-        with runs.guarded(experiment, dagster_run, *Computation):
-            run = patiently(lambda: runs.hold(experiment, dagster_run))
-            make(lambda: make_first_exposures(run, engine))
-        try:
-            with runs.guarded(experiment, dagster_run, Computation.EXPOSURES):
-                make(lambda: make_exposures(run, engine))
-        finally:
-            with runs.guarded(experiment, dagster_run, Computation.RESULTS):
-                make(all_results)
+        for stage in STAGES:
+            if blocked.issuperset(stage.blocks):
+                continue
+            outputs: list[StageOutput] = []
+            try:
+                with session.recording_failures(experiment, dagster_run, *stage.blocks):
+                    retry_transient(
+                        partial(_compute_and_store, stage, acquire, engine, io_manager, frames=frames, outputs=outputs)
+                    )
+            except Exception as error:  # noqa: BLE001 - raised below
+                # Results are computed although exposures failed: neither payload waits for the other (rule R3).
+                blocked.update(stage.blocks)
+                errors.append(error)
+            yield from outputs
     finally:
-        runs.release(experiment)
+        session.release(experiment)
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, RefreshRefused))
+
+
+def _compute_and_store(
+    stage: Stage,
+    acquire: Callable[[], ExperimentRun],
+    engine: Warehouse,
+    io_manager: FrameIOManager,
+    *,
+    frames: dict[str, StampedFrame],
+    outputs: list[StageOutput],
+) -> None:
+    """Run one stage, store its frames and collect its outputs, in place of those of an earlier attempt."""
+    outputs.clear()
+    run = acquire()
+    for output in stage.compute(run, engine, frames):
+        if output.frame is not None:
+            io_manager.store(output.asset, run.scope.partition_key, output.frame)
+            frames[output.asset] = output.frame
+        outputs.append(output)
 
 
 @dg.job(description="Compute and publish the exposures and results of several experiments in one run.")

@@ -12,14 +12,14 @@ from experiment_pipeline.domain.dispatch import DispatchLimits, PlannedRun, plan
 from experiment_pipeline.domain.due import automatic_claim
 from experiment_pipeline.domain.refresh import Claim
 from experiment_pipeline.resources.dagster_instance import add_partitions, ended, runs_by_key
-from experiment_pipeline.resources.refresh_session import ExperimentRuns, lasting_id
+from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 
 LARGE = timedelta(seconds=5)  # of a run; such an experiment shares its run with no other
 USERS_FIRST = {"dagster/priority": "10"}
 
 
 def due_runs(
-    runs: ExperimentRuns, instance: dg.DagsterInstance, now: datetime, limits: DispatchLimits
+    runs: RefreshSession, instance: dg.DagsterInstance, now: datetime, limits: DispatchLimits
 ) -> list[PlannedRun]:
     """Claim every experiment that is due; the runs to request for whatever waits, handed over in the registry."""
     registry, settings = runs.registry, runs.settings
@@ -49,7 +49,7 @@ def due_runs(
 
 
 def _bury_ended(
-    runs: ExperimentRuns,
+    runs: RefreshSession,
     instance: dg.DagsterInstance,
     created: Mapping[str, dg.DagsterRun],
     waiting: Sequence[Claim],
@@ -57,7 +57,7 @@ def _bury_ended(
 ) -> bool:
     """Record claims whose runs ended without closing them: cancelled, or killed where no sensor looks (R3, R7)."""
     keys: dict[str, str | None] = {claim.served_by: claim.run_key for claim in waiting if claim.served_by}
-    keys |= {lasting_id(run): key for key, run in created.items()}
+    keys |= {root_run_id(run): key for key, run in created.items()}
     over = ended(instance, keys)
     for run_id in over:
         runs.registry.bury_run(run_id, keys[run_id], now)

@@ -8,7 +8,7 @@ import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.lake.compaction import compact
-from experiment_pipeline.resources.refresh_session import ExperimentRuns
+from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 
@@ -20,7 +20,7 @@ ORPHAN_AGE = timedelta(days=1)  # no writer takes that long
 
 
 @dg.op(description="Delete the runs, and their logs, that ended before the run history begins.")
-def prune_runs(context: dg.OpExecutionContext, runs: dg.ResourceParam[ExperimentRuns]) -> None:
+def prune_runs(context: dg.OpExecutionContext, runs: dg.ResourceParam[RefreshSession]) -> None:
     """Runs that hold the newest materialisation of a partition stay: without them it would look never computed."""
     ended_before = datetime.now(UTC) - runs.settings.run_history
     newest = set(_newest_runs(context.instance))

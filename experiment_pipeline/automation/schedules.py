@@ -8,7 +8,7 @@ from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_several
 from experiment_pipeline.automation.maintenance import clean_up, compact_lake
 from experiment_pipeline.domain.dispatch import DispatchLimits
-from experiment_pipeline.resources.refresh_session import ExperimentRuns
+from experiment_pipeline.resources.refresh_session import RefreshSession
 
 HOURLY = DispatchLimits(runs=100, automatic_runs=100, users_share=True)  # a tick takes seconds for so many
 
@@ -20,7 +20,7 @@ HOURLY = DispatchLimits(runs=100, automatic_runs=100, users_share=True)  # a tic
     description="For installations without sensors: refreshes whatever is due or asked for. Off, as sensors do it.",
 )
 def hourly_refresh(
-    context: dg.ScheduleEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
+    context: dg.ScheduleEvaluationContext, runs: dg.ResourceParam[RefreshSession]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """What `refresh_requests` does, once an hour and for all at once: for installations that run without sensors.
 

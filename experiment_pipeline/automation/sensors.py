@@ -10,7 +10,7 @@ from experiment_pipeline.automation.jobs import ingest_events, refresh_experimen
 from experiment_pipeline.domain.dispatch import DispatchLimits
 from experiment_pipeline.lake.ingestion import has_landed
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
-from experiment_pipeline.resources.refresh_session import ExperimentRuns, lasting_id
+from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 from experiment_pipeline.resources.warehouse import LakeResource
 
 TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
@@ -23,7 +23,7 @@ TICK = 4  # seconds; the daemon looks every five, and more than four here would 
     description="Ingests what has landed, at most once per ingestion interval.",
 )
 def landing_objects(
-    context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns], lake: LakeResource
+    context: dg.SensorEvaluationContext, runs: dg.ResourceParam[RefreshSession], lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Ingest what has landed, at most once per ingestion interval."""
     now = datetime.now(UTC)
@@ -44,7 +44,7 @@ def landing_objects(
     description="Requests a run for every refresh that somebody asked for or that is due, users' first.",
 )
 def refresh_requests(
-    context: dg.SensorEvaluationContext, runs: dg.ResourceParam[ExperimentRuns]
+    context: dg.SensorEvaluationContext, runs: dg.ResourceParam[RefreshSession]
 ) -> dg.SensorResult | dg.SkipReason:
     """Claim what is due by itself, and request a run for every claim that waits, users' first."""
     limits = DispatchLimits(automatic_runs=runs.settings.automatic_runs)
@@ -61,11 +61,11 @@ def refresh_requests(
     description="Records what a run left undone when its worker was killed or never came up.",
     monitor_all_code_locations=False,
 )
-def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[ExperimentRuns]) -> None:
+def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[RefreshSession]) -> None:
     """Record what a run left undone when it could not do so itself: its worker was killed, or never came up (R3)."""
     run = context.dagster_run
-    if not ended(context.instance, [lasting_id(run)]):
+    if not ended(context.instance, [root_run_id(run)]):
         return  # it is being executed again already
-    undone = runs.registry.bury_run(lasting_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
+    undone = runs.registry.bury_run(root_run_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
     for experiment_id, computation in undone:
         context.log.error("%s of experiment %s: run %s ended undone", computation.value, experiment_id, run.run_id)

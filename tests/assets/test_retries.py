@@ -245,7 +245,7 @@ def test_record_failure__called_again_for_want_of_an_answer__counts_once(install
     assert installation.state().failures == 1
 
 
-def test_patiently__gives_up_after_the_policy_and_waits_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_transient__gives_up_after_the_policy_and_waits_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr(time, "sleep", waited.append)
     calls: list[Any] = []
@@ -255,6 +255,6 @@ def test_patiently__gives_up_after_the_policy_and_waits_in_between(monkeypatch: 
         raise vacuumed()
 
     with pytest.raises(duckdb.IOException):
-        retries.patiently(attempt)
+        retries.retry_transient(attempt)
     assert len(calls) == 1 + retries.POLICY.max_retries
     assert 0 <= waited[0] <= 2 <= waited[1] <= 4

@@ -11,12 +11,12 @@ from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, 
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
-from experiment_pipeline.resources.refresh_session import ExperimentRuns
+from experiment_pipeline.resources.refresh_session import RefreshSession
 from tests.assets.conftest import Installation
 
 
-def runs(installation: Installation, **settings: object) -> ExperimentRuns:
-    return ExperimentRuns(installation.registry, installation.settings.model_copy(update=settings))
+def runs(installation: Installation, **settings: object) -> RefreshSession:
+    return RefreshSession(installation.registry, installation.settings.model_copy(update=settings))
 
 
 def tick(

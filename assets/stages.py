@@ -1,0 +1,189 @@
+"""Stages: the steps of one refresh, as data.
+
+A stage is a plain function of one run on one experiment. An asset runs one stage, the batched refresh runs all of them
+in order, and both report the same outputs: checks and metadata cannot differ.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from experiment_pipeline.assets.health_checks import check_results
+from experiment_pipeline.assets.metadata import Metadata, provenance, short_table
+from experiment_pipeline.domain.exposures import ExposureBucket, summarise_exposures
+from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.health.inputs import HealthInputs
+from experiment_pipeline.resources.dagster_instance import newest_materialization
+from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
+from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.payload import comparison_rows, exposures_payload, results_payload, split_rows
+from experiment_pipeline.warehouse.artifacts import Stamp, StampedFrame
+from experiment_pipeline.warehouse.base import Warehouse
+from experiment_pipeline.warehouse.frame_schemas import frame_of, metric_aggregates
+
+Frames = Mapping[str, StampedFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutput:
+    """One asset of one partition.
+
+    Attributes:
+        asset: its key.
+        metadata: shown with the materialisation.
+        frame: where rows are stored by the IO manager; None where the engine or the registry has stored them.
+        checks: outcomes of the checks of this asset, by their names.
+    """
+
+    asset: str
+    metadata: Metadata
+    frame: StampedFrame | None = None
+    checks: Mapping[str, dg.AssetCheckResult] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a refresh.
+
+    Attributes:
+        name: names the step in logs.
+        blocks: the computations that cannot be published when this stage fails; the failure is theirs (rule R3).
+        compute: yields the stage's outputs, from the run, the engine, and the frames of the stages before it.
+    """
+
+    name: str
+    blocks: tuple[Computation, ...]
+    compute: Callable[[ExperimentRun, Warehouse, Frames], Iterator[StageOutput]]
+
+
+def to_materialize_results(outputs: Iterable[StageOutput]) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+    """Yield each output as Dagster takes it: its key, metadata and check results, and its frame where it has one."""
+    for output in outputs:
+        result: dg.MaterializeResult[StampedFrame] = dg.MaterializeResult(
+            asset_key=output.asset, metadata=output.metadata, check_results=list(output.checks.values())
+        )
+        yield result if output.frame is None else result._replace(value=output.frame)
+
+
+def to_events(
+    output: StageOutput, partition_key: str, instance: dg.DagsterInstance
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    """Yield the events that Dagster makes of such a result by itself in an asset: the materialisation, then its checks.
+
+    A check refers to the materialisation that it judged: without it, Dagster takes the check for out of date.
+    """
+    asset = dg.AssetKey(output.asset)
+    yield dg.AssetMaterialization(asset, partition=partition_key, metadata=output.metadata)
+    for name, outcome in output.checks.items():
+        yield dg.AssetCheckEvaluation(
+            asset_key=asset,
+            check_name=name,
+            passed=outcome.passed,
+            metadata=outcome.metadata,
+            severity=outcome.severity,
+            description=outcome.description,
+            blocking=False,
+            partition=partition_key,
+            target_materialization_data=newest_materialization(instance, asset, partition_key),
+        )
+
+
+def run_stage(
+    stage: Stage,
+    context: dg.AssetExecutionContext,
+    session: RefreshSession,
+    warehouse: Warehouse,
+    *,
+    frames: Frames | None = None,
+    inherits: Callable[[], Stamp] | None = None,
+) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+    """Run one stage as the body of an asset, under the guard of the session.
+
+    Args:
+        stage: the stage to run.
+        context: of the asset; its partition is the experiment.
+        session: opens the run, and records a failure or a refusal.
+        warehouse: the engine.
+        frames: the upstream frames that the stage reads, by asset.
+        inherits: see `RefreshSession.for_asset`.
+    """
+    with session.for_asset(context, *stage.blocks, inherits=inherits) as run:
+        yield from to_materialize_results(stage.compute(run, warehouse, frames or {}))
+
+
+def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
+    """Write the identity-level artifact; its rows stay in the engine."""
+    written = warehouse.write_first_exposures(run.scope)
+    yield StageOutput(
+        "first_exposures",
+        {
+            "identities": dg.MetadataValue.int(written.identities),
+            "quarantined": dg.MetadataValue.int(written.quarantined),
+            **provenance(run.stamp(written.sql)),
+        },
+    )
+
+
+def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
+    """Count new identities by bucket, and publish the exposures payload."""
+    buckets = warehouse.exposure_buckets(run.scope)
+    stamp = run.stamp(buckets.sql)
+    yield StageOutput(
+        "exposure_buckets",
+        {"rows": short_table(buckets.rows), **provenance(stamp)},
+        StampedFrame(buckets.rows, stamp),
+    )
+    rows = (ExposureBucket(**row) for row in buckets.rows.iter_rows(named=True))
+    summary = summarise_exposures(rows, run.scope.window.granularity)
+    published = run.publish(Computation.EXPOSURES, exposures_payload(summary))
+    yield StageOutput(
+        "exposures",
+        {
+            "identities": dg.MetadataValue.int(summary.identities),
+            "excluded_identities": dg.MetadataValue.int(summary.excluded_identities),
+            "final": dg.MetadataValue.bool(published.is_final),
+            **provenance(stamp),
+        },
+    )
+
+
+def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
+    """Aggregate every attached metric by variant."""
+    aggregates = warehouse.variant_aggregates(run.scope, tuple(attached.metric for attached in run.experiment.metrics))
+    stamp = run.stamp(aggregates.sql)
+    yield StageOutput(
+        "variant_aggregates",
+        {"rows": short_table(aggregates.rows), **provenance(stamp)},
+        StampedFrame(aggregates.rows, stamp),
+    )
+
+
+def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterator[StageOutput]:
+    """Test the split, compare every treatment with control, check the experiment's health, and publish the results."""
+    stored = frames["variant_aggregates"]
+    aggregates = tuple(metric_aggregates(stored.rows))
+    results = compute_results(run.experiment, warehouse.variant_identities(run.scope), aggregates, run.floors)
+    inputs = HealthInputs(run.experiment, aggregates, results)
+    for asset, rows in (("srm", split_rows(results.split)), ("bayesian_results", comparison_rows(results))):
+        frame = StampedFrame(frame_of(asset, rows), stored.stamp)
+        metadata = {"rows": short_table(frame.rows), **provenance(frame.stamp)}
+        yield StageOutput(asset, metadata, frame, check_results(asset, inputs))
+    published = run.publish(Computation.RESULTS, results_payload(results))
+    yield StageOutput(
+        "experiment_results",
+        {
+            "verdicts": dg.MetadataValue.json(results.verdicts()),
+            "final": dg.MetadataValue.bool(published.is_final),
+            **provenance(stored.stamp),
+        },
+        checks=check_results("experiment_results", inputs),
+    )
+
+
+FIRST_EXPOSURES = Stage("first_exposures", tuple(Computation), _first_exposures)
+EXPOSURES = Stage("exposures", (Computation.EXPOSURES,), _exposures)
+VARIANT_AGGREGATES = Stage("variant_aggregates", (Computation.RESULTS,), _variant_aggregates)
+RESULTS = Stage("results", (Computation.RESULTS,), _results)
+
+STAGES = (FIRST_EXPOSURES, EXPOSURES, VARIANT_AGGREGATES, RESULTS)
