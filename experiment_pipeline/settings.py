@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.times import Duration
 
 PREFIX = "EXPERIMENT_PIPELINE_"
-NEARLY = 0.9  # alike, from 0 to 1: a letter or two off. REGISTRY_PORT, 0.8 like REGISTRY_URL, is what Kubernetes sets
+# From 0 to 1; 0.9 is a letter or two off. REGISTRY_PORT, 0.8 like REGISTRY_URL, is a variable that Kubernetes sets.
+TYPO_SIMILARITY = 0.9
 # Delta decodes `%41` and takes a backslash for a slash; Dagster's SQLite takes `?` for the end of a path.
 ANOTHER_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[?\\\x00-\x1f\x7f\ud800-\udfff]")  # the last: no UTF-8
 
@@ -23,15 +25,7 @@ ANOTHER_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[?\\\x00-\x1f\x7f\ud800-\udfff]")  #
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$", examples=["512MiB", "2GiB"])]
 
 
-def _seconds(duration: object) -> object:
-    """A variable is text, and pydantic takes only numbers for seconds."""
-    try:
-        return float(duration) if isinstance(duration, str) else duration
-    except ValueError:
-        return duration
-
-
-Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(examples=["90", "PT1H30M"])]
+Interval = Annotated[Duration, Field(examples=["90", "PT1H30M"])]
 
 
 class Settings(BaseSettings):
@@ -45,9 +39,9 @@ class Settings(BaseSettings):
     duckdb_memory_limit: Size = Field(default="2GiB", description="DuckDB's memory before it spills to disk")
     duckdb_threads: int = Field(default=2, ge=1, le=1024, description="threads of one DuckDB connection")
 
-    refresh_min_interval: Duration = Field(default=timedelta(minutes=5), ge=timedelta(0), description="rule R2")
-    finality_grace: Duration = Field(default=timedelta(hours=1), ge=timedelta(0), description="rule R6")
-    lease_duration: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0), description="rule R7")
+    refresh_min_interval: Interval = Field(default=timedelta(minutes=5), ge=timedelta(0), description="rule R2")
+    finality_grace: Interval = Field(default=timedelta(hours=1), ge=timedelta(0), description="rule R6")
+    lease_duration: Interval = Field(default=timedelta(minutes=5), gt=timedelta(0), description="rule R7")
 
     collector_origins: str = Field(
         default="*", description="web origins whose pages may send events, separated by commas; * is every one"
@@ -56,13 +50,13 @@ class Settings(BaseSettings):
         default=64 << 20, ge=11 << 20, description="of events in memory, read or waiting for the disk; more get a 503"
     )
     landing_object_bytes: int = Field(default=32 << 20, ge=1, description="a landing object this large is published")
-    landing_object_age: Duration = Field(
+    landing_object_age: Interval = Field(
         default=timedelta(seconds=5),
         ge=timedelta(0),
         description="and so is one this old; finality waits for it, rule R6",
     )
 
-    ingestion_interval: Duration = Field(
+    ingestion_interval: Interval = Field(
         default=timedelta(seconds=30),
         ge=timedelta(0),
         description="between two ingestions, so that batches have a size",
@@ -70,7 +64,7 @@ class Settings(BaseSettings):
     automatic_runs: int = Field(
         default=4, ge=1, description="automatic refresh runs requested and not ended, rule R4; dagster.yaml runs two"
     )
-    run_history: Duration = Field(
+    run_history: Interval = Field(
         default=timedelta(days=30), gt=timedelta(0), description="how long Dagster's finished runs and their logs stay"
     )
 
@@ -158,7 +152,7 @@ def _misspelt() -> dict[str, str]:
     meant = {}
     for name in given:
         asked = name.upper().removeprefix(PREFIX)
-        near = get_close_matches(asked, known, n=1, cutoff=NEARLY)
+        near = get_close_matches(asked, known, n=1, cutoff=TYPO_SIMILARITY)
         if near and near != [asked]:
             meant[name] = f"{PREFIX}{near[0]}"
     return meant

@@ -2,27 +2,40 @@
 
 import re
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 ISO_DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
+SECONDS = re.compile(r"[+-]?\d{1,9}(\.\d{1,6})?", re.ASCII)
 
 
 def iso_utc(moment: datetime) -> str:
-    """ISO-8601 with `Z`, milliseconds only when there are any."""
+    """Return a UTC moment in ISO-8601 with `Z`, with milliseconds only when there are any."""
     timespec = "milliseconds" if moment.microsecond else "seconds"
     return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def to_milliseconds(moment: datetime) -> datetime:
-    """Cut to whole milliseconds, the precision of events."""
+    """Return a moment cut to whole milliseconds, the precision of events."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def parse_duration(value: object) -> timedelta:
-    """Whole seconds, or ISO-8601 in days, hours, minutes and seconds."""
+    """Return a duration from a number of seconds, or from ISO-8601 in days, hours, minutes and seconds.
+
+    Args:
+        value: a timedelta, a whole number, or text: `PT1H30M`, or a number of seconds such as an environment variable's
+
+    Raises:
+        ValueError: anything else
+    """
     if isinstance(value, timedelta):
         return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9:
         return timedelta(seconds=value)
+    if isinstance(value, str) and SECONDS.fullmatch(value):
+        return timedelta(seconds=float(value))
     found = ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None or not any(found.groups()):
         raise ValueError("Must be whole seconds or an ISO-8601 duration such as PT1H.")
@@ -31,9 +44,21 @@ def parse_duration(value: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """ISO-8601, e.g. `PT1H30M`."""
+    """Return a duration in ISO-8601, e.g. `PT1H30M`."""
     minutes, seconds = divmod(duration.seconds, 60)
     hours, minutes = divmod(minutes, 60)
     date = f"{duration.days}D" if duration.days else ""
     time = "".join(f"{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if number)
     return f"P{date}T{time}" if time else f"P{date}" if date else "PT0S"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer"}, {"type": "string", "format": "duration"}], "examples": ["PT1H", 3600]},
+        mode="validation",
+    ),
+    WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT1H"]}, mode="serialization"),
+]

@@ -6,7 +6,8 @@ from experiment_pipeline.api.auth import ENVIRONMENT, CanAdminister, CanRead, Ke
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.experiments import Name, find
 from experiment_pipeline.api.problems import POSSIBLE, WRITING
-from experiment_pipeline.schemas.requests import AttachmentBody, AttachmentPatch
+from experiment_pipeline.domain.drafts import AttachmentDraft
+from experiment_pipeline.schemas.requests import AttachmentPatch
 from experiment_pipeline.schemas.responses import AttachmentView
 
 router = APIRouter(
@@ -23,9 +24,9 @@ def list_attachments(shared: Shared, access: CanRead, experiment: Name) -> list[
 
 
 @router.post("/", status_code=201, summary="Attach a metric", responses=WRITING)
-def attach_metric(shared: Shared, access: CanAdminister, experiment: Name, body: AttachmentBody) -> AttachmentView:
+def attach_metric(shared: Shared, access: CanAdminister, experiment: Name, body: AttachmentDraft) -> AttachmentView:
     found = find(shared, access, experiment)
-    attached = shared.registry.attach_metric(found.id, body.draft(), actor=access.actor, now=shared.now())
+    attached = shared.registry.attach_metric(found.id, body, actor=access.actor, now=shared.now())
     return AttachmentView.of(attached)
 
 

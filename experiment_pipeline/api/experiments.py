@@ -8,8 +8,9 @@ from experiment_pipeline.api.auth import ENVIRONMENT, Access, CanAdminister, Can
 from experiment_pipeline.api.dependencies import Shared, State
 from experiment_pipeline.api.pagination import Page, Paging, Search
 from experiment_pipeline.api.problems import POSSIBLE, WRITING
+from experiment_pipeline.domain.drafts import ExperimentDraft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
-from experiment_pipeline.schemas.requests import ExperimentBody, ExperimentPatch
+from experiment_pipeline.schemas.requests import ExperimentPatch
 from experiment_pipeline.schemas.responses import ExperimentView
 
 router = APIRouter(
@@ -52,10 +53,8 @@ def list_experiments(
 
 
 @router.post("/", status_code=201, summary="Declare an experiment", responses=WRITING)
-def create_experiment(shared: Shared, access: CanAdminister, body: ExperimentBody) -> ExperimentView:
-    created = shared.registry.create_experiment(
-        access.environment_key, body.draft(), actor=access.actor, now=shared.now()
-    )
+def create_experiment(shared: Shared, access: CanAdminister, body: ExperimentDraft) -> ExperimentView:
+    created = shared.registry.create_experiment(access.environment_key, body, actor=access.actor, now=shared.now())
     return ExperimentView.of(created)
 
 

@@ -6,7 +6,8 @@ from experiment_pipeline.api.auth import ENVIRONMENT, CanAdminister, CanRead, Ke
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.pagination import Page, Paging, Search
 from experiment_pipeline.api.problems import POSSIBLE, WRITING
-from experiment_pipeline.schemas.requests import MetricBody, MetricPatch
+from experiment_pipeline.domain.drafts import MetricDraft
+from experiment_pipeline.schemas.requests import MetricPatch
 from experiment_pipeline.schemas.responses import MetricView
 
 router = APIRouter(prefix=f"{ENVIRONMENT}/metrics", tags=["metrics"], route_class=KeyCheckedRoute, responses=POSSIBLE)
@@ -27,8 +28,8 @@ def list_metrics(shared: Shared, access: CanRead, paging: Paging, search: Search
 
 
 @router.post("/", status_code=201, summary="Declare a metric", responses=WRITING)
-def create_metric(shared: Shared, access: CanAdminister, body: MetricBody) -> MetricView:
-    created = shared.registry.create_metric(access.environment_key, body.draft(), actor=access.actor, now=shared.now())
+def create_metric(shared: Shared, access: CanAdminister, body: MetricDraft) -> MetricView:
+    created = shared.registry.create_metric(access.environment_key, body, actor=access.actor, now=shared.now())
     return MetricView.of(created)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Depends, Query, Request
 from pydantic import AfterValidator, BaseModel, Field
 
-from experiment_pipeline.domain.drafts import NOT_TEXT
+from experiment_pipeline.domain.fields import NOT_TEXT
 
 T = TypeVar("T")
 LAST_PAGE = 1_000_000  # beyond it an offset no longer fits a database's integer

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from experiment_pipeline.domain.fields import errors_by_field
 from experiment_pipeline.errors import (
     BodyTooLarge,
     ConfigurationError,
@@ -29,7 +30,6 @@ from experiment_pipeline.errors import (
     Throttled,
     UnknownEnvironment,
 )
-from experiment_pipeline.schemas.requests import errors_by_field
 
 MEDIA_TYPE = "application/problem+json"
 KINDS: Mapping[type[ExperimentPipelineError], tuple[int, str]] = {

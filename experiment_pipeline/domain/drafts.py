@@ -1,15 +1,19 @@
-"""Declarations: what somebody asks an experiment or a metric to be, and whether the rules allow it (L3, L6, M1).
+"""Drafts: what an experiment or a metric is asked to be, and whether the rules allow it (rules L3, L6, M1).
 
-API, CLI and YAML all hand over these drafts; nothing else decides what is valid. Every rule that is broken is named at
-once, by field. Text that a database or a URL cannot carry (control characters) is refused here too.
+A draft is the body of a request, an entry of a manifest, and what the registry writes: one shape, whose fields state
+their own rules (`domain/fields`). The rules between fields stand here. Nothing else decides what is valid, and every
+rule that is broken is named at once, by field.
 """
 
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema, with_config
 
 from experiment_pipeline.domain.experiments import (
     CONTROL,
@@ -20,94 +24,98 @@ from experiment_pipeline.domain.experiments import (
     VariantRole,
     unallocated,
 )
+from experiment_pipeline.domain.fields import (
+    STRICT,
+    AttributionWindow,
+    EnvironmentKey,
+    EventName,
+    ExperimentKey,
+    Feature,
+    FieldErrors,
+    MetricReference,
+    Name,
+    Percentage,
+    RefreshInterval,
+    Text,
+    VariantKey,
+)
 from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection, Metric
-from experiment_pipeline.errors import ConfigurationError
 
-ENVIRONMENT_KEY = re.compile(r"[A-Za-z0-9._-]{1,255}")  # rule E8
-EXPERIMENT_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")  # rule L6
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # no database and no UTF-8 holds these
-NAME_LENGTH = 255
-TEXT_LENGTH = 65_535
-VARIANT_KEY_LENGTH = 2_000  # rule L3
-FEATURE_BYTES = 2_000  # what a PostgreSQL index entry holds beside the environment's key
-SHORTEST_REFRESH_INTERVAL = timedelta(minutes=5)  # rule R4
-LONGEST_DURATION = timedelta(days=366)
-MAX_LOOKS = 1_000
 DEFINITION_VERSION = 1  # rule M1
 
+Definition = Annotated[
+    Any,  # judged by `check_metric`, which may have two things to say of it
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["version", "event"],
+            "properties": {"version": {"const": DEFINITION_VERSION}, "event": {"type": "string", "minLength": 1}},
+            "additionalProperties": False,
+        }
+    ),
+]
 
+
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class VariantDraft:
-    """One arm as it was asked for: key `control` is the control, any other a treatment unless a role says more."""
+    """One arm; `control` may be left out and takes what the others leave."""
 
-    key: str | None = None
-    percentage_allocation: float | None = None
-    role: VariantRole | None = None
+    key: VariantKey = None
+    percentage_allocation: Annotated[Percentage | None, Field(description="percent of the traffic, 0 to 100")] = None
+    role: Annotated[
+        VariantRole | None, Field(description="control for the key `control`, otherwise treatment, when left out")
+    ] = None
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class AttachmentDraft:
-    """A metric to attach, by id or by its name in the experiment's environment."""
+    """A metric as an experiment uses it; the first one is the primary."""
 
-    metric: int | str
+    metric: MetricReference
     expected_direction: ExpectedDirection
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class ExperimentDraft:
-    """An experiment as it was asked for. Without a `key` one is made from the name."""
+    """An experiment to declare."""
 
-    name: str
-    feature: str
+    name: Name
+    hypothesis: Text
+    feature: Annotated[Feature, Field(description="the flag that splits the traffic; never changes")]
     variants: tuple[VariantDraft, ...]
-    key: str | None = None
-    hypothesis: str = ""
+    key: Annotated[ExperimentKey | None, Field(description="made from the name when left out; never changes")] = None
     metrics: tuple[AttachmentDraft, ...] = ()
     multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
-    refresh_interval: timedelta = timedelta(hours=1)
+    refresh_interval: RefreshInterval = timedelta(hours=1)
     design: Design = field(default_factory=Design)
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class MetricDraft:
-    """A metric as it was asked for; `definition` is `{"version": 1, "event": "<name>"}` (rule M1)."""
+    """A metric to declare."""
 
-    name: str
+    name: Name
     aggregation: Aggregation
-    definition: object
+    definition: Definition
     direction: Direction = Direction.UP
-    description: str = ""
-    window: timedelta | None = None
+    description: Text = ""
+    window: Annotated[
+        AttributionWindow | None, Field(description="how long after its first exposure an identity counts")
+    ] = None
 
 
-class Problems:
-    """Collects what is wrong, field by field."""
-
-    def __init__(self) -> None:
-        self.errors: dict[str, list[str]] = {}
-
-    def add(self, path: str, message: str) -> None:
-        self.errors.setdefault(path, []).append(message)
-
-    def require(self, holds: bool, path: str, message: str) -> None:
-        if not holds:
-            self.add(path, message)
-
-    def raise_any(self) -> None:
-        """Raise ConfigurationError when anything was added."""
-        if self.errors:
-            raise ConfigurationError(self.errors)
-
-
-def draft_of(experiment: Experiment) -> ExperimentDraft:
-    """The draft that would declare this experiment again: what a change starts from."""
+def to_draft(experiment: Experiment) -> ExperimentDraft:
+    """Return the draft that would declare this experiment again: what a change starts from."""
     return ExperimentDraft(
         name=experiment.name,
-        feature=experiment.feature,
-        variants=tuple(VariantDraft(v.key, v.percentage_allocation, v.role) for v in experiment.variants),
-        key=experiment.key,
         hypothesis=experiment.hypothesis,
+        feature=experiment.feature,
+        variants=tuple(to_variant_draft(variant) for variant in experiment.variants),
+        key=experiment.key,
         metrics=tuple(AttachmentDraft(a.metric.id, a.expected_direction) for a in experiment.metrics),
         multiple_exposures=experiment.multiple_exposures,
         refresh_interval=experiment.refresh_interval,
@@ -115,8 +123,18 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
     )
 
 
-def draft_of_metric(metric: Metric) -> MetricDraft:
-    """The draft that would declare this metric again."""
+def changed_fields(before: ExperimentDraft, after: ExperimentDraft) -> list[str]:
+    """Return the names of the fields in which two drafts differ; a manifest's entry has more, which do not count."""
+    return [each.name for each in fields(ExperimentDraft) if getattr(before, each.name) != getattr(after, each.name)]
+
+
+def to_variant_draft(variant: Variant) -> VariantDraft:
+    """Return the draft that would declare this variant again."""
+    return VariantDraft(variant.key, variant.percentage_allocation, variant.role)
+
+
+def to_metric_draft(metric: Metric) -> MetricDraft:
+    """Return the draft that would declare this metric again."""
     return MetricDraft(
         name=metric.name,
         aggregation=metric.aggregation,
@@ -128,57 +146,58 @@ def draft_of_metric(metric: Metric) -> MetricDraft:
 
 
 def definition_of(metric: Metric) -> dict[str, object]:
-    """A metric's versioned definition (rule M1)."""
+    """Return a metric's versioned definition (rule M1)."""
     return {"version": DEFINITION_VERSION, "event": metric.event}
 
 
 def check_name(name: str) -> None:
-    """A name of anything: one line of at most 255 characters."""
-    problems = Problems()
-    _check_name(problems, "name", name)
-    problems.raise_any()
+    """Check the name of anything: one line of at most 255 characters. Raises ConfigurationError."""
+    errors = FieldErrors()
+    errors.validate(Name, name, "name")
+    errors.raise_any()
 
 
 def check_environment(key: str, name: str) -> None:
-    """Rule E8."""
-    problems = Problems()
-    if not ENVIRONMENT_KEY.fullmatch(key):
-        problems.add("key", "Must be 1 to 255 letters, digits, dots, underscores or hyphens.")
-    _check_name(problems, "name", name)
-    problems.raise_any()
+    """Check an environment's key (rule E8) and name. Raises ConfigurationError."""
+    errors = FieldErrors()
+    errors.validate(EnvironmentKey, key, "key")
+    errors.validate(Name, name, "name")
+    errors.raise_any()
 
 
 def check_metric(draft: MetricDraft) -> str:
-    """Rule M1. Returns the event that the metric counts."""
-    problems = Problems()
-    _check_name(problems, "name", draft.name)
-    _check_text(problems, "description", draft.description)
-    if draft.window is not None:
-        _check_duration(problems, "window", draft.window, shortest=timedelta(seconds=1))
-    event = _event_of(problems, draft.definition)
-    problems.raise_any()
+    """Check a metric by rule M1 and return the event that it counts.
+
+    Raises:
+        ConfigurationError: names every field at fault
+    """
+    errors = FieldErrors()
+    errors.validate(type(draft), draft)
+    event = _event_of(errors, draft.definition)
+    errors.raise_any()
     return event
 
 
 def check_experiment(draft: ExperimentDraft) -> tuple[Variant, ...]:
-    """Rules L3 and L6. Returns the variants in full: control added where it was left out, roles and shares resolved."""
-    problems = Problems()
-    if draft.key is not None and not EXPERIMENT_KEY.fullmatch(draft.key):
-        problems.add("key", "Must begin with a letter and hold up to 80 letters, digits, underscores or hyphens.")
-    _check_name(problems, "name", draft.name)
-    _check_text(problems, "hypothesis", draft.hypothesis)
-    _check_line(problems, "feature", draft.feature)
-    if len(draft.feature.encode(errors="replace")) > FEATURE_BYTES:
-        problems.add("feature", f"Must not be longer than {FEATURE_BYTES} bytes.")
-    _check_duration(problems, "refresh_interval", draft.refresh_interval, shortest=SHORTEST_REFRESH_INTERVAL)
-    _check_design(problems, draft.design)
-    variants = _resolve_variants(problems, draft.variants)
-    problems.raise_any()
+    """Check an experiment by rules L3 and L6 and return its variants in full.
+
+    Returns:
+        control added where it was left out, roles and shares resolved
+
+    Raises:
+        ConfigurationError: names every field at fault
+    """
+    errors = FieldErrors()
+    validated = errors.validate(type(draft), draft)
+    if any(path.startswith("variants.") for path in errors.errors):
+        errors.raise_any()
+    variants = _resolve_variants(errors, validated.variants)
+    errors.raise_any()
     return variants
 
 
 def key_from_name(name: str, is_taken: Callable[[str], bool]) -> str:
-    """Rule L6: a free key made from the name, numbered from 2 on where others have it."""
+    """Return a free key by rule L6: made from the name, numbered from 2 on where others have it."""
     words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     stem = (words if words[:1].isalpha() else f"experiment-{words}".strip("-"))[:70].strip("-")
     return next(key for key in _numbered(stem) if not is_taken(key))
@@ -192,52 +211,47 @@ def _numbered(stem: str) -> Iterator[str]:
         number += 1
 
 
-def _resolve_variants(problems: Problems, drafts: tuple[VariantDraft, ...]) -> tuple[Variant, ...]:
-    """Rule L3: one control, at least one treatment, unique keys, at most 100 %."""
-    before = len(problems.errors)
-    stated = [_stated_variant(problems, f"variants.{position}", draft) for position, draft in enumerate(drafts)]
-    if len(problems.errors) > before:
+def _resolve_variants(errors: FieldErrors, drafts: tuple[VariantDraft, ...]) -> tuple[Variant, ...]:
+    """Return the variants in full by rule L3: one control, at least one treatment, unique keys, at most 100 %."""
+    before = len(errors.errors)
+    stated = [_stated_variant(errors, f"variants.{position}", draft) for position, draft in enumerate(drafts)]
+    if len(errors.errors) > before:
         return ()
     if not any(variant.role is VariantRole.CONTROL for variant in stated):
         stated.insert(0, Variant(key=CONTROL, role=VariantRole.CONTROL))
     controls = [variant for variant in stated if variant.role is VariantRole.CONTROL]
-    problems.require(len(controls) == 1, "variants", "Exactly one variant must be the control.")
-    problems.require(
+    errors.require(len(controls) == 1, "variants", "Exactly one variant must be the control.")
+    errors.require(
         any(variant.role is VariantRole.TREATMENT for variant in stated),
         "variants",
         "Only multivariate features can be experimented on: add a treatment.",
     )
     keys = Counter(variant.key for variant in stated if variant.key is not None)
     for key in (key for key, times in keys.items() if times > 1):
-        problems.add("variants", f"Variant keys must be unique, got '{key[:80]}' more than once.")
-    if len(problems.errors) > before:
+        errors.add("variants", f"Variant keys must be unique, got '{key[:80]}' more than once.")
+    if len(errors.errors) > before:
         return ()
-    return _with_control_share(problems, stated, controls[0])
+    return _with_control_share(errors, stated, controls[0])
 
 
-def _stated_variant(problems: Problems, path: str, draft: VariantDraft) -> Variant:
-    key = draft.key or None  # rule L3: an empty key is null
-    if key is not None:
-        _check_line(problems, f"{path}.key", key)
-        if len(key) > VARIANT_KEY_LENGTH:
-            problems.add(f"{path}.key", f"Must not be longer than {VARIANT_KEY_LENGTH} characters.")
-    role = draft.role or (VariantRole.CONTROL if key == CONTROL else VariantRole.TREATMENT)
-    if (key == CONTROL) != (role is VariantRole.CONTROL):
-        problems.add(f"{path}.key", f"The key '{CONTROL}' is reserved for the control, which must have it.")
-    share = draft.percentage_allocation
-    if share is None and role is not VariantRole.CONTROL:
-        problems.add(f"{path}.percentage_allocation", "This field is required; only control may leave it out.")
-    if share is not None and not (math.isfinite(share) and 0 <= share <= 100):
-        problems.add(f"{path}.percentage_allocation", "Must be a number from 0 to 100.")
-    return Variant(key=key, role=role, percentage_allocation=share)
+def _stated_variant(errors: FieldErrors, path: str, draft: VariantDraft) -> Variant:
+    role = draft.role or (VariantRole.CONTROL if draft.key == CONTROL else VariantRole.TREATMENT)
+    if (draft.key == CONTROL) != (role is VariantRole.CONTROL):
+        errors.add(f"{path}.key", f"The key '{CONTROL}' is reserved for the control, which must have it.")
+    if draft.percentage_allocation is None and role is not VariantRole.CONTROL:
+        errors.add(f"{path}.percentage_allocation", "This field is required; only control may leave it out.")
+    return Variant(draft.key, role, draft.percentage_allocation)
 
 
-def _with_control_share(problems: Problems, stated: list[Variant], control: Variant) -> tuple[Variant, ...]:
-    """Rule S1: control takes the unallocated remainder, and what was stated for it must be just that."""
+def _with_control_share(errors: FieldErrors, stated: list[Variant], control: Variant) -> tuple[Variant, ...]:
+    """Return the variants with control's share (rule S1): the unallocated remainder.
+
+    What was stated for control must be just that.
+    """
     others = [v.percentage_allocation or 0.0 for v in stated if v is not control]
     remainder = unallocated(others)
     if remainder < 0:
-        problems.add("variants", f"Variant allocations must not exceed 100%, got {math.fsum(others):g}%.")
+        errors.add("variants", f"Variant allocations must not exceed 100%, got {math.fsum(others):g}%.")
     elif control.percentage_allocation is not None and unallocated([*others, control.percentage_allocation]) != 0:
         total = math.fsum([*others, control.percentage_allocation])
         message = (
@@ -245,56 +259,21 @@ def _with_control_share(problems: Problems, stated: list[Variant], control: Vari
             if total > 100
             else f"Control takes what is not allocated, {remainder:g}%: leave its allocation out or state just that."
         )
-        problems.add("variants", message)
+        errors.add("variants", message)
     return tuple(Variant(v.key, v.role, remainder) if v is control else v for v in stated)
 
 
-def _event_of(problems: Problems, definition: object) -> str:
+def _event_of(errors: FieldErrors, definition: object) -> str:
     if not isinstance(definition, dict):
-        problems.add("definition", "Definition must be an object.")
+        errors.add("definition", "Definition must be an object.")
         return ""
     version, event = definition.get("version"), definition.get("event")
     if isinstance(version, bool) or version != DEFINITION_VERSION:
-        problems.add("definition", "Definition must specify a supported 'version'.")
+        errors.add("definition", "Definition must specify a supported 'version'.")
     if not isinstance(event, str) or not event.strip():
-        problems.add("definition", "Definition must specify a non-empty 'event'.")
+        errors.add("definition", "Definition must specify a non-empty 'event'.")
         return ""
-    _check_line(problems, "definition.event", event)
-    problems.require(len(event) <= 2_000, "definition.event", "Must not be longer than 2000 characters.")  # rule E3
+    errors.validate(EventName, event, "definition.event")
     for unknown in sorted(str(name) for name in definition.keys() - {"version", "event"}):
-        problems.add("definition", f"Definition has no '{unknown[:80]}'.")
+        errors.add("definition", f"Unknown field '{unknown[:80]}'.")
     return event
-
-
-def _check_design(problems: Problems, design: Design) -> None:
-    def within(value: float, low: float, high: float) -> bool:
-        return math.isfinite(value) and low < value < high
-
-    problems.require(within(design.alpha, 0, 0.5), "design.alpha", "Must lie between 0 and 0.5.")
-    problems.require(within(design.power, 0, 1), "design.power", "Must lie between 0 and 1.")
-    problems.require(1 <= design.n_looks <= MAX_LOOKS, "design.n_looks", f"Must lie between 1 and {MAX_LOOKS}.")
-    if design.mde is not None:
-        problems.require(within(design.mde, 0, math.inf), "design.mde", "Must be greater than 0.")
-    if design.baseline is not None:
-        problems.require(math.isfinite(design.baseline), "design.baseline", "Must be a finite number.")
-
-
-def _check_name(problems: Problems, path: str, name: str) -> None:
-    _check_line(problems, path, name)
-    problems.require(len(name) <= NAME_LENGTH, path, f"Must not be longer than {NAME_LENGTH} characters.")
-
-
-def _check_line(problems: Problems, path: str, text: str) -> None:
-    problems.require(bool(text.strip()), path, "Must not be empty.")
-    problems.require(not CONTROL_CHARACTER.search(text), path, "Must not hold control characters.")
-
-
-def _check_text(problems: Problems, path: str, text: str) -> None:
-    problems.require(not NOT_TEXT.search(text), path, "Must not hold null characters or half of a surrogate pair.")
-    problems.require(len(text) <= TEXT_LENGTH, path, f"Must not be longer than {TEXT_LENGTH} characters.")
-
-
-def _check_duration(problems: Problems, path: str, duration: timedelta, *, shortest: timedelta) -> None:
-    if not shortest <= duration <= LONGEST_DURATION or duration.microseconds:
-        low, high = int(shortest.total_seconds()), int(LONGEST_DURATION.total_seconds())
-        problems.add(path, f"Must be whole seconds from {low} to {high}.")

@@ -5,7 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 
+from pydantic import Field, with_config
+
+from experiment_pipeline.domain.fields import STRICT, Looks, Number, between, rule
 from experiment_pipeline.domain.metrics import AttachedMetric
 
 CONTROL = "control"  # the reserved variant key; in the field's own SDKs too
@@ -44,18 +48,22 @@ class Variant:
     percentage_allocation: float | None = None
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What was planned before the start.
+    """What was planned before the start."""
 
-    mde: relative lift to detect; baseline: the control mean it is relative to; n_looks: planned looks
-    """
-
-    alpha: float = 0.05
-    power: float = 0.8
-    mde: float | None = None
-    n_looks: int = 1
-    baseline: float | None = None
+    alpha: Annotated[Number, between(0, 0.5, "Must lie between 0 and 0.5.")] = 0.05
+    power: Annotated[Number, between(0, 1, "Must lie between 0 and 1.")] = 0.8
+    mde: Annotated[
+        Annotated[Number, between(0, math.inf, "Must be greater than 0.")] | None,
+        Field(description="relative lift to detect"),
+    ] = None
+    n_looks: Annotated[Looks, Field(description="planned looks")] = 1
+    baseline: Annotated[
+        Annotated[Number, rule(math.isfinite, "Must be a finite number.")] | None,
+        Field(description="the control mean that the lift is relative to"),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,17 @@
 """The life of an experiment: which steps it may take, what freezes at the first start, what may be deleted (L1-L4)."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 
-from experiment_pipeline.domain.drafts import ExperimentDraft, Problems
+from experiment_pipeline.domain.drafts import ExperimentDraft, changed_fields
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.fields import FieldErrors
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import Conflict, InvalidTransition, NotAllowed
 from experiment_pipeline.times import to_milliseconds
 
-STEPS: Mapping[ExperimentStatus, tuple[ExperimentStatus, ...]] = {  # rule L1
+TRANSITIONS: Mapping[ExperimentStatus, tuple[ExperimentStatus, ...]] = {  # rule L1
     ExperimentStatus.CREATED: (ExperimentStatus.RUNNING,),
     ExperimentStatus.RUNNING: (ExperimentStatus.PAUSED, ExperimentStatus.COMPLETED),
     ExperimentStatus.PAUSED: (ExperimentStatus.RUNNING, ExperimentStatus.COMPLETED),
@@ -20,12 +21,12 @@ IMMUTABLE = ("key", "feature")
 ALWAYS_EDITABLE = ("name", "hypothesis")
 
 
-def move(experiment: Experiment, to: ExperimentStatus, at: datetime) -> Experiment:
+def transition(experiment: Experiment, to: ExperimentStatus, at: datetime) -> Experiment:
     """The experiment after one step (rule L1). Raises InvalidTransition.
 
     The first start sets `started_at`, completion sets `ended_at`, in whole milliseconds as events are (rule E1).
     """
-    if to not in STEPS[experiment.status]:
+    if to not in TRANSITIONS[experiment.status]:
         raise InvalidTransition(experiment.status.value, to.value)
     moment = to_milliseconds(at)
     started_at = experiment.started_at
@@ -37,8 +38,8 @@ def move(experiment: Experiment, to: ExperimentStatus, at: datetime) -> Experime
     return replace(experiment, status=to, started_at=started_at, ended_at=ended_at)
 
 
-def steps_to(current: ExperimentStatus, wanted: ExperimentStatus) -> tuple[ExperimentStatus, ...]:
-    """The steps from one status to another; whether each is allowed is for `move` to say."""
+def transitions_to(current: ExperimentStatus, wanted: ExperimentStatus) -> tuple[ExperimentStatus, ...]:
+    """The steps from one status to another; whether each is allowed is for `transition` to say."""
     if current is wanted:
         return ()
     if current is ExperimentStatus.CREATED and wanted is not ExperimentStatus.RUNNING:
@@ -50,29 +51,27 @@ def check_dates(
     status: ExperimentStatus | None, started_at: datetime | None, ended_at: datetime | None, now: datetime
 ) -> None:
     """Dates that somebody states for an experiment of the past must fit its status and their order."""
-    problems = Problems()
+    errors = FieldErrors()
     if started_at is not None:
-        problems.require(
-            status not in (None, ExperimentStatus.CREATED), "started_at", "Needs a status from running on."
-        )
-        problems.require(started_at <= now, "started_at", "Must not lie in the future.")
+        errors.require(status not in (None, ExperimentStatus.CREATED), "started_at", "Needs a status from running on.")
+        errors.require(started_at <= now, "started_at", "Must not lie in the future.")
     if ended_at is not None:
-        problems.require(status is ExperimentStatus.COMPLETED, "ended_at", "Needs the status completed.")
-        problems.require(ended_at <= now, "ended_at", "Must not lie in the future.")
-        problems.require(started_at is None or started_at < ended_at, "ended_at", "Must lie after started_at.")
-    problems.raise_any()
+        errors.require(status is ExperimentStatus.COMPLETED, "ended_at", "Needs the status completed.")
+        errors.require(ended_at <= now, "ended_at", "Must not lie in the future.")
+        errors.require(started_at is None or started_at < ended_at, "ended_at", "Must lie after started_at.")
+    errors.raise_any()
 
 
 def check_dates_kept(experiment: Experiment, started_at: datetime | None, ended_at: datetime | None) -> None:
     """Rule L1: `started_at` and `ended_at` are set once and kept."""
-    problems = Problems()
+    errors = FieldErrors()
     for name, kept, stated in (
         ("started_at", experiment.started_at, started_at),
         ("ended_at", experiment.ended_at, ended_at),
     ):
         if kept is not None and stated is not None and to_milliseconds(stated) != kept:
-            problems.add(name, f"Cannot be changed: it is {kept.isoformat()}.")
-    problems.raise_any()
+            errors.add(name, f"Cannot be changed: it is {kept.isoformat()}.")
+    errors.raise_any()
 
 
 def check_revision(experiment: Experiment, before: ExperimentDraft, after: ExperimentDraft) -> None:
@@ -81,14 +80,13 @@ def check_revision(experiment: Experiment, before: ExperimentDraft, after: Exper
     `before` is what the experiment is now, `after` what it is asked to be, both with every default filled in.
     Raises ConfigurationError that names each field at fault.
     """
-    problems = Problems()
-    changed = [f.name for f in fields(ExperimentDraft) if getattr(before, f.name) != getattr(after, f.name)]
-    for name in changed:
+    errors = FieldErrors()
+    for name in changed_fields(before, after):
         if name in IMMUTABLE:
-            problems.add(name, f"The {name} cannot be changed.")
+            errors.add(name, f"The {name} cannot be changed.")
         elif name not in ALWAYS_EDITABLE and experiment.started_at is not None:
-            problems.add(name, "Cannot be changed after the experiment has started.")
-    problems.raise_any()
+            errors.add(name, "Cannot be changed after the experiment has started.")
+    errors.raise_any()
 
 
 def check_detachable(experiment: Experiment) -> None:
@@ -110,12 +108,12 @@ def check_metric_revision(before: Metric, after: Metric, attached_to: Collection
     """
     if set(attached_to) <= {ExperimentStatus.CREATED}:
         return
-    problems = Problems()
+    errors = FieldErrors()
     frozen = {"event": "definition", "aggregation": "aggregation", "direction": "direction", "window": "window"}
     for attribute, name in frozen.items():
         if getattr(before, attribute) != getattr(after, attribute):
-            problems.add(name, "Cannot be changed: the metric is attached to an experiment that has started.")
-    problems.raise_any()
+            errors.add(name, "Cannot be changed: the metric is attached to an experiment that has started.")
+    errors.raise_any()
 
 
 def check_metric_deletable(attached_to: Collection[ExperimentStatus]) -> None:

@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.domain.drafts import ENVIRONMENT_KEY, check_environment
+from experiment_pipeline.domain.drafts import check_environment
+from experiment_pipeline.domain.events import ENVIRONMENT_KEY
 from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.registry import audit, tables
 

@@ -25,14 +25,15 @@ from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain import lifecycle
 from experiment_pipeline.domain.drafts import (
-    EXPERIMENT_KEY,
     ExperimentDraft,
-    VariantDraft,
+    changed_fields,
     check_experiment,
-    draft_of,
     key_from_name,
+    to_draft,
+    to_variant_draft,
 )
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, MultipleExposures
+from experiment_pipeline.domain.fields import EXPERIMENT_KEY
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.registry import audit, claims, environments, experiment_parts
@@ -197,24 +198,25 @@ def change(
 ) -> Experiment:
     """Change what the rules let change (L3). `revise` turns the present draft into the wanted one."""
     before = lock(connection, experiment_id)
-    wanted = revise(draft_of(before))
+    present = to_draft(before)
+    wanted = revise(present)
     arms = check_experiment(wanted)
     attached = experiment_parts.resolve_metrics(connection, before.environment_key, wanted.metrics)
     after = replace(
         wanted,
         key=wanted.key or before.key,
-        variants=tuple(VariantDraft(arm.key, arm.percentage_allocation, arm.role) for arm in arms),
+        variants=tuple(to_variant_draft(arm) for arm in arms),
         metrics=attached,
     )
-    if after == draft_of(before):
+    if not changed_fields(present, after):
         return before
-    lifecycle.check_revision(before, draft_of(before), after)
+    lifecycle.check_revision(before, present, after)
     connection.execute(
         update(experiments).where(experiments.c.id == experiment_id).values(**_columns(after), updated_at=now)
     )
     if arms != before.variants:
         experiment_parts.replace_variants(connection, experiment_id, arms)
-    if attached != draft_of(before).metrics:
+    if attached != present.metrics:
         experiment_parts.replace_metrics(connection, experiment_id, attached)
     changed = by_id(connection, experiment_id)
     _audit(connection, "change", before, changed, actor=actor, now=now)
@@ -232,7 +234,7 @@ def move(
 ) -> Experiment:
     """One step of rule L1, dated `at` or now; completing claims a last refresh (rule R6). Raises InvalidTransition."""
     before = lock(connection, experiment_id)
-    after = lifecycle.move(before, to, at or now)
+    after = lifecycle.transition(before, to, at or now)
     connection.execute(
         update(experiments)
         .where(experiments.c.id == experiment_id)

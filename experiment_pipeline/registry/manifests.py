@@ -67,11 +67,9 @@ def _apply_metric(connection: Connection, key: str, entry: DeclaredMetric, actor
     with _naming(f"metrics.{key}"):
         before = _or_none(metrics.find, connection, entry.environment, entry.name)
         if before is None:
-            after = metrics.create(connection, entry.environment, entry.draft(), actor=actor, now=now)
+            after = metrics.create(connection, entry.environment, entry, actor=actor, now=now)
         else:
-            after = metrics.change(
-                connection, entry.environment, before.id, lambda _: entry.draft(), actor=actor, now=now
-            )
+            after = metrics.change(connection, entry.environment, before.id, lambda _: entry, actor=actor, now=now)
     return _difference(f"metric {entry.environment}/{entry.name}", before, after)
 
 
@@ -83,9 +81,9 @@ def _apply_experiment(
         lifecycle.check_dates(entry.status, entry.started_at, entry.ended_at, now)
         before = _or_none(experiments.find, connection, entry.environment, key)
         if before is None:
-            after = experiments.create(connection, entry.environment, entry.draft(), actor=actor, now=now)
+            after = experiments.create(connection, entry.environment, entry, actor=actor, now=now)
         else:
-            after = experiments.change(connection, before.id, lambda _: entry.draft(), actor=actor, now=now)
+            after = experiments.change(connection, before.id, lambda _: entry, actor=actor, now=now)
     with _naming(path, f"{path}.status"):
         after = _apply_status(connection, after, entry, actor, now)
     return _difference(f"experiment {entry.environment}/{key}", before, after)
@@ -96,7 +94,7 @@ def _apply_status(
 ) -> Experiment:
     lifecycle.check_dates_kept(experiment, entry.started_at, entry.ended_at)
     dates = {ExperimentStatus.RUNNING: entry.started_at, ExperimentStatus.COMPLETED: entry.ended_at}
-    for step in lifecycle.steps_to(experiment.status, entry.status or experiment.status):
+    for step in lifecycle.transitions_to(experiment.status, entry.status or experiment.status):
         at = dates.get(step)
         experiment = experiments.move(connection, experiment.id, step, actor=actor, now=now, at=at)
     return experiment

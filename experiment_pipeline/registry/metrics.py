@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.domain.drafts import DEFINITION_VERSION, MetricDraft, check_metric, draft_of_metric
+from experiment_pipeline.domain.drafts import DEFINITION_VERSION, MetricDraft, check_metric, to_metric_draft
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.lifecycle import check_metric_deletable, check_metric_revision
 from experiment_pipeline.domain.metrics import Aggregation, Direction, Metric
@@ -99,7 +99,7 @@ def change(
 ) -> Metric:
     """Change what the rules let change (L3). `revise` turns the present draft into the wanted one."""
     before = _lock(connection, environment_key, id_or_name)
-    draft = revise(draft_of_metric(before))
+    draft = revise(to_metric_draft(before))
     event = check_metric(draft)
     after = replace(
         before,

@@ -1,18 +1,17 @@
 """Manifests: YAML files that declare environments, metrics and experiments, parsed strictly."""
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from pydantic import (
-    AwareDatetime,
-    Field,
-    ValidationError,
-)
+from pydantic import AwareDatetime, Field, ValidationError, with_config
 
+from experiment_pipeline.domain.drafts import ExperimentDraft, MetricDraft
 from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.fields import STRICT, errors_by_field
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.schemas.requests import Body, ExperimentBody, MetricBody, errors_by_field
+from experiment_pipeline.schemas.requests import Body
 
 
 class EnvironmentBody(Body):
@@ -21,18 +20,19 @@ class EnvironmentBody(Body):
     name: str | None = Field(default=None, description="the key when left out")
 
 
-class DeclaredMetric(MetricBody):
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class DeclaredMetric(MetricDraft):
     """A metric of a manifest, where its name is the key of the entry."""
 
-    name: str = ""
     environment: str = ""
 
 
-class DeclaredExperiment(ExperimentBody):
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class DeclaredExperiment(ExperimentDraft):
     """An experiment of a manifest, where its key is the key of the entry; past ones bring their dates."""
 
-    name: str = ""
-    key: str | None = None
     environment: str = ""
     status: ExperimentStatus | None = None
     started_at: AwareDatetime | None = None
@@ -51,7 +51,11 @@ class Manifest(Body):
 
 
 def parse_manifest(text: str) -> Manifest:
-    """A manifest from YAML. Raises ConfigurationError that names the line or the field."""
+    """Return the manifest of a YAML text.
+
+    Raises:
+        ConfigurationError: names the line or the field
+    """
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.MarkedYAMLError as unreadable:
@@ -63,44 +67,53 @@ def parse_manifest(text: str) -> Manifest:
     if not isinstance(content, dict):
         raise ConfigurationError.of("YAML", "Must be a mapping with environments, metrics and experiments.")
     try:
-        return _completed(Manifest.model_validate(content))
+        return Manifest.model_validate(_completed(content))
     except ValidationError as invalid:
         raise ConfigurationError(errors_by_field(invalid.errors(include_url=False, include_input=False))) from None
 
 
-def _completed(manifest: Manifest) -> Manifest:
-    """Names, keys and environments that the entries leave to their place in the file."""
-    only = next(iter(manifest.environments)) if len(manifest.environments) == 1 else ""
-    problems = {
-        f"{noun}.{key}.environment": ["This field is required: the file declares several environments."]
-        for noun, entries in (("metrics", manifest.metrics), ("experiments", manifest.experiments))
-        for key, entry in entries.items()
-        if not (entry.environment or only)
-    } | {
-        f"experiments.{key}.key": ["Must be left out: the entry's own name is the key."]
-        for key, entry in manifest.experiments.items()
-        if entry.key not in (None, key)
-    }
-    if problems:
-        raise ConfigurationError(problems)
-    metrics = {
-        key: entry.model_copy(update={"name": entry.name or key, "environment": entry.environment or only})
-        for key, entry in manifest.metrics.items()
-    }
-    experiments = {
-        key: entry.model_copy(update={"key": key, "name": entry.name or key, "environment": entry.environment or only})
-        for key, entry in manifest.experiments.items()
-    }
-    return manifest.model_copy(update={"metrics": metrics, "experiments": experiments})
+def _completed(content: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the content with what its entries leave to their place in the file: names, keys and environments.
+
+    Raises:
+        ConfigurationError: an entry leaves out what its place does not say, or states what its place says
+    """
+    declared = content.get("environments")
+    environments = list(declared) if isinstance(declared, dict) else []
+    errors: dict[str, list[str]] = {}
+    completed = dict(content)
+    for noun in ("metrics", "experiments"):
+        entries = content.get(noun)
+        if not isinstance(entries, dict):
+            continue
+        completed[noun] = {
+            key: _completed_entry(errors, noun, key, entry, environments) for key, entry in entries.items()
+        }
+    if errors:
+        raise ConfigurationError(errors)
+    return completed
+
+
+def _completed_entry(errors: dict[str, list[str]], noun: str, key: Any, entry: Any, environments: list[Any]) -> Any:
+    if not isinstance(entry, dict):
+        return entry  # for the manifest's own validation to refuse
+    if len(environments) > 1 and not entry.get("environment"):
+        errors[f"{noun}.{key}.environment"] = ["This field is required: the file declares several environments."]
+    placed = {"name": key, "environment": environments[0] if environments else ""}
+    if noun == "experiments":
+        if entry.get("key") not in (None, key):
+            errors[f"{noun}.{key}.key"] = ["Must be left out: the entry's own name is the key."]
+        placed["key"] = key
+    return {**entry, **{name: place for name, place in placed.items() if entry.get(name) in (None, "")}}
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a mapping that has one key twice, where YAML would silently take the last."""
+    """A loader that refuses a mapping with a duplicate key, where YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands here twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key '{key.value}'", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)

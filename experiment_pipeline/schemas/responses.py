@@ -9,8 +9,7 @@ from experiment_pipeline.domain.drafts import definition_of
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Payload
-from experiment_pipeline.schemas.requests import Duration
-from experiment_pipeline.times import iso_utc
+from experiment_pipeline.times import Duration, iso_utc
 
 Moment = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
 

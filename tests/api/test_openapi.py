@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from pydantic import TypeAdapter
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from experiment_pipeline.api.app import create_app
+from experiment_pipeline.domain.drafts import ExperimentDraft, MetricDraft
 from experiment_pipeline.registry.keys import Scope
 from experiment_pipeline.registry.repository import Registry
-from experiment_pipeline.schemas.requests import ExperimentBody, MetricBody
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import EXPERIMENT, METRIC, NOW, Api
 
@@ -67,8 +68,10 @@ def contract(tmp_path: Path) -> Iterator[Any]:
     registry = Registry.open(f"sqlite:///{tmp_path / 'registry.sqlite'}")
     registry.create_environment("production", "Production", actor="tests", now=NOW)
     _, token = registry.keys.create("production", Scope.ADMIN, "tests", actor="tests", now=NOW)
-    registry.create_metric("production", MetricBody(**METRIC).draft(), actor="tests", now=NOW)
-    registry.create_experiment("production", ExperimentBody(**EXPERIMENT).draft(), actor="tests", now=NOW)
+    registry.create_metric("production", TypeAdapter(MetricDraft).validate_python(METRIC), actor="tests", now=NOW)
+    registry.create_experiment(
+        "production", TypeAdapter(ExperimentDraft).validate_python(EXPERIMENT), actor="tests", now=NOW
+    )
     app = create_app(registry, Settings(data_dir=tmp_path))
     _name_what_is_there(app.openapi())
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)

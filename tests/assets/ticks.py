@@ -55,6 +55,7 @@ def start(installation: Installation, count: int) -> list[Experiment]:
     for number in range(count):
         draft = ExperimentDraft(
             name=f"more {number}",
+            hypothesis="",
             feature=f"more-{number}",
             variants=(VariantDraft("b", 50),),
             metrics=(AttachmentDraft("bought", ExpectedDirection.INCREASE),),

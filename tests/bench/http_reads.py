@@ -42,7 +42,7 @@ def fill(url: str) -> str:
     """A registry with one published experiment of ten metrics; returns a token that may read it."""
     registry, now = Registry.open(url), datetime.now(UTC)
     registry.create_environment("bench", "Bench", actor="bench", now=now)
-    draft = ExperimentDraft(name="bench", feature="bench", variants=(VariantDraft("a", 50.0),))
+    draft = ExperimentDraft(name="bench", hypothesis="", feature="bench", variants=(VariantDraft("a", 50.0),))
     created = registry.create_experiment("bench", draft, actor="bench", now=now)
     registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor="bench", now=now)
     run = registry.open_run(created.id, "bench", now, timedelta(minutes=5))

@@ -66,7 +66,11 @@ class Installation:
         with writing(self.registry.engine) as connection:  # one transaction: a thousand would take a minute
             for number in range(count):
                 draft = ExperimentDraft(
-                    name=f"e{number}", feature=f"e{number}", variants=(VariantDraft("b", 50.0),), metrics=metrics
+                    name=f"e{number}",
+                    hypothesis="",
+                    feature=f"e{number}",
+                    variants=(VariantDraft("b", 50.0),),
+                    metrics=metrics,
                 )
                 created = experiment_rows.create(connection, "bench", draft, actor="bench", now=now)
                 experiment_rows.move(

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiment_pipeline.domain.drafts import (
-    EXPERIMENT_KEY,
     ExperimentDraft,
     MetricDraft,
     VariantDraft,
@@ -19,10 +18,11 @@ from experiment_pipeline.domain.drafts import (
     key_from_name,
 )
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
+from experiment_pipeline.domain.fields import EXPERIMENT_KEY
 from experiment_pipeline.domain.metrics import Aggregation
 from experiment_pipeline.errors import ConfigurationError
 
-DRAFT = ExperimentDraft(name="n", feature="f", variants=(VariantDraft("a", 50.0),))
+DRAFT = ExperimentDraft(name="n", hypothesis="h", feature="f", variants=(VariantDraft("a", 50.0),))
 METRIC = MetricDraft("m", Aggregation.COUNT, {"version": 1, "event": "e"})
 
 
@@ -111,7 +111,7 @@ def test_check__design_that_breaks_a_rule__names_it(field: str, value: Any) -> N
         ({"version": 1, "event": " "}, ["Definition must specify a non-empty 'event'."]),
         ({"version": 2, "event": 5},
          ["Definition must specify a supported 'version'.", "Definition must specify a non-empty 'event'."]),
-        ({"version": 1, "event": "e", "wher": 1}, ["Definition has no 'wher'."]),
+        ({"version": 1, "event": "e", "wher": 1}, ["Unknown field 'wher'."]),
     ],
 )  # fmt: skip
 def test_check_metric__definition_that_breaks_a_rule__says_which(definition: object, messages: list[str]) -> None:

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, Variant, VariantRole
-from experiment_pipeline.domain.lifecycle import move, steps_to
+from experiment_pipeline.domain.lifecycle import transition, transitions_to
 from experiment_pipeline.errors import InvalidTransition
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -29,26 +29,26 @@ def experiment(status: ExperimentStatus) -> Experiment:
 
 
 @pytest.mark.parametrize(("current", "to"), list(product(ExperimentStatus, ExperimentStatus)))
-def test_move__every_pair__is_allowed_just_where_the_rule_has_a_step(
+def test_transition__every_pair__is_allowed_just_where_the_rule_has_a_step(
     current: ExperimentStatus, to: ExperimentStatus
 ) -> None:
     if (current, to) in ALLOWED:
-        assert move(experiment(current), to, NOW).status is to
+        assert transition(experiment(current), to, NOW).status is to
     else:
         with pytest.raises(InvalidTransition, match=f"^Cannot transition from '{current}' to '{to}'.$"):
-            move(experiment(current), to, NOW)
+            transition(experiment(current), to, NOW)
 
 
-def test_move__moments__are_cut_to_milliseconds_and_never_run_backwards() -> None:
-    started = move(experiment(CREATED), RUNNING, NOW)
+def test_transition__moments__are_cut_to_milliseconds_and_never_run_backwards() -> None:
+    started = transition(experiment(CREATED), RUNNING, NOW)
     assert started.started_at == NOW.replace(microsecond=123_000)
-    ended = move(started, COMPLETED, NOW - timedelta(hours=1))  # a clock that was set back
+    ended = transition(started, COMPLETED, NOW - timedelta(hours=1))  # a clock that was set back
     assert ended.ended_at == started.started_at
 
 
-def test_steps_to__any_status__are_each_allowed_or_refused_by_move() -> None:
-    assert steps_to(CREATED, COMPLETED) == (RUNNING, COMPLETED)
-    assert steps_to(CREATED, PAUSED) == (RUNNING, PAUSED)
-    assert steps_to(PAUSED, COMPLETED) == (COMPLETED,)
-    assert steps_to(RUNNING, RUNNING) == ()
-    assert steps_to(COMPLETED, RUNNING) == (RUNNING,)
+def test_transitions_to__any_status__are_each_allowed_or_refused_by_transition() -> None:
+    assert transitions_to(CREATED, COMPLETED) == (RUNNING, COMPLETED)
+    assert transitions_to(CREATED, PAUSED) == (RUNNING, PAUSED)
+    assert transitions_to(PAUSED, COMPLETED) == (COMPLETED,)
+    assert transitions_to(RUNNING, RUNNING) == ()
+    assert transitions_to(COMPLETED, RUNNING) == (RUNNING,)

@@ -22,6 +22,7 @@ def running(system: System, feature: str) -> Experiment:
     now = datetime.now(UTC)
     draft = ExperimentDraft(
         name=feature,
+        hypothesis="",
         feature=feature,
         variants=(VariantDraft("b", 50),),
         metrics=(AttachmentDraft("bought", ExpectedDirection.INCREASE),),

@@ -33,5 +33,10 @@ def running(registry: Registry) -> Experiment:
 
 def draft(feature: str = "checkout_button", **changes: object) -> ExperimentDraft:
     """Half of the traffic sees one treatment."""
-    values: dict[str, object] = {"name": feature, "variants": (VariantDraft("treatment", 50.0),), **changes}
+    values: dict[str, object] = {
+        "name": feature,
+        "hypothesis": "",
+        "variants": (VariantDraft("treatment", 50.0),),
+        **changes,
+    }
     return ExperimentDraft(feature=feature, **values)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ ENVIRONMENT = "environments: {production: {}}\n"
     ("text", "message"),
     [
         ("a: [1", "line 1: expected ',' or ']'"),
-        ("environments: {a: {}}\nenvironments: {b: {}}", "line 2: 'environments' stands here twice"),
+        ("environments: {a: {}}\nenvironments: {b: {}}", "line 2: duplicate key 'environments'"),
         ("just text", "YAML: Must be a mapping"),
         ("", "YAML: Must be a mapping"),
         ("a: !!python/object:os.system {}", "line 1: could not determine a constructor"),
