@@ -76,6 +76,11 @@ def test_check__variants_that_break_a_rule__name_it(
     assert errors_of(replace(DRAFT, variants=variants)) == errors
 
 
+def test_check__several_rules_broken__all_are_named_at_once() -> None:
+    broken = replace(DRAFT, name="", design=Design(alpha=0.9), variants=())
+    assert list(errors_of(broken)) == ["name", "design.alpha", "variants"]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

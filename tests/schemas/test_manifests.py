@@ -1,14 +1,9 @@
 """Bodies and manifests: parsed strictly, errors name line or field."""
 
-from datetime import timedelta
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.schemas.manifests import parse_manifest
-from experiment_pipeline.times import format_duration, parse_duration
 
 ENVIRONMENT = "environments: {production: {}}\n"
 
@@ -47,31 +42,18 @@ def test_parse_manifest__broken_file__names_line_or_field(text: str, message: st
     assert "\n" not in str(refused.value)
 
 
+def test_parse_manifest__entries_without_names__are_named_by_their_place() -> None:
+    manifest = parse_manifest(
+        ENVIRONMENT + "metrics: {m: {name: null, aggregation: sum, definition: {}}}\n"
+        "experiments: {e: {name: '', hypothesis: h, feature: f, variants: []}}"
+    )
+    experiment = manifest.experiments["e"]
+    assert (manifest.metrics["m"].name, manifest.metrics["m"].environment) == ("m", "production")
+    assert (experiment.key, experiment.name, experiment.environment) == ("e", "e", "production")
+
+
 def test_parse_manifest__several_environments__each_entry_names_its_own() -> None:
     manifest = parse_manifest(
         "environments: {a: {}, b: {}}\nmetrics: {m: {environment: b, aggregation: sum, definition: {}}}"
     )
     assert (manifest.metrics["m"].environment, manifest.metrics["m"].name) == ("b", "m")
-
-
-@pytest.mark.parametrize(
-    ("text", "duration"),
-    [
-        ("PT1H", timedelta(hours=1)),
-        ("P1DT2H3M4S", timedelta(days=1, hours=2, minutes=3, seconds=4)),
-        (90, timedelta(seconds=90)),
-    ],
-)
-def test_parse_duration__seconds_and_iso__are_read(text: object, duration: timedelta) -> None:
-    assert parse_duration(text) == duration
-
-
-@pytest.mark.parametrize("text", ["", "P", "PT", "1h", "PT1.5H", True, 1.5, None, 10**12, "P1Y", "PT٣H"])
-def test_parse_duration__anything_else__is_refused(text: object) -> None:
-    with pytest.raises(ValueError, match="Must be whole seconds"):
-        parse_duration(text)
-
-
-@given(st.integers(0, 10**8))
-def test_format_duration__read_again__is_the_same(seconds: int) -> None:
-    assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
