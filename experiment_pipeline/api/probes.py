@@ -1,8 +1,5 @@
 """Probes for operators: whether the process lives, whether it is ready, and its Prometheus metrics."""
 
-import os
-from pathlib import Path
-
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.problems import UNAVAILABLE_SECONDS, problem, problems
+from experiment_pipeline.landing.segments import strays
 
 router = APIRouter(tags=["operations"])
 
@@ -25,28 +23,20 @@ def healthz() -> str:
     response_class=PlainTextResponse,
     responses=problems(503),
 )
-def readyz(shared: Shared) -> Response:
+def readyz(request: Request, shared: Shared) -> Response:
     try:
         missing = [] if shared.registry.is_current() else ["the registry's schema is not the one of this version"]
     except SQLAlchemyError:
         missing = ["the registry cannot be reached"]
-    if not _writable(shared.settings.landing_dir):
-        missing.append("the landing zone cannot be written")
+    missing += request.app.state.collector.segments.refusals()
     if missing:
         return problem(
             503, "Not ready", f"Not ready: {'; '.join(missing)}.", headers={"Retry-After": UNAVAILABLE_SECONDS}
         )
-    return PlainTextResponse("ready")
+    notes = [f"landing zone: {path} is no segment, left alone" for path in strays(shared.settings.landing_dir)]
+    return PlainTextResponse("\n".join(["ready", *notes]))
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
     return Response(generate_latest(request.app.state.request_metrics.prometheus), media_type=CONTENT_TYPE_LATEST)
-
-
-def _writable(directory: Path) -> bool:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(directory, os.W_OK | os.X_OK)

@@ -32,6 +32,7 @@ def status(context: Context) -> None:
     """Show what the lake holds, by environment and month, and whether anything waits to be ingested."""
     from experiment_pipeline.lake.ingestion import has_landed
     from experiment_pipeline.lake.inspection import partitions
+    from experiment_pipeline.landing.segments import strays
 
     table = Table("environment", "month", box=None, pad_edge=False, header_style="dim")
     for heading in ("events", "files", "unmerged", "MB"):
@@ -45,6 +46,8 @@ def status(context: Context) -> None:
         click.echo(f"Data version {registry.lake_version().data_version}.", nl=False)
         waits = has_landed(registry, context.settings.landing_dir)
     click.echo(" Something waits to be ingested." if waits else " All that has landed is in.")
+    for path in strays(context.settings.landing_dir):
+        click.echo(f"No segment, left alone in the landing zone: {path}")
 
 
 @lake.command()

@@ -11,7 +11,6 @@ A segment is locked by the process that writes it, so several may share a landin
 arrival of its first line: no line is older, none more than the segment's greatest age younger.
 """
 
-import fcntl
 import os
 import threading
 import time
@@ -22,31 +21,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import structlog
 
-from experiment_pipeline.durable_files import make_folder, sync
 from experiment_pipeline.errors import Overloaded
+from experiment_pipeline.landing.segments import Segment, open_segment, publish, recover, require_writable, strays
 
-OPEN = ".open"
-ENVIRONMENT_FOLDER = "env_key="
-SUFFIX = ".jsonl"
-PUBLISHED = "events/{environment}/%Y/%m/%d/%H"
-STAMP = "%Y%m%dT%H%M%S.%fZ"
-READ_BYTES = 1 << 16
 RETRY_SECONDS = 5.0  # before a segment that could not be published is tried again
+STALLED_SECONDS = 5.0  # of one group's writes and syncs, after which the disk counts as stalled
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Segment:
-    """An open file of whole lines; `durable` bytes of it are on the disk."""
-
-    path: Path
-    descriptor: int
-    opened_at: datetime
-    durable: int = 0
 
 
 @dataclass(slots=True)
@@ -81,6 +64,9 @@ class SegmentWriter:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._recover_at: float | None = 0.0  # monotonic; None: nothing is left behind
+        self._failing: set[str] = set()  # environments whose last group could not be written
+        self._writing_since: float | None = None  # monotonic, of the group
+        self._named: set[str] = set()  # strays that the log has told of
 
     def append(self, environment_key: str, lines: bytes) -> Future[None]:
         """Whole lines to land; done once they are durable, or failed with the OSError that kept them from it.
@@ -116,15 +102,39 @@ class SegmentWriter:
         now = datetime.now(UTC)
         return max((now - segment.opened_at for segment in list(self._segments.values())), default=timedelta(0))
 
+    def refusals(self) -> list[str]:
+        """Return why events are being refused now, empty when none are; tries to write where writing failed last."""
+        with self._changed:
+            stopped, since = self._thread is not None and self._closing, self._writing_since
+        if stopped:
+            return ["the landing zone's writer has stopped"]
+        if since is not None and (seconds := time.monotonic() - since) > STALLED_SECONDS:
+            return [f"the landing zone's disk has not answered for {seconds:.0f} s"]
+        try:
+            require_writable(self._landing)
+        except OSError:
+            return ["the landing zone cannot be written"]
+        found = []
+        for environment_key in sorted(self._failing.copy()):
+            try:
+                require_writable(self._landing, environment_key)
+            except OSError as error:
+                found.append(f"events of '{environment_key}' cannot be written ({error.strerror})")
+            else:
+                self._failing.discard(environment_key)
+        return found
+
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._live, name="landing", daemon=True)
             self._thread.start()
 
     def _live(self) -> None:
-        """Whatever ends the thread, nobody waits for it afterwards."""
+        """Run until it is closed; whatever else ends the thread, nobody waits for it afterwards."""
         try:
             self._run()
+        except Exception:  # a fault, and threads print theirs where no log looks
+            log.exception("landing.writer_stopped")
         finally:
             with self._changed:
                 self._closing = True
@@ -140,8 +150,10 @@ class SegmentWriter:
                     self._changed.wait(self._seconds_to_next())
                 self._group, self._waiting = self._waiting, deque()
                 closing = self._closing
+                self._writing_since = time.monotonic()
             self._commit(self._group)
             with self._changed:
+                self._writing_since = None
                 self._waiting_bytes -= sum(len(waiting.lines) for waiting in self._group)
                 self._group = deque()
             self._publish_due(everything=closing)
@@ -162,10 +174,18 @@ class SegmentWriter:
         if self._recover_at is None or time.monotonic() < self._recover_at:
             return
         self._recover_at = None
+        self._name_strays()
         try:
             recover(self._landing)
         except OSError as error:
             self._leave_behind("landing.not_recovered", error)
+
+    def _name_strays(self) -> None:
+        with suppress(OSError):  # a folder that cannot be read is named where it is needed
+            found = set(strays(self._landing)) - self._named
+            self._named |= found
+            for path in sorted(found):
+                log.warning("landing.stray", path=path, note="no segment: left alone")
 
     def _commit(self, group: deque[_Waiting]) -> None:
         by_environment: dict[str, list[_Waiting]] = defaultdict(list)
@@ -177,16 +197,18 @@ class SegmentWriter:
             except OSError as error:
                 for waiting in those:
                     waiting.done.set_exception(error)
+                self._failing.add(environment_key)
                 _complain("landing.not_written", error)
                 self._abandon(environment_key)
             else:
+                self._failing.discard(environment_key)
                 for waiting in those:
                     waiting.done.set_result(None)
 
     def _write(self, environment_key: str, lines: bytes) -> None:
         segment = self._segments.get(environment_key)
         if segment is None:
-            segment = self._segments[environment_key] = _open_segment(self._landing, environment_key)
+            segment = self._segments[environment_key] = open_segment(self._landing, environment_key)
         left = memoryview(lines)
         while left:
             left = left[os.write(segment.descriptor, left) :]
@@ -218,7 +240,7 @@ class SegmentWriter:
 
     def _publish(self, segment: Segment) -> None:
         try:
-            _publish(self._landing, segment.path, segment.descriptor)
+            publish(self._landing, segment.path, segment.descriptor)
         except OSError as error:
             self._leave_behind("landing.not_published", error)
         finally:
@@ -233,75 +255,3 @@ class SegmentWriter:
 def _complain(what: str, error: OSError) -> None:
     with suppress(OSError):  # the log may lie on the same full disk
         log.error(what, error=str(error))
-
-
-def recover(landing: Path) -> int:
-    """Publish the segments that no living process writes; returns how many there were."""
-    recovered = 0
-    for path in sorted((landing / OPEN).glob(f"{ENVIRONMENT_FOLDER}*/*{SUFFIX}")):
-        with suppress(FileNotFoundError):  # another process was faster
-            descriptor = os.open(path, os.O_RDWR)
-            try:
-                if _lock(descriptor, path):
-                    os.ftruncate(descriptor, _end_of_last_line(descriptor))
-                    _publish(landing, path, descriptor)
-                    recovered += 1
-            finally:
-                os.close(descriptor)
-    if recovered:
-        log.info("landing.recovered", segments=recovered)
-    return recovered
-
-
-def _open_segment(landing: Path, environment_key: str) -> Segment:
-    folder = landing / OPEN / f"{ENVIRONMENT_FOLDER}{environment_key}"
-    make_folder(folder)
-    while True:
-        opened_at = datetime.now(UTC)
-        path = folder / f"{opened_at.strftime(STAMP)}-{uuid4().hex}{SUFFIX}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        try:
-            if _lock(descriptor, path):
-                sync(folder)
-                return Segment(path, descriptor, opened_at)
-        except OSError:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # taken for a dead process's between its creation and its lock
-
-
-def _publish(landing: Path, path: Path, descriptor: int) -> None:
-    """Rename a segment of whole lines to where readers look; an empty one goes."""
-    if os.fstat(descriptor).st_size == 0:
-        path.unlink()
-        return
-    os.fsync(descriptor)
-    opened_at = datetime.strptime(path.name.partition("-")[0], STAMP).replace(tzinfo=UTC)
-    folder = landing / opened_at.strftime(PUBLISHED.format(environment=path.parent.name))
-    make_folder(folder)
-    path.rename(folder / path.name)
-    sync(folder)
-    sync(path.parent)
-
-
-def _lock(descriptor: int, path: Path) -> bool:
-    """Take the file for this process; False when another has it, or has moved it away meanwhile."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    try:
-        return path.stat().st_ino == os.fstat(descriptor).st_ino
-    except FileNotFoundError:
-        return False
-
-
-def _end_of_last_line(descriptor: int) -> int:
-    end = os.fstat(descriptor).st_size
-    while end:
-        start = max(0, end - READ_BYTES)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import structlog
+from fastapi.testclient import TestClient
 from structlog.testing import capture_logs
 
+from experiment_pipeline.api.app import create_app
 from tests.api.conftest import Api, detail
 
 
@@ -28,6 +30,20 @@ def test_readyz__landing_zone_or_schema_missing__says_what(api: Api) -> None:
     assert detail(refused) == (
         "Not ready: the registry's schema is not the one of this version; the landing zone cannot be written."
     )
+
+
+def test_readyz__stray_among_open_segments__is_ready_and_names_it_and_events_land(api: Api) -> None:
+    folder = api.settings.landing_dir / ".open" / "env_key=production"
+    folder.mkdir(parents=True)
+    (folder / "notes.jsonl").write_text("mine")
+    with TestClient(create_app(api.registry, api.settings, api.clock)) as client:
+        for _ in range(2):
+            sent = client.post("/v1/events", json={"events": []}, headers={"X-Environment-Key": "production"})
+            assert sent.status_code == 202, sent.text
+        ready = client.get("/readyz")
+    named = "landing zone: .open/env_key=production/notes.jsonl is no segment, left alone"
+    assert (ready.status_code, ready.text) == (200, f"ready\n{named}")
+    assert (folder / "notes.jsonl").read_text() == "mine"
 
 
 def test_metrics__requests__are_counted_by_route_not_by_path(api: Api) -> None:

@@ -35,6 +35,13 @@ def test_lake_ingest__says_what_was_rejected_and_what_is_damaged(declared: Run, 
     assert "empty: events/env_key=production/" in output
 
 
+def test_lake_status__names_what_lies_among_the_open_segments(declared: Run, tmp_path: Path) -> None:
+    stray = tmp_path / "data" / "landing" / ".open" / "notes.txt"
+    stray.parent.mkdir(parents=True)
+    stray.write_text("mine")
+    assert "left alone in the landing zone: .open/notes.txt" in declared("lake", "status").output
+
+
 def test_lake_rejected__shows_what_why_and_where__newest_first(declared: Run, tmp_path: Path) -> None:
     assert declared("lake", "rejected").output == "Nothing was ever rejected.\n"
     land(

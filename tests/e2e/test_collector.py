@@ -52,6 +52,9 @@ class Process:
         named = {"X-Environment-Key": "prod", "Content-Type": "application/json"} | headers
         return httpx.post(f"{self.url}/v1/events", content=content, headers=named, timeout=60)
 
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", timeout=60)
+
 
 @contextmanager
 def collector(data_dir: Path, **settings: str) -> Iterator[Process]:

@@ -11,7 +11,8 @@ import pytest
 
 from experiment_pipeline.errors import Overloaded
 from experiment_pipeline.landing.listing import landed_objects
-from experiment_pipeline.landing.writer import OPEN, SegmentWriter, recover
+from experiment_pipeline.landing.segments import OPEN, recover
+from experiment_pipeline.landing.writer import SegmentWriter
 
 HOUR = timedelta(hours=1)
 
