@@ -86,7 +86,7 @@ class Collector:
         oldest = Gauge("events_oldest_unlanded_seconds", "Age of the oldest line not visible yet.", registry=prometheus)
         oldest.set_function(lambda: self.segments.oldest_age().total_seconds())
         self._buffer_bytes = settings.collector_buffer_bytes
-        self._held = 0
+        self._buffered = 0
         self._large = anyio.Semaphore(1)
 
     async def collect(self, request: Request) -> Receipt:
@@ -96,13 +96,13 @@ class Collector:
             raise UnknownEnvironment(environment_key)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise InvalidBody("The content type must be application/json.")
-        with self._hold() as hold:
+        with self._buffering() as count:
             body = bytearray()
             try:
                 async for part in _inflated(request):
                     if len(body) + len(part) > LARGEST_BODY:
                         raise _too_large()
-                    hold(len(part))
+                    count(len(part))
                     body += part
                 return await self._land(environment_key, body)
             finally:
@@ -130,21 +130,21 @@ class Collector:
         return receipt
 
     @contextmanager
-    def _hold(self) -> Iterator[Callable[[int], None]]:
+    def _buffering(self) -> Iterator[Callable[[int], None]]:
         """Yield what counts a body's bytes in memory against the buffer's limit; they are released at the end."""
         mine = 0
 
-        def hold(more: int) -> None:
+        def count(more: int) -> None:
             nonlocal mine
-            if self._held + more > self._buffer_bytes:
+            if self._buffered + more > self._buffer_bytes:
                 raise Overloaded
-            self._held += more
+            self._buffered += more
             mine += more
 
         try:
-            yield hold
+            yield count
         finally:
-            self._held -= mine
+            self._buffered -= mine
 
     def cors(self, request: Request) -> dict[str, str]:
         """Return the headers that let a page of an allowed origin read the answer.
