@@ -1,7 +1,9 @@
-"""What the data say about a treatment, as probabilities: chance to win, expected loss, chance to be best.
+"""Probabilities of decisions, given the data: chance to win, expected loss, chance to be best.
 
 All of it rests on one posterior: under a flat prior the absolute effect is normal around the observed difference with
 its standard error. A prior on the lift, where an experiment declares one, narrows it (`informed_lift`).
+
+`informed_lift` and `chance_to_be_best` are not used by the pipeline yet: they are for metrics version 2.
 """
 
 import math
@@ -9,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.metrics import Direction
+from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.effect import LARGEST, Effect, squared_standard_error
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.normal import cdf, density, two_sided_quantile
@@ -23,12 +25,10 @@ FARTHEST = 40.0  # standard errors; beyond them a float has no density left
 BLOCK = 2**20  # densities computed at a time: a thousand arms take a hundred million
 REACH = 9.0  # standard errors on both sides that are integrated over; outside lies 2e-19 of an arm
 
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class ExpectedLoss:
-    """What each decision is expected to cost per identity, in the metric's unit, if it is the wrong one; >= 0."""
+    """The expected cost of each decision per identity, in the metric's unit, if it is the wrong one; >= 0."""
 
     if_ship: float
     if_keep: float
@@ -60,17 +60,39 @@ class InformedLift:
 
 
 def chance_to_win(effect: Effect, direction: Direction) -> float:
-    """`Phi(D / SE(D))` on the absolute scale, flipped when lower is better (rule M1).
+    """Return the chance to win: `Phi(D / SE(D))` on the absolute scale, flipped when lower is better (rule M1).
 
     With zero variance in both arms it is exact: 0, 0.5 or 1. An informational metric is read as "higher".
+
+    Args:
+        effect: the absolute effect, from `effect`.
+        direction: which way is better.
+
+    Returns:
+        A probability from 0 to 1.
+
+    Example:
+        >>> from experiment_pipeline.stats.effect import Effect
+        >>> observed = Effect(value=0.01, standard_error=0.004, ci_low=0.0022, ci_high=0.0178)
+        >>> round(chance_to_win(observed, Direction.UP), 4)
+        0.9938
+        >>> round(expected_loss(observed, Direction.UP).if_ship, 6)
+        8e-06
     """
     return _chance_above_zero(_sign(direction) * effect.value, effect.standard_error)
 
 
 def expected_loss(effect: Effect, direction: Direction) -> ExpectedLoss:
-    """`E[max(0, -delta)]` of shipping and `E[max(0, delta)]` of keeping control, delta being the gain.
+    """Return `E[max(0, -delta)]` of shipping and `E[max(0, delta)]` of keeping control, delta being the gain.
 
     Closed form `mu Phi(mu / sigma) + sigma phi(mu / sigma)`, for mu = the gain of the decision not taken.
+
+    Args:
+        effect: the absolute effect, from `effect`.
+        direction: which way is better.
+
+    Returns:
+        Both losses, in the metric's unit.
     """
     gain = _sign(direction) * effect.value
     return ExpectedLoss(
@@ -87,7 +109,7 @@ def informed_lift(
     *,
     alpha: float = 0.05,
 ) -> InformedLift | NotComputable:
-    """The lift under a normal prior: precisions add, means are averaged by precision.
+    """Return the lift under a normal prior: precisions add, means are averaged by precision.
 
     The likelihood is normal with the delta-method error of `lift`; withheld for the same reasons.
     """
@@ -109,7 +131,7 @@ def informed_lift(
 
 
 def chance_to_be_best(arms: Mapping[str, VariantAggregate], direction: Direction) -> dict[str, float] | NotComputable:
-    """The probability of each arm, control included, that its true mean is the best of all; they sum to 1.
+    """Return the probability of each arm, control included, that its true mean is the best of all; they sum to 1.
 
     With independent posteriors `N(m_i, s_i^2)`, `P(i best) = integral of phi_i(x) prod_{j != i} Phi_j(x) dx`, by
     Gauss-Legendre panels; the error is below 1e-9. Arms without variance are certain: only the best of these
@@ -150,7 +172,7 @@ def _expected_positive_part(mean: float, sd: float) -> float:
 
 
 def _chances_to_be_largest(means: Floats, errors: Floats) -> Floats:
-    """`P(i)` for independent normals, those without error being points."""
+    """Return `P(i)` for independent normals, those without error being points."""
     chances = np.zeros(len(means))
     certain = errors == 0
     floor = means[certain].max() if certain.any() else -np.inf
@@ -166,7 +188,7 @@ def _chances_to_be_largest(means: Floats, errors: Floats) -> Floats:
 
 
 def _densities(x: Floats, loc: Floats, scale: Floats) -> Floats:
-    """`phi_i prod_{j != i} Phi_j` of every arm at each x."""
+    """Return `phi_i prod_{j != i} Phi_j` of every arm at each x."""
     z = _standardised(x[:, None] - loc, scale)
     log_cdf = special.log_ndtr(z)
     # in logarithms: far below every mean each factor underflows but not the product
@@ -182,7 +204,10 @@ def _standardised(distance: Floats, scale: Floats) -> Floats:
 
 
 def _panels(loc: Floats, scale: Floats, floor: float) -> tuple[Floats, Floats]:
-    """Gauss-Legendre nodes and weights where the largest can lie, panels as wide as the narrowest arm allows there."""
+    """Return Gauss-Legendre nodes and weights where the largest can lie.
+
+    Panels are as wide as the narrowest arm allows there.
+    """
     low, high = max(floor, (loc - REACH * scale).max()), (loc + REACH * scale).max()
     marks = (loc[:, None] + scale[:, None] * np.array([-REACH, -6, -4, -2, -1, 0, 1, 2, 4, 6, REACH])).ravel()
     marks = np.unique(np.concatenate(([low, high], marks[(marks > low) & (marks < high)])))

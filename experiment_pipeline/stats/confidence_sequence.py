@@ -19,10 +19,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.normal import check_level
 
@@ -36,8 +36,6 @@ DEFAULT_IDENTITIES_PER_ARM = 10_000
 FIXED_SAMPLE_INFORMATION = 7.849  # (z_0.975 + z_0.8)^2: where a fixed-sample test detects the design's effect
 
 SMALLEST_INFORMATION, LARGEST_INFORMATION, LARGEST_Z = 1e-30, 1e30, 1e100  # beyond these a float has no use for more
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +53,35 @@ class AnytimeEffect:
 def anytime_effect(
     effect: Effect, control: VariantAggregate, treatment: VariantAggregate, design: Design, *, alpha: float = 0.05
 ) -> AnytimeEffect:
-    """The anytime-valid interval and p-value of an effect, for an experiment of this design.
+    """Return the anytime-valid interval and p-value of an effect, for an experiment of this design.
 
-    alpha is the level of this one comparison (see `comparisons` for a family). With zero variance in both arms the
+    alpha is the level of this one comparison (see `multiplicity` for a family). With zero variance in both arms the
     effect is certain: the interval is the point, p is 0 or 1.
 
     The standard error is the larger of the effect's own and the pooled one. A small arm of skewed values has, whenever
     its mean is low by chance, a variance that is too low as well: on its own standard error, a tenth of the traffic
     and revenue from one buyer in twenty err in a quarter of A/A tests. Arms of equal size lose nothing.
+
+    Args:
+        effect: the absolute effect of the two arms, from `effect`.
+        control: the arm that is compared with, of two identities or more.
+        treatment: the arm that is compared, of two identities or more.
+        design: the effect that the interval is tuned to, fixed before the start.
+        alpha: the level, strictly between 0 and 1.
+
+    Returns:
+        The interval in the metric's unit, and the p-value.
+
+    Raises:
+        ValueError: `alpha` or the design is out of range; names it.
+
+    Example:
+        >>> from experiment_pipeline.stats.effect import effect
+        >>> control = VariantAggregate(n=10_000, mean=0.10, m2=900.0)
+        >>> treatment = VariantAggregate(n=10_000, mean=0.11, m2=979.0)
+        >>> found = anytime_effect(effect(control, treatment), control, treatment, Design(mde=0.1, baseline=0.1))
+        >>> round(found.ci_low, 4), round(found.ci_high, 4), round(found.p_value, 3)
+        (-0.0027, 0.0227, 0.168)
     """
     check_level("alpha", alpha)
     if effect.standard_error == 0:
@@ -76,14 +95,17 @@ def anytime_effect(
 
 
 def pooled_standard_error(control: VariantAggregate, treatment: VariantAggregate) -> float:
-    """`sqrt(s^2 (1 / n_c + 1 / n_t))` with `s^2 = (m2_c + m2_t) / (n_c + n_t - 2)`, as if both variances were one."""
+    """Return the pooled standard error, as if both variances were one.
+
+    `sqrt(s^2 (1 / n_c + 1 / n_t))` with `s^2 = (m2_c + m2_t) / (n_c + n_t - 2)`.
+    """
     degrees = control.n + treatment.n - 2
     variance = control.m2 / degrees + treatment.m2 / degrees
     return math.sqrt(variance) * math.sqrt(1 / control.n + 1 / treatment.n)
 
 
 def scaled_information(standard_error: float, control_n: int, treatment_n: int, design: Design) -> float:
-    """The information so far, in units of 1 / (design effect)^2.
+    """Return the information so far, in units of 1 / (design effect)^2.
 
     `(mde * baseline / SE)^2` where the design names both. Where it does not, identities are the clock: planned for
     DEFAULT_IDENTITIES_PER_ARM in two equal arms, whatever they are worth in the metric's unit.
@@ -100,7 +122,7 @@ def scaled_information(standard_error: float, control_n: int, treatment_n: int, 
 
 
 def log_mixture(z: Floats, information: Floats) -> Floats:
-    """`log M` at a standardised distance `z >= 0`, i.e. `S = z sqrt(I)`; arrays broadcast."""
+    """Return `log M` at a standardised distance `z >= 0`, i.e. `S = z sqrt(I)`; arrays broadcast."""
     v = 1 + information * BLUR**2
     return (
         (z * z * BLUR**2 - DISTANCE**2) * (information / v) / 2
@@ -110,7 +132,7 @@ def log_mixture(z: Floats, information: Floats) -> Floats:
 
 
 def boundary(information: Floats, alpha: float) -> Floats:
-    """The z at which the mixture reaches 1 / alpha, so that the interval is `D -+ z SE`; 2.81 at the fixed sample.
+    """Return the z at which the mixture reaches 1 / alpha; 2.81 at the fixed sample. The interval is `D -+ z SE`.
 
     Newton's method on `a z^2 + log cosh(b z) = c`, convex and increasing: started to the right of its root, where
     `log cosh x` is replaced by the smaller `x - log 2`, it descends to it and cannot overshoot.

@@ -25,9 +25,27 @@ class Effect:
 
 
 def effect(control: VariantAggregate, treatment: VariantAggregate, *, alpha: float = 0.05) -> Effect | NotComputable:
-    """The effect `D = mean_t - mean_c` with `SE(D)^2 = var_t / n_t + var_c / n_c`, never pooled.
+    """Return the effect `D = mean_t - mean_c` with `SE(D)^2 = var_t / n_t + var_c / n_c`, never pooled.
 
     Withheld: `fewer_than_two_identities` in an arm; `out_of_range` when a moment is too large for a float.
+
+    Args:
+        control: the arm that is compared with.
+        treatment: the arm that is compared.
+        alpha: the level of the interval, strictly between 0 and 1.
+
+    Returns:
+        The effect in the metric's unit, or why there is none.
+
+    Raises:
+        ValueError: `alpha` is out of range.
+
+    Example:
+        >>> control = VariantAggregate(n=10_000, mean=0.10, m2=900.0)
+        >>> treatment = VariantAggregate(n=10_000, mean=0.11, m2=979.0)
+        >>> found = effect(control, treatment)
+        >>> round(found.value, 4), round(found.ci_low, 4), round(found.ci_high, 4)
+        (0.01, 0.0015, 0.0185)
     """
     z = two_sided_quantile(alpha)
     squared = squared_standard_errors(control, treatment)
@@ -41,7 +59,7 @@ def effect(control: VariantAggregate, treatment: VariantAggregate, *, alpha: flo
 
 
 def difference(control: VariantAggregate, treatment: VariantAggregate) -> float:
-    """`mean_t - mean_c`, exactly 0 where rounding alone could have made it.
+    """Return `mean_t - mean_c`, exactly 0 where rounding alone could have made it.
 
     Rounding is no evidence: arms that all spent 0.1 may differ by 1e-17, with a standard error of 1e-19.
     """
@@ -52,13 +70,16 @@ def difference(control: VariantAggregate, treatment: VariantAggregate) -> float:
 def squared_standard_errors(
     control: VariantAggregate, treatment: VariantAggregate
 ) -> tuple[float, float] | NotComputable:
-    """`(var_c / n_c, var_t / n_t)`: what each arm adds to the uncertainty of the comparison."""
+    """Return `(var_c / n_c, var_t / n_t)`: what each arm adds to the uncertainty of the comparison."""
     if control.n < 2 or treatment.n < 2:
         return NotComputable("fewer_than_two_identities")
     return squared_standard_error(control), squared_standard_error(treatment)
 
 
 def squared_standard_error(arm: VariantAggregate) -> float:
-    """`var / n` of an arm of two identities or more, exactly 0 where rounding alone could have made the variance."""
+    """Return `var / n` of an arm of two identities or more.
+
+    It is exactly 0 where rounding alone could have made the variance.
+    """
     deviation = math.sqrt(arm.m2 / (arm.n - 1))
     return (deviation / math.sqrt(arm.n)) ** 2 if deviation > ROUNDING * abs(arm.mean) else 0.0

@@ -1,4 +1,7 @@
-"""Fixed-sample tests: what a reader who looks exactly once may conclude. The verdict is not made of these."""
+"""Fixed-sample tests: what a reader who looks exactly once may conclude. The verdict is not made of these.
+
+Not used by the pipeline yet: for metrics version 2.
+"""
 
 import math
 from dataclasses import dataclass
@@ -35,10 +38,18 @@ class ProportionTest:
 def welch_test(
     control: VariantAggregate, treatment: VariantAggregate, *, alpha: float = 0.05
 ) -> WelchTest | NotComputable:
-    """Welch (1947): `t = D / SE(D)`, with the degrees of freedom of Satterthwaite (1946)
+    """Return the t-test of Welch (1947): `t = D / SE(D)`.
 
+    It has the degrees of freedom of Satterthwaite (1946)
     `(a + b)^2 / (a^2 / (n_c - 1) + b^2 / (n_t - 1))`, where a and b are the arms' squared standard errors.
     Withheld: `fewer_than_two_identities`; `no_variance` in either arm's values; `out_of_range`.
+
+    Example:
+        >>> control = VariantAggregate(n=10_000, mean=0.10, m2=900.0)
+        >>> treatment = VariantAggregate(n=10_000, mean=0.11, m2=979.0)
+        >>> found = welch_test(control, treatment)
+        >>> round(found.statistic, 3), round(found.p_value, 4)
+        (2.307, 0.0211)
     """
     check_level("alpha", alpha)
     squared = squared_standard_errors(control, treatment)
@@ -59,14 +70,14 @@ def welch_test(
 
 
 def two_sided_t_p(statistic: float, dof: float) -> float:
-    """`P(|T| > |t|)` from the lower tail, so that it keeps its digits down to 1e-300."""
+    """Return `P(|T| > |t|)` from the lower tail, so that it keeps its digits down to 1e-300."""
     return 2 * float(special.stdtr(dof, -abs(statistic)))
 
 
 def two_proportion_test(
     control: VariantAggregate, treatment: VariantAggregate, *, alpha: float = 0.05
 ) -> ProportionTest | NotComputable:
-    """The z-test of two proportions with the variance pooled under "no difference", and Newcombe's interval.
+    """Return the z-test of two proportions with the variance pooled under "no difference", and Newcombe's interval.
 
     The interval is number 10 of Newcombe (1998), "Interval estimation for the difference between independent
     proportions": square-and-add of the arms' Wilson (1927) intervals. It stays inside [-1, 1] and has its coverage
@@ -93,7 +104,7 @@ def two_proportion_test(
 
 
 def wilson_interval(converted: int, n: int, z: float) -> tuple[float, float]:
-    """Wilson's (1927) score interval of one proportion: the proportions that a z-test does not refute."""
+    """Return Wilson's (1927) score interval of one proportion: the proportions that a z-test does not refute."""
     if not 0 <= converted <= n or n == 0:
         raise ValueError(f"converted: must lie between 0 and n, which is positive, got {converted} of {n}")
     p = converted / n

@@ -24,7 +24,7 @@ class Lift:
 def lift(
     control: VariantAggregate, treatment: VariantAggregate, *, alpha: float = 0.05, interval: Interval = "fieller"
 ) -> Lift | NotComputable:
-    """The lift with the interval asked for.
+    """Return the lift with the interval asked for.
 
     With `r = mean_t / mean_c` and each arm's squared coefficient of variation of the mean, `cv^2 = SE^2 / mean_c^2`:
 
@@ -36,6 +36,27 @@ def lift(
 
     Withheld: `control_mean_not_positive`; `control_mean_not_distinguishable_from_zero` (Fieller's g >= 1: every ratio
     is compatible with the data); `fewer_than_two_identities`; `out_of_range`.
+
+    Args:
+        control: the arm that is compared with.
+        treatment: the arm that is compared.
+        alpha: the level of the interval, strictly between 0 and 1.
+        interval: `fieller` or `delta`.
+
+    Returns:
+        The lift as a fraction of control's mean, or why there is none.
+
+    Raises:
+        ValueError: `alpha` or `interval` is not allowed; names it.
+
+    Example:
+        >>> control = VariantAggregate(n=10_000, mean=0.10, m2=900.0)
+        >>> treatment = VariantAggregate(n=10_000, mean=0.11, m2=979.0)
+        >>> found = lift(control, treatment)
+        >>> round(found.value, 4), round(found.ci_low, 4), round(found.ci_high, 4)
+        (0.1, 0.0144, 0.1932)
+        >>> lift(VariantAggregate(n=100, mean=0.0, m2=0.0), treatment)
+        NotComputable(reason='control_mean_not_positive')
     """
     z = two_sided_quantile(alpha)
     if interval not in ("fieller", "delta"):

@@ -2,6 +2,9 @@
 
 Both are given the anytime-valid p-value `1 / M` of each comparison; what they promise then holds at every refresh. A
 comparison that cannot be made yet has p-value 1: the family is the one that was planned, not the part that has data.
+
+`holm` and `benjamini_hochberg` are not used by the pipeline yet: they are for metrics version 2. Families are judged by
+`holm_levels` and `benjamini_hochberg_levels`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +15,16 @@ Levels = Callable[[Sequence[float], float], list[float]]  # p-values and alpha o
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values, in the given order: at most alpha of families hold any false rejection.
+    """Return adjusted p-values, in the given order: at most alpha of families hold any false rejection.
 
     Holm (1979), "A simple sequentially rejective multiple test procedure": the k-th smallest of m is multiplied by
     m - k + 1, then made to grow with rank. Any dependence between the tests is allowed.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+        >>> benjamini_hochberg([0.01, 0.04, 0.03])
+        [0.03, 0.04, 0.04]
     """
     m = len(_checked(p_values))
     adjusted, largest = [0.0] * m, 0.0
@@ -26,10 +35,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def holm_levels(p_values: Sequence[float], alpha: float) -> list[float]:
-    """The level at which Holm tests each comparison, in the given order.
+    """Return the level at which Holm tests each comparison, in the given order.
 
     An interval at its level excludes zero exactly when Holm rejects that comparison at the family's alpha: the k-th
     smallest of m is tested at `alpha / (m - k + 1)`, and everything after the first that is kept, at that one's level.
+
+    Args:
+        p_values: of every comparison of the family, in any order.
+        alpha: the level of the family, strictly between 0 and 1.
+
+    Returns:
+        One level a comparison, in the order of `p_values`.
+
+    Raises:
+        ValueError: `alpha` or a p-value is out of range.
+
+    Example:
+        >>> [round(level, 4) for level in holm_levels([0.01, 0.04, 0.03], alpha=0.05)]
+        [0.0167, 0.025, 0.025]
     """
     check_level("alpha", alpha)
     m = len(_checked(p_values))
@@ -44,7 +67,7 @@ def holm_levels(p_values: Sequence[float], alpha: float) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values, in the given order: of the rejections at alpha, at most alpha are false on average.
+    """Return adjusted p-values, in the given order: of the rejections at alpha, at most alpha are false on average.
 
     Benjamini and Hochberg (1995), "Controlling the false discovery rate": the k-th smallest of m is multiplied by
     m / k, then made to grow with rank. For independent or positively dependent tests.
@@ -58,7 +81,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg_levels(p_values: Sequence[float], alpha: float) -> list[float]:
-    """The level at which each comparison is tested: the same for all, `alpha R / m` with R of m rejected.
+    """Return the level at which each comparison is tested: the same for all, `alpha R / m` with R of m rejected.
 
     An interval at this level excludes zero exactly when the procedure rejects that comparison at the family's alpha
     (Benjamini and Yekutieli 2005, "False discovery rate-adjusted multiple confidence intervals"); with no rejection it
@@ -66,6 +89,16 @@ def benjamini_hochberg_levels(p_values: Sequence[float], alpha: float) -> list[f
     Ramdas (2022, "False discovery rate control with e-values"): whatever the dependence between the comparisons, and
     whenever one stops to look, at most alpha of the rejections are false on average. The intervals of what is rejected
     miss as rarely (Xu, Wang and Ramdas 2022, "Post-selection inference for e-value based confidence intervals").
+
+    Args:
+        p_values: of every comparison of the family, in any order.
+        alpha: the level of the family, strictly between 0 and 1.
+
+    Returns:
+        One level a comparison, in the order of `p_values`.
+
+    Raises:
+        ValueError: `alpha` or a p-value is out of range.
     """
     check_level("alpha", alpha)
     m = len(_checked(p_values))
@@ -81,5 +114,5 @@ def _checked(p_values: Sequence[float]) -> Sequence[float]:
 
 
 def _ranked(p_values: Sequence[float]) -> list[int]:
-    """Indices from the smallest p-value to the largest."""
+    """Return indices from the smallest p-value to the largest."""
     return sorted(range(len(p_values)), key=lambda index: p_values[index])

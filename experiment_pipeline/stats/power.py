@@ -1,4 +1,7 @@
-"""Planning: how many identities an experiment needs, what it can detect with those it has, how long is left."""
+"""Planning: how many identities an experiment needs, what it can detect with those it has, how long is left.
+
+Not used by the pipeline yet: for metrics version 2.
+"""
 
 import math
 from dataclasses import dataclass
@@ -19,10 +22,14 @@ class SampleSize:
 def sample_size(
     *, standard_deviation: float, effect: float, alpha: float = 0.05, power: float = 0.8, ratio: float = 1.0
 ) -> SampleSize:
-    """Identities with which a two-sided test at alpha detects the effect with the power asked for.
+    """Return the identities with which a two-sided test at alpha detects the effect with the power asked for.
 
     `n_c = (z_(1 - alpha/2) + z_power)^2 sigma^2 (1 + 1 / ratio) / effect^2`, `n_t = ratio n_c`; effect in the
     metric's unit, e.g. mde times baseline. Neglects rejections on the wrong side: under 1e-5 of power from 0.6 on.
+
+    Example:
+        >>> sample_size(standard_deviation=0.3, effect=0.01)
+        SampleSize(control=14128, treatment=14128)
     """
     _check_positive("standard_deviation", standard_deviation)
     _check_positive("ratio", ratio)
@@ -38,7 +45,7 @@ def sample_size(
 def minimum_detectable_effect(
     *, standard_deviation: float, control_n: int, treatment_n: int, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """The effect, in the metric's unit, that these arms detect: `(z_(1 - alpha/2) + z_power) SE`."""
+    """Return the effect, in the metric's unit, that these arms detect: `(z_(1 - alpha/2) + z_power) SE`."""
     _check_positive("standard_deviation", standard_deviation)
     _check_positive("control_n", control_n)
     _check_positive("treatment_n", treatment_n)
@@ -50,7 +57,7 @@ def minimum_detectable_effect(
 
 
 def power_of(effect: float, standard_error: float, *, alpha: float = 0.05) -> float:
-    """The power of a two-sided fixed-sample test: `Phi(d - z) + Phi(-d - z)` at `d = effect / standard_error`."""
+    """Return a two-sided fixed-sample test's power: `Phi(d - z) + Phi(-d - z)` at `d = effect / standard_error`."""
     _check_positive("standard_error", standard_error)
     if not math.isfinite(effect):
         raise ValueError(f"effect: must be finite, got {effect}")
@@ -59,7 +66,7 @@ def power_of(effect: float, standard_error: float, *, alpha: float = 0.05) -> fl
 
 
 def runtime_left(*, needed: int, collected: int, elapsed: timedelta) -> timedelta | NotComputable:
-    """How long until `needed` identities at the traffic observed so far; zero once they are there.
+    """Return how long until `needed` identities at the traffic observed so far; zero once they are there.
 
     Withheld: `no_traffic_yet`.
     """

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.domain.aggregates import LARGEST_COUNT
+from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.not_computable import NotComputable
 
 SRM_ALPHA = 0.001  # one sound experiment in a thousand; rule S3
@@ -21,8 +21,6 @@ SMALLEST_EXACT_P = 1e-290  # below it the tail is taken in logarithms
 # about sqrt((1 - share) / (share A)) in relative terms: these five cover a gross mismatch within the first hundred
 # identities as well as a shift of 1 % that takes a hundred thousand to show.
 CONCENTRATIONS = (1e1, 1e2, 1e3, 1e4, 1e5)
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +53,26 @@ class AnytimeSrmTest:
 
 
 def srm_test(counts: Mapping[str, int], shares: Mapping[str, float]) -> SrmTest | NotComputable:
-    """Pearson's chi-square goodness of fit of identities per arm against normalised shares (rules S1-S3).
+    """Return Pearson's chi-square goodness of fit of identities per arm against normalised shares (rules S1-S3).
 
     `chi2 = sum((observed - expected)^2 / expected)`, p from the survival function. Arms with share 0 leave the test
     and its degrees of freedom; identities of arms without a share are not looked at (rule X6).
     Withheld: `fewer_than_two_arms`, `fewer_than_100_identities`.
+
+    Args:
+        counts: identities by variant key.
+        shares: the share that each tested arm should have, by key; they need not add up to 1.
+
+    Returns:
+        The test, or why there is none.
+
+    Raises:
+        ValueError: a count or a share is out of range; names the argument and the key.
+
+    Example:
+        >>> test = srm_test({"control": 5_000, "b": 5_300}, {"control": 0.5, "b": 0.5})
+        >>> round(test.chi2, 2), round(test.p_value, 4), test.mismatch
+        (8.74, 0.0031, False)
     """
     arms = _tested_arms(counts, shares)
     if isinstance(arms, NotComputable):
@@ -80,12 +93,24 @@ def srm_test(counts: Mapping[str, int], shares: Mapping[str, float]) -> SrmTest 
 
 
 def anytime_srm_test(counts: Mapping[str, int], shares: Mapping[str, float]) -> AnytimeSrmTest | NotComputable:
-    """Sequential multinomial test of the shares (Lindon and Malek 2022, "Anytime-valid inference for multinomial count
-    data"): the Bayes factor of Dirichlet-distributed shares, centred at the configured ones, against these.
+    """Return the sequential multinomial test of the shares.
+
+    Lindon and Malek 2022, "Anytime-valid inference for multinomial count data": the Bayes factor of
+    Dirichlet-distributed shares, centred at the configured ones, against these.
 
     Under sound assignment the factor is a non-negative martingale that starts at 1, so by Ville's inequality it ever
     reaches 1 / SRM_ALPHA in at most SRM_ALPHA of experiments, however often it is looked at. The average over
     CONCENTRATIONS is such a martingale too. Arms and withheld results are those of `srm_test`.
+
+    Args:
+        counts: identities by variant key.
+        shares: the share that each tested arm should have, by key; they need not add up to 1.
+
+    Returns:
+        The test, or why there is none.
+
+    Raises:
+        ValueError: a count or a share is out of range; names the argument and the key.
     """
     arms = _tested_arms(counts, shares)
     if isinstance(arms, NotComputable):
@@ -99,7 +124,7 @@ def anytime_srm_test(counts: Mapping[str, int], shares: Mapping[str, float]) -> 
 
 
 def log_e_value(counts: Floats, shares: Floats) -> Floats:
-    """The logarithm of the averaged Bayes factor; the last axis of `counts` holds the arms."""
+    """Return the logarithm of the averaged Bayes factor; the last axis of `counts` holds the arms."""
     factors = np.stack([_log_bayes_factor(counts, shares, concentration) for concentration in CONCENTRATIONS])
     largest = factors.max(axis=0)
     average: Floats = largest + np.log(np.exp(factors - largest).mean(axis=0))
@@ -109,7 +134,7 @@ def log_e_value(counts: Floats, shares: Floats) -> Floats:
 def _tested_arms(
     counts: Mapping[str, int], shares: Mapping[str, float]
 ) -> dict[str, tuple[int, float]] | NotComputable:
-    """Observed count and normalised share of every arm with a positive share."""
+    """Return observed count and normalised share of every arm with a positive share."""
     for key, count in counts.items():
         if count < 0:
             raise ValueError(f"counts: must not be negative, got {count} for {key!r}")
@@ -129,7 +154,7 @@ def _tested_arms(
 
 
 def _log10_chi2_tail(dof: int, chi2: float) -> float:
-    """log10 of the survival function where it underflows, from Legendre's continued fraction (DLMF 8.9.2).
+    """Return log10 of the survival function where it underflows, from Legendre's continued fraction (DLMF 8.9.2).
 
     `Q(a, x) = e^-x x^a / Gamma(a) * 1/(x+1-a - 1(1-a)/(x+3-a - 2(2-a)/(x+5-a - ...)))`, evaluated from the inside;
     out here x exceeds a by far and sixty-four terms are more than a float can tell.
@@ -143,7 +168,7 @@ def _log10_chi2_tail(dof: int, chi2: float) -> float:
 
 
 def _log_bayes_factor(counts: Floats, shares: Floats, concentration: float) -> Floats:
-    """`log[Gamma(A) / Gamma(A + n) * prod Gamma(A p + x) / Gamma(A p) / p^x]` for Dirichlet concentration A.
+    """Return `log[Gamma(A) / Gamma(A + n) * prod Gamma(A p + x) / Gamma(A p) / p^x]` for Dirichlet concentration A.
 
     Written with Stirling's formula and its remainder, so that terms of size n log n cancel on paper and not in floats:
     with `z = A p + x` and `Z = A + n` it is
@@ -160,7 +185,7 @@ def _log_bayes_factor(counts: Floats, shares: Floats, concentration: float) -> F
 
 
 def _stirling_remainder(x: Floats) -> Floats:
-    """`log Gamma(x)` less Stirling's `(x - 1/2) log x - x + log(2 pi) / 2` (DLMF 5.11.1)."""
+    """Return `log Gamma(x)` less Stirling's `(x - 1/2) log x - x + log(2 pi) / 2` (DLMF 5.11.1)."""
     near, far = np.minimum(x, 100), np.maximum(x, 100)
     difference = special.gammaln(near) - (near - 0.5) * np.log(near) + near - math.log(2 * math.pi) / 2
     series = (1 / 12 - (1 / 360 - 1 / (1260 * far * far)) / (far * far)) / far

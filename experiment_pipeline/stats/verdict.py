@@ -25,7 +25,7 @@ def decide(
     expected_direction: ExpectedDirection,
     trustworthy: bool,
 ) -> Verdict:
-    """The verdict of one treatment on one metric, from its anytime-valid interval alone.
+    """Return the verdict of one treatment on one metric, from its anytime-valid interval alone.
 
     - No interval (below a floor, or not computable): `collecting_data`.
     - A guardrail is `harmed` once the interval lies wholly on the side that it must not move to, trustworthy or not:
@@ -34,7 +34,19 @@ def decide(
       better side is the metric's direction, and for an informational metric the one that was expected.
     - While the sample ratio is not trustworthy, neither `winning`, `losing` nor `ok` is said (rule S3).
 
-    Of several comparisons, take each interval at the level of its family (`comparisons`).
+    Of several comparisons, take each interval at the level of its family (`multiplicity`).
+
+    Args:
+        anytime: the interval at its level, or why there is none.
+        direction: which way is better for the metric.
+        expected_direction: the experimenter's expectation of the metric, which makes it a guardrail or not.
+        trustworthy: whether the sample ratio is.
+
+    Example:
+        >>> anytime = AnytimeEffect(ci_low=0.001, ci_high=0.02, p_value=0.01)
+        >>> gain = {"direction": Direction.UP, "expected_direction": ExpectedDirection.INCREASE}
+        >>> decide(anytime, **gain, trustworthy=True), decide(anytime, **gain, trustworthy=False)
+        (<Verdict.WINNING: 'winning'>, <Verdict.INCONCLUSIVE: 'inconclusive'>)
     """
     if isinstance(anytime, NotComputable):
         return Verdict.COLLECTING_DATA
@@ -49,7 +61,7 @@ def decide(
 
 
 def _side_of_zero(anytime: AnytimeEffect) -> int:
-    """1 where the whole interval is above zero, -1 where below, 0 where it holds zero."""
+    """Return 1 where the whole interval is above zero, -1 where below, 0 where it holds zero."""
     return (anytime.ci_low > 0) - (anytime.ci_high < 0)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.stats.arrays import Floats
 from tests.calibration.peeking import between, log_anytime
-from tests.calibration.populations import Binary, Floats, Seed
+from tests.calibration.populations import Binary, Seed
 
 METRICS, TREATMENTS = 10, 2  # the treatments of a metric share its control, so that comparisons hang together
 

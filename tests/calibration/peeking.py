@@ -12,13 +12,13 @@ import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.confidence_sequence import log_mixture, scaled_information
 from experiment_pipeline.stats.group_sequential import spending_boundaries
 from experiment_pipeline.stats.normal import lower_quantile
 from experiment_pipeline.stats.srm import SRM_ALPHA, log_e_value
 from tests.calibration.populations import (
     Binary,
-    Floats,
     Moments,
     PairPopulation,
     PairSums,

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
+from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.not_computable import NotComputable
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiment_pipeline.domain.aggregates import PairAggregate
+from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.confidence_sequence import anytime_effect, pooled_standard_error
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import effect
@@ -20,7 +21,7 @@ from tests.calibration import __main__ as command
 from tests.calibration.families import rejected_together
 from tests.calibration.fixed import Arms
 from tests.calibration.peeking import Paths, cuped_paths, log_anytime, mean_paths, ratio_paths
-from tests.calibration.populations import Baskets, Binary, Floats, Habits, PairPopulation, computed
+from tests.calibration.populations import Baskets, Binary, Habits, PairPopulation, computed
 from tests.calibration.report import table
 from tests.calibration.studies import DESIGN, STUDIES, Study
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.stats.arrays import Floats
 
 Integers: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
 
 OF_VALUES = (Aggregation.SUM, Aggregation.MEAN)
 SLICE_BITS = 32  # leaves 21 of a double's 53 bits: two million slices add up without rounding

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiment_pipeline.domain.metrics import Aggregation
-from experiment_pipeline.warehouse.duckdb.tally import ExactSums, Floats, Moments, Population, Tally
+from experiment_pipeline.stats.arrays import Floats
+from experiment_pipeline.warehouse.duckdb.tally import ExactSums, Moments, Population, Tally
 
 EPSILON = Fraction(2) ** -52
 numbers = st.floats(allow_nan=False, allow_infinity=False)
