@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from experiment_pipeline.stats.confidence_sequence import (
 )
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.normal import lower_quantile, two_sided_quantile
-from tests.stats.arms import CONSTANT, CONTROL, TREATMENT
+from tests.stats.arms import CONSTANT, CONTROL, SMALLEST, TREATMENT
 
 DESIGN = Design(mde=0.1, baseline=0.1)
 
@@ -102,3 +103,15 @@ def test_pooled_standard_error__equal_arms__is_the_effect_s_own() -> None:
     absolute = effect(CONTROL, CONTROL)
     assert isinstance(absolute, Effect)
     assert pooled_standard_error(CONTROL, CONTROL) == pytest.approx(absolute.standard_error, rel=1e-12)
+
+
+@pytest.mark.parametrize("z", [2.5, 5.0, 12.0, 25.0, 36.0, 37.5])
+def test_anytime_p__down_to_1e_300__is_exact(z: float) -> None:
+    design, arm, error = Design(mde=0.1, baseline=0.1), VariantAggregate(1_000, 0.1, 0.0), 2.0**-12
+    for size in (error, error / 8):  # little information and much
+        effect = Effect(z * size, size, (z - 2) * size, (z + 2) * size)
+        info, t, d = (mpmath.mpf(x) for x in (scaled_information(size, 1_000, 1_000, design), BLUR, DISTANCE))
+        v, score = 1 + info * t * t, mpmath.mpf(z) * mpmath.sqrt(info)
+        m = mpmath.exp((score**2 * t**2 - info * d * d) / (2 * v)) * mpmath.cosh(score * d / v) / mpmath.sqrt(v)
+        if SMALLEST < 1 / m < 1:
+            assert anytime_effect(effect, arm, arm, design).p_value == pytest.approx(float(1 / m), rel=1e-10)

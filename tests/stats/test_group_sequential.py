@@ -102,3 +102,11 @@ def test_arguments__impossible_ones__are_refused_by_name() -> None:
     for power in (0.04, 1.0):
         with pytest.raises(ValueError, match=r"^power: "):
             drift_for_power([1.0], [1.96], power)
+
+
+def test_planned_looks__extreme_levels_and_boundaries__have_probabilities() -> None:
+    assert obrien_fleming_boundaries(1, 1 - 1e-12)[0] == pytest.approx(two_sided_quantile(1 - 1e-12))
+    assert obrien_fleming_boundaries(1, 1 - 1e-16)[0] < 1e-14
+    assert obrien_fleming_boundaries(1, 1e-300)[0] == pytest.approx(two_sided_quantile(1e-300))
+    assert exit_probabilities([1e-90, 1e-90, 1.0], [2.0, 2.0, 1e300]).upper[1:] == (0.0, 0.0)
+    assert exit_probabilities([0.5, 1.0], [2.0, 2.0], 1e90).upper == (1.0, 0.0), "nobody is left for the second look"

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiment_pipeline.stats.not_computable import NotComputable
-from experiment_pipeline.stats.srm import CONCENTRATIONS, SRM_ALPHA, AnytimeSrmTest, SrmTest, anytime_srm_test, srm_test
+from experiment_pipeline.stats.srm import (
+    CONCENTRATIONS,
+    SRM_ALPHA,
+    AnytimeSrmTest,
+    SrmTest,
+    _log10_chi2_tail,
+    anytime_srm_test,
+    srm_test,
+)
+from tests.stats.arms import SMALLEST
 
 HALVES = {"control": 50.0, "b": 50.0}
 
@@ -95,3 +104,23 @@ def test_anytime_srm__near_2_to_the_53__keeps_its_digits() -> None:
     at_expectation = anytime({"control": 2**52, "b": 2**52}, HALVES)
     assert at_expectation.log10_e_value == pytest.approx(-5.9, abs=0.5)  # half the log of n over the concentration
     assert not at_expectation.mismatch
+
+
+@pytest.mark.parametrize("arms", [2, 3, 6, 51])
+def test_srm_p__down_to_1e_300__is_exact(arms: int) -> None:
+    shares = dict.fromkeys(map(str, range(arms)), 1.0)
+    for surplus in (0, 30, 100, 400, 1_000, 3_000, 10_000):
+        counts = dict.fromkeys(shares, 10_000) | {"0": 10_000 + surplus}
+        test = srm_test(counts, shares)
+        assert isinstance(test, SrmTest)
+        exact = mpmath.gammainc(mpmath.mpf(arms - 1) / 2, mpmath.mpf(test.chi2) / 2, mpmath.inf, regularized=True)
+        if exact > SMALLEST:
+            assert test.p_value == pytest.approx(float(exact), rel=1e-8)
+        assert test.log10_p == pytest.approx(float(mpmath.log10(exact)), rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("dof", [1, 2, 7, 999])
+@pytest.mark.parametrize("chi2", [3e3, 1e5])
+def test_log10_chi2_tail__where_p_underflows__is_exact(dof: int, chi2: float) -> None:
+    exact = mpmath.gammainc(mpmath.mpf(dof) / 2, mpmath.mpf(chi2) / 2, mpmath.inf, regularized=True)
+    assert _log10_chi2_tail(dof, chi2) == pytest.approx(float(mpmath.log10(exact)), rel=1e-12)
