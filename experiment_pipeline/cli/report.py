@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.domain.refresh import ComputationState
@@ -59,6 +60,7 @@ def report(
         _exposures_line(exposures.payload, results.payload["srm"]),
         *_split_lines(results.payload),
         _table(experiment, results.payload),
+        *_unreadable_lines(experiment, results.payload),
         *_reasons(experiment, results.payload),
         "",
     )
@@ -187,6 +189,19 @@ class _Quantity:
     @property
     def _format(self) -> str:
         return f".{DIGITS - 1}e" if self.decimals is None else f",.{self.decimals}f"
+
+
+def _unreadable_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
+    """Say of which metric how many values were no numbers (rule E5): the table is about the others."""
+    names = {each.metric.id: each.metric.name for each in experiment.metrics}
+    for metric in results["metrics"]:
+        values = metric.get("values", {})
+        for variant, invalid in metric.get("invalid_values", {}).items():
+            if invalid:
+                where = f"{names[metric['metric_id']]}, {variant}"
+                shown = f"{invalid:,} of {values[variant]:,} values are no numbers and do not count"
+                style = "bold red" if are_unreadable(values[variant], invalid) else "yellow"
+                yield Text(f"unreadable: {where}: {shown}", style=style)
 
 
 def _reasons(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:

@@ -6,10 +6,11 @@ the payload and never used to get a variance back: at mean 1e9 and sd 1 they wou
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LARGEST_COUNT = 2**53  # beyond it a float cannot tell two counts apart
 ROUNDING = 1e-12  # engines agree on moments to this relative accuracy (rule X5)
+TOLERATED_UNREADABLE = 100  # one value in a hundred; rule E5
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,16 @@ class PairAggregate:
 class MetricAggregates:
     """One metric's aggregates by variant key; None where the moments are too large for a float.
 
-    invalid_values: events whose value was needed as a number and is none (rule E5), over all variants.
+    values:         events whose value the metric reads as a number, by variant
+    invalid_values: those of them whose value is none (rule E5), by variant
     """
 
     metric_id: int
     by_variant: dict[str, VariantAggregate | None]
-    invalid_values: int = 0
+    values: dict[str, int] = field(default_factory=dict)
+    invalid_values: dict[str, int] = field(default_factory=dict)
+
+
+def are_unreadable(values: int, invalid_values: int) -> bool:
+    """Whether more of an arm's values are no numbers than a verdict can stand: over 1 % (rule E5)."""
+    return invalid_values * TOLERATED_UNREADABLE > values

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from experiment_pipeline.domain.aggregates import EMPTY, MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.aggregates import EMPTY, MetricAggregates, VariantAggregate, are_unreadable
 from experiment_pipeline.domain.experiments import CONTROL, Design, Experiment, SharesUnknown, expected_shares
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction
 from experiment_pipeline.results.families import PerComparison, comparison_levels
@@ -18,6 +18,7 @@ from experiment_pipeline.stats.srm import anytime_srm_test, srm_test
 from experiment_pipeline.stats.verdict import Verdict, decide
 
 OUT_OF_RANGE = NotComputable("out_of_range")  # moments too large for a float
+UNREADABLE_VALUES = NotComputable("unreadable_values")  # rule E5
 
 
 def compute_results(
@@ -38,9 +39,15 @@ def compute_results(
         The split and one `MetricResults` per attached metric, in the experiment's order.
     """
     split = _split(experiment, identities)
-    by_metric = {metric.metric_id: metric.by_variant for metric in aggregates}
+    by_metric = {metric.metric_id: metric for metric in aggregates}
     compared = [
-        _compared(attached, by_metric.get(attached.metric.id, {}), split, _design_of(attached, experiment), floors)
+        _compared(
+            attached,
+            by_metric.get(attached.metric.id) or MetricAggregates(attached.metric.id, {}),
+            split,
+            _design_of(attached, experiment),
+            floors,
+        )
         for attached in experiment.metrics
     ]
     levels = comparison_levels(experiment.metrics, _p_values(compared), experiment.design.alpha)
@@ -75,28 +82,40 @@ class _Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A metric's design, its aggregates by analysed variant, and every treatment beside control."""
+    """A metric's design, its aggregates by analysed variant, and every treatment beside control.
+
+    withheld: why the metric has no verdict on any treatment, whatever its numbers say
+    """
 
     attached: AttachedMetric
     design: Design
     aggregates: dict[str, VariantAggregate | None]
+    values: dict[str, int]
+    invalid_values: dict[str, int]
     pairs: dict[str, _Pair | NotComputable]
+
+    @property
+    def withheld(self) -> NotComputable | None:
+        arms = zip(self.values.values(), self.invalid_values.values(), strict=True)
+        return UNREADABLE_VALUES if any(are_unreadable(*arm) for arm in arms) else None
 
 
 def _compared(
     attached: AttachedMetric,
-    by_variant: Mapping[str, VariantAggregate | None],
+    found: MetricAggregates,
     split: Split,
     design: Design,
     floors: Floors,
 ) -> _Compared:
-    aggregates = {key: by_variant.get(key, EMPTY) for key in split.identities}
+    aggregates = {key: found.by_variant.get(key, EMPTY) for key in split.identities}
     pairs = {
         key: _pair(aggregates[CONTROL], arm, attached, design.alpha, floors)
         for key, arm in aggregates.items()
         if key != CONTROL
     }
-    return _Compared(attached, design, aggregates, pairs)
+    values = {key: found.values.get(key, 0) for key in aggregates}
+    invalid_values = {key: found.invalid_values.get(key, 0) for key in aggregates}
+    return _Compared(attached, design, aggregates, values, invalid_values, pairs)
 
 
 def _pair(
@@ -120,7 +139,7 @@ def _pair(
 
 
 def _p_values(compared: Sequence[_Compared]) -> PerComparison:
-    """Return the p-value of every comparison, 1 where it cannot be made yet.
+    """Return the p-value of every comparison, 1 where it cannot be made yet, or where no verdict may rest on it.
 
     The interval that comes with it is dropped: only once every p-value of a family is known is the level known at
     which each interval of it is wanted, and `_metric_results` computes it then.
@@ -129,7 +148,8 @@ def _p_values(compared: Sequence[_Compared]) -> PerComparison:
     for metric in compared:
         found = {key: _anytime_effect(pair, metric.design, metric.design.alpha) for key, pair in metric.pairs.items()}
         p_values[metric.attached.metric.id] = {
-            key: 1.0 if isinstance(each, NotComputable) else each.p_value for key, each in found.items()
+            key: 1.0 if metric.withheld or isinstance(each, NotComputable) else each.p_value
+            for key, each in found.items()
         }
     return p_values
 
@@ -148,9 +168,11 @@ def _metric_results(metric: _Compared, levels: PerComparison, split: Split) -> M
             direction=attached.metric.direction,
             expected_direction=attached.expected_direction,
             trustworthy=split.trustworthy is True,
+            readable=metric.withheld is None,
         )
-        comparisons.append(_comparison(key, pair, attached.metric.direction, design.alpha, verdict))
-    return MetricResults(attached=attached, aggregates=metric.aggregates, comparisons=tuple(comparisons))
+        comparison = _comparison(key, pair, attached.metric.direction, design.alpha, verdict)
+        comparisons.append(replace(comparison, withheld=metric.withheld))
+    return MetricResults(attached, metric.aggregates, tuple(comparisons), metric.values, metric.invalid_values)
 
 
 def _comparison(

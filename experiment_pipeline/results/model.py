@@ -64,6 +64,7 @@ class Comparison:
 
     chance_to_win: that the treatment is the better one; flipped where lower is better (rule M1)
     expected_loss: per identity, of shipping the treatment, in the metric's unit
+    withheld: why no verdict is given, whatever the numbers say; None where nothing stands against one
     """
 
     treatment: str
@@ -72,11 +73,12 @@ class Comparison:
     chance_to_win: float | None
     expected_loss: float | None
     verdict: Verdict
+    withheld: NotComputable | None = None
 
     @property
     def reason(self) -> str | None:
-        """The reason why there is no effect or, where there is one, no lift; None where both are given."""
-        for part in (self.effect, self.lift):
+        """The reason why there is no verdict, no effect or, where there are both, no lift; None where all are given."""
+        for part in (self.withheld, self.effect, self.lift):
             if isinstance(part, NotComputable):
                 return part.reason
         return None
@@ -86,12 +88,16 @@ class Comparison:
 class MetricResults:
     """One attached metric: its aggregates by analysed variant, and every treatment against control.
 
-    aggregates: None where the moments are too large for a float
+    aggregates:     None where the moments are too large for a float
+    values:         events whose value the metric reads as a number, by analysed variant
+    invalid_values: those of them whose value is none (rule E5)
     """
 
     attached: AttachedMetric
     aggregates: dict[str, VariantAggregate | None]
     comparisons: tuple[Comparison, ...]
+    values: dict[str, int]
+    invalid_values: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

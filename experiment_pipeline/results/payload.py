@@ -80,7 +80,9 @@ class MetricPayload(TypedDict):
     """One metric: its aggregates by variant and, by treatment, how that compares with control.
 
     `inference` is the lift, `effect` the absolute difference, `expected_loss` per identity, of shipping the treatment.
-    What is withheld is null, and `reason` says why.
+    What is withheld is null, and `reason` says why. `values` counts the events whose value the metric reads as a
+    number, by variant, and `invalid_values` those of them whose value is none: with over 1 % of them in any variant the
+    metric has no verdict (`inconclusive`, reason `unreadable_values`).
     """
 
     metric_id: int
@@ -91,6 +93,8 @@ class MetricPayload(TypedDict):
     expected_loss: dict[str, float | None]
     verdict: dict[str, Verdict]
     reason: dict[str, str | None]
+    values: NotRequired[dict[str, int]]
+    invalid_values: NotRequired[dict[str, int]]
 
 
 class ResultsPayload(TypedDict):
@@ -171,6 +175,8 @@ def _metric(metric: MetricResults, split: Split) -> MetricPayload:
         "expected_loss": {key: comparison.expected_loss for key, comparison in compared.items()},
         "verdict": {key: comparison.verdict for key, comparison in compared.items()},
         "reason": {key: comparison.reason for key, comparison in compared.items()},
+        "values": metric.values,
+        "invalid_values": metric.invalid_values,
     }
 
 

@@ -24,9 +24,12 @@ def decide(
     direction: Direction,
     expected_direction: ExpectedDirection,
     trustworthy: bool,
+    readable: bool = True,
 ) -> Verdict:
     """Return the verdict of one treatment on one metric, from its anytime-valid interval alone.
 
+    - While too many of the values that the metric rests on are not readable (rule E5): `inconclusive`, whatever the
+      interval of those that are; harm is not said either.
     - No interval (below a floor, or not computable): `collecting_data`.
     - A guardrail is `harmed` once the interval lies wholly on the side that it must not move to, trustworthy or not:
       a warning is not withheld. Otherwise it is `ok`, which says that harm has not been shown.
@@ -48,6 +51,8 @@ def decide(
         >>> decide(anytime, **gain, trustworthy=True), decide(anytime, **gain, trustworthy=False)
         (<Verdict.WINNING: 'winning'>, <Verdict.INCONCLUSIVE: 'inconclusive'>)
     """
+    if not readable:
+        return Verdict.INCONCLUSIVE
     if isinstance(anytime, NotComputable):
         return Verdict.COLLECTING_DATA
     side = _side_of_zero(anytime)

@@ -97,7 +97,8 @@ class Warehouse(Protocol):
         """
 
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
-        """Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `invalid_values`: rules M2-M5, one row per (metric, variant).
+        """Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `values`, `invalid_values`: rules M2-M5, E5, one row per
+        (metric, variant). `values` are events whose value the metric reads as a number, 0 for one that reads none.
 
         Every variant that the artifact holds has a row per metric, those without events included; without metrics
         there are no rows. `n` comes from the first exposures (rule M4). Sorted by (metric_id, variant).

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.errors import ArtifactMissing
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
@@ -27,12 +28,19 @@ def frame_of(name: str, rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
 
 
 def metric_aggregates(rows: pl.DataFrame) -> list[MetricAggregates]:
-    """What `variant_aggregates` holds, metric by metric. Moments too large for a float are left out."""
+    """Return what `variant_aggregates` holds, metric by metric. Moments too large for a float are left out.
+
+    Raises:
+        ArtifactMissing: an older version wrote the frame, without a column that is needed now.
+    """
+    if missing := [name for name in COLUMNS["variant_aggregates"] if name not in rows.columns]:
+        raise ArtifactMissing(f"variant_aggregates: stored without {', '.join(missing)}. Materialise it again.")
     return [
         MetricAggregates(
             metric_id=metric_id,
             by_variant={row["variant"]: _aggregate(row) for row in of_metric.iter_rows(named=True)},
-            invalid_values=int(of_metric["invalid_values"].sum()),
+            values=dict(of_metric.select("variant", "values").iter_rows()),
+            invalid_values=dict(of_metric.select("variant", "invalid_values").iter_rows()),
         )
         for (metric_id,), of_metric in rows.group_by("metric_id", maintain_order=True)
     ]
@@ -57,6 +65,7 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "n": pl.Int64,
         "mean": pl.Float64,
         "m2": pl.Float64,
+        "values": pl.Int64,
         "invalid_values": pl.Int64,
     },
     "srm": {
@@ -87,7 +96,7 @@ KEYS = {
     "srm": ["variant"],
     "bayesian_results": ["metric_id", "treatment"],
 }
-COUNTS = {"new_identities", "n", "invalid_values", "identities"}
+COUNTS = {"new_identities", "n", "values", "invalid_values", "identities"}
 SHARES = {"expected_share", "p_value", "anytime_p_value", "chance_to_win"}
 NOT_NEGATIVE = {"m2", "expected_loss"}
 

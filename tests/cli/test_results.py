@@ -72,6 +72,7 @@ def reported(
     excluded: int = 0,
     failed_at: datetime | None = None,
     names: bool = True,
+    values: tuple[dict[str, int], dict[str, int]] | None = None,
 ) -> str:
     """What a person reads of control and one treatment."""
     experiment = Experiment(
@@ -88,7 +89,8 @@ def reported(
         started_at=AT.replace(day=1),
     )
     identities = {key: 1000 if arm is None else arm.n for key, arm in arms.items()}
-    computed = compute_results(experiment, identities, [MetricAggregates(metric.id, arms)], Floors())
+    aggregates = MetricAggregates(metric.id, arms, *(values or ({}, {})))
+    computed = compute_results(experiment, identities, [aggregates], Floors())
     points = [{"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}]
     exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": points}}
     payload = results_payload(computed)
@@ -110,6 +112,15 @@ def test_report__what_is_withheld__stands_with_its_reason() -> None:
     assert "withheld: measured, b: out of range" in text
     assert text.count("–") == 5, "value, effect, lift, interval, chance to win"
     assert "collecting data" in text
+
+
+def test_report__values_that_are_no_numbers__are_told_and_there_is_no_verdict__e5() -> None:
+    arms = {"control": VariantAggregate(120, 1078.5, 9e6), "b": VariantAggregate(120, 269.0, 9e5)}
+    text = reported({**arms}, metric(Aggregation.SUM), values=({"control": 120, "b": 120}, {"control": 1, "b": 86}))
+    assert "unreadable: measured, control: 1 of 120 values are no numbers and do not count" in text
+    assert "unreadable: measured, b: 86 of 120 values are no numbers and do not count" in text
+    assert "withheld: measured, b: unreadable values" in text
+    assert "inconclusive" in text
 
 
 def test_report__split_that_cannot_be_tested__says_why() -> None:

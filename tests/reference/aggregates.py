@@ -30,10 +30,16 @@ class Moments:
 
 @dataclass(frozen=True)
 class Aggregates:
-    """One metric: moments by variant, and events that should have been numbers and are not (rule E5)."""
+    """One metric: moments by variant, and how many values it reads, how many of them are no numbers (rule E5)."""
 
     by_variant: dict[str, Moments]
     invalid_values: dict[str, int]
+    values: dict[str, int]
+
+    def unreadable(self, variants: Iterable[str]) -> bool:
+        """Rule E5: more than one value in a hundred, in any of these arms."""
+        return any(Fraction(self.invalid_values[key], self.values[key]) > Fraction(1, 100) for key in variants
+                   if self.values.get(key))  # fmt: skip
 
 
 def aggregate(
@@ -49,14 +55,16 @@ def aggregate(
 
     samples: defaultdict[str, list[Fraction]] = defaultdict(list)
     invalid: defaultdict[str, int] = defaultdict(int)
+    values: defaultdict[str, int] = defaultdict(int)
     for identity, first in analysed.items():
         own = attributed[identity]
         samples[first.variant].append(_value(metric, own))
         if metric.aggregation in ("sum", "mean"):
             invalid[first.variant] += sum(event.number is None for event in own)
+            values[first.variant] += len(own)
     for key in experiment.compared_keys:
         samples[key] += []
-    return Aggregates({variant: moments(sample) for variant, sample in samples.items()}, dict(invalid))
+    return Aggregates({variant: moments(sample) for variant, sample in samples.items()}, dict(invalid), dict(values))
 
 
 def moments(sample: Sequence[Fraction]) -> Moments:

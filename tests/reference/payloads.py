@@ -19,7 +19,8 @@ def payloads(objects_by_batch: Sequence[Sequence[LandingObject]], experiment: Ex
     """The exposures payload and the results payload.
 
     `objects_by_batch[n - 1]` are the objects of batch n; batches after the experiment's data version are not seen.
-    Left out of the results: `trustworthy`, and per treatment the absolute effect, the verdict and the expected loss.
+    Left out of the results: `trustworthy`, and per treatment the absolute effect, the expected loss, and every verdict
+    but the one that rule E5 withholds.
     """
     visible: set[Event] = set()
     for batch in ingest(objects_by_batch[: experiment.data_version]):
@@ -31,9 +32,10 @@ def payloads(objects_by_batch: Sequence[Sequence[LandingObject]], experiment: Ex
 def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experiment: Experiment) -> Payload:
     """Arms without identities are there, with zeros; holdout and unknown variants are not (rule X6)."""
     identities = Counter(first.variant for first in firsts.values() if not first.excluded)
-    metrics = []
+    metrics: list[Payload] = []
     for metric in experiment.metrics:
-        arms = aggregate(metric, events, firsts, experiment).by_variant
+        aggregated = aggregate(metric, events, firsts, experiment)
+        arms = aggregated.by_variant
         (control,) = experiment.keys_of("control")
         metrics.append(
             {
@@ -52,6 +54,11 @@ def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experi
                     )
                     for key in experiment.keys_of("treatment")
                 },
+                "values": {key: aggregated.values.get(key, 0) for key in experiment.compared_keys},
+                "invalid_values": {key: aggregated.invalid_values.get(key, 0) for key in experiment.compared_keys},
             }
         )
+        if aggregated.unreadable(experiment.compared_keys):
+            metrics[-1]["verdict"] = dict.fromkeys(experiment.keys_of("treatment"), "inconclusive")
+            metrics[-1]["reason"] = dict.fromkeys(experiment.keys_of("treatment"), "unreadable_values")
     return {"srm_p_value": srm_p_value(dict(identities), experiment), "metrics": metrics}

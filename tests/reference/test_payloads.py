@@ -49,9 +49,24 @@ def test_a_batch_after_the_data_version_is_not_seen() -> None:
                     "b": {"n": 1, "sum": 3.0, "sum_squares": 9.0},
                 },
                 "inference": {"b": None},
+                "values": {"control": 0, "b": 1},
+                "invalid_values": {"control": 0, "b": 0},
             }
         ],
     }
+
+
+@pytest.mark.parametrize(("unreadable", "withheld"), [(0, False), (1, False), (2, True)])
+def test_e5_over_1_percent_of_values_that_are_no_numbers_withhold_the_verdict(unreadable: int, withheld: bool) -> None:
+    prices = [f"{number},000" if number < unreadable else number for number in range(100)]
+    bought = [("ann", "purchase", price) for price in prices]
+    exposed = [("ann", "$flag_exposure", "control"), ("hal", "$flag_exposure", "h"), ("hal", "purchase", "?")]
+    _, results = payloads([[object_of(*exposed, *bought)]], EXPERIMENT)
+    (metric,) = results["metrics"]
+    assert metric["values"] == {"control": 100, "b": 0}
+    assert metric["invalid_values"] == {"control": unreadable, "b": 0}
+    assert metric.get("verdict") == ({"b": "inconclusive"} if withheld else None)
+    assert metric.get("reason") == ({"b": "unreadable_values"} if withheld else None)
 
 
 @given(scenario=scenarios())

@@ -15,7 +15,8 @@ def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> N
     assert set(payload) == {"srm_p_value", "trustworthy", "srm", "metrics"}
     assert set(payload["srm"]) == {"anytime_p_value", "identities", "expected_shares", "reason"}
     assert payload["srm"]["expected_shares"] == {"control": 0.5, "b": 0.5}
-    assert set(metric) == {"metric_id", "name", "variants", "inference", "effect", "expected_loss", "verdict", "reason"}
+    members = {"metric_id", "name", "variants", "inference", "effect", "expected_loss", "verdict", "reason"}
+    assert set(metric) == members | {"values", "invalid_values"}
     assert (metric["metric_id"], metric["name"]) == (7, "bought")
     assert metric["variants"] == {
         "control": {"n": 1000, "sum": pytest.approx(100), "sum_squares": pytest.approx(100)},

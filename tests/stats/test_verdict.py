@@ -13,6 +13,16 @@ INCREASE, DECREASE = ExpectedDirection.INCREASE, ExpectedDirection.DECREASE
 NOT_INCREASE, NOT_DECREASE = ExpectedDirection.NOT_INCREASE, ExpectedDirection.NOT_DECREASE
 
 
+@pytest.mark.parametrize("interval", [HIGHER, LOWER, EITHER, NotComputable("below_minimum_identities")])
+@pytest.mark.parametrize("expected", list(ExpectedDirection))
+@pytest.mark.parametrize("trustworthy", [True, False])
+def test_decide__values_that_are_not_readable__say_nothing_and_no_harm_either__e5(
+    interval: AnytimeEffect | NotComputable, expected: ExpectedDirection, trustworthy: bool
+) -> None:
+    said = decide(interval, direction=UP, expected_direction=expected, trustworthy=trustworthy, readable=False)
+    assert said is Verdict.INCONCLUSIVE
+
+
 @pytest.mark.parametrize(
     ("interval", "direction", "expected", "verdict"),
     [

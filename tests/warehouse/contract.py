@@ -211,12 +211,24 @@ class WarehouseContract:
             row = rows[number]
             assert (row["n"], row["mean"], row["m2"]) == near(exact_moments(per_identity[kind])), kind
             assert row["invalid_values"] == (2 if kind in (Aggregation.SUM, Aggregation.MEAN) else 0), kind
+            assert row["values"] == (5 if kind in (Aggregation.SUM, Aggregation.MEAN) else 0), kind
+
+    def test_values__that_are_no_numbers__are_counted_by_variant__e5(self, build: Build) -> None:
+        engine = build(
+            [seen(1, "b"), seen(2, "control"), seen(3, "control")],
+            [did(1, None), did(2, 2), did(2, None, HOUR - MILLISECOND), did(3, None), did(3, None), did(4, None)],
+        )
+        rows = aggregates(engine, scope(), metric(1, Aggregation.SUM))
+        assert [(row["variant"], row["values"], row["invalid_values"]) for row in rows] == [
+            ("b", 1, 1),
+            ("control", 3, 2),
+        ]
 
     def test_aggregates__of_every_variant_and_metric__have_a_row_without_events_too__m4(self, build: Build) -> None:
         engine = build([seen(1, "b"), seen(2, "control"), seen(3, "control")])
         rows = aggregates(engine, scope(), metric(2, Aggregation.SUM), metric(1, Aggregation.OCCURRENCE))
         assert rows == [
-            {"metric_id": number, "variant": variant, "n": n, "mean": 0.0, "m2": 0.0, "invalid_values": 0}
+            {"metric_id": number, "variant": variant, "n": n, "mean": 0.0, "m2": 0.0, "values": 0, "invalid_values": 0}
             for number in (1, 2)
             for variant, n in (("b", 1), ("control", 2))
         ]
@@ -245,7 +257,8 @@ class WarehouseContract:
     def test_sums__too_large_for_a_float__have_neither_mean_nor_m2(self, build: Build) -> None:
         engine = build([seen(1, "b"), seen(2, "c"), did(1, 1.7e308), did(1, 1.7e308), did(2, 1.0)])
         overflown, sound = aggregates(engine, scope(), metric(1, Aggregation.SUM))
-        assert overflown == {"metric_id": 1, "variant": "b", "n": 1, "mean": None, "m2": None, "invalid_values": 0}
+        counts = {"n": 1, "values": 2, "invalid_values": 0}
+        assert overflown == {"metric_id": 1, "variant": "b", "mean": None, "m2": None, **counts}
         assert (sound["mean"], sound["m2"]) == (1.0, 0.0)
 
     def test_squares__too_large_for_a_float__have_neither_mean_nor_m2(self, build: Build) -> None:

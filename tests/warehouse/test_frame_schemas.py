@@ -9,6 +9,7 @@ import pytest
 from pandera.errors import SchemaErrors
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.errors import ArtifactMissing
 from experiment_pipeline.warehouse.frame_schemas import COLUMNS, KEYS, frame_of, metric_aggregates, validated
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -18,7 +19,15 @@ ROWS: dict[str, dict[str, Any]] = {
         "quarantined": False,
         "new_identities": 3,
     },
-    "variant_aggregates": {"metric_id": 1, "variant": "b", "n": 3, "mean": 0.5, "m2": 1.5, "invalid_values": 0},
+    "variant_aggregates": {
+        "metric_id": 1,
+        "variant": "b",
+        "n": 3,
+        "mean": 0.5,
+        "m2": 1.5,
+        "values": 4,
+        "invalid_values": 0,
+    },
     "srm": {
         "variant": "b",
         "identities": 3,
@@ -91,6 +100,7 @@ def test_validated__number_that_is_none__is_refused(name: str, column: str, valu
         ("variant_aggregates", {"n": -1}),
         ("variant_aggregates", {"n": None}),
         ("variant_aggregates", {"m2": -1e-9}),
+        ("variant_aggregates", {"values": -1}),
         ("variant_aggregates", {"invalid_values": -1}),
         ("srm", {"expected_share": 1.01}),
         ("srm", {"p_value": -0.01}),
@@ -122,6 +132,16 @@ def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None
         ],
     )
     assert metric_aggregates(frame) == [
-        MetricAggregates(1, {"b": VariantAggregate(3, 0.5, 1.5), "control": None}, invalid_values=3),
-        MetricAggregates(2, {"b": VariantAggregate(0, 0.0, 0.0)}),
+        MetricAggregates(
+            1,
+            {"b": VariantAggregate(3, 0.5, 1.5), "control": None},
+            values={"b": 4, "control": 4},
+            invalid_values={"b": 2, "control": 1},
+        ),
+        MetricAggregates(2, {"b": VariantAggregate(0, 0.0, 0.0)}, values={"b": 4}, invalid_values={"b": 0}),
     ]
+
+
+def test_metric_aggregates__of_a_frame_that_an_older_version_stored__says_to_make_it_again() -> None:
+    with pytest.raises(ArtifactMissing, match="without values"):
+        metric_aggregates(frame_of("variant_aggregates", [ROWS["variant_aggregates"]]).drop("values"))

@@ -6,6 +6,7 @@ numbers, and values are summed without rounding. docs/adr/0013 says why it is no
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -38,7 +39,9 @@ class Population:
         self._size = len(order)
         self._hashes = np.append(identity_hash[order], NEVER)  # one that everybody else comes before
         self._first_exposed_at = np.append(first_exposed_at[order], NEVER)
-        self.members = [np.flatnonzero(arm[order] == number) for number in range(arms)]
+        by_arm = np.argsort(arm[order], kind="stable")
+        ends = np.cumsum(np.bincount(arm, minlength=arms))
+        self.members = [by_arm[start:end] for start, end in pairwise([0, *ends.tolist()])]
         self._bits = self._size.bit_length() + 1
         sharing = np.bincount(self._first_bits(self._hashes[:-1]), minlength=1 << self._bits)
         self._starts = np.cumsum(sharing) - sharing
@@ -170,8 +173,12 @@ class Tally:
     def moments(self, aggregation: Aggregation) -> list["Moments"]:
         """Of every arm; its identities without events are zeros (rule M4)."""
         values = self._values(aggregation)
-        invalid = self.events - self.numeric_events if aggregation in OF_VALUES else np.zeros_like(self.events)
-        return [Moments.of(values[members], int(invalid[members].sum())) for members in self.population.members]
+        read = self.events if aggregation in OF_VALUES else np.zeros_like(self.events)
+        invalid = read - self.numeric_events if aggregation in OF_VALUES else read
+        return [
+            Moments.of(values[members], int(invalid[members].sum()), int(read[members].sum()))
+            for members in self.population.members
+        ]
 
     def _values(self, aggregation: Aggregation) -> Floats:
         match aggregation:
@@ -191,28 +198,30 @@ class Moments:
 
     aggregate:      None where the moments are too large for a float
     invalid_values: events whose value was needed and is no number (rule E5)
+    values:         events whose value was needed
     """
 
     aggregate: VariantAggregate | None
     invalid_values: int
+    values: int = 0
 
     @classmethod
-    def of(cls, values: Floats, invalid_values: int) -> "Moments":
-        """In two passes, the second corrected for the rounding of the mean."""
-        n = len(values)
+    def of(cls, of_identities: Floats, invalid_values: int, values: int = 0) -> "Moments":
+        """Return the moments of one number per identity: two passes, the second corrected for the mean's rounding."""
+        n = len(of_identities)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = float(values.mean()) if n else 0.0
-            deviations = values - mean
+            mean = float(of_identities.mean()) if n else 0.0
+            deviations = of_identities - mean
             m2 = float((deviations * deviations).sum() - deviations.sum() ** 2 / max(n, 1))
         is_finite = math.isfinite(mean) and math.isfinite(m2)
-        return cls(VariantAggregate(n, mean, max(m2, 0.0)) if is_finite else None, invalid_values)
+        return cls(VariantAggregate(n, mean, max(m2, 0.0)) if is_finite else None, invalid_values, values)
 
     def merge(self, other: "Moments") -> "Moments":
-        """Of the identities of both together."""
-        invalid_values = self.invalid_values + other.invalid_values
+        """Return the moments of the identities of both together."""
+        counts = (self.invalid_values + other.invalid_values, self.values + other.values)
         if self.aggregate is None or other.aggregate is None:
-            return Moments(None, invalid_values)
+            return Moments(None, *counts)
         try:
-            return Moments(self.aggregate.merge(other.aggregate), invalid_values)
+            return Moments(self.aggregate.merge(other.aggregate), *counts)
         except ValueError:  # both are finite, together they are not
-            return Moments(None, invalid_values)
+            return Moments(None, *counts)

@@ -155,5 +155,6 @@ def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, ob
         "n": n,
         "mean": aggregate and aggregate.mean,
         "m2": aggregate and aggregate.m2,
+        "values": moments.values,
         "invalid_values": moments.invalid_values,
     }

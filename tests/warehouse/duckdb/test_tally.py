@@ -72,7 +72,7 @@ def test_tally__values_that_are_no_numbers__are_counted_and_left_out__e5() -> No
     tally.add(np.array([-3]), np.array([60]), np.array([math.nan]))
     nobody, two = tally.moments(Aggregation.MEAN)
     assert nobody == of([0])
-    assert two == Moments(of([0, 3.0]).aggregate, invalid_values=2)
+    assert two == Moments(of([0, 3.0]).aggregate, invalid_values=2, values=4)
     assert tally.moments(Aggregation.SUM)[1].aggregate == of([0, 6.0]).aggregate
     assert tally.moments(Aggregation.COUNT)[1] == of([1, 3])
 
