@@ -5,7 +5,7 @@ A number that cannot be given is withheld with its reason, never replaced (docs/
 
 from dataclasses import dataclass
 
-from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.aggregates import VariantAggregate, are_unreadable
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.lift import Lift
@@ -98,6 +98,11 @@ class MetricResults:
     comparisons: tuple[Comparison, ...]
     values: dict[str, int]
     invalid_values: dict[str, int]
+
+    @property
+    def has_unreadable_values(self) -> bool:
+        """Whether too many values of any variant are no numbers, so that the metric has no verdict (rule E5)."""
+        return any(are_unreadable(values, self.invalid_values[key]) for key, values in self.values.items())
 
 
 @dataclass(frozen=True, slots=True)
