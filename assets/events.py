@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from experiment_pipeline.lake.ingestion import ingest
+from experiment_pipeline.landing.ignored import IgnoredFiles
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource
 
@@ -19,13 +20,15 @@ def events(
     context: dg.AssetExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Raw exposure and conversion events, validated, deduplicated and committed exactly once."""
+    now, age = datetime.now(UTC), runs.settings.landing_object_age
     report = ingest(
         lake.open(),
         runs.registry,
         lake.landing,
-        now=datetime.now(UTC),
+        now=now,
         on_progress=lambda progress: context.log.info(str(progress)),
-        object_age=runs.settings.landing_object_age,
+        object_age=age,
+        whole=runs.registry.awaits_listing(now - age, runs.settings.finality_grace),
     )
     yield dg.MaterializeResult(
         metadata={
@@ -34,6 +37,14 @@ def events(
             "accepted": report.accepted,
             "duplicates": report.duplicates,
             "rejected": report.rejected,
+            "ignored": _named(report.ignored),
+            "unreadable": _named(report.unreadable),
         },
         check_results=[dg.AssetCheckResult(passed=not report.problems, metadata={"problems": report.problems})],
     )
+
+
+def _named(files: IgnoredFiles) -> dict[str, str | int]:
+    """Return the reasons by name, and how many there are beside."""
+    names: dict[str, str | int] = {each.name: each.reason.value for each in files.first}
+    return names | {"and more": files.unnamed} if files.unnamed else names

@@ -8,7 +8,7 @@ from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of_several
 from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment
 from experiment_pipeline.domain.dispatch import DispatchLimits
-from experiment_pipeline.lake.ingestion import has_landed
+from experiment_pipeline.lake.ingestion import landing_state
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 from experiment_pipeline.resources.warehouse import LakeResource
@@ -30,9 +30,14 @@ def landing_objects(
     interval, last = runs.settings.ingestion_interval, datetime.fromtimestamp(float(context.cursor or 0), UTC)
     if now < last + interval:
         return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
-    if not has_landed(runs.registry, lake.landing):
-        runs.registry.record_scan(now - runs.settings.landing_object_age)
-        return dg.SkipReason("All that has landed is in the lake.")
+    state, listed = landing_state(runs.registry, lake.landing, whole=False), now - runs.settings.landing_object_age
+    if state.all_is_in and runs.registry.awaits_listing(listed, runs.settings.finality_grace):
+        state = landing_state(runs.registry, lake.landing)
+        if state.all_is_in:
+            runs.registry.record_scan(listed)
+    if not state.waits:
+        unreadable = f" {state.unreadable.count} files or folders cannot be read." if state.unreadable.count else ""
+        return dg.SkipReason(f"All that has landed is in the lake.{unreadable}")
     context.update_cursor(str(now.timestamp()))
     return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S}")
 

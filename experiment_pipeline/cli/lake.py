@@ -13,6 +13,7 @@ from rich.table import Table
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.landing.ignored import IgnoredFiles, printable
 
 if TYPE_CHECKING:
     from experiment_pipeline.lake.lake import Lake
@@ -30,7 +31,7 @@ def lake() -> None:
 @click.pass_obj
 def status(context: Context) -> None:
     """Show what the lake holds, by environment and month, and whether anything waits to be ingested."""
-    from experiment_pipeline.lake.ingestion import has_landed
+    from experiment_pipeline.lake.ingestion import landing_state
     from experiment_pipeline.lake.inspection import partitions
     from experiment_pipeline.landing.segments import strays
 
@@ -44,10 +45,12 @@ def status(context: Context) -> None:
         context.wide_console.print(table)
     with context.registry() as registry:
         click.echo(f"Data version {registry.lake_version().data_version}.", nl=False)
-        waits = has_landed(registry, context.settings.landing_dir)
-    click.echo(" Something waits to be ingested." if waits else " All that has landed is in.")
+        state = landing_state(registry, context.settings.landing_dir)
+    settled = " All that has landed is in." if not state.unreadable.count else " All that can be read is in."
+    click.echo(" Something waits to be ingested." if state.waits else settled)
     for path in strays(context.settings.landing_dir):
         click.echo(f"No segment, left alone in the landing zone: {path}")
+    _tell_left_out(state.unreadable, state.ignored)
 
 
 @lake.command()
@@ -74,6 +77,7 @@ def ingest(context: Context) -> None:
         )
     if report.batch is None:
         click.echo("Nothing new has landed.")
+        _tell_left_out(report.unreadable, report.ignored)
         return
     rejected = sum(report.rejected.values())
     click.echo(f"Batch {report.batch}: {report.objects:,} objects, {report.accepted:,} new events,", nl=False)
@@ -81,7 +85,8 @@ def ingest(context: Context) -> None:
     for reason, records in sorted(report.rejected.items()):
         click.echo(f"  rejected, {reason}: {records:,}")
     for name, problem in report.problems.items():
-        click.echo(f"  {problem}: {name}")
+        click.echo(f"  {problem}: {printable(name)}")
+    _tell_left_out(report.unreadable, report.ignored)
 
 
 @lake.command()
@@ -154,6 +159,18 @@ def vacuum(context: Context, retention_hours: int, dry_run: bool) -> None:
     """Delete files that compaction has replaced or that a killed ingestion has left."""
     removed = _open(context).vacuum(timedelta(hours=retention_hours), dry_run=dry_run)
     click.echo(f"{len(removed):,} files {'would be ' if dry_run else ''}deleted.")
+
+
+def _tell_left_out(*groups: IgnoredFiles) -> None:
+    """Name what lies in the landing zone and is not ingested, reason by reason."""
+    for files in groups:
+        for reason in dict.fromkeys(each.reason for each in files.first):
+            click.echo(f"Not ingested, {reason.value} ({reason.explanation}):")
+            for each in files.first:
+                if each.reason is reason:
+                    click.echo(f"  {each.name}")
+        if files.unnamed:
+            click.echo(f"  and {files.unnamed:,} more that are not ingested.")
 
 
 def _open(context: Context) -> "Lake":

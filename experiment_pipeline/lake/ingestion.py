@@ -11,12 +11,11 @@ by its own log whether it holds the batch already. docs/adr/0010 walks through e
 """
 
 import fcntl
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -25,13 +24,13 @@ from experiment_pipeline.domain.batches import LakeVersion, LandedObject, Planne
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchSummary, Snapshot
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import OnProgress, Staging, sql
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.ignored import IgnoredFiles
+from experiment_pipeline.landing.listing import Listing
+from experiment_pipeline.landing.settled import read_settled, write_settled
 
 BATCH_BYTES = 256 << 20  # of objects as stored: bounds what one batch stages
 LOOKUP = 1_000  # names asked of the ledger at once
 LOCK = ".ingestion.lock"
-SETTLED = ".settled.json"  # in the landing zone: a hint that spares listing what is known to be in the lake
-SETTLED_MARGIN = timedelta(minutes=15)  # more than clocks of a writer and of a file system differ
 
 
 class BatchLedger(Protocol):
@@ -58,6 +57,9 @@ class BatchLedger(Protocol):
     ) -> None:
         """Close the open batch: its data version exists from now on. Raises Conflict when it is not open."""
 
+    def planned_at(self, batch: int) -> datetime | None:
+        """When a batch was planned; None for one that there is not."""
+
     def record_scan(self, scanned_at: datetime) -> None:
         """Remember that all that had landed by then is in the lake."""
 
@@ -75,6 +77,8 @@ class IngestionReport:
     batch:      the newest batch made; None when nothing had landed
     accepted, duplicates: records; `rejected` counts them by reason (rule E3)
     problems:   what was wrong with an object as a whole, by its name
+    ignored:    what lies in the landing zone and is not ingested, new or not
+    unreadable: what may be an object and cannot be read, and so waits
     """
 
     batch: int | None = None
@@ -83,10 +87,13 @@ class IngestionReport:
     duplicates: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    ignored: IgnoredFiles = field(default_factory=IgnoredFiles, compare=False)  # not what an ingestion came to
+    unreadable: IgnoredFiles = field(default_factory=IgnoredFiles, compare=False)
 
     def with_batch(self, batch: PlannedBatch, summary: BatchSummary) -> "IngestionReport":
-        """This report and one more batch."""
-        return IngestionReport(
+        """Return this report and one more batch."""
+        return replace(
+            self,
             batch=batch.number,
             objects=self.objects + len(batch.objects),
             accepted=self.accepted + summary.accepted,
@@ -94,6 +101,24 @@ class IngestionReport:
             rejected=dict(Counter(self.rejected) + Counter(summary.rejected)),
             problems=self.problems | summary.problems,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LandingState:
+    """What a listing of the landing zone has found.
+
+    waits:   whether there is anything to ingest: an object that no batch holds, or an interrupted batch
+    ignored: what is not ingested; `unreadable` is what may be an object and cannot be read
+    """
+
+    waits: bool
+    ignored: IgnoredFiles
+    unreadable: IgnoredFiles
+
+    @property
+    def all_is_in(self) -> bool:
+        """Whether nothing of what the listing has looked into is missing from the lake."""
+        return not (self.waits or self.unreadable.count)
 
 
 def ingest(
@@ -104,27 +129,53 @@ def ingest(
     on_progress: OnProgress | None = None,
     *,
     object_age: timedelta = timedelta(0),
+    whole: bool = True,
 ) -> IngestionReport:
     """Ingest everything that has landed and is in no batch yet, an interrupted batch first.
 
-    object_age: how long a writer keeps an object hidden after its stamp; of younger ones a listing says nothing (R6)
     Where another process is ingesting into the same lake, waits for it: afterwards all that had landed is in.
+
+    Args:
+        now: the moment of the call, UTC; a complete listing is recorded as of then (R6).
+        object_age: how long a writer keeps an object hidden after its stamp; of younger ones a listing says nothing.
+        whole: look into every folder, and not only into those that have changed; nothing becomes final without.
+
+    Returns:
+        What all batches together came to, and what lies in the landing zone without being ingested.
     """
     report = IngestionReport()
     with _alone(lake.root):
-        while (batch := ledger.open_batch() or _plan(ledger, landing, now)) is not None:
+        while True:
+            listing = _listing(ledger, landing, whole=whole)
+            batch = ledger.open_batch() or _plan(ledger, landing, listing, now)
+            if batch is None:
+                break
             environments = {landed.environment_key for landed in batch.objects}
             known = {key for key in environments if ledger.environment_exists(key)}
             summary = write_batch(lake, batch, landing, known, on_progress)
             ledger.commit_batch(batch.number, **asdict(summary), now=now)
             report = report.with_batch(batch, summary)
-        ledger.record_scan(now - object_age)
-    return report
+        if whole and not listing.unreadable.count:
+            ledger.record_scan(now - object_age)
+    return replace(report, ignored=listing.ignored, unreadable=listing.unreadable)
+
+
+def landing_state(ledger: BatchLedger, landing: Path, *, whole: bool = True) -> LandingState:
+    """List the landing zone; nothing changes but the note of settled folders.
+
+    Args:
+        whole: look into every folder, to the end. Else only into those that have changed, and only until something
+            is found that waits.
+    """
+    listing = _listing(ledger, landing, whole=whole)
+    unknown = _unknown(ledger, landing, listing)
+    waits = (sum(1 for _ in unknown) > 0) if whole else any(True for _ in unknown)
+    return LandingState(waits or ledger.open_batch() is not None, listing.ignored, listing.unreadable)
 
 
 def has_landed(ledger: BatchLedger, landing: Path) -> bool:
-    """Whether there is anything to ingest: an object that no batch holds, or an interrupted batch."""
-    return ledger.open_batch() is not None or any(True for _ in _unknown(ledger, landing))
+    """Return whether there is anything to ingest: an object that no batch holds, or an interrupted batch."""
+    return ledger.open_batch() is not None or landing_state(ledger, landing, whole=False).waits
 
 
 def write_batch(
@@ -163,11 +214,15 @@ def _refused_environments(lake: Lake, rejected: Snapshot, batch: int) -> set[str
     return {key for (key,) in rows}
 
 
-def _plan(ledger: BatchLedger, landing: Path, now: datetime) -> PlannedBatch | None:
-    """The oldest objects that no batch holds, up to `BATCH_BYTES`."""
+def _listing(ledger: BatchLedger, landing: Path, *, whole: bool) -> Listing:
+    return Listing(landing, None if whole else read_settled(landing, ledger.planned_at))
+
+
+def _plan(ledger: BatchLedger, landing: Path, listing: Listing, now: datetime) -> PlannedBatch | None:
+    """Plan the oldest objects that no batch holds, up to `BATCH_BYTES`."""
     chosen: list[LandedObject] = []
     size = 0
-    for landed in sorted(_unknown(ledger, landing), key=lambda landed: (landed.landed_at, landed.name)):
+    for landed in sorted(_unknown(ledger, landing, listing), key=lambda landed: (landed.landed_at, landed.name)):
         size += landed.bytes
         if chosen and size > BATCH_BYTES:
             break
@@ -175,32 +230,18 @@ def _plan(ledger: BatchLedger, landing: Path, now: datetime) -> PlannedBatch | N
     return ledger.plan_batch(chosen, now) if chosen else None
 
 
-def _unknown(ledger: BatchLedger, landing: Path) -> Iterator[LandedObject]:
-    """Objects that no batch holds. Hours that were settled at the last listing and have not changed are passed over."""
-    started, version, some_unknown = datetime.now(UTC), ledger.lake_version().data_version, False
-    objects = landed_objects(landing, changed_since=_settled_at(landing, version))
-    while some := list(islice(objects, LOOKUP)):
-        known = ledger.known_objects([landed.name for landed in some])
-        for landed in some:
-            if landed.name not in known:
+def _unknown(ledger: BatchLedger, landing: Path, listing: Listing) -> Iterator[LandedObject]:
+    """Yield the objects that no batch holds. Where there are none, note the folders that need not be looked into."""
+    version, some_unknown = ledger.lake_version().data_version, False
+    names = listing.names()
+    while some := list(islice(names, LOOKUP)):
+        known = ledger.known_objects([found.name for found in some])
+        for found in some:
+            if found.name not in known and (landed := listing.landed(found)) is not None:
                 some_unknown = True
                 yield landed
-    if not some_unknown and version:
-        with suppress(OSError):  # a landing zone that may only be read is listed whole each time
-            (landing / SETTLED).write_text(json.dumps({"batch": version, "at": started.timestamp()}))
-
-
-def _settled_at(landing: Path, data_version: int) -> datetime | None:
-    """Before when every object that had landed is known to be in the lake; None to look at everything.
-
-    A note of a ledger that was further on than ours is another ledger's, and says nothing here.
-    """
-    try:
-        note = json.loads((landing / SETTLED).read_text())
-        moment = datetime.fromtimestamp(note["at"], UTC) - SETTLED_MARGIN
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return moment if note["batch"] <= data_version else None
+    if version and not some_unknown:
+        write_settled(landing, listing, version, ledger.planned_at)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Reason, Rejected
 from experiment_pipeline.durable_files import sql_text
 from experiment_pipeline.lake.delta import BatchSummary, DataFile, Snapshot
-from experiment_pipeline.landing import parquet_rows as bulk
 from experiment_pipeline.landing.json_lines import LineReader, Problem
+from experiment_pipeline.landing.layout import is_parquet
 from experiment_pipeline.landing.parquet_rows import RowReader
 
 sql = partial(sql_text, "experiment_pipeline.lake")
@@ -164,7 +164,7 @@ class Staging:
         total = sum(landed.bytes for landed in self._objects)
         for number, landed in enumerate(self._objects):
             path = landing / landed.name
-            reader = RowReader(path) if path.suffix == bulk.SUFFIX else LineReader(path)
+            reader = RowReader(path) if is_parquet(path.name) else LineReader(path)
             for frame in reader.lines():
                 frames.append(frame.with_columns(object=pl.lit(number, pl.UInt32)))
                 size += int(frame.estimated_size())

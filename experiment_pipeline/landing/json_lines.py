@@ -10,6 +10,7 @@ from typing import BinaryIO
 import polars as pl
 
 from experiment_pipeline.domain.envelopes import text_of
+from experiment_pipeline.landing.layout import is_gzip
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP = 31  # zlib's window bits for a gzip member
@@ -69,7 +70,7 @@ class LineReader:
                 if head.startswith(GZIP_MAGIC):
                     yield from self._inflated(head, source)
                     return
-                if head and self._path.suffix == ".gz":
+                if head and is_gzip(self._path.name):
                     self.problem = Problem.NOT_GZIP
                 while head:
                     yield head

@@ -1,44 +1,251 @@
-"""Listing: which objects lie in the landing zone."""
+"""Listing: which objects lie in the landing zone, and what lies there without being one (rules E6, E7).
+
+A listing asks every folder who it is, and looks into those that are not what they were when they were last looked into.
+Device, inode and the inode's change time tell: the change time moves with each entry that comes, goes or is renamed,
+and no tool sets it back, as copying tools set modification times back. A folder that is moved in as a whole stands
+under a name of which nothing is known, or is another one than that name's last.
+"""
 
 import os
-from collections.abc import Iterator
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from errno import ELOOP, ENOENT, ENOTDIR
 from pathlib import Path
 
 from experiment_pipeline.domain.batches import LandedObject
-from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS, HOUR_DEPTH, SUFFIXES, stamp
+from experiment_pipeline.landing.ignored import IgnoredFiles, IgnoredReason, ignored
+from experiment_pipeline.landing.layout import (
+    BEYOND,
+    ENVIRONMENT_FOLDER,
+    EVENTS,
+    HIDDEN_PREFIXES,
+    NAME_LIMIT,
+    is_object,
+    stamp,
+)
+from experiment_pipeline.landing.object_errors import is_of_one_object
+
+NOT_BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def landed_objects(landing: Path, changed_since: datetime | None = None) -> Iterator[LandedObject]:
-    """Every object of the landing zone, folder by folder in order of their names.
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder as it was looked into. While device, inode and change time are these, its entries are these."""
 
-    changed_since: leaves out hours whose folder has got no new entry since; the others cost one look at each folder
+    device: int
+    inode: int
+    changed_ns: int
+    folders: tuple[str, ...]
+    ignored: IgnoredFiles
+
+    def is_same(self, status: os.stat_result) -> bool:
+        """Return whether nothing has come, gone or been renamed in it since."""
+        found = (status.st_dev, status.st_ino, status.st_ctime_ns)
+        return found == (self.device, self.inode, self.changed_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledFolders:
+    """Folders of whose objects every one is in the lake, by their paths below the landing zone.
+
+    before_ns: one that changed later, by the file system's clock, may have changed again within the same moment
     """
-    for environment in sorted((landing / EVENTS).glob(f"{ENVIRONMENT_FOLDER}*")):
-        key = environment.name.removeprefix(ENVIRONMENT_FOLDER)
-        for path in _files(environment, changed_since, depth=0):
-            if path.name.endswith(SUFFIXES) and not path.name.startswith("."):
-                status = path.stat()
-                yield LandedObject(
-                    name=path.relative_to(landing).as_posix(),
-                    environment_key=key,
-                    landed_at=stamp(path.name) or _moment(status.st_mtime),
-                    bytes=status.st_size,
-                )
+
+    folders: Mapping[str, Folder] = field(default_factory=dict)
+    before_ns: int = 0
 
 
-def _files(folder: Path, changed_since: datetime | None, depth: int) -> Iterator[Path]:
-    # The inode's change time, for a copying tool may set a folder's modification time back.
-    if depth == HOUR_DEPTH and changed_since is not None and _moment(folder.stat().st_ctime) < changed_since:
-        return
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.is_dir():
-            yield from _files(folder / entry.name, changed_since, depth + 1)
-        elif entry.is_file():
-            yield folder / entry.name
+@dataclass(frozen=True, slots=True)
+class ObjectName:
+    """Where an object lies below the landing zone, and whose events it holds."""
+
+    name: str
+    environment_key: str
 
 
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+class Listing:
+    """One pass over the landing zone. What it has found beside objects is whole once its names have been read.
+
+    begun_ns:   when it began, by this machine's clock
+    folders:    those that may be passed over next time if they are still the same
+    looked_into: of them, those that were not passed over this time
+    ignored:    what is no object
+    unreadable: what may be one, or hold some, and cannot be read
+    """
+
+    def __init__(self, landing: Path, settled: SettledFolders | None = None) -> None:
+        self.begun_ns = time.time_ns()
+        self.folders: dict[str, Folder] = {}
+        self.looked_into: list[Folder] = []
+        self.ignored = IgnoredFiles()
+        self.unreadable = IgnoredFiles()
+        self._root = os.fspath(landing)
+        self._settled = settled or SettledFolders()
+
+    def names(self) -> Iterator[ObjectName]:
+        """Yield the objects of every folder that is looked into, folder by folder in order of their names."""
+        self.ignored += self._beside_events()
+        waiting: list[tuple[str, str | None, tuple[tuple[int, int], ...]]] = [(EVENTS, None, self._root_and_above())]
+        while waiting:
+            path, key, above = waiting.pop()
+            visited = self._visit(path, above)
+            if visited is None:
+                continue
+            folder, names = visited
+            if key is not None:
+                yield from (ObjectName(f"{path}/{name}", key) for name in names)
+            above = (*above, (folder.device, folder.inode))
+            for name in reversed(folder.folders):
+                inherited = name.removeprefix(ENVIRONMENT_FOLDER) if key is None else key
+                waiting.append((f"{path}/{name}", inherited, above))
+
+    def landed(self, found: ObjectName) -> LandedObject | None:
+        """Return an object with its size and arrival; None when it is gone or cannot be opened."""
+        try:
+            descriptor = os.open(f"{self._root}/{found.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            self._not_read(found.name, error)
+            self.folders.pop(found.name.rpartition("/")[0], None)  # to be looked into again, changed or not
+            return None
+        try:
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        return LandedObject(
+            name=found.name,
+            environment_key=found.environment_key,
+            landed_at=stamp(found.name.rpartition("/")[2]) or self._moment(status.st_mtime),
+            bytes=status.st_size,
+        )
+
+    def _moment(self, seconds: float) -> datetime:
+        """Return a file's time; that of the listing for one that is no date."""
+        if NOT_BEFORE.timestamp() <= seconds < BEYOND.timestamp():
+            return datetime.fromtimestamp(seconds, UTC)
+        return datetime.fromtimestamp(self.begun_ns / 1e9, UTC)
+
+    def _visit(self, path: str, above: tuple[tuple[int, int], ...]) -> tuple[Folder, list[str]] | None:
+        """Return a folder and its objects, none of them where it is known; None for one that cannot be entered."""
+        try:
+            status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - a Path costs more than the question
+            if (status.st_dev, status.st_ino) in above:
+                self.ignored += ignored(f"{path}/", IgnoredReason.LINK_LOOPS)
+                return None
+            known = self._settled.folders.get(path)
+            if known is not None and known.changed_ns < self._settled.before_ns and known.is_same(status):
+                self.folders[path] = known
+                self.ignored += known.ignored
+                return known, []
+            with os.scandir(f"{self._root}/{path}") as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            self._not_read(f"{path}/", error)
+            return None
+        return self._look_into(path, status, entries)
+
+    def _look_into(
+        self, path: str, status: os.stat_result, entries: list["os.DirEntry[str]"]
+    ) -> tuple[Folder, list[str]]:
+        folders, objects, left, may_change = [], [], IgnoredFiles(), False
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue  # a writer's, until it is renamed
+            try:
+                is_folder = entry.is_dir()
+                reason = _why_ignored(path, entry, is_folder=is_folder)
+            except OSError as error:  # of a link's target
+                if error.errno != ELOOP:
+                    self._not_read(f"{path}/{entry.name}", error)
+                    may_change = True
+                    continue
+                is_folder, reason = False, IgnoredReason.LINK_LOOPS
+            if reason is not None:
+                left += ignored(f"{path}/{entry.name}{'/' if is_folder else ''}", reason)
+                may_change = may_change or reason in {IgnoredReason.BROKEN_LINK, IgnoredReason.LINK_LOOPS}
+            elif is_folder:
+                folders.append(entry.name)
+            elif is_object(entry.name):
+                objects.append(entry.name)
+        folder = Folder(status.st_dev, status.st_ino, status.st_ctime_ns, tuple(folders), left)
+        if not may_change:
+            self.folders[path] = folder
+            self.looked_into.append(folder)
+        self.ignored += left
+        return folder, objects
+
+    def _root_and_above(self) -> tuple[tuple[int, int], ...]:
+        """Identify the folders that the landing zone lies in: a link to one of them leads back here."""
+        root = Path(os.path.realpath(self._root))
+        found = []
+        for folder in (root, *root.parents):
+            with suppress(OSError):
+                status = folder.stat()
+                found.append((status.st_dev, status.st_ino))
+        return tuple(found)
+
+    def _beside_events(self) -> IgnoredFiles:
+        """What lies in the landing zone's own folder, where no events are looked for."""
+        found = IgnoredFiles()
+        try:
+            with os.scandir(self._root) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if entry.name != EVENTS and not entry.name.startswith(HIDDEN_PREFIXES):
+                        slash = "/" if entry.is_dir(follow_symlinks=False) else ""
+                        found += ignored(f"{entry.name}{slash}", IgnoredReason.WRONG_PLACE)
+        except OSError as error:
+            self._not_read("", error)
+        return found
+
+    def _not_read(self, name: str, error: OSError) -> None:
+        """Keep what cannot be read; raise what is no matter of one file. What is gone was nothing."""
+        if error.errno in {ENOENT, ENOTDIR}:
+            return
+        if not is_of_one_object(error):
+            raise error
+        self.unreadable += ignored(name or "/", IgnoredReason.CANNOT_BE_READ)
+
+
+def landed_objects(landing: Path) -> Iterator[LandedObject]:
+    """Yield every object of the landing zone that can be read, folder by folder in order of their names."""
+    listing = Listing(landing)
+    for name in listing.names():
+        if (landed := listing.landed(name)) is not None:
+            yield landed
+
+
+def _why_ignored(path: str, entry: "os.DirEntry[str]", *, is_folder: bool) -> IgnoredReason | None:
+    """Return why an entry is neither a folder to go into nor an object. Raises OSError of a link's target."""
+    holds_events = is_folder or is_object(entry.name)
+    if not (is_folder or entry.is_file()):
+        is_link = stat.S_ISLNK(entry.stat(follow_symlinks=False).st_mode)
+        return IgnoredReason.BROKEN_LINK if is_link and not _exists(entry) else IgnoredReason.NOT_A_FILE
+    if entry.name.startswith(HIDDEN_PREFIXES):
+        return IgnoredReason.HIDDEN if holds_events else None  # _SUCCESS and its like are nobody's events
+    if not holds_events:
+        return IgnoredReason.UNKNOWN_SUFFIX
+    if path == EVENTS and not (is_folder and entry.name.startswith(ENVIRONMENT_FOLDER)):
+        return IgnoredReason.WRONG_PLACE
+    if not _is_text(entry.name):
+        return IgnoredReason.NAME_NOT_TEXT
+    return IgnoredReason.NAME_TOO_LONG if len(path) + 1 + len(entry.name) > NAME_LIMIT else None
+
+
+def _exists(entry: "os.DirEntry[str]") -> bool:
+    try:
+        entry.stat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a name is UTF-8; Python makes lone surrogates of the bytes that are not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

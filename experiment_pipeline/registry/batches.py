@@ -1,16 +1,17 @@
 """The lake's ledger: which landing object belongs to which batch, and which batches are in the lake (rules E6, E7)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, case, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.errors import Conflict
-from experiment_pipeline.registry.tables import batches, landing_objects, landing_scans
+from experiment_pipeline.registry.tables import batches, computations, experiments, landing_objects, landing_scans
 
+LISTING_INTERVAL = timedelta(days=1)  # for file systems whose folders do not tell that they have changed
 NAMES_PER_QUERY = 10_000  # SQLite binds at most 32,766 parameters
 
 
@@ -100,6 +101,11 @@ def commit_batch(
         )
 
 
+def planned_at(connection: Connection, number: int) -> datetime | None:
+    """Return when a batch was planned; None for one that there is not."""
+    return connection.scalar(select(batches.c.planned_at).where(batches.c.number == number))
+
+
 def record_scan(connection: Connection, scanned_at: datetime) -> None:
     """Remember that all that had landed by then is in the lake; an earlier moment changes nothing."""
     known = connection.execute(
@@ -114,6 +120,26 @@ def record_scan(connection: Connection, scanned_at: datetime) -> None:
 def scanned_at(connection: Connection) -> datetime | None:
     """The newest moment of which it is known that all that had landed is in the lake."""
     return connection.scalar(select(landing_scans.c.scanned_at))
+
+
+def awaits_listing(connection: Connection, now: datetime, grace: timedelta) -> bool:
+    """Return whether the whole landing zone has to be listed: nobody has for a day, or it would make something final.
+
+    Args:
+        now: the moment that a listing would speak of (R6).
+        grace: how long after an experiment's end its last objects may land.
+    """
+    last = scanned_at(connection)
+    if last is None or last < now - LISTING_INTERVAL:
+        return True
+    waits = exists().where(
+        experiments.c.id == computations.c.experiment_id,
+        computations.c.is_final.is_(False),
+        experiments.c.deleted_at.is_(None),
+        experiments.c.ended_at <= now - grace,
+        experiments.c.ended_at > last - grace,
+    )
+    return bool(connection.scalar(select(waits)))
 
 
 def lake_version(connection: Connection) -> LakeVersion:

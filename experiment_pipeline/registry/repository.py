@@ -379,6 +379,16 @@ class Registry:
                 now=now,
             )
 
+    def planned_at(self, batch: int) -> datetime | None:
+        """When a batch was planned; None for one that there is not."""
+        with reading(self.engine) as connection:
+            return batches.planned_at(connection, batch)
+
+    def awaits_listing(self, now: datetime, grace: timedelta) -> bool:
+        """Return whether the whole landing zone has to be listed: nobody has for a day, or it makes something final."""
+        with reading(self.engine) as connection:
+            return batches.awaits_listing(connection, now, grace)
+
     def record_scan(self, scanned_at: datetime) -> None:
         """Remember that all that had landed by then is in the lake (rule R6)."""
         with writing(self.engine) as connection:

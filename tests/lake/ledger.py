@@ -62,6 +62,9 @@ class MemoryLedger:
         assert now >= batch.planned_at
         self.committed[number] = (accepted, duplicates, dict(rejected), dict(problems))
 
+    def planned_at(self, batch: int) -> datetime | None:
+        return next((known.planned_at for known in self.batches if known.number == batch), None)
+
     def record_scan(self, scanned_at: datetime) -> None:
         self.scanned_at = scanned_at
 

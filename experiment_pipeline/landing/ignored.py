@@ -1,0 +1,78 @@
+"""Ignored files: what lies in the landing zone and is not ingested is named, never passed over in silence."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS, NAME_LIMIT, SUFFIXES
+
+NAMES_KEPT = 20  # the rest is a count
+
+
+class IgnoredReason(StrEnum):
+    """Why something in the landing zone is not ingested."""
+
+    UNKNOWN_SUFFIX = "unknown_suffix"
+    WRONG_PLACE = "wrong_place"
+    HIDDEN = "hidden"
+    NAME_NOT_TEXT = "name_not_text"
+    NAME_TOO_LONG = "name_too_long"
+    LINK_LOOPS = "link_loops"
+    BROKEN_LINK = "broken_link"
+    NOT_A_FILE = "not_a_file"
+    CANNOT_BE_READ = "cannot_be_read"
+
+    @property
+    def explanation(self) -> str:
+        """What is the matter, and what to do about it."""
+        return _EXPLANATIONS[self]
+
+
+_EXPLANATIONS = {
+    IgnoredReason.UNKNOWN_SUFFIX: f"only {', '.join(SUFFIXES)} are read: rename it",
+    IgnoredReason.WRONG_PLACE: f"events lie below {EVENTS}/{ENVIRONMENT_FOLDER}<environment>/: move it there",
+    IgnoredReason.HIDDEN: "a folder or file whose name begins with _ is not finished yet: rename it",
+    IgnoredReason.NAME_NOT_TEXT: "its name is no UTF-8: rename it",
+    IgnoredReason.NAME_TOO_LONG: f"its path is longer than {NAME_LIMIT:,} characters: shorten it",
+    IgnoredReason.LINK_LOOPS: "the link leads back to a folder above it: remove it",
+    IgnoredReason.BROKEN_LINK: "the link leads to nothing; it is read once there is something",
+    IgnoredReason.NOT_A_FILE: "it is a pipe, a socket or a device",
+    IgnoredReason.CANNOT_BE_READ: "it is read once it can be; until then no experiment becomes final",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """One file or folder, by its path below the landing zone as printable text; a folder's ends with a slash."""
+
+    name: str
+    reason: IgnoredReason
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredFiles:
+    """How many files and folders are ignored, and the first `NAMES_KEPT` of them."""
+
+    count: int = 0
+    first: tuple[Ignored, ...] = ()
+
+    def __add__(self, more: "IgnoredFiles") -> "IgnoredFiles":
+        if not more.count:
+            return self
+        return IgnoredFiles(self.count + more.count, (self.first + more.first)[:NAMES_KEPT])
+
+    @property
+    def unnamed(self) -> int:
+        """How many there are beside the first."""
+        return self.count - len(self.first)
+
+
+def ignored(name: str, reason: IgnoredReason) -> IgnoredFiles:
+    """Return one ignored file; its name may hold anything that a file system allows."""
+    return IgnoredFiles(1, (Ignored(printable(name), reason),))
+
+
+def printable(name: str) -> str:
+    """Return a file's name with every character that no terminal or text encoding takes as an escape."""
+    if name.isprintable():
+        return name
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
