@@ -78,7 +78,6 @@ class Registry:
             return environments.create(connection, key, name, actor=actor, now=now)
 
     # Metrics
-
     def list_metrics(
         self, environment_key: str | None, *, search: str = "", limit: int | None = None, offset: int = 0
     ) -> list[Metric]:
@@ -120,7 +119,6 @@ class Registry:
             metrics.soft_delete(connection, environment_key, id_or_name, actor=actor, now=now)
 
     # Experiments
-
     def experiment(self, experiment_id: int) -> Experiment:
         """One experiment; a deleted one is not found."""
         with reading(self.engine) as connection:
@@ -215,7 +213,6 @@ class Registry:
             attachments.detach(connection, experiment_id, metric_id, actor=actor, now=now)
 
     # Computations and claims
-
     def computation(self, experiment_id: int, computation: Computation) -> ComputationState:
         """What stands now of one computation (rule R1)."""
         with reading(self.engine) as connection:
@@ -246,7 +243,6 @@ class Registry:
             return claims.waiting(connection, experiment_id)
 
     # Runs
-
     def open_run(
         self,
         experiment_id: int,
@@ -309,7 +305,6 @@ class Registry:
             computations.record_failure(connection, experiment_id, computation, now, run_id)
 
     # Dispatch
-
     def candidates(self, now: datetime) -> list[Candidate]:
         """Every experiment that may want a refresh by itself (rules R4, R6)."""
         with reading(self.engine) as connection:
@@ -341,7 +336,6 @@ class Registry:
             return dispatch.bury_run(connection, run_id, run_key, now)
 
     # Batches
-
     def known_objects(self, names: Iterable[str]) -> set[str]:
         """Those of the landing objects' names that belong to a batch already."""
         with reading(self.engine) as connection:
@@ -385,7 +379,7 @@ class Registry:
             return batches.planned_at(connection, batch)
 
     def awaits_listing(self, now: datetime, grace: timedelta) -> bool:
-        """Return whether the whole landing zone has to be listed: nobody has for a day, or it makes something final."""
+        """Return whether the whole landing zone has to be listed now (rule R6)."""
         with reading(self.engine) as connection:
             return batches.awaits_listing(connection, now, grace)
 
@@ -403,8 +397,3 @@ class Registry:
         """The newest committed batch (rule E6)."""
         with reading(self.engine) as connection:
             return batches.lake_version(connection)
-
-    def newest_batches(self) -> dict[str, int]:
-        """The newest committed batch that brought anything, by environment (rule R4)."""
-        with reading(self.engine) as connection:
-            return batches.newest_batches(connection)

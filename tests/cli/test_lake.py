@@ -59,3 +59,19 @@ def test_lake_rejected__shows_what_why_and_where__newest_first(declared: Run, tm
     assert oldest["record"] == "{"
     assert oldest["object"].endswith("/a.jsonl")
     assert len(json.loads(declared("lake", "rejected", "--limit", 1, "--json").output)) == 1
+
+
+def test_lake_status_and_ingest__name_what_is_not_ingested_and_what_to_do(declared: Run, tmp_path: Path) -> None:
+    landing = tmp_path / "data" / "landing"
+    land(landing, [record()], "a.ndjson", "production")
+    land(landing, [record()], "a.csv", "production")
+    for number in range(22):
+        land(landing, [record()], f"b{number:02}.txt", "production")
+    status, ingested, again = (declared("lake", *words).output for words in (["status"], ["ingest"], ["ingest"]))
+    assert "1 objects, 1 new events" in ingested
+    assert "Nothing new has landed." in again
+    for output in (status, ingested, again):
+        assert "Not ingested, unknown_suffix (only .jsonl, .ndjson, .json, " in output
+        assert "  events/env_key=production/2026/03/01/11/a.csv\n" in output
+        assert output.count(".txt\n") == 19
+        assert output.endswith("  and 3 more that are not ingested.\n")

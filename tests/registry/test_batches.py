@@ -1,14 +1,17 @@
 """The lake's ledger (rules E6, E7)."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from experiment_pipeline.domain.batches import LakeVersion, LandedObject
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.errors import Conflict
+from experiment_pipeline.registry import batches
+from experiment_pipeline.registry.engine import reading
 from experiment_pipeline.registry.repository import Registry
-from tests.registry.conftest import HOUR, NOW
+from tests.registry.conftest import HOUR, MINUTE, NOW
 
 
 def landed(name: str, environment_key: str = "production", size: int = 10) -> LandedObject:
@@ -77,10 +80,40 @@ def test_commit_batch__twice_or_never_planned__is_refused(registry: Registry) ->
             commit(registry, number)
 
 
+def newest(registry: Registry) -> dict[str, int]:
+    with reading(registry.engine) as connection:
+        return batches.newest_batches(connection)
+
+
 def test_newest_batches__several_environments__each_has_its_own(registry: Registry) -> None:
     registry.plan_batch([landed("a"), landed("b", "staging")], NOW + timedelta(0))
     commit(registry, 1)
     registry.plan_batch([landed("c", "staging")], NOW + HOUR)
-    assert registry.newest_batches() == {"production": 1, "staging": 1}
+    assert newest(registry) == {"production": 1, "staging": 1}
     commit(registry, 2)
-    assert registry.newest_batches() == {"production": 1, "staging": 2}
+    assert newest(registry) == {"production": 1, "staging": 2}
+
+
+# --- listings (rule R6) ------------------------------------------------------------------------------------------
+
+
+def awaits(registry: Registry, now: datetime) -> bool:
+    return registry.awaits_listing(now, grace=HOUR)
+
+
+def test_awaits_listing__never_listed_or_not_for_a_day__is_due(registry: Registry) -> None:
+    assert awaits(registry, NOW)
+    registry.record_scan(NOW)
+    assert not awaits(registry, NOW + timedelta(days=1))
+    assert awaits(registry, NOW + timedelta(days=1, seconds=1))
+
+
+def test_awaits_listing__of_a_completed_experiment__is_due_once_its_grace_is_over(
+    registry: Registry, running: Experiment
+) -> None:
+    registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor="tests", now=NOW + HOUR)
+    registry.record_scan(NOW + 90 * MINUTE)
+    assert not awaits(registry, NOW + 2 * HOUR - MINUTE)
+    assert awaits(registry, NOW + 2 * HOUR)
+    registry.record_scan(NOW + 2 * HOUR)
+    assert not awaits(registry, NOW + 3 * HOUR)

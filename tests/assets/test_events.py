@@ -1,0 +1,27 @@
+"""The asset `events`: what it tells Dagster of an ingestion."""
+
+import dagster as dg
+
+from tests.assets.conftest import Installation, crowd
+
+
+def told(installation: Installation, entry: str) -> object:
+    """What the newest materialisation says."""
+    (record,) = installation.instance.fetch_materializations(dg.AssetKey("events"), limit=1).records
+    materialization = record.asset_materialization
+    assert materialization is not None
+    return materialization.metadata[entry].value
+
+
+def test_events__what_is_not_ingested__is_in_the_metadata(installation: Installation) -> None:
+    installation.land("first", crowd(1, 1))
+    folder = installation.settings.landing_dir / "events/env_key=prod/2026/03/01/00"
+    for number in range(21):
+        (folder / f"{number:02}.csv").write_text("")
+    installation.ingest()
+    ignored = told(installation, "ignored")
+    assert isinstance(ignored, dict)
+    assert ignored.pop("and more") == 1
+    assert set(ignored.values()) == {"unknown_suffix"}
+    assert len(ignored) == 20
+    assert told(installation, "unreadable") == {}
