@@ -1,20 +1,23 @@
 """Moments of every attached metric in every variant (rules M2-M5)."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.assets.stages import VARIANT_AGGREGATES, run_stage
+from experiment_pipeline.assets.stages import VARIANT_AGGREGATES, AssetResults, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import WarehouseResource
-from experiment_pipeline.warehouse.artifacts import StampedFrame
 
 
-@dg.asset(partitions_def=EXPERIMENTS, deps=["first_exposures"], group_name="results", kinds={"duckdb", "polars"})
+@dg.asset(
+    partitions_def=EXPERIMENTS,
+    deps=["first_exposures"],
+    group_name="results",
+    kinds={"duckdb", "polars"},
+    output_required=False,
+)
 def variant_aggregates(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[RefreshSession], warehouse: WarehouseResource
-) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+) -> AssetResults:
     """One row per metric and variant: identities, mean, and the sum of squared deviations."""
     engine = warehouse.engine()
     yield from run_stage(

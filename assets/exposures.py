@@ -1,20 +1,24 @@
 """First exposures, their buckets, and the exposures payload (rules X1-X7)."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.assets.stages import EXPOSURES, FIRST_EXPOSURES, run_stage
+from experiment_pipeline.assets.stages import EXPOSURES, FIRST_EXPOSURES, AssetResults, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.artifacts import StampedFrame
 
 
-@dg.asset(partitions_def=EXPERIMENTS, deps=["events"], group_name="exposures", kinds={"duckdb", "parquet"})
+@dg.asset(
+    partitions_def=EXPERIMENTS,
+    deps=["events"],
+    group_name="exposures",
+    kinds={"duckdb", "parquet"},
+    output_required=False,
+)
 def first_exposures(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[RefreshSession], warehouse: WarehouseResource
-) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+) -> AssetResults:
     """One row per identity: its first variant and time in the window, and whether it saw several variants."""
     yield from run_stage(FIRST_EXPOSURES, context, runs, warehouse.engine())
 
@@ -25,12 +29,16 @@ def first_exposures(
     deps=["first_exposures"],
     outs={
         "exposure_buckets": dg.AssetOut(
+            is_required=False,
             dagster_type=StampedFrame,
             kinds={"duckdb", "polars"},
             description="New identities by hour or day and variant (rule X4).",
         ),
         "exposures": dg.AssetOut(
-            dagster_type=dg.Nothing, kinds={"json"}, description="The exposures payload that the API serves (rule X7)."
+            is_required=False,
+            dagster_type=dg.Nothing,
+            kinds={"json"},
+            description="The exposures payload that the API serves (rule X7).",
         ),
     },
     internal_asset_deps={
@@ -40,7 +48,7 @@ def first_exposures(
 )
 def exposures(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[RefreshSession], warehouse: WarehouseResource
-) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+) -> AssetResults:
     """Identities by bucket and variant, and the payload that the API serves."""
     engine = warehouse.engine()
     yield from run_stage(EXPOSURES, context, runs, engine, inherits=lambda: engine.stamp(context.partition_key))

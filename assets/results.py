@@ -1,12 +1,10 @@
 """SRM, Bayesian results, and the results payload (rules S1-S3, M4; docs/statistics.md)."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from experiment_pipeline.assets.health_checks import check_specs
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.assets.stages import RESULTS, run_stage
+from experiment_pipeline.assets.stages import RESULTS, AssetResults, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.artifacts import StampedFrame
@@ -18,16 +16,19 @@ from experiment_pipeline.warehouse.artifacts import StampedFrame
     deps=["first_exposures"],
     outs={
         "srm": dg.AssetOut(
+            is_required=False,
             dagster_type=StampedFrame,
             kinds={"python", "polars"},
             description="Whether identities split as configured: fixed-sample and anytime-valid test (rules S1-S3).",
         ),
         "bayesian_results": dg.AssetOut(
+            is_required=False,
             dagster_type=StampedFrame,
             kinds={"python", "polars"},
             description="Each treatment against control on each metric: effect, lift, chance to win, expected loss.",
         ),
         "experiment_results": dg.AssetOut(
+            is_required=False,
             dagster_type=dg.Nothing,
             kinds={"json"},
             description="Verdicts that hold at every refresh, and the results payload that the API serves.",
@@ -45,7 +46,7 @@ def results(
     variant_aggregates: StampedFrame,
     runs: dg.ResourceParam[RefreshSession],
     warehouse: WarehouseResource,
-) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+) -> AssetResults:
     """Whether the split is sound, what each treatment does to each metric, and the payload that the API serves."""
     yield from run_stage(
         RESULTS,

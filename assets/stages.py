@@ -13,6 +13,7 @@ from experiment_pipeline.assets.health_checks import check_results
 from experiment_pipeline.assets.metadata import Metadata, provenance, short_table
 from experiment_pipeline.domain.exposures import ExposureBucket, summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.errors import Final
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.resources.dagster_instance import newest_materialization
 from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
@@ -23,6 +24,7 @@ from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.frame_schemas import frame_of, metric_aggregates
 
 Frames = Mapping[str, StampedFrame]
+AssetResults = Iterator[dg.MaterializeResult[StampedFrame] | dg.Output[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,14 @@ class Stage:
     """One step of a refresh.
 
     Attributes:
-        name: names the step in logs.
+        name: of the step.
+        assets: the keys of its outputs, in order.
         blocks: the computations that cannot be published when this stage fails; the failure is theirs (rule R3).
         compute: yields the stage's outputs, from the run, the engine, and the frames of the stages before it.
     """
 
     name: str
+    assets: tuple[str, ...]
     blocks: tuple[Computation, ...]
     compute: Callable[[ExperimentRun, Warehouse, Frames], Iterator[StageOutput]]
 
@@ -89,6 +93,12 @@ def to_events(
         )
 
 
+def observe_final(stage: Stage, partition_key: str, final: Final) -> Iterator[dg.AssetObservation]:
+    """Yield an observation per asset of a stage that was left as it is, because it is final (rule R8)."""
+    for asset in stage.assets:
+        yield dg.AssetObservation(asset, partition=partition_key, metadata={"final": str(final)})
+
+
 def run_stage(
     stage: Stage,
     context: dg.AssetExecutionContext,
@@ -97,8 +107,11 @@ def run_stage(
     *,
     frames: Frames | None = None,
     inherits: Callable[[], Stamp] | None = None,
-) -> Iterator[dg.MaterializeResult[StampedFrame]]:
+) -> AssetResults:
     """Run one stage as the body of an asset, under the guard of the session.
+
+    Of a stage that serves nothing but what is final, nothing is computed: the step succeeds without an output, Dagster
+    skips those after it, and an observation says why (rule R8).
 
     Args:
         stage: the stage to run.
@@ -108,8 +121,14 @@ def run_stage(
         frames: the upstream frames that the stage reads, by asset.
         inherits: see `RefreshSession.for_asset`.
     """
-    with session.for_asset(context, *stage.blocks, inherits=inherits) as run:
-        yield from to_materialize_results(stage.compute(run, warehouse, frames or {}))
+    try:
+        with session.for_asset(context, *stage.blocks, inherits=inherits) as run:
+            yield from to_materialize_results(stage.compute(run, warehouse, frames or {}))
+    except Final as final:
+        for observation in observe_final(stage, context.partition_key, final):
+            context.log_event(observation)
+        for key in context.selected_asset_check_keys:  # no new outcome: the one of the final refresh stays
+            yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(key))
 
 
 def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
@@ -181,9 +200,9 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     )
 
 
-FIRST_EXPOSURES = Stage("first_exposures", tuple(Computation), _first_exposures)
-EXPOSURES = Stage("exposures", (Computation.EXPOSURES,), _exposures)
-VARIANT_AGGREGATES = Stage("variant_aggregates", (Computation.RESULTS,), _variant_aggregates)
-RESULTS = Stage("results", (Computation.RESULTS,), _results)
+FIRST_EXPOSURES = Stage("first_exposures", ("first_exposures",), tuple(Computation), _first_exposures)
+EXPOSURES = Stage("exposures", ("exposure_buckets", "exposures"), (Computation.EXPOSURES,), _exposures)
+VARIANT_AGGREGATES = Stage("variant_aggregates", ("variant_aggregates",), (Computation.RESULTS,), _variant_aggregates)
+RESULTS = Stage("results", ("srm", "bayesian_results", "experiment_results"), (Computation.RESULTS,), _results)
 
 STAGES = (FIRST_EXPOSURES, EXPOSURES, VARIANT_AGGREGATES, RESULTS)

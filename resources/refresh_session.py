@@ -11,7 +11,7 @@ import structlog
 
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, RefreshRun
-from experiment_pipeline.errors import Leased, RefreshRefused
+from experiment_pipeline.errors import Final, Leased, RefreshRefused
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, event_log_kept_open
 from experiment_pipeline.resources.retries import requesting_retry, retry_transient
@@ -92,8 +92,9 @@ class RefreshSession:
                 R5), and one that began elsewhere refuses an artifact of another as-of.
 
         Raises:
-            dagster.Failure: the refresh is refused (final, leased, superseded, not started), which is no failure of the
-                experiment.
+            Final: these computations are final; nothing of them was touched (rules R6, R8).
+            dagster.Failure: the refresh is refused for another reason (leased, superseded, not started), which is no
+                failure of the experiment.
         """
         with requesting_retry(context.retry_number):
             experiment = self.registry.experiment_by_partition(context.partition_key)
@@ -102,7 +103,9 @@ class RefreshSession:
                 self.recording_failures(experiment, context.run, *computations),
                 requesting_retry(context.retry_number),
             ):
-                yield self.acquire(experiment, context.run, inherits() if inherits else None)
+                yield self.acquire(experiment, context.run, *computations, inherits=inherits() if inherits else None)
+        except Final:
+            raise
         except RefreshRefused as refusal:
             raise dg.Failure(
                 description=f"Refused: {refusal}",
@@ -141,13 +144,17 @@ class RefreshSession:
             raise
 
     def acquire(
-        self, experiment: Experiment, dagster_run: dg.DagsterRun, inherits: Stamp | None = None
+        self,
+        experiment: Experiment,
+        dagster_run: dg.DagsterRun,
+        *computations: Computation,
+        inherits: Stamp | None = None,
     ) -> ExperimentRun:
-        """Acquire or renew the lease of an experiment.
+        """Acquire or renew the lease of an experiment, to compute these computations.
 
         Raises:
-            RefreshRefused: another run has the lease, the experiment has not started, everything of it is final, or the
-                run is as of another moment than the artifact it inherits from.
+            RefreshRefused: another run has the lease, the experiment has not started, all of these computations are
+                final, or the run is as of another moment than the artifact it inherits from.
         """
         run = self.registry.open_run(
             experiment.id,
@@ -159,6 +166,8 @@ class RefreshSession:
         )
         self.leases[experiment.id] = run
         acquired_at = self.acquired_at.setdefault(experiment.id, datetime.now(UTC))
+        if all(self.registry.computation(experiment.id, each).is_final for each in computations):
+            raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
         scope = AnalysisScope.of(experiment, run)
         if inherits is not None:
             scope.require_same(inherits)

@@ -9,16 +9,18 @@ from functools import partial
 
 import dagster as dg
 
-from experiment_pipeline.assets.stages import STAGES, Stage, StageOutput, to_events
+from experiment_pipeline.assets.stages import STAGES, Stage, StageOutput, observe_final, to_events
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.errors import Final, RefreshRefused
 from experiment_pipeline.resources.io_manager import FrameIOManager
 from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
 from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.artifacts import StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
+
+Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation
 
 
 class Experiments(dg.Config):
@@ -34,7 +36,7 @@ def refresh_several(
     runs: dg.ResourceParam[RefreshSession],
     warehouse: WarehouseResource,
     io_manager: dg.ResourceParam[FrameIOManager],
-) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+) -> Iterator[Event]:
     """Refresh each experiment, and fail at the end, by name, when any of them failed.
 
     Events are yielded, not logged through the context: Dagster drops what is logged there when an op fails.
@@ -43,8 +45,7 @@ def refresh_several(
     for partition_key in config.partition_keys:
         try:
             experiment = retry_transient(partial(runs.registry.experiment_by_partition, partition_key))
-            for output in refresh_one(experiment, context.run, runs, warehouse.engine(), io_manager):
-                yield from to_events(output, partition_key, context.instance)
+            yield from refresh_one(experiment, context, runs, warehouse.engine(), io_manager)
         except RefreshRefused as refusal:
             context.log.warning("%s: refused: %s", partition_key, refusal)
         except Exception:
@@ -56,12 +57,12 @@ def refresh_several(
 
 def refresh_one(
     experiment: Experiment,
-    dagster_run: dg.DagsterRun,
+    context: dg.OpExecutionContext,
     session: RefreshSession,
     engine: Warehouse,
     io_manager: FrameIOManager,
-) -> Iterator[StageOutput]:
-    """Run every stage of one experiment in order, and yield what it stored and published.
+) -> Iterator[Event]:
+    """Run every stage of one experiment in order, and yield what happened to its assets.
 
     Raises:
         Exception: the first error of a stage, after the others; an error goes before a refusal.
@@ -69,22 +70,25 @@ def refresh_one(
     blocked: set[Computation] = set()
     errors: list[Exception] = []
     frames: dict[str, StampedFrame] = {}
-    acquire = partial(session.acquire, experiment, dagster_run)
     try:
         for stage in STAGES:
             if blocked.issuperset(stage.blocks):
                 continue
             outputs: list[StageOutput] = []
+            acquire = partial(session.acquire, experiment, context.run, *stage.blocks)
+            attempt = partial(_compute_and_store, stage, acquire, engine, io_manager, frames=frames, outputs=outputs)
             try:
-                with session.recording_failures(experiment, dagster_run, *stage.blocks):
-                    retry_transient(
-                        partial(_compute_and_store, stage, acquire, engine, io_manager, frames=frames, outputs=outputs)
-                    )
+                with session.recording_failures(experiment, context.run, *stage.blocks):
+                    retry_transient(attempt)
+            except Final as final:
+                blocked.update(stage.blocks)
+                yield from observe_final(stage, experiment.partition_key, final)
             except Exception as error:  # noqa: BLE001 - raised below
                 # Results are computed although exposures failed: neither payload waits for the other (rule R3).
                 blocked.update(stage.blocks)
                 errors.append(error)
-            yield from outputs
+            for output in outputs:
+                yield from to_events(output, experiment.partition_key, context.instance)
     finally:
         session.release(experiment)
     if errors:
