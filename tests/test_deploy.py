@@ -23,6 +23,7 @@ def assert_is_ready(instance: dg.DagsterInstance) -> None:
     ]
     assert instance.run_monitoring_enabled
     assert not instance.telemetry_enabled
+    assert not instance.nux_enabled, "the community pop-up is off"
     add_partitions(instance, EXPERIMENTS, ["checkout-1"])
     assert instance.get_dynamic_partitions("experiment") == ["checkout-1"]
 

@@ -4,7 +4,7 @@ import errno
 import sqlite3
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -16,11 +16,15 @@ from sqlalchemy import exc
 
 from experiment_pipeline.domain.refresh import Claim, Computation
 from experiment_pipeline.errors import ArtifactMissing, Conflict, Final
+from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.registry import engine
 from experiment_pipeline.resources import retries
 from experiment_pipeline.resources.dagster_instance import QUIET
 from experiment_pipeline.resources.retries import is_transient
-from tests.assets.conftest import Installation, crowd
+from experiment_pipeline.resources.warehouse import LakeResource
+from experiment_pipeline.warehouse.duckdb import event_scan
+from experiment_pipeline.warehouse.duckdb.arrow_columns import Batches, batches
+from tests.assets.conftest import Installation, crowd, purchase
 from tests.assets.faults import Faults, bug, vacuumed, with_faults
 
 FIRST, BUCKETS, IDENTITIES = "write_first_exposures", "exposure_buckets", "variant_identities"
@@ -125,6 +129,36 @@ def test_transient_error__that_passes__leaves_no_failure(
     for state in (exposures, results):
         assert (state.last_error_at, state.failures) == (None, 0)
     assert installation.registry.waiting_claims() == []
+
+
+@BOTH_WAYS
+def test_files__that_a_vacuum_removes_while_they_are_read__are_listed_and_read_anew(
+    installation: Installation, faults: Faults, monkeypatch: pytest.MonkeyPatch, batched: bool
+) -> None:
+    installation.land("second", [purchase("control-0", 1), purchase("b-0", 1)])
+    installation.ingest()
+    lake = (installation.definitions.resources or {})["lake"]
+    assert isinstance(lake, LakeResource)
+    failed: list[Exception] = []
+
+    def vacuum_and_read(rows: duckdb.DuckDBPyRelation) -> Batches:
+        if "at_us" in rows.columns and not failed:  # events, whose files are listed and not yet read
+            assert compact(lake.open(), datetime.now(UTC))
+            assert len(lake.open().vacuum(timedelta(0))) == 2
+        try:
+            yield from batches(rows)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    monkeypatch.setattr(event_scan, "batches", vacuum_and_read)
+    assert refresh(installation, batched=batched).success
+    assert [type(error) for error in failed] == [duckdb.IOException]
+    assert faults.calls.count(("variant_aggregates", installation.partition())) == 2
+    assert [installation.state(computation).failures for computation in Computation] == [0, 0]
+    payload = installation.state().payload
+    assert payload is not None
+    assert payload["metrics"][1]["variants"]["b"]["sum"] == pytest.approx(501)
 
 
 @BOTH_WAYS

@@ -1,9 +1,10 @@
-"""Answers of DuckDB as NumPy columns."""
+"""Rows of a DuckDB query as NumPy columns."""
 
 import math
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
@@ -18,21 +19,49 @@ Batches: TypeAlias = Iterator[RecordBatch]
 
 AHEAD = 32  # batches, of 122,880 rows at most, that are read before they are asked for: some 100 MB
 PIECE = 1_000_000  # rows that are worked on in one go
+ERROR_KINDS = {"IO": duckdb.IOException, "HTTP": duckdb.HTTPException, "Out of Memory": duckdb.OutOfMemoryException}
 NO_ROWS = np.empty(0, np.int64)
 
 
 def batches(rows: duckdb.DuckDBPyRelation) -> Batches:
-    """An answer, batch by batch while it is computed."""
-    return iter(RecordBatchReader.from_stream(rows))
+    """Yield a query's rows, batch by batch while it is computed.
+
+    Raises:
+        duckdb.Error: reading failed midway.
+    """
+    with raising_duckdb_errors():
+        yield from RecordBatchReader.from_stream(rows)
+
+
+@contextmanager
+def raising_duckdb_errors() -> Iterator[None]:
+    """Raise an error that came through an Arrow stream as DuckDB's own.
+
+    Arrow's C interface hands on a text alone, and arro3 raises it as a plain `Exception`. DuckDB's texts begin with the
+    kind: `C Data interface error: IO Error: Cannot open file "a.parquet": No such file or directory`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise _duckdb_error(str(error)) from error
+
+
+def _duckdb_error(text: str) -> duckdb.Error:
+    for kind, error in ERROR_KINDS.items():
+        if f"{kind} Error: " in text:
+            return error(text)
+    return duckdb.Error(text)
 
 
 def columns(read: Batches) -> Columns:
-    """All rows at once; where there are none, three empty columns."""
+    """Return all rows at once; where there are none, three empty columns."""
     return next(pieces(read, math.inf), (NO_ROWS,) * 3)
 
 
 def pieces(read: Batches, at_least: float = PIECE) -> Iterator[Columns]:
-    """The rows, so many at a time; nothing where there are none."""
+    """Yield the rows as columns, at least so many rows at a time but for the last; nothing where there are none."""
     while piece := _take(read, at_least):
         yield tuple(
             np.concatenate([batch.column(column).to_numpy() for batch in piece])
@@ -50,7 +79,7 @@ def _take(read: Batches, at_least: float) -> list[RecordBatch]:
 
 
 def ahead(read: Iterator[T]) -> Generator[T, None, None]:
-    """The same, read by a thread of its own before it is asked for, a few at most."""
+    """Yield the same, read by a thread of its own before it is asked for, at most `AHEAD` of them."""
     reader = ThreadPoolExecutor(1)
 
     def ask() -> Future[list[T]]:

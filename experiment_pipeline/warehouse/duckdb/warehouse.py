@@ -21,6 +21,7 @@ from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp
 from experiment_pipeline.warehouse.base import AnalysisScope, FirstExposures, Frame
+from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
 from experiment_pipeline.warehouse.duckdb.event_scan import (
     ANALYSED_IDENTITIES,
@@ -135,7 +136,8 @@ class DuckDBWarehouse:
 def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     # Through arro3, which deltalake brings: a frame that Polars takes from DuckDB's own stream keeps DuckDB's types
     # alive, and the interpreter then ends with a page of leak warnings.
-    return pl.DataFrame(Table.from_arrow(relation))
+    with raising_duckdb_errors():
+        return pl.DataFrame(Table.from_arrow(relation))
 
 
 def _ranges(identities: int) -> Iterator[dict[str, int]]:

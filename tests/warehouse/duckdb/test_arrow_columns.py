@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -21,6 +22,27 @@ def test_columns__of_an_answer__are_its_rows_at_once_or_in_pieces() -> None:
         nothing = connection.sql("select 1 as one, 2 as two, 3 as three limit 0")
         assert [len(column) for column in columns(batches(nothing))] == [0, 0, 0]
         assert list(pieces(batches(nothing))) == []
+
+
+def test_batches__of_a_file_that_goes_midway__raise_duckdbs_own_error(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        files = [str(tmp_path / f"{number}.parquet") for number in range(2)]
+        for file in files:
+            connection.execute(
+                "copy (select range as number from range(200_000)) to $file (format parquet)", {"file": file}
+            )
+        rows = connection.sql("select number from read_parquet($files)", params={"files": files})
+        Path(files[1]).unlink()
+        with pytest.raises(duckdb.IOException, match=r"IO Error: .*1\.parquet"):
+            list(batches(rows))
+
+
+def test_batches__of_a_value_that_cannot_be_computed__raise_an_error_that_is_not_of_input_and_output() -> None:
+    with duckdb.connect() as connection:
+        rows = connection.sql("select if(range < 150_000, '1', 'x')::integer as number from range(200_000)")
+        with pytest.raises(duckdb.Error, match="Conversion Error") as raised:
+            list(batches(rows))
+        assert not isinstance(raised.value, duckdb.IOException)
 
 
 def test_ahead__keeps_the_order__and_reads_a_few_at_most() -> None:
