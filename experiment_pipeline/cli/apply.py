@@ -15,7 +15,7 @@ from experiment_pipeline.schemas.manifests import parse_manifest
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Tell what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 @click.pass_obj
 def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
@@ -48,7 +48,7 @@ def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
     for difference in differences:
         context.console.print(_line(difference), soft_wrap=True, highlight=False)
     ending = " Nothing was changed: this was a dry run." if dry_run and differences else ""
-    context.console.print(f"{_tally(differences)}.{ending}", highlight=False)
+    context.console.print(f"{_summary(differences)}.{ending}", highlight=False)
 
 
 def _as_json(difference: Difference) -> dict[str, Any]:
@@ -66,6 +66,6 @@ def _line(difference: Difference) -> str:
     return f"[yellow]~ {escape(difference.subject)}[/yellow]\n{fields}"
 
 
-def _tally(differences: list[Difference]) -> str:
+def _summary(differences: list[Difference]) -> str:
     created = sum(difference.action == "create" for difference in differences)
     return f"{created} created, {len(differences) - created} changed" if differences else "Everything is as declared"

@@ -3,15 +3,15 @@
 import click
 
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.options import listening
+from experiment_pipeline.cli.options import listen_options
 from experiment_pipeline.cli.serve import run
 
 
 @click.command()
-@listening(8001)
+@listen_options(8001)
 @click.pass_obj
 def collect(context: Context, host: str, port: int, workers: int) -> None:
-    """Collect events until SIGTERM or Ctrl-C; what was taken in is published before it ends.
+    """Collect events until SIGTERM or Ctrl-C; what was accepted is published before it ends.
 
     \b
     Example:

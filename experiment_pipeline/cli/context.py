@@ -1,4 +1,4 @@
-"""What every command works with: settings, the registry, a console, and who is at the keyboard."""
+"""The context of a command: settings, the registry, a console, and the user's name for the audit log."""
 
 import getpass
 from collections.abc import Iterator
@@ -23,29 +23,34 @@ if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does witho
 
 @dataclass(frozen=True)
 class Context:
-    """Handed to every command by click."""
+    """Settings and console of one invocation; click gives it to every command."""
 
     settings: Settings
     console: Console = field(default_factory=Console)
 
     @contextmanager
     def registry(self, *, create: bool = False, dry_run: bool = False) -> Iterator["Registry"]:
-        """The registry, its schema up to date; one line and exit code 1 when its database does not answer.
+        """Yield the registry with its schema up to date, and close it.
 
-        create:  begin one in a data directory that has none, and say so
-        dry_run: look at an empty one in memory where there is none
+        Args:
+            create: create one in a data directory that has none, and say so.
+            dry_run: use an empty one in memory where there is none.
+
+        Raises:
+            NotFound: there is no registry, and neither argument is set.
+            click.ClickException: the database does not answer; one line, exit code 1.
         """
         from sqlalchemy.exc import OperationalError
 
         from experiment_pipeline.registry.repository import Registry
 
         url = self.settings.database_url
-        if dry_run and not self.has_begun:
+        if dry_run and not self.registry_exists:
             url = "sqlite://"
-        elif create and not self.has_begun:
-            click.echo(f"Beginning a new registry at {self.settings.registry_file}.", err=True)
+        elif create and not self.registry_exists:
+            click.echo(f"Creating a new registry at {self.settings.registry_file}.", err=True)
         else:
-            self.require_begun()
+            self.require_registry()
         try:
             registry = Registry.open(url)
             try:
@@ -57,22 +62,31 @@ class Context:
             raise click.ClickException(f"The registry's database does not answer: {reason}") from unreachable
 
     @property
-    def has_begun(self) -> bool:
-        """Whether there is a registry, as far as can be told without opening it."""
+    def registry_exists(self) -> bool:
+        """Whether there is a registry, as far as can be known without opening it."""
         file = self.settings.registry_file
         try:
             return file is None or file.exists()
         except PermissionError:
-            return True  # opening it tells
+            return True  # opening it says why it cannot be read
 
-    def require_begun(self) -> None:
-        """Refuse a data directory without a registry: it is more likely mistyped than new. Raises NotFound."""
-        if not self.has_begun:
-            begin = "begin one with `apply` or `environments create`"
-            raise NotFound(f"No registry at {self.settings.registry_file}. Name another --data-dir, or {begin}.")
+    def require_registry(self) -> None:
+        """Refuse a data directory without a registry: it is more likely mistyped than new.
+
+        Raises:
+            NotFound: names the file that is missing.
+        """
+        if not self.registry_exists:
+            create = "create one with `apply` or `environments create`"
+            raise NotFound(f"No registry at {self.settings.registry_file}. Name another --data-dir, or {create}.")
 
     def environment(self, registry: "Registry", given: str | None) -> str:
-        """The environment that an option names, or the only one that there is."""
+        """Return the key of the environment that an option names, or of the only one that there is.
+
+        Raises:
+            ConfigurationError: none is named, and there is not exactly one.
+            NotFound: no environment has this key; suggests a similar one.
+        """
         known = [environment.key for environment in registry.environments()]
         if given is None and len(known) == 1:
             return known[0]
@@ -80,21 +94,26 @@ class Context:
             message = f"Name one of {', '.join(known)}." if known else "There is none yet: declare one with `apply`."
             raise ConfigurationError.of("--environment", message)
         if given not in known:
-            raise NotFound(f"No environment '{given}'.{_meant(given, known)}")
+            raise NotFound(f"No environment '{given}'.{_suggestion(given, known)}")
         return given
 
     @property
     def wide_console(self) -> Console:
-        """For tables: the terminal's own width, or enough columns where nobody's terminal says otherwise."""
+        """A console for tables: as wide as the terminal, or `REPORT_WIDTH` columns without one."""
         return self.console if self.console.is_terminal else Console(width=REPORT_WIDTH)
 
     def find(self, registry: "Registry", key: str, environment: str | None) -> Experiment:
-        """The experiment of a key, in any environment when none is named. Raises NotFound, or ConfigurationError."""
+        """Return the experiment of a key, in any environment when none is named.
+
+        Raises:
+            NotFound: no experiment has this key; suggests a similar one.
+            ConfigurationError: several environments have one of this key.
+        """
         known = registry.list_experiments(environment)
         found = [experiment for experiment in known if key in (experiment.key, str(experiment.id))]
         if not found:
-            meant = _meant(key, [experiment.key for experiment in known])
-            raise NotFound(f"No experiment '{key}'{f' in {environment}' if environment else ''}.{meant}")
+            suggestion = _suggestion(key, [experiment.key for experiment in known])
+            raise NotFound(f"No experiment '{key}'{f' in {environment}' if environment else ''}.{suggestion}")
         if len(found) > 1:
             several = ", ".join(sorted(experiment.environment_key for experiment in found))
             raise ConfigurationError.of("--environment", f"several environments have a '{key}': name one of {several}.")
@@ -102,15 +121,15 @@ class Context:
 
     @property
     def actor(self) -> str:
-        """For the audit log (rule L5)."""
+        """The name of the user for the audit log (rule L5)."""
         return f"cli:{getpass.getuser()}"[:255]
 
     @property
     def now(self) -> datetime:
-        """This moment, UTC."""
+        """The present time, UTC."""
         return datetime.now(UTC)
 
 
-def _meant(given: str, known: list[str]) -> str:
+def _suggestion(given: str, known: list[str]) -> str:
     near = get_close_matches(given, known, n=1)
     return f" Did you mean '{near[0]}'?" if near else ""

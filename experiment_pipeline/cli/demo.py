@@ -1,18 +1,54 @@
 """`experiment-pipeline demo`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import click
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import LEGEND, report
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.repository import Registry
+
+
+class Steps:
+    """The demo's steps as they begin: a progress bar on a terminal, lines on standard error without one."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self._has_terminal = console.is_terminal
+        self._begun = 0
+        self._progress = Progress(*columns, console=console, transient=True, disable=not self._has_terminal)
+        self._task = self._progress.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def expect(self, total: int) -> None:
+        """Set how many steps there are in all."""
+        self._progress.update(self._task, total=total)
+
+    def begin(self, description: str) -> None:
+        """Show that a step begins, and that the one before it is done."""
+        self._progress.update(self._task, completed=self._begun, description=description)
+        self._begun += 1
+        if not self._has_terminal:
+            click.echo(f"{description} ...", err=True)
 
 
 @click.command()
@@ -30,19 +66,19 @@ def demo(context: Context) -> None:
     from experiment_pipeline.schemas.manifests import parse_manifest
 
     console = context.wide_console
-    with _progress(console) as progress, context.registry(create=True) as registry:
-        step = progress.add_task("Generating events", total=4)
-        written = generate(context.settings.landing_dir)
-        progress.update(step, advance=1, description="Declaring experiments")
+    with Steps(console, total=4) as steps, context.registry(create=True) as registry:
+        steps.begin("Generating events")
+        generated = generate(context.settings.landing_dir)
+        steps.begin("Declaring experiments")
         manifest = parse_manifest(DECLARATIONS.read_text("utf-8"))
         registry.apply(manifest, actor=context.actor, now=context.now)
-        progress.update(step, advance=1, description="Loading Dagster")
+        steps.begin("Loading Dagster")
         experiments = [
             registry.find_experiment(declared.environment, key) for key, declared in manifest.experiments.items()
         ]
-        open_ones = [experiment for experiment in experiments if not _is_final(registry, experiment)]
-        ingested = _materialise(context, open_ones, progress, step)
-    console.print(f"{written.delivered:,} records lie in {written.objects:,} landing objects; {ingested}.\n")
+        unfinished = [experiment for experiment in experiments if not _is_final(registry, experiment)]
+        ingested = _materialise(context, unfinished, steps)
+    console.print(f"{generated.delivered:,} records in {generated.objects:,} landing objects; {ingested}.\n")
     with context.registry() as registry:
         for experiment in experiments:
             console.print(_report(registry, experiment))
@@ -50,32 +86,32 @@ def demo(context: Context) -> None:
     console.print(f"Everything is in {context.settings.data_dir}.")
 
 
-def _materialise(context: Context, experiments: list[Experiment], progress: Progress, step: TaskID) -> str:
-    """Run the jobs against the demo's own Dagster instance; what the ingestion came to, in words."""
+def _materialise(context: Context, experiments: list[Experiment], steps: Steps) -> str:
+    """Run the jobs against the demo's own Dagster instance, and return the ingestion's counts in words."""
     from experiment_pipeline.assets.partitions import EXPERIMENTS
     from experiment_pipeline.definitions import build
     from experiment_pipeline.resources.dagster_instance import add_partitions, open_instance, run_here
 
     definitions = build(context.settings)
     with open_instance(context.settings.dagster_home) as instance:
-        progress.update(step, advance=1, description="Ingesting events", total=4 + len(experiments))
+        steps.expect(4 + len(experiments))
+        steps.begin("Ingesting events")
         ingestion = run_here(definitions, "ingest_events", instance)
         add_partitions(instance, EXPERIMENTS, [experiment.partition_key for experiment in experiments])
         for experiment in experiments:
-            progress.update(step, advance=1, description=f"Computing {experiment.key}")
+            steps.begin(f"Computing {experiment.key}")
             run_here(definitions, "refresh_experiment", instance, experiment.partition_key)
-        progress.update(step, advance=1, description="Done")
     (materialisation,) = ingestion.asset_materializations_for_node("events")
     counts: dict[str, Any] = {name: entry.value for name, entry in materialisation.metadata.items()}
     rejected = sum(counts["rejected"].values())
     return (
         f"{counts['accepted']:,} new events ingested, {counts['duplicates']:,} duplicates dropped, "
-        f"{rejected:,} bad records set aside"
+        f"{rejected:,} bad records rejected"
     )
 
 
 def _is_final(registry: Registry, experiment: Experiment) -> bool:
-    """Final results never change (rule R6): there is nothing left to compute."""
+    """Return whether nothing is left to compute: final results never change (rule R6)."""
     return all(registry.computation(experiment.id, computation).is_final for computation in Computation)
 
 
@@ -85,16 +121,3 @@ def _report(registry: Registry, experiment: Experiment) -> RenderableType:
         registry.computation(experiment.id, Computation.EXPOSURES),
         registry.computation(experiment.id, Computation.RESULTS),
     )
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield progress

@@ -18,8 +18,8 @@ from experiment_pipeline.settings import PREFIX
 
 LOCATION = "experiment_pipeline.definitions"
 PORT = click.IntRange(1, 65_535)
-LOOK = 0.5  # seconds between two looks at the children
-PATIENCE = 20  # seconds that a child has to stop by itself
+POLL_SECONDS = 0.5  # between two checks of the children
+STOP_TIMEOUT_SECONDS = 20  # until a child that does not stop is killed
 
 
 @click.command()
@@ -45,7 +45,7 @@ def dev(context: Context, port: int, api_port: int, verbose: bool) -> None:
     environment = os.environ | {"DAGSTER_HOME": str(home), f"{PREFIX}DATA_DIR": str(data_dir)}
     python = [sys.executable, "-m"]
     level = "info" if verbose else "warning"
-    # The daemon starts a code server a minute, and each warns when it is left: only their errors are news.
+    # The daemon starts a code server a minute, and each warns when it is stopped: only their errors matter.
     quiet = [] if verbose else ["--code-server-log-level", "error"]
     webserver = ["dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port), "--dagster-log-level", level]
     commands = {
@@ -55,7 +55,7 @@ def dev(context: Context, port: int, api_port: int, verbose: bool) -> None:
     }
     _require_free("--port", port)
     _require_free("--api-port", api_port)
-    with _alone(home), _children(commands, environment) as children:
+    with _single_instance(home), _children(commands, environment) as children:
         context.console.print(f"Dagster   http://127.0.0.1:{port}")
         context.console.print(f"API       http://127.0.0.1:{api_port}/api/v1/docs")
         context.console.print(f"Data      {data_dir}\nCtrl-C stops all of them.")
@@ -72,8 +72,8 @@ def _require_free(option: str, port: int) -> None:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Dagster runs one daemon per instance; a second one would have both complain."""
+def _single_instance(home: Path) -> Iterator[None]:
+    """Hold the lock of this data directory: Dagster allows one daemon per instance."""
     with (home / "dev.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,7 +86,10 @@ def _alone(home: Path) -> Iterator[None]:
 def _children(
     commands: Mapping[str, list[str]], environment: Mapping[str, str]
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """The processes, started in groups of their own so that a Ctrl-C reaches them once, from here."""
+    """Start the processes, yield them by name, and stop those that still run.
+
+    Each has a process group of its own, so that a Ctrl-C reaches it once, from here.
+    """
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, command in commands.items():
@@ -98,7 +101,7 @@ def _children(
                 child.send_signal(signal.SIGINT)
         for name, child in children.items():
             try:
-                child.wait(timeout=PATIENCE)
+                child.wait(timeout=STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 click.echo(f"{name} does not stop: killing it.", err=True)
                 os.killpg(child.pid, signal.SIGKILL)
@@ -106,13 +109,13 @@ def _children(
 
 
 def _wait(children: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """Until a signal to stop comes, or one child ends by itself, which stops the others."""
+    """Wait until a signal to stop comes. Raises ClickException when one child ends by itself."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
     try:
         while True:
             for name, child in children.items():
                 if child.poll() is not None:
                     raise click.ClickException(f"{name} ended with code {child.returncode}: stopping the others.")
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         click.echo("Stopping ...")

@@ -14,7 +14,7 @@ from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 
 @click.group()
 def experiments() -> None:
-    """List and show experiments, and lead them through their life. New ones are declared with `apply`.
+    """List, show, start, pause, complete and delete experiments. New ones are declared with `apply`.
 
     \b
     Examples:
@@ -118,7 +118,7 @@ def _as_json(experiment: Experiment) -> dict[str, Any]:
 
 
 def _card(experiment: Experiment) -> Table:
-    """One experiment as label and value, a line each."""
+    """Return one experiment as a table of labels and values."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")

@@ -32,7 +32,10 @@ def create_key(context: Context, environment: str | None, scope: str, name: str)
         key = context.environment(registry, environment)
         _, token = registry.keys.create(key, Scope(scope), name or scope, actor=context.actor, now=context.now)
     click.echo(token)
-    click.echo("Keep it now: only its digest is stored. Send it as 'Authorization: Api-Key <token>'.", err=True)
+    click.echo(
+        "Store it now: only its digest is kept. Send it as 'Authorization: Api-Key <token>'.",
+        err=True,
+    )
 
 
 @keys.command("list")

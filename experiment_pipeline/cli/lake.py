@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from experiment_pipeline.lake.lake import Lake
 
 RECORD_WIDTH = 80  # characters of a record in a table
-dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 
 
 @click.group()
 def lake() -> None:
-    """Look at the events lake and what it rejected, ingest into it, compact and vacuum it."""
+    """Show the events lake and what it rejected, ingest into it, compact and vacuum it."""
 
 
 @lake.command()
 @click.pass_obj
 def status(context: Context) -> None:
-    """Show what the lake holds, by environment and month, and whether anything waits to be ingested."""
+    """Show what the lake holds, by environment and month, and whether there are landing objects to ingest."""
     from experiment_pipeline.lake.ingestion import landing_state
     from experiment_pipeline.lake.inspection import partitions
     from experiment_pipeline.landing.segments import strays
@@ -46,11 +46,13 @@ def status(context: Context) -> None:
     with context.registry() as registry:
         click.echo(f"Data version {registry.lake_version().data_version}.", nl=False)
         state = landing_state(registry, context.settings.landing_dir)
-    settled = " All that has landed is in." if not state.unreadable.count else " All that can be read is in."
-    click.echo(" Something waits to be ingested." if state.waits else settled)
+    ingested = "Every landing object is ingested."
+    if state.unreadable.count:
+        ingested = "Every readable landing object is ingested."
+    click.echo(" There are landing objects to ingest." if state.waits else f" {ingested}")
     for path in strays(context.settings.landing_dir):
-        click.echo(f"No segment, left alone in the landing zone: {path}")
-    _tell_left_out(state.unreadable, state.ignored)
+        click.echo(f"Not a segment, left alone in the landing zone: {path}")
+    _print_left_out(state.unreadable, state.ignored)
 
 
 @lake.command()
@@ -77,7 +79,7 @@ def ingest(context: Context) -> None:
         )
     if report.batch is None:
         click.echo("Nothing new has landed.")
-        _tell_left_out(report.unreadable, report.ignored)
+        _print_left_out(report.unreadable, report.ignored)
         return
     rejected = sum(report.rejected.values())
     click.echo(f"Batch {report.batch}: {report.objects:,} objects, {report.accepted:,} new events,", nl=False)
@@ -86,15 +88,15 @@ def ingest(context: Context) -> None:
         click.echo(f"  rejected, {reason}: {records:,}")
     for name, problem in report.problems.items():
         click.echo(f"  {problem}: {printable(name)}")
-    _tell_left_out(report.unreadable, report.ignored)
+    _print_left_out(report.unreadable, report.ignored)
 
 
 @lake.command()
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="So many, newest first.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many, newest first.")
 @options.as_json
 @click.pass_obj
 def rejected(context: Context, limit: int, as_json: bool) -> None:
-    """Show the records that were rejected last, why, and where they landed.
+    """Show the latest rejected records, with the reason and the landing object of each.
 
     \b
     Example:
@@ -115,7 +117,7 @@ def rejected(context: Context, limit: int, as_json: bool) -> None:
         line = f"{each.line}" if each.position is None else f"{each.line}, record {each.position}"
         table.add_row(landed, each.environment_key, each.reason, line, escape(each.record[:RECORD_WIDTH]))
     context.wide_console.print(table)
-    click.echo("--json shows whole records and the objects that they came in.")
+    click.echo("--json shows whole records and their landing objects.")
 
 
 @lake.command()
@@ -151,17 +153,17 @@ def compact(context: Context, whole: bool, dry_run: bool) -> None:
     type=click.IntRange(min=0),
     default=24,
     show_default=True,
-    help="Keep what was replaced, or left by a killed ingestion, for so long; longer than any refresh runs.",
+    help="Keep replaced and unused files this long; must be longer than any refresh runs.",
 )
 @dry_run
 @click.pass_obj
 def vacuum(context: Context, retention_hours: int, dry_run: bool) -> None:
-    """Delete files that compaction has replaced or that a killed ingestion has left."""
+    """Delete files that compaction replaced or that a killed ingestion left behind."""
     removed = _open(context).vacuum(timedelta(hours=retention_hours), dry_run=dry_run)
     click.echo(f"{len(removed):,} files {'would be ' if dry_run else ''}deleted.")
 
 
-def _tell_left_out(*groups: IgnoredFiles) -> None:
+def _print_left_out(*groups: IgnoredFiles) -> None:
     """Name what lies in the landing zone and is not ingested, reason by reason."""
     for files in groups:
         for reason in dict.fromkeys(each.reason for each in files.first):
@@ -176,7 +178,7 @@ def _tell_left_out(*groups: IgnoredFiles) -> None:
 def _open(context: Context) -> "Lake":
     from experiment_pipeline.lake.lake import Lake
 
-    context.require_begun()
+    context.require_registry()
     settings = context.settings
     return Lake(
         settings.lake_dir,

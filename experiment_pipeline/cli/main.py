@@ -10,7 +10,7 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.errors import ArtifactMissing, ExperimentPipelineError, LakeError, Throttled
 from experiment_pipeline.settings import read_settings
 
-COMMANDS = {  # name: (where, what it does)
+COMMANDS = {  # by name: the function, and the line in the help
     "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
     "environments": ("experiment_pipeline.cli.environments:environments", "List and create environments."),
     "experiments": ("experiment_pipeline.cli.experiments:experiments", "List, show, start, pause, complete, delete."),
@@ -22,24 +22,24 @@ COMMANDS = {  # name: (where, what it does)
     "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
     "collect": ("experiment_pipeline.cli.collect:collect", "Collect events, without the rest of the API."),
     "dev": ("experiment_pipeline.cli.dev:dev", "Start Dagster and the API over one data directory, until Ctrl-C."),
-    "demo": ("experiment_pipeline.cli.demo:demo", "Raw events to experiment results, real ones among them."),
+    "demo": ("experiment_pipeline.cli.demo:demo", "Generate events and analyse five experiments, one of them real."),
 }
 
 
 class Broken(click.ClickException):
-    """Something does not work: one line on standard error, exit code 1."""
+    """An error of the installation: one line on standard error, exit code 1."""
 
     exit_code = 1
 
 
 class Refused(click.ClickException):
-    """What was asked is not possible or not allowed: one line on standard error, exit code 2."""
+    """An error of the request, which is not possible or not allowed: one line on standard error, exit code 2."""
 
     exit_code = 2
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when it is needed, and shows deliberate errors as one line."""
+    """A group that imports a command's module when it is needed, and shows deliberate errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)

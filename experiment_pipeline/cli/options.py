@@ -14,8 +14,8 @@ PORT = click.IntRange(0, 65_535)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def listening(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Where a server listens, by default on this port, and with how many processes."""
+def listen_options(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds where a server listens, by default on this port, and its number of processes."""
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         for option in (

@@ -13,10 +13,10 @@ from experiment_pipeline.errors import RefreshRefused
 @click.command()
 @click.argument("key")
 @options.environment
-@click.option("--no-wait", is_flag=True, help="Only ask for it: a running daemon computes.")
+@click.option("--no-wait", is_flag=True, help="Only request it: a running daemon computes.")
 @click.pass_obj
 def refresh(context: Context, key: str, environment: str | None, no_wait: bool) -> None:
-    """Compute and publish the experiment KEY anew, on the events that are in the lake, and show the results.
+    """Compute the experiment KEY again on the events in the lake, publish, and show the results.
 
     Refused before the start, once final, and within the minimum interval of the last request.
 
@@ -53,6 +53,6 @@ def _run(context: Context, experiment: Experiment) -> None:
         try:
             run_here(build(context.settings), "refresh_experiment", home, experiment.partition_key)
         except Exception as failed:
-            if isinstance(failed.__cause__, RefreshRefused):  # e.g. a run of the daemon's holds the experiment
+            if isinstance(failed.__cause__, RefreshRefused):  # e.g. a run of the daemon owns the lease
                 raise failed.__cause__ from None
             raise click.ClickException(f"The refresh failed: {failed}") from failed

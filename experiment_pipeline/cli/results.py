@@ -16,9 +16,9 @@ from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
     "-e",
     "--environment",
     metavar="KEY",
-    help="Where the experiment is, when several environments have one of this key.",
+    help="The experiment's environment, when several have an experiment of this key.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Both payloads as the API serves them.")
+@click.option("--json", "as_json", is_flag=True, help="Print both payloads as the API serves them.")
 @click.pass_obj
 def results(context: Context, key: str, environment: str | None, as_json: bool) -> None:
     """Show the exposures and results of the experiment KEY as they were last computed.

@@ -5,14 +5,14 @@ import os
 import click
 
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.options import listening
+from experiment_pipeline.cli.options import listen_options
 from experiment_pipeline.settings import PREFIX
 
-FAREWELL_SECONDS = 30  # how long open requests may take to end after SIGTERM
+GRACEFUL_SHUTDOWN_SECONDS = 30  # for open requests to end after SIGTERM
 
 
 @click.command()
-@listening(8000)
+@listen_options(8000)
 @click.pass_obj
 def serve(context: Context, host: str, port: int, workers: int) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; open requests are answered first.
@@ -31,12 +31,20 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
 
 
 def run(context: Context, factory: str, host: str, port: int, workers: int) -> None:
-    """Run a server that `api.app` makes until it is told to stop."""
+    """Run a server of `api.app` until SIGTERM or Ctrl-C.
+
+    Args:
+        context: its settings are the server's.
+        factory: the function of `api.app` that makes the application.
+        host: the address to listen on.
+        port: the port to listen on; 0 for any that is free.
+        workers: how many processes serve.
+    """
     import uvicorn
 
     from experiment_pipeline import logs
 
-    os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # a server process reads its settings anew
+    os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # every server process reads its settings again
 
     with context.registry(create=True):  # refuses a registry that cannot be reached, and brings its schema up to date
         pass
@@ -51,7 +59,7 @@ def run(context: Context, factory: str, host: str, port: int, workers: int) -> N
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=FAREWELL_SECONDS,
+            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
         )
-    except SystemExit as stopped:  # uvicorn has told the reason, e.g. a port in use
+    except SystemExit as stopped:  # uvicorn has logged the reason, e.g. a port in use
         raise SystemExit(1 if stopped.code else 0) from None

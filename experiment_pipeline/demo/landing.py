@@ -1,7 +1,7 @@
-"""Writes the demo's events as a collector of the flag SDKs would: gzip files of `{"events": [...]}` lines (rule E1).
+"""The demo's landing objects, as a collector of the SDKs writes them: gzip files of `{"events": [...]}` lines (E1).
 
-With the troubles of real deliveries: some events come again in a later file, some come days late, none in the order in
-which they happened, and some records are bad.
+They have the faults of real deliveries: some events come again in a later file, some come days late, none in the order
+in which they happened, and some records are bad.
 """
 
 import gzip
@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from experiment_pipeline.demo import thornton
 from experiment_pipeline.demo.simulation import (
-    EXPOSURE,
-    MILLISECOND,
     PAGE_VIEWED,
     PURCHASED,
     SIMULATIONS,
@@ -26,6 +24,7 @@ from experiment_pipeline.demo.simulation import (
     draw,
     epoch_ms,
 )
+from experiment_pipeline.domain.events import EXPOSURE_EVENT, MILLISECOND
 from experiment_pipeline.errors import Conflict
 
 ENVIRONMENT = "demo"
@@ -41,10 +40,10 @@ WRITTEN_EVERY = timedelta(hours=6)
 RECORDS_PER_FILE = 2_000
 RECORDS_PER_LINE = 25  # what an SDK sends at once
 
-DEFECTS: dict[str, dict[str, object]] = {  # reason of rule E3 -> what makes a good record such a one
+DEFECTS: dict[str, dict[str, object]] = {  # by reason of rule E3: the fields that make a good record a bad one
     "missing_field:identifier": {"identifier": None},
     "bad_type:identifier": {"identifier": 4711},
-    "empty:value": {"event": EXPOSURE, "feature_name": "checkout_flow", "value": ""},
+    "empty:value": {"event": EXPOSURE_EVENT, "feature_name": "checkout_flow", "value": ""},
     "reserved_event": {"event": "$pageview"},
     "bad_timestamp": {"timestamp": "yesterday"},
     "timestamp_too_old": {"timestamp": 0},
@@ -56,12 +55,13 @@ BAD_REASONS = ("not_json", "not_an_object", *DEFECTS)
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What lies in the landing zone: files, and records in them.
+    """The generated landing objects, counted.
 
-    delivered:   all records, bad ones and redeliveries included
-    redelivered: events that came once more
-    late:        events that first came up to `LATE_BY` after they happened
-    bad:         by reason
+    objects:     files
+    delivered:   all records in them, bad ones and redeliveries included
+    redelivered: events delivered a second time
+    late:        events delivered up to `LATE_BY` after they happened
+    bad:         bad records, by reason
     """
 
     objects: int
@@ -73,7 +73,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class _Records:
-    """Records as JSON, and a moment for each, epoch ms."""
+    """Records as JSON, and the time of each, epoch ms."""
 
     json: NDArray[np.object_]
     at: NDArray[np.int64]
@@ -91,7 +91,7 @@ class _Records:
 
 @dataclass(frozen=True, slots=True)
 class _Arrivals:
-    """What the collector of one environment got, in no order."""
+    """The records that the collector of one environment received, in no order."""
 
     records: _Records
     redelivered: int
@@ -100,9 +100,10 @@ class _Arrivals:
 
 
 def generate(landing_dir: Path, seed: int = SEED) -> Generated:
-    """Write every landing object that is not there yet; the same seed gives the same objects.
+    """Write every landing object that does not exist yet; the same seed gives the same objects.
 
-    Raises Conflict, and writes nothing, where one of them holds something else: landing objects are immutable (E7).
+    Raises:
+        Conflict: an object exists with other content; nothing is written, landing objects are immutable (E7).
     """
     shop = _Records.of([], [])
     for simulation in SIMULATIONS:
@@ -112,7 +113,7 @@ def generate(landing_dir: Path, seed: int = SEED) -> Generated:
     objects = {
         name: content for environment, each in arrivals.items() for name, content in _objects(environment, each.records)
     }
-    missing = [name for name in objects if not _stands(landing_dir / name, objects[name])]
+    missing = [name for name in objects if not _already_written(landing_dir / name, objects[name])]
     for name in missing:
         _write(landing_dir / name, objects[name])
     return Generated(
@@ -125,11 +126,11 @@ def generate(landing_dir: Path, seed: int = SEED) -> Generated:
 
 
 def _simulated(simulation: Simulation, seed: int) -> _Records:
-    """Every event of one simulation, when it happened."""
+    """Return every event of one simulation with its time."""
     variants = [arm.variant for arm in simulation.arms]
     records, at = [], []
     for event, stream in draw(simulation, seed).streams.items():
-        is_exposure, decimals = event == EXPOSURE, 2 if event == PURCHASED else 0
+        is_exposure, decimals = event == EXPOSURE_EVENT, 2 if event == PURCHASED else 0
         rows = zip(stream.identity.tolist(), stream.timestamp.tolist(), stream.value.tolist(), strict=True)
         for identity, timestamp, number in rows:
             value = variants[int(number)] if is_exposure else f"{number:.{decimals}f}"
@@ -140,11 +141,11 @@ def _simulated(simulation: Simulation, seed: int) -> _Records:
 
 
 def _study() -> _Records:
-    """The events of the real experiment."""
+    """Return the events of the real experiment."""
     records, at = [], []
     for person in thornton.people():
         at.append(epoch_ms(person.offered_at))
-        records.append(_record(EXPOSURE, person.identifier, at[-1], thornton.FEATURE, person.variant))
+        records.append(_record(EXPOSURE_EVENT, person.identifier, at[-1], thornton.FEATURE, person.variant))
         if person.learned_at is not None:
             at.append(epoch_ms(person.learned_at))
             records.append(_record(thornton.RESULT_LEARNED, person.identifier, at[-1]))
@@ -154,7 +155,7 @@ def _study() -> _Records:
 def _record(
     event: str, identifier: str, timestamp: int, feature_name: str | None = None, value: str | None = None
 ) -> dict[str, object]:
-    """As the SDKs send it."""
+    """Return a record as the SDKs send it."""
     return {
         "event": event,
         "feature_name": feature_name,
@@ -178,7 +179,7 @@ def _bad_record(reason: str, timestamp: int) -> str:
 
 
 def _arrivals(environment_key: str, happened: _Records, seed: int) -> _Arrivals:
-    """Give every record its arrival, bring some once more, and mix bad ones in."""
+    """Return the records with their times of arrival, some of them twice, bad ones among them."""
     rng = np.random.default_rng([seed, *environment_key.encode()])
     late = rng.random(len(happened)) < LATE
     delay = _up_to(rng, USUAL_DELAY, len(happened)) + np.where(late, _up_to(rng, LATE_BY, len(happened)), 0)
@@ -198,7 +199,7 @@ def _arrivals(environment_key: str, happened: _Records, seed: int) -> _Arrivals:
 
 
 def _objects(environment_key: str, arrived: _Records) -> Iterator[tuple[str, bytes]]:
-    """Names and contents: a file or more for every `WRITTEN_EVERY`, its records in the order given."""
+    """Yield names and contents: a file or more for every `WRITTEN_EVERY`, its records in the order given."""
     every = WRITTEN_EVERY // MILLISECOND
     slot = arrived.at // every
     for each in np.unique(slot).tolist():
@@ -211,15 +212,15 @@ def _objects(environment_key: str, arrived: _Records) -> Iterator[tuple[str, byt
 
 
 def _lines(records: list[str]) -> Iterator[str]:
-    """Envelopes; what is no JSON object stands on a line of its own."""
+    """Yield envelopes; a record that is no JSON object has a line of its own."""
     whole = [record for record in records if record.endswith("}")]
     for start in range(0, len(whole), RECORDS_PER_LINE):
         yield f'{{"events": [{", ".join(whole[start : start + RECORDS_PER_LINE])}]}}'
     yield from (record for record in records if not record.endswith("}"))
 
 
-def _stands(path: Path, content: bytes) -> bool:
-    """Whether the object is there already, with this content."""
+def _already_written(path: Path, content: bytes) -> bool:
+    """Return whether the object exists with this content. Raises Conflict when its content is another."""
     if not path.exists():
         return False
     if gzip.decompress(path.read_bytes()) != content:

@@ -1,8 +1,8 @@
-"""Synthetic experiments whose truth is known: seeded draws of who saw what and what they did then.
+"""Synthetic experiments with known effects: seeded draws of exposures and of the events after them.
 
-The model is a shop. Who is exposed looks at pages and perhaps buys, all within `FOLLOW_UP`, so that nothing of it falls
-out of the window and the expectations of `Behaviour.means` are exact. Beside it happens what an analysis must see
-through: purchases before the exposure or after the end, and identities that flicker between two variants.
+The model is a shop. Each exposed identity views pages and may buy, all within `FOLLOW_UP`, so that no event falls out
+of the window and the expectations of `Behaviour.means` are exact. Events that an analysis must leave out come with
+them: purchases before the exposure or after the end, and identities that flicker between two variants.
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT, MILLISECOND
+
 Times = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 
-EXPOSURE = "$flag_exposure"  # rule E2
 PAGE_VIEWED = "page_viewed"  # its value: how long the page took to load, in ms
 PURCHASED = "purchased"  # its value: the order's
 SUPPORT_CONTACTED = "support_contacted"
 
-MILLISECOND = timedelta(milliseconds=1)
-FOLLOW_UP = timedelta(days=3)  # from the first exposure to the last thing that it can have caused
+FOLLOW_UP = timedelta(days=3)  # from the first exposure to the last event that it can cause
 FIRST_DAY = 3 ** (-1 / 3)  # of first purchases come within a day: their delay is FOLLOW_UP * u^3, u uniform
 REPEAT_PURCHASES = 0.25  # per buyer, on average
 ORDER_SPREAD = 0.5  # sigma of the logarithm
@@ -34,7 +34,7 @@ OUT_OF_WINDOW = 0.02  # identities that buy before their exposure; as many buy a
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What one identity does after its first exposure, in expectation."""
+    """The expected behaviour of one identity after its first exposure."""
 
     buyers: float = 0.12  # share of identities
     order_value: float = 40.0
@@ -43,7 +43,7 @@ class Behaviour:
     support_contacts: float = 0.15
 
     def means(self) -> dict[str, float]:
-        """The true mean per identity of each metric that experiments.yaml declares, by its name."""
+        """Return the true mean per identity of each metric that experiments.yaml declares, by name."""
         return {
             "purchase_rate": self.buyers,
             "purchase_rate_first_day": self.buyers * FIRST_DAY,
@@ -56,7 +56,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A variant as it behaves: `share` is the traffic it truly gets, whatever was declared."""
+    """A variant's behaviour; `share` is the traffic that it really gets, which may differ from the declared one."""
 
     variant: str
     share: float
@@ -67,7 +67,7 @@ class Arm:
 class Simulation:
     """One synthetic experiment. Identities arrive evenly from `started_at` until `FOLLOW_UP` before `ends_at`.
 
-    is_over: it has an end in its declaration too, and some identities buy after that
+    is_over: its declaration has an end too, and some identities buy after it
     """
 
     key: str
@@ -79,14 +79,14 @@ class Simulation:
     is_over: bool = True
 
     def true_lift(self, variant: str, metric: str) -> float:
-        """Relative difference of the metric's expectations, variant against control."""
+        """Return the relative difference of the metric's expectations, variant against control."""
         means = {arm.variant: arm.behaviour.means()[metric] for arm in self.arms}
         return means[variant] / means["control"] - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Every event of one name: who, when in epoch ms, and a number (for exposures the index of the arm)."""
+    """Every event of one name: identity, time in epoch ms, and a number (for exposures the index of the arm)."""
 
     identity: NDArray[np.intp]
     timestamp: Times
@@ -109,7 +109,7 @@ class Draw:
 
 
 def draw(simulation: Simulation, seed: int) -> Draw:
-    """Everything that happens in one experiment; the same seed gives the same events."""
+    """Return every event of one experiment; the same seed gives the same events."""
     rng = np.random.default_rng([seed, *simulation.key.encode()])
     arm = rng.choice(len(simulation.arms), size=simulation.identities, p=[arm.share for arm in simulation.arms])
     arrivals = epoch_ms(simulation.ends_at - FOLLOW_UP) - epoch_ms(simulation.started_at)
@@ -118,7 +118,7 @@ def draw(simulation: Simulation, seed: int) -> Draw:
 
     behaviours = [each.behaviour for each in simulation.arms]
     streams = {
-        EXPOSURE: _exposures(rng, arm, exposed_at, flickers, len(behaviours)),
+        EXPOSURE_EVENT: _exposures(rng, arm, exposed_at, flickers, len(behaviours)),
         PAGE_VIEWED: _page_views(rng, exposed_at, _each(behaviours, "pages")[arm], _each(behaviours, "load_ms")[arm]),
         PURCHASED: _purchases(
             rng, simulation, exposed_at, _each(behaviours, "buyers")[arm], _each(behaviours, "order_value")[arm]
@@ -129,8 +129,8 @@ def draw(simulation: Simulation, seed: int) -> Draw:
 
 
 def epoch_ms(moment: datetime) -> int:
-    """Milliseconds since 1970."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // MILLISECOND
+    """Return the milliseconds since 1970."""
+    return (moment - EPOCH) // MILLISECOND
 
 
 def _each(behaviours: Sequence[Behaviour], field: str) -> Numbers:
@@ -199,7 +199,7 @@ def _support_contacts(rng: np.random.Generator, exposed_at: Times, contacts: Num
 
 
 def _repeated(times: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Index i, `times[i]` times."""
+    """Return each index i, `times[i]` times."""
     return np.repeat(np.arange(len(times)), times)
 
 
@@ -208,7 +208,7 @@ def _within(rng: np.random.Generator, duration: timedelta, size: int) -> Times:
 
 
 def _lognormal(rng: np.random.Generator, sigma: float, size: int) -> Numbers:
-    """Of mean one."""
+    """Return draws of a log-normal law of mean one."""
     return rng.lognormal(-sigma * sigma / 2, sigma, size=size)
 
 
@@ -233,7 +233,7 @@ SIMULATIONS = (
         started_at=datetime(2026, 1, 14, tzinfo=UTC),
         ends_at=datetime(2026, 1, 28, tzinfo=UTC),
     ),
-    Simulation(  # the slower page loses exposures on its way: 44 % arrive where 50 % were declared
+    Simulation(  # the slower page loses exposures: 44 % arrive where 50 % were declared
         key="search_suggestions",
         feature="search_box",
         identities=4_000,

@@ -30,7 +30,7 @@ class Person:
 
 
 def people() -> Iterator[Person]:
-    """The 2,834 people of whom both offer and outcome are known."""
+    """Yield the 2,834 people of whom both offer and outcome are known."""
     with DATA.open(encoding="utf-8", newline="") as lines:
         for number, row in enumerate(csv.DictReader(lines)):
             offered_at = STARTED_AT + number * BETWEEN_OFFERS

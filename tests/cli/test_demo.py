@@ -108,3 +108,14 @@ def test_results__of_one_experiment__are_shown_as_the_demo_showed_them(demo: Dem
     report, _, legend = shown.stdout.partition("\n\n")
     assert report in demo.second.stdout
     assert "chance to win:" in legend
+
+
+def test_demo__without_a_terminal__says_what_it_does_on_standard_error(demo: Demo) -> None:
+    first, second = (
+        [line for line in run.stderr.splitlines() if line.endswith(" ...")] for run in (demo.first, demo.second)
+    )
+    prepared = [f"{step} ..." for step in ("Generating events", "Declaring experiments", "Loading Dagster")]
+    assert first[:4] == second[:4] == [*prepared, "Ingesting events ..."]
+    assert sorted(first[4:]) == sorted(f"Computing {key} ..." for key in KEYS)
+    assert len(second) < len(first), "final results are not computed again"
+    assert "..." not in demo.first.stdout

@@ -9,11 +9,11 @@ from tests.lake.ledger import land, record
 
 def test_lake__from_landing_to_one_file(declared: Run, tmp_path: Path) -> None:
     landing = tmp_path / "data" / "landing"
-    assert declared("lake", "status").output == "Data version 0. All that has landed is in.\n"
+    assert declared("lake", "status").output == "Data version 0. Every landing object is ingested.\n"
     assert declared("lake", "ingest").output == "Nothing new has landed.\n"
     for number in range(3):
         land(landing, [record(event_id=str(number)), record(event_id="again"), "{"], f"{number}.jsonl", "production")
-        assert "waits to be ingested" in declared("lake", "status").output
+        assert "There are landing objects to ingest." in declared("lake", "status").output
         assert f"Batch {number + 1}: 1 objects, " in declared("lake", "ingest").output
     row = declared("lake", "status").output.splitlines()[1].split()
     assert row[:5] == ["production", "2026-02", "4", "3", "3"]

@@ -30,7 +30,7 @@ def test_unknown_command__is_refused(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", [("results", "checkout"), ("experiments", "list"), ("lake", "compact")])
-def test_data_directory__without_a_registry__is_refused_and_not_begun(
+def test_data_directory__without_a_registry__is_refused_and_not_created(
     run: Run, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     refused = run("--data-dir", tmp_path / "demodata", *command)
@@ -46,8 +46,8 @@ def test_data_directory__that_begins__is_told_and_a_dry_run_begins_none(
     tried = run("apply", "--dry-run", manifest)
     assert "3 created" in tried.stdout
     assert not (tmp_path / "data").exists()
-    begun = run("apply", manifest)
-    assert begun.stderr == f"Beginning a new registry at {tmp_path / 'data' / 'registry.sqlite'}.\n"
+    created = run("apply", manifest)
+    assert created.stderr == f"Creating a new registry at {tmp_path / 'data' / 'registry.sqlite'}.\n"
     assert run("apply", manifest).stderr == ""
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from experiment_pipeline.demo.landing import BAD_REASONS, Generated, generate
-from experiment_pipeline.demo.simulation import EXPOSURE, SIMULATIONS
+from experiment_pipeline.demo.simulation import SIMULATIONS
+from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.errors import Conflict
 from tests.reference.events import Batch, Event, LandingObject, ingest, parse_object
 
@@ -57,7 +58,7 @@ def test_generate__again__writes_nothing(landing: tuple[Path, Generated]) -> Non
 
 def test_generate__size_and_shares(landing: tuple[Path, Generated], ingested: Batch) -> None:
     _, generated = landing
-    identities = {event.identifier for event in ingested.new if event.event == EXPOSURE}
+    identities = {event.identifier for event in ingested.new if event.event == EXPOSURE_EVENT}
     assert len(identities) == sum(simulation.identities for simulation in SIMULATIONS) + 2834
     assert 190_000 < len(ingested.new) < 210_000
     assert ingested.duplicates == generated.redelivered == pytest.approx(0.02 * len(ingested.new), rel=0.01)

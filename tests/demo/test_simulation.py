@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiment_pipeline.demo.simulation import EXPOSURE, PURCHASED, SIMULATIONS, Simulation, draw, epoch_ms
+from experiment_pipeline.demo.simulation import PURCHASED, SIMULATIONS, Simulation, draw, epoch_ms
+from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from tests.demo.outcomes import METRICS, per_identity
 
 
@@ -24,7 +25,7 @@ def test_draw__means_of_control__are_the_true_ones(simulation: Simulation) -> No
 @pytest.mark.parametrize("simulation", SIMULATIONS, ids=lambda simulation: simulation.key)
 def test_draw__one_percent_flickers_within_the_window(simulation: Simulation) -> None:
     outcome = draw(simulation, 1)
-    exposures = outcome.streams[EXPOSURE]
+    exposures = outcome.streams[EXPOSURE_EVENT]
     assert (exposures.timestamp >= epoch_ms(simulation.started_at)).all()
     assert (exposures.timestamp < epoch_ms(simulation.ends_at)).all()
     seen: dict[int, set[float]] = {}

@@ -1,0 +1,41 @@
+"""Experiments on the command line."""
+
+import json
+
+from tests.cli.conftest import Run
+
+EXPERIMENT = "checkout"
+
+
+def test_experiments__listed_and_shown__as_table_and_json(declared: Run) -> None:
+    listed = declared("experiments", "list", "--status", "running", "--search", "CHECK")
+    assert "checkout_button" in listed.stdout
+    assert json.loads(declared("experiments", "list", "--status", "paused", "--json").stdout) == []
+    shown = declared("experiments", "show", EXPERIMENT).stdout
+    assert "larger: 50 %, treatment" in shown
+    (listed_json,) = json.loads(declared("experiments", "list", "--json").stdout)
+    assert json.loads(declared("experiments", "show", EXPERIMENT, "--json").stdout) == listed_json
+    assert listed_json["status"] == "running"
+
+
+def test_experiments__through_a_life__say_where_they_are(declared: Run) -> None:
+    refused = declared("experiments", "delete", EXPERIMENT)
+    assert (refused.exit_code, refused.stderr) == (
+        2, "Error: Cannot delete a running experiment. Pause or complete it first.\n",
+    )  # fmt: skip
+    for step, status in (("pause", "paused"), ("start", "running"), ("complete", "completed")):
+        assert declared("experiments", step, EXPERIMENT).stdout == f"checkout is {status}.\n"
+    refused = declared("experiments", "start", EXPERIMENT)
+    assert (refused.exit_code, refused.stderr) == (2, "Error: Cannot transition from 'completed' to 'running'.\n")
+    assert declared("experiments", "delete", EXPERIMENT).stdout == "Deleted checkout.\n"
+    assert declared("experiments", "show", EXPERIMENT).exit_code == 2
+
+
+def test_experiments__of_every_environment__are_listed_with_it_and_nearly_named_ones_suggested(declared: Run) -> None:
+    declared("environments", "create", "staging")
+    assert "production" in declared("experiments", "list").stdout
+    assert json.loads(declared("experiments", "list", "--json").stdout)[0]["environment"] == "production"
+    assert declared("experiments", "list", "-e", "staging", "--json").stdout == "[]\n"
+    missed = "Error: No experiment 'chekout'. Did you mean 'checkout'?\n"
+    assert declared("results", "chekout").stderr == missed
+    assert declared("metrics", "list", "-e", "stagin").stderr.endswith("Did you mean 'staging'?\n")
