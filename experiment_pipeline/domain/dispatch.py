@@ -11,7 +11,9 @@ from experiment_pipeline.domain.refresh import Claim
 class PlannedRun:
     """A run to request for waiting claims, of one experiment or of several small ones.
 
-    run_key: begins with the first claim's id; requesting it again starts nothing twice
+    Attributes:
+        run_key: begins with the first claim's id; Dagster starts one run per key, however often it is requested.
+        by_user: whether a user asked for any of it.
     """
 
     run_key: str
@@ -22,12 +24,13 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class DispatchLimits:
-    """How much is requested at once.
+    """The most that is requested at once.
 
-    runs:           per tick
-    experiments:    small ones that share a run
-    automatic_runs: of automatic claims, requested and not ended
-    users_share: whether users' experiments share runs too; where sensors look every few seconds, each has its own
+    Attributes:
+        runs: requested per tick.
+        experiments: small ones that share a run.
+        automatic_runs: runs of automatic claims that are requested and have not ended.
+        users_share: whether users' experiments share runs too. Not with sensors: they tick every few seconds.
     """
 
     runs: int = 10
@@ -44,14 +47,18 @@ def plan_runs(
     limits: DispatchLimits | None = None,
     created: Collection[str] = (),
 ) -> list[PlannedRun]:
-    """The runs to request for the claims that wait, users' first (rule R2).
+    """Return the runs to request for the claims that wait, users' first (rule R2).
 
-    waiting: every claim without an outcome, users' first
-    large:   ids of experiments whose runs take long; they share a run with none, so that they delay none (rule R7)
-    created: run keys that Dagster has a run for already, which are not requested again
     A user's experiment has a run of its own by default, automatic ones share. Claims of an experiment that is being
     served wait for its run to end. Runs that were requested and never created are requested again under their old key:
-    whoever asked may have died before Dagster heard of it.
+    the process that requested them may have died before Dagster stored the request.
+
+    Args:
+        waiting: every claim without an outcome, users' first.
+        large: ids of experiments whose runs take long; each has a run of its own, so that it delays no other (rule R7).
+        now: the present moment, part of new run keys.
+        limits: the most to request; by default those of a sensor.
+        created: run keys that Dagster has a run for already, which are not requested again.
     """
     limits = limits or DispatchLimits()
     busy = {claim.experiment_id for claim in waiting if claim.served_by is not None or claim.run_key is not None}
@@ -67,7 +74,7 @@ def plan_runs(
             fresh.setdefault(claim.experiment_id, []).append(claim)
     by_user = [claims for claims in fresh.values() if any(claim.source.is_user for claim in claims)]
     automatic = [claims for claims in fresh.values() if not any(claim.source.is_user for claim in claims)]
-    # By key: a run that serves several has opened some of them and not yet the others, and is one run.
+    # Counted by key: a run that serves several experiments has acquired some of them and not yet the others.
     under_way = {claim.run_key or claim.served_by for claim in waiting if not claim.source.is_user} - {None}
     room = max(0, limits.automatic_runs - len(under_way))
     groups = _shared(by_user, large, limits.experiments if limits.users_share else 1)
@@ -77,7 +84,7 @@ def plan_runs(
 
 
 def _shared(waiting: list[list[Claim]], large: Collection[int], size: int) -> list[list[Claim]]:
-    """Claims by run: every large experiment its own, the small ones together, the oldest claims first."""
+    """Return the claims of each run: every large experiment its own, small ones together, the oldest claims first."""
     small = [claims for claims in waiting if claims[0].experiment_id not in large]
     alone = [claims for claims in waiting if claims[0].experiment_id in large]
     together = [

@@ -1,4 +1,4 @@
-"""Due: whether an experiment is refreshed without anybody asking, and when a computation is final (rules R4, R6)."""
+"""Due: whether an experiment is refreshed automatically, and when a computation is final (rules R4, R6)."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from experiment_pipeline.domain.refresh import ClaimSource, ComputationState
 
 FIRST_BACK_OFF = timedelta(minutes=5)  # rule R4
 LONGEST_BACK_OFF = timedelta(hours=6)
-REST = 10  # times the last run's duration: automatic refreshes take at most a tenth of the time
+COOLDOWN_FACTOR = 10  # times the last run's duration: automatic refreshes take at most a tenth of the time
 
 
 def is_final(
@@ -19,10 +19,14 @@ def is_final(
     final_from: datetime | None,
     covers_landed: bool,
 ) -> bool:
-    """Rule R6: final when the window is whole, the grace has passed and every object landed before then is in.
+    """Whether a computation is final: its window is whole, the grace had passed, and all that landed is in (rule R6).
 
-    final_from:    `ended_at` plus the grace; None while the experiment has not ended
-    covers_landed: the data version holds every object that landed before `final_from`
+    Args:
+        ended_at: the end of the experiment; None while it has not ended.
+        as_of: the end of the computation's window.
+        computed_at: when it was published.
+        final_from: `ended_at` plus the grace; None while the experiment has not ended.
+        covers_landed: whether its data version holds every object that landed before `final_from`.
     """
     if ended_at is None or final_from is None:
         return False
@@ -31,11 +35,12 @@ def is_final(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What decides whether an experiment is refreshed without anybody asking.
+    """An experiment, with what decides whether it is refreshed automatically.
 
-    states:       both computations, without their payloads
-    newest_batch: the newest batch that brought its environment anything; 0 for none
-    waits:        a claim of it waits or is being served already
+    Attributes:
+        states: both computations, without their payloads.
+        newest_batch: the newest batch that holds events of its environment; 0 for none.
+        waits: whether it has a claim that waits or is being served.
     """
 
     experiment: Experiment
@@ -47,9 +52,13 @@ class Candidate:
 def automatic_claim(
     candidate: Candidate, *, now: datetime, grace: timedelta, scanned_at: datetime | None
 ) -> ClaimSource | None:
-    """Whether to claim a refresh now, and as what (rules R4, R6); None for not now.
+    """Return the source of the claim to make now, or None where the experiment is not due (rules R4, R6).
 
-    scanned_at: when the landing zone was last listed and found to be in the lake to its last object
+    Args:
+        candidate: the experiment and its state.
+        now: the present moment, UTC.
+        grace: how long after its end an experiment becomes final.
+        scanned_at: when the landing zone was last listed and every object of it was in the lake; None for never.
     """
     if candidate.waits or now < _not_before(candidate.states):
         return None
@@ -62,26 +71,26 @@ def automatic_claim(
 
 
 def back_off(failures: int) -> timedelta:
-    """How long to leave an experiment alone after so many failures in a row: 5 min, doubling to 6 h (rule R4)."""
+    """Return the pause after so many failures in a row: 5 min, doubling to 6 h (rule R4)."""
     if failures <= 0:
         return timedelta(0)
-    doublings = min(failures - 1, 10)  # past the longest by far
+    doublings = min(failures - 1, 10)  # more would exceed the longest pause anyway
     return min(FIRST_BACK_OFF * (1 << doublings), LONGEST_BACK_OFF)
 
 
 def _not_before(states: tuple[ComputationState, ...]) -> datetime:
-    """The end of every back-off and of the rest after the last run."""
+    """Return the moment when every back-off, and the cooldown after the last run, are over."""
     moments = [datetime.min.replace(tzinfo=UTC)]
     for state in states:
         if state.last_error_at is not None:
             moments.append(state.last_error_at + back_off(state.failures))
         if state.computed_at is not None:
-            moments.append(state.computed_at + REST * timedelta(seconds=state.last_duration_seconds or 0))
+            moments.append(state.computed_at + COOLDOWN_FACTOR * timedelta(seconds=state.last_duration_seconds or 0))
     return max(moments)
 
 
 def _has_grown(candidate: Candidate) -> bool:
-    """Whether batches have landed since a computation's data version; one that never ran has everything to see."""
+    """Whether there are newer batches than a computation's data version; always true of one that never ran."""
     return any(state.data_version is None or state.data_version < candidate.newest_batch for state in candidate.states)
 
 
@@ -93,8 +102,10 @@ def _is_stale(candidate: Candidate, now: datetime) -> bool:
 def _misses_its_end(
     candidate: Candidate, ended_at: datetime, now: datetime, grace: timedelta, scanned_at: datetime | None
 ) -> bool:
-    """Rule R6: one refresh once the experiment has ended, another once the grace has passed and all that landed
-    before then is in the lake. One that came after the grace and before that was known is not final, and is made again.
+    """Whether a refresh is missing that an ended experiment needs (rule R6).
+
+    It needs one after its end, and another once the grace has passed and every object that landed before then is in the
+    lake. A refresh after the grace, but before that was known, is not final and is repeated.
     """
     final_from = ended_at + grace
     settled = now >= final_from and scanned_at is not None and scanned_at >= final_from

@@ -14,14 +14,14 @@ Payload = TypeVar("Payload", bound=Mapping[str, object], default=Any)
 
 
 class Computation(StrEnum):
-    """Rule R1: what is kept per experiment."""
+    """A computation that is kept per experiment (rule R1)."""
 
     EXPOSURES = "exposures"
     RESULTS = "results"
 
 
 class ClaimSource(StrEnum):
-    """Who asked (rule R2)."""
+    """The origin of a claim (rule R2)."""
 
     API = "api"
     CLI = "cli"
@@ -31,12 +31,12 @@ class ClaimSource(StrEnum):
 
     @property
     def is_user(self) -> bool:
-        """Users' requests are throttled and go first; all others neither wait for the throttle nor start it."""
+        """Whether a user asked. Users' requests are throttled and go first; others know no throttle, and start none."""
         return self in (ClaimSource.API, ClaimSource.CLI)
 
 
 class ClaimOutcome(StrEnum):
-    """How a claim ended; a waiting one has none."""
+    """The way a claim ended; a waiting one has no outcome."""
 
     PUBLISHED = "published"
     FAILED = "failed"
@@ -45,7 +45,7 @@ class ClaimOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComputationState(Generic[Payload]):
-    """One row of rule R1, as the API serves it, by the type of its payload (`results.payload`); times are UTC."""
+    """One computation of one experiment (rule R1), typed by its payload (`results.payload`); times are UTC."""
 
     computation: Computation
     as_of: datetime | None
@@ -59,7 +59,7 @@ class ComputationState(Generic[Payload]):
     last_duration_seconds: float | None
 
     def envelope(self) -> dict[str, object] | None:
-        """Return the payload and how it stands, JSON-ready; None before anything was asked or computed."""
+        """Return the payload with its times and finality, JSON-ready; None before any request or result."""
         moments = {
             "as_of": self.as_of,
             "last_error_at": self.last_error_at,
@@ -76,10 +76,11 @@ class ComputationState(Generic[Payload]):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request for a refresh; its id is the run key (rule R2).
+    """A request for a refresh (rule R2).
 
-    run_key:   of the run that automation requested for it; None while it has not
-    served_by: the run that has taken it on; None while none has
+    Attributes:
+        run_key: of the run that automation requested for it; None while it has requested none.
+        served_by: the id of the run that serves it; None while none does.
     """
 
     id: int
@@ -94,7 +95,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class RefreshRun:
-    """One run's hold on one experiment: as-of and data version are fixed for every artifact it makes (rule R5)."""
+    """The lease of one experiment by one run, and the as-of and data version of every artifact it makes (rule R5)."""
 
     run_id: str
     experiment_id: int
