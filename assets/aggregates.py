@@ -5,14 +5,14 @@ import dagster as dg
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.assets.stages import VARIANT_AGGREGATES, AssetResults, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
-from experiment_pipeline.resources.warehouse import WarehouseResource
+from experiment_pipeline.resources.warehouse import ENGINE_KIND, WarehouseResource
 
 
 @dg.asset(
     partitions_def=EXPERIMENTS,
     deps=["first_exposures"],
     group_name="results",
-    kinds={"duckdb", "polars"},
+    kinds={ENGINE_KIND, "polars"},
     output_required=False,
 )
 def variant_aggregates(

@@ -5,7 +5,7 @@ import dagster as dg
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.assets.stages import EXPOSURES, FIRST_EXPOSURES, AssetResults, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
-from experiment_pipeline.resources.warehouse import WarehouseResource
+from experiment_pipeline.resources.warehouse import ENGINE_KIND, WarehouseResource
 from experiment_pipeline.warehouse.artifacts import StampedFrame
 
 
@@ -13,7 +13,7 @@ from experiment_pipeline.warehouse.artifacts import StampedFrame
     partitions_def=EXPERIMENTS,
     deps=["events"],
     group_name="exposures",
-    kinds={"duckdb", "parquet"},
+    kinds={ENGINE_KIND, "parquet"},
     output_required=False,
 )
 def first_exposures(
@@ -31,7 +31,7 @@ def first_exposures(
         "exposure_buckets": dg.AssetOut(
             is_required=False,
             dagster_type=StampedFrame,
-            kinds={"duckdb", "polars"},
+            kinds={ENGINE_KIND, "polars"},
             description="New identities by hour or day and variant (rule X4).",
         ),
         "exposures": dg.AssetOut(

@@ -3,7 +3,6 @@
 import warnings
 
 import dagster as dg
-from dagster_duckdb import DuckDBResource
 
 from experiment_pipeline.assets import aggregates, events, exposures, results
 from experiment_pipeline.automation import jobs, schedules, sensors
@@ -11,7 +10,7 @@ from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.maintenance import clean_up, compact_lake
 from experiment_pipeline.resources.io_manager import FrameIOManager
 from experiment_pipeline.resources.refresh_session import runs_resource
-from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
+from experiment_pipeline.resources.warehouse import LakeResource, warehouse_resource
 from experiment_pipeline.settings import Settings, settings
 
 # Dagster hands every sensor's `owners` on by itself, and then warns that it is beta.
@@ -19,7 +18,7 @@ warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", c
 
 
 def build(configured: Settings) -> dg.Definitions:
-    """The definitions over one installation's settings."""
+    """Return the definitions over one installation's settings."""
     artifacts_dir = str(configured.artifacts_dir.absolute())  # DuckDB and Polars expand a leading ~
     lake = LakeResource(
         landing_dir=str(configured.landing_dir),
@@ -27,14 +26,6 @@ def build(configured: Settings) -> dg.Definitions:
         spill_dir=str(configured.spill_dir),
         memory_limit=configured.duckdb_memory_limit,
         threads=configured.duckdb_threads,
-    )
-    duckdb = DuckDBResource(
-        database=":memory:",
-        connection_config={
-            "memory_limit": configured.duckdb_memory_limit,
-            "threads": configured.duckdb_threads,
-            "temp_directory": str(configured.spill_dir.absolute()),
-        },
     )
     return dg.Definitions(
         assets=dg.load_assets_from_modules([events, exposures, aggregates, results]),
@@ -47,7 +38,7 @@ def build(configured: Settings) -> dg.Definitions:
         resources={
             "runs": runs_resource(configured),
             "lake": lake,
-            "warehouse": WarehouseResource(duckdb=duckdb, lake=lake, artifacts_dir=artifacts_dir),
+            "warehouse": warehouse_resource(configured, lake),
             "io_manager": FrameIOManager(artifacts_dir=artifacts_dir),
         },
     )
@@ -55,5 +46,5 @@ def build(configured: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The definitions of this process's settings."""
+    """Return the definitions over this process's settings."""
     return build(settings())

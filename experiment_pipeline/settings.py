@@ -6,7 +6,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr, ValidationError
@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default=Path("data"), description="root of landing zone, lake, artifacts and registry")
     registry_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in data_dir")
 
+    warehouse: Literal["duckdb"] = Field(default="duckdb", description="the engine that analyses")
     duckdb_memory_limit: Size = Field(default="2GiB", description="DuckDB's memory before it spills to disk")
     duckdb_threads: int = Field(default=2, ge=1, le=1024, description="threads of one DuckDB connection")
 

@@ -1,10 +1,15 @@
-"""The Dagster instance of one installation, and running its jobs in this process."""
+"""The Dagster instance of one installation, and its jobs run in this process.
+
+The command line reaches Dagster through this module alone.
+"""
 
 import fcntl
 import shutil
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -13,13 +18,43 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 
+from experiment_pipeline.settings import Settings
+
+LOCATION = "experiment_pipeline.definitions"  # Dagster loads it by name, and so does this module, which lies below it
 RUN_KEY_TAG = "dagster/run_key"  # which request a run answers
 ROOT_RUN_TAG = "dagster/root_run_id"  # of which run it is a re-execution
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+@dataclass(frozen=True, slots=True)
+class LocalDagster:
+    """The jobs of one installation, run in this process and recorded in its instance."""
+
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def run(self, job: str, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
+        """Run a job, for a partition where it has any; a partition that Dagster does not know yet is added.
+
+        Raises:
+            Exception: the run failed; its first error.
+        """
+        partitions = self.definitions.resolve_job_def(job).partitions_def
+        if partition_key is not None and isinstance(partitions, dg.DynamicPartitionsDefinition):
+            add_partitions(self.instance, partitions, [partition_key])
+        return run_here(self.definitions, job, self.instance, partition_key)
+
+
+@contextmanager
+def local_dagster(settings: Settings) -> Iterator[LocalDagster]:
+    """Open an installation's instance and load its definitions, to run jobs in this process."""
+    definitions = import_module(LOCATION).build(settings)
+    with open_instance(settings.dagster_home) as instance:
+        yield LocalDagster(definitions, instance)
+
+
 def open_instance(home: Path) -> dg.DagsterInstance:
-    """The persistent Dagster instance in a folder, made with the shipped dagster.yaml where there is none.
+    """Open the persistent Dagster instance in a folder, made with the shipped dagster.yaml where there is none.
 
     One process at a time: two that are the first make the same tables, and one of them fails.
     """
@@ -34,10 +69,10 @@ def open_instance(home: Path) -> dg.DagsterInstance:
 
 @contextmanager
 def event_log_kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Keep a connection to both SQLite files of a run's events, if that is where they go.
+    """Keep a connection to both SQLite files of a run's events, if they are stored in SQLite.
 
-    Dagster opens and closes them for every event, and whoever closes a file last writes its journal back and syncs:
-    with a connection that stays, an event was measured to take less than half the time.
+    Dagster opens and closes them for every event, and the last connection that closes writes the journal back and
+    syncs: with a connection that stays, an event was measured to take less than half the time.
     """
     storage = instance.event_log_storage
     with ExitStack() as kept:
@@ -61,7 +96,7 @@ def newest_materialization(
 
 
 def add_partitions(instance: dg.DagsterInstance, partitions: dg.DynamicPartitionsDefinition, keys: list[str]) -> None:
-    """Make Dagster know the partitions of these keys; one that it knows already stays as it is."""
+    """Add the partitions of these keys to Dagster's; one that it knows already stays as it is."""
     name = partitions.name or ""
     known = set(instance.get_dynamic_partitions(name))
     if new := [key for key in dict.fromkeys(keys) if key not in known]:
@@ -69,7 +104,7 @@ def add_partitions(instance: dg.DagsterInstance, partitions: dg.DynamicPartition
 
 
 def runs_by_key(instance: dg.DagsterInstance, keys: Collection[str]) -> dict[str, dg.DagsterRun]:
-    """The runs that Dagster has for these run keys; none for one that was requested and never created."""
+    """Return the runs that Dagster has for these run keys, by key; a run that was never created is missing."""
     if not keys:
         return {}
     found = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: sorted(keys)}))
@@ -77,20 +112,24 @@ def runs_by_key(instance: dg.DagsterInstance, keys: Collection[str]) -> dict[str
 
 
 def ended(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[str]:
-    """Those runs that have ended, and every re-execution of them too; never one that Dagster does not know."""
+    """Return those runs that have ended, with every re-execution of them; never one that Dagster does not know."""
     if not run_ids:
         return []
     ids = sorted(run_ids)
     runs = instance.get_runs(dg.RunsFilter(run_ids=ids))
     again = instance.get_runs(dg.RunsFilter(tags={ROOT_RUN_TAG: ids}))
-    at_work = {run.root_run_id or run.run_id for run in (*runs, *again) if not run.is_finished}
-    return [run.run_id for run in runs if run.run_id not in at_work]
+    running = {run.root_run_id or run.run_id for run in (*runs, *again) if not run.is_finished}
+    return [run.run_id for run in runs if run.run_id not in running]
 
 
 def run_here(
     definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, partition_key: str | None = None
 ) -> dg.ExecuteInProcessResult:
-    """Run a job in this process and record it in the instance. Raises what the run raised."""
+    """Run a job in this process and record it in the instance.
+
+    Raises:
+        Exception: the run failed; its first error.
+    """
     return definitions.resolve_job_def(job).execute_in_process(
         instance=instance, partition_key=partition_key, run_config=QUIET
     )

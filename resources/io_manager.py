@@ -1,4 +1,4 @@
-"""Small frames in and out of assets: validated, stamped, one Parquet file per partition, replaced atomically."""
+"""The IO manager of small frames: validated, with provenance, one Parquet file per partition, replaced atomically."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from experiment_pipeline.warehouse.frame_schemas import validated
 
 
 class FrameIOManager(dg.ConfigurableIOManager):
-    """Stores `StampedFrame`s as `<artifacts>/<asset>/<partition>.parquet`.
+    """The store of `StampedFrame`s, as `<artifacts>/<asset>/<partition>.parquet`.
 
-    A frame that breaks its schema is refused before anything is written: what stood stays.
+    A frame that breaks its schema is refused before anything is written; the file before it stays.
     """
 
     artifacts_dir: str
@@ -26,7 +26,16 @@ class FrameIOManager(dg.ConfigurableIOManager):
         )
 
     def store(self, name: str, partition_key: str, frame: StampedFrame) -> None:
-        """Validate a frame and replace the artifact. Raises pandera's SchemaErrors."""
+        """Validate a frame and replace the artifact; assets and the batched refresh both store through here.
+
+        Args:
+            name: of the asset, and of the frame's schema.
+            partition_key: of the experiment.
+            frame: its rows, and their provenance.
+
+        Raises:
+            pandera.errors.SchemaErrors: the frame breaks its schema; nothing was written.
+        """
         write_frame(
             StampedFrame(rows=validated(name, frame.rows), stamp=frame.stamp), self._artifacts.path(name, partition_key)
         )

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 POLICY = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
-# A missing file is one that a vacuum removed between listing and reading; the next attempt lists anew.
+# A missing file was removed by a vacuum between listing and reading; the next attempt lists anew.
 TRANSIENT_ERRNOS = {
     errno.ENOENT, errno.ESTALE, errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE,
 }  # fmt: skip
@@ -30,20 +30,20 @@ T = TypeVar("T")
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may well succeed a moment later. A query that needs too much memory will need it again."""
+    """Whether the same call may succeed a moment later. A query that needs too much memory will need it again."""
     if isinstance(error, exc.DBAPIError):
-        return error.connection_invalidated or _may_pass(error)
-    if isinstance(error, OSError):  # deltalake's own have no number: its storage did not answer
+        return error.connection_invalidated or _is_transient_sql(error)
+    if isinstance(error, OSError):  # deltalake's own have no number: the storage did not answer
         unnumbered = error.errno is None and type(error) is OSError
         return unnumbered or isinstance(error, ConnectionError | TimeoutError) or error.errno in TRANSIENT_ERRNOS
     return isinstance(error, duckdb.IOException | exc.TimeoutError)
 
 
-def _may_pass(error: exc.DBAPIError) -> bool:
+def _is_transient_sql(error: exc.DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in TRANSIENT_SQLITE  # higher bits tell kinds apart
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in TRANSIENT_SQLITE  # higher bits: extended code
     sqlstate: str | None = getattr(error.orig, "sqlstate", None)
-    if sqlstate is None:  # no answer of the server's: it was not reached, or went away
+    if sqlstate is None:  # the server sent no answer: it was not reached, or the connection broke
         return isinstance(error, exc.OperationalError)
     return sqlstate.startswith(TRANSIENT_SQLSTATES)
 

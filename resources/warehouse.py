@@ -1,6 +1,6 @@
-"""The engine and the lake, as Dagster resources."""
+"""The engine that analyses, and the lake, as Dagster resources."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,14 +10,17 @@ from duckdb import DuckDBPyConnection
 from pydantic import PrivateAttr
 
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 
+ENGINE_KIND = "duckdb"  # shown on the assets that the engine computes
+
 
 class LakeResource(dg.ConfigurableResource[Lake]):
-    """Where events land and where the lake lies."""
+    """The landing zone and the events lake."""
 
     landing_dir: str
     lake_dir: str
@@ -27,11 +30,11 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 
     @property
     def landing(self) -> Path:
-        """Root of the landing zone."""
+        """The root of the landing zone."""
         return Path(self.landing_dir)
 
     def open(self) -> Lake:
-        """The events lake."""
+        """Return the events lake."""
         return Lake(
             Path(self.lake_dir),
             memory_limit=self.memory_limit,
@@ -41,7 +44,7 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
-    """The embedded engine over the lake."""
+    """The embedded engine over the lake, with one connection for a whole run."""
 
     duckdb: dg.ResourceDependency[DuckDBResource]
     lake: dg.ResourceDependency[LakeResource]
@@ -50,16 +53,16 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
     _kept: KeptConnection | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
-        """A run keeps its connection."""
+        """Keep one connection for the run."""
         self._kept = KeptConnection(self._connect)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
-        """Close it."""
+        """Close the run's connection."""
         if self._kept is not None:
             self._kept.close()
 
     def engine(self) -> Warehouse:
-        """An engine; outside of a run every call opens a connection of its own."""
+        """Return the engine; outside of a run every call opens a connection of its own."""
         return DuckDBWarehouse(
             connect=self._kept or self._connect,
             event_files=self.lake.open().event_files,
@@ -71,3 +74,24 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         # DuckDBResource closes only after a block that ended well.
         with self.duckdb.get_connection() as connection, connection:
             yield connection
+
+
+def _embedded(settings: Settings, lake: LakeResource) -> WarehouseResource:
+    duckdb = DuckDBResource(
+        database=":memory:",
+        connection_config={
+            "memory_limit": settings.duckdb_memory_limit,
+            "threads": settings.duckdb_threads,
+            "temp_directory": str(settings.spill_dir.absolute()),
+        },
+    )
+    # Absolute: DuckDB and Polars expand a leading ~.
+    return WarehouseResource(duckdb=duckdb, lake=lake, artifacts_dir=str(settings.artifacts_dir.absolute()))
+
+
+ENGINES: dict[str, Callable[[Settings, LakeResource], WarehouseResource]] = {"duckdb": _embedded}
+
+
+def warehouse_resource(settings: Settings, lake: LakeResource) -> WarehouseResource:
+    """Return the resource of the engine that the settings name."""
+    return ENGINES[settings.warehouse](settings, lake)

@@ -46,6 +46,7 @@ def test_settings__from_variables__are_read_with_their_units(monkeypatch: pytest
 
 
 BAD = {
+    "WAREHOUSE": "oracle",
     "DUCKDB_MEMORY_LIMIT": "plenty",
     "DUCKDB_THREADS": "0",
     "REFRESH_MIN_INTERVAL": "-1",

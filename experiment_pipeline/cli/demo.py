@@ -88,19 +88,15 @@ def demo(context: Context) -> None:
 
 def _materialise(context: Context, experiments: list[Experiment], steps: Steps) -> str:
     """Run the jobs against the demo's own Dagster instance, and return the ingestion's counts in words."""
-    from experiment_pipeline.assets.partitions import EXPERIMENTS
-    from experiment_pipeline.definitions import build
-    from experiment_pipeline.resources.dagster_instance import add_partitions, open_instance, run_here
+    from experiment_pipeline.resources.dagster_instance import local_dagster
 
-    definitions = build(context.settings)
-    with open_instance(context.settings.dagster_home) as instance:
+    with local_dagster(context.settings) as dagster:
         steps.expect(4 + len(experiments))
         steps.begin("Ingesting events")
-        ingestion = run_here(definitions, "ingest_events", instance)
-        add_partitions(instance, EXPERIMENTS, [experiment.partition_key for experiment in experiments])
+        ingestion = dagster.run("ingest_events")
         for experiment in experiments:
             steps.begin(f"Computing {experiment.key}")
-            run_here(definitions, "refresh_experiment", instance, experiment.partition_key)
+            dagster.run("refresh_experiment", experiment.partition_key)
     (materialisation,) = ingestion.asset_materializations_for_node("events")
     counts: dict[str, Any] = {name: entry.value for name, entry in materialisation.metadata.items()}
     rejected = sum(counts["rejected"].values())

@@ -16,7 +16,6 @@ import click
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.settings import PREFIX
 
-LOCATION = "experiment_pipeline.definitions"
 PORT = click.IntRange(1, 65_535)
 POLL_SECONDS = 0.5  # between two checks of the children
 STOP_TIMEOUT_SECONDS = 20  # until a child that does not stop is killed
@@ -36,7 +35,7 @@ def dev(context: Context, port: int, api_port: int, verbose: bool) -> None:
     Example:
       experiment-pipeline --data-dir demo-data dev
     """
-    from experiment_pipeline.resources.dagster_instance import open_instance
+    from experiment_pipeline.resources.dagster_instance import LOCATION, open_instance
 
     with open_instance(context.settings.dagster_home):
         pass

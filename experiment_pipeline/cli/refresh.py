@@ -41,17 +41,11 @@ def refresh(context: Context, key: str, environment: str | None, no_wait: bool) 
 
 def _run(context: Context, experiment: Experiment) -> None:
     """Materialise the experiment's partition in this process, recorded in the installation's Dagster instance."""
-    from experiment_pipeline.assets.partitions import EXPERIMENTS
-    from experiment_pipeline.definitions import build
-    from experiment_pipeline.resources.dagster_instance import add_partitions, open_instance, run_here
+    from experiment_pipeline.resources.dagster_instance import local_dagster
 
-    with (
-        context.wide_console.status(f"Computing {experiment.key}"),
-        open_instance(context.settings.dagster_home) as home,
-    ):
-        add_partitions(home, EXPERIMENTS, [experiment.partition_key])
+    with context.wide_console.status(f"Computing {experiment.key}"), local_dagster(context.settings) as dagster:
         try:
-            run_here(build(context.settings), "refresh_experiment", home, experiment.partition_key)
+            dagster.run("refresh_experiment", experiment.partition_key)
         except Exception as failed:
             if isinstance(failed.__cause__, RefreshRefused):  # e.g. a run of the daemon owns the lease
                 raise failed.__cause__ from None
