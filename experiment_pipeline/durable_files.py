@@ -1,4 +1,4 @@
-"""Files that survive a power cut and a crash: replaced whole, synced to the disk, and the SQL that ships with us."""
+"""Files that survive a crash and a power cut: replaced atomically and synced to the disk; and packaged SQL files."""
 
 import os
 import uuid
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes `target` as one step when the block ends well, and is removed otherwise."""
+    """Yield a temporary path that replaces `target` atomically when the block succeeds, and is removed if it fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
     try:
@@ -23,7 +23,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents so that a power cut leaves them."""
+    """Make a folder and its parents, synced to the disk."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -32,7 +32,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of entries, is on the disk."""
+    """Wait until a file, or the entries of a folder, are written to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -42,5 +42,5 @@ def sync(path: Path) -> None:
 
 @cache
 def sql_text(package: str, name: str) -> str:
-    """Return the statement in the file `sql/<name>.sql` of one of our packages."""
+    """Return the text of the file `sql/<name>.sql` of a package of this project."""
     return files(package).joinpath("sql", f"{name}.sql").read_text("utf-8")

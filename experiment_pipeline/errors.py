@@ -1,25 +1,25 @@
-"""Every error that this package raises on purpose.
+"""Errors that this package raises on purpose.
 
     ExperimentPipelineError
     ├── ConfigurationError        a setting, declaration or request breaks a rule; names the field
     ├── NotFound                  no such environment, experiment, metric or key
     ├── Conflict                  valid in itself, but it conflicts with the registry's current state
-    ├── NotAllowed                the experiment's present status forbids it (rules L3, L4)
-    │   └── InvalidTransition     the lifecycle has no such step (rule L1)
-    ├── RefreshRefused            a refresh that may not happen; never counts as a failure (rule R3)
+    ├── NotAllowed                the experiment's current status forbids it (rules L3, L4)
+    │   └── InvalidTransition     the lifecycle has no such transition (rule L1)
+    ├── RefreshRefused            a refresh is not allowed now; never counts as a failure (rule R3)
     │   ├── NotStarted            the experiment has not started
     │   ├── Final                 the computation is final (rule R6)
-    │   ├── Throttled             within the minimum interval; says how many seconds are left (rule R2)
-    │   ├── Leased                another run holds the experiment (rule R7)
-    │   └── Superseded            the run lost its lease, or a newer payload stands already (rule R5)
-    ├── NotJson                   a text is not JSON as RFC 8259 has it
-    ├── EventsRefused             a request to the event collector of which nothing lands
-    │   ├── UnknownEnvironment    it names no environment that the registry has
-    │   ├── InvalidBody           its body is no envelope of events, or ended early
-    │   ├── BodyTooLarge          more bytes or events than one request may hold
-    │   ├── Overloaded            more bytes wait for the disk than may wait
+    │   ├── Throttled             requested within the minimum interval; has the seconds left (rule R2)
+    │   ├── Leased                another run owns the experiment's lease (rule R7)
+    │   └── Superseded            the run lost its lease, or a newer payload is published (rule R5)
+    ├── NotJson                   a text is not JSON as RFC 8259 defines it
+    ├── EventsRefused             a request to the event collector is refused as a whole
+    │   ├── UnknownEnvironment    the registry has no environment of that key
+    │   ├── InvalidBody           the body is no envelope of events, or ended early
+    │   ├── BodyTooLarge          the body has more bytes or events than one request may
+    │   ├── Overloaded            too many bytes wait to be written to the disk
     │   └── LandingUnavailable    the landing zone cannot be written
-    ├── LakeError                 the events lake is not what it should be
+    ├── LakeError                 the events lake cannot be read or written as asked
     └── ArtifactMissing           an upstream artifact has not been materialised yet
 
 Messages name the field, say what is allowed, and never hold a secret.
@@ -30,13 +30,14 @@ from datetime import timedelta
 
 
 class ExperimentPipelineError(Exception):
-    """Root of every deliberate error."""
+    """The root of the tree."""
 
 
 class ConfigurationError(ExperimentPipelineError):
     """A value breaks a rule.
 
-    `errors` maps each field (dotted path, e.g. `variants.1.key`) to its messages; `str()` is one line.
+    Attributes:
+        errors: messages by field, a dotted path such as `variants.1.key`. `str()` is one line.
     """
 
     def __init__(self, errors: dict[str, list[str]]) -> None:
@@ -45,47 +46,47 @@ class ConfigurationError(ExperimentPipelineError):
 
     @classmethod
     def of(cls, field: str, message: str) -> "ConfigurationError":
-        """One message on one field."""
+        """Return the error of one message on one field."""
         return cls({field: [message]})
 
     def below(self, path: str) -> "ConfigurationError":
-        """The same errors with their fields below `path`: `key` becomes `experiments.checkout.key`."""
+        """Return the same errors with their fields below `path`: `key` becomes `experiments.checkout.key`."""
         return ConfigurationError({f"{path}.{field}": messages for field, messages in self.errors.items()})
 
 
 class NotFound(ExperimentPipelineError):
-    """Nothing of that name in that environment; does not tell whether another environment has it."""
+    """Nothing in that environment has the name; whether another environment has it is not told."""
 
 
 class Conflict(ExperimentPipelineError):
-    """The request is valid but the present state of the registry forbids it."""
+    """The request is valid, but it conflicts with the current state of the registry."""
 
 
 class NotAllowed(ExperimentPipelineError):
-    """The experiment's present status forbids what was asked."""
+    """The experiment's current status forbids the request."""
 
 
 class InvalidTransition(NotAllowed):
-    """Rule L1 has no such step."""
+    """Rule L1 has no such transition."""
 
     def __init__(self, current: str, requested: str) -> None:
         super().__init__(f"Cannot transition from '{current}' to '{requested}'.")
 
 
 class RefreshRefused(ExperimentPipelineError):
-    """A refresh that may not happen now. A refusal is no failure (rule R3)."""
+    """A refresh is not allowed now. A refusal is no failure (rule R3)."""
 
 
 class NotStarted(RefreshRefused):
-    """The experiment has no window yet."""
+    """The experiment has not started, so it has no window."""
 
 
 class Final(RefreshRefused):
-    """The computation is final: nothing may change it any more (rule R6)."""
+    """The computation is final: nothing may change it (rule R6)."""
 
 
 class Throttled(RefreshRefused):
-    """Within the minimum interval of the last user's request (rule R2)."""
+    """The last request of a user is less than the minimum interval ago (rule R2)."""
 
     def __init__(self, message: str, retry_after: timedelta) -> None:
         self.retry_after = retry_after
@@ -93,16 +94,16 @@ class Throttled(RefreshRefused):
 
     @property
     def seconds_left(self) -> int:
-        """Whole seconds after which it may be asked again."""
+        """Whole seconds until it may be requested again."""
         return max(1, math.ceil(self.retry_after.total_seconds()))
 
 
 class Leased(RefreshRefused):
-    """Another run holds this experiment's lease (rule R7)."""
+    """Another run owns the experiment's lease (rule R7)."""
 
 
 class Superseded(RefreshRefused):
-    """This run may no longer publish: the lease is lost, or what stands is as new or newer (rule R5)."""
+    """This run may not publish: its lease is lost, or a payload as new or newer is published (rule R5)."""
 
 
 class NotJson(ExperimentPipelineError):
@@ -110,7 +111,7 @@ class NotJson(ExperimentPipelineError):
 
 
 class EventsRefused(ExperimentPipelineError):
-    """A request to the event collector of which nothing lands."""
+    """A request to the event collector is refused as a whole."""
 
 
 class UnknownEnvironment(EventsRefused):
@@ -122,7 +123,7 @@ class UnknownEnvironment(EventsRefused):
 
 
 class InvalidBody(EventsRefused):
-    """The body is no envelope of events, or not encoded as its headers say."""
+    """The body is no envelope of events, or is not encoded as its headers say."""
 
 
 class BodyTooLarge(EventsRefused):
@@ -130,7 +131,7 @@ class BodyTooLarge(EventsRefused):
 
 
 class Overloaded(EventsRefused):
-    """More bytes wait for the disk than may wait."""
+    """Too many bytes wait to be written to the disk."""
 
     def __init__(self) -> None:
         super().__init__("Too much is waiting for the disk. Try again later.")

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard error, the request's or run's names on each."""
+"""Structured logs: one JSON object a line on standard error, with the identifiers of the request or run."""
 
 import logging
 import sys

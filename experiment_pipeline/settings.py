@@ -19,7 +19,7 @@ PREFIX = "EXPERIMENT_PIPELINE_"
 # From 0 to 1; 0.9 is a letter or two off. REGISTRY_PORT, 0.8 like REGISTRY_URL, is a variable that Kubernetes sets.
 TYPO_SIMILARITY = 0.9
 # Delta decodes `%41` and takes a backslash for a slash; Dagster's SQLite takes `?` for the end of a path.
-ANOTHER_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[?\\\x00-\x1f\x7f\ud800-\udfff]")  # the last: no UTF-8
+MISREAD_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[?\\\x00-\x1f\x7f\ud800-\udfff]")  # the last: no UTF-8
 
 
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$", examples=["512MiB", "2GiB"])]
@@ -29,7 +29,7 @@ Interval = Annotated[Duration, Field(examples=["90", "PT1H30M"])]
 
 
 class Settings(BaseSettings):
-    """Everything that may differ between two installations. Paths are local; durations are ISO-8601 or seconds."""
+    """The settings of one installation. Paths are local; durations are ISO-8601 or seconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
 
     @property
     def landing_dir(self) -> Path:
-        """Where events land, as immutable objects."""
+        """The landing zone: events as immutable objects."""
         return self.data_dir / "landing"
 
     @property
@@ -84,17 +84,17 @@ class Settings(BaseSettings):
 
     @property
     def artifacts_dir(self) -> Path:
-        """One Parquet file per artifact and partition."""
+        """The artifacts: one Parquet file per artifact and partition."""
         return self.data_dir / "artifacts"
 
     @property
     def spill_dir(self) -> Path:
-        """Where DuckDB spills what does not fit in memory."""
+        """The folder that DuckDB writes to when memory does not suffice."""
         return self.data_dir / "spill"
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's instance, where this process runs jobs by itself."""
+        """The Dagster instance of commands that run jobs themselves."""
         return self.data_dir / "dagster"
 
     @property
@@ -106,14 +106,18 @@ class Settings(BaseSettings):
 
     @property
     def registry_file(self) -> Path | None:
-        """The registry's own file in the data directory, there or not; None where a URL names a database."""
+        """The registry's file in the data directory, which may not exist yet; None where a URL names a database."""
         return None if self.registry_url is not None else (self.data_dir / "registry.sqlite").absolute()
 
 
 def read_settings(data_dir: Path | None = None) -> Settings:
-    """Return the settings of this process's environment, with another data directory where one is given.
+    """Return the settings of this process's environment.
 
-    Raises ConfigurationError that names each variable at fault.
+    Args:
+        data_dir: used in place of the variable's.
+
+    Raises:
+        ConfigurationError: names each variable at fault.
     """
     misspelt = _misspelt()
     if misspelt:
@@ -131,9 +135,9 @@ def read_settings(data_dir: Path | None = None) -> Settings:
 
 
 def _require_usable(data_dir: Path) -> None:
-    """Raise ConfigurationError for a folder that the libraries below would look for elsewhere."""
+    """Raise ConfigurationError for a path that Delta or SQLite would read as another one."""
     path = os.path.realpath(data_dir)
-    if found := ANOTHER_PATH.search(path):
+    if found := MISREAD_PATH.search(path):
         message = (
             f"{found.group()!a} in {path!a}: its path may hold neither ?, \\, control characters, % before two "
             "hexadecimal digits, nor what is no UTF-8. Choose another folder."
@@ -147,19 +151,22 @@ def _examples(name: str) -> str:
 
 
 def _misspelt() -> dict[str, str]:
-    """Variables that are nearly a setting. Others of the prefix may be somebody else's, as those of a service are."""
+    """Return variables that resemble a setting, with the setting's variable.
+
+    Variables of the prefix that do not resemble one may belong to others, such as those that Kubernetes sets.
+    """
     known = [name.upper() for name in Settings.model_fields]
     given = [name for name in sorted(os.environ) if name.upper().startswith(PREFIX)]
-    meant = {}
+    suggestions = {}
     for name in given:
         asked = name.upper().removeprefix(PREFIX)
         near = get_close_matches(asked, known, n=1, cutoff=TYPO_SIMILARITY)
         if near and near != [asked]:
-            meant[name] = f"{PREFIX}{near[0]}"
-    return meant
+            suggestions[name] = f"{PREFIX}{near[0]}"
+    return suggestions
 
 
 @cache
 def settings() -> Settings:
-    """The settings, read at the first call and the same ever after."""
+    """Return the settings, read once at the first call."""
     return read_settings()
