@@ -12,6 +12,9 @@ PACKAGES = ("experiment_pipeline", "assets", "resources")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MAY_IMPORT_DAGSTER = ("experiment_pipeline/definitions.py", "experiment_pipeline/automation/")
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "services", "service", "common", "misc", "base_utils"}
+AT_THE_ROOT = {
+    "__init__", "__main__", "definitions", "settings", "errors", "logs", "times", "durable_files",
+}  # fmt: skip
 LONGEST_FILE = 400
 LONGEST_ASSET_BODY = 25
 LONGEST_DEFINITIONS = 60
@@ -57,6 +60,10 @@ def test_architecture__file__is_short_and_named_for_a_noun(path: Path) -> None:
         assert path.stat().st_size == 0
     if relative(path) == "experiment_pipeline/definitions.py":
         assert lines <= LONGEST_DEFINITIONS
+
+
+def test_architecture__root__holds_no_other_module() -> None:
+    assert {path.stem for path in (ROOT / "experiment_pipeline").glob("*.py")} == AT_THE_ROOT
 
 
 def test_architecture__dagster__is_imported_by_definitions_and_automation_only() -> None:
