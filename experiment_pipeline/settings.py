@@ -5,11 +5,12 @@ import re
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from experiment_pipeline.errors import ConfigurationError
@@ -26,6 +27,18 @@ Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$", examp
 
 
 Interval = Annotated[Duration, Field(examples=["90", "PT1H30M"])]
+
+
+def _networks(text: str) -> str:
+    for each in text.split(",") if text != "none" else ():
+        try:
+            ip_network(each.strip())
+        except ValueError:
+            raise ValueError(f"{each.strip()!r} is neither an IP address nor a network") from None
+    return text
+
+
+Networks = Annotated[str, AfterValidator(_networks), Field(examples=["10.0.0.7, 192.168.0.0/16"])]
 
 
 class Settings(BaseSettings):
@@ -49,6 +62,15 @@ class Settings(BaseSettings):
     )
     collector_buffer_bytes: int = Field(
         default=64 << 20, ge=11 << 20, description="of events in memory, read or waiting for the disk; more get a 503"
+    )
+    trusted_proxies: Networks = Field(
+        default="127.0.0.1, ::1",
+        description="proxies, separated by commas, whose X-Forwarded-For names the sender; or none",
+    )
+    http_keep_alive: Interval = Field(
+        default=timedelta(seconds=75),
+        gt=timedelta(0),
+        description="how long an idle connection stays open; longer than a load balancer keeps its own (60 s)",
     )
     landing_object_bytes: int = Field(default=32 << 20, ge=1, description="a landing object this large is published")
     landing_object_age: Interval = Field(

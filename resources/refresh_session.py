@@ -9,6 +9,7 @@ from functools import partial
 import dagster as dg
 import structlog
 
+from experiment_pipeline import logs
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.errors import Final, Leased, RefreshRefused
@@ -204,6 +205,7 @@ def runs_resource(settings: Settings) -> dg.ResourceDefinition:
 
     @dg.resource(description="The registry, and the guard of every refresh: leases, failures, refusals (R3, R5-R8).")
     def refresh_session(context: dg.InitResourceContext) -> Iterator[RefreshSession]:
+        logs.configure_unless_configured()
         session = RefreshSession(registry=Registry.open(settings.database_url), settings=settings)
         with closing(session.registry), ExitStack() as kept:
             if context.instance is not None and context.run is not None:

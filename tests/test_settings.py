@@ -53,6 +53,8 @@ BAD = {
     "FINALITY_GRACE": "soon",
     "LEASE_DURATION": "0",
     "INGESTION_INTERVAL": "-1",
+    "HTTP_KEEP_ALIVE": "0",
+    "TRUSTED_PROXIES": "10.0.0.1, proxy",
     "AUTOMATIC_RUNS": "0",
     "RUN_HISTORY": "0",
     "MINIMUM_IDENTITIES": "1",

@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 
+import structlog
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from uvicorn.config import STARTUP_FAILURE
 
 from experiment_pipeline import logs
 from experiment_pipeline.api import (
@@ -28,6 +30,7 @@ from experiment_pipeline.settings import Settings, read_settings
 
 BASE = "/api/v1"
 LARGEST_BODY = 1024 * 1024  # bytes; the longest experiment that the rules allow fits several times
+log = structlog.get_logger(__name__)
 DESCRIPTION = "Experiments and metrics, what was computed of them, and requests to compute it anew."
 
 
@@ -83,13 +86,19 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
 
 def from_environment() -> FastAPI:
     """Return the application that the process's settings describe, with its logs: a server process starts this one."""
-    logs.configure()
-    settings = read_settings()
-    return create_app(Registry.open(settings.database_url), settings)
+    return _start(create_app)
 
 
 def collector_from_environment() -> FastAPI:
     """Return the collector that the process's settings describe, with its logs."""
-    logs.configure()
-    settings = read_settings()
-    return create_collector(Registry.open(settings.database_url), settings)
+    return _start(create_collector)
+
+
+def _start(create: Callable[[Registry, Settings], FastAPI]) -> FastAPI:
+    logs.configure_server()
+    try:
+        settings = read_settings()
+        return create(Registry.open(settings.database_url), settings)
+    except Exception as failed:  # a process that multiprocessing has started would print it where no hook looks
+        log.exception("server.not_started")
+        raise SystemExit(STARTUP_FAILURE) from failed

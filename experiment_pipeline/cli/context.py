@@ -1,7 +1,7 @@
 """The context of a command: settings, the registry, a console, and the user's name for the audit log."""
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does witho
     from experiment_pipeline.registry.repository import Registry
 
 
+def _announce(message: str) -> None:
+    click.echo(message, err=True)
+
+
 @dataclass(frozen=True)
 class Context:
     """Settings and console of one invocation; click gives it to every command."""
@@ -29,12 +33,15 @@ class Context:
     console: Console = field(default_factory=Console)
 
     @contextmanager
-    def registry(self, *, create: bool = False, dry_run: bool = False) -> Iterator["Registry"]:
+    def registry(
+        self, *, create: bool = False, dry_run: bool = False, announce: Callable[[str], None] = _announce
+    ) -> Iterator["Registry"]:
         """Yield the registry with its schema up to date, and close it.
 
         Args:
             create: create one in a data directory that has none, and say so.
             dry_run: use an empty one in memory where there is none.
+            announce: says that one is created.
 
         Raises:
             NotFound: there is no registry, and neither argument is set.
@@ -48,7 +55,7 @@ class Context:
         if dry_run and not self.registry_exists:
             url = "sqlite://"
         elif create and not self.registry_exists:
-            click.echo(f"Creating a new registry at {self.settings.registry_file}.", err=True)
+            announce(f"Creating a new registry at {self.settings.registry_file}.")
         else:
             self.require_registry()
         try:

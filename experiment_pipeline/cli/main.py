@@ -78,4 +78,7 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
 
     Settings come from environment variables EXPERIMENT_PIPELINE_*. Exit codes: 0 done, 1 something broke, 2 refused.
     """
+    from experiment_pipeline import logs
+
+    logs.configure_for_people()
     ctx.obj = Context(settings=read_settings(data_dir))

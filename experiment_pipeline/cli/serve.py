@@ -6,9 +6,8 @@ import click
 
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.options import listen_options
+from experiment_pipeline.errors import ExperimentPipelineError
 from experiment_pipeline.settings import PREFIX
-
-GRACEFUL_SHUTDOWN_SECONDS = 30  # for open requests to end after SIGTERM
 
 
 @click.command()
@@ -21,16 +20,10 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
     Example:
       experiment-pipeline serve --port 8000
     """
-    import structlog
-
-    from experiment_pipeline import logs
-
-    logs.configure()
-    structlog.get_logger(__name__).info("server.starting", documentation=f"http://{host}:{port}/api/v1/docs")
-    run(context, "from_environment", host, port, workers)
+    run(context, "from_environment", host, port, workers, documentation=f"http://{host}:{port}/api/v1/docs")
 
 
-def run(context: Context, factory: str, host: str, port: int, workers: int) -> None:
+def run(context: Context, factory: str, host: str, port: int, workers: int, **told: str) -> None:
     """Run a server of `api.app` until SIGTERM or Ctrl-C.
 
     Args:
@@ -39,27 +32,25 @@ def run(context: Context, factory: str, host: str, port: int, workers: int) -> N
         host: the address to listen on.
         port: the port to listen on; 0 for any that is free.
         workers: how many processes serve.
+        told: fields of the first line of the log.
     """
-    import uvicorn
+    import structlog
 
     from experiment_pipeline import logs
+    from experiment_pipeline.api import server
 
     os.environ[f"{PREFIX}DATA_DIR"] = str(context.settings.data_dir)  # every server process reads its settings again
+    logs.configure_server()
+    log = structlog.get_logger(__name__)
+    log.info("server.starting", **told)
 
-    with context.registry(create=True):  # refuses a registry that cannot be reached, and brings its schema up to date
-        pass
-    logs.configure()
-    try:
-        uvicorn.run(
-            f"experiment_pipeline.api.app:{factory}",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
-        )
-    except SystemExit as stopped:  # uvicorn has logged the reason, e.g. a port in use
-        raise SystemExit(1 if stopped.code else 0) from None
+    def begin(message: str) -> None:
+        log.info("registry.beginning", note=message)
+
+    try:  # refuses a registry that cannot be reached, and brings its schema up to date
+        with context.registry(create=True, announce=begin):
+            pass
+    except (click.ClickException, ExperimentPipelineError) as refused:
+        log.error("server.not_started", reason=str(refused))  # noqa: TRY400 - a refusal: its reason is all there is
+        raise SystemExit(1) from None
+    server.run(factory, context.settings, host=host, port=port, workers=workers)
