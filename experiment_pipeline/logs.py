@@ -1,11 +1,7 @@
-<<<<<<< HEAD
-"""Structured logs: one JSON object a line on standard error, with the identifiers of the request or run."""
-=======
-"""Structured logs: one JSON object a line on standard error, the request's or run's names on each.
+"""Structured logs: one JSON object a line on standard error, with the identifiers of the request or run.
 
 Tracebacks are plain wherever they go: local variables may hold keys and passwords.
 """
->>>>>>> cbe8463 (No traceback shows local variables; every line that a server logs is JSON)
 
 import logging
 import sys
