@@ -1,4 +1,4 @@
-"""What every asset says of itself in Dagster: where its numbers come from, and a few of them."""
+"""Metadata of assets in Dagster: the provenance of their numbers, and a few of the numbers."""
 
 import math
 
@@ -13,7 +13,7 @@ Metadata = dict[str, dg.MetadataValue]
 
 
 def provenance(stamp: Stamp) -> Metadata:
-    """The window, data version, code and SQL behind a materialisation."""
+    """Return the window, data version, code and SQL behind a materialisation."""
     return {
         "started_at": dg.MetadataValue.timestamp(stamp.window.started_at),
         "as_of": dg.MetadataValue.timestamp(stamp.window.as_of),
@@ -24,7 +24,7 @@ def provenance(stamp: Stamp) -> Metadata:
 
 
 def short_table(frame: pl.DataFrame) -> dg.MetadataValue:
-    """The first rows of a small frame. Values that JSON cannot hold become text."""
+    """Return the first rows of a small frame as a table. Values that JSON cannot hold become text."""
     records = [
         dg.TableRecord({name: _json_safe(value) for name, value in row.items()})
         for row in frame.head(ROWS_SHOWN).iter_rows(named=True)

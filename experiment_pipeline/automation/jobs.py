@@ -1,4 +1,4 @@
-"""Jobs: selections of assets that sensors, schedules and people start."""
+"""Jobs: selections of assets, started by sensors, schedules and people."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""Cleaning up: what finished runs, dead writers and replaced lake files leave behind."""
+"""Maintenance: removal of old runs, of orphaned files, and of replaced files of the lake; compaction."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,31 +12,34 @@ from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 
-PUBLISHED = ("exposures", "experiment_results")
-ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-RUNS_AT_ONCE = 500
-REPLACED_AGE = timedelta(days=1)  # of the lake's files; no refresh reads one for so long
+PAYLOAD_ASSETS = ("exposures", "experiment_results")
+FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+MOST_RUNS = 500  # deleted by one run of the job
+REPLACED_AGE = timedelta(days=1)  # of the lake's files; no refresh reads a replaced file that long
 ORPHAN_AGE = timedelta(days=1)  # no writer takes that long
 
 
 @dg.op(description="Delete the runs, and their logs, that ended before the run history begins.")
 def prune_runs(context: dg.OpExecutionContext, runs: dg.ResourceParam[RefreshSession]) -> None:
-    """Runs that hold the newest materialisation of a partition stay: without them it would look never computed."""
+    """Delete old runs, but for those with the newest materialisation of a partition.
+
+    Without that run, Dagster would show the partition as never computed.
+    """
     ended_before = datetime.now(UTC) - runs.settings.run_history
     newest = set(_newest_runs(context.instance))
-    old = dg.RunsFilter(statuses=ENDED, updated_before=ended_before)
-    records = context.instance.get_run_records(old, limit=RUNS_AT_ONCE, ascending=True)
-    doomed = [run_id for record in records if (run_id := record.dagster_run.run_id) not in newest]
-    for run_id in doomed:
+    old = dg.RunsFilter(statuses=FINISHED, updated_before=ended_before)
+    records = context.instance.get_run_records(old, limit=MOST_RUNS, ascending=True)
+    expired = [run_id for record in records if (run_id := record.dagster_run.run_id) not in newest]
+    for run_id in expired:
         context.instance.delete_run(run_id)
-    context.log.info("%s runs deleted", len(doomed))
+    context.log.info("%s runs deleted", len(expired))
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, description="Remove the temporary files of writers that died.")
 def remove_orphans(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> None:
-    """A temporary file that nobody has touched for a day has no writer."""
+    """Remove every temporary file that was not written to for a day: its writer is dead."""
     oldest = (datetime.now(UTC) - ORPHAN_AGE).timestamp()
-    orphans = [path for path in ArtifactStore(Path(warehouse.artifacts_dir)).orphans() if _touched(path) < oldest]
+    orphans = [path for path in ArtifactStore(Path(warehouse.artifacts_dir)).orphans() if _modified_at(path) < oldest]
     for path in orphans:
         path.unlink(missing_ok=True)
     context.log.info("%s orphaned files removed", len(orphans))
@@ -44,7 +47,7 @@ def remove_orphans(context: dg.OpExecutionContext, warehouse: WarehouseResource)
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, description="Compact and vacuum the events lake.")
 def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
-    """Beside readers and writers; no payload changes."""
+    """Compact and vacuum beside readers and writers; no payload changes."""
     opened = lake.open()
     merges = compact(opened, datetime.now(UTC))
     removed = opened.vacuum(REPLACED_AGE)
@@ -53,32 +56,35 @@ def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
 
 @dg.op(description="Merge the small files of the events lake.")
 def merge_small_files(context: dg.OpExecutionContext, lake: LakeResource) -> None:
-    """Months that are over wait for the nightly `tidy_lake`: a late event would have them rewritten every hour."""
+    """Merge the small files of months that go on.
+
+    Months that are over wait for the nightly `tidy_lake`: late events would cause a rewrite every hour.
+    """
     merges = compact(lake.open(), datetime.now(UTC), settle=False)
     context.log.info("%s merges", len(merges))
 
 
 @dg.job(description="Merge the small files of the events lake.")
 def compact_lake() -> None:
-    """Beside readers and ingestion."""
+    """Run the one step, beside readers and ingestion."""
     merge_small_files()
 
 
 @dg.job(description="Prune old runs, remove orphaned files, compact and vacuum the lake.")
 def clean_up() -> None:
-    """One step after another: none is urgent."""
+    """Run one step after another: none is urgent."""
     tidy_lake(after=remove_orphans(after=prune_runs()))
 
 
 def _newest_runs(instance: dg.DagsterInstance) -> Iterator[str]:
     for partition_key in instance.get_dynamic_partitions(EXPERIMENTS.name or ""):
-        for asset in PUBLISHED:
+        for asset in PAYLOAD_ASSETS:
             newest = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[partition_key])
             for record in instance.fetch_materializations(newest, limit=1).records:
                 yield record.event_log_entry.run_id
 
 
-def _touched(path: Path) -> float:
+def _modified_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except FileNotFoundError:  # its writer has just renamed it

@@ -17,27 +17,27 @@ HOURLY = DispatchLimits(runs=100, automatic_runs=100, users_share=True)  # a tic
     job=refresh_experiments,
     cron_schedule="0 * * * *",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="For installations without sensors: refreshes whatever is due or asked for. Off, as sensors do it.",
+    description="For installations without sensors: refreshes what is requested or due. Off by default: sensors do it.",
 )
 def hourly_refresh(
     context: dg.ScheduleEvaluationContext, runs: dg.ResourceParam[RefreshSession]
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """What `refresh_requests` does, once an hour and for all at once: for installations that run without sensors.
+    """Request what `refresh_requests` would, once an hour and all at once, for installations without sensors.
 
     A schedule has one job, so every request is for several experiments.
     """
     requests = [run_of_several(run) for run in due_runs(runs, context.instance, datetime.now(UTC), HOURLY)]
-    return requests or dg.SkipReason("Nobody waits, and nothing is due.")
+    return requests or dg.SkipReason("No refresh is requested or due.")
 
 
 @dg.schedule(
     job=clean_up,
     cron_schedule="30 3 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Prunes old runs and what dead writers left, compacts the months that are over, vacuums the lake.",
+    description="Deletes old runs and files of dead writers, compacts months that are over, vacuums the lake.",
 )
 def daily_clean_up() -> dg.RunRequest:
-    """While few look on."""
+    """Request the daily maintenance, at night."""
     return dg.RunRequest()
 
 
@@ -45,8 +45,8 @@ def daily_clean_up() -> dg.RunRequest:
     job=compact_lake,
     cron_schedule="15 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Merges the small files that an hour of ingestion leaves.",
+    description="Merges the small files that an hour of ingestion makes.",
 )
 def hourly_compaction() -> dg.RunRequest:
-    """Ingestion may leave a hundred small files an hour."""
+    """Request the hourly compaction: ingestion may make a hundred small files an hour."""
     return dg.RunRequest()

@@ -57,7 +57,7 @@ def refresh_requests(
         run_of_several(run) if len(run.partition_keys) > 1 else run_of_one(run)
         for run in due_runs(runs, context.instance, datetime.now(UTC), limits)
     ]
-    return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("Nobody waits, and nothing is due.")
+    return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("No refresh is requested or due.")
 
 
 @dg.run_failure_sensor(

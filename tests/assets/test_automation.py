@@ -102,7 +102,7 @@ def test_refresh_requests__until_a_run_opens__are_repeated_under_their_key_and_t
     ask(installation, installation.experiment())
     outcome = tick(installation, sensors.refresh_requests)
     assert not outcome.run_requests
-    assert outcome.skip_message == "Nobody waits, and nothing is due."
+    assert outcome.skip_message == "No refresh is requested or due."
 
 
 def test_refresh_requests__of_many_users__are_at_most_ten_a_tick(installation: Installation) -> None:
