@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from experiment_pipeline.assets.health_checks import check_results
+from experiment_pipeline.assets.health_checks import check_results, repeat_outcomes
 from experiment_pipeline.assets.metadata import Metadata, provenance, short_table
 from experiment_pipeline.domain.exposures import ExposureBucket, summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
@@ -127,7 +127,10 @@ def run_stage(
     except Final as final:
         for observation in observe_final(stage, context.partition_key, final):
             context.log_event(observation)
-        for key in context.selected_asset_check_keys:  # no new outcome: the one of the final refresh stays
+        if Computation.RESULTS in stage.blocks:
+            for outcome in repeat_outcomes(context.instance, context.partition_key):
+                context.log_event(outcome)
+        for key in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(key))
 
 

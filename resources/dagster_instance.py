@@ -15,6 +15,8 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 
@@ -23,6 +25,7 @@ from experiment_pipeline.settings import Settings
 LOCATION = "experiment_pipeline.definitions"  # Dagster loads it by name, and so does this module, which lies below it
 RUN_KEY_TAG = "dagster/run_key"  # which request a run answers
 ROOT_RUN_TAG = "dagster/root_run_id"  # of which run it is a re-execution
+EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -92,6 +95,19 @@ def newest_materialization(
         return AssetCheckEvaluationTargetMaterializationData(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
         )
+    return None
+
+
+def newest_evaluation(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str
+) -> dg.AssetCheckEvaluation | None:
+    """Return the newest outcome of a check of a partition; None where it was never evaluated."""
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=1, status=EVALUATED, partition_filter=PartitionKeyFilter(key=partition_key)
+    )
+    for record in records:
+        if record.event is not None and record.event.dagster_event is not None:
+            return record.event.dagster_event.asset_check_evaluation_data
     return None
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus
 from sqlalchemy import select
 
 from experiment_pipeline.domain.experiments import ExperimentStatus
@@ -13,7 +14,7 @@ from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading
 from tests.assets.conftest import Installation, crowd
 from tests.assets.faults import bug, with_faults
-from tests.assets.test_health_checks import refresh_batched
+from tests.assets.test_health_checks import refresh_batched, split_statuses
 
 FAILS = {Computation.EXPOSURES: "exposure_buckets", Computation.RESULTS: "variant_aggregates"}
 PAYLOAD = {Computation.EXPOSURES: "exposures", Computation.RESULTS: "experiment_results"}
@@ -96,8 +97,23 @@ def test_subset__of_a_final_experiment__succeeds_and_changes_nothing(ended: Inst
     assert subset.success
     assert observed(subset) == {"srm", "bayesian_results", "experiment_results"}
     assert materialised(subset) == set()
-    assert subset.get_asset_check_evaluations() == []
     assert ended.state() == before
+
+
+@pytest.mark.parametrize("how", ["assets", "subset", "batched"])
+def test_refresh__of_a_final_experiment_whose_split_is_broken__keeps_the_failed_check(
+    ended: Installation, how: str
+) -> None:
+    ended.land("more", crowd(400, 0))
+    ended.ingest()
+    ended.refresh()
+    failed = {AssetCheckExecutionResolvedStatus.FAILED: {ended.partition()}}
+    assert split_statuses(ended) == failed
+    if how == "subset":
+        assert ended.materialise("srm", "bayesian_results", "experiment_results").success
+    else:
+        assert refresh(ended, batched=how == "batched").success
+    assert split_statuses(ended) == failed
 
 
 @BOTH_WAYS
