@@ -10,6 +10,7 @@ import dagster as dg
 import structlog
 
 from experiment_pipeline import logs
+from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, RefreshRun
 from experiment_pipeline.errors import Final, Leased, RefreshRefused
@@ -19,7 +20,6 @@ from experiment_pipeline.resources.retries import requesting_retry, retry_transi
 from experiment_pipeline.results.model import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.artifacts import Stamp, code_version
-from experiment_pipeline.warehouse.base import AnalysisScope
 
 log = structlog.get_logger(__name__)
 
@@ -171,7 +171,7 @@ class RefreshSession:
             raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
         scope = AnalysisScope.of(experiment, run)
         if inherits is not None:
-            scope.require_same(inherits)
+            scope.require_same(inherits.window, inherits.data_version)
         return ExperimentRun(experiment, run, scope, self.registry, self.settings, acquired_at)
 
     def release(self, *experiments: Experiment) -> None:

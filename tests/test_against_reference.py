@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 from hypothesis import given, settings
 
+from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, Variant, VariantRole
 from experiment_pipeline.domain.exposures import ExposureBucket, Window, summarise_exposures
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
@@ -19,7 +20,6 @@ from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import Floors
 from experiment_pipeline.results.payload import exposures_payload, results_payload
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
-from experiment_pipeline.warehouse.base import AnalysisScope
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
 from tests.lake.ledger import NOW, MemoryLedger

@@ -6,9 +6,9 @@ import dagster as dg
 import duckdb
 import pytest
 
+from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.resources.dagster_instance import event_log_kept_open, open_instance
 from experiment_pipeline.resources.warehouse import WarehouseResource
-from experiment_pipeline.warehouse.base import AnalysisScope
 from tests.assets.conftest import Installation, crowd
 
 

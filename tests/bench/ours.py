@@ -15,10 +15,11 @@ from pathlib import Path
 import polars as pl
 from duckdb import DuckDBPyConnection
 
+from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.metrics import Aggregation, Metric
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, write_frame
-from experiment_pipeline.warehouse.base import AnalysisScope, Frame
+from experiment_pipeline.warehouse.base import Frame
 from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.bench.data import ENVIRONMENT, FEATURE, WINDOW, statement

@@ -8,13 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metrics import Aggregation, Metric
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
-from experiment_pipeline.warehouse.base import AnalysisScope
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record
 

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import polars as pl
 import pytest
 
+from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metrics import Aggregation, Metric
 from experiment_pipeline.errors import ArtifactMissing
-from experiment_pipeline.warehouse.base import AnalysisScope, Warehouse
+from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.frame_schemas import validated
 
 STARTED_AT = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)

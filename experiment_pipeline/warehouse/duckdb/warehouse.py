@@ -14,13 +14,14 @@ import duckdb
 import polars as pl
 from arro3.core import Table
 
+from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp
-from experiment_pipeline.warehouse.base import AnalysisScope, FirstExposures, Frame
+from experiment_pipeline.warehouse.base import FirstExposures, Frame
 from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
 from experiment_pipeline.warehouse.duckdb.event_scan import (
@@ -88,7 +89,7 @@ class DuckDBWarehouse:
         wanted = measures(metrics)
         found: dict[tuple[int, str], Moments] = {}
         with self._session() as connection:
-            identities = self._identities(connection, scope)
+            identities = _in_scope(self._identities(connection, scope), scope)
             exposures, events = self._artifact_parameters(scope), self._event_parameters(connection, scope)
             for hashes in _ranges(sum(identities.values())):
                 scan = EventScan(connection, {**exposures, **hashes}, {**events, **hashes}, list(identities))
@@ -146,6 +147,13 @@ def _ranges(identities: int) -> Iterator[dict[str, int]]:
     bounds = [number * 2**64 // ranges - 2**63 for number in range(ranges + 1)]
     for lowest, beyond in pairwise(bounds):
         yield {"lowest_hash": lowest, "highest_hash": beyond - 1}
+
+
+def _in_scope(identities: dict[str, int], scope: AnalysisScope) -> dict[str, int]:
+    """Return the variants that are aggregated; there may be as many others as there are identities."""
+    if scope.variants is None:
+        return identities
+    return {variant: identities[variant] for variant in sorted(scope.variants) if variant in identities}
 
 
 def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, object]:

@@ -1,0 +1,59 @@
+"""Analysis: which events one run of one experiment looks at, whatever the engine (rule R5)."""
+
+from dataclasses import dataclass
+
+from experiment_pipeline.domain.experiments import Experiment, MultipleExposures
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.domain.refresh import RefreshRun
+from experiment_pipeline.errors import NotStarted, Superseded
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisScope:
+    """Scope of one run of one experiment: the events that it looks at, fixed for the whole run (rule R5).
+
+    Attributes:
+        partition_key: names the engine's identity-level artifact.
+        data_version: rows with `batch <= data_version` are read (rule E6); 0 is a lake without events.
+        variants: those that are compared, and so aggregated; None for every variant that was seen. Whoever sends
+            exposures chooses how many these are.
+    """
+
+    partition_key: str
+    environment_key: str
+    feature: str
+    window: Window
+    data_version: int
+    multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
+    variants: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, experiment: Experiment, run: RefreshRun) -> "AnalysisScope":
+        """Return the scope of one run of an experiment.
+
+        Raises:
+            NotStarted: the experiment has no window (rule X1).
+        """
+        if experiment.started_at is None:
+            raise NotStarted(f"{experiment.key}: has not started.")
+        return cls(
+            partition_key=experiment.partition_key,
+            environment_key=experiment.environment_key,
+            feature=experiment.feature,
+            window=Window(experiment.started_at, run.as_of),
+            data_version=run.data_version,
+            multiple_exposures=experiment.multiple_exposures,
+            variants=tuple(experiment.compared_keys),
+        )
+
+    def require_same(self, window: Window, data_version: int) -> None:
+        """Refuse an upstream artifact of another window or data version (rule R5).
+
+        Raises:
+            Superseded: it was computed for another run.
+        """
+        if (window, data_version) != (self.window, self.data_version):
+            raise Superseded(
+                f"an upstream artifact was computed as of {window.as_of} at data version {data_version}, this run is "
+                f"as of {self.window.as_of} at {self.data_version}. Materialise the upstream asset in the same run."
+            )
