@@ -8,6 +8,7 @@ import polars as pl
 from experiment_pipeline.warehouse.artifacts import Stamp
 
 ROWS_SHOWN = 50  # a metadata table has no paging, and it lands in the event log each time
+TEXT_SHOWN = 200  # characters of a text that a sender chose
 
 Metadata = dict[str, dg.MetadataValue]
 
@@ -34,7 +35,9 @@ def short_table(frame: pl.DataFrame) -> dg.MetadataValue:
 
 
 def _json_safe(value: object) -> str | int | float | bool | None:
-    if isinstance(value, bool | int | str) or value is None:
+    if isinstance(value, str):
+        return value if len(value) <= TEXT_SHOWN else f"{value[:TEXT_SHOWN]} ..."
+    if isinstance(value, bool | int) or value is None:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value

@@ -11,7 +11,7 @@ import dagster as dg
 
 from experiment_pipeline.assets.health_checks import check_results, repeat_outcomes
 from experiment_pipeline.assets.metadata import Metadata, provenance, short_table
-from experiment_pipeline.domain.exposures import ExposureBucket, summarise_exposures
+from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final
 from experiment_pipeline.health.inputs import HealthInputs
@@ -21,7 +21,7 @@ from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import comparison_rows, exposures_payload, results_payload, split_rows
 from experiment_pipeline.warehouse.artifacts import Stamp, StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
-from experiment_pipeline.warehouse.frame_schemas import frame_of, metric_aggregates
+from experiment_pipeline.warehouse.frame_schemas import frame_of, listed_exposures, metric_aggregates
 
 Frames = Mapping[str, StampedFrame]
 AssetResults = Iterator[dg.MaterializeResult[StampedFrame] | dg.Output[None]]
@@ -156,8 +156,8 @@ def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[
         {"rows": short_table(buckets.rows), **provenance(stamp)},
         StampedFrame(buckets.rows, stamp),
     )
-    rows = (ExposureBucket(**row) for row in buckets.rows.iter_rows(named=True))
-    summary = summarise_exposures(rows, run.scope.window.granularity)
+    listed, unlisted = listed_exposures(buckets.rows, run.experiment.variant_keys)
+    summary = summarise_exposures(listed, run.scope.window.granularity, unlisted)
     published = run.publish(Computation.EXPOSURES, exposures_payload(summary))
     yield StageOutput(
         "exposures",

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, Variant, VariantRole
-from experiment_pipeline.domain.exposures import ExposureBucket, Window, summarise_exposures
+from experiment_pipeline.domain.exposures import Window, summarise_exposures
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
@@ -21,7 +21,7 @@ from experiment_pipeline.results.model import Floors
 from experiment_pipeline.results.payload import exposures_payload, results_payload
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
-from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
+from experiment_pipeline.warehouse.frame_schemas import listed_exposures, metric_aggregates, validated
 from tests.lake.ledger import NOW, MemoryLedger
 from tests.reference import exposures as expected
 from tests.reference.payloads import payloads
@@ -50,9 +50,8 @@ def ours(scenario: Scenario, folder: Path) -> tuple[dict[str, Any], dict[str, An
     engine = DuckDBWarehouse(connection, lake.event_files, ArtifactStore(folder / "artifacts"))
     engine.write_first_exposures(scope)
     buckets = validated("exposure_buckets", engine.exposure_buckets(scope).rows)
-    summary = summarise_exposures(
-        (ExposureBucket(**row) for row in buckets.iter_rows(named=True)), scope.window.granularity
-    )
+    listed, unlisted = listed_exposures(buckets, experiment.variant_keys)
+    summary = summarise_exposures(listed, scope.window.granularity, unlisted)
     metrics = tuple(attached.metric for attached in experiment.metrics)
     aggregates = validated("variant_aggregates", engine.variant_aggregates(scope, metrics).rows)
     results = compute_results(
@@ -96,6 +95,7 @@ def of_ours(described: expected.Experiment) -> tuple[Experiment, AnalysisScope]:
         window=Window(described.started_at, described.as_of),
         data_version=described.data_version,
         multiple_exposures=MultipleExposures(described.multiple_exposures),
+        variants=experiment.compared_keys,
     )
     return experiment, scope
 

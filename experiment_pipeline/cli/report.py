@@ -77,11 +77,15 @@ def _window_line(experiment: Experiment, results: ComputationState[ResultsPayloa
 
 def _exposures_line(exposures: ExposuresPayload, split: SplitPayload) -> Text:
     seen: Counter[str] = Counter()
-    for point in exposures["timeseries"]["points"]:
+    points = exposures["timeseries"]["points"]
+    for point in points:
         seen.update(point["new_identities"])
-    line = Text(f"{seen.total():,} identities exposed, {exposures['excluded_identities']:,} more excluded")
+    unlisted = sum(point.get("unlisted_identities", 0) for point in points)
+    line = Text(f"{seen.total() + unlisted:,} identities exposed, {exposures['excluded_identities']:,} more excluded")
     line.append(" for seeing several variants" if exposures["excluded_identities"] else "")
     aside = [f"{variant} {n:,}" for variant, n in sorted(seen.items()) if variant not in split["identities"]]
+    if others := exposures.get("unlisted_variants"):
+        aside.append(f"{others:,} other variants {unlisted:,}")
     return line.append(f"; not compared: {', '.join(aside)}" if aside else "")
 
 

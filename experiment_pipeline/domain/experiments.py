@@ -90,6 +90,11 @@ class Experiment:
     deleted_at: datetime | None = None
 
     @property
+    def variant_keys(self) -> tuple[str, ...]:
+        """Keys of all variants that have one, the holdout's included."""
+        return tuple(v.key for v in self.variants if v.key is not None)
+
+    @property
     def compared_keys(self) -> tuple[str, ...]:
         """Keys of control and treatments: the arms that take part in SRM and inference (rule X6)."""
         return tuple(v.key for v in self.variants if v.key is not None and v.role is not VariantRole.HOLDOUT)

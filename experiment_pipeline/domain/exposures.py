@@ -1,12 +1,13 @@
 """Exposures: the analysis window, its granularity, and the payload of first-exposed identities over time (X1-X7)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import groupby
 
 HOURLY_UP_TO = timedelta(hours=72)  # rule X4
+LISTED_VARIANTS = 20  # that nobody configured; rule X6
 
 
 class Granularity(StrEnum):
@@ -18,7 +19,7 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Half-open `[started_at, as_of)` in UTC; an exposure at exactly `as_of` is out (rule X1)."""
+    """Window of an analysis, half-open `[started_at, as_of)` in UTC; an exposure at `as_of` is out (rule X1)."""
 
     started_at: datetime
     as_of: datetime
@@ -31,7 +32,7 @@ class Window:
 
     @property
     def granularity(self) -> Granularity:
-        """Rule X4: hourly up to 72 hours, then daily."""
+        """Width of its buckets: hourly up to 72 hours, then daily (rule X4)."""
         return Granularity.HOUR if self.as_of - self.started_at <= HOURLY_UP_TO else Granularity.DAY
 
 
@@ -46,16 +47,30 @@ class ExposureBucket:
 
 
 @dataclass(frozen=True, slots=True)
+class UnlistedExposures:
+    """Identities of variants that nobody configured and that are too many to be listed (rule X6).
+
+    Attributes:
+        variants: how many these variants are.
+        new_identities: first exposed to any of them, by bucket.
+    """
+
+    variants: int = 0
+    new_identities: Mapping[datetime, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ExposuresPoint:
     """One bucket of the series: increments only, nothing derivable."""
 
     bucket: datetime
     new_identities: dict[str, int]
+    unlisted_identities: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ExposuresTimeseries:
-    """Points are sparse and sorted by bucket."""
+    """Exposures over time; points are sparse and sorted by bucket."""
 
     granularity: Granularity
     points: tuple[ExposuresPoint, ...]
@@ -67,26 +82,38 @@ class ExposuresSummary:
 
     excluded_identities: int
     timeseries: ExposuresTimeseries
+    unlisted_variants: int = 0
 
     @property
     def identities(self) -> int:
         """Identities counted, over all variants and buckets."""
-        return sum(sum(point.new_identities.values()) for point in self.timeseries.points)
+        points = self.timeseries.points
+        return sum(sum(point.new_identities.values()) + point.unlisted_identities for point in points)
 
 
-def summarise_exposures(buckets: Iterable[ExposureBucket], granularity: Granularity) -> ExposuresSummary:
-    """Return the summary of an engine's buckets, in any order.
+def summarise_exposures(
+    buckets: Iterable[ExposureBucket], granularity: Granularity, unlisted: UnlistedExposures | None = None
+) -> ExposuresSummary:
+    """Return the summary of an engine's buckets.
 
     Quarantined identities appear in `excluded_identities` and nowhere else; under the policy `first` (rule X3) the
     engine flags none.
+
+    Args:
+        buckets: of the listed variants, in any order.
+        granularity: of the buckets.
+        unlisted: what the buckets leave out.
     """
-    ordered = sorted(buckets)
-    counted = [bucket for bucket in ordered if not bucket.quarantined]
+    unlisted = unlisted or UnlistedExposures()
+    excluded = 0
+    by_bucket: defaultdict[datetime, dict[str, int]] = defaultdict(dict)
+    for row in sorted(buckets):
+        if row.quarantined:
+            excluded += row.new_identities
+        else:
+            by_bucket[row.bucket][row.variant] = row.new_identities
     points = tuple(
-        ExposuresPoint(bucket=start, new_identities={row.variant: row.new_identities for row in rows})
-        for start, rows in groupby(counted, key=lambda row: row.bucket)
+        ExposuresPoint(bucket, by_bucket.get(bucket, {}), unlisted.new_identities.get(bucket, 0))
+        for bucket in sorted({*by_bucket, *unlisted.new_identities})
     )
-    return ExposuresSummary(
-        excluded_identities=sum(bucket.new_identities for bucket in ordered if bucket.quarantined),
-        timeseries=ExposuresTimeseries(granularity=granularity, points=points),
-    )
+    return ExposuresSummary(excluded, ExposuresTimeseries(granularity, points), unlisted.variants)

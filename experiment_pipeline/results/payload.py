@@ -10,7 +10,7 @@ from typing import NotRequired  # pydantic reads no other TypedDict before Pytho
 from typing_extensions import TypedDict
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.domain.exposures import ExposuresSummary, Granularity
+from experiment_pipeline.domain.exposures import ExposuresPoint, ExposuresSummary, Granularity
 from experiment_pipeline.results.model import Comparison, ExperimentResults, MetricResults, Split
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.verdict import Verdict
@@ -18,10 +18,14 @@ from experiment_pipeline.times import iso_utc
 
 
 class PointPayload(TypedDict):
-    """New identities by variant in the hour or day that begins at `bucket` (ISO-8601, UTC)."""
+    """New identities by variant in the hour or day that begins at `bucket` (ISO-8601, UTC).
+
+    `unlisted_identities` saw a variant that is not listed; it is left out where there are none.
+    """
 
     bucket: str
     new_identities: dict[str, int]
+    unlisted_identities: NotRequired[int]
 
 
 class TimeseriesPayload(TypedDict):
@@ -32,9 +36,14 @@ class TimeseriesPayload(TypedDict):
 
 
 class ExposuresPayload(TypedDict):
-    """Exposed identities over time (rule X7); `excluded_identities` saw several variants and are counted only here."""
+    """Exposed identities over time (rule X7); `excluded_identities` saw several variants and are counted only here.
+
+    Of the variants that the experiment does not configure the largest are listed (rule X6); `unlisted_variants` is how
+    many others there are, and is left out where there are none.
+    """
 
     excluded_identities: int
+    unlisted_variants: NotRequired[int]
     timeseries: TimeseriesPayload
 
 
@@ -112,16 +121,14 @@ class ResultsPayload(TypedDict):
 
 def exposures_payload(summary: ExposuresSummary) -> ExposuresPayload:
     """Return the exposures payload; bucket starts are ISO-8601 with `Z`."""
-    return {
+    series = summary.timeseries
+    payload: ExposuresPayload = {
         "excluded_identities": summary.excluded_identities,
-        "timeseries": {
-            "granularity": summary.timeseries.granularity,
-            "points": [
-                {"bucket": iso_utc(point.bucket), "new_identities": point.new_identities}
-                for point in summary.timeseries.points
-            ],
-        },
+        "timeseries": {"granularity": series.granularity, "points": [_point(point) for point in series.points]},
     }
+    if summary.unlisted_variants:
+        payload["unlisted_variants"] = summary.unlisted_variants
+    return payload
 
 
 def results_payload(results: ExperimentResults) -> ResultsPayload:
@@ -162,6 +169,13 @@ def comparison_rows(results: ExperimentResults) -> list[dict[str, object]]:
         for metric in results.metrics
         for comparison in metric.comparisons
     ]
+
+
+def _point(point: ExposuresPoint) -> PointPayload:
+    payload: PointPayload = {"bucket": iso_utc(point.bucket), "new_identities": point.new_identities}
+    if point.unlisted_identities:
+        payload["unlisted_identities"] = point.unlisted_identities
+    return payload
 
 
 def _metric(metric: MetricResults, split: Split) -> MetricPayload:

@@ -1,12 +1,14 @@
 """Schemas of the small frames. A frame is validated before it is written, so the last good one is never lost."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.events import NAME_LIMIT
+from experiment_pipeline.domain.exposures import LISTED_VARIANTS, ExposureBucket, UnlistedExposures
 from experiment_pipeline.errors import ArtifactMissing
 
 if TYPE_CHECKING:
@@ -25,6 +27,37 @@ def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 def frame_of(name: str, rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
     """A frame of one artifact from rows, with the artifact's columns and types, also when there are none."""
     return pl.DataFrame(rows, schema=COLUMNS[name])
+
+
+def listed_exposures(rows: pl.DataFrame, configured: Collection[str]) -> tuple[list[ExposureBucket], UnlistedExposures]:
+    """Return what `exposure_buckets` holds of the variants that are listed, and the sum of all others (rule X6).
+
+    Senders choose how many variants there are, and how long their names: the configured ones are listed, and of the
+    others the largest that could be variants at all. Everything is counted here, before it becomes an object a row.
+
+    Args:
+        rows: the frame.
+        configured: keys of the variants that the experiment has.
+    """
+    counted = rows.filter(~pl.col("quarantined"))
+    by_variant = counted.filter(~pl.col("variant").is_in(list(configured))).group_by("variant")
+    others = by_variant.agg(pl.col("new_identities").sum())
+    largest = (
+        others.filter(pl.col("variant").str.len_chars() <= NAME_LIMIT)
+        .sort("new_identities", "variant", descending=[True, False])
+        .head(LISTED_VARIANTS)
+    )
+    is_listed = pl.col("variant").is_in([*configured, *largest["variant"]])
+    excluded = rows.filter("quarantined").group_by("bucket", "quarantined", maintain_order=True)
+    listed = [
+        counted.filter(is_listed),
+        excluded.agg(pl.col("variant").first(), pl.col("new_identities").sum()).select(rows.columns),
+    ]
+    rest = counted.filter(~is_listed).group_by("bucket").agg(pl.col("new_identities").sum())
+    return (
+        [ExposureBucket(**row) for frame in listed for row in frame.iter_rows(named=True)],
+        UnlistedExposures(len(others) - len(largest), dict(rest.iter_rows())),
+    )
 
 
 def metric_aggregates(rows: pl.DataFrame) -> list[MetricAggregates]:

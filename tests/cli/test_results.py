@@ -73,6 +73,7 @@ def reported(
     failed_at: datetime | None = None,
     names: bool = True,
     values: tuple[dict[str, int], dict[str, int]] | None = None,
+    unlisted: tuple[int, int] | None = None,
 ) -> str:
     """What a person reads of control and one treatment."""
     experiment = Experiment(
@@ -91,8 +92,10 @@ def reported(
     identities = {key: 1000 if arm is None else arm.n for key, arm in arms.items()}
     aggregates = MetricAggregates(metric.id, arms, *(values or ({}, {})))
     computed = compute_results(experiment, identities, [aggregates], Floors())
-    points = [{"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}]
-    exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": points}}
+    point: dict[str, Any] = {"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}
+    exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": [point]}}
+    if unlisted is not None:
+        exposures["unlisted_variants"], point["unlisted_identities"] = unlisted
     payload = results_payload(computed)
     if not names:
         del payload["metrics"][0]["name"]
@@ -112,6 +115,13 @@ def test_report__what_is_withheld__stands_with_its_reason() -> None:
     assert "withheld: measured, b: out of range" in text
     assert text.count("–") == 5, "value, effect, lift, interval, chance to win"
     assert "collecting data" in text
+
+
+def test_report__variants_that_are_not_listed__are_counted__x6() -> None:
+    arms = {"control": VariantAggregate(80, 0.5, 20), "b": VariantAggregate(80, 0.5, 20)}
+    text = reported({**arms}, metric(Aggregation.OCCURRENCE), unlisted=(199_997, 200_000))
+    assert "200,160 identities exposed" in text
+    assert "not compared: 199,997 other variants 200,000" in text
 
 
 def test_report__values_that_are_no_numbers__are_told_and_there_is_no_verdict__e5() -> None:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.domain.exposures import ExposureBucket, Granularity, Window, summarise_exposures
+from experiment_pipeline.domain.exposures import (
+    ExposureBucket,
+    Granularity,
+    UnlistedExposures,
+    Window,
+    summarise_exposures,
+)
 from experiment_pipeline.results.payload import exposures_payload
 from experiment_pipeline.times import iso_utc
 
@@ -78,6 +84,19 @@ def test_summary__bucket_where_everybody_is_quarantined__has_no_point__x7() -> N
     only = ExposureBucket(STARTED_AT, "b", quarantined=True, new_identities=2)
     payload = exposures_payload(summarise_exposures([only], Granularity.DAY))
     assert payload == {"excluded_identities": 2, "timeseries": {"granularity": "day", "points": []}}
+
+
+def test_summary__of_variants_that_are_not_listed__counts_them__x6() -> None:
+    later = STARTED_AT + HOUR
+    only = ExposureBucket(STARTED_AT, "b", quarantined=False, new_identities=2)
+    summary = summarise_exposures([only], Granularity.DAY, UnlistedExposures(7, {STARTED_AT: 5, later: 4}))
+    assert summary.identities == 11
+    payload = exposures_payload(summary)
+    assert payload["unlisted_variants"] == 7
+    assert payload["timeseries"]["points"] == [
+        {"bucket": iso_utc(STARTED_AT), "new_identities": {"b": 2}, "unlisted_identities": 5},
+        {"bucket": iso_utc(later), "new_identities": {}, "unlisted_identities": 4},
+    ]
 
 
 @given(buckets=BUCKETS, data=st.data())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from tests.reference.events import EXPOSURE, Event
+from tests.reference.events import EXPOSURE, LONGEST_NAME, Event
 
 Role = Literal["control", "treatment", "holdout"]
 Aggregation = Literal["occurrence", "count", "sum", "mean"]
@@ -87,20 +87,38 @@ def first_exposures(events: Iterable[Event], experiment: Experiment) -> dict[str
 
 
 def exposures_payload(firsts: dict[str, FirstExposure], experiment: Experiment) -> dict[str, Any]:
-    """Rules X4 and X7."""
+    """Rules X4, X6 and X7."""
+    listed = listed_variants(firsts, experiment)
     hourly = experiment.as_of - experiment.started_at <= timedelta(hours=72)
     points: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+    unlisted: Counter[datetime] = Counter()
     for first in firsts.values():
         if not first.excluded:
             hour = first.at.replace(minute=0, second=0, microsecond=0)
-            points[hour if hourly else hour.replace(hour=0)][first.variant] += 1
+            bucket = hour if hourly else hour.replace(hour=0)
+            points[bucket].update([first.variant] if first.variant in listed else [])
+            unlisted[bucket] += first.variant not in listed
+    others = {first.variant for first in firsts.values() if not first.excluded} - listed
     return {
+        **({"unlisted_variants": len(others)} if others else {}),
         "excluded_identities": sum(first.excluded for first in firsts.values()),
         "timeseries": {
             "granularity": "hour" if hourly else "day",
             "points": [
-                {"bucket": bucket.strftime("%Y-%m-%dT%H:%M:%SZ"), "new_identities": dict(points[bucket])}
+                {
+                    "bucket": bucket.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "new_identities": dict(points[bucket]),
+                    **({"unlisted_identities": unlisted[bucket]} if unlisted[bucket] else {}),
+                }
                 for bucket in sorted(points)
             ],
         },
     }
+
+
+def listed_variants(firsts: dict[str, FirstExposure], experiment: Experiment) -> set[str]:
+    """Rule X6: every configured variant, and of the others the twenty largest with a name that a variant may have."""
+    configured = {variant.key for variant in experiment.variants if variant.key is not None}
+    sizes = Counter(first.variant for first in firsts.values() if not first.excluded)
+    others = [variant for variant in sizes if variant not in configured and len(variant) <= LONGEST_NAME]
+    return configured | set(sorted(others, key=lambda variant: (-sizes[variant], variant))[:20])

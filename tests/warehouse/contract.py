@@ -235,6 +235,14 @@ class WarehouseContract:
         ]
         assert aggregates(engine, scope()) == []
 
+    def test_aggregates__of_a_scope_with_variants__are_theirs_alone__x6(self, build: Build) -> None:
+        engine = build([seen(1, "b"), seen(2, "control"), seen(3, "unheard of"), did(1, 2), did(3, 4)])
+        compared = replace(scope(), variants=("control", "b", "nobody"))
+        rows = aggregates(engine, compared, metric(1, Aggregation.SUM))
+        assert [(row["variant"], row["n"], row["mean"]) for row in rows] == [("b", 1, 2.0), ("control", 1, 0.0)]
+        assert engine.variant_identities(compared) == {"b": 1, "control": 1, "unheard of": 1}
+        assert aggregates(engine, replace(scope(), variants=()), metric(1, Aggregation.SUM)) == []
+
     @pytest.mark.parametrize(
         "values",
         [

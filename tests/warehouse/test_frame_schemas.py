@@ -9,8 +9,16 @@ import pytest
 from pandera.errors import SchemaErrors
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.exposures import UnlistedExposures
 from experiment_pipeline.errors import ArtifactMissing
-from experiment_pipeline.warehouse.frame_schemas import COLUMNS, KEYS, frame_of, metric_aggregates, validated
+from experiment_pipeline.warehouse.frame_schemas import (
+    COLUMNS,
+    KEYS,
+    frame_of,
+    listed_exposures,
+    metric_aggregates,
+    validated,
+)
 
 ROWS: dict[str, dict[str, Any]] = {
     "exposure_buckets": {
@@ -145,3 +153,28 @@ def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None
 def test_metric_aggregates__of_a_frame_that_an_older_version_stored__says_to_make_it_again() -> None:
     with pytest.raises(ArtifactMissing, match="without values"):
         metric_aggregates(frame_of("variant_aggregates", [ROWS["variant_aggregates"]]).drop("values"))
+
+
+def bucket_rows(*rows: tuple[str, bool, int]) -> pl.DataFrame:
+    row = ROWS["exposure_buckets"]
+    return frame_of(
+        "exposure_buckets",
+        [row | {"variant": variant, "quarantined": excluded, "new_identities": n} for variant, excluded, n in rows],
+    )
+
+
+def test_listed_exposures__of_many_others__are_the_configured_and_the_largest__x6() -> None:
+    others = [(f"other-{number:02}", False, 1 + number // 2) for number in range(30)]
+    frame = bucket_rows(("control", False, 1), ("x" * 2_001, False, 999), ("b", True, 3), ("c", True, 4), *others)
+    listed, unlisted = listed_exposures(frame, ("control", "b"))
+    assert {bucket.variant for bucket in listed if not bucket.quarantined} == {
+        "control", *(f"other-{number}" for number in range(10, 30))
+    }  # fmt: skip
+    assert sum(bucket.new_identities for bucket in listed if bucket.quarantined) == 7
+    assert (unlisted.variants, list(unlisted.new_identities.values())) == (11, [999 + 2 * (1 + 2 + 3 + 4 + 5)])
+
+
+def test_listed_exposures__of_few__are_all__x6() -> None:
+    listed, unlisted = listed_exposures(bucket_rows(("unknown", False, 2), ("", False, 1)), ("control",))
+    assert [(bucket.variant, bucket.new_identities) for bucket in listed] == [("unknown", 2), ("", 1)]
+    assert unlisted == UnlistedExposures()
