@@ -137,10 +137,27 @@ def test_srm_check__on_a_broken_split__fails_without_hiding_results(installation
     installation.land("first", crowd(400, 150))
     installation.ingest()
     result = installation.refresh()
-    (check,) = result.get_asset_check_evaluations()
+    check, readable = sorted(result.get_asset_check_evaluations(), key=lambda each: each.passed)
+    assert (check.check_name, readable.check_name) == ("split_as_configured", "values_readable")
     assert not check.passed
+    assert readable.passed
     assert check.severity is dg.AssetCheckSeverity.ERROR
     payload = installation.state().payload
     assert payload is not None
     assert payload["trustworthy"] is False
     assert payload["metrics"][0]["inference"]["b"] is not None
+
+
+def test_values_check__on_prices_with_a_comma__fails_and_there_is_no_verdict__e5(installation: Installation) -> None:
+    prices = {"control": "1250.00", "b": "1,250.00"}
+    bought = [purchase(f"{arm}-{number}", price) for arm, price in prices.items() for number in range(60)]
+    installation.land("first", [*crowd(60, 60, buying=0), *bought])
+    installation.ingest()
+    checks = {each.check_name: each for each in installation.refresh().get_asset_check_evaluations()}
+    assert not checks["values_readable"].passed
+    assert "spent: 60 of 60 values in b are no numbers" in (checks["values_readable"].description or "")
+    payload = installation.state().payload
+    assert payload is not None
+    bought_once, spent = payload["metrics"]
+    assert bought_once["reason"]["b"] != "unreadable_values", "occurrence reads no values"
+    assert (spent["verdict"], spent["reason"]) == ({"b": "inconclusive"}, {"b": "unreadable_values"})
