@@ -1,6 +1,6 @@
 """Run as a process of its own: ingests and compacts, and kills itself at a named point, the n-th time it gets there.
 
-python -m tests.lake.killed_ingestion <folder> [<point> <n> | unlocked]
+python -m tests.recovery.killed_ingestion <folder> [<point> <n> | unlocked]
 """
 
 import os

@@ -12,8 +12,8 @@ import pytest
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry.repository import Registry
-from tests.lake.killed_ingestion import POINTS, UNLOCKED
 from tests.lake.ledger import NOW, PROD, land, record, stored
+from tests.recovery.killed_ingestion import POINTS, UNLOCKED
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,7 @@ class Installation:
         self.broken += 1
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "tests.lake.killed_ingestion", str(self.root), *arguments]
+        command = [sys.executable, "-m", "tests.recovery.killed_ingestion", str(self.root), *arguments]
         return subprocess.Popen(command, cwd=ROOT)
 
     def check(self) -> None:
