@@ -23,7 +23,9 @@ from experiment_pipeline.api import (
     problems,
 )
 from experiment_pipeline.api.body_limit import BodyLimit
+from experiment_pipeline.api.cors import CollectorCors
 from experiment_pipeline.api.dependencies import State, utc_now
+from experiment_pipeline.api.methods import Methods
 from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
 from experiment_pipeline.registry.repository import Registry
 from experiment_pipeline.settings import Settings, read_settings
@@ -40,15 +42,13 @@ def create_app(registry: Registry, settings: Settings, now: Callable[[], datetim
     for noun in (experiments, attachments, computations, metrics):
         app.include_router(noun.router)
     app.add_middleware(BodyLimit, largest=LARGEST_BODY, exempt=collector.PATH)
-    app.add_middleware(RequestLogging, metrics=app.state.request_metrics)
-    return app
+    return _with_middleware(app, settings)
 
 
 def create_collector(registry: Registry, settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
     """Return an application of the event collector and the probes alone."""
     app = _app(registry, settings, now)
-    app.add_middleware(RequestLogging, metrics=app.state.request_metrics)
-    return app
+    return _with_middleware(app, settings)
 
 
 def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) -> FastAPI:
@@ -81,6 +81,14 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
     app.include_router(probes.router)
     problems.add_handlers(app)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
+    return app
+
+
+def _with_middleware(app: FastAPI, settings: Settings) -> FastAPI:
+    """Return the application with what every answer goes through; what is added last comes first."""
+    app.add_middleware(Methods)
+    app.add_middleware(RequestLogging, metrics=app.state.request_metrics)
+    app.add_middleware(CollectorCors, path=collector.PATH, origins=settings.collector_origins)
     return app
 
 

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 
 from experiment_pipeline.api.dependencies import state_of
+from experiment_pipeline.api.media_types import require_json
 from experiment_pipeline.errors import NotFound
 from experiment_pipeline.registry.keys import Scope
 
@@ -114,9 +115,12 @@ class KeyCheckedRoute(APIRoute):
         if any(isinstance(call, ChecksItself) for call in calls):
             return handle
         (scope,) = (call.scope for call in calls if isinstance(call, Requires))  # a route that names none is a mistake
+        takes_body = self.body_field is not None
 
         async def check_key_first(request: Request) -> Response:
             request.state.access = await to_thread.run_sync(authorize, request, scope)
+            if takes_body:
+                require_json(request)
             return await handle(request)
 
         return check_key_first

@@ -18,8 +18,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
+from experiment_pipeline.api.cors import preflight_headers
 from experiment_pipeline.api.environment_cache import EnvironmentCache
-from experiment_pipeline.api.problems import problem_of, problems
+from experiment_pipeline.api.media_types import IDENTITY, encoding_of, require_json_or_gzip
+from experiment_pipeline.api.problems import problems
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.envelopes import open_envelope, text_of
 from experiment_pipeline.domain.events import Reason, Rejected
@@ -41,7 +43,6 @@ MOST_EVENTS = 10_000
 INLINE_BYTES = 64 << 10  # a larger body is parsed in a thread, one at a time
 INFLATED_AT_ONCE = 64 << 10
 GZIP = 31  # zlib's window bits for a gzip member
-ALLOWED_HEADERS = "Content-Type, Content-Encoding, X-Environment-Key, Flagsmith-SDK-User-Agent"
 ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # between JSON's tokens, where a line's end is mere space
 STILL_NO_JSON = bytes.maketrans(b"\r\n", b"\t\t")  # space too, and inside of a string as little JSON as a line's end
 router = APIRouter(tags=["events"])
@@ -70,7 +71,6 @@ class Collector:
     ) -> None:
         self.environments = EnvironmentCache(registry.environment_exists)
         self.now = now
-        self.origins = frozenset(origin.strip() for origin in settings.collector_origins.split(","))
         self.received = Counter("events_received", "Records that became durable.", registry=prometheus)
         self.accepted = Counter("events_accepted", "Durable records that keep the contract.", registry=prometheus)
         self.rejected = Counter("events_rejected", "Durable records that break it.", ["reason"], registry=prometheus)
@@ -94,8 +94,7 @@ class Collector:
         environment_key = request.headers.get("x-environment-key", "")
         if not await self.environments.has(environment_key):
             raise UnknownEnvironment(environment_key)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise InvalidBody("The content type must be application/json.")
+        require_json_or_gzip(request)
         with self._buffering() as count:
             body = bytearray()
             try:
@@ -146,19 +145,6 @@ class Collector:
         finally:
             self._buffered -= mine
 
-    def cors(self, request: Request) -> dict[str, str]:
-        """Return the headers that let a page of an allowed origin read the answer.
-
-        By hand, not by Starlette's CORSMiddleware: that answers a preflight with a 200 and a text where ours is an
-        empty 204, leaves an OPTIONS without `Access-Control-Request-Method` to a 405, and refuses headers that it does
-        not know with a 400, so that an SDK with a new header would stop sending. Mounted as a sub-application, the
-        endpoint would be missing in the OpenAPI document and in the routes of the request metrics as well.
-        """
-        if "*" in self.origins:
-            return {"Access-Control-Allow-Origin": "*"}
-        origin = request.headers.get("origin", "")
-        return {"Vary": "Origin"} | ({"Access-Control-Allow-Origin": origin} if origin in self.origins else {})
-
 
 def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | EventsRefused:
     """Return which records of a body the lake will accept, or why the whole body is refused.
@@ -183,7 +169,7 @@ def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Eve
     status_code=202,
     summary="Send events",
     response_model=Receipt,
-    responses=problems(400, 401, 413, 503),
+    responses=problems(400, 401, 413, 415, 503),
     openapi_extra={
         "parameters": [
             {"name": "X-Environment-Key", "in": "header", "required": True, "schema": {"type": "string"}},
@@ -203,30 +189,18 @@ def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Eve
     },
 )
 async def post_events(request: Request) -> Response:
-    collector = request.app.state.collector
-    cors = collector.cors(request)
-    try:
-        receipt = await collector.collect(request)
-    except EventsRefused as refused:
-        return problem_of(refused, headers=cors)
-    return JSONResponse(receipt.model_dump(), 202, headers=cors)
+    receipt = await request.app.state.collector.collect(request)
+    return JSONResponse(receipt.model_dump(), 202)
 
 
 @router.options(PATH, status_code=204, summary="CORS preflight", response_class=Response)
 async def ask_to_send(request: Request) -> Response:
-    headers = {
-        "Access-Control-Allow-Methods": "POST, OPTIONS",
-        "Access-Control-Allow-Headers": ALLOWED_HEADERS,
-        "Access-Control-Max-Age": "86400",
-    }
-    return Response(status_code=204, headers=request.app.state.collector.cors(request) | headers)
+    return Response(status_code=204, headers=preflight_headers(request))
 
 
 async def _inflated(request: Request) -> AsyncIterator[bytes]:
     """Yield the body in parts, none much larger than what was sent or `INFLATED_AT_ONCE`. Raises EventsRefused."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip"):
-        raise InvalidBody("The content encoding must be gzip, or none.")
+    encoding = encoding_of(request)
     member = zlib.decompressobj(GZIP)
     sent = 0
     try:
@@ -234,7 +208,7 @@ async def _inflated(request: Request) -> AsyncIterator[bytes]:
             sent += len(data)
             if sent > LARGEST_BODY:
                 raise _too_large()
-            if encoding == "identity":
+            if encoding == IDENTITY:
                 yield data
                 continue
             rest = data

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from experiment_pipeline.api.methods import allowed_methods
 from experiment_pipeline.domain.fields import errors_by_field
 from experiment_pipeline.errors import (
     BodyTooLarge,
@@ -55,6 +56,7 @@ DESCRIPTIONS = {
     404: "Not found, or of another environment",
     409: "Conflicts with the current state, e.g. an active experiment for the same feature",
     413: "The body is too large",
+    415: "The body's content type or encoding is not supported",
     429: "Too many requests; `Retry-After` says how many seconds are left",
     503: "Cannot answer now",
 }
@@ -117,7 +119,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 POSSIBLE = problems(400, 401, 403, 404, 503)  # of every endpoint below an environment
-WRITING = problems(409, 413)  # besides, of those that change something
+WRITING = problems(409, 413, 415)  # besides, of those that change something
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -150,10 +152,13 @@ def _by_field(errors: Mapping[str, list[str]]) -> Response:
     return problem(400, "Invalid request", detail, errors=errors)
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     title = HTTPStatus(error.status_code).phrase.capitalize()
-    return problem(error.status_code, title, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(allowed_methods(request))  # the router's own names one route's alone
+    return problem(error.status_code, title, str(error.detail), headers=headers)
 
 
 def _unavailable(_: Request, error: Exception) -> Response:

@@ -75,7 +75,7 @@ def test_body__larger_than_the_limit__is_a_413_however_it_comes(api: Api) -> Non
         assert detail(refused) == "The body must not be larger than 1048576 bytes."
 
 
-def test_body__that_does_not_say_it_is_json__is_a_400(api: Api) -> None:
+def test_body__that_does_not_say_it_is_json__is_a_415(api: Api) -> None:
     refused = api.ask("POST", "/experiments/", content=json.dumps(EXPERIMENT), headers={"content-type": "text/plain"})
     assert refused.status_code == 400
 

@@ -125,8 +125,8 @@ def test_events__one_record_is_no_json__is_named_and_its_neighbours_land__e3(
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"Content-Type": "text/plain"}, 400),
-        ({"Content-Encoding": "br"}, 400),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Encoding": "br"}, 415),
         ({"Content-Encoding": "gzip"}, 400),
         ({"X-Environment-Key": "nobody"}, 401),
         ({"X-Environment-Key": "../production"}, 401),
@@ -176,6 +176,38 @@ def test_options__is_body_less_and_names_the_origin(collecting: Collecting) -> N
     assert (answered.status_code, answered.content) == (204, b"")
     assert answered.headers["access-control-allow-origin"] == "*"
     assert "X-Environment-Key" in answered.headers["access-control-allow-headers"]
+
+
+TRACING = "baggage,content-type,sentry-trace,traceparent,tracestate,x-datadog-trace-id,x-environment-key"
+
+
+def test_preflight__whatever_headers_are_asked_for__allows_them(collecting: Collecting) -> None:
+    asking = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    for asked in (TRACING, "x-made-up"):
+        answered = collecting.client.options("/v1/events", headers={**asking, "Access-Control-Request-Headers": asked})
+        assert answered.status_code == 204
+        assert answered.headers["access-control-allow-headers"] == asked
+        assert answered.headers["vary"] == "Access-Control-Request-Headers"
+    answered = collecting.client.options(
+        "/v1/events", headers={**asking, "Access-Control-Request-Headers": "no header; at all"}
+    )
+    assert "X-Environment-Key" in answered.headers["access-control-allow-headers"]
+
+
+def test_cors__every_answer__can_be_read_by_the_page(collecting: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = {"Origin": "https://shop.example"}
+    answers = [
+        collecting.client.get("/v1/events", headers=page),
+        collecting.send({"events": []}, **page),
+        collecting.send(b"", Content_Type="text/plain", **page),
+    ]
+    collector = collecting.client.app.state.collector  # type: ignore[attr-defined]
+    monkeypatch.setattr(collector.environments, "has", None)
+    answers.append(collecting.send({"events": []}, **page))
+    assert [answer.status_code for answer in answers] == [405, 202, 415, 500]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
 
 
 def test_cors__configured_origins__others_are_not_named(tmp_path: Path) -> None:
