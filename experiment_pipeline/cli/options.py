@@ -10,7 +10,7 @@ environment = click.option(
 any_environment = click.option(
     "-e", "--environment", "environment", metavar="KEY", help="Of this environment alone; of every one when left out."
 )
-PORT = click.IntRange(0, 65_535)
+PORT_OR_FREE = click.IntRange(0, 65_535)  # 0: any port that is free
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -20,7 +20,7 @@ def listen_options(port: int) -> Callable[[Callable[..., None]], Callable[..., N
     def add(command: Callable[..., None]) -> Callable[..., None]:
         for option in (
             click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes."),
-            click.option("--port", default=port, show_default=True, type=PORT),
+            click.option("--port", default=port, show_default=True, type=PORT_OR_FREE),
             click.option("--host", default="127.0.0.1", show_default=True),
         ):
             command = option(command)

@@ -48,7 +48,7 @@ DUE = 400
 IDENTITIES = 200
 PURCHASE = {"version": 1, "event": "purchase"}
 PAYLOAD = {"metrics": [{"metric_id": number, "variants": {"b": {"n": 1000, "sum": 2.5}}} for number in range(50)]}
-PATIENCE = 600  # seconds
+TIMEOUT_SECONDS = 600
 REQUEST_TARGET, TICK_TARGET, RATE_TARGET = 6, 5, 300
 
 
@@ -165,10 +165,10 @@ def ticks(instance: dg.DagsterInstance) -> list[float]:
 
 
 def wait_until(is_so: Callable[[], bool], pause: float = 0.1) -> None:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT_SECONDS
     while not is_so():
         if time.monotonic() > until:
-            raise TimeoutError(f"not within {PATIENCE} s")
+            raise TimeoutError(f"not within {TIMEOUT_SECONDS} s")
         time.sleep(pause)
 
 

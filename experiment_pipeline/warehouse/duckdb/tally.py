@@ -21,9 +21,9 @@ Integers: TypeAlias = NDArray[np.int64]
 OF_VALUES = (Aggregation.SUM, Aggregation.MEAN)
 SLICE_BITS = 32  # leaves 21 of a double's 53 bits: two million slices add up without rounding
 LOWEST_PLACE = -33  # the last one whose unit is a double
-NEVER = np.iinfo(np.int64).max
+NOT_EXPOSED = np.iinfo(np.int64).max  # the time of an identity that was never exposed
 MOST_STEPS = 8
-FEW = 16  # one identity in so many
+SPARSE_FRACTION = 16  # a place reached by fewer than one identity in so many is stored sparsely
 
 
 class Population:
@@ -37,8 +37,8 @@ class Population:
     def __init__(self, identity_hash: Integers, first_exposed_at: Integers, arm: Integers, arms: int) -> None:
         order = np.argsort(identity_hash, kind="stable")  # hardly any time where they come in order already
         self._size = len(order)
-        self._hashes = np.append(identity_hash[order], NEVER)  # one that everybody else comes before
-        self._first_exposed_at = np.append(first_exposed_at[order], NEVER)
+        self._hashes = np.append(identity_hash[order], NOT_EXPOSED)  # one that everybody else comes before
+        self._first_exposed_at = np.append(first_exposed_at[order], NOT_EXPOSED)
         by_arm = np.argsort(arm[order], kind="stable")
         ends = np.cumsum(np.bincount(arm, minlength=arms))
         self.members = [by_arm[start:end] for start, end in pairwise([0, *ends.tolist()])]
@@ -63,7 +63,7 @@ class Population:
             numbers[behind] += 1
             behind = behind[self._hashes[numbers[behind]] < identity_hash[behind]]
         numbers[behind] = np.searchsorted(self._hashes, identity_hash[behind])  # so many alike were forged
-        exposed_at = np.where(self._hashes[numbers] == identity_hash, self._first_exposed_at[numbers], NEVER)
+        exposed_at = np.where(self._hashes[numbers] == identity_hash, self._first_exposed_at[numbers], NOT_EXPOSED)
         return numbers, exposed_at, belongs_to
 
     def _first_bits(self, identity_hash: Integers) -> Integers:
@@ -107,7 +107,7 @@ class ExactSums:
         if place not in self._places:
             reach = np.flatnonzero(slices)
             few = self._few.setdefault(place, [])
-            if sum(len(found) for found, _ in few) + len(reach) < self._size // FEW:
+            if sum(len(found) for found, _ in few) + len(reach) < self._size // SPARSE_FRACTION:
                 few.append((numbers[reach], slices[reach]))
                 return
             self._places[place] = self._sums(place)
