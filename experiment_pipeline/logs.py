@@ -24,6 +24,7 @@ class StandardError:
     """Writer of one line at a time, to what is standard error at that moment."""
 
     def msg(self, line: str) -> None:
+        """Write one line."""
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 

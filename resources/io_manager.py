@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+from typing_extensions import override
 
 from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, StampedFrame, read_frame, write_frame
@@ -17,9 +18,11 @@ class FrameIOManager(dg.ConfigurableIOManager):
 
     artifacts_dir: str
 
+    @override
     def handle_output(self, context: dg.OutputContext, obj: StampedFrame) -> None:
         retry_transient(lambda: self.store(context.asset_key.path[-1], context.partition_key, obj))
 
+    @override
     def load_input(self, context: dg.InputContext) -> StampedFrame:
         return retry_transient(
             lambda: read_frame(self._artifacts.existing(context.asset_key.path[-1], context.partition_key))

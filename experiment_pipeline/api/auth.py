@@ -13,6 +13,7 @@ from fastapi import Depends, HTTPException, Path, Request, Security
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
+from typing_extensions import override
 
 from experiment_pipeline.api.dependencies import state_of
 from experiment_pipeline.api.media_types import require_json
@@ -88,6 +89,7 @@ class Requires:
     scope: Scope
 
     async def __call__(self, request: Request, _: Annotated[None, Depends(_inputs)]) -> Access:
+        """Return the access of this request."""
         access = request.state.access
         assert isinstance(access, Access)  # noqa: S101 - a fact for the type checker
         return access
@@ -100,6 +102,7 @@ class ChecksItself:
     scope: Scope
 
     async def __call__(self, request: Request, _: Annotated[None, Depends(_inputs)]) -> PendingAccess:
+        """Return the access of this request, not checked yet."""
         return PendingAccess(request, self.scope)
 
 
@@ -109,6 +112,7 @@ class KeyCheckedRoute(APIRoute):
     A dependency would come too late: FastAPI parses a body as JSON before it calls any.
     """
 
+    @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         calls = [each.call for each in self.dependant.dependencies]

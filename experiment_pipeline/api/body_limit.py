@@ -16,6 +16,7 @@ class BodyLimit:
         self.exempt = exempt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and refuse it once its body is larger than the limit."""
         if scope.get("path") == self.exempt:
             await self.app(scope, receive, send)
             return

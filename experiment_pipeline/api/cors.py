@@ -39,6 +39,7 @@ class CollectorCors:
         self.origins = frozenset(origin.strip() for origin in origins.split(","))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight of the event path, and add CORS headers to its other answers."""
         if scope["type"] != "http" or scope["path"] != self.path:
             await self.app(scope, receive, send)
             return

@@ -24,6 +24,7 @@ class Methods:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer HEAD and OPTIONS, and pass every other request on."""
         if scope["type"] != "http" or scope["method"] not in ("HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
         elif scope["method"] == "HEAD":

@@ -40,6 +40,7 @@ class RequestLogging:
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, then log it and count it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

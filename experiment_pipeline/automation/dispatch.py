@@ -65,6 +65,7 @@ def _bury_ended(
 
 
 def run_of_one(run: PlannedRun) -> dg.RunRequest:
+    """Return the request of a run over one experiment, as a partition of the assets."""
     (partition_key,) = run.partition_keys
     return dg.RunRequest(
         run_key=run.run_key, partition_key=partition_key, tags=_tags(run), job_name=refresh_experiment.name
@@ -72,6 +73,7 @@ def run_of_one(run: PlannedRun) -> dg.RunRequest:
 
 
 def run_of_several(run: PlannedRun) -> dg.RunRequest:
+    """Return the request of a batched run over several experiments."""
     config = {"ops": {"refresh_several": {"config": {"partition_keys": list(run.partition_keys)}}}}
     return dg.RunRequest(run_key=run.run_key, run_config=config, tags=_tags(run), job_name=refresh_experiments.name)
 

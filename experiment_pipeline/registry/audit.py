@@ -81,10 +81,12 @@ class Subject(Protocol):
     """What a change is of."""
 
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """The row's id."""
 
     @property
-    def environment_key(self) -> str: ...
+    def environment_key(self) -> str:
+        """The environment of the change."""
 
 
 def record_change(

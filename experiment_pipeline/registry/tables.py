@@ -27,6 +27,7 @@ from sqlalchemy import (
     false,
     text,
 )
+from typing_extensions import override
 
 MAX_ID = 2**31 - 1  # of PostgreSQL's integer; a larger one in a query is an error there
 VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name
@@ -48,14 +49,16 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError(f"datetime: must be aware, got {value!r}")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    @override
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -34,6 +34,7 @@ class AttachmentView(BaseModel):
 
     @classmethod
     def of(cls, attached: AttachedMetric) -> Self:
+        """Return the view of an attached metric."""
         return cls(
             metric=attached.metric.id,
             name=attached.metric.name,
@@ -75,6 +76,7 @@ class ExperimentView(BaseModel):
 
     @classmethod
     def of(cls, experiment: Experiment) -> Self:
+        """Return the view of an experiment."""
         return cls(
             id=experiment.id,
             key=experiment.key,
@@ -114,6 +116,7 @@ class MetricView(BaseModel):
 
     @classmethod
     def of(cls, metric: Metric) -> Self:
+        """Return the view of a metric."""
         return cls(
             id=metric.id,
             name=metric.name,

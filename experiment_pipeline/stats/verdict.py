@@ -44,6 +44,7 @@ def decide(
         direction: which way is better for the metric.
         expected_direction: the experimenter's expectation of the metric, which makes it a guardrail or not.
         trustworthy: whether the sample ratio is.
+        readable: whether enough of the values that the metric rests on are (rule E5).
 
     Example:
         >>> anytime = AnytimeEffect(ci_low=0.001, ci_high=0.02, p_value=0.01)

@@ -22,6 +22,7 @@ class KeptConnection:
 
     @contextmanager
     def __call__(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield the connection, opened at the first call; an error closes it."""
         if self._connection is None:
             self._connection = self._kept.enter_context(self._connect())
         try:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import duckdb
 import polars as pl
 from arro3.core import Table
+from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.events import EXPOSURE_EVENT
@@ -21,7 +22,7 @@ from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp
-from experiment_pipeline.warehouse.base import FirstExposures, Frame
+from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
 from experiment_pipeline.warehouse.duckdb.event_scan import (
@@ -42,8 +43,8 @@ EventFiles: TypeAlias = Callable[[str, Window], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class DuckDBWarehouse:
-    """Implements `Warehouse`.
+class DuckDBWarehouse(Warehouse):
+    """The embedded engine.
 
     connect:     opens one in-memory connection, its limits set
     event_files: the files of one environment (and of no other) that may hold events of a window, of one pinned snapshot
@@ -54,6 +55,7 @@ class DuckDBWarehouse:
     event_files: EventFiles
     artifacts: ArtifactStore
 
+    @override
     def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
         target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key)
         sql = statement("first_exposures")
@@ -73,15 +75,18 @@ class DuckDBWarehouse:
         identities, quarantined = summary or (0, 0)
         return FirstExposures(identities=identities, quarantined=quarantined, sql=sql)
 
+    @override
     def stamp(self, partition_key: str) -> Stamp:
         return read_stamp(self.artifacts.existing(FIRST_EXPOSURES, partition_key))
 
+    @override
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
         sql = statement("exposure_buckets")
         parameters = {**self._artifact_parameters(scope), "granularity": scope.window.granularity.value}
         with self._session() as connection:
             return Frame(rows=_frame(connection.sql(sql, params=parameters)), sql=sql)
 
+    @override
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
         sql = f"{statement(ANALYSED_IDENTITIES)};\n{statement(MEASURED_EVENTS)}"
         if not metrics:
@@ -98,6 +103,7 @@ class DuckDBWarehouse:
         rows = [_row(*key, identities[key[1]], found[key]) for key in sorted(found)]
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
 
+    @override
     def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
         with self._session() as connection:
             return self._identities(connection, scope)
