@@ -5,6 +5,7 @@ import math
 import dagster as dg
 import polars as pl
 
+from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.warehouse.artifacts import Stamp
 
 ROWS_SHOWN = 50  # a metadata table has no paging, and it lands in the event log each time
@@ -36,7 +37,7 @@ def short_table(frame: pl.DataFrame) -> dg.MetadataValue:
 
 def _json_safe(value: object) -> str | int | float | bool | None:
     if isinstance(value, str):
-        return value if len(value) <= TEXT_SHOWN else f"{value[:TEXT_SHOWN]} ..."
+        return printable(shortened(value, TEXT_SHOWN))
     if isinstance(value, bool | int) or value is None:
         return value
     if isinstance(value, float) and math.isfinite(value):

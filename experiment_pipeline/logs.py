@@ -39,7 +39,10 @@ def configure(level: int = logging.INFO) -> None:
 def configure_for_people(level: int = logging.INFO) -> None:
     """Set up structlog for a command in somebody's terminal."""
     plain = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+        colors=sys.stderr.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,
+        pad_event_to=0,
+        repr_native_str=True,  # a terminal obeys what stands in a text of somebody else's
     )
     _configure((*NAMED, plain), level)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
+from rich.text import Text
 
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.tables import plain
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.registry.manifests import Difference
 from experiment_pipeline.schemas.manifests import parse_manifest
@@ -56,14 +57,14 @@ def _as_json(difference: Difference) -> dict[str, Any]:
     return {"action": difference.action, "subject": difference.subject, "fields": fields}
 
 
-def _line(difference: Difference) -> str:
+def _line(difference: Difference) -> Text:
     if difference.action == "create":
-        return f"[green]+ {escape(difference.subject)}[/green]"
-    fields = "\n".join(
-        f"    {name}: [red]{escape(json.dumps(before))}[/red] -> [green]{escape(json.dumps(after))}[/green]"
-        for name, (before, after) in difference.fields.items()
-    )
-    return f"[yellow]~ {escape(difference.subject)}[/yellow]\n{fields}"
+        return plain(f"+ {difference.subject}", style="green")
+    line = plain(f"~ {difference.subject}", style="yellow")
+    for name, (before, after) in difference.fields.items():
+        change = (json.dumps(before), "red"), " -> ", (json.dumps(after), "green")
+        line.append_text(Text.assemble(f"\n    {name}: ", *change))
+    return line
 
 
 def _summary(differences: list[Difference]) -> str:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does witho
     from experiment_pipeline.registry.repository import Registry
 
 
+def literal_console(width: int | None = None) -> Console:
+    """Return a console that prints brackets and colons as they are: names hold both."""
+    return Console(width=width, markup=False, emoji=False)
+
+
 def _announce(message: str) -> None:
     click.echo(message, err=True)
 
@@ -30,7 +35,7 @@ class Context:
     """Settings and console of one invocation; click gives it to every command."""
 
     settings: Settings
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=literal_console)
 
     @contextmanager
     def registry(
@@ -107,7 +112,7 @@ class Context:
     @property
     def wide_console(self) -> Console:
         """A console for tables: as wide as the terminal, or `REPORT_WIDTH` columns without one."""
-        return self.console if self.console.is_terminal else Console(width=REPORT_WIDTH)
+        return self.console if self.console.is_terminal else literal_console(REPORT_WIDTH)
 
     def find(self, registry: "Registry", key: str, environment: str | None) -> Experiment:
         """Return the experiment of a key, in any environment when none is named.

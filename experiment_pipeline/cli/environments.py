@@ -3,10 +3,10 @@
 import json
 
 import click
-from rich.table import Table
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.tables import add_row, listing
 
 
 @click.group()
@@ -24,9 +24,9 @@ def list_environments(context: Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{"key": each.key, "name": each.name} for each in known], indent=2))
         return
-    table = Table("key", "name", box=None, pad_edge=False, header_style="dim")
+    table = listing("key", "name")
     for each in known:
-        table.add_row(each.key, each.name)
+        add_row(table, each.key, each.name)
     context.wide_console.print(table)
 
 

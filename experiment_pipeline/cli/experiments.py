@@ -9,6 +9,7 @@ from rich.table import Table
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 
 
@@ -43,10 +44,10 @@ def list_experiments(
         click.echo(json.dumps([_as_json(each) for each in found], indent=2))
         return
     columns = ("key", "environment", "name", "feature", "status", "started", "ended")
-    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+    table = listing(*columns)
     for each in found:
         moments = (_date(each.started_at), _date(each.ended_at))
-        table.add_row(each.key, each.environment_key, each.name, each.feature, each.status, *moments)
+        add_row(table, each.key, each.environment_key, each.name, each.feature, each.status, *moments)
     context.wide_console.print(table)
 
 
@@ -138,7 +139,7 @@ def _card(experiment: Experiment) -> Table:
         *(("metric", f"{a.metric.name}: {a.expected_direction}") for a in experiment.metrics),
         ("partition", experiment.partition_key),
     ):
-        table.add_row(label, str(value))
+        add_row(table, label, str(value))
     return table
 
 

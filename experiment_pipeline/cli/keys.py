@@ -1,10 +1,10 @@
 """`experiment-pipeline keys`."""
 
 import click
-from rich.table import Table
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.tables import add_row, listing
 
 SCOPES = ("read", "refresh", "admin")
 
@@ -54,11 +54,11 @@ def list_keys(context: Context, environment: str | None, as_json: bool) -> None:
         click.echo(json.dumps([json_ready(key) for key in found], indent=2))
         return
     columns = ("prefix", "environment", "scope", "name", "created", "last used", "revoked")
-    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+    table = listing(*columns)
     for key in found:
         moments = (key.created_at, key.last_used_at, key.revoked_at)
         shown = (f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments)
-        table.add_row(key.prefix, key.environment_key, key.scope, key.name, *shown)
+        add_row(table, key.prefix, key.environment_key, key.scope, key.name, *shown)
     context.wide_console.print(table)
 
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.landing.ignored import IgnoredFiles, printable
+from experiment_pipeline.cli.tables import add_row, listing
+from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.landing.ignored import IgnoredFiles
 
 if TYPE_CHECKING:
     from experiment_pipeline.lake.lake import Lake
@@ -35,12 +35,12 @@ def status(context: Context) -> None:
     from experiment_pipeline.lake.inspection import partitions
     from experiment_pipeline.landing.segments import strays
 
-    table = Table("environment", "month", box=None, pad_edge=False, header_style="dim")
+    table = listing("environment", "month")
     for heading in ("events", "files", "unmerged", "MB"):
         table.add_column(heading, justify="right")
     for part in partitions(_open(context), context.now):
         counts = (f"{part.events:,}", f"{part.files:,}", f"{part.unmerged:,}", f"{part.bytes / 1e6:,.1f}")
-        table.add_row(part.environment_key, part.month, *counts)
+        add_row(table, part.environment_key, part.month, *counts)
     if table.row_count:
         context.wide_console.print(table)
     with context.registry() as registry:
@@ -51,7 +51,7 @@ def status(context: Context) -> None:
         ingested = "Every readable landing object is ingested."
     click.echo(" There are landing objects to ingest." if state.waits else f" {ingested}")
     for path in strays(context.settings.landing_dir):
-        click.echo(f"Not a segment, left alone in the landing zone: {path}")
+        click.echo(f"Not a segment, left alone in the landing zone: {printable(str(path))}")
     _print_left_out(state.unreadable, state.ignored)
 
 
@@ -111,11 +111,11 @@ def rejected(context: Context, limit: int, as_json: bool) -> None:
     if not found:
         click.echo("Nothing was ever rejected.")
         return
-    table = Table("landed", "environment", "reason", "line", "record", box=None, pad_edge=False, header_style="dim")
+    table = listing("landed", "environment", "reason", "line", "record")
     for each in found:
         landed = f"{each.landed_at.astimezone(UTC):%Y-%m-%d %H:%M}"
         line = f"{each.line}" if each.position is None else f"{each.line}, record {each.position}"
-        table.add_row(landed, each.environment_key, each.reason, line, escape(each.record[:RECORD_WIDTH]))
+        add_row(table, landed, each.environment_key, each.reason, line, each.record[:RECORD_WIDTH])
     context.wide_console.print(table)
     click.echo("--json shows whole records and their landing objects.")
 

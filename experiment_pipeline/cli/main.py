@@ -8,6 +8,7 @@ import click
 from typing_extensions import override
 
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ArtifactMissing, ExperimentPipelineError, LakeError, Throttled
 from experiment_pipeline.settings import read_settings
 
@@ -67,7 +68,9 @@ class LazyGroup(click.Group):
         except ExperimentPipelineError as error:
             shown = Broken if isinstance(error, LakeError | ArtifactMissing) else Refused
             left = f" {error.seconds_left} seconds are left." if isinstance(error, Throttled) else ""
-            raise shown(f"{error}{left}") from error
+            # The message may quote what somebody else wrote.
+            message = "\n".join(printable(line) for line in f"{error}{left}".split("\n"))
+            raise shown(message) from error
 
 
 @click.group(cls=LazyGroup)

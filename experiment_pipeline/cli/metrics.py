@@ -3,10 +3,10 @@
 import json
 
 import click
-from rich.table import Table
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.tables import add_row, listing
 
 
 @click.group()
@@ -29,9 +29,9 @@ def list_metrics(context: Context, environment: str | None, as_json: bool) -> No
         click.echo(json.dumps(shown, indent=2))
         return
     columns = ("id", "environment", "name", "aggregation", "event", "direction")
-    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+    table = listing(*columns)
     for each in found:
-        table.add_row(str(each.id), each.environment_key, each.name, each.aggregation, each.event, each.direction)
+        add_row(table, str(each.id), each.environment_key, each.name, each.aggregation, each.event, each.direction)
     context.wide_console.print(table)
 
 

@@ -9,10 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from experiment_pipeline.cli.tables import plain
 from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.domain.refresh import ComputationState
+from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.results.payload import (
     ExposuresPayload,
     MetricPayload,
@@ -34,6 +36,7 @@ EXPECTATIONS = {
     ExpectedDirection.NOT_INCREASE: "must not rise",
     ExpectedDirection.NOT_DECREASE: "must not fall",
 }
+VARIANT_SHOWN = 60  # characters
 WITHHELD = "–"
 DIGITS = 5  # of a metric's value
 LEGEND = Text(
@@ -51,7 +54,7 @@ def report(
     results: ComputationState[ResultsPayload],
 ) -> RenderableType:
     """Return a heading, exposures and split, then per metric and variant n, value, effect, lift, chance to win."""
-    heading = Text.assemble((experiment.name, "bold"), f"  {experiment.key}, {experiment.status.value}")
+    heading = Text.assemble((printable(experiment.name), "bold"), f"  {experiment.key}, {experiment.status.value}")
     if exposures.payload is None or results.payload is None:
         return Group(heading, Text("Nothing has been computed yet: run a refresh.", style="yellow"), "")
     return Group(
@@ -83,7 +86,7 @@ def _exposures_line(exposures: ExposuresPayload, split: SplitPayload) -> Text:
     unlisted = sum(point.get("unlisted_identities", 0) for point in points)
     line = Text(f"{seen.total() + unlisted:,} identities exposed, {exposures['excluded_identities']:,} more excluded")
     line.append(" for seeing several variants" if exposures["excluded_identities"] else "")
-    aside = [f"{variant} {n:,}" for variant, n in sorted(seen.items()) if variant not in split["identities"]]
+    aside = [f"{shown(variant)} {n:,}" for variant, n in sorted(seen.items()) if variant not in split["identities"]]
     if others := exposures.get("unlisted_variants"):
         aside.append(f"{others:,} other variants {unlisted:,}")
     return line.append(f"; not compared: {', '.join(aside)}" if aside else "")
@@ -91,7 +94,7 @@ def _exposures_line(exposures: ExposuresPayload, split: SplitPayload) -> Text:
 
 def _split_lines(results: ResultsPayload) -> Iterator[Text]:
     srm = results["srm"]
-    observed = " / ".join(f"{key} {n:,}" for key, n in srm["identities"].items())
+    observed = " / ".join(f"{shown(key)} {n:,}" for key, n in srm["identities"].items())
     sound, fixed, anytime = results["trustworthy"], results["srm_p_value"], srm["anytime_p_value"]
     if sound is None or fixed is None or anytime is None:
         yield Text(f"split not tested: {readable(srm['reason'] or 'unknown')} ({observed})", style="yellow")
@@ -122,11 +125,11 @@ def _table(experiment: Experiment, results: ResultsPayload) -> Table:
 
 def _metric_rows(attached: AttachedMetric, metric: MetricPayload) -> Iterator[list[str | Text]]:
     quantity = _Quantity.of(attached, metric["variants"])
-    labels = [Text(attached.metric.name), Text(f"  {_wanted(attached)}", style="dim")]
+    labels = [plain(attached.metric.name), Text(f"  {_wanted(attached)}", style="dim")]
     for variant, aggregate in metric["variants"].items():
         yield [
             labels.pop(0) if labels else "",
-            variant,
+            Text(shown(variant)),
             quantity.identities(aggregate),
             _value(quantity, aggregate),
             *(_treatment_cells(quantity, metric, variant) if variant in metric["verdict"] else [""] * 5),
@@ -197,24 +200,29 @@ class _Quantity:
 
 def _unreadable_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
     """Say of which metric how many values were no numbers (rule E5): the table is about the others."""
-    names = {each.metric.id: each.metric.name for each in experiment.metrics}
+    names = {each.metric.id: printable(each.metric.name) for each in experiment.metrics}
     for metric in results["metrics"]:
         values = metric.get("values", {})
         for variant, invalid in metric.get("invalid_values", {}).items():
             if invalid:
-                where = f"{names[metric['metric_id']]}, {variant}"
-                shown = f"{invalid:,} of {values[variant]:,} values are no numbers and do not count"
+                where = f"{names[metric['metric_id']]}, {shown(variant)}"
+                counts = f"{invalid:,} of {values[variant]:,} values are no numbers and do not count"
                 style = "bold red" if are_unreadable(values[variant], invalid) else "yellow"
-                yield Text(f"unreadable: {where}: {shown}", style=style)
+                yield Text(f"unreadable: {where}: {counts}", style=style)
 
 
 def _reasons(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
-    names = {each.metric.id: each.metric.name for each in experiment.metrics}
+    names = {each.metric.id: printable(each.metric.name) for each in experiment.metrics}
     for metric in results["metrics"]:
         for treatment, reason in metric["reason"].items():
             if reason is not None:
-                where = f"{names[metric['metric_id']]}, {treatment}"
+                where = f"{names[metric['metric_id']]}, {shown(treatment)}"
                 yield Text(f"withheld: {where}: {readable(reason)}", style="yellow")
+
+
+def shown(variant: str) -> str:
+    """Return a variant's key, which may be a text that a sender made up, short enough for a line."""
+    return printable(shortened(variant, VARIANT_SHOWN))
 
 
 def readable(reason: str) -> str:

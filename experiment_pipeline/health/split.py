@@ -1,5 +1,6 @@
 """Whether identities split between the variants as configured (rules S1-S3)."""
 
+from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.inputs import HealthInputs
@@ -24,7 +25,7 @@ def judge_split(inputs: HealthInputs) -> Finding:
 
 
 def _counts(split: Split) -> str:
-    return ", ".join(f"{variant}: {count:,}" for variant, count in split.identities.items())
+    return ", ".join(f"{printable(variant)}: {count:,}" for variant, count in split.identities.items())
 
 
 CHECK = HealthCheck(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.inputs import HealthInputs
@@ -31,13 +32,13 @@ def judge_values(inputs: HealthInputs) -> Finding:
 
 
 def _counts(metric: MetricResults) -> str:
-    return f"{metric.attached.metric.name}: {', '.join(_arms(metric))}"
+    return f"{printable(metric.attached.metric.name)}: {', '.join(_arms(metric))}"
 
 
 def _arms(metric: MetricResults) -> Iterator[str]:
     for variant, invalid in metric.invalid_values.items():
         if invalid:
-            yield f"{invalid:,} of {metric.values[variant]:,} values in {variant} are no numbers"
+            yield f"{invalid:,} of {metric.values[variant]:,} values in {printable(variant)} are no numbers"
 
 
 CHECK = HealthCheck(

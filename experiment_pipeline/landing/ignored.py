@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS, NAME_LIMIT, SUFFIXES
 
 NAMES_KEPT = 20  # the rest is a count
@@ -69,10 +70,3 @@ class IgnoredFiles:
 def ignored(name: str, reason: IgnoredReason) -> IgnoredFiles:
     """Return one ignored file; its name may hold anything that a file system allows."""
     return IgnoredFiles(1, (Ignored(printable(name), reason),))
-
-
-def printable(name: str) -> str:
-    """Return a file's name with every character that no terminal or text encoding takes as an escape."""
-    if name.isprintable():
-        return name
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

@@ -117,6 +117,15 @@ def test_report__what_is_withheld__stands_with_its_reason() -> None:
     assert "collecting data" in text
 
 
+def test_report__variant_that_a_sender_made_up__is_shown_as_it_is_on_its_line() -> None:
+    arms = {"control": VariantAggregate(80, 0.5, 20), "b": VariantAggregate(80, 0.5, 20)}
+    odd = "[red]x[/red]\x1b[31m\n\u202ewithheld: nothing"
+    text = reported({**arms, odd: VariantAggregate(7, 0, 0)}, metric(Aggregation.OCCURRENCE))
+    assert "not compared: [red]x[/red]\\x1b[31m\\n\\u202ewithheld: nothing 7" in text
+    long = reported({**arms, "y" * 65_535: VariantAggregate(7, 0, 0)}, metric(Aggregation.OCCURRENCE))
+    assert f"not compared: {'y' * 60} ... 7" in long.replace("\n", "")
+
+
 def test_report__variants_that_are_not_listed__are_counted__x6() -> None:
     arms = {"control": VariantAggregate(80, 0.5, 20), "b": VariantAggregate(80, 0.5, 20)}
     text = reported({**arms}, metric(Aggregation.OCCURRENCE), unlisted=(199_997, 200_000))
