@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,29 @@ SAYS_NOTHING = {"utils", "util", "helpers", "helper", "services", "service", "co
 AT_THE_ROOT = {
     "__init__", "__main__", "definitions", "settings", "errors", "logs", "times", "durable_files",
 }  # fmt: skip
+TESTED_ELSEWHERE = {  # sources without a test file of their name, and where their tests are
+    "experiment_pipeline/__main__.py": "one line; tests/e2e starts processes through it",
+    "experiment_pipeline/definitions.py": "tests/assets/test_graph.py and tests/test_code_location.py load it",
+    "experiment_pipeline/api/*.py": "middleware and shared parts, tested over HTTP with the endpoints",
+    "experiment_pipeline/automation/*.py": "tested through Dagster: sensors, schedules and runs as it calls them",
+    "experiment_pipeline/cli/collect.py": "tests/e2e/test_collector.py starts it",
+    "experiment_pipeline/cli/options.py": "the options of commands, tested with the commands",
+    "experiment_pipeline/cli/report.py": "tests/cli/test_results.py and test_demo.py read what it prints",
+    "experiment_pipeline/domain/analysis.py": "a noun without rules of its own",
+    "experiment_pipeline/domain/batches.py": "nouns without rules of their own, tested with the ledger",
+    "experiment_pipeline/health/*.py": "what checks are made of, tested with each check",
+    "experiment_pipeline/lake/*.py": "tested by ingestion and compaction on real tables",
+    "experiment_pipeline/landing/*.py": "parts of the listing, tested with it in test_listing.py",
+    "experiment_pipeline/registry/*.py": "tables and parts of other stores, tested with those",
+    "experiment_pipeline/results/model.py": "nouns, tested with what computes them",
+    "experiment_pipeline/schemas/responses.py": "tests/api compare what they show",
+    "experiment_pipeline/stats/arrays.py": "a type alone",
+    "experiment_pipeline/stats/not_computable.py": "a noun; tests/stats/test_bad_input.py meets every reason",
+    "experiment_pipeline/warehouse/base.py": "a protocol: tests/warehouse/contract.py holds every engine to it",
+    "experiment_pipeline/warehouse/duckdb/*.py": "parts of the engine, held to the same contract",
+    "assets/*.py": "tested as runs: tests/assets/test_refresh.py, test_graph.py, test_health_checks.py",
+    "resources/*.py": "tested as runs that use them",
+}
 LONGEST_FILE = 400
 LONGEST_ASSET_BODY = 25
 LONGEST_DEFINITIONS = 60
@@ -22,6 +46,13 @@ LONGEST_DEFINITIONS = 60
 
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def own_test(source: Path) -> Path:
+    """The place of a source's own test: the tests are the same tree."""
+    package = ROOT / "experiment_pipeline"
+    place = source.relative_to(package if source.is_relative_to(package) else ROOT)
+    return ROOT / "tests" / place.parent / f"test_{place.name}"
 
 
 def asset_bodies() -> Iterator[tuple[str, int]]:
@@ -94,3 +125,11 @@ def test_architecture__committed_files__hold_no_index_address() -> None:
     locks = sorted((ROOT / "requirements").glob("*.txt"))
     assert locks
     assert [lock.name for lock in locks if "://" in lock.read_text("utf-8")] == []
+
+
+def test_architecture__sources__have_a_test_file_of_their_name_or_a_reason_to_have_none() -> None:
+    untested = [relative(path) for path in SOURCES if path.name != "__init__.py" and not own_test(path).exists()]
+    unexplained = [path for path in untested if not any(fnmatch(path, pattern) for pattern in TESTED_ELSEWHERE)]
+    assert unexplained == []
+    outdated = [pattern for pattern in TESTED_ELSEWHERE if not any(fnmatch(path, pattern) for path in untested)]
+    assert outdated == []
