@@ -61,6 +61,8 @@ class Reason(StrEnum):
     TIMESTAMP_IN_FUTURE = "timestamp_in_future"
     ENVIRONMENT_MISMATCH = "environment_mismatch"
     UNKNOWN_ENVIRONMENT = "unknown_environment"
+    UNREADABLE_RECORD = "unreadable_record"  # nobody foresaw what reading it would meet
+    UNREADABLE_OBJECT = "unreadable_object"  # the same of a landing object from some line on
 
     def of(self, field: str) -> str:
         """The reason with the field it speaks of."""

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
+from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.lake.staging import sql
 
 FAN_IN = 4  # files of one tier that become one of the next
 FIRST_TIER_ROWS = 100_000  # the smallest tier is up to here, each next one FAN_IN times larger

@@ -20,10 +20,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import duckdb
+import structlog
+
 from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
+from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchSummary, Snapshot
+from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.lake.staging import OnProgress, Staging, sql
+from experiment_pipeline.lake.reading_mark import ReadingMark
+from experiment_pipeline.lake.staging import OnProgress, Staging
 from experiment_pipeline.landing.ignored import IgnoredFiles
 from experiment_pipeline.landing.listing import Listing
 from experiment_pipeline.landing.settled import read_settled, write_settled
@@ -31,6 +37,7 @@ from experiment_pipeline.landing.settled import read_settled, write_settled
 BATCH_BYTES = 256 << 20  # of objects as stored: bounds what one batch stages
 LOOKUP = 1_000  # names asked of the ledger at once
 LOCK = ".ingestion.lock"
+log = structlog.get_logger(__name__)
 
 
 class BatchLedger(Protocol):
@@ -181,23 +188,45 @@ def has_landed(ledger: BatchLedger, landing: Path) -> bool:
 def write_batch(
     lake: Lake, batch: PlannedBatch, landing: Path, environments: set[str], on_progress: OnProgress | None = None
 ) -> BatchSummary:
-    """Bring a planned batch into both tables, as far as they do not hold it already. Raises Conflict when outrun.
+    """Bring a planned batch into both tables, as far as they do not hold it already.
 
-    environments: those that exist; other records of the batch are rejected
+    Args:
+        environments: those that exist; other records of the batch are rejected.
 
-    The snapshots are opened before anything is read: what the batch is deduplicated against is also what the commit is
-    checked against.
+    Raises:
+        Conflict: when another process was faster.
     """
+    try:
+        summary = _write_batch(lake, batch, landing, environments, on_progress)
+    except (duckdb.InternalException, duckdb.FatalException) as broken:
+        # A bug of the engine's takes its whole database with it, and one line may be what meets it, again and again.
+        log.warning("ingestion.engine_broken", batch=batch.number, error=str(broken))
+        summary = _write_batch(lake, batch, landing, environments, on_progress, in_python=True)
+    ReadingMark(lake.root).clear()
+    return summary
+
+
+def _write_batch(
+    lake: Lake,
+    batch: PlannedBatch,
+    landing: Path,
+    environments: set[str],
+    on_progress: OnProgress | None,
+    *,
+    in_python: bool = False,
+) -> BatchSummary:
+    """The snapshots come first: what the batch is deduplicated against is also what the commit is checked against."""
     rejected = Snapshot.open_or_create(lake.root, REJECTED)
     events = Snapshot.open_or_create(lake.root, EVENTS)
     if events.batch >= batch.number:
         return events.summary(batch.number)
-    if rejected.batch >= batch.number:  # keep to what the interrupted ingestion knew of the environments
-        refused = _refused_environments(lake, rejected, batch.number)
-        environments = {landed.environment_key for landed in batch.objects} - refused
+    set_aside: set[str] = set()
+    if rejected.batch >= batch.number:  # keep to what the interrupted ingestion knew
+        unknown, set_aside = _rejected_before(lake, rejected, batch.number)
+        environments = {landed.environment_key for landed in batch.objects} - unknown
     with lake.connect() as connection:
-        staging = Staging(connection, batch)
-        staging.read(landing, environments, on_progress)
+        staging = Staging(connection, batch, ReadingMark(lake.root))
+        staging.read(landing, environments, on_progress, set_aside=set_aside, in_python=in_python)
         staging.deduplicate(events)
         summary = staging.summary()
         if rejected.batch < batch.number:
@@ -206,12 +235,15 @@ def write_batch(
     return summary
 
 
-def _refused_environments(lake: Lake, rejected: Snapshot, batch: int) -> set[str]:
-    if not (files := rejected.all_files()):
-        return set()
-    with lake.connect() as connection:
-        rows = connection.execute(sql("refused_environments"), {"files": files, "batch": batch}).fetchall()
-    return {key for (key,) in rows}
+def _rejected_before(lake: Lake, rejected: Snapshot, batch: int) -> tuple[set[str], set[str]]:
+    """Return the unknown environments and the unreadable objects of a batch whose rejected records are stored."""
+    found: dict[str, set[str]] = {Reason.UNKNOWN_ENVIRONMENT: set(), Reason.UNREADABLE_OBJECT: set()}
+    if files := rejected.all_files():
+        parameters = {"files": files, "batch": batch, **{reason: reason for reason in found}}
+        with lake.connect() as connection:
+            for reason, name in connection.execute(sql("rejected_by_batch"), parameters).fetchall():
+                found[reason].add(name)
+    return found[Reason.UNKNOWN_ENVIRONMENT], found[Reason.UNREADABLE_OBJECT]
 
 
 def _listing(ledger: BatchLedger, landing: Path, *, whole: bool) -> Listing:

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from experiment_pipeline.lake.compaction import plan_merges
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
+from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.lake.staging import sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,65 +1,25 @@
 """One batch on its way into the lake: its objects' lines judged, hashed and deduplicated in DuckDB, then written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-from arro3.core import Table
 from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain import events
-from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
-from experiment_pipeline.domain.envelopes import decode_record, open_envelope
-from experiment_pipeline.domain.events import Event, Reason, Rejected
-from experiment_pipeline.durable_files import sql_text
+from experiment_pipeline.domain.batches import PlannedBatch
+from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.lake.delta import BatchSummary, DataFile, Snapshot
-from experiment_pipeline.landing.json_lines import LineReader, Problem
+from experiment_pipeline.lake.judging import REJECTED, Judge, load, sql
+from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.landing.layout import is_parquet
-from experiment_pipeline.landing.parquet_rows import RowReader
+from experiment_pipeline.landing.object_reader import ObjectReader
+from experiment_pipeline.landing.problems import Problem
 
-sql = partial(sql_text, "experiment_pipeline.lake")
 CHUNK_BYTES = 32 << 20  # of text judged by one statement
-FIELDS = [  # in the order in which judge_lines.sql names them; the first is the record itself
-    "$",
-    "event",
-    "feature_name",
-    "identifier",
-    "value",
-    "traits",
-    "metadata",
-    "event_id",
-    "environment_key",
-    "timestamp",
-]
-CONTRACT = {
-    "fields": FIELDS,
-    "exposure_event": events.EXPOSURE_EVENT,
-    "reserved_prefix": events.RESERVED_PREFIX,
-    "name_limit": events.NAME_LIMIT,
-    "value_limit": events.VALUE_LIMIT,
-    "nesting_limit": events.NESTING_LIMIT,
-    "oldest_ms": events.OLDEST_MS,
-    "future_tolerance_ms": events.FUTURE_TOLERANCE // events.MILLISECOND,
-}
-REFUSED = {"object": pl.UInt32, "line": pl.UInt32, "position": pl.UInt32, "reason": pl.String, "record": pl.String}
-ACCEPTED = {
-    "object": pl.UInt32,
-    "environment_key": pl.String,
-    "event": pl.String,
-    "feature_name": pl.String,
-    "identifier": pl.String,
-    "value": pl.String,
-    "timestamp_ms": pl.Int64,
-    "traits": pl.String,
-    "metadata": pl.String,
-    "event_id": pl.String,
-    "landed_us": pl.Int64,
-}
+UNKNOWN_ERROR = "It could not be read when its batch was begun."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +40,43 @@ OnProgress = Callable[[Progress], None]
 class Staging:
     """The records of one batch, in temporary tables of a connection of its own."""
 
-    def __init__(self, connection: DuckDBPyConnection, batch: PlannedBatch) -> None:
+    def __init__(self, connection: DuckDBPyConnection, batch: PlannedBatch, mark: ReadingMark) -> None:
         self._connection = connection
         self._batch = batch
+        self._mark = mark
         self._objects = sorted(batch.objects, key=lambda landed: (landed.landed_at, landed.name))
         self._problems: dict[str, str] = {}
-        self._environments: set[str] = set()
+        self._set_aside: dict[str, str] = {}
         connection.execute(sql("staging"))
 
-    def read(self, landing: Path, environments: set[str], on_progress: OnProgress | None) -> None:
-        """Judge every line of the batch's objects; those of other environments than the given are refused."""
-        self._environments = environments
-        self._load("objects", self._object_frame(environments))
+    def read(
+        self,
+        landing: Path,
+        environments: Collection[str],
+        on_progress: OnProgress | None,
+        *,
+        set_aside: Collection[str] = (),
+        in_python: bool = False,
+    ) -> None:
+        """Judge every line of the batch's objects.
+
+        Args:
+            landing: root of the landing zone.
+            environments: those that exist; records of others are rejected.
+            on_progress: is told after each object.
+            set_aside: objects that could not be read when the batch was begun before, and are stored as such already.
+            in_python: judge no line in SQL, because the engine has broken over one of them.
+        """
+        judge = Judge(self._connection, self._objects, environments, in_python=in_python)
         with ThreadPoolExecutor(max_workers=1) as reader:  # reads the next chunk while DuckDB judges this one
             chunks = self._chunks(landing, on_progress)
             upcoming = reader.submit(next, chunks, None)
             while (chunk := upcoming.result()) is not None:
                 upcoming = reader.submit(next, chunks, None)
-                self._judge(chunk)
+                judge.judge(chunk)
         for (name,) in self._connection.execute(sql("objects_without_json")).fetchall():
             self._problems.setdefault(name, Problem.NOT_JSON)
+        self._reject_objects(dict.fromkeys(set_aside, UNKNOWN_ERROR) | self._set_aside)
 
     def deduplicate(self, lake: Snapshot) -> None:
         """Keep the first delivery of every event, unless the lake holds it already (rule E4)."""
@@ -110,20 +87,20 @@ class Staging:
             self._connection.execute(sql("drop_known"), {"files": files})
 
     def summary(self) -> BatchSummary:
-        """What the batch came to."""
-        staged, kept = self._count("staged"), self._count("kept")
+        """Return what the batch came to."""
+        staged, accepted = self._count("staged"), self._count("accepted_rows")
         reasons = self._connection.execute(
-            "select reason, count(*) from refused group by reason order by reason"
+            "select reason, count(*) from rejected_rows group by reason order by reason"
         ).fetchall()
         return BatchSummary(
-            accepted=kept,
-            duplicates=staged - kept,
+            accepted=accepted,
+            duplicates=staged - accepted,
             rejected=dict(reasons),
             problems=dict(sorted(self._problems.items())),
         )
 
     def write_events(self, table: Snapshot) -> list[DataFile]:
-        """One sorted file per partition."""
+        """Write one sorted file per partition."""
         partitions = self._connection.execute(sql("partitions")).fetchall()
         return [
             table.write(
@@ -139,23 +116,11 @@ class Staging:
         ]
 
     def write_rejected(self, table: Snapshot) -> list[DataFile]:
-        """One file, or none."""
-        if not (count := self._count("refused")):
+        """Write one file, or none."""
+        if not (count := self._count("rejected_rows")):
             return []
         rows = self._connection.sql(sql("rejected_records"), params={"batch": self._batch.number})
         return [table.write(rows, count, partition={}, name=f"batch-{self._batch.number:08}")]
-
-    def _object_frame(self, environments: set[str]) -> pl.DataFrame:
-        return pl.DataFrame(
-            {
-                "object": range(len(self._objects)),
-                "name": [landed.name for landed in self._objects],
-                "environment_key": [landed.environment_key for landed in self._objects],
-                "known": [landed.environment_key in environments for landed in self._objects],
-                "landed_us": [_microseconds(landed.landed_at) for landed in self._objects],
-            },
-            schema_overrides={"object": pl.UInt32},
-        )
 
     def _chunks(self, landing: Path, on_progress: OnProgress | None) -> Iterator[pl.DataFrame]:
         """Lines of as many objects as make up `CHUNK_BYTES` of text."""
@@ -163,9 +128,8 @@ class Staging:
         size = done = 0
         total = sum(landed.bytes for landed in self._objects)
         for number, landed in enumerate(self._objects):
-            path = landing / landed.name
-            reader = RowReader(path) if is_parquet(path.name) else LineReader(path)
-            for frame in reader.lines():
+            reader = ObjectReader(landing, landed.name)
+            for frame in self._lines(reader):
                 frames.append(frame.with_columns(object=pl.lit(number, pl.UInt32)))
                 size += int(frame.estimated_size())
                 if size >= CHUNK_BYTES:
@@ -173,90 +137,35 @@ class Staging:
                     frames, size = [], 0
             if reader.problem is not None:
                 self._problems[landed.name] = reader.problem
+            if reader.error is not None:
+                self._set_aside[landed.name] = reader.error
             done += landed.bytes
             if on_progress is not None:
                 on_progress(Progress(self._batch.number, done, total))
         if frames:
             yield pl.concat(frames, rechunk=False)
 
-    def _judge(self, lines: pl.DataFrame) -> None:
-        """Sort one chunk of lines into `staged` and `refused`: the plain in SQL, the unclear by `events.parse`."""
-        run = self._connection.execute
-        self._load("lines", lines)
-        run(sql("judge_lines"), CONTRACT)
-        run(sql("refuse"), {"record_limit": events.RECORD_LIMIT})
-        run(sql("count_decided"))
-        run(sql("stage"))
-        if unclear := run(sql("unclear")).fetchall():
-            accepted, refused = self._settle(unclear)
-            self._load("judged", accepted)
-            run(sql("count_decided"))
-            run(sql("stage"))
-            self._load("settled", refused)
-            run("insert into tallies select object, count(*) from settled group by object")
-            run("insert into refused select * from settled")
+    def _lines(self, reader: ObjectReader) -> Iterator[pl.DataFrame]:
+        """Yield an object's lines; a Parquet file's under a mark, for it may take the process with it."""
+        if not is_parquet(reader.name):
+            yield from reader.lines()
+        elif death := self._mark.kills(reader.name, reader.path):
+            reader.set_aside(death)
+        else:
+            with self._mark.reading(reader.name):
+                yield from reader.lines()
 
-    def _settle(self, unclear: list[tuple[int, int, int | None, str]]) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Frames of the accepted and of the refused among records that SQL is not sure of."""
-        accepted, refused = [], []
-        for number, line, position, text in unclear:
-            landed = self._objects[number]
-            known = landed.environment_key in self._environments
-            for place, verdict, record in _verdicts(text, position, landed, known=known):
-                if isinstance(verdict, Rejected):
-                    refused.append((number, line, place, verdict.reason, record))
-                else:
-                    accepted.append((number, *_row(verdict, landed)))
-        return (
-            pl.DataFrame(accepted, schema=ACCEPTED, orient="row").with_columns(
-                is_plain=True, reason=pl.lit(None, pl.String)
-            ),
-            pl.DataFrame(refused, schema=REFUSED, orient="row"),
-        )
+    def _reject_objects(self, errors: dict[str, str]) -> None:
+        """Store one row, of line 0, for every object that could not be read to its end (rule E3)."""
+        rows = [
+            (number, 0, None, Reason.UNREADABLE_OBJECT, errors[landed.name][: events.RECORD_LIMIT])
+            for number, landed in enumerate(self._objects)
+            if landed.name in errors
+        ]
+        load(self._connection, "decided", pl.DataFrame(rows, schema=REJECTED, orient="row"))
+        self._connection.execute("insert into rejected_rows select * from decided")
+        self._problems |= dict.fromkeys(errors, Problem.UNREADABLE)
 
     def _count(self, table: str) -> int:
         ((count,),) = self._connection.execute(f"select count(*) from {table}").fetchall()  # noqa: S608 - our own names
         return int(count)
-
-    def _load(self, table: str, frame: pl.DataFrame) -> None:
-        self._connection.register("loading", Table.from_arrow(frame))
-        self._connection.execute(f"create or replace temp table {table} as select * from loading")  # noqa: S608 - our own names
-        self._connection.unregister("loading")
-
-
-def _verdicts(
-    text: str, position: int | None, landed: LandedObject, *, known: bool
-) -> Iterator[tuple[int | None, Event | Rejected, str]]:
-    """Position, verdict and text of every record of a line; of the one record that SQL took from an envelope."""
-    envelope = open_envelope(text) if position is None else None
-    if envelope is None:
-        yield position, _verdict(decode_record(text), landed, known=known), text[: events.RECORD_LIMIT]
-        return
-    for place, record in enumerate(envelope, start=1):
-        verdict = _verdict(record, landed, known=known)
-        yield place, verdict, events.record_text(record) if isinstance(verdict, Rejected) else ""
-
-
-def _verdict(record: object, landed: LandedObject, *, known: bool) -> Event | Rejected:
-    if not known:
-        return Rejected(Reason.UNKNOWN_ENVIRONMENT)
-    return events.parse(record, landed.environment_key, landed.landed_at)
-
-
-def _row(event: Event, landed: LandedObject) -> tuple[Any, ...]:
-    return (
-        event.environment_key,
-        event.event,
-        event.feature_name,
-        event.identifier,
-        event.value,
-        (event.timestamp - events.EPOCH) // events.MILLISECOND,
-        event.traits,
-        event.metadata,
-        event.event_id,
-        _microseconds(landed.landed_at),
-    )
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - events.EPOCH) // timedelta(microseconds=1)

@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +10,7 @@ import polars as pl
 
 from experiment_pipeline.domain.envelopes import text_of
 from experiment_pipeline.landing.layout import is_gzip
+from experiment_pipeline.landing.problems import Problem
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP = 31  # zlib's window bits for a gzip member
@@ -20,18 +20,6 @@ FRAME_BYTES = 16 << 20  # of text in one frame
 LINE_LIMIT = 64 << 20  # bytes; room for an envelope of a hundred thousand events
 RECORD_KEPT = 65_535  # bytes of a longer line, to be stored with its reason
 NO_TEXT = b"\xff"  # never part of UTF-8
-
-
-class Problem(StrEnum):
-    """What can be wrong with an object as a whole; its good lines count all the same."""
-
-    EMPTY = "empty"
-    MISSING = "missing"
-    TRUNCATED_GZIP = "truncated_gzip"
-    CORRUPT_GZIP = "corrupt_gzip"
-    NOT_GZIP = "not_gzip"
-    NOT_PARQUET = "not_parquet"
-    NOT_JSON = "not_json"
 
 
 class LineReader:

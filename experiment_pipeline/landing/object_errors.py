@@ -29,6 +29,11 @@ def is_of_one_object(error: BaseException) -> bool:
     return not _numbers(error) & EVERYWHERE
 
 
+def speaks_of_the_system(error: BaseException) -> bool:
+    """Return whether an error carries one of the system's numbers: it tells nothing about what a file holds."""
+    return bool(_numbers(error))
+
+
 def _numbers(error: BaseException) -> set[int]:
     """Return the system's error numbers that an error speaks of."""
     spelled = {int(first or second) for first, second in OS_ERROR.findall(str(error))}

@@ -5,13 +5,15 @@ whatever the format. `traits` and `metadata` may be structs or JSON text, `times
 epoch milliseconds or RFC 3339. Row n of the file is line n.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from experiment_pipeline.landing.json_lines import Problem
+from experiment_pipeline.landing.object_errors import speaks_of_the_system
+from experiment_pipeline.landing.problems import Problem
 
 SUFFIX = ".parquet"
 FIELDS = (
@@ -39,7 +41,7 @@ class RowReader:
     def lines(self) -> Iterator[pl.DataFrame]:
         """Frames `line` (UInt32, from 1) and `text`, of up to `SLICE_ROWS`."""
         try:
-            scan = pl.scan_parquet(self._path, hive_partitioning=False)
+            scan = pl.scan_parquet(self._path, hive_partitioning=False, glob=False)
             schema = scan.collect_schema()
             rows = scan.select(pl.len()).collect().item()
             if not rows:
@@ -50,7 +52,9 @@ class RowReader:
                 yield frame.with_row_index("line", offset=start + 1)
         except FileNotFoundError:
             self.problem = Problem.MISSING
-        except PolarsError:
+        except PolarsError as error:
+            if speaks_of_the_system(error):
+                raise
             self.problem = Problem.NOT_PARQUET
 
 
@@ -66,3 +70,8 @@ def _record_text(columns: dict[str, pl.DataType]) -> pl.Expr:
 def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     return column.dt.epoch("ms") if isinstance(dtype, pl.Datetime) else column
+
+
+if __name__ == "__main__":  # read one to its end, so that somebody else sees whether a process survives it
+    for _ in RowReader(Path(sys.argv[1])).lines():
+        pass

@@ -10,8 +10,10 @@ import duckdb
 from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
+from experiment_pipeline.lake.judging import NUMERIC, sql
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.lake.staging import Staging, sql
+from experiment_pipeline.lake.reading_mark import ReadingMark
+from experiment_pipeline.lake.staging import Staging
 
 ENVIRONMENT, FEATURE = "bench", "checkout"
 DAYS = 14
@@ -50,9 +52,9 @@ def load(lake: Lake, raw: Path) -> None:
     shutil.rmtree(lake.root, ignore_errors=True)
     for number in range(1, DAYS + 1):
         with lake.connect() as connection:
-            staging = Staging(connection, PlannedBatch(number, WINDOW.as_of, ()))
+            staging = Staging(connection, PlannedBatch(number, WINDOW.as_of, ()), ReadingMark(lake.root))
             connection.execute(statement("judged"), {"files": f"{raw}/day={number - 1}/*.parquet"})
-            connection.execute(sql("stage"))
+            connection.execute(sql("stage"), NUMERIC)
             table = Snapshot.open_or_create(lake.root, EVENTS)
             staging.deduplicate(table)
             table.commit_batch(number, staging.write_events(table), staging.summary())

@@ -18,6 +18,7 @@ from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Rejected
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.staging import Staging
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored
 
@@ -131,9 +132,9 @@ def staged(folder: Path, data: bytes) -> tuple[list[dict[str, Any]], list[tuple[
     name = path.relative_to(folder).as_posix()
     batch = PlannedBatch(1, NOW, (LandedObject(name, PROD, NOW, len(data)),))
     with Lake(folder / "lake").connect() as connection:
-        Staging(connection, batch).read(folder, {PROD}, None)
+        Staging(connection, batch, ReadingMark(folder)).read(folder, {PROD}, None)
         accepted = pl.DataFrame(Table.from_arrow(connection.sql("from staged"))).to_dicts()
-        return accepted, connection.sql("select line, reason from refused order by line, position").fetchall()
+        return accepted, connection.sql("select line, reason from rejected_rows order by line, position").fetchall()
 
 
 def row(event: Event) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 -- Objects of which no record is JSON.
 with
-read as (select object, sum(records) as records from tallies group by object),
-broken as (select object, count(*) as records from refused where reason = 'not_json' group by object)
+read as (select object, sum(records) as records from record_counts group by object),
+broken as (select object, count(*) as records from rejected_rows where reason = 'not_json' group by object)
 select objects.name
 from objects
 join read using (object)

@@ -1,12 +1,13 @@
+-- The batch's rejected records as rows of the table `rejected` (rule E3).
 select
     objects.environment_key,
     objects.name as object,
-    refused.line::bigint as line,
-    refused.position::bigint as position,
-    refused.reason,
-    refused.record,
+    rejected_rows.line::bigint as line,
+    rejected_rows.position::bigint as position,
+    rejected_rows.reason,
+    rejected_rows.record,
     to_timestamp(objects.landed_us / 1000000.0) as landed_at,
     $batch::bigint as batch
-from refused
+from rejected_rows
 join objects using (object)
-order by refused.object, refused.line, refused.position
+order by rejected_rows.object, rejected_rows.line, rejected_rows.position

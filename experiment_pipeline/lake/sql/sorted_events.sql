@@ -15,5 +15,5 @@ select
     to_timestamp(landed_us / 1000000.0) as landed_at,
     $batch::bigint as batch
 from staged
-where environment_key = $environment_key and month = $month and rowid in (select staged_row from kept)
+where environment_key = $environment_key and month = $month and rowid in (select staged_row from accepted_rows)
 order by event, feature_name, identity_hash, timestamp_ms

@@ -7,7 +7,7 @@ measured as (
         *,
         strftime(make_timestamp(timestamp_ms * 1000), '%Y-%m') as month,
         case
-            when regexp_full_match(value, '[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?')
+            when regexp_full_match(value, $numeric_value)
             then try_cast(value as double)
         end as number,
         -- Every part carries its length, an absent one a dash: no two keys spell the same text (rule E4).

@@ -17,7 +17,7 @@ create temp table staged (
     landed_us bigint
 );
 
-create temp table refused (
+create temp table rejected_rows (
     object uinteger,
     line uinteger,
     position uinteger,
@@ -25,4 +25,4 @@ create temp table refused (
     record varchar
 );
 
-create temp table tallies (object uinteger, records bigint);
+create temp table record_counts (object uinteger, records bigint);

@@ -1,0 +1,256 @@
+"""Judging lines: SQL accepts the records that plainly keep the contract, `events.parse` says the rest (docs/adr/0012).
+
+What neither can judge, because the engine or this code fails on it in a way that nobody foresaw, is taken apart until
+one line is left, and that line alone is rejected.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import duckdb
+import polars as pl
+import structlog
+from arro3.core import Table
+from duckdb import DuckDBPyConnection
+
+from experiment_pipeline.domain import events
+from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.envelopes import decode_record, open_envelope
+from experiment_pipeline.domain.events import Event, Reason, Rejected
+from experiment_pipeline.durable_files import sql_text
+from experiment_pipeline.landing.object_errors import is_of_one_object
+
+sql = partial(sql_text, "experiment_pipeline.lake")
+log = structlog.get_logger(__name__)
+
+FIELDS = [  # in the order in which judge_lines.sql names them; the first is the record itself
+    "$",
+    "event",
+    "feature_name",
+    "identifier",
+    "value",
+    "traits",
+    "metadata",
+    "event_id",
+    "environment_key",
+    "timestamp",
+]
+CONTRACT = {
+    "fields": FIELDS,
+    "exposure_event": events.EXPOSURE_EVENT,
+    "reserved_prefix": events.RESERVED_PREFIX,
+    "name_limit": events.NAME_LIMIT,
+    "value_limit": events.VALUE_LIMIT,
+    "nesting_limit": events.NESTING_LIMIT,
+    "oldest_ms": events.OLDEST_MS,
+    "future_tolerance_ms": events.FUTURE_TOLERANCE // events.MILLISECOND,
+}
+# DuckDB's expressions are linear as they are, and know nothing possessive.
+NUMERIC = {"numeric_value": events.NUMERIC_VALUE.pattern.replace("++", "+").replace("*+", "*")}
+REJECTED = {"object": pl.UInt32, "line": pl.UInt32, "position": pl.UInt32, "reason": pl.String, "record": pl.String}
+ACCEPTED = {
+    "object": pl.UInt32,
+    "environment_key": pl.String,
+    "event": pl.String,
+    "feature_name": pl.String,
+    "identifier": pl.String,
+    "value": pl.String,
+    "timestamp_ms": pl.Int64,
+    "traits": pl.String,
+    "metadata": pl.String,
+    "event_id": pl.String,
+    "landed_us": pl.Int64,
+}
+# The disk, or an engine that is broken as a whole; it takes up the batch anew, or somebody has to help.
+NO_LINE_IS_TO_BLAME = (
+    duckdb.IOException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+    duckdb.ConnectionException,
+    duckdb.InterruptException,
+)
+Undecided = tuple[int, int, int | None, str]  # object, line, position, text
+
+
+class Judge:
+    """Sorts the lines of a batch's objects into the tables `staged` and `rejected_rows` of a connection.
+
+    objects:      what the numbers of the column `object` stand for
+    environments: those that exist; records of others are rejected
+    in_python:    leave every line to `events.parse`, because the engine has broken over one of them
+    """
+
+    def __init__(
+        self,
+        connection: DuckDBPyConnection,
+        objects: Sequence[LandedObject],
+        environments: Collection[str],
+        *,
+        in_python: bool = False,
+    ) -> None:
+        self._connection = connection
+        self._objects = objects
+        self._environments = environments
+        self._in_python = in_python
+        load(connection, "objects", self._object_frame())
+
+    def judge(self, lines: pl.DataFrame) -> None:
+        """Judge a frame `object`, `line`, `text`; what the engine fails on is judged in halves, and line by line."""
+        try:
+            with _transaction(self._connection):
+                self._decide_in_python(_whole(lines)) if self._in_python else self._decide(lines)
+        except duckdb.Error as error:
+            if isinstance(error, NO_LINE_IS_TO_BLAME):
+                raise
+            if lines.height > 1:
+                half = lines.height // 2
+                self.judge(lines[:half])
+                self.judge(lines[half:])
+            else:
+                self._judge_alone(lines, error)
+
+    def _judge_alone(self, line: pl.DataFrame, error: duckdb.Error) -> None:
+        """Judge the line that the engine has failed on."""
+        try:
+            with _transaction(self._connection):
+                self._decide_in_python(_whole(line))
+        except duckdb.Error as again:
+            if isinstance(again, NO_LINE_IS_TO_BLAME):
+                raise
+            self._warn(line.item(0, "object"), error)
+            unreadable = [(*row[:2], None, Reason.UNREADABLE_RECORD, row[3]) for row in _whole(line)]
+            with _transaction(self._connection):
+                self._store_rejected(pl.DataFrame(unreadable, schema=REJECTED, orient="row"))
+
+    def _decide(self, lines: pl.DataFrame) -> None:
+        run = self._connection.execute
+        load(self._connection, "lines", lines)
+        run(sql("judge_lines"), CONTRACT)
+        run(sql("reject"), {"record_limit": events.RECORD_LIMIT})
+        run(sql("count_decided"))
+        run(sql("stage"), NUMERIC)
+        if undecided := run(sql("undecided")).fetchall():
+            self._decide_in_python(undecided)
+
+    def _decide_in_python(self, undecided: Sequence[Undecided]) -> None:
+        accepted, rejected = self._verdicts(undecided)
+        load(self._connection, "judged", accepted)
+        self._connection.execute(sql("count_decided"))
+        self._connection.execute(sql("stage"), NUMERIC)
+        self._store_rejected(rejected)
+
+    def _store_rejected(self, rejected: pl.DataFrame) -> None:
+        load(self._connection, "decided", rejected)
+        self._connection.execute("insert into record_counts select object, count(*) from decided group by object")
+        self._connection.execute("insert into rejected_rows select * from decided")
+
+    def _verdicts(self, undecided: Sequence[Undecided]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return frames of the accepted and of the rejected among records that SQL is not sure of."""
+        accepted, rejected = [], []
+        for number, line, position, text in undecided:
+            landed = self._objects[number]
+            for place, verdict, record in self._verdicts_of_line(number, text, position):
+                if isinstance(verdict, Rejected):
+                    rejected.append((number, line, place, verdict.reason, record))
+                else:
+                    accepted.append((number, *_row(verdict, landed)))
+        return (
+            pl.DataFrame(accepted, schema=ACCEPTED, orient="row").with_columns(
+                is_plain=True, reason=pl.lit(None, pl.String)
+            ),
+            pl.DataFrame(rejected, schema=REJECTED, orient="row"),
+        )
+
+    def _verdicts_of_line(
+        self, number: int, text: str, position: int | None
+    ) -> list[tuple[int | None, Event | Rejected, str]]:
+        landed = self._objects[number]
+        known = landed.environment_key in self._environments
+        try:
+            return list(_verdicts(text, position, landed, known=known))
+        except Exception as error:
+            if not is_of_one_object(error):
+                raise
+            self._warn(number, error)
+            return [(position, Rejected(Reason.UNREADABLE_RECORD), text[: events.RECORD_LIMIT])]
+
+    def _warn(self, number: int, error: Exception) -> None:
+        name = self._objects[number].name
+        log.warning("ingestion.record_set_aside", object=name, error=f"{type(error).__name__}: {error}")
+
+    def _object_frame(self) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "object": range(len(self._objects)),
+                "name": [landed.name for landed in self._objects],
+                "environment_key": [landed.environment_key for landed in self._objects],
+                "known": [landed.environment_key in self._environments for landed in self._objects],
+                "landed_us": [_microseconds(landed.landed_at) for landed in self._objects],
+            },
+            schema_overrides={"object": pl.UInt32},
+        )
+
+
+def load(connection: DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
+    """Put a frame into a temporary table of that name, in the place of one that there is."""
+    connection.register("loading", Table.from_arrow(frame))
+    connection.execute(f"create or replace temp table {table} as select * from loading")  # noqa: S608 - our own names
+    connection.unregister("loading")
+
+
+@contextmanager
+def _transaction(connection: DuckDBPyConnection) -> Iterator[None]:
+    """Keep nothing of a block that fails: what it has stored already would count twice."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):
+            connection.rollback()
+        raise
+    connection.commit()
+
+
+def _whole(lines: pl.DataFrame) -> list[Undecided]:
+    return [(number, line, None, text) for number, line, text in lines.select("object", "line", "text").iter_rows()]
+
+
+def _verdicts(
+    text: str, position: int | None, landed: LandedObject, *, known: bool
+) -> Iterator[tuple[int | None, Event | Rejected, str]]:
+    """Position, verdict and text of every record of a line; of the one record that SQL took from an envelope."""
+    envelope = open_envelope(text) if position is None else None
+    if envelope is None:
+        yield position, _verdict(decode_record(text), landed, known=known), text[: events.RECORD_LIMIT]
+        return
+    for place, record in enumerate(envelope, start=1):
+        verdict = _verdict(record, landed, known=known)
+        yield place, verdict, events.record_text(record) if isinstance(verdict, Rejected) else ""
+
+
+def _verdict(record: object, landed: LandedObject, *, known: bool) -> Event | Rejected:
+    if not known:
+        return Rejected(Reason.UNKNOWN_ENVIRONMENT)
+    return events.parse(record, landed.environment_key, landed.landed_at)
+
+
+def _row(event: Event, landed: LandedObject) -> tuple[Any, ...]:
+    return (
+        event.environment_key,
+        event.event,
+        event.feature_name,
+        event.identifier,
+        event.value,
+        (event.timestamp - events.EPOCH) // events.MILLISECOND,
+        event.traits,
+        event.metadata,
+        event.event_id,
+        _microseconds(landed.landed_at),
+    )
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - events.EPOCH) // timedelta(microseconds=1)

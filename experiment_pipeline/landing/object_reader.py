@@ -1,0 +1,59 @@
+"""Reading one object, whatever becomes of it: the last resort that keeps a damaged one from holding up all others."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import structlog
+
+from experiment_pipeline.landing.json_lines import LineReader
+from experiment_pipeline.landing.layout import is_parquet
+from experiment_pipeline.landing.object_errors import is_of_one_object
+from experiment_pipeline.landing.parquet_rows import RowReader
+from experiment_pipeline.landing.problems import Problem
+
+ATTEMPTS = 2
+RETRY_SECONDS = 0.5  # a file server may have hesitated
+log = structlog.get_logger(__name__)
+
+
+class ObjectReader:
+    """Reads one landing object.
+
+    Once its lines are read, `problem` says what is wrong with the object as a whole, if anything, and `error` what has
+    kept it from being read to its end, if that was none of the errors that damaged files usually bring.
+    """
+
+    def __init__(self, landing: Path, name: str) -> None:
+        self.path = landing.absolute() / name  # of others Polars takes a leading ~ for somebody's home
+        self.name = name
+        self.problem: Problem | None = None
+        self.error: str | None = None
+
+    def lines(self) -> Iterator[pl.DataFrame]:
+        """Yield frames `line` (UInt32, from 1) and `text`. Raises only what the object is not to blame for."""
+        last_line = 0
+        for attempt in range(1, ATTEMPTS + 1):
+            reader = RowReader(self.path) if is_parquet(self.name) else LineReader(self.path)
+            try:
+                for frame in reader.lines():
+                    unread = frame if attempt == 1 else frame.filter(pl.col("line") > last_line)
+                    last_line = unread.item(-1, "line") if unread.height else last_line
+                    yield unread
+            except BaseException as error:
+                if not is_of_one_object(error):
+                    raise
+                if attempt == ATTEMPTS:
+                    self.set_aside(f"{type(error).__name__}: {error}")
+                    return
+                time.sleep(RETRY_SECONDS)
+            else:
+                self.problem = reader.problem
+                return
+
+    def set_aside(self, error: str) -> None:
+        """Say what has kept the object from being read to its end."""
+        self.problem = Problem.UNREADABLE
+        self.error = error.encode(errors="replace").decode()
+        log.warning("ingestion.object_set_aside", object=self.name, error=self.error)
