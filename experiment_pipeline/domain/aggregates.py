@@ -79,6 +79,8 @@ EMPTY = VariantAggregate(n=0, mean=0.0, m2=0.0)
 class PairAggregate:
     """Joint moments of two per-identity values: what ratio metrics and pre-period adjustment need of one variant.
 
+    Not used by the pipeline yet: for metrics version 2.
+
     x:    the denominator of a ratio, or the metric over the pre-period
     y:    the numerator, or the metric itself
     c_xy: sum of products of the deviations from both means

@@ -1,4 +1,8 @@
-"""Families of comparisons: which are judged together, and at what level each of them (docs/adr/0027)."""
+"""Families of comparisons: which are judged together, and at what level each of them (docs/adr/0027).
+
+The level of a comparison depends on every p-value of its family, and its interval on its level. So each interval is
+computed twice: at alpha for the p-value, then at its level for the verdict.
+"""
 
 from collections.abc import Mapping, Sequence
 
