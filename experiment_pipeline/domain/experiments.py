@@ -16,7 +16,7 @@ CONTROL = "control"  # the reserved variant key; in the field's own SDKs too
 
 
 class ExperimentStatus(StrEnum):
-    """Rule L1."""
+    """The statuses of an experiment (rule L1)."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -25,7 +25,7 @@ class ExperimentStatus(StrEnum):
 
 
 class VariantRole(StrEnum):
-    """What a variant is compared as; a holdout is compared with nothing (rule X6)."""
+    """The role of a variant in comparisons; a holdout is compared with nothing (rule X6)."""
 
     CONTROL = "control"
     TREATMENT = "treatment"
@@ -33,7 +33,7 @@ class VariantRole(StrEnum):
 
 
 class MultipleExposures(StrEnum):
-    """Rule X3: what becomes of an identity that saw more than one variant."""
+    """The treatment of identities that saw more than one variant (rule X3)."""
 
     EXCLUDE = "exclude"
     FIRST = "first"
@@ -51,7 +51,7 @@ class Variant:
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What was planned before the start."""
+    """The plan of an experiment, made before its start."""
 
     alpha: Annotated[Number, between(0, 0.5, "Must lie between 0 and 0.5.")] = 0.05
     power: Annotated[Number, between(0, 1, "Must lie between 0 and 1.")] = 0.8
@@ -111,7 +111,7 @@ class SharesUnknown:
 
 
 def expected_shares(variants: Iterable[Variant]) -> dict[str, float] | SharesUnknown:
-    """The share of the analysed traffic that control and each treatment should get, by key; they sum to 1 (rule S1).
+    """Return the share of the analysed traffic that each compared arm should get, by key; they sum to 1 (rule S1).
 
     Control takes what treatments and holdouts leave; a holdout's allocation is taken out and the rest renormalised.
     Where a holdout leaves nothing, every share is 0. A treatment that states no allocation has none.
@@ -137,5 +137,5 @@ def expected_shares(variants: Iterable[Variant]) -> dict[str, float] | SharesUnk
 
 
 def unallocated(percentages: Iterable[float]) -> float:
-    """What is left of 100 %; negative when there is too much. To nine decimals: 33.3 + 66.7 leave 0, not 1e-14."""
+    """Return what is left of 100 %, negative above it, to nine decimals: 33.3 + 66.7 leave 0, not 1e-14."""
     return round(100.0 - math.fsum(percentages), 9)

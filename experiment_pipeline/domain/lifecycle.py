@@ -1,4 +1,4 @@
-"""The life of an experiment: which steps it may take, what freezes at the first start, what may be deleted (L1-L4)."""
+"""The life of an experiment: its transitions, what freezes at the first start, what may be deleted (rules L1-L4)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -22,9 +22,12 @@ ALWAYS_EDITABLE = ("name", "hypothesis")
 
 
 def transition(experiment: Experiment, to: ExperimentStatus, at: datetime) -> Experiment:
-    """The experiment after one step (rule L1). Raises InvalidTransition.
+    """Return the experiment after one transition (rule L1).
 
     The first start sets `started_at`, completion sets `ended_at`, in whole milliseconds as events are (rule E1).
+
+    Raises:
+        InvalidTransition: the rule does not have it.
     """
     if to not in TRANSITIONS[experiment.status]:
         raise InvalidTransition(experiment.status.value, to.value)
@@ -39,7 +42,7 @@ def transition(experiment: Experiment, to: ExperimentStatus, at: datetime) -> Ex
 
 
 def transitions_to(current: ExperimentStatus, wanted: ExperimentStatus) -> tuple[ExperimentStatus, ...]:
-    """The steps from one status to another; whether each is allowed is for `transition` to say."""
+    """Return the transitions from one status to another; `transition` decides whether each is allowed."""
     if current is wanted:
         return ()
     if current is ExperimentStatus.CREATED and wanted is not ExperimentStatus.RUNNING:
@@ -50,7 +53,11 @@ def transitions_to(current: ExperimentStatus, wanted: ExperimentStatus) -> tuple
 def check_dates(
     status: ExperimentStatus | None, started_at: datetime | None, ended_at: datetime | None, now: datetime
 ) -> None:
-    """Dates that somebody states for an experiment of the past must fit its status and their order."""
+    """Check that the dates stated for an experiment of the past fit its status and their order.
+
+    Raises:
+        ConfigurationError: names each date at fault.
+    """
     errors = FieldErrors()
     if started_at is not None:
         errors.require(status not in (None, ExperimentStatus.CREATED), "started_at", "Needs a status from running on.")
@@ -63,7 +70,7 @@ def check_dates(
 
 
 def check_dates_kept(experiment: Experiment, started_at: datetime | None, ended_at: datetime | None) -> None:
-    """Rule L1: `started_at` and `ended_at` are set once and kept."""
+    """Check that `started_at` and `ended_at`, which are set once, stay (rule L1). Raises ConfigurationError."""
     errors = FieldErrors()
     for name, kept, stated in (
         ("started_at", experiment.started_at, started_at),
@@ -75,10 +82,15 @@ def check_dates_kept(experiment: Experiment, started_at: datetime | None, ended_
 
 
 def check_revision(experiment: Experiment, before: ExperimentDraft, after: ExperimentDraft) -> None:
-    """Rule L3: key and feature never change; all but name and hypothesis freeze at the first start.
+    """Check a change by rule L3: key and feature never change; all but name and hypothesis freeze at the first start.
 
-    `before` is what the experiment is now, `after` what it is asked to be, both with every default filled in.
-    Raises ConfigurationError that names each field at fault.
+    Args:
+        experiment: the experiment before the change.
+        before: its draft, with every default filled in.
+        after: the wanted draft, with every default filled in.
+
+    Raises:
+        ConfigurationError: names each field at fault.
     """
     errors = FieldErrors()
     for name in changed_fields(before, after):
@@ -90,21 +102,27 @@ def check_revision(experiment: Experiment, before: ExperimentDraft, after: Exper
 
 
 def check_detachable(experiment: Experiment) -> None:
-    """Rules L3 and L4. Raises NotAllowed."""
+    """Check that metrics may be detached (rules L3, L4). Raises NotAllowed."""
     if experiment.status is ExperimentStatus.COMPLETED:
         raise NotAllowed("Cannot detach metrics from a completed experiment.")
 
 
 def check_deletable(experiment: Experiment) -> None:
-    """Rule L4. Raises NotAllowed."""
+    """Check that an experiment may be deleted (rule L4). Raises NotAllowed."""
     if experiment.status is ExperimentStatus.RUNNING:
         raise NotAllowed("Cannot delete a running experiment. Pause or complete it first.")
 
 
 def check_metric_revision(before: Metric, after: Metric, attached_to: Collection[ExperimentStatus]) -> None:
-    """Rule L3: what a metric measures freezes once an experiment that uses it has started; name and description do not.
+    """Check a change by rule L3: what a metric measures freezes once an experiment that uses it has started.
 
-    attached_to: the statuses of the experiments that use it
+    Args:
+        before: the metric before the change.
+        after: the wanted metric; its name and description may always differ.
+        attached_to: the statuses of the experiments that use it.
+
+    Raises:
+        ConfigurationError: names each field at fault.
     """
     if set(attached_to) <= {ExperimentStatus.CREATED}:
         return
@@ -117,7 +135,7 @@ def check_metric_revision(before: Metric, after: Metric, attached_to: Collection
 
 
 def check_metric_deletable(attached_to: Collection[ExperimentStatus]) -> None:
-    """Rule L4. Raises Conflict."""
+    """Check that a metric may be deleted (rule L4). Raises Conflict."""
     if not set(attached_to) <= {ExperimentStatus.COMPLETED}:
         raise Conflict(
             "Cannot delete a metric attached to an active experiment. Detach it or complete the experiment first."

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Aggregation(StrEnum):
-    """Rule M3: how one identity's events become one number."""
+    """The ways in which one identity's events become one number (rule M3)."""
 
     OCCURRENCE = "occurrence"
     COUNT = "count"
@@ -15,7 +15,7 @@ class Aggregation(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way is better; `down` flips the chance to win (rule M1)."""
+    """The direction that is better; `down` flips the chance to win (rule M1)."""
 
     UP = "up"
     DOWN = "down"
@@ -23,7 +23,7 @@ class Direction(StrEnum):
 
 
 class ExpectedDirection(StrEnum):
-    """What the experimenter expects of an attached metric; the last two make it a guardrail (rule M1)."""
+    """The experimenter's expectation of an attached metric; the last two make it a guardrail (rule M1)."""
 
     INCREASE = "increase"
     DECREASE = "decrease"
@@ -38,7 +38,7 @@ class ExpectedDirection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Rule M1: what is measured per identity. `window` limits attribution after the first exposure (rule M2)."""
+    """A measure per identity (rule M1). `window` limits attribution after the first exposure (rule M2)."""
 
     id: int
     environment_key: str
