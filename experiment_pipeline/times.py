@@ -1,4 +1,4 @@
-"""Times: UTC in ISO-8601, whole milliseconds, and ISO-8601 durations."""
+"""Times: UTC in ISO-8601, whole milliseconds, ISO-8601 durations, and moments that a wrong clock has left behind."""
 
 import re
 from datetime import datetime, timedelta
@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 ISO_DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
+CLOCK_TOLERANCE = timedelta(minutes=15)  # more than the clocks of one installation's machines differ
 SECONDS = re.compile(r"[+-]?\d{1,9}(\.\d{1,6})?", re.ASCII)
 
 
@@ -14,6 +15,20 @@ def iso_utc(moment: datetime) -> str:
     """Return a UTC moment in ISO-8601 with `Z`, with milliseconds only when there are any."""
     timespec = "milliseconds" if moment.microsecond else "seconds"
     return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def is_within(moment: datetime, interval: timedelta, now: datetime) -> bool:
+    """Whether less than an interval has passed since a moment that was remembered.
+
+    A moment further ahead than the interval was remembered while a clock was ahead that is right again: nothing waits
+    for it. One that is not so far ahead makes the wait at most twice as long.
+    """
+    return abs(now - moment) < interval
+
+
+def is_ahead(moment: datetime, now: datetime) -> bool:
+    """Whether a moment lies so far ahead that only a wrong clock can have told it."""
+    return moment > now + CLOCK_TOLERANCE
 
 
 def to_milliseconds(moment: datetime) -> datetime:

@@ -1,9 +1,10 @@
 """The registry, and the guard that every partitioned asset goes through (rules R5-R8)."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import dagster as dg
@@ -32,7 +33,8 @@ class ExperimentRun:
 
     Attributes:
         scope: environment, feature, window and data version, the same for every artifact of the run (rule R5).
-        acquired_at: when the run first acquired the lease; the duration of a refresh counts from here.
+        acquired: when the run first acquired the lease, by a clock that nobody sets (seconds): the duration of a
+            refresh counts from here.
     """
 
     experiment: Experiment
@@ -40,7 +42,7 @@ class ExperimentRun:
     scope: AnalysisScope
     registry: Registry
     settings: Settings
-    acquired_at: datetime
+    acquired: float
 
     @property
     def floors(self) -> Floors:
@@ -65,7 +67,7 @@ class ExperimentRun:
             code_version=code_version(),
             computed_at=now,
             grace=self.settings.finality_grace,
-            duration=now - self.acquired_at,
+            duration=timedelta(seconds=time.monotonic() - self.acquired),
         )
 
 
@@ -76,7 +78,7 @@ class RefreshSession:
     registry: Registry
     settings: Settings
     leases: dict[int, RefreshRun] = field(default_factory=dict)
-    acquired_at: dict[int, datetime] = field(default_factory=dict)
+    acquired: dict[int, float] = field(default_factory=dict)
 
     @contextmanager
     def for_asset(
@@ -166,13 +168,13 @@ class RefreshSession:
             data_version=inherits.data_version if inherits else None,
         )
         self.leases[experiment.id] = run
-        acquired_at = self.acquired_at.setdefault(experiment.id, datetime.now(UTC))
+        acquired = self.acquired.setdefault(experiment.id, time.monotonic())
         if all(self.registry.computation(experiment.id, each).is_final for each in computations):
             raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
         scope = AnalysisScope.of(experiment, run)
         if inherits is not None:
             scope.require_same(inherits.window, inherits.data_version)
-        return ExperimentRun(experiment, run, scope, self.registry, self.settings, acquired_at)
+        return ExperimentRun(experiment, run, scope, self.registry, self.settings, acquired)
 
     def release(self, *experiments: Experiment) -> None:
         """Release the leases of these experiments, or every one that the run still holds."""

@@ -1,12 +1,12 @@
-"""Durations: one grammar for settings, requests and manifests."""
+"""Durations: one grammar for settings, requests and manifests; and moments that a wrong clock has left behind."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.times import format_duration, parse_duration
+from experiment_pipeline.times import CLOCK_TOLERANCE, format_duration, is_ahead, is_within, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,30 @@ def test_parse_duration__anything_else__is_refused(text: object) -> None:
 @given(st.integers(0, 10**8))
 def test_format_duration__read_again__is_the_same(seconds: int) -> None:
     assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("since", "within"),
+    [
+        (timedelta(0), True),
+        (HOUR - SECOND, True),
+        (HOUR, False),
+        (-SECOND, True),
+        (SECOND - HOUR, True),
+        (-HOUR, False),
+        (timedelta(days=-366), False),
+    ],
+)
+def test_is_within__a_moment_that_lies_far_ahead__holds_nothing_up(since: timedelta, within: bool) -> None:
+    assert is_within(NOW - since, HOUR, NOW) is within
+    assert not is_within(NOW, timedelta(0), NOW)
+
+
+def test_is_ahead__only_what_no_two_clocks_differ_by() -> None:
+    assert not is_ahead(NOW + CLOCK_TOLERANCE, NOW)
+    assert is_ahead(NOW + CLOCK_TOLERANCE + SECOND, NOW)
+    assert not is_ahead(NOW - HOUR, NOW)

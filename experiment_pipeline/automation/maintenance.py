@@ -1,5 +1,6 @@
 """Maintenance: removal of old runs, of orphaned files, and of replaced files of the lake; compaction."""
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,8 +39,9 @@ def prune_runs(context: dg.OpExecutionContext, runs: dg.ResourceParam[RefreshSes
 @dg.op(ins={"after": dg.In(dg.Nothing)}, description="Remove the temporary files of writers that died.")
 def remove_orphans(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> None:
     """Remove every temporary file that was not written to for a day: its writer is dead."""
-    oldest = (datetime.now(UTC) - ORPHAN_AGE).timestamp()
-    orphans = [path for path in ArtifactStore(Path(warehouse.artifacts_dir)).orphans() if _modified_at(path) < oldest]
+    now, age = datetime.now(UTC).timestamp(), ORPHAN_AGE.total_seconds()
+    found = ArtifactStore(Path(warehouse.artifacts_dir)).orphans()
+    orphans = [path for path in found if age < abs(now - _modified_at(path)) < math.inf]  # or ahead: a wrong clock's
     for path in orphans:
         path.unlink(missing_ok=True)
     context.log.info("%s orphaned files removed", len(orphans))

@@ -12,6 +12,7 @@ from experiment_pipeline.lake.ingestion import landing_state
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 from experiment_pipeline.resources.warehouse import LakeResource
+from experiment_pipeline.times import is_within
 
 TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
 
@@ -28,7 +29,7 @@ def landing_objects(
     """Ingest what has landed, at most once per ingestion interval."""
     now = datetime.now(UTC)
     interval, last = runs.settings.ingestion_interval, datetime.fromtimestamp(float(context.cursor or 0), UTC)
-    if now < last + interval:
+    if is_within(last, interval, now):
         return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
     state, listed = landing_state(runs.registry, lake.landing, whole=False), now - runs.settings.landing_object_age
     if state.all_is_in and runs.registry.awaits_listing(listed, runs.settings.finality_grace):
@@ -39,7 +40,7 @@ def landing_objects(
         unreadable = f" {state.unreadable.count} files or folders cannot be read." if state.unreadable.count else ""
         return dg.SkipReason(f"All that has landed is in the lake.{unreadable}")
     context.update_cursor(str(now.timestamp()))
-    return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S}")
+    return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S%f}")
 
 
 @dg.sensor(

@@ -1,10 +1,11 @@
 """Due: whether an experiment is refreshed automatically, and when a computation is final (rules R4, R6)."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import ClaimSource, ComputationState
+from experiment_pipeline.times import is_ahead, is_within
 
 FIRST_BACK_OFF = timedelta(minutes=5)  # rule R4
 LONGEST_BACK_OFF = timedelta(hours=6)
@@ -60,10 +61,12 @@ def automatic_claim(
         grace: how long after its end an experiment becomes final.
         scanned_at: when the landing zone was last listed and every object of it was in the lake; None for never.
     """
-    if candidate.waits or now < _not_before(candidate.states):
+    if candidate.waits or _pauses(candidate.states, now):
         return None
     experiment = candidate.experiment
-    if experiment.status is ExperimentStatus.RUNNING and _has_grown(candidate):
+    # An end that lies ahead was told by a clock that is right again: until it comes, the experiment goes on as before.
+    goes_on = experiment.status is ExperimentStatus.RUNNING or (experiment.ended_at or now) > now
+    if goes_on and _has_grown(candidate):
         return ClaimSource.SCHEDULE if _is_stale(candidate, now) else None
     if experiment.ended_at is not None and _misses_its_end(candidate, experiment.ended_at, now, grace, scanned_at):
         return ClaimSource.COMPLETION
@@ -78,15 +81,15 @@ def back_off(failures: int) -> timedelta:
     return min(FIRST_BACK_OFF * (1 << doublings), LONGEST_BACK_OFF)
 
 
-def _not_before(states: tuple[ComputationState, ...]) -> datetime:
-    """Return the moment when every back-off, and the cooldown after the last run, are over."""
-    moments = [datetime.min.replace(tzinfo=UTC)]
-    for state in states:
-        if state.last_error_at is not None:
-            moments.append(state.last_error_at + back_off(state.failures))
-        if state.computed_at is not None:
-            moments.append(state.computed_at + COOLDOWN_FACTOR * timedelta(seconds=state.last_duration_seconds or 0))
-    return max(moments)
+def _pauses(states: tuple[ComputationState, ...], now: datetime) -> bool:
+    """Whether a back-off, or the cooldown after the last run, is not over."""
+    pauses = [(state.last_error_at, back_off(state.failures)) for state in states]
+    pauses += [(state.computed_at, _cooldown(state)) for state in states]
+    return any(moment is not None and is_within(moment, pause, now) for moment, pause in pauses)
+
+
+def _cooldown(state: ComputationState) -> timedelta:
+    return COOLDOWN_FACTOR * timedelta(seconds=state.last_duration_seconds or 0)
 
 
 def _has_grown(candidate: Candidate) -> bool:
@@ -96,7 +99,9 @@ def _has_grown(candidate: Candidate) -> bool:
 
 def _is_stale(candidate: Candidate, now: datetime) -> bool:
     interval = candidate.experiment.refresh_interval
-    return any(state.computed_at is None or now >= state.computed_at + interval for state in candidate.states)
+    return any(
+        state.computed_at is None or not is_within(state.computed_at, interval, now) for state in candidate.states
+    )
 
 
 def _misses_its_end(
@@ -108,7 +113,12 @@ def _misses_its_end(
     lake. A refresh after the grace, but before that was known, is not final and is repeated.
     """
     final_from = ended_at + grace
-    settled = now >= final_from and scanned_at is not None and scanned_at >= final_from
-    return any(
+    settled = now >= final_from and knows_landed(scanned_at, final_from, now)
+    return now >= ended_at and any(
         not state.is_final and (state.as_of is None or state.as_of < ended_at or settled) for state in candidate.states
     )
+
+
+def knows_landed(scanned_at: datetime | None, before: datetime, now: datetime) -> bool:
+    """Whether the landing zone was listed after a moment (rule R6); a listing that lies ahead says nothing."""
+    return scanned_at is not None and scanned_at >= before and not is_ahead(scanned_at, now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from experiment_pipeline.domain.drafts import ExperimentDraft, changed_fields
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
@@ -17,28 +17,44 @@ TRANSITIONS: Mapping[ExperimentStatus, tuple[ExperimentStatus, ...]] = {  # rule
     ExperimentStatus.PAUSED: (ExperimentStatus.RUNNING, ExperimentStatus.COMPLETED),
     ExperimentStatus.COMPLETED: (),
 }
+LONGEST_AHEAD = timedelta(days=1)  # of a start or an end: such a day passes, a year of a wrong clock does not
 IMMUTABLE = ("key", "feature")
 ALWAYS_EDITABLE = ("name", "hypothesis")
 
 
-def transition(experiment: Experiment, to: ExperimentStatus, at: datetime) -> Experiment:
+def transition(
+    experiment: Experiment, to: ExperimentStatus, at: datetime, *, now: datetime | None = None
+) -> Experiment:
     """Return the experiment after one transition (rule L1).
 
-    The first start sets `started_at`, completion sets `ended_at`, in whole milliseconds as events are (rule E1).
+    The first start sets `started_at`, completion sets `ended_at`, in whole milliseconds as events are (rule E1). One
+    that lies over a day ahead was told by a clock that is right again: starting or completing once more dates it anew.
+
+    Args:
+        experiment: as it is.
+        to: the status that it gets.
+        at: the moment of the transition, now or one that somebody states.
+        now: the present moment, where `at` is stated.
 
     Raises:
         InvalidTransition: the rule does not have it.
     """
-    if to not in TRANSITIONS[experiment.status]:
+    present = now or at
+    started_at = _unless_ahead(experiment.started_at, present)
+    ended_at = _unless_ahead(experiment.ended_at, present)
+    is_dated_anew = to is experiment.status and (started_at, ended_at) != (experiment.started_at, experiment.ended_at)
+    if to not in TRANSITIONS[experiment.status] and not is_dated_anew:
         raise InvalidTransition(experiment.status.value, to.value)
     moment = to_milliseconds(at)
-    started_at = experiment.started_at
-    ended_at = experiment.ended_at
-    if to is ExperimentStatus.RUNNING and started_at is None:
-        started_at = moment
-    if to is ExperimentStatus.COMPLETED:
+    if to is ExperimentStatus.RUNNING or experiment.started_at is not None:
+        started_at = started_at or moment
+    if to is ExperimentStatus.COMPLETED and ended_at is None:
         ended_at = max(moment, started_at) if started_at is not None else moment
     return replace(experiment, status=to, started_at=started_at, ended_at=ended_at)
+
+
+def _unless_ahead(moment: datetime | None, now: datetime) -> datetime | None:
+    return None if moment is not None and moment > now + LONGEST_AHEAD else moment
 
 
 def transitions_to(current: ExperimentStatus, wanted: ExperimentStatus) -> tuple[ExperimentStatus, ...]:

@@ -17,9 +17,9 @@ from errno import ELOOP, ENOENT, ENOTDIR
 from pathlib import Path
 
 from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.events import OLDEST
 from experiment_pipeline.landing.ignored import IgnoredFiles, IgnoredReason, ignored
 from experiment_pipeline.landing.layout import (
-    BEYOND,
     ENVIRONMENT_FOLDER,
     EVENTS,
     HIDDEN_PREFIXES,
@@ -28,8 +28,6 @@ from experiment_pipeline.landing.layout import (
     stamp,
 )
 from experiment_pipeline.landing.object_errors import is_of_one_object
-
-NOT_BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +116,20 @@ class Listing:
         return LandedObject(
             name=found.name,
             environment_key=found.environment_key,
-            landed_at=stamp(found.name.rpartition("/")[2]) or self._moment(status.st_mtime),
+            landed_at=self._arrival(stamp(found.name.rpartition("/")[2]), status.st_mtime),
             bytes=status.st_size,
         )
 
-    def _moment(self, seconds: float) -> datetime:
-        """Return a file's time; that of the listing for one that is no date."""
-        if NOT_BEFORE.timestamp() <= seconds < BEYOND.timestamp():
-            return datetime.fromtimestamp(seconds, UTC)
-        return datetime.fromtimestamp(self.begun_ns / 1e9, UTC)
+    def _arrival(self, stamped: datetime | None, modified: float) -> datetime:
+        """Return an object's arrival: its stamp, or its file's time.
+
+        One before 2020 or ahead of this listing was told by a wrong clock, and gives way to the time of listing (E6).
+        """
+        begun = datetime.fromtimestamp(self.begun_ns / 1e9, UTC)
+        if stamped is not None:
+            return stamped if OLDEST <= stamped <= begun else begun
+        is_believable = OLDEST.timestamp() <= modified <= begun.timestamp()
+        return datetime.fromtimestamp(modified, UTC) if is_believable else begun
 
     def _visit(self, path: str, above: tuple[tuple[int, int], ...]) -> tuple[Folder, list[str]] | None:
         """Return a folder and its objects, none of them where it is known; None for one that cannot be entered."""

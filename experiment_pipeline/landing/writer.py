@@ -26,6 +26,7 @@ import structlog
 
 from experiment_pipeline.errors import Overloaded
 from experiment_pipeline.landing.segments import Segment, open_segment, publish, recover, require_writable, strays
+from experiment_pipeline.times import is_within
 
 RETRY_SECONDS = 5.0  # before a segment that could not be published is tried again
 STALLED_SECONDS = 5.0  # of one group's writes and syncs, after which the disk counts as stalled
@@ -100,7 +101,8 @@ class SegmentWriter:
     def oldest_age(self) -> timedelta:
         """Since the first line arrived that is durable but not visible yet."""
         now = datetime.now(UTC)
-        return max((now - segment.opened_at for segment in list(self._segments.values())), default=timedelta(0))
+        ages = [now - segment.opened_at for segment in list(self._segments.values())]
+        return max([timedelta(0), *ages])
 
     def refusals(self) -> list[str]:
         """Return why events are being refused now, empty when none are; tries to write where writing failed last."""
@@ -165,10 +167,16 @@ class SegmentWriter:
 
     def _seconds_to_next(self) -> float | None:
         now = datetime.now(UTC)
-        moments = [(segment.opened_at + self._object_age - now).total_seconds() for segment in self._segments.values()]
+        moments = [
+            (segment.opened_at + self._object_age - now).total_seconds() if self._is_young(segment, now) else 0.0
+            for segment in self._segments.values()
+        ]
         if self._recover_at is not None:
             moments.append(self._recover_at - time.monotonic())
         return max(0.0, min(moments)) if moments else None
+
+    def _is_young(self, segment: Segment, now: datetime) -> bool:
+        return is_within(segment.opened_at, self._object_age, now)
 
     def _recover_when_due(self) -> None:
         if self._recover_at is None or time.monotonic() < self._recover_at:
@@ -233,8 +241,7 @@ class SegmentWriter:
     def _publish_due(self, *, everything: bool) -> None:
         now = datetime.now(UTC)
         for environment_key, segment in list(self._segments.items()):
-            is_old = now - segment.opened_at >= self._object_age
-            if everything or is_old or segment.durable >= self._object_bytes:
+            if everything or not self._is_young(segment, now) or segment.durable >= self._object_bytes:
                 del self._segments[environment_key]
                 self._publish(segment)
 

@@ -234,7 +234,7 @@ def move(
 ) -> Experiment:
     """One step of rule L1, dated `at` or now; completing claims a last refresh (rule R6). Raises InvalidTransition."""
     before = lock(connection, experiment_id)
-    after = lifecycle.transition(before, to, at or now)
+    after = lifecycle.transition(before, to, at or now, now=now)
     connection.execute(
         update(experiments)
         .where(experiments.c.id == experiment_id)

@@ -50,6 +50,12 @@ def test_landing_objects__that_landed__are_requested_once_per_interval(installat
     assert len(later.run_requests or []) == 1
 
 
+def test_landing_sensor__cursor_of_a_clock_that_was_ahead__ingests_at_once(installation: Installation) -> None:
+    installation.land("first", crowd(1, 1))
+    ahead = datetime.now(UTC) + timedelta(days=366)
+    assert tick(installation, sensors.landing_objects, str(ahead.timestamp())).run_requests
+
+
 def test_finality__while_a_collector_may_hold_an_object_stamped_before_the_grace_ended__waits__r6(
     installation: Installation,
 ) -> None:

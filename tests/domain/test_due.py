@@ -75,6 +75,36 @@ def completed(ended_at: datetime) -> Experiment:
     return experiment(ExperimentStatus.COMPLETED, ended_at)
 
 
+YEAR = timedelta(days=366)
+
+
+@pytest.mark.parametrize("ahead", [YEAR, timedelta(days=1)])
+def test_automatic_claim__moments_of_a_clock_that_was_ahead__hold_nothing_back__r4(ahead: timedelta) -> None:
+    published = computed(NOW + ahead, seconds=13 * 60)
+    assert claimed(candidate(published)) is ClaimSource.SCHEDULE
+    failed = replace(computed(NOW - 2 * HOUR), last_error_at=NOW + ahead, failures=9)
+    assert claimed(candidate(failed)) is ClaimSource.SCHEDULE
+
+
+def test_automatic_claim__moments_a_little_ahead__still_count__r4() -> None:
+    failed = replace(NEVER, last_error_at=NOW + MINUTE, failures=1)
+    assert claimed(candidate(failed)) is None
+    assert claimed(candidate(computed(NOW + MINUTE))) is None
+
+
+def test_automatic_claim__of_an_end_that_lies_ahead__goes_on_as_before__r6() -> None:
+    ended = completed(NOW + YEAR)
+    assert claimed(candidate(computed(NOW - MINUTE), subject=ended)) is None
+    assert claimed(candidate(computed(NOW - 2 * HOUR), subject=ended)) is ClaimSource.SCHEDULE
+    assert claimed(candidate(computed(NOW - 2 * HOUR, data_version=2), subject=ended)) is None
+
+
+def test_automatic_claim__of_a_listing_that_lies_ahead__does_not_make_anything_final__r6() -> None:
+    late = candidate(computed(NOW - HOUR), subject=completed(NOW - 2 * HOUR))
+    assert claimed(late, scanned_at=NOW) is ClaimSource.COMPLETION
+    assert claimed(late, scanned_at=NOW + YEAR) is None
+
+
 moments = st.integers(-300, 0).map(lambda minutes: NOW + minutes * MINUTE)
 states = st.builds(
     lambda at, version, seconds, failures, failed_ago: replace(

@@ -1,5 +1,6 @@
 """The life of an experiment (rules L1, L3, L4)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -44,6 +45,40 @@ def test_transition__moments__are_cut_to_milliseconds_and_never_run_backwards() 
     assert started.started_at == NOW.replace(microsecond=123_000)
     ended = transition(started, COMPLETED, NOW - timedelta(hours=1))  # a clock that was set back
     assert ended.ended_at == started.started_at
+
+
+YEAR = timedelta(days=366)
+
+
+def test_transition__start_that_lies_a_year_ahead__is_dated_anew__l1() -> None:
+    started = transition(experiment(CREATED), RUNNING, NOW + YEAR)  # the clock was ahead, and was set right later
+    again = transition(started, RUNNING, NOW)
+    assert (again.status, again.started_at) == (RUNNING, NOW.replace(microsecond=123_000))
+    assert transition(replace(started, status=PAUSED), RUNNING, NOW).started_at == again.started_at
+    ended = transition(started, COMPLETED, NOW)
+    assert (ended.started_at, ended.ended_at) == (again.started_at, again.started_at)
+    assert transition(started, PAUSED, NOW).started_at is not None
+
+
+def test_transition__end_that_lies_a_year_ahead__is_dated_anew__l1() -> None:
+    ended = transition(transition(experiment(CREATED), RUNNING, NOW), COMPLETED, NOW + YEAR)
+    later = NOW + timedelta(hours=1)
+    again = transition(ended, COMPLETED, later)
+    assert (again.status, again.started_at, again.ended_at) == (
+        COMPLETED,
+        ended.started_at,
+        later.replace(microsecond=123_000),
+    )
+    with pytest.raises(InvalidTransition):
+        transition(again, COMPLETED, later)
+    with pytest.raises(InvalidTransition):
+        transition(ended, RUNNING, later)
+
+
+def test_transition__dates_of_the_past_that_somebody_states__keep_a_start_that_is_right() -> None:
+    started = transition(experiment(CREATED), RUNNING, NOW)
+    ended = transition(started, COMPLETED, NOW - YEAR, now=NOW + timedelta(hours=1))
+    assert (ended.started_at, ended.ended_at) == (started.started_at, started.started_at)
 
 
 def test_transitions_to__any_status__are_each_allowed_or_refused_by_transition() -> None:

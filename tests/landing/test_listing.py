@@ -1,5 +1,6 @@
 """Listing the landing zone: what counts as an object, when it landed, and how little is looked at again."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -420,8 +421,29 @@ def test_landed_objects__of_a_file_whose_time_is_no_date__landed_when_it_was_lis
 ) -> None:
     listing = Listing(tmp_path)
     before = datetime.now(UTC) - timedelta(minutes=1)
-    landed = listing._moment(seconds)
-    assert landed == datetime(1970, 1, 1, tzinfo=UTC) if seconds == 0 else landed > before
+    assert listing._arrival(None, seconds) > before
+
+
+@pytest.mark.parametrize("days", [-366 * 7, 1, 366])
+@pytest.mark.parametrize("stamped", [True, False])
+def test_landed_objects__stamped_by_a_wrong_clock__landed_when_they_were_listed__e6(
+    tmp_path: Path, days: int, stamped: bool
+) -> None:
+    listing = Listing(tmp_path)
+    begun = datetime.fromtimestamp(listing.begun_ns / 1e9, UTC)
+    wrong = begun + timedelta(days=days)
+    assert listing._arrival(wrong if stamped else None, wrong.timestamp() if not stamped else 0) == begun
+    right = begun - timedelta(days=1)
+    assert listing._arrival(right if stamped else None, right.timestamp() if not stamped else 0) == right
+
+
+def test_settled_folders__noted_by_a_clock_that_was_ahead__hide_nothing_that_lands_later(zone: Zone) -> None:
+    note = json.loads((zone.root / SETTLED).read_text())
+    year = timedelta(days=366) // timedelta(microseconds=1) * 1_000
+    (zone.root / SETTLED).write_text(json.dumps(note | {"begun_ns": note["begun_ns"] + year}))
+    assert zone.looked_into() == [], "it is the note that counts"
+    land(zone.root, [record(identifier="later")], "later.jsonl")
+    assert zone.ingest().accepted == 1
 
 
 # --- suffixes ----------------------------------------------------------------------------------------------------

@@ -54,6 +54,21 @@ def test_append__large_or_old__is_published_while_running(tmp_path: Path) -> Non
         segments.close()
 
 
+def test_append__by_a_clock_that_was_a_year_ahead__is_published_once_it_is_right(tmp_path: Path) -> None:
+    segments = writer(tmp_path)
+    segments.append("a", b"1\n").result(timeout=10)
+    (segment,) = segments._segments.values()
+    segment.opened_at += timedelta(days=366)
+    assert segments.oldest_age() == timedelta(0)
+    segments.append("b", b"2\n").result(timeout=10)  # the thread looks at what is due whenever something comes
+    for _ in range(200):
+        if visible(tmp_path):
+            break
+        time.sleep(0.02)
+    assert visible(tmp_path) == [b"1\n"]
+    segments.close()
+
+
 def test_append__over_the_buffer__is_refused(tmp_path: Path) -> None:
     with pytest.raises(Overloaded):
         writer(tmp_path, buffer=3).append("a", b"1234\n")
