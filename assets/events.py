@@ -23,12 +23,12 @@ def events(
     now, age = datetime.now(UTC), runs.settings.landing_object_age
     report = ingest(
         lake.open(),
-        runs.registry,
+        runs.registry.batches,
         lake.landing,
         now=now,
         on_progress=lambda progress: context.log.info(str(progress)),
         object_age=age,
-        whole=runs.registry.awaits_listing(now - age, runs.settings.finality_grace),
+        whole=runs.registry.batches.awaits_listing(now - age, runs.settings.finality_grace),
     )
     yield dg.MaterializeResult(
         metadata={

@@ -13,9 +13,9 @@ import structlog
 from experiment_pipeline import logs
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.refresh import Computation, ComputationState, RefreshRun
+from experiment_pipeline.domain.refresh import Computation, ComputationState, Publication, RefreshRun
 from experiment_pipeline.errors import Final, Leased, RefreshRefused
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, event_log_kept_open
 from experiment_pipeline.resources.retries import requesting_retry, retry_transient
 from experiment_pipeline.results.model import Floors
@@ -60,14 +60,16 @@ class ExperimentRun:
             RefreshRefused: the lease is lost, a newer payload is published, or the computation is final.
         """
         now = datetime.now(UTC)
-        return self.registry.publish(
-            self.run,
-            computation,
-            payload,
-            code_version=code_version(),
-            computed_at=now,
-            grace=self.settings.finality_grace,
-            duration=timedelta(seconds=time.monotonic() - self.acquired),
+        return self.registry.computations.publish(
+            Publication(
+                self.run,
+                computation,
+                payload,
+                code_version=code_version(),
+                computed_at=now,
+                grace=self.settings.finality_grace,
+                duration=timedelta(seconds=time.monotonic() - self.acquired),
+            )
         )
 
 
@@ -100,7 +102,7 @@ class RefreshSession:
                 failure of the experiment.
         """
         with requesting_retry(context.retry_number):
-            experiment = self.registry.experiment_by_partition(context.partition_key)
+            experiment = self.registry.experiments.get_by_partition(context.partition_key)
         try:
             with (
                 self.recording_failures(experiment, context.run, *computations),
@@ -127,12 +129,12 @@ class RefreshSession:
         except dg.RetryRequested:
             raise
         except Leased:
-            best_effort(lambda: self.registry.give_back(experiment.id, run_key))
+            best_effort(lambda: self.registry.claims.unassign(experiment.id, run_key))
             raise
         except RefreshRefused:
             now = datetime.now(UTC)
             run_id = root_run_id(dagster_run)
-            best_effort(lambda: self.registry.refuse(experiment.id, run_id, run_key, computations, now))
+            best_effort(lambda: self.registry.claims.close_refused(experiment.id, run_id, run_key, computations, now))
             raise
         except Exception:
             now = datetime.now(UTC)
@@ -143,7 +145,7 @@ class RefreshSession:
                     experiment=experiment.partition_key,
                     environment=experiment.environment_key,
                 )
-                best_effort(partial(self.registry.record_failure, experiment.id, computation, now, run_id))
+                best_effort(partial(self.registry.computations.record_failure, experiment.id, computation, now, run_id))
             raise
 
     def acquire(
@@ -159,7 +161,7 @@ class RefreshSession:
             RefreshRefused: another run has the lease, the experiment has not started, all of these computations are
                 final, or the run is as of another moment than the artifact it inherits from.
         """
-        run = self.registry.open_run(
+        run = self.registry.runs.open(
             experiment.id,
             root_run_id(dagster_run),
             now=datetime.now(UTC),
@@ -169,7 +171,7 @@ class RefreshSession:
         )
         self.leases[experiment.id] = run
         acquired = self.acquired.setdefault(experiment.id, time.monotonic())
-        if all(self.registry.computation(experiment.id, each).is_final for each in computations):
+        if all(self.registry.computations.get(experiment.id, each).is_final for each in computations):
             raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
         scope = AnalysisScope.of(experiment, run)
         if inherits is not None:
@@ -180,7 +182,7 @@ class RefreshSession:
         """Release the leases of these experiments, or every one that the run still holds."""
         for experiment_id in [experiment.id for experiment in experiments] or list(self.leases):
             if (run := self.leases.pop(experiment_id, None)) is not None:
-                best_effort(partial(self.registry.release_lease, run))
+                best_effort(partial(self.registry.runs.release_lease, run))
 
 
 def best_effort(write: Callable[[], None]) -> None:

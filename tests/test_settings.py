@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import PREFIX, Settings, read_settings
 
 SECRET = "postgresql+psycopg://user:hunter2@localhost/registry"

@@ -27,7 +27,7 @@ from experiment_pipeline.api.cors import CollectorCors
 from experiment_pipeline.api.dependencies import State, utc_now
 from experiment_pipeline.api.methods import Methods
 from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings, read_settings
 
 BASE = "/api/v1"

@@ -26,7 +26,7 @@ def list_attachments(shared: Shared, access: CanRead, experiment: Name) -> list[
 @router.post("/", status_code=201, summary="Attach a metric", responses=WRITING)
 def attach_metric(shared: Shared, access: CanAdminister, experiment: Name, body: AttachmentDraft) -> AttachmentView:
     found = find(shared, access, experiment)
-    attached = shared.registry.attach_metric(found.id, body, actor=access.actor, now=shared.now())
+    attached = shared.registry.attachments.attach(found.id, body, actor=access.actor, now=shared.now())
     return AttachmentView.of(attached)
 
 
@@ -35,7 +35,7 @@ def change_attachment(
     shared: Shared, access: CanAdminister, experiment: Name, metric_id: int, body: AttachmentPatch
 ) -> AttachmentView:
     found = find(shared, access, experiment)
-    changed = shared.registry.change_attachment(
+    changed = shared.registry.attachments.change(
         found.id, metric_id, body.expected_direction, actor=access.actor, now=shared.now()
     )
     return AttachmentView.of(changed)
@@ -44,4 +44,4 @@ def change_attachment(
 @router.delete("/{metric_id}/", status_code=204, summary="Detach a metric", responses=WRITING)
 def detach_metric(shared: Shared, access: CanAdminister, experiment: Name, metric_id: int) -> None:
     found = find(shared, access, experiment)
-    shared.registry.detach_metric(found.id, metric_id, actor=access.actor, now=shared.now())
+    shared.registry.attachments.detach(found.id, metric_id, actor=access.actor, now=shared.now())

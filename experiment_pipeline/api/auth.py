@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from experiment_pipeline.api.dependencies import state_of
 from experiment_pipeline.api.media_types import require_json
+from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.errors import NotFound
-from experiment_pipeline.registry.keys import Scope
 
 ENVIRONMENT = "/api/v1/environments/{environment_key}"  # the path below which a key is needed
 SCHEME = "Api-Key "

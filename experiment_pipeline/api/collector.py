@@ -34,7 +34,7 @@ from experiment_pipeline.errors import (
     UnknownEnvironment,
 )
 from experiment_pipeline.landing.writer import SegmentWriter
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 
 PATH = "/v1/events"
@@ -69,7 +69,7 @@ class Collector:
     def __init__(
         self, registry: Registry, settings: Settings, now: Callable[[], datetime], prometheus: CollectorRegistry
     ) -> None:
-        self.environments = EnvironmentCache(registry.environment_exists)
+        self.environments = EnvironmentCache(registry.environments.exists)
         self.now = now
         self.received = Counter("events_received", "Records that became durable.", registry=prometheus)
         self.accepted = Counter("events_accepted", "Durable records that keep the contract.", registry=prometheus)

@@ -53,7 +53,7 @@ def show_exposures(request: Request, shared: Shared, access: ReadsInOneHop, expe
 )
 def refresh_exposures(shared: Shared, access: CanRefresh, experiment: Name) -> Response:
     found = find(shared, access, experiment)
-    shared.registry.claim(
+    shared.registry.claims.create(
         found.id, Computation.EXPOSURES, ClaimSource.API, shared.now(), shared.settings.refresh_min_interval
     )
     return Response(status_code=202)
@@ -73,7 +73,7 @@ def show_results(request: Request, shared: Shared, access: ReadsInOneHop, experi
 )
 def refresh_results(shared: Shared, access: CanRefresh, experiment: Name) -> Response:
     found = find(shared, access, experiment)
-    shared.registry.claim(
+    shared.registry.claims.create(
         found.id, Computation.RESULTS, ClaimSource.API, shared.now(), shared.settings.refresh_min_interval
     )
     return Response(status_code=202)
@@ -83,7 +83,7 @@ def _show(
     request: Request, shared: State, pending: PendingAccess, experiment: str, computation: Computation
 ) -> Response:
     access = pending.check()
-    state = shared.registry.find_computation(access.environment_key, experiment, computation)
+    state = shared.registry.computations.find(access.environment_key, experiment, computation)
     body = to_json({computation.value: state.envelope()}).encode()
     return _conditional(request, body, is_final=state.is_final)
 

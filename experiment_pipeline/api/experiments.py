@@ -27,7 +27,7 @@ class ExperimentPage(Page[ExperimentView]):
 
 def find(shared: State, access: Access, name: str) -> Experiment:
     """Return the experiment that a path names. Raises NotFound."""
-    return shared.registry.find_experiment(access.environment_key, name)
+    return shared.registry.experiments.find(access.environment_key, name)
 
 
 @router.get("/", summary="List experiments, newest first")
@@ -38,9 +38,9 @@ def list_experiments(
     status: Annotated[list[ExperimentStatus], Query()] = [],  # noqa: B006 - FastAPI copies it
     search: Search = "",
 ) -> ExperimentPage:
-    counts = shared.registry.status_counts(access.environment_key, search=search)
+    counts = shared.registry.experiments.status_counts(access.environment_key, search=search)
     count = sum(number for each, number in counts.items() if each in status or not status)
-    found = shared.registry.list_experiments(
+    found = shared.registry.experiments.list(
         access.environment_key, statuses=status, search=search, limit=paging.limit, offset=paging.offset
     )
     return ExperimentPage(
@@ -54,7 +54,7 @@ def list_experiments(
 
 @router.post("/", status_code=201, summary="Declare an experiment", responses=WRITING)
 def create_experiment(shared: Shared, access: CanAdminister, body: ExperimentDraft) -> ExperimentView:
-    created = shared.registry.create_experiment(access.environment_key, body, actor=access.actor, now=shared.now())
+    created = shared.registry.experiments.create(access.environment_key, body, actor=access.actor, now=shared.now())
     return ExperimentView.of(created)
 
 
@@ -66,13 +66,13 @@ def show_experiment(shared: Shared, access: CanRead, experiment: Name) -> Experi
 @router.patch("/{experiment}/", summary="Change an experiment", responses=WRITING)
 def change_experiment(shared: Shared, access: CanAdminister, experiment: Name, body: ExperimentPatch) -> ExperimentView:
     found = find(shared, access, experiment)
-    changed = shared.registry.change_experiment(found.id, body.revise, actor=access.actor, now=shared.now())
+    changed = shared.registry.experiments.change(found.id, body.revise, actor=access.actor, now=shared.now())
     return ExperimentView.of(changed)
 
 
 @router.delete("/{experiment}/", status_code=204, summary="Delete an experiment", responses=WRITING)
 def delete_experiment(shared: Shared, access: CanAdminister, experiment: Name) -> None:
-    shared.registry.delete_experiment(find(shared, access, experiment).id, actor=access.actor, now=shared.now())
+    shared.registry.experiments.delete(find(shared, access, experiment).id, actor=access.actor, now=shared.now())
 
 
 @router.post("/{experiment}/start/", summary="Start an experiment", responses=WRITING)
@@ -92,5 +92,5 @@ def complete_experiment(shared: Shared, access: CanAdminister, experiment: Name)
 
 def _transition(shared: State, access: Access, name: str, to: ExperimentStatus) -> ExperimentView:
     found = find(shared, access, name)
-    moved = shared.registry.move_experiment(found.id, to, actor=access.actor, now=shared.now())
+    moved = shared.registry.experiments.transition(found.id, to, actor=access.actor, now=shared.now())
     return ExperimentView.of(moved)

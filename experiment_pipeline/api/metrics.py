@@ -15,8 +15,8 @@ router = APIRouter(prefix=f"{ENVIRONMENT}/metrics", tags=["metrics"], route_clas
 
 @router.get("/", summary="List metrics, newest first")
 def list_metrics(shared: Shared, access: CanRead, paging: Paging, search: Search = "") -> Page[MetricView]:
-    count = shared.registry.count_metrics(access.environment_key, search=search)
-    found = shared.registry.list_metrics(
+    count = shared.registry.metrics.count(access.environment_key, search=search)
+    found = shared.registry.metrics.list(
         access.environment_key, search=search, limit=paging.limit, offset=paging.offset
     )
     return Page(
@@ -29,18 +29,18 @@ def list_metrics(shared: Shared, access: CanRead, paging: Paging, search: Search
 
 @router.post("/", status_code=201, summary="Declare a metric", responses=WRITING)
 def create_metric(shared: Shared, access: CanAdminister, body: MetricDraft) -> MetricView:
-    created = shared.registry.create_metric(access.environment_key, body, actor=access.actor, now=shared.now())
+    created = shared.registry.metrics.create(access.environment_key, body, actor=access.actor, now=shared.now())
     return MetricView.of(created)
 
 
 @router.get("/{metric_id}/", summary="Show a metric")
 def show_metric(shared: Shared, access: CanRead, metric_id: int) -> MetricView:
-    return MetricView.of(shared.registry.find_metric(access.environment_key, metric_id))
+    return MetricView.of(shared.registry.metrics.find(access.environment_key, metric_id))
 
 
 @router.patch("/{metric_id}/", summary="Change a metric", responses=WRITING)
 def change_metric(shared: Shared, access: CanAdminister, metric_id: int, body: MetricPatch) -> MetricView:
-    changed = shared.registry.change_metric(
+    changed = shared.registry.metrics.change(
         access.environment_key, metric_id, body.revise, actor=access.actor, now=shared.now()
     )
     return MetricView.of(changed)
@@ -48,4 +48,4 @@ def change_metric(shared: Shared, access: CanAdminister, metric_id: int, body: M
 
 @router.delete("/{metric_id}/", status_code=204, summary="Delete a metric", responses=WRITING)
 def delete_metric(shared: Shared, access: CanAdminister, metric_id: int) -> None:
-    shared.registry.delete_metric(access.environment_key, metric_id, actor=access.actor, now=shared.now())
+    shared.registry.metrics.delete(access.environment_key, metric_id, actor=access.actor, now=shared.now())

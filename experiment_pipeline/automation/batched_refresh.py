@@ -44,7 +44,7 @@ def refresh_several(
     failed = []
     for partition_key in config.partition_keys:
         try:
-            experiment = retry_transient(partial(runs.registry.experiment_by_partition, partition_key))
+            experiment = retry_transient(partial(runs.registry.experiments.get_by_partition, partition_key))
             yield from refresh_one(experiment, context, runs, warehouse.engine(), io_manager)
         except RefreshRefused as refusal:
             context.log.warning("%s: refused: %s", partition_key, refusal)

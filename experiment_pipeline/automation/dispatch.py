@@ -21,9 +21,12 @@ USERS_FIRST = {"dagster/priority": "10"}
 def due_runs(
     runs: RefreshSession, instance: dg.DagsterInstance, now: datetime, limits: DispatchLimits
 ) -> list[PlannedRun]:
-    """Claim every experiment that is due; the runs to request for whatever waits, handed over in the registry."""
+    """Claim every experiment that is due, and return the runs to request for the claims that wait.
+
+    The registry remembers which claims each run was requested for.
+    """
     registry, settings = runs.registry, runs.settings
-    candidates, scanned_at = registry.candidates(now), registry.scanned_at()
+    candidates, scanned_at = registry.dispatch.candidates(now), registry.batches.scanned_at()
     add_partitions(instance, EXPERIMENTS, [candidate.experiment.partition_key for candidate in candidates])
     due = {
         candidate.experiment.id: source
@@ -31,24 +34,24 @@ def due_runs(
         if (source := automatic_claim(candidate, now=now, grace=settings.finality_grace, scanned_at=scanned_at))
     }
     if due:
-        registry.claim_automatically(due, now)
+        registry.dispatch.claim_automatically(due, now)
     large = {
         candidate.experiment.id
         for candidate in candidates
         if any((state.last_duration_seconds or 0) > LARGE.total_seconds() for state in candidate.states)
     }
-    waiting = registry.waiting_claims()
+    waiting = registry.claims.list_waiting()
     created = runs_by_key(instance, {claim.run_key for claim in waiting if claim.run_key})
-    if _bury_ended(runs, instance, created, waiting, now):
-        waiting = registry.waiting_claims()
+    if _close_ended(runs, instance, created, waiting, now):
+        waiting = registry.claims.list_waiting()
     planned = plan_runs(waiting, large, now=now, limits=limits, created=created)
     if planned:
-        registry.hand_over({run.run_key: run.claim_ids for run in planned})
+        registry.claims.assign_run_key({run.run_key: run.claim_ids for run in planned})
     add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
     return planned
 
 
-def _bury_ended(
+def _close_ended(
     runs: RefreshSession,
     instance: dg.DagsterInstance,
     created: Mapping[str, dg.DagsterRun],
@@ -60,7 +63,7 @@ def _bury_ended(
     keys |= {root_run_id(run): key for key, run in created.items()}
     over = ended(instance, keys)
     for run_id in over:
-        runs.registry.bury_run(run_id, keys[run_id], now)
+        runs.registry.runs.close_dead_run(run_id, keys[run_id], now)
     return bool(over)
 
 

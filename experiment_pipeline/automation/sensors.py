@@ -31,11 +31,12 @@ def landing_objects(
     interval, last = runs.settings.ingestion_interval, datetime.fromtimestamp(float(context.cursor or 0), UTC)
     if is_within(last, interval, now):
         return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
-    state, listed = landing_state(runs.registry, lake.landing, whole=False), now - runs.settings.landing_object_age
-    if state.all_is_in and runs.registry.awaits_listing(listed, runs.settings.finality_grace):
-        state = landing_state(runs.registry, lake.landing)
+    batches, listed = runs.registry.batches, now - runs.settings.landing_object_age
+    state = landing_state(batches, lake.landing, whole=False)
+    if state.all_is_in and batches.awaits_listing(listed, runs.settings.finality_grace):
+        state = landing_state(batches, lake.landing)
         if state.all_is_in:
-            runs.registry.record_scan(listed)
+            batches.record_scan(listed)
     if not state.waits:
         unreadable = f" {state.unreadable.count} files or folders cannot be read." if state.unreadable.count else ""
         return dg.SkipReason(f"All that has landed is in the lake.{unreadable}")
@@ -72,6 +73,6 @@ def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[Refr
     run = context.dagster_run
     if not ended(context.instance, [root_run_id(run)]):
         return  # it is being executed again already
-    undone = runs.registry.bury_run(root_run_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
+    undone = runs.registry.runs.close_dead_run(root_run_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
     for experiment_id, computation in undone:
         context.log.error("%s of experiment %s: run %s ended undone", computation.value, experiment_id, run.run_id)

@@ -42,7 +42,7 @@ def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
     except UnicodeDecodeError:
         raise ConfigurationError.of(str(file), "Must be UTF-8 text.") from None
     with context.registry(create=True, dry_run=dry_run) as registry:
-        differences = registry.apply(manifest, actor=context.actor, now=context.now, dry_run=dry_run)
+        differences = registry.manifests.apply(manifest, actor=context.actor, now=context.now, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps([_as_json(difference) for difference in differences], indent=2))
         return

@@ -18,7 +18,7 @@ from experiment_pipeline.settings import Settings
 REPORT_WIDTH = 150  # columns
 
 if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does without
-    from experiment_pipeline.registry.repository import Registry
+    from experiment_pipeline.registry.registry import Registry
 
 
 def literal_console(width: int | None = None) -> Console:
@@ -54,7 +54,7 @@ class Context:
         """
         from sqlalchemy.exc import OperationalError
 
-        from experiment_pipeline.registry.repository import Registry
+        from experiment_pipeline.registry.registry import Registry
 
         url = self.settings.database_url
         if dry_run and not self.registry_exists:
@@ -99,7 +99,7 @@ class Context:
             ConfigurationError: none is named, and there is not exactly one.
             NotFound: no environment has this key; suggests a similar one.
         """
-        known = [environment.key for environment in registry.environments()]
+        known = [environment.key for environment in registry.environments.list()]
         if given is None and len(known) == 1:
             return known[0]
         if given is None:
@@ -121,7 +121,7 @@ class Context:
             NotFound: no experiment has this key; suggests a similar one.
             ConfigurationError: several environments have one of this key.
         """
-        known = registry.list_experiments(environment)
+        known = registry.experiments.list(environment)
         found = [experiment for experiment in known if key in (experiment.key, str(experiment.id))]
         if not found:
             suggestion = _suggestion(key, [experiment.key for experiment in known])

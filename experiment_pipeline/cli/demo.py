@@ -11,7 +11,7 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import LEGEND, report
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 
 
 class Steps:
@@ -71,10 +71,10 @@ def demo(context: Context) -> None:
         generated = generate(context.settings.landing_dir)
         steps.begin("Declaring experiments")
         manifest = parse_manifest(DECLARATIONS.read_text("utf-8"))
-        registry.apply(manifest, actor=context.actor, now=context.now)
+        registry.manifests.apply(manifest, actor=context.actor, now=context.now)
         steps.begin("Loading Dagster")
         experiments = [
-            registry.find_experiment(declared.environment, key) for key, declared in manifest.experiments.items()
+            registry.experiments.find(declared.environment, key) for key, declared in manifest.experiments.items()
         ]
         unfinished = [experiment for experiment in experiments if not _is_final(registry, experiment)]
         ingested = _materialise(context, unfinished, steps)
@@ -108,12 +108,12 @@ def _materialise(context: Context, experiments: list[Experiment], steps: Steps) 
 
 def _is_final(registry: Registry, experiment: Experiment) -> bool:
     """Return whether nothing is left to compute: final results never change (rule R6)."""
-    return all(registry.computation(experiment.id, computation).is_final for computation in Computation)
+    return all(registry.computations.get(experiment.id, computation).is_final for computation in Computation)
 
 
 def _report(registry: Registry, experiment: Experiment) -> RenderableType:
     return report(
-        registry.experiment(experiment.id),
-        registry.computation(experiment.id, Computation.EXPOSURES),
-        registry.computation(experiment.id, Computation.RESULTS),
+        registry.experiments.get(experiment.id),
+        registry.computations.get(experiment.id, Computation.EXPOSURES),
+        registry.computations.get(experiment.id, Computation.RESULTS),
     )

@@ -20,7 +20,7 @@ def environments() -> None:
 def list_environments(context: Context, as_json: bool) -> None:
     """List every environment."""
     with context.registry() as registry:
-        known = registry.environments()
+        known = registry.environments.list()
     if as_json:
         click.echo(json.dumps([{"key": each.key, "name": each.name} for each in known], indent=2))
         return
@@ -42,5 +42,5 @@ def create_environment(context: Context, key: str, name: str | None) -> None:
       experiment-pipeline environments create production --name Production
     """
     with context.registry(create=True) as registry:
-        registry.create_environment(key, name or key, actor=context.actor, now=context.now)
+        registry.environments.create(key, name or key, actor=context.actor, now=context.now)
     click.echo(f"Created environment {key}.")

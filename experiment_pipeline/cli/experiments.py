@@ -35,7 +35,7 @@ def list_experiments(
 ) -> None:
     """List experiments, newest first."""
     with context.registry() as registry:
-        found = registry.list_experiments(
+        found = registry.experiments.list(
             environment and context.environment(registry, environment),
             statuses=[ExperimentStatus(status) for status in statuses],
             search=search,
@@ -96,7 +96,7 @@ def complete_experiment(context: Context, key: str, environment: str | None) -> 
 def _transition(context: Context, key: str, environment: str | None, to: ExperimentStatus) -> None:
     with context.registry() as registry:
         found = context.find(registry, key, environment)
-        moved = registry.move_experiment(found.id, to, actor=context.actor, now=context.now)
+        moved = registry.experiments.transition(found.id, to, actor=context.actor, now=context.now)
     click.echo(f"{moved.key} is {moved.status}.")
 
 
@@ -108,7 +108,7 @@ def delete_experiment(context: Context, key: str, environment: str | None) -> No
     """Delete the experiment KEY; refused while it runs. Its key is never used again."""
     with context.registry() as registry:
         found = context.find(registry, key, environment)
-        registry.delete_experiment(found.id, actor=context.actor, now=context.now)
+        registry.experiments.delete(found.id, actor=context.actor, now=context.now)
     click.echo(f"Deleted {found.key}.")
 
 

@@ -26,7 +26,7 @@ def create_key(context: Context, environment: str | None, scope: str, name: str)
     Example:
       experiment-pipeline keys create --environment production --scope read --name dashboard
     """
-    from experiment_pipeline.registry.keys import Scope
+    from experiment_pipeline.domain.api_keys import Scope
 
     with context.registry() as registry:
         key = context.environment(registry, environment)
@@ -49,7 +49,7 @@ def list_keys(context: Context, environment: str | None, as_json: bool) -> None:
     from experiment_pipeline.registry.audit import as_json as json_ready
 
     with context.registry() as registry:
-        found = registry.keys.all(environment and context.environment(registry, environment))
+        found = registry.keys.list(environment and context.environment(registry, environment))
     if as_json:
         click.echo(json.dumps([json_ready(key) for key in found], indent=2))
         return

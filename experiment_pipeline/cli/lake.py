@@ -44,8 +44,8 @@ def status(context: Context) -> None:
     if table.row_count:
         context.wide_console.print(table)
     with context.registry() as registry:
-        click.echo(f"Data version {registry.lake_version().data_version}.", nl=False)
-        state = landing_state(registry, context.settings.landing_dir)
+        click.echo(f"Data version {registry.batches.lake_version().data_version}.", nl=False)
+        state = landing_state(registry.batches, context.settings.landing_dir)
     ingested = "Every landing object is ingested."
     if state.unreadable.count:
         ingested = "Every readable landing object is ingested."
@@ -71,7 +71,7 @@ def ingest(context: Context) -> None:
         settings = context.settings
         report = ingestion.ingest(
             _open(context),
-            registry,
+            registry.batches,
             settings.landing_dir,
             context.now,
             show,

@@ -21,7 +21,7 @@ def metrics() -> None:
 def list_metrics(context: Context, environment: str | None, as_json: bool) -> None:
     """List metrics, newest first."""
     with context.registry() as registry:
-        found = registry.list_metrics(environment and context.environment(registry, environment))
+        found = registry.metrics.list(environment and context.environment(registry, environment))
     if as_json:
         from experiment_pipeline.schemas.responses import MetricView
 
@@ -43,5 +43,5 @@ def delete_metric(context: Context, name: str, environment: str | None) -> None:
     """Delete the metric NAME; refused while an active experiment uses it."""
     with context.registry() as registry:
         key = context.environment(registry, environment)
-        registry.delete_metric(key, name, actor=context.actor, now=context.now)
+        registry.metrics.delete(key, name, actor=context.actor, now=context.now)
     click.echo(f"Deleted metric {name}.")

@@ -27,7 +27,7 @@ def refresh(context: Context, key: str, environment: str | None, no_wait: bool) 
     """
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
-        registry.claim(  # one run computes both and serves every claim (rule R2)
+        registry.claims.create(  # one run computes both and serves every claim (rule R2)
             experiment.id, Computation.RESULTS, ClaimSource.CLI, context.now, context.settings.refresh_min_interval
         )
     if no_wait:
@@ -35,7 +35,7 @@ def refresh(context: Context, key: str, environment: str | None, no_wait: bool) 
         return
     _run(context, experiment)
     with context.registry() as registry:
-        exposures, results = (registry.computation(experiment.id, each) for each in Computation)
+        exposures, results = (registry.computations.get(experiment.id, each) for each in Computation)
     context.wide_console.print(report(experiment, exposures, results))
 
 

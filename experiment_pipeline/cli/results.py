@@ -30,8 +30,8 @@ def results(context: Context, key: str, environment: str | None, as_json: bool) 
     """
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
-        exposures: ComputationState[ExposuresPayload] = registry.computation(experiment.id, Computation.EXPOSURES)
-        computed: ComputationState[ResultsPayload] = registry.computation(experiment.id, Computation.RESULTS)
+        exposures: ComputationState[ExposuresPayload] = registry.computations.get(experiment.id, Computation.EXPOSURES)
+        computed: ComputationState[ResultsPayload] = registry.computations.get(experiment.id, Computation.RESULTS)
     if as_json:
         click.echo(json.dumps({"exposures": exposures.envelope(), "results": computed.envelope()}, indent=2))
     else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic
 
@@ -101,3 +101,25 @@ class RefreshRun:
     experiment_id: int
     as_of: datetime
     data_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A payload that a run has computed and publishes (rule R5).
+
+    Attributes:
+        run: the run, whose as-of and data version the payload has.
+        payload: JSON-ready.
+        code_version: digest of the code that computed it.
+        computed_at: the moment of publishing, UTC.
+        grace: how long after an experiment's end its last objects may land; final is what was computed later (rule R6).
+        duration: of the run so far; None where it is not known.
+    """
+
+    run: RefreshRun
+    computation: Computation
+    payload: Mapping[str, object]
+    code_version: str
+    computed_at: datetime
+    grace: timedelta
+    duration: timedelta | None = None

@@ -1,77 +1,91 @@
-"""The metrics of one experiment, one at a time: attach, change, detach (rules L3, L4, M1)."""
+"""Attachments: the metrics of one experiment, one at a time (rules L3, L4, M1)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-
-from sqlalchemy import Connection
 
 from experiment_pipeline.domain.drafts import AttachmentDraft
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.lifecycle import check_detachable
 from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
 from experiment_pipeline.errors import ConfigurationError, NotFound
-from experiment_pipeline.registry import experiments
+from experiment_pipeline.registry.engine import Database, writing
+from experiment_pipeline.registry.experiments import Experiments, lock
 
 
-def attach(
-    connection: Connection, experiment_id: int, draft: AttachmentDraft, *, actor: str, now: datetime
-) -> AttachedMetric:
-    """Add a metric as the last one. Raises ConfigurationError naming `metric`, or `metrics` once started."""
-    position = len(experiments.lock(connection, experiment_id).metrics)
-    try:
-        changed = experiments.change(
-            connection,
-            experiment_id,
-            lambda wanted: replace(wanted, metrics=(*wanted.metrics, draft)),
-            actor=actor,
-            now=now,
-        )
-    except ConfigurationError as invalid:
-        prefix = f"metrics.{position}."
-        errors = {field.removeprefix(prefix): messages for field, messages in invalid.errors.items()}
-        raise ConfigurationError(errors) from None
-    return changed.metrics[position]
+@dataclass(frozen=True, slots=True)
+class Attachments:
+    """Store of the metrics that are attached to experiments."""
 
+    database: Database
 
-def change(
-    connection: Connection,
-    experiment_id: int,
-    metric_id: int,
-    expected_direction: ExpectedDirection,
-    *,
-    actor: str,
-    now: datetime,
-) -> AttachedMetric:
-    """Expect something else of an attached metric. Raises NotFound, or ConfigurationError once started."""
-    position = _position(experiments.lock(connection, experiment_id), metric_id)
-    changed = experiments.change(
-        connection,
-        experiment_id,
-        lambda wanted: replace(
-            wanted,
-            metrics=tuple(
-                replace(each, expected_direction=expected_direction) if each.metric == metric_id else each
-                for each in wanted.metrics
-            ),
-        ),
-        actor=actor,
-        now=now,
-    )
-    return changed.metrics[position]
+    def attach(self, experiment_id: int, draft: AttachmentDraft, *, actor: str, now: datetime) -> AttachedMetric:
+        """Attach a metric to an experiment that has not started, as its last one.
 
+        Raises:
+            ConfigurationError: the metric is not of the environment, or attached already (names `metric`), or the
+                experiment has started (names `metrics`).
+            NotFound: no experiment has this id, or it is deleted.
+        """
+        with writing(self.database) as connection:
+            position = len(lock(connection, experiment_id).metrics)
+            try:
+                changed = Experiments(connection).change(
+                    experiment_id,
+                    lambda wanted: replace(wanted, metrics=(*wanted.metrics, draft)),
+                    actor=actor,
+                    now=now,
+                )
+            except ConfigurationError as invalid:
+                prefix = f"metrics.{position}."
+                errors = {field.removeprefix(prefix): messages for field, messages in invalid.errors.items()}
+                raise ConfigurationError(errors) from None
+        return changed.metrics[position]
 
-def detach(connection: Connection, experiment_id: int, metric_id: int, *, actor: str, now: datetime) -> None:
-    """Take a metric away. Raises NotFound, NotAllowed (completed), or ConfigurationError once started."""
-    experiment = experiments.lock(connection, experiment_id)
-    _position(experiment, metric_id)
-    check_detachable(experiment)
-    experiments.change(
-        connection,
-        experiment_id,
-        lambda wanted: replace(wanted, metrics=tuple(each for each in wanted.metrics if each.metric != metric_id)),
-        actor=actor,
-        now=now,
-    )
+    def change(
+        self, experiment_id: int, metric_id: int, expected_direction: ExpectedDirection, *, actor: str, now: datetime
+    ) -> AttachedMetric:
+        """Change an attached metric's expected direction.
+
+        Raises:
+            ConfigurationError: the experiment has started.
+            NotFound: no experiment has this id, or the metric is not attached to it.
+        """
+        with writing(self.database) as connection:
+            position = _position(lock(connection, experiment_id), metric_id)
+            changed = Experiments(connection).change(
+                experiment_id,
+                lambda wanted: replace(
+                    wanted,
+                    metrics=tuple(
+                        replace(each, expected_direction=expected_direction) if each.metric == metric_id else each
+                        for each in wanted.metrics
+                    ),
+                ),
+                actor=actor,
+                now=now,
+            )
+        return changed.metrics[position]
+
+    def detach(self, experiment_id: int, metric_id: int, *, actor: str, now: datetime) -> None:
+        """Detach a metric from an experiment (rule L4).
+
+        Raises:
+            ConfigurationError: the experiment has started.
+            NotAllowed: it is completed.
+            NotFound: no experiment has this id, or the metric is not attached to it.
+        """
+        with writing(self.database) as connection:
+            experiment = lock(connection, experiment_id)
+            _position(experiment, metric_id)
+            check_detachable(experiment)
+            Experiments(connection).change(
+                experiment_id,
+                lambda wanted: replace(
+                    wanted, metrics=tuple(each for each in wanted.metrics if each.metric != metric_id)
+                ),
+                actor=actor,
+                now=now,
+            )
 
 
 def _position(experiment: Experiment, metric_id: int) -> int:

@@ -1,22 +1,27 @@
 """The audit log: who changed what, when, from what to what (rule L5)."""
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, true
 
-from experiment_pipeline.registry import tables
+from experiment_pipeline.registry.engine import Database, reading
+from experiment_pipeline.registry.tables import audit_log
 from experiment_pipeline.times import iso_utc
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Change:
+class AuditRecord:
     """One line of the audit log.
 
-    subject:       e.g. `experiment:12`
-    before, after: JSON-ready; `before` is None at a creation, `after` at a deletion
+    Attributes:
+        at: the moment of the change, UTC.
+        subject: the thing that changed, e.g. `experiment:12`, `metric:3`, `environment:production`, `key:1f0c9a77b2e4`.
+        action: e.g. `create`, `change`, `delete`; of an experiment's transition the new status.
+        before, after: the subject, JSON-ready; `before` is None at a creation, `after` at a deletion.
     """
 
     at: datetime
@@ -26,6 +31,49 @@ class Change:
     action: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AuditLog:
+    """Store of the audit log. It only reads: changes write their own lines, in their own transactions (`record`)."""
+
+    database: Database
+
+    def list(
+        self,
+        environment_key: str | None = None,
+        *,
+        subject: str | None = None,
+        actor: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Sequence[AuditRecord]:
+        """Return the changes in one environment or in all, newest first.
+
+        Args:
+            environment_key: of the changed things; None for every environment.
+            subject: of one thing only, e.g. `experiment:12`.
+            actor: of one actor only, as the log names it.
+            limit: at most so many; None for all.
+            offset: leave out so many of the newest.
+        """
+        statement = (
+            select(audit_log)
+            .where(_matching(environment_key, subject, actor))
+            .order_by(audit_log.c.id.desc())
+            .limit(limit)
+            .offset(offset)
+        )
+        names = [field.name for field in dataclasses.fields(AuditRecord)]
+        with reading(self.database) as connection:
+            rows = connection.execute(statement).mappings()
+            return [AuditRecord(**{name: row[name] for name in names}) for row in rows]
+
+    def count(self, environment_key: str | None = None, *, subject: str | None = None, actor: str | None = None) -> int:
+        """Return how many changes `list` would return without a limit."""
+        statement = select(func.count()).select_from(audit_log).where(_matching(environment_key, subject, actor))
+        with reading(self.database) as connection:
+            return connection.scalar(statement) or 0
 
 
 def record(
@@ -41,7 +89,7 @@ def record(
 ) -> None:
     """Write one line in the transaction of the change itself; `before` and `after` are domain dataclasses or dicts."""
     connection.execute(
-        insert(tables.audit_log).values(
+        insert(audit_log).values(
             at=at,
             actor=actor,
             environment_key=environment_key,
@@ -53,17 +101,8 @@ def record(
     )
 
 
-def changes(connection: Connection, environment_key: str, subject: str) -> list[Change]:
-    """Everything that happened to one subject, oldest first."""
-    log = tables.audit_log
-    rows = connection.execute(
-        select(log).where(log.c.environment_key == environment_key, log.c.subject == subject).order_by(log.c.id)
-    ).mappings()
-    return [Change(**{f.name: row[f.name] for f in dataclasses.fields(Change)}) for row in rows]
-
-
 def as_json(value: object) -> Any:
-    """A domain value as JSON-ready values: durations in seconds, moments in ISO-8601."""
+    """Return a domain value as JSON-ready values: durations in seconds, moments in ISO-8601."""
     if dataclasses.is_dataclass(value):
         return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -78,7 +117,7 @@ def as_json(value: object) -> Any:
 
 
 class Subject(Protocol):
-    """What a change is of."""
+    """A thing of an environment that changes: an experiment or a metric."""
 
     @property
     def id(self) -> int:
@@ -99,7 +138,7 @@ def record_change(
     actor: str,
     now: datetime,
 ) -> None:
-    """Record what became of one experiment or metric; one of `before` and `after` is given."""
+    """Write the line of a change of an experiment or a metric; one of `before` and `after` is given."""
     subject = after or before
     assert subject is not None  # noqa: S101 - one of both is given
     record(
@@ -112,3 +151,8 @@ def record_change(
         before=before,
         after=after,
     )
+
+
+def _matching(environment_key: str | None, subject: str | None, actor: str | None) -> ColumnElement[bool]:
+    wanted = {audit_log.c.environment_key: environment_key, audit_log.c.subject: subject, audit_log.c.actor: actor}
+    return and_(true(), *(column == value for column, value in wanted.items() if value is not None))

@@ -4,13 +4,16 @@ A claim waits until it has an outcome. The first run that opens takes every wait
 comes later waits for the next run, whose data is younger than the request.
 """
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists, insert, or_, select, update
 
-from experiment_pipeline.domain.refresh import Claim, ClaimOutcome, ClaimSource, Computation
+from experiment_pipeline.domain.refresh import Claim, ClaimOutcome, ClaimSource, Computation, Publication
 from experiment_pipeline.errors import Final, NotFound, NotStarted, RefreshRefused, Throttled
-from experiment_pipeline.registry.tables import claims, computations, experiments, is_id
+from experiment_pipeline.registry.engine import Database, reading, writing
+from experiment_pipeline.registry.tables import claims, computations, experiments, is_computation, is_id
 
 USERS = tuple(source.value for source in ClaimSource if source.is_user)
 IS_WAITING = claims.c.outcome.is_(None)
@@ -21,141 +24,157 @@ CLAIMS = (
 )
 
 
-def claim(
-    connection: Connection,
-    experiment_id: int,
-    computation: Computation,
-    source: ClaimSource,
-    *,
-    now: datetime,
-    minimum_interval: timedelta,
-) -> Claim:
-    """Request a refresh: one conditional UPDATE, which simultaneous requests cannot both win, and the claim.
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Store of the claims."""
 
-    Raises NotFound, NotStarted, Final or Throttled, checked in that order.
-    """
-    can_refresh = exists().where(
-        is_id(experiments.c.id, experiment_id), experiments.c.deleted_at.is_(None), experiments.c.started_at <= now
-    )
-    accept = (
-        update(computations)
-        .where(_is_row(experiment_id, computation), computations.c.is_final.is_(False), can_refresh)
-        .values(refresh_requested_at=now if source.is_user else computations.c.refresh_requested_at)
-    )
-    if source.is_user:
-        last = computations.c.refresh_requested_at
-        accept = accept.where(or_(last.is_(None), last <= now - minimum_interval))
-    if connection.execute(accept).rowcount == 0:
-        raise _refusal(connection, experiment_id, computation, now, minimum_interval if source.is_user else None)
-    return insert_claim(connection, experiment_id, computation, source, now)
+    database: Database
+
+    def create(
+        self,
+        experiment_id: int,
+        computation: Computation,
+        source: ClaimSource,
+        now: datetime,
+        minimum_interval: timedelta,
+    ) -> Claim:
+        """Request a refresh: one conditional UPDATE, which simultaneous requests cannot both win, and the claim.
+
+        Raises:
+            NotFound: no experiment has this id, or it is deleted. What is checked first is raised first.
+            NotStarted: the experiment has not started.
+            Final: the computation is final (rule R6).
+            Throttled: a user requested it within the minimum interval; tells the time left.
+        """
+        with writing(self.database) as connection:
+            throttle = minimum_interval if source.is_user else None
+            if not _accept(connection, experiment_id, computation, now, throttle):
+                raise _refusal(connection, experiment_id, computation, now, throttle)
+            return _insert(connection, experiment_id, computation, source, now)
+
+    def list_waiting(self, experiment_id: int | None = None) -> list[Claim]:
+        """Return the claims without an outcome, of one experiment or of all: users' first, then by age.
+
+        Those with `served_by` are being served already.
+        """
+        condition = IS_WAITING if experiment_id is None else IS_WAITING & is_id(claims.c.experiment_id, experiment_id)
+        users_first = case((claims.c.source.in_(USERS), 0), else_=1)
+        with reading(self.database) as connection:
+            rows = connection.execute(CLAIMS.where(condition).order_by(users_first, claims.c.id)).mappings()
+            return [_decode(row) for row in rows]
+
+    def assign_run_key(self, claim_ids: Mapping[str, Collection[int]]) -> None:
+        """Remember which claims a run was requested for, by the run's key; a claim keeps the first (rule R2)."""
+        with writing(self.database) as connection:
+            for run_key, assigned in claim_ids.items():
+                connection.execute(
+                    update(claims).where(claims.c.id.in_(assigned), claims.c.run_key.is_(None)).values(run_key=run_key)
+                )
+
+    def unassign(self, experiment_id: int, run_key: str | None) -> None:
+        """Leave the claims of a run that found the experiment leased by another to a later run (rule R7)."""
+        mine = and_(claims.c.experiment_id == experiment_id, claims.c.run_key == run_key, claims.c.served_by.is_(None))
+        with writing(self.database) as connection:
+            connection.execute(update(claims).where(IS_WAITING, mine).values(run_key=None))
+
+    def close_refused(
+        self, experiment_id: int, run_id: str, run_key: str | None, refused: Collection[Computation], now: datetime
+    ) -> None:
+        """Close the claims of these computations that a refused run was to serve.
+
+        A refusal is no failure and stamps nothing (rule R3).
+        """
+        mine = and_(
+            claims.c.experiment_id == experiment_id,
+            claims.c.computation.in_([computation.value for computation in refused]),
+            is_of_run(run_id, run_key),
+        )
+        with writing(self.database) as connection:
+            _close(connection, mine, ClaimOutcome.REFUSED, now, served_by=run_id)
 
 
 def claim_last_refresh(connection: Connection, experiment_id: int, now: datetime) -> None:
-    """What completing an experiment claims by itself, exempt from the interval (rule R6)."""
+    """Claim both computations of an experiment that completes, exempt from the interval (rule R6)."""
     for computation in Computation:
-        insert_claim(connection, experiment_id, computation, ClaimSource.COMPLETION, now)
+        _insert(connection, experiment_id, computation, ClaimSource.COMPLETION, now)
 
 
-def waiting(connection: Connection, experiment_id: int | None = None) -> list[Claim]:
-    """Claims without an outcome: users' first, then by age. Those with `served_by` are in a run's hands."""
-    condition = IS_WAITING if experiment_id is None else IS_WAITING & is_id(claims.c.experiment_id, experiment_id)
-    users_first = case((claims.c.source.in_(USERS), 0), else_=1)
-    rows = connection.execute(CLAIMS.where(condition).order_by(users_first, claims.c.id)).mappings()
-    return [_decode(row) for row in rows]
+def assign_to_run(connection: Connection, experiment_id: int, run_id: str, now: datetime) -> None:
+    """Assign every waiting claim of an experiment to the run that just opened, a dead run's too.
 
-
-def take_waiting(connection: Connection, experiment_id: int, run_id: str, now: datetime) -> None:
-    """A run that just opened serves every waiting claim of its experiment, a dead run's too.
-
-    Where none waits somebody materialised by hand, which is a claim as well (rule R8).
+    Where none waits somebody materialises by hand, which is a claim as well (rule R8).
     """
-    take = update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
-    if connection.execute(take).rowcount == 0:
+    assign = update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
+    if connection.execute(assign).rowcount == 0:
         for computation in Computation:
-            insert_claim(connection, experiment_id, computation, ClaimSource.UI, now)
-        connection.execute(take)
+            _insert(connection, experiment_id, computation, ClaimSource.UI, now)
+        connection.execute(assign)
 
 
-def serve(
+def close_published(connection: Connection, publication: Publication, *, is_final: bool) -> None:
+    """Close the claims that the published run took on; once the computation is final, all of it."""
+    run = publication.run
+    answered = _is_of(run.experiment_id, publication.computation)
+    if not is_final:
+        answered &= claims.c.served_by == run.run_id
+    looked = {"as_of": run.as_of, "data_version": run.data_version, "served_by": run.run_id}
+    _close(connection, answered, ClaimOutcome.PUBLISHED, publication.computed_at, **looked)
+
+
+def close_failed(
+    connection: Connection, experiment_id: int, computation: Computation, run_id: str, now: datetime
+) -> None:
+    """Close the claims that the failed run took on; those that came later wait for the next one."""
+    mine = _is_of(experiment_id, computation) & (claims.c.served_by == run_id)
+    _close(connection, mine, ClaimOutcome.FAILED, now)
+
+
+def close_all(connection: Connection, experiment_id: int, now: datetime) -> None:
+    """Close every waiting claim of an experiment that will not be refreshed again."""
+    _close(connection, claims.c.experiment_id == experiment_id, ClaimOutcome.REFUSED, now)
+
+
+def close_dead_run(connection: Connection, run_id: str, run_key: str | None, now: datetime) -> None:
+    """Close the claims of a run that died."""
+    _close(connection, is_of_run(run_id, run_key), ClaimOutcome.FAILED, now)
+
+
+def is_of_run(run_id: str, run_key: str | None) -> ColumnElement[bool]:
+    """Return the condition for claims that a run serves, or was requested for and no other run serves."""
+    taken = claims.c.served_by == run_id
+    return taken if run_key is None else or_(taken, and_(claims.c.run_key == run_key, claims.c.served_by.is_(None)))
+
+
+def not_started(computation: Computation) -> NotStarted:
+    """Return the refusal before an experiment's start."""
+    return NotStarted(f"Cannot refresh {computation.value} before the experiment starts.")
+
+
+def final(computation: Computation) -> Final:
+    """Return the refusal once a computation is final (rule R6)."""
+    return Final(f"{computation.value.capitalize()} are final for this completed experiment.")
+
+
+def _accept(
     connection: Connection,
     experiment_id: int,
     computation: Computation,
-    run_id: str,
-    *,
-    as_of: datetime,
-    data_version: int,
-    served_at: datetime,
-    finally_served: bool,
-) -> None:
-    """Close the claims that a published run took on; once a computation is final, all of them."""
-    answered = IS_WAITING & (claims.c.experiment_id == experiment_id) & (claims.c.computation == computation.value)
-    if not finally_served:
-        answered &= claims.c.served_by == run_id
-    connection.execute(
-        update(claims)
-        .where(answered)
-        .values(
-            served_by=run_id,
-            as_of=as_of,
-            data_version=data_version,
-            served_at=served_at,
-            outcome=ClaimOutcome.PUBLISHED.value,
-        )
+    now: datetime,
+    minimum_interval: timedelta | None,
+) -> bool:
+    """Return whether a request is accepted, and start the throttle; without a minimum interval it has no throttle."""
+    can_refresh = exists().where(
+        is_id(experiments.c.id, experiment_id), experiments.c.deleted_at.is_(None), experiments.c.started_at <= now
     )
-
-
-def fail(connection: Connection, experiment_id: int, computation: Computation, run_id: str, now: datetime) -> None:
-    """Close the claims that the failed run took on; those that came later wait for the next one."""
-    connection.execute(
-        update(claims)
-        .where(
-            IS_WAITING,
-            claims.c.experiment_id == experiment_id,
-            claims.c.computation == computation.value,
-            claims.c.served_by == run_id,
-        )
-        .values(served_at=now, outcome=ClaimOutcome.FAILED.value)
+    last = computations.c.refresh_requested_at
+    accept = update(computations).where(
+        is_computation(experiment_id, computation), computations.c.is_final.is_(False), can_refresh
     )
-
-
-def refuse_waiting(connection: Connection, experiment_id: int, now: datetime) -> None:
-    """Close every waiting claim of an experiment that will not be refreshed again."""
-    connection.execute(
-        update(claims)
-        .where(IS_WAITING, claims.c.experiment_id == experiment_id)
-        .values(served_at=now, outcome=ClaimOutcome.REFUSED.value)
-    )
-
-
-def _is_row(experiment_id: int, computation: Computation) -> ColumnElement[bool]:
-    return is_id(computations.c.experiment_id, experiment_id) & (computations.c.computation == computation.value)
-
-
-def insert_claim(
-    connection: Connection, experiment_id: int, computation: Computation, source: ClaimSource, now: datetime
-) -> Claim:
-    """Add a claim that waits, without asking whether it may."""
-    values = {
-        "experiment_id": experiment_id,
-        "computation": computation.value,
-        "source": source.value,
-        "requested_at": now,
-    }
-    claim_id = connection.execute(insert(claims).values(values).returning(claims.c.id)).scalar_one()
-    return _decode(connection.execute(CLAIMS.where(claims.c.id == claim_id)).mappings().one())
-
-
-def _decode(row: RowMapping) -> Claim:
-    return Claim(
-        id=row["id"],
-        experiment_id=row["experiment_id"],
-        partition_key=row["partition_key"],
-        computation=Computation(row["computation"]),
-        source=ClaimSource(row["source"]),
-        requested_at=row["requested_at"],
-        run_key=row["run_key"],
-        served_by=row["served_by"],
-    )
+    if minimum_interval is None:
+        accept = accept.values(refresh_requested_at=last)
+    else:
+        accept = accept.where(or_(last.is_(None), last <= now - minimum_interval)).values(refresh_requested_at=now)
+    return connection.execute(accept).rowcount > 0
 
 
 def _refusal(
@@ -165,7 +184,7 @@ def _refusal(
     now: datetime,
     minimum_interval: timedelta | None,
 ) -> RefreshRefused | NotFound:
-    """Why a claim was not accepted; without a minimum interval it cannot be the throttle."""
+    """Return why a claim was not accepted; without a minimum interval it cannot be the throttle."""
     row = connection.execute(
         select(experiments.c.started_at, computations.c.is_final, computations.c.refresh_requested_at)
         .join(computations, computations.c.experiment_id == experiments.c.id)
@@ -188,11 +207,39 @@ def _refusal(
     return not_started(computation)
 
 
-def not_started(computation: Computation) -> NotStarted:
-    """The refusal before an experiment's start."""
-    return NotStarted(f"Cannot refresh {computation.value} before the experiment starts.")
+def _insert(
+    connection: Connection, experiment_id: int, computation: Computation, source: ClaimSource, now: datetime
+) -> Claim:
+    """Add a claim that waits, whether or not it may be requested."""
+    values = {
+        "experiment_id": experiment_id,
+        "computation": computation.value,
+        "source": source.value,
+        "requested_at": now,
+    }
+    claim_id = connection.execute(insert(claims).values(values).returning(claims.c.id)).scalar_one()
+    return _decode(connection.execute(CLAIMS.where(claims.c.id == claim_id)).mappings().one())
 
 
-def final(computation: Computation) -> Final:
-    """The refusal once a computation is final (rule R6)."""
-    return Final(f"{computation.value.capitalize()} are final for this completed experiment.")
+def _close(
+    connection: Connection, condition: ColumnElement[bool], outcome: ClaimOutcome, served_at: datetime, **more: object
+) -> None:
+    values = {**more, "served_at": served_at, "outcome": outcome.value}
+    connection.execute(update(claims).where(IS_WAITING, condition).values(values))
+
+
+def _is_of(experiment_id: int, computation: Computation) -> ColumnElement[bool]:
+    return (claims.c.experiment_id == experiment_id) & (claims.c.computation == computation.value)
+
+
+def _decode(row: RowMapping) -> Claim:
+    return Claim(
+        id=row["id"],
+        experiment_id=row["experiment_id"],
+        partition_key=row["partition_key"],
+        computation=Computation(row["computation"]),
+        source=ClaimSource(row["source"]),
+        requested_at=row["requested_at"],
+        run_key=row["run_key"],
+        served_by=row["served_by"],
+    )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from typing import TypeAlias
 
 from alembic import command
 from alembic.config import Config
@@ -21,11 +22,17 @@ from experiment_pipeline.registry.tables import VERSION_TABLE
 BUSY_SECONDS = 30  # how long a writer waits for another one
 MIGRATION_LOCK = 7_031_906  # PostgreSQL advisory lock: an arbitrary number that nothing else here uses
 IS_WRITER = "experiment_pipeline_writer"
+Database: TypeAlias = Engine | Connection  # where a transaction is begun, or one that has begun
 to_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))  # PostgreSQL has no NaN in JSON either
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for a SQLAlchemy URL. Raises ConfigurationError without the URL, which may hold a password."""
+    """Return an engine for a SQLAlchemy URL.
+
+    Raises:
+        ConfigurationError: the URL is none, or of another database. It does not repeat the URL, which may hold a
+            password.
+    """
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
@@ -53,24 +60,36 @@ def migrate(engine: Engine) -> None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the schema is the one that this code needs."""
+    """Return whether the schema is the one that this code needs."""
     with reading(engine) as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return context.get_current_revision() == ScriptDirectory.from_config(_config()).get_current_head()
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction whose every query sees the same state."""
-    isolation = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
-    with engine.connect().execution_options(**isolation) as connection, connection.begin():
+def reading(database: Database) -> Iterator[Connection]:
+    """Yield a transaction whose every query sees the same state; where one has begun already, that one."""
+    if isinstance(database, Connection):
+        yield database
+        return
+    isolation = {"isolation_level": "REPEATABLE READ"} if database.dialect.name == "postgresql" else {}
+    with database.connect().execution_options(**isolation) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that changes something: all of it or nothing."""
-    with engine.connect().execution_options(**{IS_WRITER: True}) as connection, connection.begin():
+def writing(database: Database) -> Iterator[Connection]:
+    """Yield a transaction that changes something, all of it or nothing; where one has begun already, that one.
+
+    Raises:
+        RuntimeError: the transaction that has begun only reads.
+    """
+    if isinstance(database, Connection):
+        if not _is_writer(database):
+            raise RuntimeError("A transaction that was begun to read cannot change anything.")
+        yield database
+        return
+    with database.connect().execution_options(**{IS_WRITER: True}) as connection, connection.begin():
         yield connection
 
 
@@ -100,8 +119,11 @@ def _configure_sqlite(connection: DBAPIConnection, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """A writer takes the write lock first: one that read before it could not wait for another and would fail."""
-    is_writer = connection.get_execution_options().get(IS_WRITER, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _is_writer(connection) else "BEGIN")
+
+
+def _is_writer(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(IS_WRITER, False))
 
 
 def _lower(value: str | None) -> str | None:

@@ -14,7 +14,7 @@ from experiment_pipeline.registry.tables import metrics as metrics_table
 
 
 def select_variants(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[Variant]]:
-    """By experiment id, in their configured order. `ids` selects the experiments."""
+    """Return variants by experiment id, in their configured order; `ids` selects the experiments."""
     rows = connection.execute(
         select(variants)
         .where(variants.c.experiment_id.in_(ids))
@@ -29,7 +29,7 @@ def select_variants(connection: Connection, ids: Select[tuple[int]]) -> dict[int
 
 
 def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[AttachedMetric]]:
-    """By experiment id, the primary first. `ids` selects the experiments."""
+    """Return attached metrics by experiment id, the primary first; `ids` selects the experiments."""
     rows = connection.execute(
         select(attachments.c.experiment_id, attachments.c.expected_direction, metrics_table)
         .join(metrics_table, metrics_table.c.id == attachments.c.metric_id)
@@ -47,7 +47,11 @@ def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int,
 def resolve_metrics(
     connection: Connection, environment_key: str, drafts: tuple[AttachmentDraft, ...]
 ) -> tuple[AttachmentDraft, ...]:
-    """Attachments by metric id, in the order given: each of this environment, each once (rule M1)."""
+    """Return attachments by metric id, in the order given (rule M1).
+
+    Raises:
+        ConfigurationError: a metric is not of this environment, or is attached twice; names the fields.
+    """
     resolved: list[AttachmentDraft] = []
     problems: dict[str, list[str]] = {}
     for position, draft in enumerate(drafts):

@@ -1,26 +1,13 @@
 """Experiments in the registry: reading them, declaring them, and their life (rules L1-L6)."""
 
-import re
-from collections.abc import Callable, Collection
-from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    and_,
-    exists,
-    false,
-    func,
-    insert,
-    or_,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import Connection, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain import lifecycle
@@ -32,134 +19,214 @@ from experiment_pipeline.domain.drafts import (
     to_draft,
     to_variant_draft,
 )
-from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, MultipleExposures
-from experiment_pipeline.domain.fields import EXPERIMENT_KEY
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.registry import audit, claims, environments, experiment_parts
+from experiment_pipeline.registry.engine import Database, reading, writing
+from experiment_pipeline.registry.experiment_rows import ALIVE, is_named, matching, select_experiments, unknown
 from experiment_pipeline.registry.tables import computations, experiments, is_id
-
-INTEGER = re.compile(r"[0-9]{1,10}")
-ID = experiments.c.id
-ALIVE = experiments.c.deleted_at.is_(None)
-
-
-# --- reading -----------------------------------------------------------------------------------------------------
 
 _audit = partial(audit.record_change, "experiment")
 
 
-def select_some(
-    connection: Connection, condition: ColumnElement[bool], *, limit: int | None = None, offset: int = 0
-) -> list[Experiment]:
-    """Experiments that are not deleted, newest first, with their variants and metrics: three queries in all."""
-    chosen = (
-        select(experiments)
-        .where(ALIVE, condition)
-        .order_by(experiments.c.created_at.desc(), experiments.c.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )
-    ids = chosen.with_only_columns(experiments.c.id)
-    variants_by_id = experiment_parts.select_variants(connection, ids)
-    metrics_by_id = experiment_parts.select_metrics(connection, ids)
-    return [
-        Experiment(
-            id=row["id"],
-            environment_key=row["environment_key"],
-            key=row["key"],
-            partition_key=row["partition_key"],
-            name=row["name"],
-            feature=row["feature"],
-            status=ExperimentStatus(row["status"]),
-            variants=tuple(variants_by_id[row["id"]]),
-            metrics=tuple(metrics_by_id[row["id"]]),
-            hypothesis=row["hypothesis"],
-            multiple_exposures=MultipleExposures(row["multiple_exposures"]),
-            refresh_interval=timedelta(seconds=row["refresh_interval_seconds"]),
-            design=Design(**row["design"]),
-            created_at=row["created_at"],
-            updated_at=row["updated_at"],
-            started_at=row["started_at"],
-            ended_at=row["ended_at"],
+@dataclass(frozen=True, slots=True)
+class Experiments:
+    """Store of the experiments, each with its variants and attached metrics."""
+
+    database: Database
+
+    def get(self, experiment_id: int) -> Experiment:
+        """Return one experiment.
+
+        Raises:
+            NotFound: no experiment has this id, or it is deleted.
+        """
+        with reading(self.database) as connection:
+            found = select_experiments(connection, is_id(experiments.c.id, experiment_id))
+        return _only(found, f"No experiment {experiment_id}.")
+
+    def get_by_partition(self, partition_key: str) -> Experiment:
+        """Return one experiment by its partition key (rule L6).
+
+        Raises:
+            NotFound: no experiment has this partition key, or it is deleted.
+        """
+        with reading(self.database) as connection:
+            found = select_experiments(connection, experiments.c.partition_key == partition_key)
+        return _only(found, f"No experiment has the partition key '{partition_key}'.")
+
+    def find(self, environment_key: str, id_or_key: int | str) -> Experiment:
+        """Return one experiment of one environment, by id or by key; a key never begins with a digit.
+
+        Raises:
+            NotFound: the environment has no such experiment, or it is deleted.
+        """
+        with reading(self.database) as connection:
+            found = select_experiments(connection, is_named(environment_key, id_or_key))
+        return _only(found, unknown(environment_key, id_or_key))
+
+    def list(
+        self,
+        environment_key: str | None = None,
+        *,
+        statuses: Collection[ExperimentStatus] = (),
+        search: str = "",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Sequence[Experiment]:
+        """Return the experiments of one environment or of all, newest first.
+
+        Args:
+            environment_key: of the experiments; None for every environment.
+            statuses: those wanted; none for every status.
+            search: a part of the name or of the feature, in whatever case.
+            limit: at most so many; None for all.
+            offset: leave out so many of the newest.
+        """
+        condition = matching(environment_key, statuses, search)
+        with reading(self.database) as connection:
+            return select_experiments(connection, condition, limit=limit, offset=offset)
+
+    def status_counts(self, environment_key: str | None = None, *, search: str = "") -> dict[ExperimentStatus, int]:
+        """Return how many experiments `list` would return without a limit, by status; every status has a count."""
+        statement = (
+            select(experiments.c.status, func.count().label("number"))
+            .where(ALIVE, matching(environment_key, (), search))
+            .group_by(experiments.c.status)
         )
-        for row in connection.execute(chosen).mappings()
-    ]
+        with reading(self.database) as connection:
+            counted: dict[str, int] = {row.status: row.number for row in connection.execute(statement)}
+        return {status: counted.get(status.value, 0) for status in ExperimentStatus}
 
+    def create(self, environment_key: str, draft: ExperimentDraft, *, actor: str, now: datetime) -> Experiment:
+        """Declare an experiment (rules L2, L3, L6), with its computations (rule R1).
 
-def by_id(connection: Connection, experiment_id: int) -> Experiment:
-    """One experiment. Raises NotFound, for a deleted one too."""
-    return _only(select_some(connection, is_id(experiments.c.id, experiment_id)), f"No experiment {experiment_id}.")
+        Raises:
+            ConfigurationError: the draft breaks a rule; names the fields.
+            NotFound: no environment has this key.
+            Conflict: another experiment has the key, or is active for the feature.
+        """
+        arms = check_experiment(draft)
+        with writing(self.database) as connection:
+            environments.require(connection, environment_key)
+            key = draft.key or key_from_name(draft.name, lambda key: _key_is_taken(connection, environment_key, key))
+            attached = experiment_parts.resolve_metrics(connection, environment_key, draft.metrics)
+            new_id = _insert(connection, environment_key, key, draft, now)
+            experiment_parts.replace_variants(connection, new_id, arms)
+            experiment_parts.replace_metrics(connection, new_id, attached)
+            created = Experiments(connection).get(new_id)
+            _audit(connection, "create", None, created, actor=actor, now=now)
+        return created
 
+    def change(
+        self,
+        experiment_id: int,
+        revise: Callable[[ExperimentDraft], ExperimentDraft],
+        *,
+        actor: str,
+        now: datetime,
+    ) -> Experiment:
+        """Change an experiment as far as rule L3 lets.
 
-def by_partition(connection: Connection, partition_key: str) -> Experiment:
-    """One experiment by its partition key (rule L6). Raises NotFound."""
-    found = select_some(connection, experiments.c.partition_key == partition_key)
-    return _only(found, f"No experiment has the partition key '{partition_key}'.")
+        Args:
+            experiment_id: of the experiment.
+            revise: turns the experiment's present draft into the wanted one.
+            actor: for the audit log.
+            now: for the audit log.
 
-
-def find(connection: Connection, environment_key: str, id_or_key: int | str) -> Experiment:
-    """One experiment of one environment, by id or by key; a key never begins with a digit. Raises NotFound."""
-    return _only(select_some(connection, is_named(environment_key, id_or_key)), unknown(environment_key, id_or_key))
-
-
-def is_named(environment_key: str, id_or_key: int | str) -> ColumnElement[bool]:
-    """The condition for one environment's experiment that is not deleted."""
-    if isinstance(id_or_key, str) and INTEGER.fullmatch(id_or_key):
-        id_or_key = int(id_or_key)
-    if isinstance(id_or_key, int):
-        named = is_id(experiments.c.id, id_or_key)
-    else:
-        named = experiments.c.key == id_or_key if EXPERIMENT_KEY.fullmatch(id_or_key) else false()
-    return and_(ALIVE, experiments.c.environment_key == environment_key, named)
-
-
-def unknown(environment_key: str, id_or_key: int | str) -> str:
-    """What to say when nothing has that name."""
-    return f"No experiment '{id_or_key}' in environment '{environment_key}'."
-
-
-def matching(
-    environment_key: str | None = None, statuses: Collection[ExperimentStatus] = (), search: str = ""
-) -> ColumnElement[bool]:
-    """The condition for a listing; `search` is a part of the name or the feature, whatever its case."""
-    conditions: list[ColumnElement[bool]] = [true()]
-    if environment_key is not None:
-        conditions.append(experiments.c.environment_key == environment_key)
-    if statuses:
-        conditions.append(experiments.c.status.in_([status.value for status in statuses]))
-    if search:
-        conditions.append(
-            or_(
-                experiments.c.name.icontains(search, autoescape=True),
-                experiments.c.feature.icontains(search, autoescape=True),
+        Raises:
+            ConfigurationError: the wanted draft breaks a rule, or changes what is frozen; names the fields.
+            NotFound: no experiment has this id, or it is deleted.
+        """
+        with writing(self.database) as connection:
+            before = lock(connection, experiment_id)
+            present = to_draft(before)
+            wanted = revise(present)
+            arms = check_experiment(wanted)
+            attached = experiment_parts.resolve_metrics(connection, before.environment_key, wanted.metrics)
+            after = replace(
+                wanted,
+                key=wanted.key or before.key,
+                variants=tuple(to_variant_draft(arm) for arm in arms),
+                metrics=attached,
             )
-        )
-    return and_(*conditions)
+            if not changed_fields(present, after):
+                return before
+            lifecycle.check_revision(before, present, after)
+            _update(connection, experiment_id, {**_columns(after), "updated_at": now})
+            if arms != before.variants:
+                experiment_parts.replace_variants(connection, experiment_id, arms)
+            if attached != present.metrics:
+                experiment_parts.replace_metrics(connection, experiment_id, attached)
+            changed = Experiments(connection).get(experiment_id)
+            _audit(connection, "change", before, changed, actor=actor, now=now)
+        return changed
+
+    def transition(
+        self,
+        experiment_id: int,
+        to: ExperimentStatus,
+        *,
+        actor: str,
+        now: datetime,
+        at: datetime | None = None,
+    ) -> Experiment:
+        """Start, pause, resume or complete an experiment (rule L1); completing claims a last refresh (rule R6).
+
+        Args:
+            experiment_id: of the experiment.
+            to: the new status.
+            actor: for the audit log.
+            now: for the audit log.
+            at: the date of the start or of the end, UTC; None for `now`.
+
+        Raises:
+            InvalidTransition: rule L1 does not let this status follow the present one.
+            NotFound: no experiment has this id, or it is deleted.
+        """
+        with writing(self.database) as connection:
+            before = lock(connection, experiment_id)
+            after = lifecycle.transition(before, to, at or now, now=now)
+            dates = {"started_at": after.started_at, "ended_at": after.ended_at}
+            _update(connection, experiment_id, {**dates, "status": after.status.value, "updated_at": now})
+            if after.status is ExperimentStatus.COMPLETED:
+                claims.claim_last_refresh(connection, experiment_id, now)
+            changed = Experiments(connection).get(experiment_id)
+            _audit(connection, after.status.value, before, changed, actor=actor, now=now)
+        return changed
+
+    def delete(self, experiment_id: int, *, actor: str, now: datetime) -> None:
+        """Delete an experiment softly: its row stays, and its key is never used again (rule L4).
+
+        Its waiting claims are closed as refused.
+
+        Raises:
+            NotAllowed: it is running.
+            NotFound: no experiment has this id, or it is deleted already.
+        """
+        with writing(self.database) as connection:
+            before = lock(connection, experiment_id)
+            lifecycle.check_deletable(before)
+            _update(connection, experiment_id, {"deleted_at": now, "updated_at": now})
+            claims.close_all(connection, experiment_id, now)
+            _audit(connection, "delete", before, None, actor=actor, now=now)
 
 
-def status_counts(connection: Connection, condition: ColumnElement[bool]) -> dict[ExperimentStatus, int]:
-    """How many experiments of each status meet the condition; every status has a count."""
-    rows = connection.execute(
-        select(experiments.c.status, func.count().label("number"))
-        .where(ALIVE, condition)
-        .group_by(experiments.c.status)
-    )
-    counted: dict[str, int] = {row.status: row.number for row in rows}
-    return {status: counted.get(status.value, 0) for status in ExperimentStatus}
+def lock(connection: Connection, experiment_id: int) -> Experiment:
+    """Lock one experiment until the transaction ends, and return it: all that depends on its status takes turns.
+
+    PostgreSQL's weaker lock (`FOR NO KEY UPDATE`): a claim that refers to the row meanwhile must not wait for it.
+
+    Raises:
+        NotFound: no experiment has this id, or it is deleted.
+    """
+    row = select(experiments.c.id).where(is_id(experiments.c.id, experiment_id))
+    connection.execute(row.with_for_update(key_share=True)).all()
+    return Experiments(connection).get(experiment_id)
 
 
-# --- changing ----------------------------------------------------------------------------------------------------
-
-
-def create(
-    connection: Connection, environment_key: str, draft: ExperimentDraft, *, actor: str, now: datetime
-) -> Experiment:
-    """Declare an experiment (rules L2, L3, L6). Raises ConfigurationError, NotFound (environment) or Conflict."""
-    arms = check_experiment(draft)
-    environments.require(connection, environment_key)
-    key = draft.key or key_from_name(draft.name, lambda key: _key_is_taken(connection, environment_key, key))
-    attached = experiment_parts.resolve_metrics(connection, environment_key, draft.metrics)
+def _insert(connection: Connection, environment_key: str, key: str, draft: ExperimentDraft, now: datetime) -> int:
     values = {
         **_columns(draft),
         "environment_key": environment_key,
@@ -170,105 +237,21 @@ def create(
         "created_at": now,
         "updated_at": now,
     }
+    inserting = insert(experiments).values(values).returning(experiments.c.id)
     try:
         with connection.begin_nested():
-            new_id = connection.execute(insert(experiments).values(values).returning(experiments.c.id)).scalar_one()
+            new_id: int = connection.execute(inserting).scalar_one()
     except IntegrityError:
         raise _conflict(connection, environment_key, key, draft.feature) from None
-    connection.execute(
-        update(experiments).where(experiments.c.id == new_id).values(partition_key=f"{key}-{new_id}")  # rule L6
-    )
+    _update(connection, new_id, {"partition_key": f"{key}-{new_id}"})  # rule L6
     connection.execute(
         insert(computations), [{"experiment_id": new_id, "computation": each.value} for each in Computation]
     )
-    experiment_parts.replace_variants(connection, new_id, arms)
-    experiment_parts.replace_metrics(connection, new_id, attached)
-    created = by_id(connection, new_id)
-    _audit(connection, "create", None, created, actor=actor, now=now)
-    return created
+    return new_id
 
 
-def change(
-    connection: Connection,
-    experiment_id: int,
-    revise: Callable[[ExperimentDraft], ExperimentDraft],
-    *,
-    actor: str,
-    now: datetime,
-) -> Experiment:
-    """Change what the rules let change (L3). `revise` turns the present draft into the wanted one."""
-    before = lock(connection, experiment_id)
-    present = to_draft(before)
-    wanted = revise(present)
-    arms = check_experiment(wanted)
-    attached = experiment_parts.resolve_metrics(connection, before.environment_key, wanted.metrics)
-    after = replace(
-        wanted,
-        key=wanted.key or before.key,
-        variants=tuple(to_variant_draft(arm) for arm in arms),
-        metrics=attached,
-    )
-    if not changed_fields(present, after):
-        return before
-    lifecycle.check_revision(before, present, after)
-    connection.execute(
-        update(experiments).where(experiments.c.id == experiment_id).values(**_columns(after), updated_at=now)
-    )
-    if arms != before.variants:
-        experiment_parts.replace_variants(connection, experiment_id, arms)
-    if attached != present.metrics:
-        experiment_parts.replace_metrics(connection, experiment_id, attached)
-    changed = by_id(connection, experiment_id)
-    _audit(connection, "change", before, changed, actor=actor, now=now)
-    return changed
-
-
-def move(
-    connection: Connection,
-    experiment_id: int,
-    to: ExperimentStatus,
-    *,
-    actor: str,
-    now: datetime,
-    at: datetime | None = None,
-) -> Experiment:
-    """One step of rule L1, dated `at` or now; completing claims a last refresh (rule R6). Raises InvalidTransition."""
-    before = lock(connection, experiment_id)
-    after = lifecycle.transition(before, to, at or now, now=now)
-    connection.execute(
-        update(experiments)
-        .where(experiments.c.id == experiment_id)
-        .values(status=after.status.value, started_at=after.started_at, ended_at=after.ended_at, updated_at=now)
-    )
-    if after.status is ExperimentStatus.COMPLETED:
-        claims.claim_last_refresh(connection, experiment_id, now)
-    moved = by_id(connection, experiment_id)
-    _audit(connection, after.status.value, before, moved, actor=actor, now=now)
-    return moved
-
-
-def soft_delete(connection: Connection, experiment_id: int, *, actor: str, now: datetime) -> None:
-    """Rule L4: the row stays and its key is never used again. Nobody waits for it any more."""
-    before = lock(connection, experiment_id)
-    lifecycle.check_deletable(before)
-    connection.execute(
-        update(experiments).where(experiments.c.id == experiment_id).values(deleted_at=now, updated_at=now)
-    )
-    claims.refuse_waiting(connection, experiment_id, now)
-    _audit(connection, "delete", before, None, actor=actor, now=now)
-
-
-def lock(connection: Connection, experiment_id: int) -> Experiment:
-    """Hold one experiment as it is until the transaction ends: everything that depends on its status takes turns.
-
-    PostgreSQL's weaker lock (`FOR NO KEY UPDATE`): a claim that refers to the row meanwhile must not wait for it.
-    """
-    row = select(experiments.c.id).where(is_id(experiments.c.id, experiment_id))
-    connection.execute(row.with_for_update(key_share=True)).all()
-    return by_id(connection, experiment_id)
-
-
-# --- parts -------------------------------------------------------------------------------------------------------
+def _update(connection: Connection, experiment_id: int, values: dict[str, Any]) -> None:
+    connection.execute(update(experiments).where(experiments.c.id == experiment_id).values(values))
 
 
 def _only(found: list[Experiment], otherwise: str) -> Experiment:
@@ -293,7 +276,7 @@ def _key_is_taken(connection: Connection, environment_key: str, key: str) -> boo
 
 
 def _conflict(connection: Connection, environment_key: str, key: str, feature: str) -> Conflict:
-    """Which of the two unique indexes stands against a new experiment (rules L2, L6)."""
+    """Return the error for the unique index that a new experiment conflicts with (rules L2, L6)."""
     active = exists().where(
         experiments.c.environment_key == environment_key,
         experiments.c.feature == feature,

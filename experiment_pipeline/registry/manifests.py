@@ -11,22 +11,26 @@ from sqlalchemy import Connection
 from experiment_pipeline.domain import lifecycle
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError, NotFound
-from experiment_pipeline.registry import environments, experiments, metrics
 from experiment_pipeline.registry.audit import as_json
+from experiment_pipeline.registry.engine import Database, writing
+from experiment_pipeline.registry.environments import Environments
+from experiment_pipeline.registry.experiments import Experiments
+from experiment_pipeline.registry.metrics import Metrics
 from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, Manifest
 
 P = ParamSpec("P")
 T = TypeVar("T")
-UNTOLD = {"id", "partition_key", "environment_key", "key", "created_at", "updated_at", "deleted_at"}
+HIDDEN_FIELDS = {"id", "partition_key", "environment_key", "key", "created_at", "updated_at", "deleted_at"}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One thing that `apply` makes or changes.
 
-    action:  `create` or `change`
-    subject: e.g. `experiment production/checkout`
-    fields:  what was and what is, JSON-ready, by field; nothing was for something new
+    Attributes:
+        action: `create` or `change`.
+        subject: e.g. `experiment production/checkout`.
+        fields: old and new value, JSON-ready, by field; the old ones of a new thing are None.
     """
 
     action: str
@@ -34,11 +38,31 @@ class Difference:
     fields: dict[str, tuple[Any, Any]]
 
 
-def apply(connection: Connection, manifest: Manifest, *, actor: str, now: datetime) -> list[Difference]:
-    """Declare everything, in the transaction of the caller. Raises ConfigurationError that names entry and field.
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """Store that brings the others to what a manifest declares."""
 
-    Completed experiments go first: they free their feature for the next one (rule L2).
-    """
+    database: Database
+
+    def apply(self, manifest: Manifest, *, actor: str, now: datetime, dry_run: bool = False) -> list[Difference]:
+        """Bring the registry to what a manifest declares, all of it or nothing; a dry run changes nothing.
+
+        Completed experiments go first: they free their feature for the next one (rule L2).
+
+        Returns:
+            What was made or changed, or would be: environments, then metrics, then experiments.
+
+        Raises:
+            ConfigurationError: names entry and field.
+        """
+        with writing(self.database) as connection:
+            differences = _apply(connection, manifest, actor, now)
+            if dry_run:
+                connection.rollback()
+        return differences
+
+
+def _apply(connection: Connection, manifest: Manifest, actor: str, now: datetime) -> list[Difference]:
     differences = [
         _apply_environment(connection, key, entry.name or key, actor, now)
         for key, entry in manifest.environments.items()
@@ -52,38 +76,40 @@ def apply(connection: Connection, manifest: Manifest, *, actor: str, now: dateti
 
 
 def _apply_environment(connection: Connection, key: str, name: str, actor: str, now: datetime) -> Difference:
+    environments = Environments(connection)
     with _naming(f"environments.{key}"):
-        before = _or_none(environments.find, connection, key)
+        before = _or_none(environments.get, key)
         if before is None:
-            after = environments.create(connection, key, name, actor=actor, now=now)
+            after = environments.create(key, name, actor=actor, now=now)
         elif before.name != name:
-            after = environments.rename(connection, key, name, actor=actor, now=now)
+            after = environments.rename(key, name, actor=actor, now=now)
         else:
             after = before
     return _difference(f"environment {key}", before, after)
 
 
 def _apply_metric(connection: Connection, key: str, entry: DeclaredMetric, actor: str, now: datetime) -> Difference:
+    metrics = Metrics(connection)
     with _naming(f"metrics.{key}"):
-        before = _or_none(metrics.find, connection, entry.environment, entry.name)
+        before = _or_none(metrics.find, entry.environment, entry.name)
         if before is None:
-            after = metrics.create(connection, entry.environment, entry, actor=actor, now=now)
+            after = metrics.create(entry.environment, entry, actor=actor, now=now)
         else:
-            after = metrics.change(connection, entry.environment, before.id, lambda _: entry, actor=actor, now=now)
+            after = metrics.change(entry.environment, before.id, lambda _: entry, actor=actor, now=now)
     return _difference(f"metric {entry.environment}/{entry.name}", before, after)
 
 
 def _apply_experiment(
     connection: Connection, key: str, entry: DeclaredExperiment, actor: str, now: datetime
 ) -> Difference:
-    path = f"experiments.{key}"
+    experiments, path = Experiments(connection), f"experiments.{key}"
     with _naming(path):
         lifecycle.check_dates(entry.status, entry.started_at, entry.ended_at, now)
-        before = _or_none(experiments.find, connection, entry.environment, key)
+        before = _or_none(experiments.find, entry.environment, key)
         if before is None:
-            after = experiments.create(connection, entry.environment, entry, actor=actor, now=now)
+            after = experiments.create(entry.environment, entry, actor=actor, now=now)
         else:
-            after = experiments.change(connection, before.id, lambda _: entry, actor=actor, now=now)
+            after = experiments.change(before.id, lambda _: entry, actor=actor, now=now)
     with _naming(path, f"{path}.status"):
         after = _apply_status(connection, after, entry, actor, now)
     return _difference(f"experiment {entry.environment}/{key}", before, after)
@@ -96,7 +122,7 @@ def _apply_status(
     dates = {ExperimentStatus.RUNNING: entry.started_at, ExperimentStatus.COMPLETED: entry.ended_at}
     for step in lifecycle.transitions_to(experiment.status, entry.status or experiment.status):
         at = dates.get(step)
-        experiment = experiments.move(connection, experiment.id, step, actor=actor, now=now, at=at)
+        experiment = Experiments(connection).transition(experiment.id, step, actor=actor, now=now, at=at)
     return experiment
 
 
@@ -109,7 +135,7 @@ def _or_none(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Non
 
 @contextmanager
 def _naming(path: str, otherwise: str | None = None) -> Iterator[None]:
-    """Say in which entry of the file an error lies, whatever its kind."""
+    """Name the entry of the file in an error of the block, whatever its kind."""
     try:
         yield
     except ConfigurationError as invalid:
@@ -123,6 +149,6 @@ def _difference(subject: str, before: object, after: object) -> Difference:
     fields = {
         name: (old.get(name), value)
         for name, value in as_json(after).items()
-        if name not in UNTOLD and old.get(name) != value
+        if name not in HIDDEN_FIELDS and old.get(name) != value
     }
     return Difference("change" if old else "create", subject, fields)

@@ -1,7 +1,7 @@
-"""Metrics in the registry (rule M1)."""
+"""Metrics in the registry (rules M1, L3, L4)."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,13 +15,128 @@ from experiment_pipeline.domain.lifecycle import check_metric_deletable, check_m
 from experiment_pipeline.domain.metrics import Aggregation, Direction, Metric
 from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.registry import audit, environments
+from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.tables import attachments, experiments, is_id, metrics
 
 _audit = partial(audit.record_change, "metric")
 
 
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Store of the metrics."""
+
+    database: Database
+
+    def list(
+        self, environment_key: str | None = None, *, search: str = "", limit: int | None = None, offset: int = 0
+    ) -> Sequence[Metric]:
+        """Return the metrics of one environment or of all, newest first; `search` is a part of the name."""
+        condition = _alive(environment_key, search)
+        statement = select(metrics).where(condition).order_by(metrics.c.id.desc()).limit(limit).offset(offset)
+        with reading(self.database) as connection:
+            return [decode(row) for row in connection.execute(statement).mappings()]
+
+    def count(self, environment_key: str | None = None, *, search: str = "") -> int:
+        """Return how many metrics `list` would return without a limit."""
+        statement = select(func.count()).select_from(metrics).where(_alive(environment_key, search))
+        with reading(self.database) as connection:
+            return connection.scalar(statement) or 0
+
+    def find(self, environment_key: str, id_or_name: int | str) -> Metric:
+        """Return one metric of one environment, by id or by name.
+
+        Raises:
+            NotFound: the environment has no such metric, or it is deleted.
+        """
+        with reading(self.database) as connection:
+            return find(connection, environment_key, id_or_name)
+
+    def create(self, environment_key: str, draft: MetricDraft, *, actor: str, now: datetime) -> Metric:
+        """Declare a metric (rule M1).
+
+        Raises:
+            ConfigurationError: the draft breaks a rule; names the fields.
+            NotFound: no environment has this key.
+            Conflict: a metric of the environment has this name.
+        """
+        event = check_metric(draft)
+        with writing(self.database) as connection:
+            environments.require(connection, environment_key)
+            created = find(connection, environment_key, _insert(connection, environment_key, draft, event, now))
+            _audit(connection, "create", None, created, actor=actor, now=now)
+        return created
+
+    def change(
+        self,
+        environment_key: str,
+        id_or_name: int | str,
+        revise: Callable[[MetricDraft], MetricDraft],
+        *,
+        actor: str,
+        now: datetime,
+    ) -> Metric:
+        """Change a metric as far as rule L3 lets.
+
+        Args:
+            environment_key: of the metric.
+            id_or_name: of the metric.
+            revise: turns the metric's present draft into the wanted one.
+            actor: for the audit log.
+            now: for the audit log.
+
+        Raises:
+            ConfigurationError: the wanted draft breaks a rule, or changes what is frozen; names the fields.
+            NotFound: the environment has no such metric.
+            Conflict: another metric of the environment has the wanted name.
+        """
+        with writing(self.database) as connection:
+            before = _lock(connection, environment_key, id_or_name)
+            draft = revise(to_metric_draft(before))
+            event = check_metric(draft)
+            after = replace(
+                before,
+                name=draft.name,
+                event=event,
+                aggregation=draft.aggregation,
+                direction=draft.direction,
+                description=draft.description,
+                window=draft.window,
+            )
+            if after == before:
+                return before
+            check_metric_revision(before, after, _statuses(connection, before.id))
+            _update(connection, before.id, draft, event, now)
+            _audit(connection, "change", before, after, actor=actor, now=now)
+        return after
+
+    def delete(self, environment_key: str, id_or_name: int | str, *, actor: str, now: datetime) -> None:
+        """Delete a metric softly: its row stays (rule L4).
+
+        Raises:
+            NotFound: the environment has no such metric.
+            Conflict: it is attached to an experiment that is not completed.
+        """
+        with writing(self.database) as connection:
+            before = _lock(connection, environment_key, id_or_name)
+            check_metric_deletable(_statuses(connection, before.id))
+            connection.execute(update(metrics).where(metrics.c.id == before.id).values(deleted_at=now))
+            _audit(connection, "delete", before, None, actor=actor, now=now)
+
+
+def find(connection: Connection, environment_key: str, id_or_name: int | str, *, keep: bool = False) -> Metric:
+    """Return one metric by id or by name; `keep` delays its deletion until the transaction ends. Raises NotFound."""
+    named = is_id(metrics.c.id, id_or_name) if isinstance(id_or_name, int) else metrics.c.name == id_or_name
+    statement = select(metrics).where(_alive(environment_key), named)
+    if keep:
+        statement = statement.with_for_update(read=True)
+    row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"No metric '{id_or_name}' in environment '{environment_key}'.")
+    return decode(row)
+
+
 def decode(row: RowMapping) -> Metric:
-    """A row of the table `metrics`, or of a join that holds its columns."""
+    """Return the metric of a row of the table `metrics`, or of a join that holds its columns."""
     seconds = row["window_seconds"]
     return Metric(
         id=row["id"],
@@ -35,7 +150,7 @@ def decode(row: RowMapping) -> Metric:
     )
 
 
-def alive(environment_key: str | None, search: str = "") -> ColumnElement[bool]:
+def _alive(environment_key: str | None, search: str = "") -> ColumnElement[bool]:
     """Return the condition for metrics that are not deleted, of one environment or of all, by a part of their name."""
     conditions: list[ColumnElement[bool]] = [metrics.c.deleted_at.is_(None)]
     if environment_key is not None:
@@ -45,104 +160,34 @@ def alive(environment_key: str | None, search: str = "") -> ColumnElement[bool]:
     return and_(*conditions)
 
 
-def select_some(
-    connection: Connection, condition: ColumnElement[bool], *, limit: int | None = None, offset: int = 0
-) -> list[Metric]:
-    """Metrics, newest first."""
-    rows = connection.execute(
-        select(metrics).where(condition).order_by(metrics.c.id.desc()).limit(limit).offset(offset)
-    ).mappings()
-    return [decode(row) for row in rows]
-
-
-def count(connection: Connection, condition: ColumnElement[bool]) -> int:
-    """How many metrics meet the condition."""
-    return connection.scalar(select(func.count()).select_from(metrics).where(condition)) or 0
-
-
-def find(connection: Connection, environment_key: str, id_or_name: int | str, *, keep: bool = False) -> Metric:
-    """One metric by id or by name; `keep` holds off its deletion until the transaction ends. Raises NotFound."""
-    named = is_id(metrics.c.id, id_or_name) if isinstance(id_or_name, int) else metrics.c.name == id_or_name
-    statement = select(metrics).where(alive(environment_key), named)
-    if keep:
-        statement = statement.with_for_update(read=True)
-    row = connection.execute(statement).mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"No metric '{id_or_name}' in environment '{environment_key}'.")
-    return decode(row)
-
-
-def create(connection: Connection, environment_key: str, draft: MetricDraft, *, actor: str, now: datetime) -> Metric:
-    """Declare a metric. Raises ConfigurationError, NotFound (environment) or Conflict (name)."""
-    event = check_metric(draft)
-    environments.require(connection, environment_key)
+def _insert(connection: Connection, environment_key: str, draft: MetricDraft, event: str, now: datetime) -> int:
     values = {**_columns(draft, event), "environment_key": environment_key, "created_at": now, "updated_at": now}
     try:
         with connection.begin_nested():
-            created_id = connection.scalar(insert(metrics).values(values).returning(metrics.c.id))
+            new_id: int = connection.execute(insert(metrics).values(values).returning(metrics.c.id)).scalar_one()
     except IntegrityError:
         raise _name_taken(draft.name) from None
-    assert created_id is not None  # noqa: S101 - a fact for the type checker
-    created = find(connection, environment_key, created_id)
-    _audit(connection, "create", None, created, actor=actor, now=now)
-    return created
+    return new_id
 
 
-def change(
-    connection: Connection,
-    environment_key: str,
-    id_or_name: int | str,
-    revise: Callable[[MetricDraft], MetricDraft],
-    *,
-    actor: str,
-    now: datetime,
-) -> Metric:
-    """Change what the rules let change (L3). `revise` turns the present draft into the wanted one."""
-    before = _lock(connection, environment_key, id_or_name)
-    draft = revise(to_metric_draft(before))
-    event = check_metric(draft)
-    after = replace(
-        before,
-        name=draft.name,
-        event=event,
-        aggregation=draft.aggregation,
-        direction=draft.direction,
-        description=draft.description,
-        window=draft.window,
-    )
-    if after == before:
-        return before
-    check_metric_revision(before, after, _statuses(connection, before.id))
+def _update(connection: Connection, metric_id: int, draft: MetricDraft, event: str, now: datetime) -> None:
+    values = {**_columns(draft, event), "updated_at": now}
     try:
         with connection.begin_nested():
-            connection.execute(
-                update(metrics).where(metrics.c.id == before.id).values(**_columns(draft, event), updated_at=now)
-            )
+            connection.execute(update(metrics).where(metrics.c.id == metric_id).values(values))
     except IntegrityError:
         raise _name_taken(draft.name) from None
-    _audit(connection, "change", before, after, actor=actor, now=now)
-    return after
-
-
-def soft_delete(
-    connection: Connection, environment_key: str, id_or_name: int | str, *, actor: str, now: datetime
-) -> None:
-    """Soft delete (rule L4)."""
-    before = _lock(connection, environment_key, id_or_name)
-    check_metric_deletable(_statuses(connection, before.id))
-    connection.execute(update(metrics).where(metrics.c.id == before.id).values(deleted_at=now))
-    _audit(connection, "delete", before, None, actor=actor, now=now)
 
 
 def _lock(connection: Connection, environment_key: str, id_or_name: int | str) -> Metric:
-    """Hold a metric as it is until the transaction ends: whoever attaches it meanwhile waits."""
+    """Keep a metric as it is until the transaction ends: attaching it meanwhile waits."""
     metric_id = find(connection, environment_key, id_or_name).id
     connection.execute(select(metrics.c.id).where(metrics.c.id == metric_id).with_for_update()).all()
     return find(connection, environment_key, metric_id)
 
 
 def _statuses(connection: Connection, metric_id: int) -> set[ExperimentStatus]:
-    """The statuses of the experiments that the metric is attached to."""
+    """Return the statuses of the experiments that the metric is attached to."""
     rows = connection.scalars(
         select(experiments.c.status)
         .join(attachments, attachments.c.experiment_id == experiments.c.id)

@@ -1,107 +1,99 @@
-"""Runs: one at a time holds an experiment, by a lease that expires, at one as-of and one data version (R5, R7)."""
+"""Runs: each has one as-of and one data version per experiment, and the experiment's lease (rules R5, R7)."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select
 
-from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, RefreshRun
-from experiment_pipeline.errors import Leased, Superseded
-from experiment_pipeline.registry import batches, claims, experiments
-from experiment_pipeline.registry.tables import computations, leases, runs
+from experiment_pipeline.registry import batches, claims, experiments, leases
+from experiment_pipeline.registry.computations import Computations
+from experiment_pipeline.registry.engine import Database, writing
+from experiment_pipeline.registry.tables import claims as claim_rows
+from experiment_pipeline.registry.tables import computations, runs
 from experiment_pipeline.times import to_milliseconds
 
 
-def open_run(
-    connection: Connection,
-    experiment_id: int,
-    run_id: str,
-    *,
-    now: datetime,
-    lease_duration: timedelta,
-    as_of: datetime | None = None,
-    data_version: int | None = None,
-) -> RefreshRun:
-    """Take or renew the experiment's lease for a run, and fix or find what the run looks at.
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Store of the runs."""
 
-    At the first open of a run id its as-of is `as_of` or else now, never past the end of the experiment, in whole
-    milliseconds, and its data version is `data_version` or else the newest committed batch. Every later open returns
-    the same ones: a retry, a re-execution, a later asset. The first open takes on every claim that waits.
+    database: Database
 
-    Raises NotFound, NotStarted, Final (every computation is) or Leased.
-    """
-    experiment = experiments.lock(connection, experiment_id)
-    if experiment.started_at is None or experiment.started_at > now:
-        raise claims.not_started(Computation.RESULTS)
-    if _everything_is_final(connection, experiment_id):
-        raise claims.final(Computation.RESULTS)
-    _take_lease(connection, experiment, run_id, now, now + lease_duration)
-    known = _find(connection, experiment_id, run_id)
-    if known is not None:
-        return known
-    run = RefreshRun(
-        run_id=run_id,
-        experiment_id=experiment_id,
-        as_of=to_milliseconds(as_of or min(now, experiment.ended_at or now)),
-        data_version=batches.lake_version(connection).data_version if data_version is None else data_version,
-    )
-    connection.execute(
-        insert(runs).values(
-            run_id=run_id,
-            experiment_id=experiment_id,
-            as_of=run.as_of,
-            data_version=run.data_version,
-            opened_at=now,
-        )
-    )
-    claims.take_waiting(connection, experiment_id, run_id, now)
-    return run
+    def open(
+        self,
+        experiment_id: int,
+        run_id: str,
+        now: datetime,
+        lease_duration: timedelta,
+        *,
+        as_of: datetime | None = None,
+        data_version: int | None = None,
+    ) -> RefreshRun:
+        """Acquire or renew the experiment's lease for a run, and fix or find what the run is as of.
 
+        The first time that a run is opened fixes as-of and data version. Every later time returns the same ones: a
+        retry, a re-execution, a later asset. The first time assigns every waiting claim to the run.
 
-def renew_lease(connection: Connection, run: RefreshRun, now: datetime, lease_duration: timedelta) -> None:
-    """Hold the experiment for longer. Raises Superseded when another run has taken it."""
-    renewed = connection.execute(
-        update(leases)
-        .where(leases.c.experiment_id == run.experiment_id, leases.c.run_id == run.run_id)
-        .values(expires_at=now + lease_duration)
-    )
-    if renewed.rowcount == 0:
-        raise lease_lost(run)
+        Args:
+            experiment_id: of the experiment.
+            run_id: of the run; the same for its retries and re-executions.
+            now: UTC.
+            lease_duration: how long from now the lease lasts.
+            as_of: None for now. Never past the end of the experiment, in whole milliseconds.
+            data_version: None for the newest committed batch.
 
+        Raises:
+            NotFound: no experiment has this id, or it is deleted. What is checked first is raised first.
+            NotStarted: the experiment has not started.
+            Final: every computation is final (rule R6).
+            Leased: another run has the lease.
+        """
+        with writing(self.database) as connection:
+            experiment = experiments.lock(connection, experiment_id)
+            if experiment.started_at is None or experiment.started_at > now:
+                raise claims.not_started(Computation.RESULTS)
+            if _everything_is_final(connection, experiment_id):
+                raise claims.final(Computation.RESULTS)
+            leases.acquire(connection, experiment, run_id, now, now + lease_duration)
+            known = _find(connection, experiment_id, run_id)
+            if known is not None:
+                return known
+            run = RefreshRun(
+                run_id=run_id,
+                experiment_id=experiment_id,
+                as_of=to_milliseconds(as_of or min(now, experiment.ended_at or now)),
+                data_version=batches.newest(connection) if data_version is None else data_version,
+            )
+            _insert(connection, run, now)
+            claims.assign_to_run(connection, experiment_id, run_id, now)
+            return run
 
-def release_lease(connection: Connection, run: RefreshRun) -> None:
-    """Let the next run in. Does nothing when another one has taken the lease already."""
-    connection.execute(delete(leases).where(leases.c.experiment_id == run.experiment_id, leases.c.run_id == run.run_id))
+    def release_lease(self, run: RefreshRun) -> None:
+        """Let the next run acquire the experiment. Does nothing when another one has acquired it already."""
+        with writing(self.database) as connection:
+            leases.release(connection, run)
 
+    def close_dead_run(self, run_id: str, run_key: str | None, now: datetime) -> list[tuple[int, Computation]]:
+        """Record a failure for what a dead run leaves undone, close its claims and release its leases (R3, R7).
 
-def require_lease(connection: Connection, run: RefreshRun) -> None:
-    """Raise Superseded unless the run holds its experiment. An expired lease that nobody took is still the run's."""
-    if holder(connection, run.experiment_id) != run.run_id:
-        raise lease_lost(run)
+        An asset that failed has recorded itself already and left no claim open.
 
+        Args:
+            run_id: of the run.
+            run_key: of the request that started it; None where nobody requested it.
+            now: the moment of the failure, UTC.
 
-def holder(connection: Connection, experiment_id: int) -> str | None:
-    """The run that has the experiment's lease, expired or not; None where nobody has it."""
-    return connection.scalar(select(leases.c.run_id).where(leases.c.experiment_id == experiment_id))
-
-
-def lease_lost(run: RefreshRun) -> Superseded:
-    """The refusal of a run that no longer holds its experiment."""
-    return Superseded(f"Run {run.run_id} no longer holds experiment {run.experiment_id}: its lease expired or ended.")
-
-
-def _take_lease(
-    connection: Connection, experiment: Experiment, run_id: str, now: datetime, expires_at: datetime
-) -> None:
-    """The experiment's row is locked: nobody else decides about this lease meanwhile."""
-    mine = leases.c.experiment_id == experiment.id
-    held = connection.execute(select(leases.c.run_id, leases.c.expires_at).where(mine)).one_or_none()
-    if held is None:
-        connection.execute(insert(leases).values(experiment_id=experiment.id, run_id=run_id, expires_at=expires_at))
-        return
-    if held.run_id != run_id and held.expires_at > now:
-        raise Leased(f"Run {held.run_id} holds experiment '{experiment.key}' until {held.expires_at.isoformat()}.")
-    connection.execute(update(leases).where(mine).values(run_id=run_id, expires_at=expires_at))
+        Returns:
+            What was recorded, as (experiment id, computation).
+        """
+        with writing(self.database) as connection:
+            leases.release_all(connection, run_id)
+            undone = _undone(connection, run_id, run_key)
+            for experiment_id, computation in undone:
+                Computations(connection).record_failure(experiment_id, computation, now, run_id)
+            claims.close_dead_run(connection, run_id, run_key, now)
+        return undone
 
 
 def _find(connection: Connection, experiment_id: int, run_id: str) -> RefreshRun | None:
@@ -113,6 +105,28 @@ def _find(connection: Connection, experiment_id: int, run_id: str) -> RefreshRun
     return RefreshRun(run_id=run_id, experiment_id=experiment_id, as_of=row.as_of, data_version=row.data_version)
 
 
+def _insert(connection: Connection, run: RefreshRun, now: datetime) -> None:
+    connection.execute(
+        insert(runs).values(
+            run_id=run.run_id,
+            experiment_id=run.experiment_id,
+            as_of=run.as_of,
+            data_version=run.data_version,
+            opened_at=now,
+        )
+    )
+
+
 def _everything_is_final(connection: Connection, experiment_id: int) -> bool:
     rows = connection.scalars(select(computations.c.is_final).where(computations.c.experiment_id == experiment_id))
     return all(rows)
+
+
+def _undone(connection: Connection, run_id: str, run_key: str | None) -> list[tuple[int, Computation]]:
+    """Return the computations that waiting claims of a run are of, as (experiment id, computation)."""
+    rows = connection.execute(
+        select(claim_rows.c.experiment_id, claim_rows.c.computation)
+        .where(claims.IS_WAITING, claims.is_of_run(run_id, run_key))
+        .distinct()
+    )
+    return [(row.experiment_id, Computation(row.computation)) for row in rows]

@@ -29,6 +29,8 @@ from sqlalchemy import (
 )
 from typing_extensions import override
 
+from experiment_pipeline.domain.refresh import Computation
+
 MAX_ID = 2**31 - 1  # of PostgreSQL's integer; a larger one in a query is an error there
 VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name
 
@@ -65,7 +67,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def is_id(column: ColumnElement[int], number: int) -> ColumnElement[bool]:
-    """The condition that a column holds this id; none holds an id that does not fit."""
+    """Return the condition that a column holds this id; none holds an id that does not fit."""
     return column == number if 0 < number <= MAX_ID else false()
 
 
@@ -175,6 +177,12 @@ computations = Table(  # rule R1: one row per (experiment, computation), created
     Column("refresh_requested_at", UtcDateTime),
     Column("last_duration_seconds", Float),
 )
+
+
+def is_computation(experiment_id: int, computation: Computation) -> ColumnElement[bool]:
+    """Return the condition for the row of one experiment's computation (rule R1)."""
+    return is_id(computations.c.experiment_id, experiment_id) & (computations.c.computation == computation.value)
+
 
 payloads = Table(  # rule R1: the looks, every payload that was ever published
     "payloads",

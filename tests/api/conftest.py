@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from experiment_pipeline.api.app import create_app
-from experiment_pipeline.registry.keys import Scope
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.domain.api_keys import Scope
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -96,7 +96,7 @@ def api(database_url: str, tmp_path: Path) -> Iterator[Api]:
     with TestClient(create_app(registry, settings, clock), raise_server_exceptions=False) as client:
         opened = Api(client, registry, settings, clock)
         for environment in ("production", "staging"):
-            registry.create_environment(environment, environment, actor=ACTOR, now=NOW)
+            registry.environments.create(environment, environment, actor=ACTOR, now=NOW)
         for scope in Scope:
             opened.tokens[scope] = registry.keys.create("production", scope, scope, actor=ACTOR, now=NOW)[1]
         opened.tokens["other"] = registry.keys.create("staging", Scope.ADMIN, "other", actor=ACTOR, now=NOW)[1]

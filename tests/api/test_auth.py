@@ -9,7 +9,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from experiment_pipeline.api.app import create_app
-from experiment_pipeline.registry.keys import Scope
+from experiment_pipeline.domain.api_keys import Scope
 from tests.api.conftest import NOW, Api, detail
 
 METHODS = {"get": Scope.READ, "post": Scope.ADMIN, "patch": Scope.ADMIN, "delete": Scope.ADMIN}
@@ -96,7 +96,7 @@ def test_access__revoked_key__is_refused_at_once(api: Api) -> None:
 
 def test_access__use_of_a_key__is_recorded_to_the_minute(api: Api) -> None:
     def last_used() -> object:
-        return next(key.last_used_at for key in api.registry.keys.all("production") if key.scope is Scope.READ)
+        return next(key.last_used_at for key in api.registry.keys.list("production") if key.scope is Scope.READ)
 
     assert last_used() is None
     for seconds in (0, 30, 30):

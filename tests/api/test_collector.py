@@ -21,7 +21,7 @@ from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Rejected
 from experiment_pipeline.landing.json_lines import LineReader
 from experiment_pipeline.landing.listing import landed_objects
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import NOW, Api, Clock, detail
 
@@ -55,7 +55,7 @@ class Collecting:
 def collecting(tmp_path: Path) -> Iterator[Collecting]:
     configured = Settings(data_dir=tmp_path, landing_object_age=timedelta(0))
     registry = Registry.open(configured.database_url)
-    registry.create_environment("production", "Production", actor="tests", now=NOW)
+    registry.environments.create("production", "Production", actor="tests", now=NOW)
     with TestClient(create_collector(registry, configured, Clock()), raise_server_exceptions=False) as client:
         yield Collecting(client, configured)
 
@@ -152,7 +152,7 @@ def test_events__too_many_or_too_large__is_a_413(collecting: Collecting) -> None
 def test_events__over_the_buffer__is_a_503_with_retry_after(tmp_path: Path) -> None:
     configured = Settings(data_dir=tmp_path, collector_buffer_bytes=11 << 20)
     registry = Registry.open(configured.database_url)
-    registry.create_environment("production", "Production", actor="tests", now=NOW)
+    registry.environments.create("production", "Production", actor="tests", now=NOW)
     with TestClient(create_collector(registry, configured, Clock())) as client:
         here = Collecting(client, configured)
         client.app.state.collector._buffered = 11 << 20  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ import pytest
 from experiment_pipeline.api.computations import ExposuresView, ResultsView
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.exposures import ExposureBucket, Granularity, summarise_exposures
-from experiment_pipeline.domain.refresh import Computation, RefreshRun
+from experiment_pipeline.domain.refresh import Computation, Publication, RefreshRun
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import Floors
 from experiment_pipeline.results.payload import ResultsPayload, exposures_payload, results_payload
@@ -20,14 +20,16 @@ HOUR = timedelta(hours=1)
 
 
 def open_run(api: Api) -> RefreshRun:
-    return api.registry.open_run(1, f"run-{api.clock.now}", api.clock.now, timedelta(minutes=1))
+    return api.registry.runs.open(1, f"run-{api.clock.now}", api.clock.now, timedelta(minutes=1))
 
 
 def publish(api: Api, computation: Computation, payload: Mapping[str, object]) -> None:
-    api.registry.record_scan(api.clock.now)
+    api.registry.batches.record_scan(api.clock.now)
     run = open_run(api)
-    api.registry.publish(run, computation, payload, code_version="1", computed_at=api.clock.now, grace=HOUR)
-    api.registry.release_lease(run)
+    api.registry.computations.publish(
+        Publication(run, computation, payload, code_version="1", computed_at=api.clock.now, grace=HOUR)
+    )
+    api.registry.runs.release_lease(run)
 
 
 @BOTH
@@ -42,7 +44,7 @@ def test_show__published__is_the_envelope(api: Api, computation: Computation) ->
     api.experiment("start")
     api.clock.pass_by(HOUR)
     publish(api, computation, {"srm_p_value": 0.5})
-    api.registry.record_failure(1, computation, api.clock.now, "run")
+    api.registry.computations.record_failure(1, computation, api.clock.now, "run")
     shown = api.get(f"/experiments/1/{computation}/")
     assert shown.json() == {
         computation.value: {
@@ -63,7 +65,7 @@ def real_results(api: Api) -> ResultsPayload:
         api.post("/experiments/checkout/metrics/", {"metric": metric["id"], "expected_direction": "increase"})
     arms = {"control": VariantAggregate(1000, 0.1, 90.0), "larger": VariantAggregate(1000, 0.2, 160.0)}
     moments = [MetricAggregates(1, {**arms}), MetricAggregates(2, {**arms, "larger": None})]
-    experiment = api.registry.find_experiment("production", "checkout")
+    experiment = api.registry.experiments.find("production", "checkout")
     return results_payload(compute_results(experiment, {"control": 1000, "larger": 1000}, moments, Floors()))
 
 
@@ -160,4 +162,4 @@ def test_refresh__fifty_at_once__one_202_and_49_times_429(api: Api) -> None:
         answers = list(threads.map(lambda _: api.post("/experiments/checkout/results/refresh/"), range(50)))
     assert sorted(answer.status_code for answer in answers) == [202] + [429] * 49
     assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 429} == {"300"}
-    assert len(api.registry.waiting_claims()) == 1
+    assert len(api.registry.claims.list_waiting()) == 1

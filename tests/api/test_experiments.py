@@ -218,6 +218,6 @@ def test_steps__that_do_not_exist__are_refused(api: Api, steps: list[str], step:
 def test_change__by_a_key__is_audited_with_its_name(api: Api) -> None:
     created = api.experiment()
     prefix = api.tokens["admin"].split("_")[1]
-    assert [line.actor for line in api.registry.changes("production", f"experiment:{created['id']}")] == [
-        f"key:{prefix}"
-    ]
+    assert [
+        line.actor for line in api.registry.audit.list("production", subject=f"experiment:{created['id']}")[::-1]
+    ] == [f"key:{prefix}"]

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from experiment_pipeline.api.app import create_app
-from experiment_pipeline.registry.keys import Scope
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.domain.api_keys import Scope
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import NOW, Clock, detail
@@ -50,7 +50,7 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     configured = Settings(data_dir=tmp_path_factory.mktemp("methods"))
     registry = Registry.open(configured.database_url)
-    registry.apply(parse_manifest(MANIFEST), actor="tests", now=NOW)
+    registry.manifests.apply(parse_manifest(MANIFEST), actor="tests", now=NOW)
     _, token = registry.keys.create("production", Scope.ADMIN, "tests", actor="tests", now=NOW)
     with TestClient(create_app(registry, configured, Clock()), raise_server_exceptions=False) as client:
         yield Served(client, token)

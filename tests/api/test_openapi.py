@@ -17,9 +17,9 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from experiment_pipeline.api.app import create_app
+from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.domain.drafts import ExperimentDraft, MetricDraft
-from experiment_pipeline.registry.keys import Scope
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import EXPERIMENT, METRIC, NOW, Api
 
@@ -66,10 +66,10 @@ def test_docs__are_served_and_load_nothing_from_elsewhere(api: Api) -> None:
 def contract(tmp_path: Path) -> Iterator[Any]:
     """The document and the server that it describes, with something in it."""
     registry = Registry.open(f"sqlite:///{tmp_path / 'registry.sqlite'}")
-    registry.create_environment("production", "Production", actor="tests", now=NOW)
+    registry.environments.create("production", "Production", actor="tests", now=NOW)
     _, token = registry.keys.create("production", Scope.ADMIN, "tests", actor="tests", now=NOW)
-    registry.create_metric("production", TypeAdapter(MetricDraft).validate_python(METRIC), actor="tests", now=NOW)
-    registry.create_experiment(
+    registry.metrics.create("production", TypeAdapter(MetricDraft).validate_python(METRIC), actor="tests", now=NOW)
+    registry.experiments.create(
         "production", TypeAdapter(ExperimentDraft).validate_python(EXPERIMENT), actor="tests", now=NOW
     )
     app = create_app(registry, Settings(data_dir=tmp_path))

@@ -89,7 +89,7 @@ def test_fault__is_a_problem_that_tells_nothing(api: Api, monkeypatch: pytest.Mo
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(type(api.registry), "find_experiment", broken)
+    monkeypatch.setattr(type(api.registry.experiments), "find", broken)
     with capture_logs() as lines:
         answer = api.get("/experiments/checkout/")
     assert answer.status_code == 500
@@ -105,7 +105,7 @@ def test_registry__that_does_not_answer__is_a_503(api: Api, monkeypatch: pytest.
     def unreachable(*_: object, **__: object) -> None:
         raise OperationalError("SELECT", {}, RuntimeError("connection refused"))
 
-    monkeypatch.setattr(type(api.registry), "find_experiment", unreachable)
+    monkeypatch.setattr(type(api.registry.experiments), "find", unreachable)
     refused = api.get("/experiments/checkout/")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
     assert detail(refused) == "The registry cannot be reached. Try again later."

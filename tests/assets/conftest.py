@@ -14,7 +14,7 @@ from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.definitions import build
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import add_partitions, run_here
 from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import Settings
@@ -49,7 +49,7 @@ class Installation:
     instance: dg.DagsterInstance
 
     def experiment(self, key: str = "checkout") -> Experiment:
-        return self.registry.find_experiment("prod", key)
+        return self.registry.experiments.find("prod", key)
 
     def land(self, name: str, records: list[dict[str, Any]], landed_at: datetime | None = None) -> None:
         stamp = (landed_at or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
@@ -81,7 +81,7 @@ class Installation:
         )
 
     def state(self, computation: Computation = Computation.RESULTS, key: str = "checkout") -> ComputationState:
-        return self.registry.computation(self.experiment(key).id, computation)
+        return self.registry.computations.get(self.experiment(key).id, computation)
 
 
 def exposure(identifier: str, variant: str, hours: float = 1, feature: str = "checkout") -> dict[str, Any]:
@@ -116,7 +116,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     """Two running experiments, nothing landed yet."""
     settings = Settings(data_dir=tmp_path, finality_grace=timedelta(0), landing_object_age=timedelta(0))
     registry = Registry.open(settings.database_url)
-    registry.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
+    registry.manifests.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Installation(settings, registry, build(settings), instance)
     registry.close()

@@ -11,7 +11,7 @@ from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.automation import schedules, sensors
 from experiment_pipeline.definitions import build
 from experiment_pipeline.domain.experiments import ExperimentStatus
-from experiment_pipeline.domain.refresh import ClaimSource, Computation
+from experiment_pipeline.domain.refresh import ClaimSource, Computation, Publication
 from experiment_pipeline.lake.compaction import FAN_IN
 from experiment_pipeline.lake.inspection import partitions
 from experiment_pipeline.lake.lake import Lake
@@ -32,7 +32,7 @@ def test_landing_objects__nothing_new__skips_and_records_the_listing(installatio
     outcome = tick(installation, sensors.landing_objects)
     assert not outcome.run_requests
     assert outcome.skip_message == "All that has landed is in the lake."
-    scanned_at = installation.registry.scanned_at()
+    scanned_at = installation.registry.batches.scanned_at()
     assert scanned_at is not None
     assert scanned_at >= before
 
@@ -41,7 +41,7 @@ def test_landing_objects__that_landed__are_requested_once_per_interval(installat
     installation.land("first", crowd(1, 1))
     requested = tick(installation, sensors.landing_objects)
     assert [request.run_key is not None for request in requested.run_requests or []] == [True]
-    assert installation.registry.scanned_at() is None, "an object lies there: nothing is known to be in"
+    assert installation.registry.batches.scanned_at() is None, "an object lies there: nothing is known to be in"
     again = tick(installation, sensors.landing_objects, requested.cursor)
     assert not again.run_requests
     assert again.skip_message is not None
@@ -60,7 +60,7 @@ def test_finality__while_a_collector_may_hold_an_object_stamped_before_the_grace
     installation: Installation,
 ) -> None:
     ended_at = datetime.now(UTC)
-    installation.registry.move_experiment(
+    installation.registry.experiments.transition(
         installation.experiment().id, ExperimentStatus.COMPLETED, actor="test", now=ended_at
     )
     installation.settings = installation.settings.model_copy(update={"landing_object_age": HOUR})
@@ -78,7 +78,7 @@ def test_finality__while_a_collector_may_hold_an_object_stamped_before_the_grace
 
 
 def test_refresh_requests__of_users__come_first_and_alone(installation: Installation) -> None:
-    installation.registry.claim_automatically(
+    installation.registry.dispatch.claim_automatically(
         {installation.experiment("banner").id: ClaimSource.SCHEDULE}, datetime.now(UTC)
     )
     claim_id = ask(installation, installation.experiment())
@@ -104,7 +104,7 @@ def test_refresh_requests__until_a_run_opens__are_repeated_under_their_key_and_t
     ask(installation, installation.experiment())
     (request,), (repeated,) = requests(installation), requests(installation)
     assert repeated.run_key == request.run_key, "Dagster starts a key once"
-    installation.registry.open_run(installation.experiment().id, "run", datetime.now(UTC), HOUR)
+    installation.registry.runs.open(installation.experiment().id, "run", datetime.now(UTC), HOUR)
     ask(installation, installation.experiment())
     outcome = tick(installation, sensors.refresh_requests)
     assert not outcome.run_requests
@@ -132,20 +132,22 @@ def test_refresh_requests__completed_experiment__has_a_last_refresh_and_another_
 ) -> None:
     installation.refresh("banner")
     registry, experiment, ended_at = installation.registry, installation.experiment(), datetime.now(UTC) - 2 * HOUR
-    registry.record_scan(ended_at)
-    registry.move_experiment(experiment.id, ExperimentStatus.COMPLETED, actor="test", now=ended_at)
+    registry.batches.record_scan(ended_at)
+    registry.experiments.transition(experiment.id, ExperimentStatus.COMPLETED, actor="test", now=ended_at)
     (last,) = requests(installation, finality_grace=HOUR)
     assert partitions_of(last) == [experiment.partition_key]
-    run = registry.open_run(experiment.id, "last", ended_at, HOUR, as_of=ended_at, data_version=0)
+    run = registry.runs.open(experiment.id, "last", ended_at, HOUR, as_of=ended_at, data_version=0)
     for computation in Computation:
-        registry.publish(run, computation, {}, code_version="1", computed_at=ended_at + MINUTE, grace=HOUR)
-    registry.release_lease(run)
+        registry.computations.publish(
+            Publication(run, computation, {}, code_version="1", computed_at=ended_at + MINUTE, grace=HOUR)
+        )
+    registry.runs.release_lease(run)
     assert requests(installation, finality_grace=HOUR) == [], "nobody has listed the landing zone since"
-    registry.record_scan(ended_at + HOUR)
+    registry.batches.record_scan(ended_at + HOUR)
     assert requests(installation, finality_grace=3 * HOUR) == []
     (another,) = requests(installation, finality_grace=HOUR)
     assert partitions_of(another) == [experiment.partition_key]
-    assert {claim.source for claim in registry.waiting_claims()} == {ClaimSource.COMPLETION}
+    assert {claim.source for claim in registry.claims.list_waiting()} == {ClaimSource.COMPLETION}
 
 
 @pytest.mark.parametrize("leaves", ["deleted", "final"])
@@ -153,12 +155,12 @@ def test_refresh_requests__experiment_that_left__keeps_its_history(installation:
     fresh(installation)
     registry, experiment, now = installation.registry, installation.experiment(), datetime.now(UTC)
     if leaves == "deleted":
-        registry.move_experiment(experiment.id, ExperimentStatus.PAUSED, actor="test", now=now)
+        registry.experiments.transition(experiment.id, ExperimentStatus.PAUSED, actor="test", now=now)
         ask(installation, experiment)
-        registry.delete_experiment(experiment.id, actor="test", now=now)
+        registry.experiments.delete(experiment.id, actor="test", now=now)
     else:
-        registry.move_experiment(experiment.id, ExperimentStatus.COMPLETED, actor="test", now=now)
-        registry.record_scan(datetime.now(UTC))
+        registry.experiments.transition(experiment.id, ExperimentStatus.COMPLETED, actor="test", now=now)
+        registry.batches.record_scan(datetime.now(UTC))
         installation.refresh()
         assert installation.state().is_final
     installation.land("later", crowd(10, 10))
@@ -218,7 +220,7 @@ def test_hourly_refresh__executed_as_requested__publishes_what_was_due(recorded:
         payload = recorded.state(key=key).payload
         assert payload is not None
         assert payload["metrics"][0]["variants"]["b"]["n"] == 60
-    assert recorded.registry.waiting_claims() == []
+    assert recorded.registry.claims.list_waiting() == []
     assert hourly(recorded) == []
 
 

@@ -38,7 +38,7 @@ def test_engine_of_a_run__keeps_its_connection__until_a_call_fails(
     connections = opened(monkeypatch)
     experiment, as_of = installation.experiment(), installation.state().as_of
     assert as_of is not None
-    run = installation.registry.open_run(experiment.id, "run", as_of, installation.settings.lease_duration)
+    run = installation.registry.runs.open(experiment.id, "run", as_of, installation.settings.lease_duration)
     scope = AnalysisScope.of(experiment, run)
     with warehouse.yield_for_execution(dg.build_init_resource_context()):
         engine = warehouse.engine()

@@ -34,7 +34,7 @@ def ended(installation: Installation) -> Installation:
     """An experiment that has ended, all that landed being in the lake."""
     installation.land("first", crowd(100, 100))
     installation.ingest()
-    installation.registry.move_experiment(
+    installation.registry.experiments.transition(
         installation.experiment().id, ExperimentStatus.COMPLETED, actor="test", now=datetime.now(UTC)
     )
     installation.ingest()
@@ -128,7 +128,7 @@ def test_refresh__where_one_computation_is_final__succeeds_for_the_other(
     assert [ended.state(each).is_final for each in (early, late)] == [True, False]
     before, files = ended.state(early), artifacts(ended, ARTIFACTS[early])
     now, interval = datetime.now(UTC), ended.settings.refresh_min_interval
-    claim = ended.registry.claim(ended.experiment().id, late, ClaimSource.SCHEDULE, now, interval)
+    claim = ended.registry.claims.create(ended.experiment().id, late, ClaimSource.SCHEDULE, now, interval)
     again = refresh(ended, batched=batched)
     assert again.success
     assert ended.state(early) == before
@@ -140,4 +140,4 @@ def test_refresh__where_one_computation_is_final__succeeds_for_the_other(
     with reading(ended.registry.engine) as connection:
         outcome = connection.scalar(select(tables.claims.c.outcome).where(tables.claims.c.id == claim.id))
     assert outcome == ClaimOutcome.PUBLISHED
-    assert ended.registry.waiting_claims() == []
+    assert ended.registry.claims.list_waiting() == []

@@ -100,7 +100,7 @@ def test_failure__is_recorded_and_keeps_what_was_published(installation: Install
     installation.ingest()
     installation.refresh()
     before = installation.state()
-    claim = installation.registry.claim(
+    claim = installation.registry.claims.create(
         installation.experiment().id,
         Computation.RESULTS,
         ClaimSource.API,
@@ -115,19 +115,19 @@ def test_failure__is_recorded_and_keeps_what_was_published(installation: Install
     assert (after.payload, after.as_of) == (before.payload, before.as_of)
     assert after.last_error_at is not None
     assert after.failures == 1
-    assert claim.id not in {each.id for each in installation.registry.waiting_claims()}
+    assert claim.id not in {each.id for each in installation.registry.claims.list_waiting()}
 
 
 def test_run__that_ended__holds_no_experiment(installation: Installation) -> None:
     installation.refresh()
     now = datetime.now(UTC)
-    run = installation.registry.open_run(installation.experiment().id, "another", now, timedelta(minutes=1))
-    installation.registry.release_lease(run)
+    run = installation.registry.runs.open(installation.experiment().id, "another", now, timedelta(minutes=1))
+    installation.registry.runs.release_lease(run)
 
 
 def test_held_experiment__by_another_run__is_refused_without_being_a_failure(installation: Installation) -> None:
     now = datetime.now(UTC)
-    installation.registry.open_run(installation.experiment().id, "another", now, timedelta(minutes=1))
+    installation.registry.runs.open(installation.experiment().id, "another", now, timedelta(minutes=1))
     assert not installation.materialise("first_exposures").success
     assert installation.state().last_error_at is None
     assert installation.refresh("banner").success

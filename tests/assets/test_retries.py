@@ -128,7 +128,7 @@ def test_transient_error__that_passes__leaves_no_failure(
     assert (exposures.as_of, exposures.data_version) == (results.as_of, results.data_version)
     for state in (exposures, results):
         assert (state.last_error_at, state.failures) == (None, 0)
-    assert installation.registry.waiting_claims() == []
+    assert installation.registry.claims.list_waiting() == []
 
 
 @BOTH_WAYS
@@ -171,7 +171,7 @@ def test_transient_error__that_stays__is_one_failure_of_the_last_attempt(
     assert not result.success
     assert faults.calls.count((FIRST, checkout)) == 3
     assert [installation.state(computation).failures for computation in Computation] == [1, 1]
-    assert installation.registry.waiting_claims() == []
+    assert installation.registry.claims.list_waiting() == []
     assert batched == (installation.state(key="banner").payload is not None)
 
 
@@ -188,7 +188,7 @@ def test_bug__is_not_tried_again_and_is_one_failure(installation: Installation, 
 def test_refusal__is_not_tried_again(installation: Installation, faults: Faults, batched: bool) -> None:
     now = datetime.now(UTC)
     experiment = installation.experiment()
-    installation.registry.open_run(experiment.id, "another", now, installation.settings.lease_duration)
+    installation.registry.runs.open(experiment.id, "another", now, installation.settings.lease_duration)
     result = refresh(installation, batched=batched)
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
     assert installation.state().failures == 0
@@ -210,7 +210,7 @@ def test_retry__of_a_step__keeps_lease_as_of_and_data_version(installation: Inst
 
     def look_and_fail() -> Exception:
         installation.land(f"later-{len(seen)}", crowd(1, 1))
-        seen.append(installation.registry.waiting_claims())
+        seen.append(installation.registry.claims.list_waiting())
         installation.ingest()
         return vacuumed()
 
@@ -240,7 +240,7 @@ def test_batched_run__experiment_that_failed__is_let_go_before_the_next_one(
 
     def look() -> Exception:
         now, duration = datetime.now(UTC), installation.settings.lease_duration
-        free.append(bool(installation.registry.open_run(installation.experiment().id, "another", now, duration)))
+        free.append(bool(installation.registry.runs.open(installation.experiment().id, "another", now, duration)))
         return bug()
 
     faults.add(FIRST, installation.partition(), bug)
@@ -267,7 +267,7 @@ def test_registry_that_cannot_be_written__while_a_failure_is_recorded__hides_no_
     writer.rollback()
     writer.close()
     assert installation.state().failures == 0
-    undone = installation.registry.bury_run(result.run_id, None, datetime.now(UTC))
+    undone = installation.registry.runs.close_dead_run(result.run_id, None, datetime.now(UTC))
     assert {experiment_id for experiment_id, _ in undone} == {installation.experiment().id}
     assert installation.state().failures == 1
 
@@ -275,7 +275,7 @@ def test_registry_that_cannot_be_written__while_a_failure_is_recorded__hides_no_
 def test_record_failure__called_again_for_want_of_an_answer__counts_once(installation: Installation) -> None:
     experiment, now = installation.experiment(), datetime.now(UTC)
     for _ in range(2):
-        installation.registry.record_failure(experiment.id, Computation.RESULTS, now, "run")
+        installation.registry.computations.record_failure(experiment.id, Computation.RESULTS, now, "run")
     assert installation.state().failures == 1
 
 

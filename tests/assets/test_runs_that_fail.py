@@ -51,13 +51,13 @@ def test_failed_runs__run_that_recorded_nothing__is_recorded_once(installation: 
     for _ in range(2):
         sense_failure(installation, run)
     assert installation.state().failures == 1
-    assert installation.registry.waiting_claims(installation.experiment().id) == []
+    assert installation.registry.claims.list_waiting(installation.experiment().id) == []
 
 
 def test_failed_runs__run_whose_asset_recorded_itself__adds_nothing(installation: Installation) -> None:
     with_faults(installation).add("write_first_exposures", installation.partition(), bug)
     failed = installation.materialise("first_exposures")
-    installation.registry.bury_run(failed.run_id, None, now=datetime.now(UTC))
+    installation.registry.runs.close_dead_run(failed.run_id, None, now=datetime.now(UTC))
     assert installation.state().failures == 1
 
 
@@ -80,7 +80,7 @@ def test_refresh_requests__run_that_was_cancelled__is_recorded_and_holds_nobody_
     ask(installation, other)
     assert [other.partition_key] in map(partitions_of, requests(installation))
     assert installation.state().failures == 1
-    assert installation.registry.waiting_claims(first.id) == []
+    assert installation.registry.claims.list_waiting(first.id) == []
 
 
 def test_failed_runs__while_the_run_is_executed_again__leave_it_alone__r7(installation: Installation) -> None:
@@ -91,7 +91,7 @@ def test_failed_runs__while_the_run_is_executed_again__leave_it_alone__r7(instal
     created(installation, request, again=run)
     sense_failure(installation, run)
     assert installation.state().failures == 0
-    assert installation.registry.waiting_claims(installation.experiment().id)
+    assert installation.registry.claims.list_waiting(installation.experiment().id)
 
 
 def refresh_job(data_dir: str) -> dg.JobDefinition:
@@ -118,6 +118,6 @@ def test_reexecution__of_a_run_that_a_newer_one_has_overtaken__publishes_nothing
     ) as again:
         assert not again.success
         refused = [event.event_specific_data for event in again.all_events if event.is_step_failure]
-    assert "what stands looks at" in str(refused)
+    assert "the published payload is already as of" in str(refused)
     assert [installation.state(computation) for computation in Computation] == before
     assert {installation.state(computation).failures for computation in Computation} == {0}

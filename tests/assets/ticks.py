@@ -60,9 +60,9 @@ def start(installation: Installation, count: int) -> list[Experiment]:
             variants=(VariantDraft("b", 50),),
             metrics=(AttachmentDraft("bought", ExpectedDirection.INCREASE),),
         )
-        created = installation.registry.create_experiment("prod", draft, actor="test", now=now)
+        created = installation.registry.experiments.create("prod", draft, actor="test", now=now)
         started.append(
-            installation.registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor="test", now=now)
+            installation.registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor="test", now=now)
         )
     return started
 
@@ -70,7 +70,9 @@ def start(installation: Installation, count: int) -> list[Experiment]:
 def ask(installation: Installation, experiment: Experiment) -> int:
     """A user's request; its claim's id."""
     now = datetime.now(UTC)
-    return installation.registry.claim(experiment.id, Computation.RESULTS, ClaimSource.API, now, timedelta(0)).id
+    return installation.registry.claims.create(
+        experiment.id, Computation.RESULTS, ClaimSource.API, now, timedelta(0)
+    ).id
 
 
 def fresh(installation: Installation) -> None:

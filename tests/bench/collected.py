@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
 
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import PREFIX
 from tests.bench.connections import Connections
 
@@ -74,7 +74,7 @@ def measure(rate: int = EVENTS_PER_SECOND) -> Row:
     """A server of its own in a temporary folder, warmed up, then `SECONDS` at the rate."""
     with tempfile.TemporaryDirectory() as folder, socket() as free:
         registry = Registry.open(f"sqlite:///{Path(folder) / 'registry.sqlite'}")
-        registry.create_environment("bench", "Bench", actor="bench", now=datetime.now(UTC))
+        registry.environments.create("bench", "Bench", actor="bench", now=datetime.now(UTC))
         registry.close()
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.domain.drafts import ExperimentDraft, VariantDraft
 from experiment_pipeline.domain.experiments import ExperimentStatus
-from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.registry.keys import Scope
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.domain.refresh import Computation, Publication
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import PREFIX
 from tests.bench.connections import Connections
 
@@ -41,13 +41,15 @@ METRIC = {
 def fill(url: str) -> str:
     """A registry with one published experiment of ten metrics; returns a token that may read it."""
     registry, now = Registry.open(url), datetime.now(UTC)
-    registry.create_environment("bench", "Bench", actor="bench", now=now)
+    registry.environments.create("bench", "Bench", actor="bench", now=now)
     draft = ExperimentDraft(name="bench", hypothesis="", feature="bench", variants=(VariantDraft("a", 50.0),))
-    created = registry.create_experiment("bench", draft, actor="bench", now=now)
-    registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor="bench", now=now)
-    run = registry.open_run(created.id, "bench", now, timedelta(minutes=5))
+    created = registry.experiments.create("bench", draft, actor="bench", now=now)
+    registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor="bench", now=now)
+    run = registry.runs.open(created.id, "bench", now, timedelta(minutes=5))
     payload = {"srm_p_value": 0.5, "metrics": [{"metric_id": number, **METRIC} for number in range(10)]}
-    registry.publish(run, Computation.RESULTS, payload, code_version="1", computed_at=now, grace=timedelta(0))
+    registry.computations.publish(
+        Publication(run, Computation.RESULTS, payload, code_version="1", computed_at=now, grace=timedelta(0))
+    )
     _, token = registry.keys.create("bench", Scope.READ, "bench", actor="bench", now=now)
     registry.close()
     return token

@@ -34,10 +34,10 @@ from experiment_pipeline.domain.metrics import Aggregation, ExpectedDirection
 from experiment_pipeline.domain.refresh import ClaimOutcome, ClaimSource, Computation
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.registry import experiments as experiment_rows
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading, writing
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.experiments import Experiments
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import open_instance
 from experiment_pipeline.settings import PREFIX, Settings
 
@@ -72,11 +72,10 @@ class Installation:
                     variants=(VariantDraft("b", 50.0),),
                     metrics=metrics,
                 )
-                created = experiment_rows.create(connection, "bench", draft, actor="bench", now=now)
-                experiment_rows.move(
-                    connection, created.id, ExperimentStatus.RUNNING, actor="bench", now=now,
-                    at=now - timedelta(hours=6),
-                )  # fmt: skip
+                created = Experiments(connection).create("bench", draft, actor="bench", now=now)
+                Experiments(connection).transition(
+                    created.id, ExperimentStatus.RUNNING, actor="bench", now=now, at=now - timedelta(hours=6)
+                )
                 ids.append(created.id)
         return ids
 
@@ -95,7 +94,7 @@ class Installation:
                     if identity % 4 < 2:
                         lines.write(json.dumps(event | {"event": "purchase", "value": 10}) + "\n")
         (folder / ".bench.jsonl").rename(folder / "bench.jsonl")
-        ingest(Lake(self.settings.lake_dir), self.registry, self.settings.landing_dir, datetime.now(UTC))
+        ingest(Lake(self.settings.lake_dir), self.registry.batches, self.settings.landing_dir, datetime.now(UTC))
 
     def unpublished(self, since: datetime) -> int:
         """Computations that are not younger than a moment."""
@@ -112,7 +111,11 @@ class Installation:
         """As after a refresh of every experiment."""
         now = datetime.now(UTC)
         with writing(self.registry.engine) as connection:
-            version = {"as_of": now, "computed_at": now, "data_version": self.registry.lake_version().data_version}
+            version = {
+                "as_of": now,
+                "computed_at": now,
+                "data_version": self.registry.batches.lake_version().data_version,
+            }
             connection.execute(update(tables.computations).values(**version, payload=PAYLOAD))
             connection.execute(
                 update(tables.claims).values(outcome=ClaimOutcome.PUBLISHED.value, served_by="bench", served_at=now)
@@ -146,9 +149,9 @@ def installation() -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = Settings(data_dir=Path(folder), registry_url=None)
         registry, now = Registry.open(settings.database_url), datetime.now(UTC)
-        registry.create_environment("bench", "Bench", actor="bench", now=now)
+        registry.environments.create("bench", "Bench", actor="bench", now=now)
         metric = MetricDraft(name="bought", aggregation=Aggregation.OCCURRENCE, definition=PURCHASE)
-        registry.create_metric("bench", metric, actor="bench", now=now)
+        registry.metrics.create("bench", metric, actor="bench", now=now)
         yield Installation(settings, registry)
         registry.close()
 
@@ -183,7 +186,7 @@ def measure_request() -> str:
                 wait_until(lambda: here.waiting() == 0)
                 time.sleep(6 + random.uniform(0, 5))  # idle, and at any moment of the daemon's rounds
                 asked, started = datetime.now(UTC), time.perf_counter()
-                here.registry.claim(experiment_id, Computation.RESULTS, ClaimSource.API, asked, timedelta(0))
+                here.registry.claims.create(experiment_id, Computation.RESULTS, ClaimSource.API, asked, timedelta(0))
                 wait_until(lambda asked=asked: _is_fresh(here, experiment_id, asked), pause=0.02)  # type: ignore[misc]
                 seconds.append(time.perf_counter() - started)
     figure = f"{statistics.median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})"
@@ -191,7 +194,7 @@ def measure_request() -> str:
 
 
 def _is_fresh(here: Installation, experiment_id: int, asked: datetime) -> bool:
-    computed_at = here.registry.computation(experiment_id, Computation.RESULTS).computed_at
+    computed_at = here.registry.computations.get(experiment_id, Computation.RESULTS).computed_at
     return computed_at is not None and computed_at > asked
 
 
@@ -201,7 +204,7 @@ def measure_tick() -> list[str]:
         ids = here.start_experiments(MANY)
         for experiment_id in ids[:USERS]:
             asked = datetime.now(UTC)
-            here.registry.claim(experiment_id, Computation.RESULTS, ClaimSource.API, asked, timedelta(0))
+            here.registry.claims.create(experiment_id, Computation.RESULTS, ClaimSource.API, asked, timedelta(0))
         for what, prepare in (("all due, users waiting", None), ("none due", here.pretend_all_is_fresh)):
             if prepare is not None:
                 prepare()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from tests.cli.conftest import Run
 
 

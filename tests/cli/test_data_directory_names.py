@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from experiment_pipeline.api.app import create_collector
 from experiment_pipeline.cli.main import main
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 from tests.lake.ledger import exposure, land, record
 

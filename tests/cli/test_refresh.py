@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from tests.cli.conftest import Run
 
 
@@ -32,7 +32,7 @@ def test_refresh__unknown_experiment__is_refused(declared: Run) -> None:
 
 def test_refresh__while_another_run_holds_the_experiment__says_so(declared: Run, tmp_path: Path) -> None:
     registry = Registry.open(f"sqlite:///{tmp_path / 'data' / 'registry.sqlite'}")
-    registry.open_run(1, "other", datetime.now(UTC), timedelta(minutes=5))
+    registry.runs.open(1, "other", datetime.now(UTC), timedelta(minutes=5))
     registry.close()
     refused = declared("refresh", "checkout")
     assert refused.exit_code == 2

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import PREFIX, Settings
 
@@ -121,7 +121,7 @@ def system(tmp_path: Path) -> Iterator[System]:
     }
     settings = Settings(data_dir=tmp_path)
     registry = Registry.open(settings.database_url)
-    registry.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
+    registry.manifests.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
     token = subprocess.run(
         [sys.executable, "-m", "experiment_pipeline", "keys", "create", "--environment", "prod", "--scope", "admin"],
         env=environment, capture_output=True, text=True, check=True,

@@ -154,7 +154,7 @@ def test_killed_twenty_times_under_load__what_was_acknowledged_is_in_the_lake_on
         pass  # recovers, and publishes what it holds when it ends
     lines = Counter(line for line in _lines(settings))
     assert set(lines.values()) == {1}
-    ingest(Lake(settings.lake_dir), installation.registry, settings.landing_dir, datetime.now(UTC))
+    ingest(Lake(settings.lake_dir), installation.registry.batches, settings.landing_dir, datetime.now(UTC))
     in_the_lake = Counter(row["event_id"] for row in stored(Lake(settings.lake_dir)))
     assert set(in_the_lake.values()) == {1}
     assert len(load.acknowledged) > KILLS * BATCH

@@ -27,12 +27,12 @@ def running(system: System, feature: str) -> Experiment:
         variants=(VariantDraft("b", 50),),
         metrics=(AttachmentDraft("bought", ExpectedDirection.INCREASE),),
     )
-    created = system.registry.create_experiment("prod", draft, actor="test", now=now)
-    return system.registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor="test", now=now)
+    created = system.registry.experiments.create("prod", draft, actor="test", now=now)
+    return system.registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor="test", now=now)
 
 
 def state(system: System, experiment: Experiment) -> ComputationState:
-    return system.registry.computation(experiment.id, Computation.RESULTS)
+    return system.registry.computations.get(experiment.id, Computation.RESULTS)
 
 
 def published(system: System, experiment: Experiment, after: datetime | None = None) -> bool:
@@ -51,7 +51,7 @@ def kill_worker(system: System, run_id: str) -> bool:
 
 
 def claim(system: System, experiment: Experiment) -> None:
-    system.registry.claim(
+    system.registry.claims.create(
         experiment.id, Computation.RESULTS, ClaimSource.CLI, datetime.now(UTC), minimum_interval=timedelta(0)
     )
 
@@ -60,11 +60,12 @@ def test_killed_worker__is_recorded_and_the_next_refresh_works(system: System) -
     experiment = running(system, "checkout")
     eventually(lambda: published(system, experiment), "the first automatic refresh")
     before = state(system, experiment)
-    eventually(lambda: not system.registry.waiting_claims(experiment.id), "both computations are published")
+    eventually(lambda: not system.registry.claims.list_waiting(experiment.id), "both computations are published")
 
     claim(system, experiment)
     run_id = eventually(
-        lambda: next((each.served_by for each in system.registry.waiting_claims(experiment.id)), None), "a run opens"
+        lambda: next((each.served_by for each in system.registry.claims.list_waiting(experiment.id)), None),
+        "a run opens",
     )
     eventually(lambda: kill_worker(system, run_id), "the worker is found")
     failed = eventually(

@@ -49,7 +49,7 @@ def test_experiment__from_creation_to_its_final_row(system: System) -> None:
     assert created.status_code == 201, created.text
     assert system.ask("POST", "/experiments/checkout/start/").status_code == 200
     land(system, "first", happening_now(crowd(60, 60)))
-    eventually(lambda: system.registry.lake_version().data_version == 1, "the sensor ingests what landed")
+    eventually(lambda: system.registry.batches.lake_version().data_version == 1, "the sensor ingests what landed")
 
     assert system.ask("POST", "/experiments/checkout/results/refresh/").status_code == 202
     first = eventually(
@@ -68,7 +68,7 @@ def test_experiment__from_creation_to_its_final_row(system: System) -> None:
     refused = system.ask("POST", "/experiments/checkout/results/refresh/")
     assert (refused.status_code, refused.json()["detail"]) == (400, "Results are final for this completed experiment.")
 
-    partition_key = system.registry.find_experiment("prod", "checkout").partition_key
+    partition_key = system.registry.experiments.find("prod", "checkout").partition_key
     everything = ("first_exposures", "exposure_buckets", "exposures", "variant_aggregates", "srm", "bayesian_results",
                   "experiment_results")  # fmt: skip
     for selection in (everything, ("srm", "bayesian_results", "experiment_results")):

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from sqlalchemy import create_engine, inspect, make_url, text
 
 from experiment_pipeline.cli.main import COMMANDS, main
-from experiment_pipeline.registry.keys import Scope
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.domain.api_keys import Scope
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import PREFIX
 from tests.api.test_openapi import SNAPSHOT
@@ -131,7 +131,7 @@ def planted(tmp_path: Path, postgres_url: str, postgres_template: str) -> Iterat
     url = make_url(postgres_url).set(database=name, password=PASSWORD).render_as_string(hide_password=False)
     assert PASSWORD in url
     registry = Registry.open(url)
-    registry.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
+    registry.manifests.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
     _, token = registry.keys.create("production", Scope.ADMIN, "t", actor="test", now=datetime.now(UTC))
     registry.close()
     (tmp_path / "data").mkdir()

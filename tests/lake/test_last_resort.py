@@ -21,7 +21,7 @@ from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing import object_reader
 from experiment_pipeline.landing.json_lines import LineReader
 from experiment_pipeline.landing.object_errors import is_of_one_object
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 from tests.lake.ledger import NOW, PROD, MemoryLedger, land, record, stored
 
@@ -176,7 +176,7 @@ def test_lake_ingest__of_parquet_files_with_flipped_bytes__comes_to_an_end(tmp_p
     """Some of them panic, some abort the process: which, depends on the version of Polars."""
     settings = Settings(data_dir=tmp_path / "data")
     registry = Registry.open(settings.database_url)
-    registry.create_environment(PROD, "Production", actor="tests", now=NOW)
+    registry.environments.create(PROD, "Production", actor="tests", now=NOW)
     registry.close()
     good = parquet(tmp_path / "good.parquet")
     positions = range(0, len(good), max(1, len(good) // 300))

@@ -16,7 +16,8 @@ from experiment_pipeline.lake import delta, ingestion
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.delta import Snapshot
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.batches import Batches
+from experiment_pipeline.registry.registry import Registry
 from tests.lake.ledger import NOW
 
 POINTS = (  # each is passed twice: before it happens and after
@@ -56,14 +57,14 @@ def main(root: Path, point: str | None = None, at: int = 1) -> None:
     Snapshot.commit_batch = marked(Snapshot.commit_batch, table("commit"))  # type: ignore[method-assign]
     Snapshot.commit_rewrite = marked(Snapshot.commit_rewrite, table("rewrite"))  # type: ignore[method-assign]
     for method in ("plan_batch", "commit_batch"):
-        setattr(Registry, method, marked(getattr(Registry, method), lambda *_, method=method: method))
+        setattr(Batches, method, marked(getattr(Batches, method), lambda *_, method=method: method))
     delta.sync = lambda path: None  # type: ignore[attr-defined]  # noqa: ARG005  # only a power cut loses it
 
     if point == UNLOCKED:
         ingestion._alone = nullcontext  # type: ignore[assignment]
     registry = Registry.open(f"sqlite:///{root / 'registry.sqlite'}")
     lake = Lake(root / "lake", threads=1)
-    ingestion.ingest(lake, registry, root / "landing", NOW)
+    ingestion.ingest(lake, registry.batches, root / "landing", NOW)
     compact(lake, NOW, whole=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from tests.lake.ledger import NOW, PROD, land, record, stored
 from tests.recovery.killed_ingestion import POINTS, UNLOCKED
 
@@ -24,7 +24,7 @@ class Installation:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.registry = Registry.open(f"sqlite:///{root / 'registry.sqlite'}")
-        self.registry.create_environment(PROD, PROD, actor="test", now=NOW)
+        self.registry.environments.create(PROD, PROD, actor="test", now=NOW)
         self.sent: set[str] = set()
         self.broken = 0
 
@@ -45,12 +45,12 @@ class Installation:
     def check(self) -> None:
         """Finish what was interrupted, and compare with what was sent."""
         lake = Lake(self.root / "lake")
-        ingest(lake, self.registry, self.root / "landing", NOW)
+        ingest(lake, self.registry.batches, self.root / "landing", NOW)
         rows = stored(lake)
         assert Counter(row["event_id"] for row in rows) == Counter(self.sent)
         assert Counter(row["reason"] for row in stored(lake, "rejected")) == {"not_json": self.broken}
-        assert self.registry.open_batch() is None
-        assert self.registry.lake_version().data_version == max(row["batch"] for row in rows)
+        assert self.registry.batches.open_batch() is None
+        assert self.registry.batches.lake_version().data_version == max(row["batch"] for row in rows)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 from experiment_pipeline.domain.drafts import ExperimentDraft, VariantDraft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -19,7 +19,7 @@ ACTOR = "tests"
 def registry(database_url: str) -> Iterator[Registry]:
     """An empty registry with the environment `production`."""
     opened = Registry.open(database_url)
-    opened.create_environment("production", "Production", actor=ACTOR, now=NOW)
+    opened.environments.create("production", "Production", actor=ACTOR, now=NOW)
     yield opened
     opened.close()
 
@@ -27,8 +27,8 @@ def registry(database_url: str) -> Iterator[Registry]:
 @pytest.fixture
 def running(registry: Registry) -> Experiment:
     """An experiment that started at NOW."""
-    created = registry.create_experiment("production", draft(), actor=ACTOR, now=NOW)
-    return registry.move_experiment(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
+    created = registry.experiments.create("production", draft(), actor=ACTOR, now=NOW)
+    return registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
 
 
 def draft(feature: str = "checkout_button", **changes: object) -> ExperimentDraft:

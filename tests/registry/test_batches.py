@@ -8,9 +8,9 @@ import pytest
 from experiment_pipeline.domain.batches import LakeVersion, LandedObject
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.errors import Conflict
-from experiment_pipeline.registry import batches
+from experiment_pipeline.registry.batches import newest_by_environment
 from experiment_pipeline.registry.engine import reading
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from tests.registry.conftest import HOUR, MINUTE, NOW
 
 
@@ -19,45 +19,50 @@ def landed(name: str, environment_key: str = "production", size: int = 10) -> La
 
 
 def commit(registry: Registry, number: int) -> None:
-    registry.commit_batch(number, accepted=2, duplicates=1, rejected={"not_json": 1}, problems={}, now=NOW)
+    registry.batches.commit_batch(number, accepted=2, duplicates=1, rejected={"not_json": 1}, problems={}, now=NOW)
+
+
+def newest(registry: Registry) -> dict[str, int]:
+    with reading(registry.engine) as connection:
+        return newest_by_environment(connection)
 
 
 def test_plan_batch__one_after_the_other__are_numbered_without_gaps(registry: Registry) -> None:
-    assert registry.lake_version() == LakeVersion(0, None)
+    assert registry.batches.lake_version() == LakeVersion(0, None)
     for number in (1, 2):
-        assert registry.plan_batch([landed(f"{number}")], NOW).number == number
+        assert registry.batches.plan_batch([landed(f"{number}")], NOW).number == number
         commit(registry, number)
-    assert registry.lake_version() == LakeVersion(2, NOW)
+    assert registry.batches.lake_version() == LakeVersion(2, NOW)
 
 
 def test_plan_batch__while_one_is_open__is_refused_and_readers_see_nothing(registry: Registry) -> None:
-    planned = registry.plan_batch([landed("b", size=2**40), landed("a")], NOW)
-    assert registry.open_batch() == type(planned)(1, NOW, (landed("a"), landed("b", size=2**40)))
-    assert registry.lake_version().data_version == 0
+    planned = registry.batches.plan_batch([landed("b", size=2**40), landed("a")], NOW)
+    assert registry.batches.open_batch() == type(planned)(1, NOW, (landed("a"), landed("b", size=2**40)))
+    assert registry.batches.lake_version().data_version == 0
     with pytest.raises(Conflict, match="Batch 1 is not committed yet"):
-        registry.plan_batch([landed("c")], NOW)
+        registry.batches.plan_batch([landed("c")], NOW)
     commit(registry, 1)
-    assert registry.open_batch() is None
+    assert registry.batches.open_batch() is None
 
 
 def test_plan_batch__object_that_has_a_batch__is_refused_as_a_whole(registry: Registry) -> None:
-    registry.plan_batch([landed("a")], NOW)
+    registry.batches.plan_batch([landed("a")], NOW)
     commit(registry, 1)
     with pytest.raises(Conflict):
-        registry.plan_batch([landed("b"), landed("a")], NOW)
-    assert registry.known_objects(["a", "b"]) == {"a"}
-    assert registry.open_batch() is None
+        registry.batches.plan_batch([landed("b"), landed("a")], NOW)
+    assert registry.batches.known_objects(["a", "b"]) == {"a"}
+    assert registry.batches.open_batch() is None
 
 
 def test_plan_batch__without_objects__is_a_mistake(registry: Registry) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        registry.plan_batch([], NOW)
+        registry.batches.plan_batch([], NOW)
 
 
 def test_plan_batch__several_at_once__one_wins(registry: Registry) -> None:
     def plan(number: int) -> bool:
         try:
-            registry.plan_batch([landed(f"{number}")], NOW)
+            registry.batches.plan_batch([landed(f"{number}")], NOW)
         except Conflict:
             return False
         return True
@@ -68,27 +73,22 @@ def test_plan_batch__several_at_once__one_wins(registry: Registry) -> None:
 
 def test_known_objects__more_names_than_a_query_holds__are_all_looked_up(registry: Registry) -> None:
     names = [f"object-{number}" for number in range(40_000)]
-    registry.plan_batch([landed(name) for name in names[:100] + names[-100:]], NOW)
-    assert registry.known_objects(iter(names)) == {*names[:100], *names[-100:]}
+    registry.batches.plan_batch([landed(name) for name in names[:100] + names[-100:]], NOW)
+    assert registry.batches.known_objects(iter(names)) == {*names[:100], *names[-100:]}
 
 
 def test_commit_batch__twice_or_never_planned__is_refused(registry: Registry) -> None:
-    registry.plan_batch([landed("a")], NOW)
-    registry.commit_batch(1, accepted=0, duplicates=0, rejected={}, problems={"a": "truncated"}, now=NOW)
+    registry.batches.plan_batch([landed("a")], NOW)
+    registry.batches.commit_batch(1, accepted=0, duplicates=0, rejected={}, problems={"a": "truncated"}, now=NOW)
     for number in (1, 2):
         with pytest.raises(Conflict, match="is not open"):
             commit(registry, number)
 
 
-def newest(registry: Registry) -> dict[str, int]:
-    with reading(registry.engine) as connection:
-        return batches.newest_batches(connection)
-
-
-def test_newest_batches__several_environments__each_has_its_own(registry: Registry) -> None:
-    registry.plan_batch([landed("a"), landed("b", "staging")], NOW + timedelta(0))
+def test_newest_by_environment__several_environments__each_has_its_own(registry: Registry) -> None:
+    registry.batches.plan_batch([landed("a"), landed("b", "staging")], NOW + timedelta(0))
     commit(registry, 1)
-    registry.plan_batch([landed("c", "staging")], NOW + HOUR)
+    registry.batches.plan_batch([landed("c", "staging")], NOW + HOUR)
     assert newest(registry) == {"production": 1, "staging": 1}
     commit(registry, 2)
     assert newest(registry) == {"production": 1, "staging": 2}
@@ -98,12 +98,12 @@ def test_newest_batches__several_environments__each_has_its_own(registry: Regist
 
 
 def awaits(registry: Registry, now: datetime) -> bool:
-    return registry.awaits_listing(now, grace=HOUR)
+    return registry.batches.awaits_listing(now, grace=HOUR)
 
 
 def test_awaits_listing__never_listed_or_not_for_a_day__is_due(registry: Registry) -> None:
     assert awaits(registry, NOW)
-    registry.record_scan(NOW)
+    registry.batches.record_scan(NOW)
     assert not awaits(registry, NOW + timedelta(days=1))
     assert awaits(registry, NOW + timedelta(days=1, seconds=1))
 
@@ -111,9 +111,9 @@ def test_awaits_listing__never_listed_or_not_for_a_day__is_due(registry: Registr
 def test_awaits_listing__of_a_completed_experiment__is_due_once_its_grace_is_over(
     registry: Registry, running: Experiment
 ) -> None:
-    registry.move_experiment(running.id, ExperimentStatus.COMPLETED, actor="tests", now=NOW + HOUR)
-    registry.record_scan(NOW + 90 * MINUTE)
+    registry.experiments.transition(running.id, ExperimentStatus.COMPLETED, actor="tests", now=NOW + HOUR)
+    registry.batches.record_scan(NOW + 90 * MINUTE)
     assert not awaits(registry, NOW + 2 * HOUR - MINUTE)
     assert awaits(registry, NOW + 2 * HOUR)
-    registry.record_scan(NOW + 2 * HOUR)
+    registry.batches.record_scan(NOW + 2 * HOUR)
     assert not awaits(registry, NOW + 3 * HOUR)

@@ -2,18 +2,18 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.dialects import sqlite
 
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
-from experiment_pipeline.registry.tables import VERSION_TABLE, UtcDateTime, metadata
+from experiment_pipeline.registry.tables import VERSION_TABLE, UtcDateTime, environments, metadata
 
 
 def test_migrate__empty_database__makes_exactly_the_tables(database_url: str) -> None:
@@ -61,6 +61,32 @@ def test_open_engine__sqlite__is_durable_and_keeps_references(tmp_path: Path) ->
         }
     engine.dispose()
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+def test_writing__within_a_transaction__joins_it_and_is_undone_with_it(database_url: str) -> None:
+    engine = open_engine(database_url)
+    migrate(engine)
+    with writing(engine) as outer:
+        with writing(outer) as inner:
+            assert inner is outer
+            inner.execute(environments.insert().values(key="lost", name="Lost", created_at=datetime.now(UTC)))
+        with reading(outer) as inner:
+            assert inner.scalar(select(environments.c.key)) == "lost"
+        outer.rollback()
+    with reading(engine) as connection:
+        assert connection.scalar(select(environments.c.key)) is None
+    engine.dispose()
+
+
+def test_writing__within_a_transaction_that_reads__is_a_mistake(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with (
+        reading(engine) as connection,
+        pytest.raises(RuntimeError, match="begun to read"),
+        writing(connection),
+    ):
+        pytest.fail("entered")
+    engine.dispose()
 
 
 def test_times__without_an_offset__are_never_stored() -> None:

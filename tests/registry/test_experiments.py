@@ -1,4 +1,4 @@
-"""Experiments in the registry: declared, changed, moved, deleted, listed, audited (rules L1-L6)."""
+"""Experiments in the registry: declared, changed, started, completed, deleted, listed (rules L1-L6)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,26 +10,26 @@ from experiment_pipeline.domain.experiments import Design, Experiment, Experimen
 from experiment_pipeline.domain.metrics import Aggregation, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.errors import ConfigurationError, Conflict, InvalidTransition, NotAllowed, NotFound
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
 
 RUNNING, PAUSED, COMPLETED = ExperimentStatus.RUNNING, ExperimentStatus.PAUSED, ExperimentStatus.COMPLETED
 
 
 def create(registry: Registry, feature: str = "checkout_button", **changes: object) -> Experiment:
-    return registry.create_experiment("production", draft(feature, **changes), actor=ACTOR, now=NOW)
+    return registry.experiments.create("production", draft(feature, **changes), actor=ACTOR, now=NOW)
 
 
 def move(registry: Registry, experiment: Experiment, *steps: ExperimentStatus) -> Experiment:
     for step in steps:
-        experiment = registry.move_experiment(experiment.id, step, actor=ACTOR, now=NOW + HOUR)
+        experiment = registry.experiments.transition(experiment.id, step, actor=ACTOR, now=NOW + HOUR)
     return experiment
 
 
 @pytest.fixture
 def metric(registry: Registry) -> Metric:
     wanted = MetricDraft("purchase", Aggregation.OCCURRENCE, {"version": 1, "event": "purchase"})
-    return registry.create_metric("production", wanted, actor=ACTOR, now=NOW)
+    return registry.metrics.create("production", wanted, actor=ACTOR, now=NOW)
 
 
 def test_create__minimal_draft__gets_control_key_and_computations(registry: Registry) -> None:
@@ -41,7 +41,7 @@ def test_create__minimal_draft__gets_control_key_and_computations(registry: Regi
         Variant("treatment", VariantRole.TREATMENT, 50.0),
     )
     assert (created.status, created.created_at, created.started_at) == (ExperimentStatus.CREATED, NOW, None)
-    assert [registry.computation(created.id, each).payload for each in Computation] == [None, None]
+    assert [registry.computations.get(created.id, each).payload for each in Computation] == [None, None]
 
 
 def test_create__read_back__is_the_same_by_id_key_and_partition(registry: Registry, metric: Metric) -> None:
@@ -52,10 +52,10 @@ def test_create__read_back__is_the_same_by_id_key_and_partition(registry: Regist
         metrics=(AttachmentDraft(metric.id, ExpectedDirection.INCREASE),),
         design=Design(alpha=0.01, mde=0.02, n_looks=4, baseline=0.1),
     )
-    assert created == registry.experiment(created.id)
-    assert created == registry.experiment_by_partition(f"Checkout_1-{created.id}")
+    assert created == registry.experiments.get(created.id)
+    assert created == registry.experiments.get_by_partition(f"Checkout_1-{created.id}")
     for name in (created.id, str(created.id), "Checkout_1"):
-        assert registry.find_experiment("production", name) == created
+        assert registry.experiments.find("production", name) == created
 
 
 def test_create__keys_made_from_one_name__are_numbered(registry: Registry) -> None:
@@ -63,7 +63,7 @@ def test_create__keys_made_from_one_name__are_numbered(registry: Registry) -> No
 
 
 def test_create__key_of_another_or_of_a_deleted_one__is_a_conflict(registry: Registry) -> None:
-    registry.delete_experiment(create(registry, "a", key="taken").id, actor=ACTOR, now=NOW)
+    registry.experiments.delete(create(registry, "a", key="taken").id, actor=ACTOR, now=NOW)
     with pytest.raises(Conflict, match="'taken'"):
         create(registry, "b", key="taken")
 
@@ -74,13 +74,13 @@ def test_create__active_feature__is_a_conflict_until_completed_or_deleted(regist
         with pytest.raises(Conflict, match=r"^An active experiment already exists for this feature\.$"):
             create(registry)
         move(registry, current, RUNNING, COMPLETED)
-    registry.delete_experiment(create(registry).id, actor=ACTOR, now=NOW)
+    registry.experiments.delete(create(registry).id, actor=ACTOR, now=NOW)
     create(registry)
 
 
 def test_create__unknown_environment__is_not_found(registry: Registry) -> None:
     with pytest.raises(NotFound, match="nowhere"):
-        registry.create_experiment("nowhere", draft(), actor=ACTOR, now=NOW)
+        registry.experiments.create("nowhere", draft(), actor=ACTOR, now=NOW)
 
 
 def test_create__two_at_once_for_one_feature__one_wins_and_the_other_conflicts(registry: Registry) -> None:
@@ -98,9 +98,9 @@ def test_create__two_at_once_for_one_feature__one_wins_and_the_other_conflicts(r
 
 @pytest.mark.parametrize("reference", [404, 2**40, "unknown", "elsewhere"])
 def test_create__metric_that_is_not_of_the_environment__is_refused(registry: Registry, reference: int | str) -> None:
-    registry.create_environment("staging", "Staging", actor=ACTOR, now=NOW)
+    registry.environments.create("staging", "Staging", actor=ACTOR, now=NOW)
     elsewhere = MetricDraft("elsewhere", Aggregation.COUNT, {"version": 1, "event": "e"})
-    registry.create_metric("staging", elsewhere, actor=ACTOR, now=NOW)
+    registry.metrics.create("staging", elsewhere, actor=ACTOR, now=NOW)
     with pytest.raises(ConfigurationError) as refused:
         create(registry, metrics=(AttachmentDraft(reference, ExpectedDirection.INCREASE),))
     assert refused.value.errors == {"metrics.0.metric": ["Metric must belong to this environment."]}
@@ -115,7 +115,7 @@ def test_create__metric_attached_twice__is_refused(registry: Registry, metric: M
 
 def test_change__before_the_start__everything_but_key_and_feature(registry: Registry, metric: Metric) -> None:
     created = create(registry)
-    changed = registry.change_experiment(
+    changed = registry.experiments.change(
         created.id,
         lambda now: replace(
             now,
@@ -126,12 +126,12 @@ def test_change__before_the_start__everything_but_key_and_feature(registry: Regi
         actor=ACTOR,
         now=NOW + MINUTE,
     )
-    assert changed == registry.experiment(created.id)
+    assert changed == registry.experiments.get(created.id)
     assert [(v.key, v.percentage_allocation) for v in changed.variants] == [("control", 50), ("a", 20), ("b", 30)]
     assert [attached.metric for attached in changed.metrics] == [metric]
     assert (changed.name, changed.updated_at) == ("New", NOW + MINUTE)
     with pytest.raises(ConfigurationError) as refused:
-        registry.change_experiment(
+        registry.experiments.change(
             created.id, lambda now: replace(now, key="other", feature="other"), actor=ACTOR, now=NOW
         )
     assert refused.value.errors == {
@@ -141,12 +141,12 @@ def test_change__before_the_start__everything_but_key_and_feature(registry: Regi
 
 
 def test_change__after_the_start__name_and_hypothesis_alone(registry: Registry, running: Experiment) -> None:
-    changed = registry.change_experiment(
+    changed = registry.experiments.change(
         running.id, lambda now: replace(now, name="New", hypothesis="Other"), actor=ACTOR, now=NOW
     )
     assert (changed.name, changed.hypothesis) == ("New", "Other")
     with pytest.raises(ConfigurationError) as refused:
-        registry.change_experiment(
+        registry.experiments.change(
             running.id,
             lambda now: replace(now, variants=(VariantDraft("treatment", 40.0),), design=Design(alpha=0.1)),
             actor=ACTOR,
@@ -154,12 +154,12 @@ def test_change__after_the_start__name_and_hypothesis_alone(registry: Registry, 
         )
     frozen = ["Cannot be changed after the experiment has started."]
     assert refused.value.errors == {"variants": frozen, "design": frozen}
-    assert registry.experiment(running.id) == changed
+    assert registry.experiments.get(running.id) == changed
 
 
-def test_move__through_its_life__keeps_the_first_start(registry: Registry) -> None:
+def test_transition__through_its_life__keeps_the_first_start(registry: Registry) -> None:
     created = create(registry)
-    started = registry.move_experiment(created.id, RUNNING, actor=ACTOR, now=NOW)
+    started = registry.experiments.transition(created.id, RUNNING, actor=ACTOR, now=NOW)
     resumed = move(registry, started, PAUSED, RUNNING)
     assert resumed.started_at == started.started_at == NOW
     ended = move(registry, resumed, COMPLETED)
@@ -168,9 +168,9 @@ def test_move__through_its_life__keeps_the_first_start(registry: Registry) -> No
         move(registry, ended, RUNNING)
 
 
-def test_move__completion__claims_a_last_refresh(registry: Registry, running: Experiment) -> None:
+def test_transition__completion__claims_a_last_refresh(registry: Registry, running: Experiment) -> None:
     move(registry, running, COMPLETED)
-    claims = registry.waiting_claims(running.id)
+    claims = registry.claims.list_waiting(running.id)
     assert {(claim.computation, claim.source) for claim in claims} == {
         (computation, ClaimSource.COMPLETION) for computation in Computation
     }
@@ -178,59 +178,35 @@ def test_move__completion__claims_a_last_refresh(registry: Registry, running: Ex
 
 def test_delete__running__is_refused_and_paused_disappears(registry: Registry, running: Experiment) -> None:
     with pytest.raises(NotAllowed, match=r"^Cannot delete a running experiment\. Pause or complete it first\.$"):
-        registry.delete_experiment(running.id, actor=ACTOR, now=NOW)
+        registry.experiments.delete(running.id, actor=ACTOR, now=NOW)
     move(registry, running, PAUSED)
-    registry.delete_experiment(running.id, actor=ACTOR, now=NOW)
-    assert registry.list_experiments("production") == []
+    registry.experiments.delete(running.id, actor=ACTOR, now=NOW)
+    assert registry.experiments.list("production") == []
     with pytest.raises(NotFound):
-        registry.experiment(running.id)
+        registry.experiments.get(running.id)
     with pytest.raises(NotFound):
-        registry.experiment_by_partition(running.partition_key)
+        registry.experiments.get_by_partition(running.partition_key)
 
 
 def test_list__filters_search_and_pages(registry: Registry) -> None:
     for number, feature in enumerate(["Ärger", "banner_100%", "button"]):
-        registry.create_experiment("production", draft(feature), actor=ACTOR, now=NOW + number * MINUTE)
-    first = registry.find_experiment("production", "rger")
+        registry.experiments.create("production", draft(feature), actor=ACTOR, now=NOW + number * MINUTE)
+    first = registry.experiments.find("production", "rger")
     move(registry, first, RUNNING)
-    listed = registry.list_experiments("production")
+    listed = registry.experiments.list("production")
     assert [each.feature for each in listed] == ["button", "banner_100%", "Ärger"]
-    assert registry.list_experiments("production", limit=1, offset=1) == listed[1:2]
-    assert [e.feature for e in registry.list_experiments(search="ärg")] == ["Ärger"]
-    assert [e.feature for e in registry.list_experiments(search="0%")] == ["banner_100%"]
-    assert registry.list_experiments(search="_00") == []
-    assert [e.id for e in registry.list_experiments(statuses=[RUNNING, PAUSED])] == [first.id]
-    assert registry.list_experiments("staging") == []
-    counts = registry.status_counts("production", search="b")
+    assert registry.experiments.list("production", limit=1, offset=1) == listed[1:2]
+    assert [e.feature for e in registry.experiments.list(search="ärg")] == ["Ärger"]
+    assert [e.feature for e in registry.experiments.list(search="0%")] == ["banner_100%"]
+    assert registry.experiments.list(search="_00") == []
+    assert [e.id for e in registry.experiments.list(statuses=[RUNNING, PAUSED])] == [first.id]
+    assert registry.experiments.list("staging") == []
+    counts = registry.experiments.status_counts("production", search="b")
     assert counts == {status: 2 if status is ExperimentStatus.CREATED else 0 for status in ExperimentStatus}
 
 
 def test_find__of_another_environment__is_not_found(registry: Registry, running: Experiment) -> None:
-    registry.create_environment("staging", "Staging", actor=ACTOR, now=NOW)
+    registry.environments.create("staging", "Staging", actor=ACTOR, now=NOW)
     for name in (running.id, running.key, str(running.id), "9" * 50, "٣"):
         with pytest.raises(NotFound):
-            registry.find_experiment("staging", name)
-
-
-def test_changes__whole_life__says_who_what_when_before_and_after(registry: Registry) -> None:
-    created = create(registry)
-    registry.change_experiment(created.id, lambda now: replace(now, name="New"), actor="ann", now=NOW + MINUTE)
-    registry.change_experiment(created.id, lambda now: now, actor="nobody", now=NOW + MINUTE)  # changes nothing
-    registry.move_experiment(created.id, RUNNING, actor="bob", now=NOW + HOUR)
-    move(registry, created, PAUSED)
-    registry.delete_experiment(created.id, actor="eve", now=NOW + HOUR)
-    log = registry.changes("production", f"experiment:{created.id}")
-    assert [(line.actor, line.action) for line in log] == [
-        (ACTOR, "create"),
-        ("ann", "change"),
-        ("bob", "running"),
-        (ACTOR, "paused"),
-        ("eve", "delete"),
-    ]
-    assert log[0].before is None
-    assert log[-1].after is None
-    change = log[1]
-    assert change.at == NOW + MINUTE
-    assert change.before is not None
-    assert change.after is not None
-    assert (change.before["name"], change.after["name"]) == ("checkout_button", "New")
+            registry.experiments.find("staging", name)

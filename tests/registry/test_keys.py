@@ -2,16 +2,17 @@
 
 import pytest
 
+from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.errors import ConfigurationError, NotFound
-from experiment_pipeline.registry.keys import TOKEN, Scope
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.keys import TOKEN
+from experiment_pipeline.registry.registry import Registry
 from tests.registry.conftest import ACTOR, MINUTE, NOW
 
 
 def test_create__token__opens_its_key_and_is_kept_nowhere(registry: Registry) -> None:
     key, token = registry.keys.create("production", Scope.READ, "dashboard", actor=ACTOR, now=NOW)
     assert TOKEN.fullmatch(token)
-    assert registry.keys.all() == [key]
+    assert registry.keys.list() == [key]
     assert registry.keys.authenticate(token, NOW) == key
     assert (key.environment_key, key.scope, key.name, key.created_at) == ("production", Scope.READ, "dashboard", NOW)
     with registry.engine.connect() as connection:
@@ -38,12 +39,7 @@ def test_authenticate__revoked__opens_nothing_for_good(registry: Registry) -> No
     assert revoked.revoked_at == NOW + MINUTE
     assert registry.keys.revoke(key.prefix, actor=ACTOR, now=NOW + 2 * MINUTE) == revoked
     assert registry.keys.authenticate(token, NOW) is None
-    log = registry.changes("production", f"key:{key.prefix}")
+    log = registry.audit.list("production", subject=f"key:{key.prefix}")[::-1]
     assert [line.action for line in log] == ["create", "revoke"]
     with pytest.raises(NotFound):
         registry.keys.revoke("unknown", actor=ACTOR, now=NOW)
-
-
-def test_scopes__each__allows_itself_and_those_before() -> None:
-    allowed = {scope: [str(each) for each in Scope if scope.allows(each)] for scope in Scope}
-    assert allowed == {"read": ["read"], "refresh": ["read", "refresh"], "admin": ["read", "refresh", "admin"]}

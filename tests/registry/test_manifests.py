@@ -7,7 +7,7 @@ import pytest
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.registry.manifests import Difference
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.schemas.manifests import parse_manifest
 from tests.registry.conftest import ACTOR, NOW
 
@@ -35,7 +35,7 @@ experiments:
 
 
 def apply(registry: Registry, text: str, *, dry_run: bool = False) -> list[Difference]:
-    return registry.apply(parse_manifest(text), actor=ACTOR, now=NOW, dry_run=dry_run)
+    return registry.manifests.apply(parse_manifest(text), actor=ACTOR, now=NOW, dry_run=dry_run)
 
 
 def test_apply__twice__declares_once(registry: Registry) -> None:
@@ -50,16 +50,16 @@ def test_apply__twice__declares_once(registry: Registry) -> None:
 
 def test_apply__past_experiment__has_its_own_dates(registry: Registry) -> None:
     apply(registry, MANIFEST)
-    previous = registry.find_experiment("production", "previous")
+    previous = registry.experiments.find("production", "previous")
     assert previous.status is ExperimentStatus.COMPLETED
     assert previous.started_at == datetime(2025, 12, 31, 23, tzinfo=UTC)
     assert previous.ended_at == datetime(2026, 2, 1, microsecond=123_000, tzinfo=UTC)
-    assert registry.find_experiment("production", "checkout").started_at == NOW
+    assert registry.experiments.find("production", "checkout").started_at == NOW
 
 
 def test_apply__dry_run__tells_and_changes_nothing(registry: Registry) -> None:
     assert len(apply(registry, MANIFEST, dry_run=True)) == 3
-    assert registry.list_experiments() == []
+    assert registry.experiments.list() == []
 
 
 def test_apply__changed_file__tells_what_was_and_what_is(registry: Registry) -> None:
@@ -81,8 +81,8 @@ def test_apply__renamed_environment__keeps_everything_else(registry: Registry) -
     apply(registry, MANIFEST)
     (difference,) = apply(registry, MANIFEST.replace("{name: Production}", "{name: Live}"))
     assert difference == Difference("change", "environment production", {"name": ("Production", "Live")})
-    assert registry.environments()[0].name == "Live"
-    log = registry.changes("production", "environment:production")
+    assert registry.environments.list()[0].name == "Live"
+    log = registry.audit.list("production", subject="environment:production")[::-1]
     assert [line.action for line in log] == ["create", "change"]
 
 
@@ -112,8 +112,8 @@ def test_apply__broken_rule__names_entry_and_field_and_changes_nothing(
     with pytest.raises(ConfigurationError) as refused:
         apply(registry, MANIFEST.replace(old, new, 1))
     assert message in str(refused.value)
-    assert registry.list_experiments() == []
-    assert registry.list_metrics("production") == []
+    assert registry.experiments.list() == []
+    assert registry.metrics.list("production") == []
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_apply__broken_rule__names_entry_and_field_and_changes_nothing(
 )  # fmt: skip
 def test_apply__change_of_what_is_frozen__is_refused(registry: Registry, old: str, new: str, message: str) -> None:
     apply(registry, MANIFEST)
-    before = registry.list_experiments()
+    before = registry.experiments.list()
     with pytest.raises(ConfigurationError) as refused:
         apply(registry, MANIFEST.replace(old, new, 1))
     assert str(refused.value).startswith(message)
-    assert registry.list_experiments() == before
+    assert registry.experiments.list() == before
 
 
 def test_apply__second_active_experiment_for_a_feature__is_refused(registry: Registry) -> None:

@@ -9,21 +9,21 @@ from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection, Metric
 from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
-from experiment_pipeline.registry.repository import Registry
+from experiment_pipeline.registry.registry import Registry
 from tests.registry.conftest import ACTOR, NOW, draft
 
 
 def create(registry: Registry, name: str = "revenue", **changes: object) -> Metric:
     values: dict[str, object] = {"aggregation": Aggregation.SUM, "definition": {"version": 1, "event": "purchase"}}
     wanted = MetricDraft(name=name, **{**values, **changes})  # type: ignore[arg-type]
-    return registry.create_metric("production", wanted, actor=ACTOR, now=NOW)
+    return registry.metrics.create("production", wanted, actor=ACTOR, now=NOW)
 
 
 def attach(registry: Registry, metric: Metric, *steps: ExperimentStatus) -> int:
     wanted = draft(metrics=(AttachmentDraft(metric.id, ExpectedDirection.INCREASE),))
-    experiment = registry.create_experiment("production", wanted, actor=ACTOR, now=NOW)
+    experiment = registry.experiments.create("production", wanted, actor=ACTOR, now=NOW)
     for step in steps:
-        registry.move_experiment(experiment.id, step, actor=ACTOR, now=NOW)
+        registry.experiments.transition(experiment.id, step, actor=ACTOR, now=NOW)
     return experiment.id
 
 
@@ -32,21 +32,21 @@ def test_create__read_back__is_the_same_by_id_and_name(registry: Registry) -> No
     assert created == Metric(
         created.id, "production", "revenue", "purchase", Aggregation.SUM, Direction.DOWN, "x", timedelta(days=7)
     )
-    assert created == registry.find_metric("production", created.id) == registry.find_metric("production", "revenue")
+    assert created == registry.metrics.find("production", created.id) == registry.metrics.find("production", "revenue")
 
 
 def test_create__name_that_is_taken__is_a_conflict_until_the_other_is_deleted(registry: Registry) -> None:
     first = create(registry)
     with pytest.raises(Conflict, match="'revenue'"):
         create(registry)
-    registry.delete_metric("production", first.id, actor=ACTOR, now=NOW)
+    registry.metrics.delete("production", first.id, actor=ACTOR, now=NOW)
     assert create(registry).id > first.id
 
 
 def test_change__not_attached_to_anything_that_started__everything(registry: Registry) -> None:
     metric = create(registry)
     attach(registry, metric)
-    changed = registry.change_metric(
+    changed = registry.metrics.change(
         "production",
         metric.id,
         lambda now: replace(now, name="sales", aggregation=Aggregation.MEAN, definition={"version": 1, "event": "buy"}),
@@ -54,18 +54,18 @@ def test_change__not_attached_to_anything_that_started__everything(registry: Reg
         now=NOW,
     )
     assert (changed.name, changed.aggregation, changed.event) == ("sales", Aggregation.MEAN, "buy")
-    assert registry.find_metric("production", "sales") == changed
+    assert registry.metrics.find("production", "sales") == changed
 
 
 def test_change__attached_to_a_started_experiment__name_and_description_alone(registry: Registry) -> None:
     metric = create(registry)
     attach(registry, metric, ExperimentStatus.RUNNING)
-    renamed = registry.change_metric(
+    renamed = registry.metrics.change(
         "production", metric.id, lambda now: replace(now, name="sales", description="y"), actor=ACTOR, now=NOW
     )
     assert renamed.name == "sales"
     with pytest.raises(ConfigurationError) as refused:
-        registry.change_metric(
+        registry.metrics.change(
             "production",
             metric.id,
             lambda now: replace(now, definition={"version": 1, "event": "other"}, window=timedelta(days=1)),
@@ -80,38 +80,30 @@ def test_change__to_a_name_that_is_taken__is_a_conflict(registry: Registry) -> N
     create(registry, "other")
     metric = create(registry)
     with pytest.raises(Conflict, match="'other'"):
-        registry.change_metric("production", metric.id, lambda now: replace(now, name="other"), actor=ACTOR, now=NOW)
+        registry.metrics.change("production", metric.id, lambda now: replace(now, name="other"), actor=ACTOR, now=NOW)
 
 
 def test_delete__attached_to_an_active_experiment__is_refused_until_it_is_completed(registry: Registry) -> None:
     metric = create(registry)
     experiment_id = attach(registry, metric, ExperimentStatus.RUNNING)
     with pytest.raises(Conflict, match=r"^Cannot delete a metric attached to an active experiment\. Detach it or"):
-        registry.delete_metric("production", metric.id, actor=ACTOR, now=NOW)
-    registry.move_experiment(experiment_id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
-    registry.delete_metric("production", metric.id, actor=ACTOR, now=NOW)
+        registry.metrics.delete("production", metric.id, actor=ACTOR, now=NOW)
+    registry.experiments.transition(experiment_id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
+    registry.metrics.delete("production", metric.id, actor=ACTOR, now=NOW)
     with pytest.raises(NotFound):
-        registry.find_metric("production", metric.id)
-    assert [each.metric for each in registry.experiment(experiment_id).metrics] == [metric]
+        registry.metrics.find("production", metric.id)
+    assert [each.metric for each in registry.experiments.get(experiment_id).metrics] == [metric]
 
 
 def test_list__search_and_pages__newest_first(registry: Registry) -> None:
     created = [create(registry, name) for name in ("Revenue", "orders", "revenue_eu")]
-    assert registry.list_metrics("production") == created[::-1]
-    assert registry.list_metrics("production", search="REV", limit=1, offset=1) == [created[0]]
-    assert registry.count_metrics("production", search="rev") == 2
+    assert registry.metrics.list("production") == created[::-1]
+    assert registry.metrics.list("production", search="REV", limit=1, offset=1) == [created[0]]
+    assert registry.metrics.count("production", search="rev") == 2
 
 
 def test_find__of_another_environment__is_not_found(registry: Registry) -> None:
     metric = create(registry)
     for reference in (metric.id, metric.name, 2**70, 0):
         with pytest.raises(NotFound):
-            registry.find_metric("staging", reference)
-
-
-def test_changes__of_a_metric__are_audited(registry: Registry) -> None:
-    metric = create(registry)
-    registry.change_metric("production", metric.id, lambda now: replace(now, name="x"), actor="ann", now=NOW)
-    registry.delete_metric("production", metric.id, actor="bob", now=NOW)
-    log = registry.changes("production", f"metric:{metric.id}")
-    assert [(line.actor, line.action) for line in log] == [(ACTOR, "create"), ("ann", "change"), ("bob", "delete")]
+            registry.metrics.find("staging", reference)

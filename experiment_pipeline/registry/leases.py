@@ -1,0 +1,49 @@
+"""Leases: at most one run at a time has an experiment, until it releases its lease or the lease expires (rule R7)."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.refresh import RefreshRun
+from experiment_pipeline.errors import Leased, Superseded
+from experiment_pipeline.registry.tables import leases
+
+
+def acquire(connection: Connection, experiment: Experiment, run_id: str, now: datetime, expires_at: datetime) -> None:
+    """Acquire or renew the lease of an experiment whose row is locked: no other run decides about it meanwhile.
+
+    Raises:
+        Leased: another run has the lease, and it has not expired.
+    """
+    mine = leases.c.experiment_id == experiment.id
+    lease = connection.execute(select(leases.c.run_id, leases.c.expires_at).where(mine)).one_or_none()
+    if lease is None:
+        connection.execute(insert(leases).values(experiment_id=experiment.id, run_id=run_id, expires_at=expires_at))
+        return
+    if lease.run_id != run_id and lease.expires_at > now:
+        raise Leased(f"Run {lease.run_id} holds experiment '{experiment.key}' until {lease.expires_at.isoformat()}.")
+    connection.execute(update(leases).where(mine).values(run_id=run_id, expires_at=expires_at))
+
+
+def owner(connection: Connection, experiment_id: int) -> str | None:
+    """Return the run that has the experiment's lease, expired or not; None where none has it."""
+    return connection.scalar(select(leases.c.run_id).where(leases.c.experiment_id == experiment_id))
+
+
+def require(connection: Connection, run: RefreshRun) -> None:
+    """Raise Superseded unless the run has the lease; an expired one is its own until another run acquires it."""
+    if owner(connection, run.experiment_id) != run.run_id:
+        raise Superseded(
+            f"Run {run.run_id} no longer holds experiment {run.experiment_id}: its lease expired or ended."
+        )
+
+
+def release(connection: Connection, run: RefreshRun) -> None:
+    """End the run's lease. Does nothing when another run has acquired it already."""
+    connection.execute(delete(leases).where(leases.c.experiment_id == run.experiment_id, leases.c.run_id == run.run_id))
+
+
+def release_all(connection: Connection, run_id: str) -> None:
+    """End every lease that a run has."""
+    connection.execute(delete(leases).where(leases.c.run_id == run_id))

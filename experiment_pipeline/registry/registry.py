@@ -1,0 +1,66 @@
+"""The registry: the control state in one database, as one small store per noun.
+
+Each method of a store is one transaction: all of it happens, or nothing. A store on a connection instead of an engine
+joins the transaction that has begun there: so one store's change is made of others' (`manifests`, `attachments`).
+Changes name their `actor` and `now`, the moment of the change in UTC, for the audit log (rule L5).
+"""
+
+from typing import Self
+
+from sqlalchemy import Engine
+
+from experiment_pipeline.registry.attachments import Attachments
+from experiment_pipeline.registry.audit import AuditLog
+from experiment_pipeline.registry.batches import Batches
+from experiment_pipeline.registry.claims import Claims
+from experiment_pipeline.registry.computations import Computations
+from experiment_pipeline.registry.dispatch import Dispatch
+from experiment_pipeline.registry.engine import is_current, migrate, open_engine
+from experiment_pipeline.registry.environments import Environments
+from experiment_pipeline.registry.experiments import Experiments
+from experiment_pipeline.registry.keys import Keys
+from experiment_pipeline.registry.manifests import Manifests
+from experiment_pipeline.registry.metrics import Metrics
+from experiment_pipeline.registry.runs import Runs
+
+
+class Registry:
+    """The stores of one database. Safe to share between threads.
+
+    Besides what it says itself, every method of a store raises SQLAlchemy's OperationalError where the database does
+    not answer.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.environments = Environments(engine)
+        self.metrics = Metrics(engine)
+        self.experiments = Experiments(engine)
+        self.attachments = Attachments(engine)
+        self.manifests = Manifests(engine)
+        self.computations = Computations(engine)
+        self.claims = Claims(engine)
+        self.runs = Runs(engine)
+        self.dispatch = Dispatch(engine)
+        self.batches = Batches(engine)
+        self.keys = Keys(engine)
+        self.audit = AuditLog(engine)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open the registry at a SQLAlchemy URL, and bring its schema up to date.
+
+        Raises:
+            ConfigurationError: the URL is none, or of another database than SQLite and PostgreSQL.
+        """
+        engine = open_engine(url)
+        migrate(engine)
+        return cls(engine)
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.engine.dispose()
+
+    def is_current(self) -> bool:
+        """Return whether the database answers and has the schema that this code needs."""
+        return is_current(self.engine)

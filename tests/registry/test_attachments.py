@@ -1,0 +1,84 @@
+"""Attaching metrics to an experiment, one at a time (rules L3, L4, M1)."""
+
+import pytest
+
+from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
+from experiment_pipeline.errors import ConfigurationError, NotAllowed, NotFound
+from experiment_pipeline.registry.registry import Registry
+from tests.registry.conftest import ACTOR, NOW, draft
+
+UP, DOWN = ExpectedDirection.INCREASE, ExpectedDirection.DECREASE
+
+
+@pytest.fixture
+def metrics(registry: Registry) -> list[Metric]:
+    return [
+        registry.metrics.create(
+            "production", MetricDraft(name, Aggregation.COUNT, {"version": 1, "event": name}), actor=ACTOR, now=NOW
+        )
+        for name in ("signup", "purchase")
+    ]
+
+
+@pytest.fixture
+def created(registry: Registry) -> Experiment:
+    return registry.experiments.create("production", draft(), actor=ACTOR, now=NOW)
+
+
+def test_attach__one_after_the_other__is_the_last_each_time(
+    registry: Registry, created: Experiment, metrics: list[Metric]
+) -> None:
+    for metric in metrics:
+        attached = registry.attachments.attach(created.id, AttachmentDraft(metric.name, UP), actor=ACTOR, now=NOW)
+        assert attached == AttachedMetric(metric, UP)
+    assert registry.experiments.get(created.id).metrics == tuple(AttachedMetric(metric, UP) for metric in metrics)
+
+
+def test_attach__unknown_or_attached_already__names_the_metric_and_changes_nothing(
+    registry: Registry, created: Experiment, metrics: list[Metric]
+) -> None:
+    registry.attachments.attach(created.id, AttachmentDraft(metrics[0].id, UP), actor=ACTOR, now=NOW)
+    for reference, message in (
+        (metrics[0].id, "Metric is already attached to this experiment."),
+        ("unknown", "Metric must belong to this environment."),
+    ):
+        with pytest.raises(ConfigurationError) as refused:
+            registry.attachments.attach(created.id, AttachmentDraft(reference, UP), actor=ACTOR, now=NOW)
+        assert refused.value.errors == {"metric": [message]}
+    assert len(registry.experiments.get(created.id).metrics) == 1
+
+
+def test_change__expected_direction__of_that_metric_alone(
+    registry: Registry, created: Experiment, metrics: list[Metric]
+) -> None:
+    for metric in metrics:
+        registry.attachments.attach(created.id, AttachmentDraft(metric.id, UP), actor=ACTOR, now=NOW)
+    changed = registry.attachments.change(created.id, metrics[1].id, DOWN, actor=ACTOR, now=NOW)
+    assert changed == AttachedMetric(metrics[1], DOWN)
+    assert registry.experiments.get(created.id).metrics == (AttachedMetric(metrics[0], UP), changed)
+
+
+def test_detach__then_again__is_gone_and_not_found(
+    registry: Registry, created: Experiment, metrics: list[Metric]
+) -> None:
+    registry.attachments.attach(created.id, AttachmentDraft(metrics[0].id, UP), actor=ACTOR, now=NOW)
+    registry.attachments.detach(created.id, metrics[0].id, actor=ACTOR, now=NOW)
+    assert registry.experiments.get(created.id).metrics == ()
+    for metric_id in (metrics[0].id, 404):
+        with pytest.raises(NotFound, match="is not attached to experiment 'checkout-button'"):
+            registry.attachments.detach(created.id, metric_id, actor=ACTOR, now=NOW)
+
+
+def test_detach__started_or_completed__is_refused__l3_l4(
+    registry: Registry, created: Experiment, metrics: list[Metric]
+) -> None:
+    registry.attachments.attach(created.id, AttachmentDraft(metrics[0].id, UP), actor=ACTOR, now=NOW)
+    registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
+    with pytest.raises(ConfigurationError) as frozen:
+        registry.attachments.detach(created.id, metrics[0].id, actor=ACTOR, now=NOW)
+    assert list(frozen.value.errors) == ["metrics"]
+    registry.experiments.transition(created.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
+    with pytest.raises(NotAllowed, match=r"^Cannot detach metrics from a completed experiment\.$"):
+        registry.attachments.detach(created.id, metrics[0].id, actor=ACTOR, now=NOW)
