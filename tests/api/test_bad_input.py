@@ -77,7 +77,7 @@ def test_body__larger_than_the_limit__is_a_413_however_it_comes(api: Api) -> Non
 
 def test_body__that_does_not_say_it_is_json__is_a_415(api: Api) -> None:
     refused = api.ask("POST", "/experiments/", content=json.dumps(EXPERIMENT), headers={"content-type": "text/plain"})
-    assert refused.status_code == 400
+    assert refused.status_code == 415
 
 
 def test_text__of_every_script__comes_back_as_it_was_sent(api: Api) -> None:
