@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from experiment_pipeline.domain.fields import NOT_TEXT
 
@@ -18,9 +18,8 @@ def _searchable(text: str) -> str:
     return text
 
 
-Search = Annotated[
-    str, Query(alias="q", max_length=2_000, description="a part of the text"), AfterValidator(_searchable)
-]
+Text = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_searchable)]
+Search = Annotated[Text, Query(alias="q", description="a part of the text")]
 
 
 class PageRequest:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, true
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, true
 
 from experiment_pipeline.registry.engine import Database, reading
 from experiment_pipeline.registry.tables import audit_log
@@ -45,6 +45,7 @@ class AuditLog:
         *,
         subject: str | None = None,
         actor: str | None = None,
+        action: str | None = None,
         limit: int | None = None,
         offset: int = 0,
     ) -> Sequence[AuditRecord]:
@@ -52,14 +53,15 @@ class AuditLog:
 
         Args:
             environment_key: of the changed things; None for every environment.
-            subject: of one thing only, e.g. `experiment:12`.
+            subject: of one thing only, e.g. `experiment:12`, or of one kind of thing, e.g. `experiment`.
             actor: of one actor only, as the log names it.
+            action: of one kind only, e.g. `create`.
             limit: at most so many; None for all.
             offset: leave out so many of the newest.
         """
         statement = (
             select(audit_log)
-            .where(_matching(environment_key, subject, actor))
+            .where(_matching(environment_key, subject, actor, action))
             .order_by(audit_log.c.id.desc())
             .limit(limit)
             .offset(offset)
@@ -69,9 +71,17 @@ class AuditLog:
             rows = connection.execute(statement).mappings()
             return [AuditRecord(**{name: row[name] for name in names}) for row in rows]
 
-    def count(self, environment_key: str | None = None, *, subject: str | None = None, actor: str | None = None) -> int:
+    def count(
+        self,
+        environment_key: str | None = None,
+        *,
+        subject: str | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+    ) -> int:
         """Return how many changes `list` would return without a limit."""
-        statement = select(func.count()).select_from(audit_log).where(_matching(environment_key, subject, actor))
+        matching = _matching(environment_key, subject, actor, action)
+        statement = select(func.count()).select_from(audit_log).where(matching)
         with reading(self.database) as connection:
             return connection.scalar(statement) or 0
 
@@ -153,6 +163,12 @@ def record_change(
     )
 
 
-def _matching(environment_key: str | None, subject: str | None, actor: str | None) -> ColumnElement[bool]:
-    wanted = {audit_log.c.environment_key: environment_key, audit_log.c.subject: subject, audit_log.c.actor: actor}
-    return and_(true(), *(column == value for column, value in wanted.items() if value is not None))
+def _matching(
+    environment_key: str | None, subject: str | None, actor: str | None, action: str | None
+) -> ColumnElement[bool]:
+    log = audit_log.c
+    wanted = {log.environment_key: environment_key, log.actor: actor, log.action: action}
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    if subject is not None:
+        conditions.append(or_(log.subject == subject, log.subject.startswith(f"{subject}:", autoescape=True)))
+    return and_(true(), *conditions)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Generic, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
 from experiment_pipeline.domain.drafts import definition_of
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
@@ -126,6 +126,22 @@ class MetricView(BaseModel):
             definition=DefinitionView.model_validate(definition_of(metric)),
             window=metric.window,
         )
+
+
+class ChangeView(BaseModel):
+    """One change of an environment, experiment, metric or key.
+
+    `before` and `after` are all of its fields at the time; null before a creation and after a deletion.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: Moment
+    actor: str
+    subject: str
+    action: str
+    before: dict[str, JsonValue] | None
+    after: dict[str, JsonValue] | None
 
 
 class Envelope(BaseModel, Generic[Payload]):

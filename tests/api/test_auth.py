@@ -12,6 +12,7 @@ from experiment_pipeline.api.app import create_app
 from experiment_pipeline.domain.api_keys import Scope
 from tests.api.conftest import NOW, Api, detail
 
+ENDINGS = {"refresh": Scope.REFRESH, "audit": Scope.ADMIN}
 METHODS = {"get": Scope.READ, "post": Scope.ADMIN, "patch": Scope.ADMIN, "delete": Scope.ADMIN}
 
 
@@ -19,7 +20,7 @@ def endpoints(api: Api) -> list[tuple[str, str, Scope]]:
     """Method, path and needed scope of everything that the contract lists below an environment."""
     paths = api.client.get("/api/v1/openapi.json").json()["paths"]
     return [
-        (method, path, Scope.REFRESH if path.endswith("/refresh/") else METHODS[method])
+        (method, path, ENDINGS.get(path.split("/")[-2], METHODS[method]))
         for path, operations in paths.items()
         for method in operations
         if path.startswith("/api/")
@@ -30,7 +31,7 @@ def test_access__every_endpoint__opens_for_its_scope_alone(api: Api) -> None:
     api.metric()
     created = api.experiment()
     known = endpoints(api)
-    assert len(known) == 21
+    assert len(known) == 22
     for method, template, needed in known:
         path = template.format(environment_key="production", experiment=created["id"], metric_id=1)
         body: dict[str, Any] = {"json": {}} if method in ("post", "patch") else {}
@@ -123,6 +124,6 @@ def test_access__every_route_of_an_environment__names_a_scope(api: Api) -> None:
     """A route without a scope would be open: the dependency that checks it also hands over the environment."""
     app = create_app(api.registry, api.settings)
     routes = [route for route in iter_route_contexts(app.routes) if "{environment_key}" in (route.path or "")]
-    assert len(routes) == 21
+    assert len(routes) == 22
     for route in routes:
         assert any(each.name == "access" for each in route.dependant.dependencies), route.path

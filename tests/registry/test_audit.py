@@ -55,5 +55,9 @@ def test_list__filters_and_pages__newest_first(registry: Registry) -> None:
     assert registry.audit.list("staging", limit=1, offset=1) == log[1:2]
     assert registry.audit.list("staging", actor="ann") == log[:2]
     assert registry.audit.list("staging", subject="experiment:1", actor="bob") == []
+    assert registry.audit.list("staging", subject="experiment") == log[:2]
+    assert registry.audit.list("staging", subject="exp") == registry.audit.list("staging", subject="%") == []
+    assert registry.audit.list("staging", action="create", subject="environment") == log[2:]
+    assert registry.audit.count("staging", action="delete") == 0
     assert [line.environment_key for line in registry.audit.list()] == ["staging"] * 3 + ["production"]
     assert (registry.audit.count(), registry.audit.count("staging", actor="ann")) == (4, 2)
