@@ -38,8 +38,11 @@ FIELDS = [  # in the order in which judge_lines.sql names them; the first is the
     "environment_key",
     "timestamp",
 ]
+DIGITS = 15  # a double keeps so many; a number with more, and a point among them, is written otherwise than it came
+MANY_DIGITS = "|".join(f"[0-9]{{{whole}}}\\.[0-9]{{{DIGITS + 1 - whole},}}" for whole in range(1, DIGITS + 1))
 CONTRACT = {
     "fields": FIELDS,
+    "many_digits": f"{MANY_DIGITS}|[0-9]{{{DIGITS + 1},}}\\.[0-9]+",
     "exposure_event": events.EXPOSURE_EVENT,
     "reserved_prefix": events.RESERVED_PREFIX,
     "name_limit": events.NAME_LIMIT,

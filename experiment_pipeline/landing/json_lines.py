@@ -1,5 +1,7 @@
 """JSON lines: reads one landing object to its end, compressed or not, damaged or not (rule E3)."""
 
+import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,15 +17,23 @@ from experiment_pipeline.landing.problems import Problem
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP = 31  # zlib's window bits for a gzip member
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BEFORE_A_RECORD = BYTE_ORDER_MARK + b" \t"
+LINE_BEGINNING = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 READ_BYTES = 1 << 20
 FRAME_BYTES = 16 << 20  # of text in one frame
 LINE_LIMIT = 64 << 20  # bytes; room for an envelope of a hundred thousand events
 RECORD_KEPT = 65_535  # bytes of a longer line, to be stored with its reason
+LONGEST_UNENDED = 1 << 20  # bytes of a line that is looked at where a member ends
+MOST_CUTS = 16  # members that a line may be cut into and still be looked at: no more work than the line is long
 NO_TEXT = b"\xff"  # never part of UTF-8
 
 
 class LineReader:
-    """Reads one object; once its lines are read, `problem` says what was wrong with the object, if anything."""
+    """Reads one object; once its lines are read, `problem` says what was wrong with the object, if anything.
+
+    An object may have been put together from several: a line begins wherever one of them does, and a byte order mark at
+    the beginning of a line belongs to no record.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,56 +45,77 @@ class LineReader:
         Bytes that are no UTF-8 become `NOT_UTF_8`, and a line longer than `LINE_LIMIT` is cut and begins with it: what
         holds it is stored and can never be JSON.
         """
-        first_line, rest = 1, b""
-        for data in self._text():
+        first_line, rest, cuts = 1, b"", 0
+        for data, is_beginning in self._text():
+            if is_beginning and rest and cuts < MOST_CUTS and data.lstrip(BEFORE_A_RECORD).startswith(b"{"):
+                if _is_whole(rest):  # the text before ended without a newline
+                    yield _frame(rest, first_line)
+                    first_line, rest = first_line + 1, b""
+                cuts += 1
             whole, newline, tail = data.rpartition(b"\n")
             if newline:
                 yield _frame(rest + whole, first_line)
                 first_line += whole.count(b"\n") + 1
-                rest = tail
+                rest, cuts = tail, 0
             else:
-                rest += tail
+                rest, cuts = rest + tail, cuts if rest else 0
             if len(rest) > LINE_LIMIT:
                 rest = NO_TEXT + rest[:RECORD_KEPT]
-        if rest:
+        if rest.removeprefix(BYTE_ORDER_MARK):
             yield _frame(rest, first_line)
         elif first_line == 1 and self.problem is None:
             self.problem = Problem.EMPTY
 
-    def _text(self) -> Iterator[bytes]:
+    def _text(self) -> Iterator[tuple[bytes, bool]]:
+        """Yield the text, and whether a text of its own begins with it."""
         try:
             with self._path.open("rb") as source:
-                head = source.read(READ_BYTES).removeprefix(BYTE_ORDER_MARK)
-                if head.startswith(GZIP_MAGIC):
-                    yield from self._inflated(head, source)
+                head = source.read(READ_BYTES)
+                if head.removeprefix(BYTE_ORDER_MARK).startswith(GZIP_MAGIC):
+                    yield from self._inflated(head.removeprefix(BYTE_ORDER_MARK), source)
                     return
                 if head and is_gzip(self._path.name):
                     self.problem = Problem.NOT_GZIP
                 while head:
-                    yield head
+                    yield head, False
                     head = source.read(READ_BYTES)
         except FileNotFoundError:
             self.problem = Problem.MISSING
 
-    def _inflated(self, data: bytes, source: BinaryIO) -> Iterator[bytes]:
-        """Every byte that can be had of one or more gzip members."""
-        member = zlib.decompressobj(GZIP)
-        is_first = True
+    def _inflated(self, data: bytes, source: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+        """Yield every byte that can be had of one or more gzip members."""
+        member, is_beginning, head = zlib.decompressobj(GZIP), True, b""
         while data:
             before = member.copy()
             try:
                 text = member.decompress(data, FRAME_BYTES)
             except zlib.error:
                 self.problem = Problem.CORRUPT_GZIP
-                yield _salvaged(before, data)
+                yield head + _salvaged(before, data), is_beginning
                 return
-            yield text.removeprefix(BYTE_ORDER_MARK) if is_first else text
-            is_first = False
+            head += text
+            if not is_beginning or len(head) > len(BYTE_ORDER_MARK) or member.eof:
+                yield head, is_beginning
+                is_beginning, head = is_beginning and not head, b""
             data = member.unconsumed_tail or member.unused_data or source.read(READ_BYTES)
+            while member.eof and data and not (data := data.lstrip(b"\0")):  # gzip ignores what tapes are filled with
+                data = source.read(READ_BYTES)
             if member.eof and data:
-                member = zlib.decompressobj(GZIP)
+                member, is_beginning = zlib.decompressobj(GZIP), True
         if not member.eof:
+            yield head, is_beginning
             self.problem = Problem.TRUNCATED_GZIP
+
+
+def _is_whole(line: bytes) -> bool:
+    """Return whether a line without an end is a record: some writers cut members anywhere, in the middle of one."""
+    if len(line) > LONGEST_UNENDED or not line.rstrip(b" \t\r").endswith(b"}"):
+        return False
+    try:
+        json.loads(LINE_BEGINNING.sub(b"", line))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _salvaged(member: "zlib._Decompress", data: bytes) -> bytes:
@@ -96,6 +127,8 @@ def _salvaged(member: "zlib._Decompress", data: bytes) -> bytes:
 
 
 def _frame(data: bytes, first_line: int) -> pl.DataFrame:
+    if BYTE_ORDER_MARK in data:
+        data = LINE_BEGINNING.sub(b"", data)
     try:
         text = pl.Series([data.decode()]).str.split("\n").explode()
     except UnicodeDecodeError:

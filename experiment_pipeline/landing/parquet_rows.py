@@ -2,7 +2,7 @@
 
 Rows become the JSON lines that the same record would have landed as, and go through the same judgement: one contract,
 whatever the format. `traits` and `metadata` may be structs or JSON text, `timestamp` a time (UTC where it has no zone),
-epoch milliseconds or RFC 3339. Row n of the file is line n.
+epoch milliseconds or RFC 3339; text may be kept as bytes or by a dictionary. Row n of the file is line n.
 """
 
 import sys
@@ -14,20 +14,8 @@ from polars.exceptions import PolarsError
 
 from experiment_pipeline.landing.object_errors import speaks_of_the_system
 from experiment_pipeline.landing.problems import Problem
+from experiment_pipeline.landing.record_text import FIELDS, record_texts
 
-SUFFIX = ".parquet"
-FIELDS = (
-    "environment_key",
-    "event",
-    "feature_name",
-    "identifier",
-    "value",
-    "timestamp",
-    "traits",
-    "metadata",
-    "event_id",
-)
-JSON_FIELDS = ("traits", "metadata")
 SLICE_ROWS = 100_000
 
 
@@ -46,9 +34,9 @@ class RowReader:
             rows = scan.select(pl.len()).collect().item()
             if not rows:
                 self.problem = Problem.EMPTY
+            columns = {name: schema[name] for name in FIELDS if name in schema}
             for start in range(0, rows, SLICE_ROWS):
-                text = _record_text({name: schema[name] for name in FIELDS if name in schema})
-                frame = scan.slice(start, SLICE_ROWS).select(text.alias("text")).collect()
+                frame = record_texts(scan.slice(start, SLICE_ROWS), columns)
                 yield frame.with_row_index("line", offset=start + 1)
         except FileNotFoundError:
             self.problem = Problem.MISSING
@@ -56,20 +44,6 @@ class RowReader:
             if speaks_of_the_system(error):
                 raise
             self.problem = Problem.NOT_PARQUET
-
-
-def _record_text(columns: dict[str, pl.DataType]) -> pl.Expr:
-    """The record of a row as JSON text. JSON text in a column is pasted as it is: what is no JSON spoils its record."""
-    texts = [name for name in JSON_FIELDS if columns.get(name) == pl.String]
-    encoded = [_plain(name, dtype) for name, dtype in columns.items() if name not in texts]
-    record = pl.struct(encoded or [pl.lit(None).alias("event")]).struct.json_encode()
-    members = [pl.format(f',"{name}":{{}}', pl.col(name).fill_null("null")) for name in texts]
-    return pl.concat_str([record.str.strip_suffix("}"), *members, pl.lit("}")])
-
-
-def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
-    return column.dt.epoch("ms") if isinstance(dtype, pl.Datetime) else column
 
 
 if __name__ == "__main__":  # read one to its end, so that somebody else sees whether a process survives it
