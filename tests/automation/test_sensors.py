@@ -1,6 +1,5 @@
-"""What sensors and schedules ask Dagster for, called as the daemon calls them (rules R2-R8)."""
+"""The runs that sensors request, called as the daemon calls them (rules R2-R8)."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -8,23 +7,16 @@ import pytest
 from sqlalchemy import func, select
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.automation import schedules, sensors
+from experiment_pipeline.automation import sensors
 from experiment_pipeline.definitions import build
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.refresh import ClaimSource, Computation, Publication
-from experiment_pipeline.lake.compaction import FAN_IN
-from experiment_pipeline.lake.inspection import partitions
-from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading
-from experiment_pipeline.resources.dagster_instance import QUIET, RUN_KEY_TAG, open_instance, run_here
 from tests.assets.conftest import Installation, crowd
-from tests.assets.ticks import ask, fresh, partitions_of, requests, runs, start, tick
+from tests.automation.ticks import ask, fresh, partitions_of, requests, start, tick
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-
-
-# --- landing_objects ---------------------------------------------------------------------------------------------
 
 
 def test_landing_objects__nothing_new__skips_and_records_the_listing(installation: Installation) -> None:
@@ -72,9 +64,6 @@ def test_finality__while_a_collector_may_hold_an_object_stamped_before_the_grace
     tick(installation, sensors.landing_objects, landing_object_age=timedelta(0))
     installation.refresh()
     assert installation.state().is_final
-
-
-# --- refresh_requests --------------------------------------------------------------------------------------------
 
 
 def test_refresh_requests__of_users__come_first_and_alone(installation: Installation) -> None:
@@ -172,78 +161,3 @@ def test_refresh_requests__experiment_that_left__keeps_its_history(installation:
     with reading(registry.engine) as connection:
         looks = select(func.count()).where(tables.payloads.c.experiment_id == experiment.id)
         assert connection.scalar(looks) == (2 if leaves == "deleted" else 4)
-
-
-# --- hourly_refresh ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def recorded(installation: Installation) -> Iterator[Installation]:
-    """With an instance on disk: a schedule's context takes no other."""
-    with open_instance(installation.settings.dagster_home) as instance:
-        installation.instance = instance
-        yield installation
-
-
-def hourly(installation: Installation) -> list[dg.RunRequest]:
-    with dg.build_schedule_context(
-        instance=installation.instance,
-        scheduled_execution_time=datetime.now(UTC),
-        resources={"runs": runs(installation)},
-        repository_def=installation.definitions.get_repository_def(),
-    ) as context:
-        return list(schedules.hourly_refresh.evaluate_tick(context).run_requests or [])
-
-
-def test_hourly_refresh__has_one_job_and_is_stopped_until_somebody_starts_it() -> None:
-    assert schedules.hourly_refresh.job_name == "refresh_experiments"
-    assert schedules.hourly_refresh.default_status is dg.DefaultScheduleStatus.STOPPED
-
-
-def test_hourly_refresh__executed_as_requested__publishes_what_was_due(recorded: Installation) -> None:
-    recorded.land("first", crowd(60, 60) + crowd(60, 60, feature="banner"))
-    recorded.ingest()
-    ask(recorded, recorded.experiment("banner"))
-    requested = hourly(recorded)
-    assert [partitions_of(request) for request in requested] == [
-        [recorded.experiment("banner").partition_key],
-        [recorded.experiment().partition_key],
-    ], "users first"
-    job = recorded.definitions.resolve_job_def("refresh_experiments")
-    for request in requested:
-        tags = {**request.tags, RUN_KEY_TAG: request.run_key or ""}
-        executed = job.execute_in_process(
-            instance=recorded.instance, run_config={**request.run_config, **QUIET}, tags=tags
-        )
-        assert executed.success
-    for key in ("checkout", "banner"):
-        payload = recorded.state(key=key).payload
-        assert payload is not None
-        assert payload["metrics"][0]["variants"]["b"]["n"] == 60
-    assert recorded.registry.claims.list_waiting() == []
-    assert hourly(recorded) == []
-
-
-def test_hourly_refresh__of_many__asks_for_all_at_once_in_runs_of_twenty_five(recorded: Installation) -> None:
-    for experiment in start(recorded, 60)[:30]:
-        ask(recorded, experiment)
-    assert [len(partitions_of(request)) for request in hourly(recorded)] == [25, 5, 25, 7]
-
-
-# --- the lake ----------------------------------------------------------------------------------------------------
-
-
-def test_hourly_compaction__merges_the_small_files_and_changes_no_result(installation: Installation) -> None:
-    assert schedules.hourly_compaction.default_status is dg.DefaultScheduleStatus.RUNNING
-    for number in range(FAN_IN):
-        installation.land(f"object-{number}", crowd(10 + number, 10))
-        installation.ingest()
-    installation.refresh()
-    before = installation.state().payload
-    (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
-    assert month.files == FAN_IN
-    run_here(installation.definitions, schedules.hourly_compaction.job_name, installation.instance)
-    (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
-    assert month.files == 1
-    installation.refresh()
-    assert installation.state().payload == before

@@ -12,7 +12,7 @@ from experiment_pipeline.resources.dagster_instance import QUIET, ROOT_RUN_TAG, 
 from experiment_pipeline.settings import Settings
 from tests.assets.conftest import Installation, crowd
 from tests.assets.faults import bug, with_faults
-from tests.assets.ticks import ask, partitions_of, requests, runs, start
+from tests.automation.ticks import ask, partitions_of, requests, runs, start
 
 PARTITION_TAG = "dagster/partition"
 PARENT_RUN_TAG = "dagster/parent_run_id"
