@@ -73,14 +73,27 @@ class ExperimentRun:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lease of one experiment, as this process knows it. Moments are seconds, by a clock that nobody sets.
+
+    Attributes:
+        acquired: when this process acquired it; the duration of a refresh counts from here.
+        renewed: when the registry was last asked for it.
+    """
+
+    run: RefreshRun
+    acquired: float
+    renewed: float
+
+
 @dataclass(slots=True)
 class RefreshSession:
     """The refreshes of one process's Dagster run: it acquires leases of experiments, and releases them at its end."""
 
     registry: Registry
     settings: Settings
-    leases: dict[int, RefreshRun] = field(default_factory=dict)
-    acquired: dict[int, float] = field(default_factory=dict)
+    leases: dict[int, Lease] = field(default_factory=dict)
 
     @contextmanager
     def for_asset(
@@ -155,34 +168,36 @@ class RefreshSession:
         *computations: Computation,
         inherits: Stamp | None = None,
     ) -> ExperimentRun:
-        """Acquire or renew the lease of an experiment, to compute these computations.
+        """Acquire the lease of an experiment, to compute these computations; renew it after half of its duration.
 
         Raises:
             RefreshRefused: another run has the lease, the experiment has not started, all of these computations are
                 final, or the run is as of another moment than the artifact it inherits from.
         """
-        run = self.registry.runs.open(
-            experiment.id,
-            root_run_id(dagster_run),
-            now=datetime.now(UTC),
-            lease_duration=self.settings.lease_duration,
-            as_of=inherits.window.as_of if inherits else None,
-            data_version=inherits.data_version if inherits else None,
-        )
-        self.leases[experiment.id] = run
-        acquired = self.acquired.setdefault(experiment.id, time.monotonic())
+        now, half = time.monotonic(), self.settings.lease_duration.total_seconds() / 2
+        lease = self.leases.get(experiment.id)
+        if lease is None or now >= lease.renewed + half:
+            run = self.registry.runs.open(
+                experiment.id,
+                root_run_id(dagster_run),
+                now=datetime.now(UTC),
+                lease_duration=self.settings.lease_duration,
+                as_of=inherits.window.as_of if inherits else None,
+                data_version=inherits.data_version if inherits else None,
+            )
+            lease = self.leases[experiment.id] = Lease(run, lease.acquired if lease else now, now)
         if all(self.registry.computations.get(experiment.id, each).is_final for each in computations):
             raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
-        scope = AnalysisScope.of(experiment, run)
+        scope = AnalysisScope.of(experiment, lease.run)
         if inherits is not None:
             scope.require_same(inherits.window, inherits.data_version)
-        return ExperimentRun(experiment, run, scope, self.registry, self.settings, acquired)
+        return ExperimentRun(experiment, lease.run, scope, self.registry, self.settings, lease.acquired)
 
     def release(self, *experiments: Experiment) -> None:
         """Release the leases of these experiments, or every one that the run still holds."""
         for experiment_id in [experiment.id for experiment in experiments] or list(self.leases):
-            if (run := self.leases.pop(experiment_id, None)) is not None:
-                best_effort(partial(self.registry.runs.release_lease, run))
+            if (lease := self.leases.pop(experiment_id, None)) is not None:
+                best_effort(partial(self.registry.runs.release_lease, lease.run))
 
 
 def best_effort(write: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Dispatch: claim what is due, and say which runs to request for the claims that wait."""
+"""Dispatch: the claims of experiments that are due, and the runs to request for claims that wait."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from experiment_pipeline.domain.refresh import Claim
 from experiment_pipeline.resources.dagster_instance import add_partitions, ended, runs_by_key
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 
-LARGE = timedelta(seconds=5)  # of a run; such an experiment shares its run with no other
+OWN_RUN_ABOVE = timedelta(seconds=5)  # of the last run; such an experiment shares its run with no other
 USERS_FIRST = {"dagster/priority": "10"}
 
 
@@ -38,11 +38,11 @@ def due_runs(
     large = {
         candidate.experiment.id
         for candidate in candidates
-        if any((state.last_duration_seconds or 0) > LARGE.total_seconds() for state in candidate.states)
+        if any((state.last_duration_seconds or 0) > OWN_RUN_ABOVE.total_seconds() for state in candidate.states)
     }
     waiting = registry.claims.list_waiting()
     created = runs_by_key(instance, {claim.run_key for claim in waiting if claim.run_key})
-    if _close_ended(runs, instance, created, waiting, now):
+    if _close_dead_runs(runs, instance, created, waiting, now):
         waiting = registry.claims.list_waiting()
     planned = plan_runs(waiting, large, now=now, limits=limits, created=created)
     if planned:
@@ -51,20 +51,24 @@ def due_runs(
     return planned
 
 
-def _close_ended(
+def _close_dead_runs(
     runs: RefreshSession,
     instance: dg.DagsterInstance,
     created: Mapping[str, dg.DagsterRun],
     waiting: Sequence[Claim],
     now: datetime,
 ) -> bool:
-    """Record claims whose runs ended without closing them: cancelled, or killed where no sensor looks (R3, R7)."""
+    """Close the claims of runs that ended without publishing: cancelled, or killed without a failure event (R3, R7).
+
+    Returns:
+        Whether there were any.
+    """
     keys: dict[str, str | None] = {claim.served_by: claim.run_key for claim in waiting if claim.served_by}
     keys |= {root_run_id(run): key for key, run in created.items()}
-    over = ended(instance, keys)
-    for run_id in over:
+    dead = ended(instance, keys)
+    for run_id in dead:
         runs.registry.runs.close_dead_run(run_id, keys[run_id], now)
-    return bool(over)
+    return bool(dead)
 
 
 def run_of_one(run: PlannedRun) -> dg.RunRequest:

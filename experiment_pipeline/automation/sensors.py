@@ -1,4 +1,4 @@
-"""Sensors: ingest what has landed, request refreshes, and record runs that died. `dispatch` decides what is due."""
+"""Sensors: they request ingestion and refreshes, and record runs that died. `dispatch` decides what is due."""
 
 from datetime import UTC, datetime
 
@@ -14,19 +14,19 @@ from experiment_pipeline.resources.refresh_session import RefreshSession, root_r
 from experiment_pipeline.resources.warehouse import LakeResource
 from experiment_pipeline.times import is_within
 
-TICK = 4  # seconds; the daemon looks every five, and more than four here would make it ten
+SENSOR_INTERVAL_SECONDS = 4  # the daemon ticks every five; more than four here would make it every ten
 
 
 @dg.sensor(
     job=ingest_events,
-    minimum_interval_seconds=TICK,
+    minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Ingests what has landed, at most once per ingestion interval.",
 )
 def landing_objects(
     context: dg.SensorEvaluationContext, runs: dg.ResourceParam[RefreshSession], lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Ingest what has landed, at most once per ingestion interval."""
+    """Request an ingestion where objects have landed, at most once per ingestion interval."""
     now = datetime.now(UTC)
     interval, last = runs.settings.ingestion_interval, datetime.fromtimestamp(float(context.cursor or 0), UTC)
     if is_within(last, interval, now):
@@ -46,14 +46,14 @@ def landing_objects(
 
 @dg.sensor(
     jobs=[refresh_experiment, refresh_experiments],
-    minimum_interval_seconds=TICK,
+    minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests a run for every refresh that somebody asked for or that is due, users' first.",
+    description="Requests a run for every refresh that is requested or due, users' first.",
 )
 def refresh_requests(
     context: dg.SensorEvaluationContext, runs: dg.ResourceParam[RefreshSession]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Claim what is due by itself, and request a run for every claim that waits, users' first."""
+    """Claim every experiment that is due, and request runs for the claims that wait, users' first."""
     limits = DispatchLimits(automatic_runs=runs.settings.automatic_runs)
     requests = [
         run_of_several(run) if len(run.partition_keys) > 1 else run_of_one(run)
@@ -63,16 +63,18 @@ def refresh_requests(
 
 
 @dg.run_failure_sensor(
-    minimum_interval_seconds=TICK,
+    minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Records what a run left undone when its worker was killed or never came up.",
+    description="Records the refreshes of a run that ended without publishing: killed, or never started.",
     monitor_all_code_locations=False,
 )
 def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[RefreshSession]) -> None:
-    """Record what a run left undone when it could not do so itself: its worker was killed, or never came up (R3)."""
+    """Record the failures of a run that could not do so itself: it was killed, or never started (rule R3)."""
     run = context.dagster_run
     if not ended(context.instance, [root_run_id(run)]):
-        return  # it is being executed again already
-    undone = runs.registry.runs.close_dead_run(root_run_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
-    for experiment_id, computation in undone:
-        context.log.error("%s of experiment %s: run %s ended undone", computation.value, experiment_id, run.run_id)
+        return  # a re-execution of it is running
+    unpublished = runs.registry.runs.close_dead_run(root_run_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
+    for experiment_id, computation in unpublished:
+        context.log.error(
+            "%s of experiment %s: run %s ended without publishing", computation.value, experiment_id, run.run_id
+        )
