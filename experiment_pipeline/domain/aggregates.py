@@ -1,4 +1,4 @@
-"""What inference needs to know of one variant and one metric: `(n, mean, m2)`, rule M5.
+"""Aggregates: what inference needs of one variant and one metric, `(n, mean, m2)` (rule M5).
 
 Moments are centred where they are computed (in the engine) and merged pairwise. Sums of squares are derived for
 the payload and never used to get a variance back: at mean 1e9 and sd 1 they would give 168 or 0 instead of 1.
@@ -17,9 +17,13 @@ TOLERATED_UNREADABLE = 100  # one value in a hundred; rule E5
 class VariantAggregate:
     """Moments of one per-identity value over every analysed identity of a variant.
 
-    n:    identities, those without events included (rule M4); n >= 0
-    mean: arithmetic mean, in the metric's unit; 0 when n is 0
-    m2:   sum of squared deviations from the mean, in the unit squared; >= 0
+    Attributes:
+        n: identities, those without events included (rule M4); n >= 0.
+        mean: arithmetic mean, in the metric's unit; 0 when n is 0.
+        m2: sum of squared deviations from the mean, in the unit squared; >= 0.
+
+    Raises:
+        ValueError: n, mean or m2 is out of its range, or not finite.
     """
 
     n: int
@@ -50,7 +54,7 @@ class VariantAggregate:
         return self.m2 + self.n * self.mean * self.mean
 
     def merge(self, other: "VariantAggregate") -> "VariantAggregate":
-        """The aggregate of both samples together.
+        """Return the aggregate of both samples together.
 
         Pairwise update of Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm for
         computing sample variances": exact in real arithmetic, commutative, associative up to rounding.
@@ -64,7 +68,7 @@ class VariantAggregate:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "VariantAggregate":
-        """The aggregate of plain numbers, in two passes."""
+        """Return the aggregate of plain numbers, computed in two passes."""
         sample = list(values)
         if not sample:
             return EMPTY
@@ -81,9 +85,10 @@ class PairAggregate:
 
     Not used by the pipeline yet: for metrics version 2.
 
-    x:    the denominator of a ratio, or the metric over the pre-period
-    y:    the numerator, or the metric itself
-    c_xy: sum of products of the deviations from both means
+    Attributes:
+        mean_x: of the denominator of a ratio, or of the metric over the pre-period; `m2_x` likewise.
+        mean_y: of the numerator, or of the metric itself; `m2_y` likewise.
+        c_xy: sum of products of the deviations from both means.
     """
 
     n: int
@@ -100,7 +105,7 @@ class PairAggregate:
             raise ValueError(f"c_xy: must be finite, got {self.c_xy}")
 
     def residual_m2(self, slope: float) -> float:
-        """Sum of squared deviations of `y - slope x`: `m2_y - 2 slope c_xy + slope^2 m2_x`; inf where too large.
+        """Return the sum of squared deviations of `y - slope x`: `m2_y - 2 slope c_xy + slope^2 m2_x`; inf beyond.
 
         What is left of a cancellation below the accuracy of moments is rounding, and is 0.
         """
@@ -111,7 +116,7 @@ class PairAggregate:
         return m2 if m2 > ROUNDING * (self.m2_y + explained) else 0.0
 
     def merge(self, other: "PairAggregate") -> "PairAggregate":
-        """The joint moments of both samples together, by the same pairwise update (Chan, Golub and LeVeque 1979)."""
+        """Return the joint moments of both samples together, by the same update (Chan, Golub and LeVeque 1979)."""
         x = VariantAggregate(self.n, self.mean_x, self.m2_x).merge(VariantAggregate(other.n, other.mean_x, other.m2_x))
         y = VariantAggregate(self.n, self.mean_y, self.m2_y).merge(VariantAggregate(other.n, other.mean_y, other.m2_y))
         between = (other.mean_x - self.mean_x) * (other.mean_y - self.mean_y) * self.n * (other.n / max(1, x.n))
@@ -119,7 +124,7 @@ class PairAggregate:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[float, float]]) -> "PairAggregate":
-        """The joint moments of plain `(x, y)` pairs, in two passes."""
+        """Return the joint moments of plain `(x, y)` pairs, computed in two passes."""
         sample = list(pairs)
         x, y = VariantAggregate.of(x for x, _ in sample), VariantAggregate.of(y for _, y in sample)
         c_xy = math.fsum((a - x.mean) * (b - y.mean) for a, b in sample)
@@ -128,10 +133,12 @@ class PairAggregate:
 
 @dataclass(frozen=True, slots=True)
 class MetricAggregates:
-    """One metric's aggregates by variant key; None where the moments are too large for a float.
+    """Aggregates of one metric by variant.
 
-    values:         events whose value the metric reads as a number, by variant
-    invalid_values: those of them whose value is none (rule E5), by variant
+    Attributes:
+        by_variant: None where the moments are too large for a float.
+        values: events whose value the metric reads as a number, by variant.
+        invalid_values: those of them whose value is none (rule E5), by variant.
     """
 
     metric_id: int

@@ -65,7 +65,7 @@ class Reason(StrEnum):
     UNREADABLE_OBJECT = "unreadable_object"  # the same of a landing object from some line on
 
     def of(self, field: str) -> str:
-        """The reason with the field it speaks of."""
+        """Return the reason with the field that it is about."""
         return f"{self}:{field}"
 
 
@@ -105,7 +105,11 @@ class Number(str):
 
 
 def decode(text: str) -> object:
-    """Read strict JSON (RFC 8259): no NaN, numbers kept as written, of a repeated name the first. Raises NotJson."""
+    """Return the value of a JSON text (RFC 8259): no NaN, numbers kept as written, of a repeated name the first.
+
+    Raises:
+        NotJson: it is none, or nested too deeply to be read.
+    """
     try:
         return _DECODER.decode(text)
     except (ValueError, RecursionError) as broken:
@@ -118,7 +122,13 @@ def is_envelope(body: object) -> TypeGuard[dict[str, list[object]]]:
 
 
 def parse(record: object, environment_key: str, landed_at: datetime) -> Event | Rejected:
-    """Judge one decoded record of an environment that is known to exist; `landed_at` is its arrival stamp in UTC."""
+    """Return the event that a decoded record is, or why it is rejected.
+
+    Args:
+        record: as `decode` returns it, or `Unreadable`.
+        environment_key: an environment that exists; the record was sent for it.
+        landed_at: its arrival stamp, UTC.
+    """
     if isinstance(record, Unreadable):
         return Rejected(Reason.NOT_JSON)
     if not isinstance(record, dict):
@@ -130,7 +140,7 @@ def parse(record: object, environment_key: str, landed_at: datetime) -> Event | 
 
 
 def numeric_value(value: str | None) -> float | None:
-    """Rule E5: the value as a finite double, else None."""
+    """Return a value as a finite double; None where it is no number (rule E5)."""
     if value is None or NUMERIC_VALUE.fullmatch(value) is None:
         return None
     number = float(value)
@@ -138,7 +148,7 @@ def numeric_value(value: str | None) -> float | None:
 
 
 def record_text(record: object) -> str:
-    """A decoded record as JSON again, or what it came as, cut to the length that a rejected record is kept with."""
+    """Return a decoded record as JSON again, or its text as it came, cut to the length that rejected records keep."""
     try:
         text = record.text if isinstance(record, Unreadable) else _json_text(record, NESTING_LIMIT)
     except _TooDeep:
@@ -271,7 +281,7 @@ def _is_text(found: object) -> TypeGuard[str]:
 
 
 def _encodable(text: str) -> str:
-    """JSON can escape half a surrogate pair; no UTF-8 text can hold it, and strict readers call it no JSON."""
+    """Return the text. Half a surrogate pair can be escaped in JSON, but no UTF-8 text holds it: that is `not_json`."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -280,7 +290,7 @@ def _encodable(text: str) -> str:
 
 
 def _json_text(value: object, levels: int) -> str:
-    """Compact JSON with its numbers as they were written, which `json.dumps` cannot do."""
+    """Return compact JSON with its numbers as they were written, which `json.dumps` cannot do."""
     if isinstance(value, Number):
         return str(value)
     if not isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""Artifacts on disk: one file per name and partition, replaced atomically, stamped with what made it.
+"""Artifacts on disk: one file per name and partition, replaced atomically, with its provenance inside.
 
 A reader holds either the old file or the new one, never a torn one: writers fill a temporary file beside the target
 and rename it over. A writer that is killed leaves the last good file and a `.tmp` that `orphans` finds.
@@ -30,7 +30,7 @@ STAMP_KEY = "stamp"  # of the Parquet file's key-value metadata
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What an artifact was computed from: enough to compute it again."""
+    """Provenance of an artifact: enough to compute it again."""
 
     partition_key: str
     window: Window
@@ -39,7 +39,7 @@ class Stamp:
     sql: str
 
     def to_json(self) -> str:
-        """As text, for a file's own metadata."""
+        """Return the stamp as text, for a file's own metadata."""
         return json.dumps(
             {
                 "partition_key": self.partition_key,
@@ -53,7 +53,7 @@ class Stamp:
 
     @classmethod
     def from_json(cls, text: str) -> "Stamp":
-        """The reverse of `to_json`."""
+        """Return the stamp of such a text."""
         fields = json.loads(text)
         return cls(
             partition_key=fields["partition_key"],
@@ -66,12 +66,16 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactStore:
-    """Where artifacts lie: `<root>/<name>/<partition key>.parquet`."""
+    """Folder of artifacts: `<root>/<name>/<partition key>.parquet`."""
 
     root: Path
 
     def path(self, name: str, partition_key: str) -> Path:
-        """The artifact's path, there or not. Raises ConfigurationError for a key that rule L6 forbids."""
+        """Return the path of an artifact, whether it exists or not.
+
+        Raises:
+            ConfigurationError: rule L6 forbids the partition key.
+        """
         if PARTITION_KEY.fullmatch(partition_key) is None:
             raise ConfigurationError.of(
                 "partition_key", f"must look like <experiment key>-<id>, e.g. checkout-12, got {partition_key!r}."
@@ -79,20 +83,24 @@ class ArtifactStore:
         return self.root / name / f"{partition_key}.parquet"
 
     def existing(self, name: str, partition_key: str) -> Path:
-        """The path of an artifact that is there. Raises ArtifactMissing."""
+        """Return the path of an artifact that exists.
+
+        Raises:
+            ArtifactMissing: it does not.
+        """
         path = self.path(name, partition_key)
         if not path.exists():
             raise ArtifactMissing(f"{name}: not materialised for partition {partition_key}. Materialise it first.")
         return path
 
     def orphans(self) -> list[Path]:
-        """Temporary files that a killed writer left behind, those of a writer still at work included."""
+        """Return the temporary files of killed writers; those of writers still at work are among them."""
         return sorted(self.root.glob("*/.*.tmp"))
 
 
 @dataclass(frozen=True, slots=True)
 class StampedFrame:
-    """A small frame and what it was computed from."""
+    """A small frame with its provenance."""
 
     rows: pl.DataFrame
     stamp: Stamp
@@ -105,7 +113,11 @@ def write_frame(frame: StampedFrame, target: Path) -> None:
 
 
 def read_frame(path: Path) -> StampedFrame:
-    """The artifact at `path`, its rows and its stamp from one and the same file."""
+    """Return the artifact at a path, its rows and its stamp from one and the same file.
+
+    Raises:
+        ArtifactMissing: the file was not written by this pipeline.
+    """
     with path.open("rb") as opened:  # held open: a replacement meanwhile changes neither of the two reads
         stamp = read_stamp(opened)
         opened.seek(0)
@@ -113,10 +125,16 @@ def read_frame(path: Path) -> StampedFrame:
 
 
 def read_stamp(source: Path | BinaryIO) -> Stamp:
-    """What an artifact was computed from. Raises ArtifactMissing for a file that was not written here."""
+    """Return the provenance of an artifact.
+
+    Raises:
+        ArtifactMissing: the file was not written by this pipeline.
+    """
     text = pl.read_parquet_metadata(source).get(STAMP_KEY)
     if text is None:
-        raise ArtifactMissing(f"{source}: has no stamp, so it was not written here. Materialise it again.")
+        raise ArtifactMissing(
+            f"{source}: has no provenance metadata: not written by this pipeline. Materialise it again."
+        )
     return Stamp.from_json(text)
 
 

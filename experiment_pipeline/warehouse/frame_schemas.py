@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 
 def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame, unchanged. Raises pandera's SchemaErrors that list every column and row at fault.
+    """Return the frame, unchanged, once its types, keys and ranges were checked.
 
-    Collected frames only: of a LazyFrame pandera would check the schema and not the data.
+    Args:
+        name: of the artifact.
+        frame: collected: of a LazyFrame pandera would check the schema and not the data.
+
+    Raises:
+        pandera.errors.SchemaErrors: lists every column and row at fault.
+        KeyError: no small frame has this name.
     """
     checked: pl.DataFrame = schema(name).validate(frame, lazy=True)
     return checked
 
 
 def frame_of(name: str, rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
-    """A frame of one artifact from rows, with the artifact's columns and types, also when there are none."""
+    """Return a frame of rows with the columns and types of an artifact, also when there are none."""
     return pl.DataFrame(rows, schema=COLUMNS[name])
 
 
@@ -135,9 +141,10 @@ NOT_NEGATIVE = {"m2", "expected_loss"}
 
 
 def schema(name: str) -> "DataFrameSchema":
-    """The schema of one artifact: types, keys, and the range of every number; a number is never NaN or infinite.
+    """Return the schema of an artifact: types, keys, and the range of every number, which is never NaN or infinite.
 
-    Raises KeyError for an artifact that is no small frame.
+    Raises:
+        KeyError: no small frame has this name.
     """
     from pandera.polars import Check, Column, DataFrameSchema  # half a second: only where a frame is written
 

@@ -151,7 +151,7 @@ def test_existing__artifact_that_nobody_made__is_missing_by_name(store: Artifact
 
 def test_read_stamp__file_that_was_not_written_here__is_refused(tmp_path: Path) -> None:
     frame(1).rows.write_parquet(tmp_path / "foreign.parquet")
-    with pytest.raises(ArtifactMissing, match="has no stamp"):
+    with pytest.raises(ArtifactMissing, match="has no provenance metadata"):
         read_stamp(tmp_path / "foreign.parquet")
 
 

@@ -10,9 +10,9 @@ Connect: TypeAlias = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnecti
 
 
 class KeptConnection:
-    """One connection for the calls of a run: opening one takes longer than what a small experiment asks.
+    """One connection for all calls of a run: opening one takes longer than the queries of a small experiment.
 
-    A call that fails takes the connection with it, so that the next one does not suffer for it (rule R7).
+    A call that fails closes it, so that the next one begins with a new connection (rule R7).
     """
 
     def __init__(self, connect: Connect) -> None:
@@ -32,6 +32,6 @@ class KeptConnection:
             raise
 
     def close(self) -> None:
-        """The next call opens another."""
+        """Close the connection; the next call opens another."""
         self._connection = None
         self._kept.close()

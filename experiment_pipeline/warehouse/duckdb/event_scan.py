@@ -1,4 +1,4 @@
-"""A scan of what identities did: DuckDB reads their events in a thread of its own, and they are tallied meanwhile."""
+"""Scans of events: DuckDB reads them in a thread of its own, and they are tallied meanwhile."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ ANALYSED_IDENTITIES, MEASURED_EVENTS = "analysed_identities", "measured_events"
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Metrics of one event and conversion window: one reading of the events serves them all."""
+    """Metrics of one event and conversion window: the events are read once for all of them."""
 
     event: str
     window_us: int | None
@@ -35,7 +35,7 @@ class Measure:
 
 
 def measures(metrics: Iterable[Metric]) -> list[Measure]:
-    """What to read for these metrics."""
+    """Return the metrics grouped by what has to be read for them."""
     sharing: defaultdict[tuple[str, timedelta | None], list[Metric]] = defaultdict(list)
     for metric in metrics:
         sharing[metric.event, metric.window].append(metric)
@@ -49,8 +49,10 @@ def measures(metrics: Iterable[Metric]) -> list[Measure]:
 class EventScan:
     """One scan of the events of identities whose hashes lie in a range.
 
-    exposures, events: parameters of the statements that read them
-    variants:          in the order of their arms
+    Attributes:
+        exposures: parameters of the statement that reads the identities.
+        events: parameters of the statement that reads their events, but for the event's name.
+        variants: in the order of their arms.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -59,7 +61,7 @@ class EventScan:
     variants: list[str]
 
     def moments(self, measures: Sequence[Measure]) -> dict[tuple[int, str], Moments]:
-        """Of every metric in every variant, by metric id and variant."""
+        """Return the moments of every metric in every variant, by metric id and variant."""
         found: dict[tuple[int, str], Moments] = {}
         with closing(self._answers(measures)) as answers, closing(ahead(answers)) as read:
             identity_hash, first_exposed_at, arm = columns(_until_end(read))
@@ -74,7 +76,7 @@ class EventScan:
         return found
 
     def _answers(self, measures: Sequence[Measure]) -> Generator[RecordBatch | None, None, None]:
-        """The identities, and then the events of each measure; None ends each of them."""
+        """Yield the identities, and then the events of each measure; None ends each of them."""
         with self.connection.cursor() as cursor:
             exposures = {**self.exposures, "variants": self.variants}
             yield from batches(cursor.sql(statement(ANALYSED_IDENTITIES), params=exposures))

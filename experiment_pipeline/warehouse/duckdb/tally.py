@@ -1,4 +1,4 @@
-"""What identities did, tallied event by event, and the moments of it (rules M2-M5).
+"""Tallies: one number per identity, counted event by event, and its moments per variant (rules M2-M5).
 
 Events come as columns, in any order and in any pieces, and the answer is the same to the last bit: counts are whole
 numbers, and values are summed without rounding. docs/adr/0013 says why it is not SQL.
@@ -29,7 +29,8 @@ SPARSE_FRACTION = 16  # a place reached by fewer than one identity in so many is
 class Population:
     """Analysed identities, numbered in the order of their hashes.
 
-    members: by arm, the numbers of its identities
+    Attributes:
+        members: by arm, the numbers of its identities.
 
     Hashes are spread evenly, so their first bits tell where among the others one stands, but for a step or two.
     """
@@ -50,9 +51,14 @@ class Population:
         return self._size
 
     def find(self, identity_hash: Integers) -> tuple[Integers, Integers, Integers]:
-        """Whom events belong to: number and first exposure of each identity, and which of them, for every event.
+        """Return whose each event is.
 
-        Of one that is not here any number, and an exposure never.
+        Args:
+            identity_hash: of every event; those of one identity are neighbours.
+
+        Returns:
+            The number and the first exposure of each identity, and for every event its place among them. An identity
+            that is not of this population has any number, and `NOT_EXPOSED`.
         """
         changes = np.concatenate(([True], identity_hash[1:] != identity_hash[:-1]))  # an identity's events lie together
         belongs_to = np.cumsum(changes) - 1
@@ -71,7 +77,7 @@ class Population:
 
 
 class ExactSums:
-    """A sum per identity, the same whatever the order and the pieces that values come in.
+    """One sum per identity, the same to the last bit in whatever order and pieces values come.
 
     Every value is cut at fixed binary places, `SLICE_BITS` apart. The slices of one place are whole numbers of its
     unit, and add up without rounding. After Demmel and Nguyen (2015), "Parallel reproducible summation".
@@ -80,7 +86,7 @@ class ExactSums:
     def __init__(self, size: int) -> None:
         self._size = size
         self._places: dict[int, Floats] = {}
-        self._few: dict[int, list[tuple[Integers, Floats]]] = {}  # of places that few values reach
+        self._sparse: dict[int, list[tuple[Integers, Floats]]] = {}  # of places that few values reach
 
     def add(self, numbers: Integers, values: Floats) -> None:
         """Add finite values to the sums of these identities."""
@@ -95,31 +101,31 @@ class ExactSums:
                 numbers, values = numbers[left], values[left]
 
     def totals(self) -> Floats:
-        """One sum per identity, rounded once for each place that its values reach, the lowest first."""
+        """Return one sum per identity, rounded once for each place that its values reach, the lowest first."""
         totals = np.zeros(self._size)
         with np.errstate(over="ignore", invalid="ignore"):  # a sum may be too large for a float
-            for place in sorted({*self._places, *self._few}):
+            for place in sorted({*self._places, *self._sparse}):
                 totals += self._sums(place) * _unit(place)
         return totals
 
     def _add_slices(self, place: int, numbers: Integers, slices: Floats) -> None:
-        """Room for everybody is made where many need it: a handful of odd values is not to take all memory."""
+        """Add slices of one place; memory for all identities is taken only once many of them reach the place."""
         if place not in self._places:
             reach = np.flatnonzero(slices)
-            few = self._few.setdefault(place, [])
-            if sum(len(found) for found, _ in few) + len(reach) < self._size // SPARSE_FRACTION:
-                few.append((numbers[reach], slices[reach]))
+            sparse = self._sparse.setdefault(place, [])
+            if sum(len(found) for found, _ in sparse) + len(reach) < self._size // SPARSE_FRACTION:
+                sparse.append((numbers[reach], slices[reach]))
                 return
             self._places[place] = self._sums(place)
-            del self._few[place]
+            del self._sparse[place]
         self._places[place] += np.bincount(numbers, weights=slices, minlength=self._size)
 
     def _sums(self, place: int) -> Floats:
-        """In units of the place."""
+        """Return the sums of one place, in its unit."""
         if place in self._places:
             return self._places[place]
         sums = np.zeros(self._size)
-        for numbers, slices in self._few[place]:
+        for numbers, slices in self._sparse[place]:
             np.add.at(sums, numbers, slices)
         return sums
 
@@ -130,9 +136,10 @@ def _unit(place: int) -> float:
 
 @dataclass(slots=True)
 class Tally:
-    """The events of one kind that each identity of a population had after its first exposure (rules M2, M3).
+    """Counts and sums of one kind of event, after its first exposure, for each identity of a population (M2, M3).
 
-    window_us: how long after it, in microseconds, exclusive; None for no end
+    Attributes:
+        window_us: how long after it events count, in microseconds, exclusive; None for no end.
     """
 
     population: Population
@@ -143,12 +150,18 @@ class Tally:
 
     @classmethod
     def of(cls, population: Population, window_us: int | None) -> "Tally":
-        """Nothing counted yet."""
+        """Return the tally of a population, nothing counted yet."""
         size = len(population)
         return cls(population, window_us, np.zeros(size, np.int64), np.zeros(size, np.int64), ExactSums(size))
 
     def add(self, identity_hash: Integers, at: Integers, values: Floats | None = None) -> None:
-        """Count events, one element each; NaN is a value that is no number, None stands for values nobody needs."""
+        """Count events.
+
+        Args:
+            identity_hash: of every event; those of one identity are neighbours.
+            at: the time of every event, in microseconds since 1970.
+            values: NaN where it is no number (rule E5); None where no metric reads them.
+        """
         if not len(identity_hash) or not len(self.population):
             return
         numbers, exposed_at, belongs_to = self.population.find(identity_hash)
@@ -171,7 +184,7 @@ class Tally:
         self.sums.add(numbers, values)
 
     def moments(self, aggregation: Aggregation) -> list["Moments"]:
-        """Of every arm; its identities without events are zeros (rule M4)."""
+        """Return the moments of every arm; its identities without events are zeros (rule M4)."""
         values = self._values(aggregation)
         read = self.events if aggregation in OF_VALUES else np.zeros_like(self.events)
         invalid = read - self.numeric_events if aggregation in OF_VALUES else read
@@ -194,11 +207,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """One metric in one arm, of all its identities or of some.
+    """Moments of one metric in one arm, over all its identities or a range of them, while they are computed.
 
-    aggregate:      None where the moments are too large for a float
-    invalid_values: events whose value was needed and is no number (rule E5)
-    values:         events whose value was needed
+    `VariantAggregate` is what statistics compute with, always finite; `MetricAggregates` is one metric in all arms.
+    This one may be too large for a float, counts the values that were read, and is merged range by range.
+
+    Attributes:
+        aggregate: None where the moments are too large for a float.
+        invalid_values: events whose value was read and is no number (rule E5).
+        values: events whose value was read.
     """
 
     aggregate: VariantAggregate | None
@@ -207,7 +224,7 @@ class Moments:
 
     @classmethod
     def of(cls, of_identities: Floats, invalid_values: int, values: int = 0) -> "Moments":
-        """Return the moments of one number per identity: two passes, the second corrected for the mean's rounding."""
+        """Return the moments of one number per identity; the second of two passes corrects the rounding."""
         n = len(of_identities)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(of_identities.mean()) if n else 0.0

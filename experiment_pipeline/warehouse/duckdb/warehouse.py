@@ -46,9 +46,11 @@ EventFiles: TypeAlias = Callable[[str, Window], list[str]]
 class DuckDBWarehouse(Warehouse):
     """The embedded engine.
 
-    connect:     opens one in-memory connection, its limits set
-    event_files: the files of one environment (and of no other) that may hold events of a window, of one pinned snapshot
-    artifacts:   where `first_exposures` lies
+    Attributes:
+        connect: opens one in-memory connection, its limits set.
+        event_files: returns the files of one environment (and of no other) that may hold events of a window, all of one
+            snapshot of the lake.
+        artifacts: where `first_exposures` is stored.
     """
 
     connect: Connect
@@ -109,7 +111,7 @@ class DuckDBWarehouse(Warehouse):
             return self._identities(connection, scope)
 
     def _identities(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, int]:
-        """By variant, in the order of their keys."""
+        """Return the analysed identities by variant, in the order of their keys."""
         return dict(connection.execute(statement("variant_identities"), self._artifact_parameters(scope)).fetchall())
 
     @contextmanager
@@ -148,7 +150,7 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
 
 
 def _ranges(identities: int) -> Iterator[dict[str, int]]:
-    """Hashes spread evenly: ranges of them that hold about `MOST_IDENTITIES` each."""
+    """Yield ranges of hashes that hold about `MOST_IDENTITIES` each: hashes are spread evenly."""
     ranges = max(1, -(-identities // MOST_IDENTITIES))
     bounds = [number * 2**64 // ranges - 2**63 for number in range(ranges + 1)]
     for lowest, beyond in pairwise(bounds):
@@ -163,7 +165,7 @@ def _in_scope(identities: dict[str, int], scope: AnalysisScope) -> dict[str, int
 
 
 def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, object]:
-    """Mean and m2 are null where either is too large for a double."""
+    """Return one row of the frame; mean and m2 are null where either is too large for a double."""
     aggregate = moments.aggregate
     return {
         "metric_id": metric_id,
