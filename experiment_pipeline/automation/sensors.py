@@ -36,7 +36,7 @@ def landing_objects(
     if state.all_is_in and batches.awaits_listing(listed, runs.settings.finality_grace):
         state = landing_state(batches, lake.landing)
         if state.all_is_in:
-            batches.record_scan(listed)
+            batches.record_scan(listed, now)
     if not state.waits:
         unreadable = f" {state.unreadable.count} files or folders cannot be read." if state.unreadable.count else ""
         return dg.SkipReason(f"All that has landed is in the lake.{unreadable}")

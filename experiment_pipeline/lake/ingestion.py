@@ -67,8 +67,8 @@ class BatchLedger(Protocol):
     def planned_at(self, batch: int) -> datetime | None:
         """When a batch was planned; None for one that there is not."""
 
-    def record_scan(self, scanned_at: datetime) -> None:
-        """Remember that all that had landed by then is in the lake."""
+    def record_scan(self, scanned_at: datetime, now: datetime | None = None) -> None:
+        """Remember that all that had landed by then is in the lake; what lies ahead of now is forgotten."""
 
     def environment_exists(self, key: str) -> bool:
         """Whether events may be sent for this environment."""
@@ -163,7 +163,7 @@ def ingest(
             ledger.commit_batch(batch.number, **asdict(summary), now=now)
             report = report.with_batch(batch, summary)
         if whole and not listing.unreadable.count:
-            ledger.record_scan(now - object_age)
+            ledger.record_scan(now - object_age, now)
     return replace(report, ignored=listing.ignored, unreadable=listing.unreadable)
 
 

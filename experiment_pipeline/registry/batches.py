@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from sqlalchemy import Connection, case, exists, func, insert, select, update
+from sqlalchemy import Connection, case, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
@@ -13,6 +13,7 @@ from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.tables import batches, computations, experiments, landing_objects, landing_scans
+from experiment_pipeline.times import CLOCK_TOLERANCE, is_ahead
 
 LISTING_INTERVAL = timedelta(days=1)  # for file systems whose folders do not tell that they have changed
 NAMES_PER_QUERY = 10_000  # SQLite binds at most 32,766 parameters
@@ -107,9 +108,16 @@ class Batches:
         with reading(self.database) as connection:
             return connection.scalar(select(batches.c.planned_at).where(batches.c.number == batch))
 
-    def record_scan(self, scanned_at: datetime) -> None:
-        """Record that all that had landed by then is in the lake (rule R6); an earlier moment changes nothing."""
-        later = case((landing_scans.c.scanned_at < scanned_at, scanned_at), else_=landing_scans.c.scanned_at)
+    def record_scan(self, scanned_at: datetime, now: datetime | None = None) -> None:
+        """Record that all that had landed by then is in the lake (rule R6); an earlier moment changes nothing.
+
+        Args:
+            scanned_at: that moment, UTC.
+            now: the present moment: a record that lies ahead of it was made by a wrong clock, and is replaced.
+        """
+        known = landing_scans.c.scanned_at
+        is_older = known < scanned_at if now is None else or_(known < scanned_at, known > now + CLOCK_TOLERANCE)
+        later = case((is_older, scanned_at), else_=known)
         with writing(self.database) as connection:
             if connection.execute(update(landing_scans).values(scanned_at=later)).rowcount == 0:
                 connection.execute(insert(landing_scans).values(id=1, scanned_at=scanned_at))
@@ -128,7 +136,7 @@ class Batches:
         """
         with reading(self.database) as connection:
             last = Batches(connection).scanned_at()
-            if last is None or last < now - LISTING_INTERVAL:
+            if last is None or last < now - LISTING_INTERVAL or is_ahead(last, now):
                 return True
             waits = exists().where(
                 experiments.c.id == computations.c.experiment_id,

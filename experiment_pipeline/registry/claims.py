@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists
 from experiment_pipeline.domain.refresh import Claim, ClaimOutcome, ClaimSource, Computation, Publication
 from experiment_pipeline.errors import Final, NotFound, NotStarted, RefreshRefused, Throttled
 from experiment_pipeline.registry.engine import Database, reading, writing
-from experiment_pipeline.registry.tables import claims, computations, experiments, is_computation, is_id
+from experiment_pipeline.registry.tables import claims, computations, experiments, has_passed, is_computation, is_id
 
 USERS = tuple(source.value for source in ClaimSource if source.is_user)
 IS_WAITING = claims.c.outcome.is_(None)
@@ -173,7 +173,7 @@ def _accept(
     if minimum_interval is None:
         accept = accept.values(refresh_requested_at=last)
     else:
-        accept = accept.where(or_(last.is_(None), last <= now - minimum_interval)).values(refresh_requested_at=now)
+        accept = accept.where(has_passed(last, minimum_interval, now)).values(refresh_requested_at=now)
     return connection.execute(accept).rowcount > 0
 
 

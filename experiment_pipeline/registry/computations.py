@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, exists, insert, or_, select, update
 
-from experiment_pipeline.domain.due import is_final
+from experiment_pipeline.domain.due import is_final, knows_landed
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, Publication, RefreshRun
 from experiment_pipeline.errors import NotFound, Superseded
@@ -21,6 +21,7 @@ from experiment_pipeline.registry.tables import (
     landing_objects,
     payloads,
 )
+from experiment_pipeline.times import is_ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Computations:
             before = Computations(connection).get(run.experiment_id, computation)
             if before.is_final:
                 raise claims.final(computation)
-            _refuse_to_go_back(before, run)
+            _refuse_to_go_back(before, run, publication.computed_at)
             now_final = _becomes_final(connection, experiment, publication)
             _replace(connection, publication, now_final=now_final)
             _add_to_history(connection, publication)
@@ -122,7 +123,7 @@ def _becomes_final(connection: Connection, experiment: Experiment, publication: 
         as_of=run.as_of,
         computed_at=publication.computed_at,
         final_from=final_from,
-        covers_landed=final_from is not None and _covers_landed(connection, experiment, run.data_version, final_from),
+        covers_landed=final_from is not None and _covers_landed(connection, experiment, publication, final_from),
     )
 
 
@@ -160,9 +161,12 @@ def _add_to_history(connection: Connection, publication: Publication) -> None:
     )
 
 
-def _refuse_to_go_back(before: ComputationState, run: RefreshRun) -> None:
-    """Raise Superseded for a run that would overwrite a newer payload (rule R5)."""
-    if before.as_of is not None and run.as_of < before.as_of:
+def _refuse_to_go_back(before: ComputationState, run: RefreshRun, now: datetime) -> None:
+    """Raise Superseded for a run that would overwrite a newer payload (rule R5).
+
+    A payload as of a moment that lies ahead was published by a clock that is right again: it is replaced.
+    """
+    if before.as_of is not None and run.as_of < before.as_of and not is_ahead(before.as_of, now):
         raise Superseded(
             f"Run {run.run_id} looks at {run.as_of}; the published payload is already as of {before.as_of}."
         )
@@ -173,18 +177,18 @@ def _refuse_to_go_back(before: ComputationState, run: RefreshRun) -> None:
         )
 
 
-def _covers_landed(connection: Connection, experiment: Experiment, data_version: int, before: datetime) -> bool:
+def _covers_landed(connection: Connection, experiment: Experiment, publication: Publication, before: datetime) -> bool:
     """Return whether every object of the environment that landed before the moment is in the data version (rule R6).
 
     Only a landing zone that was listed since then can be known to hold nothing else.
     """
     scanned_at = ledger.Batches(connection).scanned_at()
-    if scanned_at is None or scanned_at < before:
+    if not knows_landed(scanned_at, before, publication.computed_at):
         return False
     missing = exists().where(
         landing_objects.c.environment_key == experiment.environment_key,
         landing_objects.c.landed_at < before,
         landing_objects.c.batch == batches.c.number,
-        or_(batches.c.number > data_version, batches.c.committed_at.is_(None)),
+        or_(batches.c.number > publication.run.data_version, batches.c.committed_at.is_(None)),
     )
     return not connection.scalar(select(missing))

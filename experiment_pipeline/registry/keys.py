@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from experiment_pipeline.domain.api_keys import ApiKey, Scope
 from experiment_pipeline.domain.drafts import check_name
 from experiment_pipeline.errors import NotFound
 from experiment_pipeline.registry import audit, environments
 from experiment_pipeline.registry.engine import Database, reading, writing
-from experiment_pipeline.registry.tables import api_keys
+from experiment_pipeline.registry.tables import api_keys, has_passed
+from experiment_pipeline.times import is_within
 
 TOKEN = re.compile(r"xp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 USE_RECORDED_EVERY = timedelta(minutes=1)  # a write on every read would make readers wait for each other
@@ -82,7 +83,8 @@ class Keys:
         """
         with reading(self.database) as connection:
             key = _authenticate(connection, token)
-        if key is not None and (key.last_used_at is None or key.last_used_at <= now - USE_RECORDED_EVERY):
+        last = None if key is None else key.last_used_at
+        if key is not None and (last is None or not is_within(last, USE_RECORDED_EVERY, now)):
             with writing(self.database) as connection:
                 _record_use(connection, key, now)
         return key
@@ -105,7 +107,7 @@ def _record_use(connection: Connection, key: ApiKey, now: datetime) -> None:
     last = api_keys.c.last_used_at
     connection.execute(
         update(api_keys)
-        .where(api_keys.c.id == key.id, or_(last.is_(None), last <= now - USE_RECORDED_EVERY))
+        .where(api_keys.c.id == key.id, has_passed(last, USE_RECORDED_EVERY, now))
         .values(last_used_at=now)
     )
 

@@ -13,6 +13,8 @@ from experiment_pipeline.registry.tables import leases
 def acquire(connection: Connection, experiment: Experiment, run_id: str, now: datetime, expires_at: datetime) -> None:
     """Acquire or renew the lease of an experiment whose row is locked: no other run decides about it meanwhile.
 
+    A lease that lasts more than twice as long as one can was given by a clock that was ahead, and counts as expired.
+
     Raises:
         Leased: another run has the lease, and it has not expired.
     """
@@ -21,7 +23,8 @@ def acquire(connection: Connection, experiment: Experiment, run_id: str, now: da
     if lease is None:
         connection.execute(insert(leases).values(experiment_id=experiment.id, run_id=run_id, expires_at=expires_at))
         return
-    if lease.run_id != run_id and lease.expires_at > now:
+    longest = expires_at + (expires_at - now)
+    if lease.run_id != run_id and now < lease.expires_at <= longest:
         raise Leased(f"Run {lease.run_id} holds experiment '{experiment.key}' until {lease.expires_at.isoformat()}.")
     connection.execute(update(leases).where(mine).values(run_id=run_id, expires_at=expires_at))
 

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from experiment_pipeline.domain.refresh import Computation, RefreshRun
+from experiment_pipeline.errors import Superseded
 from experiment_pipeline.registry import batches, claims, experiments, leases
 from experiment_pipeline.registry.computations import Computations
 from experiment_pipeline.registry.engine import Database, writing
 from experiment_pipeline.registry.tables import claims as claim_rows
 from experiment_pipeline.registry.tables import computations, runs
-from experiment_pipeline.times import to_milliseconds
+from experiment_pipeline.times import is_ahead, to_milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Runs:
             NotFound: no experiment has this id, or it is deleted. What is checked first is raised first.
             NotStarted: the experiment has not started.
             Final: every computation is final (rule R6).
+            Superseded: `as_of` lies ahead: a clock was, when the artifact was computed.
             Leased: another run has the lease.
         """
         with writing(self.database) as connection:
@@ -55,9 +57,11 @@ class Runs:
                 raise claims.not_started(Computation.RESULTS)
             if _everything_is_final(connection, experiment_id):
                 raise claims.final(Computation.RESULTS)
+            if as_of is not None and is_ahead(as_of, now):
+                raise Superseded(f"The upstream artifact is as of {as_of}, which lies ahead. Materialise it again.")
             leases.acquire(connection, experiment, run_id, now, now + lease_duration)
             known = _find(connection, experiment_id, run_id)
-            if known is not None:
+            if known is not None and not is_ahead(known.as_of, now):
                 return known
             run = RefreshRun(
                 run_id=run_id,
@@ -65,7 +69,7 @@ class Runs:
                 as_of=to_milliseconds(as_of or min(now, experiment.ended_at or now)),
                 data_version=batches.newest(connection) if data_version is None else data_version,
             )
-            _insert(connection, run, now)
+            _fix(connection, run, now)
             claims.assign_to_run(connection, experiment_id, run_id, now)
             return run
 
@@ -105,7 +109,9 @@ def _find(connection: Connection, experiment_id: int, run_id: str) -> RefreshRun
     return RefreshRun(run_id=run_id, experiment_id=experiment_id, as_of=row.as_of, data_version=row.data_version)
 
 
-def _insert(connection: Connection, run: RefreshRun, now: datetime) -> None:
+def _fix(connection: Connection, run: RefreshRun, now: datetime) -> None:
+    """Store what a run is as of, in place of what it was by a clock that was ahead."""
+    connection.execute(delete(runs).where(runs.c.experiment_id == run.experiment_id, runs.c.run_id == run.run_id))
     connection.execute(
         insert(runs).values(
             run_id=run.run_id,

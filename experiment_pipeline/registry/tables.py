@@ -3,7 +3,7 @@
 Every time is UTC and comes back aware. JSON columns hold what the domain renders, never what a client sent.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     JSON,
@@ -25,6 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    or_,
     text,
 )
 from typing_extensions import override
@@ -303,3 +304,8 @@ audit_log = Table(  # rule L5
     Index("ix_audit_log_subject", "environment_key", "subject"),
     sqlite_autoincrement=True,
 )
+
+
+def has_passed(moment: ColumnElement[datetime], interval: timedelta, now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a moment is null, or not within an interval of now (`times.is_within`)."""
+    return or_(moment.is_(None), moment <= now - interval, moment >= now + interval)

@@ -65,7 +65,7 @@ class MemoryLedger:
     def planned_at(self, batch: int) -> datetime | None:
         return next((known.planned_at for known in self.batches if known.number == batch), None)
 
-    def record_scan(self, scanned_at: datetime) -> None:
+    def record_scan(self, scanned_at: datetime, now: datetime | None = None) -> None:  # noqa: ARG002
         self.scanned_at = scanned_at
 
     def lake_version(self) -> LakeVersion:
