@@ -6,7 +6,7 @@ The command line reaches Dagster through this module alone.
 import fcntl
 import shutil
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -117,6 +117,22 @@ def add_partitions(instance: dg.DagsterInstance, partitions: dg.DynamicPartition
     known = set(instance.get_dynamic_partitions(name))
     if new := [key for key in dict.fromkeys(keys) if key not in known]:
         instance.add_dynamic_partitions(name, new)
+
+
+def remove_partitions(
+    instance: dg.DagsterInstance, partitions: dg.DynamicPartitionsDefinition, existing: Callable[[], Collection[str]]
+) -> list[str]:
+    """Remove from Dagster's partitions those whose experiment is deleted, and return their keys.
+
+    Args:
+        existing: the keys that are to stay. Asked after Dagster's: what is added meanwhile exists by then.
+    """
+    name = partitions.name or ""
+    known = instance.get_dynamic_partitions(name)
+    gone = sorted(set(known) - set(existing())) if known else []
+    for key in gone:
+        instance.delete_dynamic_partition(name, key)
+    return gone
 
 
 def runs_by_key(instance: dg.DagsterInstance, keys: Collection[str]) -> dict[str, dg.DagsterRun]:

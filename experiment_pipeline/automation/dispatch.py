@@ -11,7 +11,7 @@ from experiment_pipeline.automation.jobs import refresh_experiment
 from experiment_pipeline.domain.dispatch import DispatchLimits, PlannedRun, plan_runs
 from experiment_pipeline.domain.due import automatic_claim
 from experiment_pipeline.domain.refresh import Claim
-from experiment_pipeline.resources.dagster_instance import add_partitions, ended, runs_by_key
+from experiment_pipeline.resources.dagster_instance import add_partitions, ended, remove_partitions, runs_by_key
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 
 OWN_RUN_ABOVE = timedelta(seconds=5)  # of the last run; such an experiment shares its run with no other
@@ -26,6 +26,7 @@ def due_runs(
     The registry remembers which claims each run was requested for.
     """
     registry, settings = runs.registry, runs.settings
+    remove_partitions(instance, EXPERIMENTS, registry.experiments.partition_keys)
     candidates, scanned_at = registry.dispatch.candidates(now), registry.batches.scanned_at()
     add_partitions(instance, EXPERIMENTS, [candidate.experiment.partition_key for candidate in candidates])
     due = {

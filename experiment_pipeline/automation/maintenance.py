@@ -9,6 +9,7 @@ import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.resources.dagster_instance import remove_partitions
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
@@ -36,15 +37,25 @@ def prune_runs(context: dg.OpExecutionContext, runs: dg.ResourceParam[RefreshSes
     context.log.info("%s runs deleted", len(expired))
 
 
-@dg.op(ins={"after": dg.In(dg.Nothing)}, description="Remove the temporary files of writers that died.")
-def remove_orphans(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> None:
-    """Remove every temporary file that was not written to for a day: its writer is dead."""
-    now, age = datetime.now(UTC).timestamp(), ORPHAN_AGE.total_seconds()
-    found = ArtifactStore(Path(warehouse.artifacts_dir)).orphans()
-    orphans = [path for path in found if age < abs(now - _modified_at(path)) < math.inf]  # or ahead: a wrong clock's
+@dg.op(
+    ins={"after": dg.In(dg.Nothing)},
+    description="Remove the temporary files of writers that died, and what deleted experiments leave behind.",
+)
+def remove_orphans(
+    context: dg.OpExecutionContext, warehouse: WarehouseResource, runs: dg.ResourceParam[RefreshSession]
+) -> None:
+    """Remove partitions and artifacts of deleted experiments, and temporary files whose writer is dead.
+
+    A file that was written to within a day stays: a run may still be at work.
+    """
+    partitions = remove_partitions(context.instance, EXPERIMENTS, runs.registry.experiments.partition_keys)
+    store, now, age = ArtifactStore(Path(warehouse.artifacts_dir)), datetime.now(UTC).timestamp(), ORPHAN_AGE
+    found = [*store.orphans(), *store.of_others(runs.registry.experiments.partition_keys())]
+    # Or ahead of now: that of a wrong clock.
+    orphans = [path for path in found if age.total_seconds() < abs(now - _modified_at(path)) < math.inf]
     for path in orphans:
         path.unlink(missing_ok=True)
-    context.log.info("%s orphaned files removed", len(orphans))
+    context.log.info("%s orphaned files and %s partitions removed", len(orphans), len(partitions))
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, description="Compact and vacuum the events lake.")

@@ -88,6 +88,11 @@ class Experiments:
         with reading(self.database) as connection:
             return select_experiments(connection, condition, limit=limit, offset=offset)
 
+    def partition_keys(self) -> set[str]:
+        """Return the partition key of every experiment that is not deleted."""
+        with reading(self.database) as connection:
+            return set(connection.scalars(select(experiments.c.partition_key).where(ALIVE)))
+
     def status_counts(self, environment_key: str | None = None, *, search: str = "") -> dict[ExperimentStatus, int]:
         """Return how many experiments `list` would return without a limit, by status; every status has a count."""
         statement = (

@@ -7,7 +7,7 @@ and rename it over. A writer that is killed leaves the last good file and a `.tm
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -96,6 +96,11 @@ class ArtifactStore:
     def orphans(self) -> list[Path]:
         """Return the temporary files of killed writers; those of writers still at work are among them."""
         return sorted(self.root.glob("*/.*.tmp"))
+
+    def of_others(self, partition_keys: Collection[str]) -> list[Path]:
+        """Return the artifacts of all partitions but these: those of deleted experiments."""
+        found = (path for path in self.root.glob("*/*.parquet") if PARTITION_KEY.fullmatch(path.stem))
+        return sorted(path for path in found if path.stem not in partition_keys)
 
 
 @dataclass(frozen=True, slots=True)
