@@ -1,4 +1,4 @@
-"""Maintenance: what mirrors the registry in Dagster and on disk shrinks with it."""
+"""Deleted experiments: what mirrors the registry in Dagster and on disk shrinks with it."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.resources.dagster_instance import run_here
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from tests.assets.conftest import Installation, crowd
-from tests.assets.ticks import tick
+from tests.automation.ticks import tick
 
 
 def partitions(installation: Installation) -> set[str]:
