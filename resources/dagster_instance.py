@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -20,6 +21,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 
+from experiment_pipeline.resources.ticks import forget_ticks_ahead
 from experiment_pipeline.settings import Settings
 
 LOCATION = "experiment_pipeline.definitions"  # Dagster loads it by name, and so does this module, which lies below it
@@ -59,7 +61,8 @@ def local_dagster(settings: Settings) -> Iterator[LocalDagster]:
 def open_instance(home: Path) -> dg.DagsterInstance:
     """Open the persistent Dagster instance in a folder, made with the shipped dagster.yaml where there is none.
 
-    One process at a time: two that are the first make the same tables, and one of them fails.
+    One process at a time: two that are the first make the same tables, and one of them fails. Ticks that lie ahead are
+    forgotten: the clock was wrong when they came.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / "open.lock").open("w") as lock:
@@ -67,7 +70,9 @@ def open_instance(home: Path) -> dg.DagsterInstance:
         if not (home / "dagster.yaml").exists():
             with as_file(files("experiment_pipeline").joinpath("dagster.yaml")) as shipped:
                 shutil.copy(shipped, home / "dagster.yaml")
-        return dg.DagsterInstance.from_config(str(home))
+        instance = dg.DagsterInstance.from_config(str(home))
+        forget_ticks_ahead(instance, datetime.now(UTC))
+        return instance
 
 
 @contextmanager
