@@ -11,6 +11,7 @@ from experiment_pipeline.domain import events
 from experiment_pipeline.domain.events import Unreadable
 from experiment_pipeline.errors import NotJson
 
+MOST_MEMBERS = 100  # of an envelope that is no JSON; an SDK's has a handful
 NOT_UTF_8 = "\0"  # stands for bytes that are no text: JSON has no place for it, inside of strings or out
 SURROGATES = re.compile("[\ud800-\udfff]+")
 SPACE = " \t\r\n"
@@ -56,11 +57,14 @@ def open_envelope(text: str, most: int | None = None) -> list[object] | None:
 
 
 def _split(text: str, most: int | None) -> list[object] | None:
-    """The records of an object that is no JSON as a whole; of its other members only the names are looked at."""
+    """Return the records of an object that is no JSON as a whole; of its other members only the names are looked at."""
     beginning = BEGINNING.match(text)
     at = beginning.end() if beginning else None
     values: dict[object, int] = {}
-    while at is not None and (member := MEMBER.match(text, at)) is not None:
+    for _ in range(MOST_MEMBERS):
+        member = None if at is None else MEMBER.match(text, at)
+        if member is None:
+            break
         values.setdefault(_name(member[1]), member.end())
         at = _end(text, member.end())
         if at is None or text[at] != ",":
@@ -76,7 +80,7 @@ def _split(text: str, most: int | None) -> list[object] | None:
 
 
 def _records(text: str, opening: int, most: int | None) -> tuple[list[object], int | None]:
-    """The records of the array that opens there, and where it ends; None once that cannot be told any more."""
+    """Return the records of the array that opens there, and where it ends; None once that cannot be told any more."""
     records: list[object] = []
     if (empty := EMPTY.match(text, opening)) is not None:
         return records, empty.end()
@@ -94,7 +98,7 @@ def _records(text: str, opening: int, most: int | None) -> tuple[list[object], i
 
 
 def _end(text: str, at: int) -> int | None:
-    """Where the value that begins there ends: at the comma or bracket behind it; None where none is its own."""
+    """Return where the value that begins there ends: at the comma or bracket behind it; None where none is its own."""
     depth = 0
     for token in TOKEN.finditer(text, at):
         kind = token[0]

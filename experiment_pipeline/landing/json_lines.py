@@ -20,6 +20,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BEFORE_A_RECORD = BYTE_ORDER_MARK + b" \t"
 LINE_BEGINNING = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 READ_BYTES = 1 << 20
+GZIP_READ_BYTES = 64 << 10  # what is left of it is copied at the end of every member, and one may have twenty bytes
 FRAME_BYTES = 16 << 20  # of text in one frame
 LINE_LIMIT = 64 << 20  # bytes; room for an envelope of a hundred thousand events
 RECORD_KEPT = 65_535  # bytes of a longer line, to be stored with its reason
@@ -45,24 +46,26 @@ class LineReader:
         Bytes that are no UTF-8 become `NOT_UTF_8`, and a line longer than `LINE_LIMIT` is cut and begins with it: what
         holds it is stored and can never be JSON.
         """
-        first_line, rest, cuts = 1, b"", 0
+        first_line, cuts = 1, 0
+        rest = bytearray()  # grows in place: a line may come in millions of parts
         for data, is_beginning in self._text():
             if is_beginning and rest and cuts < MOST_CUTS and data.lstrip(BEFORE_A_RECORD).startswith(b"{"):
                 if _is_whole(rest):  # the text before ended without a newline
-                    yield _frame(rest, first_line)
-                    first_line, rest = first_line + 1, b""
+                    yield _frame(bytes(rest), first_line)
+                    first_line, rest = first_line + 1, bytearray()
                 cuts += 1
             whole, newline, tail = data.rpartition(b"\n")
             if newline:
-                yield _frame(rest + whole, first_line)
+                yield _frame(bytes(rest + whole), first_line)
                 first_line += whole.count(b"\n") + 1
-                rest, cuts = tail, 0
+                rest, cuts = bytearray(tail), 0
             else:
-                rest, cuts = rest + tail, cuts if rest else 0
+                cuts = cuts if rest else 0
+                rest += tail
             if len(rest) > LINE_LIMIT:
-                rest = NO_TEXT + rest[:RECORD_KEPT]
+                rest = bytearray(NO_TEXT + rest[:RECORD_KEPT])
         if rest.removeprefix(BYTE_ORDER_MARK):
-            yield _frame(rest, first_line)
+            yield _frame(bytes(rest), first_line)
         elif first_line == 1 and self.problem is None:
             self.problem = Problem.EMPTY
 
@@ -70,7 +73,7 @@ class LineReader:
         """Yield the text, and whether a text of its own begins with it."""
         try:
             with self._path.open("rb") as source:
-                head = source.read(READ_BYTES)
+                head = source.read(GZIP_READ_BYTES)
                 if head.removeprefix(BYTE_ORDER_MARK).startswith(GZIP_MAGIC):
                     yield from self._inflated(head.removeprefix(BYTE_ORDER_MARK), source)
                     return
@@ -97,9 +100,9 @@ class LineReader:
             if not is_beginning or len(head) > len(BYTE_ORDER_MARK) or member.eof:
                 yield head, is_beginning
                 is_beginning, head = is_beginning and not head, b""
-            data = member.unconsumed_tail or member.unused_data or source.read(READ_BYTES)
+            data = member.unconsumed_tail or member.unused_data or source.read(GZIP_READ_BYTES)
             while member.eof and data and not (data := data.lstrip(b"\0")):  # gzip ignores what tapes are filled with
-                data = source.read(READ_BYTES)
+                data = source.read(GZIP_READ_BYTES)
             if member.eof and data:
                 member, is_beginning = zlib.decompressobj(GZIP), True
         if not member.eof:
@@ -107,7 +110,7 @@ class LineReader:
             self.problem = Problem.TRUNCATED_GZIP
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_whole(line: bytes | bytearray) -> bool:
     """Return whether a line without an end is a record: some writers cut members anywhere, in the middle of one."""
     if len(line) > LONGEST_UNENDED or not line.rstrip(b" \t\r").endswith(b"}"):
         return False

@@ -94,6 +94,14 @@ def test_open_envelope__of_more_records_than_wanted__stops_behind_them() -> None
     assert open_envelope('{"events": [' + "NaN," * 1_000, most=3) == [Unreadable("NaN")] * 4
 
 
+def test_open_envelope__of_more_members_than_any_client_sends__names_what_it_has_not_looked_at() -> None:
+    others = '"a": 1, ' * 1_000
+    assert open_envelope(f'{{"events": [{GOOD}, NaN], {others}"b": 1}}') == [
+        decode_record(GOOD), Unreadable("NaN"), Unreadable(f', {others}"b": 1}}')
+    ]  # fmt: skip
+    assert open_envelope(f'{{{others}"events": [NaN]}}') is None
+
+
 def test_decode_record__keeps_a_bad_ones_text() -> None:
     assert decode_record(" {1} ") == Unreadable("{1}")
     assert text_of(b"\xff\xfea\xc3\xa9") == f"{NOT_UTF_8}aé"

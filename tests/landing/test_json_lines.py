@@ -23,7 +23,7 @@ def read(tmp_path: Path, data: bytes, name: str = "a.jsonl") -> tuple[list[tuple
 
 
 def members(*texts: bytes) -> bytes:
-    return b"".join(gzip.compress(text) for text in texts)
+    return b"".join(gzip.compress(text, mtime=0) for text in texts)
 
 
 @pytest.mark.parametrize(
