@@ -1,15 +1,18 @@
 """Landing objects become one numbered batch of the events lake (rules E1-E8)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 
 import dagster as dg
 
+from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.landing.ignored import IgnoredFiles
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource
 
+PROBLEMS_SHOWN = 50
 OBJECTS_READABLE = dg.AssetCheckSpec(
     "landing_objects_readable", asset="events", description="Every landing object could be read to its end."
 )
@@ -40,8 +43,14 @@ def events(
             "ignored": _named(report.ignored),
             "unreadable": _named(report.unreadable),
         },
-        check_results=[dg.AssetCheckResult(passed=not report.problems, metadata={"problems": report.problems})],
+        check_results=[dg.AssetCheckResult(passed=not report.problems, metadata={"problems": _first(report.problems)})],
     )
+
+
+def _first(problems: Mapping[str, str]) -> dict[str, str | int]:
+    """Return the first problems by the objects' names: the event log keeps what is shown, each time."""
+    shown: dict[str, str | int] = {printable(name): what for name, what in islice(problems.items(), PROBLEMS_SHOWN)}
+    return shown | {"and more": len(problems) - len(shown)} if len(problems) > len(shown) else shown
 
 
 def _named(files: IgnoredFiles) -> dict[str, str | int]:

@@ -25,3 +25,21 @@ def test_events__what_is_not_ingested__is_in_the_metadata(installation: Installa
     assert set(ignored.values()) == {"unknown_suffix"}
     assert len(ignored) == 20
     assert told(installation, "unreadable") == {}
+
+
+def test_events_check__of_many_damaged_objects__names_the_first_and_counts_the_others(
+    installation: Installation,
+) -> None:
+    folder = installation.settings.landing_dir / "events/env_key=prod/2026/03/01/00"
+    folder.mkdir(parents=True)
+    for number in range(53):
+        (folder / f"{number:02}.jsonl").write_text("{")
+    result = installation.definitions.resolve_job_def("ingest_events").execute_in_process(
+        instance=installation.instance
+    )
+    (check,) = result.get_asset_check_evaluations()
+    problems = check.metadata["problems"].value
+    assert isinstance(problems, dict)
+    assert not check.passed
+    assert problems.pop("and more") == 3
+    assert set(problems.values()) == {"not_json"}
