@@ -33,6 +33,7 @@ from experiment_pipeline.errors import (
     Overloaded,
     UnknownEnvironment,
 )
+from experiment_pipeline.landing.json_lines import GZIP_WINDOW_BITS
 from experiment_pipeline.landing.writer import SegmentWriter
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
@@ -42,7 +43,6 @@ LARGEST_BODY = 10 << 20  # bytes, as sent and again as inflated
 MOST_EVENTS = 10_000
 INLINE_BYTES = 64 << 10  # a larger body is parsed in a thread, one at a time
 INFLATED_AT_ONCE = 64 << 10
-GZIP = 31  # zlib's window bits for a gzip member
 ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # between JSON's tokens, where a line's end is mere space
 STILL_NO_JSON = bytes.maketrans(b"\r\n", b"\t\t")  # space too, and inside of a string as little JSON as a line's end
 router = APIRouter(tags=["events"])
@@ -201,7 +201,7 @@ async def ask_to_send(request: Request) -> Response:
 async def _inflated(request: Request) -> AsyncIterator[bytes]:
     """Yield the body in parts, none much larger than what was sent or `INFLATED_AT_ONCE`. Raises EventsRefused."""
     encoding = encoding_of(request)
-    member = zlib.decompressobj(GZIP)
+    member = zlib.decompressobj(GZIP_WINDOW_BITS)
     sent = 0
     try:
         async for data in request.stream():
@@ -216,7 +216,7 @@ async def _inflated(request: Request) -> AsyncIterator[bytes]:
                 yield member.decompress(rest, INFLATED_AT_ONCE)
                 rest = member.unconsumed_tail or member.unused_data
                 if member.eof and rest:
-                    member = zlib.decompressobj(GZIP)
+                    member = zlib.decompressobj(GZIP_WINDOW_BITS)
     except ClientDisconnect:
         raise InvalidBody("The body ended early.") from None
     except zlib.error:

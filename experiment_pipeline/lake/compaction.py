@@ -30,12 +30,12 @@ class Merge:
 
     @property
     def rows(self) -> int:
-        """Rows to sort."""
+        """The number of rows to sort."""
         return sum(file.rows for file in self.files)
 
 
 def tier(file: DataFile) -> int:
-    """0 for a fresh file; one more each time that a file is FAN_IN times as large."""
+    """Return a file's tier: 0 for a fresh one, one more each time that a file is FAN_IN times as large."""
     level, limit = 0, FIRST_TIER_ROWS
     while file.rows > limit:
         level, limit = level + 1, limit * FAN_IN
@@ -43,10 +43,15 @@ def tier(file: DataFile) -> int:
 
 
 def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False, settle: bool = True) -> list[Merge]:
-    """What to merge now, one merge per partition at most; with `whole`, every partition into one file.
+    """Return what to merge now, at most one merge per partition.
 
-    A merge takes every file up to the highest tier that is full: the smaller ones ride along. `settle`: whether a
-    month that is over becomes one file, whatever its tiers.
+    A merge takes every file up to the highest tier that is full, the smaller ones included.
+
+    Args:
+        files: of one version of the lake.
+        now: tells which months are over.
+        whole: merge every partition into one file.
+        settle: merge a month that is over into one file, whatever its tiers.
     """
     partitions: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
     for file in files:
@@ -61,7 +66,7 @@ def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False
 
 
 def planned(lake: Lake, now: datetime, *, whole: bool = False) -> list[Merge]:
-    """What `compact` would merge first in each partition."""
+    """Return what `compact` would merge first in each partition."""
     return [] if lake.is_empty else plan_merges(Snapshot.open(lake.root, EVENTS).data_files(), now, whole=whole)
 
 
@@ -73,10 +78,10 @@ def compact(
     settle: bool = True,
     on_merged: Callable[[Merge], None] | None = None,
 ) -> list[Merge]:
-    """Merge until `plan_merges` finds nothing more; what was merged.
+    """Merge until `plan_merges` finds nothing more; return what was merged.
 
-    Each merge is one commit, beside readers and ingestion, planned and committed on one snapshot. One that another
-    compaction has overtaken is planned anew; what was written for it is vacuumed with other leftovers.
+    Each merge is one commit, beside readers and ingestion, planned and committed on one snapshot. When another
+    compaction commits first, the merge is planned anew; the file written for it is removed by the next vacuum.
     """
     done: list[Merge] = []
     if lake.is_empty:

@@ -101,7 +101,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class BatchSummary:
-    """What one batch came to. It stands in the commit that made the batch's events visible."""
+    """The counts of one batch, stored in the commit that made the batch's events visible."""
 
     accepted: int
     duplicates: int
@@ -122,7 +122,11 @@ class Snapshot:
 
     @classmethod
     def open(cls, lake: Path, definition: TableDefinition) -> Self:
-        """The newest version. Raises LakeError when there is no such table."""
+        """Return the newest version of a table.
+
+        Raises:
+            LakeError: there is no such table yet.
+        """
         root = lake / definition.name
         try:
             return cls(root, definition, DeltaTable(root))
@@ -131,7 +135,7 @@ class Snapshot:
 
     @classmethod
     def open_or_create(cls, lake: Path, definition: TableDefinition) -> Self:
-        """The newest version; of an empty table where there is none."""
+        """Return the newest version of a table, which is created where there is none."""
         root = lake / definition.name
         root.mkdir(parents=True, exist_ok=True)
         if not DeltaTable.is_deltatable(str(root)):
@@ -156,14 +160,18 @@ class Snapshot:
         return [_readable(uri) for uri in self._table.file_uris()]
 
     def summary(self, batch: int) -> BatchSummary:
-        """What a batch came to, from its commit. Raises LakeError once the log has been cleaned of it."""
+        """Return the summary of a batch from its commit.
+
+        Raises:
+            LakeError: the commit has been cleaned from the Delta log.
+        """
         for commit in self._table.history():
             if commit.get("batch") == batch:
                 return BatchSummary(**commit["summary"])
-        raise LakeError(f"{self._root}: holds batch {batch}, but its log no longer tells what it came to")
+        raise LakeError(f"{self._root}: holds batch {batch}, but its commit has been cleaned from the Delta log")
 
     def write(self, rows: DuckDBPyRelation, count: int, partition: Mapping[str, str], name: str) -> DataFile:
-        """Write rows to a file of this table's folder, on disk for good; nobody sees it before a commit names it."""
+        """Write rows to a new file in this table's folder and sync it; no reader sees it before a commit names it."""
         folder = "/".join(f"{column}={value}" for column, value in partition.items())
         path = Path(folder, f"{name}-{uuid4()}.parquet")
         target = self._root / path
@@ -174,7 +182,7 @@ class Snapshot:
         return DataFile(path=path.as_posix(), partition=partition, bytes=target.stat().st_size, rows=count)
 
     def data_files(self) -> list[DataFile]:
-        """Every file with its partition and size, in order of their paths."""
+        """Return every file with its partition and size, in order of their paths."""
         actions = pl.DataFrame(self._table.get_add_actions(flatten=True))
         return [
             DataFile(
@@ -191,7 +199,11 @@ class Snapshot:
         return escape(str(self._root / file.path))
 
     def commit_batch(self, number: int, added: Sequence[DataFile], summary: BatchSummary) -> None:
-        """Make a batch visible, at most once. Raises Conflict when another process was first."""
+        """Make a batch visible, at most once.
+
+        Raises:
+            Conflict: another process has committed it first.
+        """
         properties = CommitProperties(
             app_transactions=[Transaction(INGESTION, number)],
             custom_metadata={"batch": number, "summary": asdict(summary)},
@@ -199,10 +211,13 @@ class Snapshot:
         self._commit([_add_action(file, is_new_data=True) for file in added], properties)
 
     def commit_rewrite(self, replaced: Sequence[DataFile], added: Sequence[DataFile]) -> None:
-        """Put files in the place of others with the same rows. Raises Conflict when others were replaced meanwhile.
+        """Replace files by others with the same rows.
 
         Delta itself would let two processes replace the same files, and count their rows twice. It refuses two commits
         of one application that race, so every rewrite is the next transaction of one.
+
+        Raises:
+            Conflict: another process has replaced files meanwhile.
         """
         previous = self._table.transaction_version(COMPACTION) or 0
         now = time.time_ns() // 1_000_000  # vacuum counts its retention from here
@@ -229,7 +244,7 @@ class Snapshot:
             sync(folder)
 
     def vacuum(self, retention: timedelta, *, dry_run: bool) -> list[str]:
-        """Remove files that no version younger than the retention needs; their paths. Leftovers of kills among them."""
+        """Remove files that no version younger than the retention needs, and leftovers of kills; return their paths."""
         return self._table.vacuum(
             retention_hours=math.ceil(retention / timedelta(hours=1)),
             enforce_retention_duration=False,

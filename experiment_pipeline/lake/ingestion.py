@@ -44,13 +44,13 @@ class BatchLedger(Protocol):
     """Which objects are in which batch: kept by the registry, one transaction per method."""
 
     def known_objects(self, names: Sequence[str]) -> set[str]:
-        """Those of the names that some batch already holds."""
+        """Return those of the names that some batch already holds."""
 
     def plan_batch(self, objects: Sequence[LandedObject], now: datetime) -> PlannedBatch:
-        """Fix the next number for these objects. Raises Conflict while a batch is open or an object is taken."""
+        """Assign the next number to these objects. Raises Conflict while a batch is open or an object is taken."""
 
     def open_batch(self) -> PlannedBatch | None:
-        """The batch that is planned and not committed."""
+        """Return the batch that is planned and not committed."""
 
     def commit_batch(
         self,
@@ -65,21 +65,21 @@ class BatchLedger(Protocol):
         """Close the open batch: its data version exists from now on. Raises Conflict when it is not open."""
 
     def planned_at(self, batch: int) -> datetime | None:
-        """When a batch was planned; None for one that there is not."""
+        """Return when a batch was planned; None where there is none of that number."""
 
     def record_scan(self, scanned_at: datetime, now: datetime | None = None) -> None:
-        """Remember that all that had landed by then is in the lake; what lies ahead of now is forgotten."""
+        """Record that all that had landed by then is in the lake; what lies ahead of now is forgotten."""
 
     def environment_exists(self, key: str) -> bool:
-        """Whether events may be sent for this environment."""
+        """Return whether events may be sent for this environment."""
 
     def lake_version(self) -> LakeVersion:
-        """The newest committed batch."""
+        """Return the newest committed batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestionReport:
-    """What an ingestion came to, over all its batches.
+    """The counts of an ingestion, over all its batches.
 
     batch:      the newest batch made; None when nothing had landed
     accepted, duplicates: records; `rejected` counts them by reason (rule E3)
@@ -94,7 +94,7 @@ class IngestionReport:
     duplicates: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
-    ignored: IgnoredFiles = field(default_factory=IgnoredFiles, compare=False)  # not what an ingestion came to
+    ignored: IgnoredFiles = field(default_factory=IgnoredFiles, compare=False)  # new or not, it was not ingested
     unreadable: IgnoredFiles = field(default_factory=IgnoredFiles, compare=False)
 
     def with_batch(self, batch: PlannedBatch, summary: BatchSummary) -> "IngestionReport":
@@ -112,7 +112,7 @@ class IngestionReport:
 
 @dataclass(frozen=True, slots=True)
 class LandingState:
-    """What a listing of the landing zone has found.
+    """The findings of a listing of the landing zone.
 
     waits:   whether there is anything to ingest: an object that no batch holds, or an interrupted batch
     ignored: what is not ingested; `unreadable` is what may be an object and cannot be read
@@ -148,10 +148,10 @@ def ingest(
         whole: look into every folder, and not only into those that have changed; nothing becomes final without.
 
     Returns:
-        What all batches together came to, and what lies in the landing zone without being ingested.
+        The counts of all its batches together, and what lies in the landing zone without being ingested.
     """
     report = IngestionReport()
-    with _alone(lake.root):
+    with _exclusive_lock(lake.root):
         while True:
             listing = _listing(ledger, landing, whole=whole)
             batch = ledger.open_batch() or _plan(ledger, landing, listing, now)
@@ -277,10 +277,10 @@ def _unknown(ledger: BatchLedger, landing: Path, listing: Listing) -> Iterator[L
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the lake's lock, which the system lets go of when a process dies.
+def _exclusive_lock(root: Path) -> Iterator[None]:
+    """Acquire the lake's lock, which the system releases when a process dies.
 
-    It saves work and is not what exactly once rests on: where a file system knows no locks, the commits still refuse.
+    It saves work, and exactly once does not depend on it: where a file system has no locks, the second commit fails.
     """
     root.mkdir(parents=True, exist_ok=True)
     with (root / LOCK).open("w") as lock:

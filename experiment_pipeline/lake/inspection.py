@@ -1,4 +1,4 @@
-"""What the lake holds, partition by partition."""
+"""Inspection: the lake's partitions, and the records that it rejected last."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,7 @@ class RejectedRecord:
 
 
 def latest_rejected(lake: Lake, limit: int) -> list[RejectedRecord]:
-    """So many of the records that were rejected last, newest first."""
+    """Return the records that were rejected last, newest first, at most `limit` of them."""
     if lake.is_empty:
         return []
     if not (files := Snapshot.open(lake.root, REJECTED).all_files()):
@@ -46,7 +46,7 @@ def latest_rejected(lake: Lake, limit: int) -> list[RejectedRecord]:
 
 
 def partitions(lake: Lake, now: datetime) -> list[Partition]:
-    """Every month of every environment, of one version of the lake."""
+    """Return every month of every environment, of one version of the lake."""
     files = [] if lake.is_empty else Snapshot.open(lake.root, EVENTS).data_files()
     unmerged = {(merge.environment_key, merge.month): len(merge.files) for merge in plan_merges(files, now)}
     found = []

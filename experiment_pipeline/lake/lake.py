@@ -17,7 +17,7 @@ class Lake:
     def __init__(
         self, root: Path, *, memory_limit: str = "2GiB", threads: int = 2, spill_dir: Path | None = None
     ) -> None:
-        self.root = root = root.absolute()  # of others DuckDB takes a leading ~ for somebody's home
+        self.root = root = root.absolute()  # DuckDB takes a leading ~ of a relative path for a home directory
         self._engine: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": threads,
@@ -25,7 +25,7 @@ class Lake:
         }
 
     def connect(self) -> DuckDBPyConnection:
-        """A DuckDB of its own, in memory, that spills to disk; close it."""
+        """Open a DuckDB of its own, in memory, that spills to disk; the caller closes it."""
         return duckdb.connect(config=self._engine)
 
     @property
@@ -34,24 +34,26 @@ class Lake:
         return not DeltaTable.is_deltatable(str(self.root / EVENTS.name))
 
     def event_files(self, environment_key: str, window: Window) -> list[str]:
-        """Parquet files that hold every event of an environment in a window; often more, so filter rows. May be empty.
+        """Return Parquet files that hold every event of an environment in a window, and often more; may be empty.
 
         All are of one version of the lake, pruned by environment and month. They stay readable until a vacuum that
         comes at least its retention after they were replaced. Read them with
 
             read_parquet($files, hive_partitioning = false)
 
-        for a folder above the lake may be called `batch=7`, and filter by `batch <= $data_version` (rule E6), event and
-        `timestamp`, which is a UTC `timestamptz`. Columns are those of `EVENTS` but for the two that folders are named
-        by; within a file rows are sorted by (event, feature_name, identity_hash, timestamp). DuckDB refuses an empty
-        list: there is nothing to ask then.
+        since a folder above the lake may be called `batch=7`, and filter by `batch <= $data_version` (rule E6), event
+        and `timestamp`, which is a UTC `timestamptz`. Columns are those of `EVENTS` but for the two that folders are
+        named by; within a file rows are sorted by (event, feature_name, identity_hash, timestamp). DuckDB refuses an
+        empty list: there is nothing to ask then.
         """
         return [] if self.is_empty else Snapshot.open(self.root, EVENTS).files(environment_key, months(window))
 
     def vacuum(self, retention: timedelta, *, dry_run: bool = False) -> list[str]:
-        """Delete files that were replaced, or left by a killed process, at least the retention ago; their paths.
+        """Delete files that were replaced, or left by a killed process; return their paths.
 
-        A reader holds a version's files for as long as it runs: the retention has to be longer than that.
+        Args:
+            retention: how long ago at least; longer than any reader runs, for it needs the files of its version.
+            dry_run: return the paths only.
         """
         if self.is_empty:
             return []
@@ -60,7 +62,7 @@ class Lake:
 
 
 def months(window: Window) -> list[str]:
-    """Every month that a window touches, as partitions are named: YYYY-MM."""
+    """Return every month that a window touches, as partitions are named: YYYY-MM."""
     first, last = window.started_at, window.as_of
     count = (last.year - first.year) * 12 + last.month - first.month + 1
     return [f"{first.year + at // 12:04}-{at % 12 + 1:02}" for at in range(first.month - 1, first.month - 1 + count)]

@@ -87,7 +87,7 @@ class Staging:
             self._connection.execute(sql("drop_known"), {"files": files})
 
     def summary(self) -> BatchSummary:
-        """Return what the batch came to."""
+        """Return the counts of the batch."""
         staged, accepted = self._count("staged"), self._count("accepted_rows")
         reasons = self._connection.execute(
             "select reason, count(*) from rejected_rows group by reason order by reason"

@@ -15,7 +15,7 @@ from experiment_pipeline.landing.layout import is_gzip
 from experiment_pipeline.landing.problems import Problem
 
 GZIP_MAGIC = b"\x1f\x8b"
-GZIP = 31  # zlib's window bits for a gzip member
+GZIP_WINDOW_BITS = 31  # how zlib is told to expect a gzip member
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BEFORE_A_RECORD = BYTE_ORDER_MARK + b" \t"
 LINE_BEGINNING = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
@@ -41,7 +41,7 @@ class LineReader:
         self.problem: Problem | None = None
 
     def lines(self) -> Iterator[pl.DataFrame]:
-        """Frames `line` (UInt32, from 1) and `text`, of about `FRAME_BYTES`; blank lines are left out.
+        """Yield frames `line` (UInt32, from 1) and `text`, of about `FRAME_BYTES`; blank lines are left out.
 
         Bytes that are no UTF-8 become `NOT_UTF_8`, and a line longer than `LINE_LIMIT` is cut and begins with it: what
         holds it is stored and can never be JSON.
@@ -87,7 +87,7 @@ class LineReader:
 
     def _inflated(self, data: bytes, source: BinaryIO) -> Iterator[tuple[bytes, bool]]:
         """Yield every byte that can be had of one or more gzip members."""
-        member, is_beginning, head = zlib.decompressobj(GZIP), True, b""
+        member, is_beginning, head = zlib.decompressobj(GZIP_WINDOW_BITS), True, b""
         while data:
             before = member.copy()
             try:
@@ -104,7 +104,7 @@ class LineReader:
             while member.eof and data and not (data := data.lstrip(b"\0")):  # gzip ignores what tapes are filled with
                 data = source.read(GZIP_READ_BYTES)
             if member.eof and data:
-                member, is_beginning = zlib.decompressobj(GZIP), True
+                member, is_beginning = zlib.decompressobj(GZIP_WINDOW_BITS), True
         if not member.eof:
             yield head, is_beginning
             self.problem = Problem.TRUNCATED_GZIP
@@ -122,7 +122,7 @@ def _is_whole(line: bytes | bytearray) -> bool:
 
 
 def _salvaged(member: "zlib._Decompress", data: bytes) -> bytes:
-    """What a damaged stream still says before its first bad byte."""
+    """Return what can be read of a damaged stream before its first bad byte."""
     text: list[bytes] = []
     with suppress(zlib.error):
         text.extend(member.decompress(data[at : at + 1]) for at in range(len(data)))

@@ -7,6 +7,7 @@ Only the environment's folder has a meaning: an object may lie anywhere below it
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 EVENTS = "events"
 ENVIRONMENT_FOLDER = "env_key="
@@ -32,6 +33,16 @@ def stamp(name: str) -> datetime | None:
     except ValueError:  # 30 February
         return None
     return moment if moment < BEYOND else None
+
+
+def stamped(moment: datetime) -> str:
+    """Return the arrival stamp that `stamp` reads back, for the beginning of a name."""
+    return f"{moment.strftime(STAMP_FORMAT)}-"
+
+
+def folder_of(environment_key: str, arrived_at: datetime) -> Path:
+    """Return the folder of an object, below the landing zone."""
+    return Path(EVENTS, f"{ENVIRONMENT_FOLDER}{environment_key}", arrived_at.strftime("%Y/%m/%d/%H"))
 
 
 def is_object(name: str) -> bool:

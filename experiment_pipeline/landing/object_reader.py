@@ -26,7 +26,7 @@ class ObjectReader:
     """
 
     def __init__(self, landing: Path, name: str) -> None:
-        self.path = landing.absolute() / name  # of others Polars takes a leading ~ for somebody's home
+        self.path = landing.absolute() / name  # Polars takes a leading ~ of a relative path for a home directory
         self.name = name
         self.problem: Problem | None = None
         self.error: str | None = None

@@ -27,7 +27,7 @@ class RowReader:
         self.problem: Problem | None = None
 
     def lines(self) -> Iterator[pl.DataFrame]:
-        """Frames `line` (UInt32, from 1) and `text`, of up to `SLICE_ROWS`."""
+        """Yield frames `line` (UInt32, from 1) and `text`, of up to `SLICE_ROWS`."""
         try:
             scan = pl.scan_parquet(self._path, hive_partitioning=False, glob=False)
             schema = scan.collect_schema()

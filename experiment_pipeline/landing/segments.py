@@ -7,7 +7,6 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +15,11 @@ from uuid import uuid4
 import structlog
 
 from experiment_pipeline.durable_files import make_folder, sync
+from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, JSON_LINES, STAMP, folder_of, stamp, stamped
 
 OPEN = ".open"
-ENVIRONMENT_FOLDER = "env_key="
-SUFFIX = ".jsonl"
-PUBLISHED = "events/{environment}/%Y/%m/%d/%H"
-STAMP = "%Y%m%dT%H%M%S.%fZ"
-NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-[^.]+\.jsonl", re.ASCII)
+SUFFIX = JSON_LINES[0]
+NAME = re.compile(rf"{STAMP.pattern}[^.]+\{SUFFIX}", re.ASCII)
 READ_BYTES = 1 << 16
 PROBE_BYTES = bytes(4096)  # on a full disk an empty file can still be made
 log = structlog.get_logger(__name__)
@@ -40,12 +37,7 @@ class Segment:
 
 def opened_at(name: str) -> datetime | None:
     """Return the moment that a segment's name begins with; None for what is no segment's name."""
-    found = NAME.fullmatch(name)
-    if found is None:
-        return None
-    with suppress(ValueError):  # 30 February
-        return datetime.strptime(found[1], STAMP).replace(tzinfo=UTC)
-    return None
+    return stamp(name) if NAME.fullmatch(name) else None
 
 
 def strays(landing: Path) -> list[str]:
@@ -125,7 +117,7 @@ def open_segment(landing: Path, environment_key: str) -> Segment:
     make_folder(folder)
     while True:
         now = datetime.now(UTC)
-        path = folder / f"{now.strftime(STAMP)}-{uuid4().hex}{SUFFIX}"
+        path = folder / f"{stamped(now)}{uuid4().hex}{SUFFIX}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         try:
             if _lock(descriptor, path):
@@ -134,18 +126,18 @@ def open_segment(landing: Path, environment_key: str) -> Segment:
         except OSError:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # taken for a dead process's between its creation and its lock
+        os.close(descriptor)  # another process took it for a dead one's before it was locked
 
 
 def publish(landing: Path, path: Path, descriptor: int) -> None:
-    """Rename a segment of whole lines to where readers look; an empty one goes. Raises OSError."""
+    """Rename a segment of whole lines to its place among the objects; remove an empty one. Raises OSError."""
     if os.fstat(descriptor).st_size == 0:
         path.unlink()
         return
     os.fsync(descriptor)
     arrived_at = opened_at(path.name)
     assert arrived_at is not None  # noqa: S101 - open_segment and recover name and check it
-    folder = landing / arrived_at.strftime(PUBLISHED.format(environment=path.parent.name))
+    folder = landing / folder_of(path.parent.name.removeprefix(ENVIRONMENT_FOLDER), arrived_at)
     make_folder(folder)
     path.rename(folder / path.name)
     sync(folder)
@@ -153,7 +145,7 @@ def publish(landing: Path, path: Path, descriptor: int) -> None:
 
 
 def _lock(descriptor: int, path: Path) -> bool:
-    """Take the file for this process; False when another has it, or has moved it away meanwhile."""
+    """Lock the file for this process; return False when another has locked it, or has moved it away meanwhile."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,14 +1,14 @@
-"""The landing zone's writer: what it says is durable stays, and becomes visible whole (rules E6, E7).
+"""The landing zone's writer: lines that it reports as durable survive a crash, and become visible as whole objects.
 
-    append    lines join the environment's open segment, a file below `.open/` that no reader looks at
-    commit    one thread writes all that has come meanwhile, syncs each segment once, and answers every appender
+    append    lines wait for the environment's open segment, a file below `.open/` that no reader looks at
+    commit    one thread writes all lines that wait, syncs each segment once, and answers every appender
     publish   a segment that is large or old enough is renamed to its place among the landing objects
     recover   the segments of a process that died are published, without the line that it was writing
 
-docs/adr/0023 lists every point at which it can be killed.
+Rules E6 and E7; docs/adr/0023 lists every point at which the process can be killed.
 
 A segment is locked by the process that writes it, so several may share a landing zone. An object's stamp is the
-arrival of its first line: no line is older, none more than the segment's greatest age younger.
+arrival of its first line: no line is older, and none is younger by more than the greatest age of a segment.
 """
 
 import os
@@ -70,12 +70,16 @@ class SegmentWriter:
         self._named: set[str] = set()  # strays that the log has told of
 
     def append(self, environment_key: str, lines: bytes) -> Future[None]:
-        """Whole lines to land; done once they are durable, or failed with the OSError that kept them from it.
+        """Append whole lines to an environment's segment.
 
-        Raises Overloaded when too much is waiting already.
+        Returns:
+            A future that is done once the lines are durable, or fails with the OSError that prevented it.
+
+        Raises:
+            Overloaded: too much is waiting for the disk already, or the writer is closing.
         """
         done: Future[None] = Future()
-        done.set_running_or_notify_cancel()  # an appender that goes away takes nothing back
+        done.set_running_or_notify_cancel()  # cancelling it takes no lines back
         with self._changed:
             if self._closing or self._waiting_bytes + len(lines) > self._buffer_bytes:
                 raise Overloaded
@@ -86,12 +90,12 @@ class SegmentWriter:
         return done
 
     def start(self) -> None:
-        """Take up what a killed process left behind; the first append does so too."""
+        """Publish the segments of killed processes; the first append does so too."""
         with self._changed:
             self._start()
 
     def close(self) -> None:
-        """Land what waits, publish every open segment, and stop."""
+        """Write what waits, publish every open segment, and stop."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -99,7 +103,7 @@ class SegmentWriter:
             self._thread.join()
 
     def oldest_age(self) -> timedelta:
-        """Since the first line arrived that is durable but not visible yet."""
+        """Return how long ago the oldest line arrived that is durable and not visible yet."""
         now = datetime.now(UTC)
         ages = [now - segment.opened_at for segment in list(self._segments.values())]
         return max([timedelta(0), *ages])
@@ -128,11 +132,11 @@ class SegmentWriter:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._live, name="landing", daemon=True)
+            self._thread = threading.Thread(target=self._run_guarded, name="landing", daemon=True)
             self._thread.start()
 
-    def _live(self) -> None:
-        """Run until it is closed; whatever else ends the thread, nobody waits for it afterwards."""
+    def _run_guarded(self) -> None:
+        """Run until closed; fail every future that is left, so that no appender waits for a thread that has ended."""
         try:
             self._run()
         except Exception:  # a fault, and threads print theirs where no log looks
@@ -140,8 +144,8 @@ class SegmentWriter:
         finally:
             with self._changed:
                 self._closing = True
-                forsaken = [waiting.done for waiting in (*self._group, *self._waiting) if not waiting.done.done()]
-            for done in forsaken:
+                unanswered = [waiting.done for waiting in (*self._group, *self._waiting) if not waiting.done.done()]
+            for done in unanswered:
                 done.set_exception(OSError("the landing zone's writer has stopped"))
 
     def _run(self) -> None:
@@ -186,7 +190,7 @@ class SegmentWriter:
         try:
             recover(self._landing)
         except OSError as error:
-            self._leave_behind("landing.not_recovered", error)
+            self._schedule_recovery("landing.not_recovered", error)
 
     def _name_strays(self) -> None:
         with suppress(OSError):  # a folder that cannot be read is named where it is needed
@@ -206,8 +210,8 @@ class SegmentWriter:
                 for waiting in those:
                     waiting.done.set_exception(error)
                 self._failing.add(environment_key)
-                _complain("landing.not_written", error)
-                self._abandon(environment_key)
+                _log_error("landing.not_written", error)
+                self._truncate_and_publish(environment_key)
             else:
                 self._failing.discard(environment_key)
                 for waiting in those:
@@ -225,8 +229,8 @@ class SegmentWriter:
         self._on_sync(time.perf_counter() - begun)
         segment.durable += len(lines)
 
-    def _abandon(self, environment_key: str) -> None:
-        """Cut what was not synced; after a failed sync nobody knows what of it the disk holds."""
+    def _truncate_and_publish(self, environment_key: str) -> None:
+        """Cut off what was not synced: after a failed sync nobody knows which of it the disk holds."""
         segment = self._segments.pop(environment_key, None)
         if segment is None:
             return
@@ -234,7 +238,7 @@ class SegmentWriter:
             os.ftruncate(segment.descriptor, segment.durable)
         except OSError as error:
             os.close(segment.descriptor)
-            self._leave_behind("landing.not_cut", error)
+            self._schedule_recovery("landing.not_cut", error)
         else:
             self._publish(segment)
 
@@ -249,16 +253,16 @@ class SegmentWriter:
         try:
             publish(self._landing, segment.path, segment.descriptor)
         except OSError as error:
-            self._leave_behind("landing.not_published", error)
+            self._schedule_recovery("landing.not_published", error)
         finally:
             os.close(segment.descriptor)
 
-    def _leave_behind(self, what: str, error: OSError) -> None:
-        """It is durable where it is: try again later."""
-        _complain(what, error)
+    def _schedule_recovery(self, what: str, error: OSError) -> None:
+        """Log the error, and try again later: what is durable stays where it is."""
+        _log_error(what, error)
         self._recover_at = time.monotonic() + RETRY_SECONDS
 
 
-def _complain(what: str, error: OSError) -> None:
+def _log_error(what: str, error: OSError) -> None:
     with suppress(OSError):  # the log may lie on the same full disk
         log.error(what, error=str(error))
