@@ -17,7 +17,8 @@
     │   ├── UnknownEnvironment    the registry has no environment of that key
     │   ├── InvalidBody           the body is no envelope of events, or ended early
     │   ├── BodyTooLarge          the body has more bytes or events than one request may
-    │   ├── Overloaded            too many bytes wait to be written to the disk
+    │   ├── Overloaded            too many bytes are in memory
+    │   │   └── GaveWay           the body gave way to others while it was being sent
     │   └── LandingUnavailable    the landing zone cannot be written
     ├── LakeError                 the events lake cannot be read or written as asked
     └── ArtifactMissing           an upstream artifact has not been materialised yet
@@ -131,10 +132,17 @@ class BodyTooLarge(EventsRefused):
 
 
 class Overloaded(EventsRefused):
-    """Too many bytes wait to be written to the disk."""
+    """Too many bytes are in memory, of one sender, one environment or all of them."""
+
+    def __init__(self, message: str = "Too much is waiting for the disk. Try again later.") -> None:
+        super().__init__(message)
+
+
+class GaveWay(Overloaded):
+    """The body came slowly, or was one of many of its environment, when others needed the memory."""
 
     def __init__(self) -> None:
-        super().__init__("Too much is waiting for the disk. Try again later.")
+        super().__init__("The body gave way to others while it was being sent. Send it again later.")
 
 
 class LandingUnavailable(EventsRefused):

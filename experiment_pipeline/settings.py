@@ -41,6 +41,9 @@ def _networks(text: str) -> str:
 Networks = Annotated[str, AfterValidator(_networks), Field(examples=["10.0.0.7, 192.168.0.0/16"])]
 
 
+Share = Annotated[float, Field(gt=0, le=1, examples=["0.25"])]
+
+
 class Settings(BaseSettings):
     """The settings of one installation. Paths are local; durations are ISO-8601 or seconds."""
 
@@ -62,6 +65,29 @@ class Settings(BaseSettings):
     )
     collector_buffer_bytes: int = Field(
         default=64 << 20, ge=11 << 20, description="of events in memory, read or waiting for the disk; more get a 503"
+    )
+    collector_environment_share: Share = Field(
+        default=0.5, description="of that memory, at most, for one environment; a single body always fits"
+    )
+    collector_sender_share: Share = Field(
+        default=0.5, description="and for one sender: an IPv4 address, or the /64 network of an IPv6 one"
+    )
+    http_body_deadline: Interval = Field(
+        default=timedelta(seconds=60), gt=timedelta(0), description="in which a request's body has to come"
+    )
+    http_body_rate: int = Field(
+        default=1_024, ge=1, description="bytes a second that a body brings at least, after its first ten seconds"
+    )
+    http_head_deadline: Interval = Field(
+        default=timedelta(seconds=10),
+        gt=timedelta(0),
+        description="in which a request's head has to come, and the rest of a body that is answered already",
+    )
+    http_connections: int = Field(
+        default=1_000, ge=10, description="of one process; then the one that keeps it waiting longest is closed"
+    )
+    http_connections_per_sender: int = Field(
+        default=500, ge=1, description="of one address to one process; listed proxies are exempt"
     )
     trusted_proxies: Networks = Field(
         default="127.0.0.1, ::1",

@@ -22,9 +22,11 @@ from experiment_pipeline.api import (
     openapi,
     probes,
     problems,
+    server,
 )
 from experiment_pipeline.api.body_limit import BodyLimit
 from experiment_pipeline.api.cors import CollectorCors
+from experiment_pipeline.api.deadlines import BodyDeadline
 from experiment_pipeline.api.dependencies import State, utc_now
 from experiment_pipeline.api.methods import Methods
 from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
@@ -33,6 +35,7 @@ from experiment_pipeline.settings import Settings, read_settings
 
 BASE = "/api/v1"
 LARGEST_BODY = 1024 * 1024  # bytes; the longest experiment that the rules allow fits several times
+SECONDS_TO_LAND = 8  # after SIGTERM, once open requests are answered: a disk or a registry may hang
 log = structlog.get_logger(__name__)
 DESCRIPTION = "Experiments and metrics, what was computed of them, and requests to compute it anew."
 
@@ -60,6 +63,8 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         collecting.segments.start()
         yield
+        if app.state.has_its_process:
+            server.exit_within(SECONDS_TO_LAND)
         await to_thread.run_sync(collecting.segments.close)
         registry.close()
 
@@ -78,6 +83,7 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
     app.state.shared = State(registry=registry, settings=settings, now=now)
     app.state.request_metrics = request_metrics
     app.state.collector = collecting
+    app.state.has_its_process = False
     app.include_router(collector.router)
     app.include_router(probes.router)
     problems.add_handlers(app)
@@ -88,6 +94,7 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
 def _with_middleware(app: FastAPI, settings: Settings) -> FastAPI:
     """Return the application with what every answer goes through; what is added last comes first."""
     app.add_middleware(Methods)
+    app.add_middleware(BodyDeadline, seconds=settings.http_body_deadline.total_seconds(), rate=settings.http_body_rate)
     app.add_middleware(RequestLogging, metrics=app.state.request_metrics)
     app.add_middleware(CollectorCors, path=collector.PATH, origins=settings.collector_origins)
     return app
@@ -107,7 +114,9 @@ def _start(create: Callable[[Registry, Settings], FastAPI]) -> FastAPI:
     logs.configure_server()
     try:
         settings = read_settings()
-        return create(Registry.open(settings.database_url), settings)
+        app = create(Registry.open(settings.database_url), settings)
     except Exception as failed:  # a process that multiprocessing has started would print it where no hook looks
         log.exception("server.not_started")
         raise SystemExit(STARTUP_FAILURE) from failed
+    app.state.has_its_process = True
+    return app

@@ -6,22 +6,23 @@ that line is durable. The answer says which records the lake will reject, by the
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 import anyio
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
+from experiment_pipeline.api.admission import Admission
 from experiment_pipeline.api.cors import preflight_headers
 from experiment_pipeline.api.environment_cache import EnvironmentCache
 from experiment_pipeline.api.media_types import IDENTITY, encoding_of, require_json_or_gzip
 from experiment_pipeline.api.problems import problems
+from experiment_pipeline.api.senders import sender_of
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.envelopes import open_envelope, text_of
 from experiment_pipeline.domain.events import Reason, Rejected
@@ -30,7 +31,6 @@ from experiment_pipeline.errors import (
     EventsRefused,
     InvalidBody,
     LandingUnavailable,
-    Overloaded,
     UnknownEnvironment,
 )
 from experiment_pipeline.landing.json_lines import GZIP_WINDOW_BITS
@@ -83,10 +83,12 @@ class Collector:
             buffer_bytes=settings.collector_buffer_bytes,
             on_sync=seconds.observe,
         )
-        oldest = Gauge("events_oldest_unlanded_seconds", "Age of the oldest line not visible yet.", registry=prometheus)
-        oldest.set_function(lambda: self.segments.oldest_age().total_seconds())
-        self._buffer_bytes = settings.collector_buffer_bytes
-        self._buffered = 0
+        self.admission = Admission(
+            buffer_bytes=settings.collector_buffer_bytes,
+            environment_share=settings.collector_environment_share,
+            sender_share=settings.collector_sender_share,
+            largest_body=LARGEST_BODY,
+        )
         self._large = anyio.Semaphore(1)
 
     async def collect(self, request: Request) -> Receipt:
@@ -95,17 +97,10 @@ class Collector:
         if not await self.environments.has(environment_key):
             raise UnknownEnvironment(environment_key)
         require_json_or_gzip(request)
-        with self._buffering() as count:
-            body = bytearray()
-            try:
-                async for part in _inflated(request):
-                    if len(body) + len(part) > LARGEST_BODY:
-                        raise _too_large()
-                    count(len(part))
-                    body += part
-                return await self._land(environment_key, body)
-            finally:
-                body.clear()  # an error's traceback outlives the request
+        sender = sender_of(request.client.host if request.client else "")
+        with self.admission.admit(environment_key, sender) as body:
+            await body.read(_inflated(request))
+            return await self._land(environment_key, body.data)
 
     async def _land(self, environment_key: str, body: bytearray) -> Receipt:
         if len(body) <= INLINE_BYTES:
@@ -127,23 +122,6 @@ class Collector:
         for record in receipt.rejected:
             self.rejected.labels(record.reason).inc()
         return receipt
-
-    @contextmanager
-    def _buffering(self) -> Iterator[Callable[[int], None]]:
-        """Yield what counts a body's bytes in memory against the buffer's limit; they are released at the end."""
-        mine = 0
-
-        def count(more: int) -> None:
-            nonlocal mine
-            if self._buffered + more > self._buffer_bytes:
-                raise Overloaded
-            self._buffered += more
-            mine += more
-
-        try:
-            yield count
-        finally:
-            self._buffered -= mine
 
 
 def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | EventsRefused:
@@ -169,7 +147,7 @@ def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Eve
     status_code=202,
     summary="Send events",
     response_model=Receipt,
-    responses=problems(400, 401, 413, 415, 503),
+    responses=problems(400, 401, 408, 413, 415, 503),
     openapi_extra={
         "parameters": [
             {"name": "X-Environment-Key", "in": "header", "required": True, "schema": {"type": "string"}},
@@ -207,7 +185,7 @@ async def _inflated(request: Request) -> AsyncIterator[bytes]:
         async for data in request.stream():
             sent += len(data)
             if sent > LARGEST_BODY:
-                raise _too_large()
+                raise BodyTooLarge(f"The body must not exceed {LARGEST_BODY} bytes, sent or inflated.")
             if encoding == IDENTITY:
                 yield data
                 continue
@@ -223,7 +201,3 @@ async def _inflated(request: Request) -> AsyncIterator[bytes]:
         raise InvalidBody("The body must be gzip, as its content encoding says.") from None
     if encoding == "gzip" and not member.eof:
         raise InvalidBody("The gzip of the body ended early.")
-
-
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"The body must not exceed {LARGEST_BODY} bytes, sent or inflated.")

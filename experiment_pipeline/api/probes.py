@@ -1,13 +1,16 @@
 """Probes for operators: whether the process lives, whether it is ready, and its Prometheus metrics."""
 
+from functools import partial
+
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.problems import UNAVAILABLE_SECONDS, problem, problems
-from experiment_pipeline.landing.segments import strays
+from experiment_pipeline.api.worker_metrics import OldestUnlanded, exposition
+from experiment_pipeline.landing.segments import oldest_age, strays
 
 router = APIRouter(tags=["operations"])
 
@@ -38,5 +41,7 @@ def readyz(request: Request, shared: Shared) -> Response:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
-def metrics(request: Request) -> Response:
-    return Response(generate_latest(request.app.state.request_metrics.prometheus), media_type=CONTENT_TYPE_LATEST)
+def metrics(request: Request, shared: Shared) -> Response:
+    oldest = OldestUnlanded(partial(oldest_age, shared.settings.landing_dir))
+    text = exposition(request.app.state.request_metrics.prometheus, oldest)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -54,6 +54,7 @@ DESCRIPTIONS = {
     401: "No or unknown API key",
     403: "The key's scope is too small",
     404: "Not found, or of another environment",
+    408: "The body came too slowly",
     409: "Conflicts with the current state, e.g. an active experiment for the same feature",
     413: "The body is too large",
     415: "The body's content type or encoding is not supported",
@@ -119,7 +120,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 POSSIBLE = problems(400, 401, 403, 404, 503)  # of every endpoint below an environment
-WRITING = problems(409, 413, 415)  # besides, of those that change something
+WRITING = problems(408, 409, 413, 415)  # besides, of those that change something
 
 
 def add_handlers(app: FastAPI) -> None:

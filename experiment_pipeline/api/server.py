@@ -1,11 +1,19 @@
-"""The server's process: uvicorn with our limits, our logs, and one place for the metrics of several workers."""
+"""The server's process: uvicorn with our limits and logs, and one place for the metrics of several workers."""
 
+import os
+import resource
+import threading
+from contextlib import AbstractContextManager, nullcontext
+
+import structlog
 import uvicorn
 
 from experiment_pipeline import logs
+from experiment_pipeline.api.worker_metrics import shared_metrics
 from experiment_pipeline.settings import Settings
 
-SECONDS_TO_END = 10  # that open requests get after SIGTERM; landing what waits comes after it, all within 20 s
+SECONDS_TO_ANSWER = 8  # that open requests get after SIGTERM
+log = structlog.get_logger(__name__)
 
 
 def run(factory: str, settings: Settings, *, host: str, port: int, workers: int) -> None:
@@ -15,19 +23,50 @@ def run(factory: str, settings: Settings, *, host: str, port: int, workers: int)
         SystemExit: with 1 when it could not be started; the log has the reason.
     """
     logs.configure_server()
+    _allow_open_files(settings.http_connections)
+    metrics: AbstractContextManager[None] = shared_metrics() if workers > 1 else nullcontext()
     try:
-        uvicorn.run(
-            f"experiment_pipeline.api.app:{factory}",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            log_config=None,
-            access_log=False,  # RequestLogging writes a line for every answer
-            server_header=False,
-            timeout_keep_alive=settings.http_keep_alive.total_seconds(),  # type: ignore[arg-type]
-            timeout_graceful_shutdown=SECONDS_TO_END,
-            forwarded_allow_ips=settings.trusted_proxies,
-        )
-    except SystemExit as stopped:
+        with metrics:
+            uvicorn.run(
+                f"experiment_pipeline.api.app:{factory}",
+                factory=True,
+                host=host,
+                port=port,
+                workers=workers,
+                http="experiment_pipeline.api.connections:BoundedProtocol",
+                ws="none",
+                log_config=None,
+                access_log=False,  # RequestLogging writes a line for every answer
+                server_header=False,
+                timeout_keep_alive=settings.http_keep_alive.total_seconds(),  # type: ignore[arg-type]
+                timeout_graceful_shutdown=SECONDS_TO_ANSWER,
+                forwarded_allow_ips=settings.trusted_proxies,
+            )
+    except SystemExit as stopped:  # uvicorn has logged the reason, e.g. a port in use
         raise SystemExit(1 if stopped.code else 0) from None
+
+
+def exit_within(seconds: float) -> None:
+    """End this process after these seconds even if a thread still waits for a disk or a database.
+
+    What is durable by then is published by the next process; nothing else was acknowledged.
+    """
+
+    def end() -> None:
+        log.error("server.ended_at_once", seconds=seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _allow_open_files(connections: int) -> None:
+    """Raise the soft limit of open files, often 1,024, towards what the connections and open segments need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 4 * connections
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        possible = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+        if possible < connections + connections // 4:
+            log.warning("server.few_open_files", limit=possible, connections=connections)

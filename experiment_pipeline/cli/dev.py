@@ -18,7 +18,7 @@ from experiment_pipeline.settings import PREFIX
 
 PORT = click.IntRange(1, 65_535)
 POLL_SECONDS = 0.5  # between two checks of the children
-STOP_TIMEOUT_SECONDS = 20  # until a child that does not stop is killed
+STOP_TIMEOUT_SECONDS = 18  # for all children together; who still runs then is killed
 
 
 @click.command()
@@ -98,9 +98,10 @@ def _children(
         for child in children.values():
             if child.poll() is None:
                 child.send_signal(signal.SIGINT)
+        until = time.monotonic() + STOP_TIMEOUT_SECONDS
         for name, child in children.items():
             try:
-                child.wait(timeout=STOP_TIMEOUT_SECONDS)
+                child.wait(timeout=max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 click.echo(f"{name} does not stop: killing it.", err=True)
                 os.killpg(child.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,6 +44,13 @@ def strays(landing: Path) -> list[str]:
     """Return what lies among the open segments and is none: paths below the landing zone, in order."""
     found = [path for path, is_segment in _entries(landing) if not is_segment]
     return sorted(path.relative_to(landing).as_posix() for path in found)
+
+
+def oldest_age(landing: Path) -> timedelta:
+    """Return how long ago the first line of an open segment arrived, whichever process has it; zero without any."""
+    moments = [opened_at(path.name) for path, is_segment in _entries(landing) if is_segment]
+    now = datetime.now(UTC)
+    return max([timedelta(0), *(now - moment for moment in moments if moment is not None)])  # a clock may be set back
 
 
 def require_writable(landing: Path, environment_key: str | None = None) -> None:

@@ -102,12 +102,6 @@ class SegmentWriter:
         if self._thread is not None:
             self._thread.join()
 
-    def oldest_age(self) -> timedelta:
-        """Return how long ago the oldest line arrived that is durable and not visible yet."""
-        now = datetime.now(UTC)
-        ages = [now - segment.opened_at for segment in list(self._segments.values())]
-        return max([timedelta(0), *ages])
-
     def refusals(self) -> list[str]:
         """Return why events are being refused now, empty when none are; tries to write where writing failed last."""
         with self._changed:

@@ -155,7 +155,7 @@ def test_events__over_the_buffer__is_a_503_with_retry_after(tmp_path: Path) -> N
     registry.environments.create("production", "Production", actor="tests", now=NOW)
     with TestClient(create_collector(registry, configured, Clock())) as client:
         here = Collecting(client, configured)
-        client.app.state.collector._buffered = 11 << 20  # type: ignore[attr-defined]
+        client.app.state.collector.admission._held = 11 << 20  # type: ignore[attr-defined]
         refused = here.send({"events": [GOOD]})
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
 

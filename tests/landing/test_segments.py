@@ -1,13 +1,14 @@
 """What lies among the open segments and is none: left alone, named, and nobody's hindrance."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from experiment_pipeline.landing.listing import landed_objects
-from experiment_pipeline.landing.segments import OPEN, recover, require_writable, strays
+from experiment_pipeline.landing.segments import OPEN, oldest_age, recover, require_writable, strays
 from experiment_pipeline.landing.writer import SegmentWriter
 from tests.landing.test_writer import HOUR, visible, writer
 
@@ -91,6 +92,16 @@ def test_refusals__closed_writer__says_so(tmp_path: Path) -> None:
     segments.append("a", b"1\n").result(timeout=10)
     segments.close()
     assert segments.refusals() == ["the landing zone's writer has stopped"]
+
+
+def test_oldest_age__segment_of_a_clock_that_was_a_year_ahead__is_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / OPEN / "env_key=a"
+    folder.mkdir(parents=True)
+    ahead = datetime.now(UTC) + timedelta(days=366)
+    (folder / f"{ahead:%Y%m%dT%H%M%S.%f}Z-1.jsonl").write_bytes(b"1\n")
+    assert oldest_age(tmp_path) == timedelta(0)
+    (folder / f"{STAMP}-2.jsonl").write_bytes(b"1\n")
+    assert oldest_age(tmp_path) > timedelta(days=1)
 
 
 def test_require_writable__leaves_nothing_behind(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Metrics of several worker processes: each keeps its own in files of one folder, and any of them answers with the sum.
+
+prometheus_client decides when it is imported where its values are kept: the server's process sets the folder for the
+workers that it starts, and never counts anything itself.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from tempfile import TemporaryDirectory
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@contextmanager
+def shared_metrics() -> Iterator[None]:
+    """Have the processes that are started meanwhile keep their metrics in one folder, which ends with them."""
+    with TemporaryDirectory(prefix="experiment-pipeline-metrics-") as folder:
+        before = os.environ.get(FOLDER)
+        os.environ[FOLDER] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[FOLDER]
+            else:
+                os.environ[FOLDER] = before
+
+
+class OldestUnlanded(Collector):
+    """Gauge of the landing zone, whoever writes in it: read from the disk, so that every worker says the same."""
+
+    def __init__(self, age: Callable[[], timedelta]) -> None:
+        self._age = age
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the age in seconds."""
+        seconds = self._age().total_seconds()
+        yield GaugeMetricFamily("events_oldest_unlanded_seconds", "Age of the oldest line not visible yet.", seconds)
+
+
+def exposition(own: CollectorRegistry, *common: Collector) -> bytes:
+    """Return the metrics as Prometheus reads them: of all workers where there are several, else of this process.
+
+    Args:
+        own: counters and histograms of this process.
+        common: what is the same in every process, and no sum.
+    """
+    registry = CollectorRegistry()
+    if folder := os.environ.get(FOLDER):
+        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(own)
+    for each in common:
+        registry.register(each)
+    return generate_latest(registry)
