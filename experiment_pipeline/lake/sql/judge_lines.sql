@@ -116,6 +116,7 @@ select
     position,
     case when not is_plain then text end as text,
     case
+        when is_plain then null
         -- It may be an envelope, whose records are judged one by one; an escaped letter may hide its name.
         when position is null and (contains(text, '"events"') or contains(text, '\u')) then null
         when not known then 'unknown_environment'
