@@ -14,7 +14,8 @@ from experiment_pipeline.resources.refresh_session import RefreshSession, root_r
 from experiment_pipeline.resources.warehouse import LakeResource
 from experiment_pipeline.times import is_within
 
-SENSOR_INTERVAL_SECONDS = 4  # the daemon ticks every five; more than four here would make it every ten
+# Dagster's daemon evaluates sensors every 5 s; a minimum above 4 s would make it every 10 s.
+SENSOR_INTERVAL_SECONDS = 4
 
 
 @dg.sensor(

@@ -36,6 +36,8 @@ EXPECTATIONS = {
     ExpectedDirection.NOT_INCREASE: "must not rise",
     ExpectedDirection.NOT_DECREASE: "must not fall",
 }
+TREATMENT_COLUMNS = ("effect", "lift", "{interval}", "chance to win", "verdict")  # of a treatment against control
+NO_CELLS = [""] * len(TREATMENT_COLUMNS)  # of control, and of variants that are not compared
 VARIANT_SHOWN = 60  # characters
 WITHHELD = "–"
 DIGITS = 5  # of a metric's value
@@ -113,9 +115,10 @@ def _table(experiment: Experiment, results: ResultsPayload) -> Table:
     table.add_column("metric")
     table.add_column("variant")
     interval = f"{100 * (1 - experiment.design.alpha):g} % interval"
-    for name in ("n", "value", "effect", "lift", interval, "chance to win"):
+    *numbers, verdict = (name.format(interval=interval) for name in TREATMENT_COLUMNS)
+    for name in ("n", "value", *numbers):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    table.add_column(verdict)
     attached = {each.metric.id: each for each in experiment.metrics}
     for metric in results["metrics"]:
         for row in _metric_rows(attached[metric["metric_id"]], metric):
@@ -132,7 +135,7 @@ def _metric_rows(attached: AttachedMetric, metric: MetricPayload) -> Iterator[li
             Text(shown(variant)),
             quantity.identities(aggregate),
             _value(quantity, aggregate),
-            *(_treatment_cells(quantity, metric, variant) if variant in metric["verdict"] else [""] * 5),
+            *(_treatment_cells(quantity, metric, variant) if variant in metric["verdict"] else NO_CELLS),
         ]
 
 
