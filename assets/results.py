@@ -47,7 +47,7 @@ def results(
     runs: dg.ResourceParam[RefreshSession],
     warehouse: WarehouseResource,
 ) -> AssetResults:
-    """Whether the split is sound, what each treatment does to each metric, and the payload that the API serves."""
+    """Compute the test of the split and the effect of each treatment on each metric, and publish the payload."""
     yield from run_stage(
         RESULTS,
         context,

@@ -110,8 +110,8 @@ def run_stage(
 ) -> AssetResults:
     """Run one stage as the body of an asset, under the guard of the session.
 
-    Of a stage that serves nothing but what is final, nothing is computed: the step succeeds without an output, Dagster
-    skips those after it, and an observation says why (rule R8).
+    If everything that the stage serves is final, nothing is computed: the step succeeds without an output, Dagster
+    skips the steps after it, and an observation says why (rule R8).
 
     Args:
         stage: the stage to run.
@@ -148,7 +148,7 @@ def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Ite
 
 
 def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
-    """Count new identities by bucket, and publish the exposures payload."""
+    """Count new identities by bucket and variant, and publish the exposures payload."""
     buckets = warehouse.exposure_buckets(run.scope)
     stamp = run.stamp(buckets.sql)
     yield StageOutput(

@@ -15,7 +15,7 @@
     ├── NotJson                   a text is not JSON as RFC 8259 defines it
     ├── EventsRefused             a request to the event collector is refused as a whole
     │   ├── UnknownEnvironment    the registry has no environment of that key
-    │   ├── InvalidBody           the body is no envelope of events, or ended early
+    │   ├── InvalidBody           the body is not an envelope, or ended early
     │   ├── BodyTooLarge          the body has more bytes or events than one request may
     │   ├── Overloaded            too many bytes are in memory
     │   │   └── GaveWay           the body gave way to others while it was being sent
@@ -75,7 +75,7 @@ class InvalidTransition(NotAllowed):
 
 
 class RefreshRefused(ExperimentPipelineError):
-    """A refresh is not allowed now. A refusal is no failure (rule R3)."""
+    """A refresh is not allowed now. A refusal is not a failure (rule R3)."""
 
 
 class NotStarted(RefreshRefused):
@@ -124,7 +124,7 @@ class UnknownEnvironment(EventsRefused):
 
 
 class InvalidBody(EventsRefused):
-    """The body is no envelope of events, or is not encoded as its headers say."""
+    """The body is not an envelope of events, or is not encoded as its headers say."""
 
 
 class BodyTooLarge(EventsRefused):

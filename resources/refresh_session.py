@@ -33,8 +33,8 @@ class ExperimentRun:
 
     Attributes:
         scope: environment, feature, window and data version, the same for every artifact of the run (rule R5).
-        acquired: when the run first acquired the lease, by a clock that nobody sets (seconds): the duration of a
-            refresh counts from here.
+        acquired: when the run first acquired the lease, as monotonic time (seconds); refresh durations are measured
+            from here.
     """
 
     experiment: Experiment
@@ -46,7 +46,7 @@ class ExperimentRun:
 
     @property
     def floors(self) -> Floors:
-        """How much data inference needs here."""
+        """The least data that inference needs."""
         return Floors(self.settings.minimum_identities, self.settings.minimum_conversions)
 
     def stamp(self, sql: str) -> Stamp:
@@ -75,11 +75,11 @@ class ExperimentRun:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lease of one experiment, as this process knows it. Moments are seconds, by a clock that nobody sets.
+    """The lease of one experiment, as this process knows it. Times are monotonic (seconds).
 
     Attributes:
-        acquired: when this process acquired it; the duration of a refresh counts from here.
-        renewed: when the registry was last asked for it.
+        acquired: when this process acquired it; refresh durations are measured from here.
+        renewed: when it was last acquired or renewed in the registry.
     """
 
     run: RefreshRun
@@ -105,14 +105,14 @@ class RefreshSession:
 
         Args:
             context: of the asset; its partition is the experiment.
-            computations: those that cannot be published when this asset fails; the failure is theirs (rule R3).
-            inherits: reads the upstream artifact's stamp. A run that begins here takes its as-of and data version (rule
-                R5), and one that began elsewhere refuses an artifact of another as-of.
+            computations: computations that fail if this asset fails (rule R3).
+            inherits: reads the upstream artifact's stamp. A new run takes the stamp's as-of and data version (rule R5).
+                A run that already has its own refuses a stamp with another as-of.
 
         Raises:
             Final: these computations are final; nothing of them was touched (rules R6, R8).
-            dagster.Failure: the refresh is refused for another reason (leased, superseded, not started), which is no
-                failure of the experiment.
+            dagster.Failure: the refresh is refused for another reason (leased, superseded, not started), which is
+                not a failure of the experiment.
         """
         with requesting_retry(context.retry_number):
             experiment = self.registry.experiments.get_by_partition(context.partition_key)

@@ -47,7 +47,7 @@ KINDS: Mapping[type[ExperimentPipelineError], tuple[int, str]] = {
     Overloaded: (503, "Service unavailable"),
     LandingUnavailable: (503, "Service unavailable"),
 }
-FAULT = (500, "Internal server error")  # an error that no endpoint should meet
+FAULT = (500, "Internal server error")  # an error that no endpoint should raise
 UNAVAILABLE_SECONDS = "5"  # after which a 503 asks to be tried again
 DESCRIPTIONS = {
     400: "The request breaks a rule",
@@ -84,7 +84,7 @@ def problem(
     errors: Mapping[str, list[str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return one problem document. Written in ASCII: a field's name may hold what UTF-8 cannot."""
+    """Return one problem document, in ASCII: the name of a field may hold characters that UTF-8 cannot encode."""
     kind = re.sub(r"[^a-z]+", "-", title.lower())
     content: dict[str, Any] = {
         "type": f"urn:experiment-pipeline:{kind}",
@@ -124,7 +124,7 @@ WRITING = problems(408, 409, 413, 415)  # besides, of those that change somethin
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Give every error that has an answer its handler; the others are faults, and end in the middleware."""
+    """Register a handler for every error that has an answer; the others are faults, which the middleware answers."""
     app.add_exception_handler(ExperimentPipelineError, _deliberate)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -143,7 +143,7 @@ def _invalid(_: Request, error: Exception) -> Response:
 
 
 def _of_whole_parameter(error: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an error on one of several values of a query parameter as one on the parameter: that has a name."""
+    """Return the error with the place of its query parameter, instead of one of the parameter's several values."""
     place = error["loc"]
     return error if place[0] == "body" else {**error, "loc": place[:2]}
 

@@ -212,7 +212,7 @@ def _objects(environment_key: str, arrived: _Records) -> Iterator[tuple[str, byt
 
 
 def _lines(records: list[str]) -> Iterator[str]:
-    """Yield envelopes; a record that is no JSON object has a line of its own."""
+    """Yield envelopes; a record that is not a JSON object has a line of its own."""
     whole = [record for record in records if record.endswith("}")]
     for start in range(0, len(whole), RECORDS_PER_LINE):
         yield f'{{"events": [{", ".join(whole[start : start + RECORDS_PER_LINE])}]}}'

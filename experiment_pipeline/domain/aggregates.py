@@ -105,9 +105,9 @@ class PairAggregate:
             raise ValueError(f"c_xy: must be finite, got {self.c_xy}")
 
     def residual_m2(self, slope: float) -> float:
-        """Return the sum of squared deviations of `y - slope x`: `m2_y - 2 slope c_xy + slope^2 m2_x`; inf beyond.
+        """Return the sum of squared deviations of `y - slope x`: `m2_y - 2 slope c_xy + slope^2 m2_x`.
 
-        What is left of a cancellation below the accuracy of moments is rounding, and is 0.
+        It is inf if it is too large for a float, and 0 if the three terms cancel up to the rounding of moments.
         """
         explained = slope * slope * self.m2_x
         m2 = self.m2_y - 2 * slope * self.c_xy + explained
@@ -138,7 +138,7 @@ class MetricAggregates:
     Attributes:
         by_variant: None where the moments are too large for a float.
         values: events whose value the metric reads as a number, by variant.
-        invalid_values: those of them whose value is none (rule E5), by variant.
+        invalid_values: those of them whose value is not a number (rule E5), by variant.
     """
 
     metric_id: int
@@ -148,5 +148,5 @@ class MetricAggregates:
 
 
 def are_unreadable(values: int, invalid_values: int) -> bool:
-    """Whether more of an arm's values are no numbers than a verdict can stand: over 1 % (rule E5)."""
+    """Return whether more than 1 % of an arm's values are not numbers, so that there is no verdict (rule E5)."""
     return invalid_values * TOLERATED_UNREADABLE > values

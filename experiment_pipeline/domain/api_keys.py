@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a key may do; each scope allows more than the one before."""
+    """Permission of a key; each scope allows more than the one before."""
 
     READ = "read"
     REFRESH = "refresh"

@@ -59,16 +59,16 @@ def automatic_claim(
         candidate: the experiment and its state.
         now: the present moment, UTC.
         grace: how long after its end an experiment becomes final.
-        scanned_at: when the landing zone was last listed and every object of it was in the lake; None for never.
+        scanned_at: time of the last listing of the landing zone that found every object in the lake; None for never.
     """
     if candidate.waits or _pauses(candidate.states, now):
         return None
     experiment = candidate.experiment
-    # An end that lies ahead was told by a clock that is right again: until it comes, the experiment goes on as before.
+    # An end in the future comes from a wrong clock that was corrected: until then the experiment goes on as before.
     goes_on = experiment.status is ExperimentStatus.RUNNING or (experiment.ended_at or now) > now
     if goes_on and _has_grown(candidate):
         return ClaimSource.SCHEDULE if _is_stale(candidate, now) else None
-    if experiment.ended_at is not None and _misses_its_end(candidate, experiment.ended_at, now, grace, scanned_at):
+    if experiment.ended_at is not None and _needs_last_refresh(candidate, experiment.ended_at, now, grace, scanned_at):
         return ClaimSource.COMPLETION
     return None
 
@@ -82,7 +82,7 @@ def back_off(failures: int) -> timedelta:
 
 
 def _pauses(states: tuple[ComputationState, ...], now: datetime) -> bool:
-    """Whether a back-off, or the cooldown after the last run, is not over."""
+    """Return whether a back-off or cooldown is still running."""
     pauses = [(state.last_error_at, back_off(state.failures)) for state in states]
     pauses += [(state.computed_at, _cooldown(state)) for state in states]
     return any(moment is not None and is_within(moment, pause, now) for moment, pause in pauses)
@@ -93,7 +93,7 @@ def _cooldown(state: ComputationState) -> timedelta:
 
 
 def _has_grown(candidate: Candidate) -> bool:
-    """Whether there are newer batches than a computation's data version; always true of one that never ran."""
+    """Return whether batches are newer than a computation's data version; always true if it never ran."""
     return any(state.data_version is None or state.data_version < candidate.newest_batch for state in candidate.states)
 
 
@@ -104,13 +104,13 @@ def _is_stale(candidate: Candidate, now: datetime) -> bool:
     )
 
 
-def _misses_its_end(
+def _needs_last_refresh(
     candidate: Candidate, ended_at: datetime, now: datetime, grace: timedelta, scanned_at: datetime | None
 ) -> bool:
-    """Whether a refresh is missing that an ended experiment needs (rule R6).
+    """Return whether an ended experiment still needs a refresh (rule R6).
 
-    It needs one after its end, and another once the grace has passed and every object that landed before then is in the
-    lake. A refresh after the grace, but before that was known, is not final and is repeated.
+    It needs one after its end, and a last one when the grace has passed and every object that landed before then is
+    known to be in the lake. A refresh after the grace, but before this is known, is not final and is repeated.
     """
     final_from = ended_at + grace
     settled = now >= final_from and knows_landed(scanned_at, final_from, now)
@@ -120,5 +120,5 @@ def _misses_its_end(
 
 
 def knows_landed(scanned_at: datetime | None, before: datetime, now: datetime) -> bool:
-    """Whether the landing zone was listed after a moment (rule R6); a listing that lies ahead says nothing."""
+    """Return whether the landing zone was listed after a moment (rule R6). One dated in the future does not count."""
     return scanned_at is not None and scanned_at >= before and not is_ahead(scanned_at, now)

@@ -1,8 +1,8 @@
 """Envelopes: the SDKs' `{"events": [record, ...]}` becomes records that are judged one by one (rule E3).
 
-A record's own text decides about the record, wherever it lies: what is no JSON in one of them (NaN, a raw control
-character, a byte that is no UTF-8, nesting without end) costs its neighbours nothing. Only when an envelope as a whole
-is no JSON its brackets and strings are followed to tell where each record ends, and each is decoded by itself.
+Each record is judged by its own text. If one record is not JSON (NaN, a raw control character, a byte that is not
+UTF-8, nesting without end), its neighbours still count. Only when an envelope as a whole is not JSON, its brackets and
+strings are followed to find where each record ends, and each record is decoded by itself.
 """
 
 import re
@@ -11,8 +11,8 @@ from experiment_pipeline.domain import events
 from experiment_pipeline.domain.events import Unreadable
 from experiment_pipeline.errors import NotJson
 
-MOST_MEMBERS = 100  # of an envelope that is no JSON; an SDK's has a handful
-NOT_UTF_8 = "\0"  # stands for bytes that are no text: JSON has no place for it, inside of strings or out
+MOST_MEMBERS = 100  # of an envelope that is not JSON; an SDK's has a handful
+NOT_UTF_8 = "\0"  # stands for bytes that are not text: JSON allows it nowhere, not even in strings
 SURROGATES = re.compile("[\ud800-\udfff]+")
 SPACE = " \t\r\n"
 # Possessive: no string is tried a second way, so that the time stays linear. A lone quote opens what never ends.
@@ -24,7 +24,7 @@ MEMBER = re.compile(rf'[{SPACE}]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[{SPACE}]*+:[{SPA
 
 
 def text_of(data: bytes) -> str:
-    """Return bytes as text; where they are no UTF-8, `NOT_UTF_8` keeps the record around them from being JSON."""
+    """Return bytes as text. Bytes that are not UTF-8 become `NOT_UTF_8`, so that their record is not JSON either."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -32,7 +32,7 @@ def text_of(data: bytes) -> str:
 
 
 def decode_record(text: str) -> object:
-    """Return one decoded record, `Unreadable` where its text is no JSON."""
+    """Return one decoded record, `Unreadable` where its text is not JSON."""
     try:
         return events.decode(text)
     except NotJson:
@@ -40,14 +40,14 @@ def decode_record(text: str) -> object:
 
 
 def open_envelope(text: str, most: int | None = None) -> list[object] | None:
-    """Return the decoded records of an envelope, `Unreadable` in place of what is no JSON; None for any other text.
+    """Return the decoded records of an envelope, `Unreadable` in place of what is not JSON; None for any other text.
 
     An envelope that breaks off, or whose brackets no longer tell one record from the next, ends with an `Unreadable`:
     the text from there on.
 
     Args:
-        most: Stop after one record more than this where the envelope is no JSON; a caller that refuses so many anyway
-            need not wait for them.
+        most: where the envelope is not JSON, stop after one record more than this; a caller that refuses so many need
+            not wait for the rest.
     """
     try:
         body = events.decode(text)
@@ -57,7 +57,7 @@ def open_envelope(text: str, most: int | None = None) -> list[object] | None:
 
 
 def _split(text: str, most: int | None) -> list[object] | None:
-    """Return the records of an object that is no JSON as a whole; of its other members only the names are looked at."""
+    """Return the records of an object that is not JSON as a whole; only the names of its other members are read."""
     beginning = BEGINNING.match(text)
     at = beginning.end() if beginning else None
     values: dict[object, int] = {}
@@ -98,7 +98,7 @@ def _records(text: str, opening: int, most: int | None) -> tuple[list[object], i
 
 
 def _end(text: str, at: int) -> int | None:
-    """Return where the value that begins there ends: at the comma or bracket behind it; None where none is its own."""
+    """Return the position of the comma or bracket that ends the value beginning at `at`; None if it has no such end."""
     depth = 0
     for token in TOKEN.finditer(text, at):
         kind = token[0]

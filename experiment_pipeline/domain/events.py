@@ -61,8 +61,8 @@ class Reason(StrEnum):
     TIMESTAMP_IN_FUTURE = "timestamp_in_future"
     ENVIRONMENT_MISMATCH = "environment_mismatch"
     UNKNOWN_ENVIRONMENT = "unknown_environment"
-    UNREADABLE_RECORD = "unreadable_record"  # nobody foresaw what reading it would meet
-    UNREADABLE_OBJECT = "unreadable_object"  # the same of a landing object from some line on
+    UNREADABLE_RECORD = "unreadable_record"  # judging the record failed with an error that nobody foresaw
+    UNREADABLE_OBJECT = "unreadable_object"  # the same for a landing object, from some line on
 
     def of(self, field: str) -> str:
         """Return the reason with the field that it is about."""
@@ -93,22 +93,22 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A record whose own text is no JSON: stands among the decoded records of an envelope, and is rejected."""
+    """A record whose text is not JSON. It takes the record's place among the decoded ones, and is rejected."""
 
     text: str
 
 
 class Number(str):
-    """A JSON number as it was written: the literal is what duplicates are compared by (rule E4)."""
+    """A JSON number as it was written: duplicates are compared by this text (rule E4)."""
 
     __slots__ = ()
 
 
 def decode(text: str) -> object:
-    """Return the value of a JSON text (RFC 8259): no NaN, numbers kept as written, of a repeated name the first.
+    """Return the value of a JSON text (RFC 8259): no NaN, numbers as they were written, the first of equal names.
 
     Raises:
-        NotJson: it is none, or nested too deeply to be read.
+        NotJson: the text is not JSON, or is nested too deeply.
     """
     try:
         return _DECODER.decode(text)
@@ -140,7 +140,7 @@ def parse(record: object, environment_key: str, landed_at: datetime) -> Event | 
 
 
 def numeric_value(value: str | None) -> float | None:
-    """Return a value as a finite double; None where it is no number (rule E5)."""
+    """Return a value as a finite double; None where it is not a number (rule E5)."""
     if value is None or NUMERIC_VALUE.fullmatch(value) is None:
         return None
     number = float(value)
@@ -281,7 +281,7 @@ def _is_text(found: object) -> TypeGuard[str]:
 
 
 def _encodable(text: str) -> str:
-    """Return the text. Half a surrogate pair can be escaped in JSON, but no UTF-8 text holds it: that is `not_json`."""
+    """Return the text, or reject it as `not_json`: JSON can escape half a surrogate pair, which UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:

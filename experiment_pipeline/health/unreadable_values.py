@@ -1,4 +1,4 @@
-"""Whether the values that metrics read are numbers (rule E5)."""
+"""Check that the values which metrics read are numbers (rule E5)."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from experiment_pipeline.results.model import MetricResults
 
 
 def judge_values(inputs: HealthInputs) -> Finding:
-    """Fail where a metric has no verdict for its unreadable values; warn where some cannot be read, but few."""
+    """Return an error where unreadable values cost a metric its verdict, a warning where they are only few."""
     affected = [metric for metric in inputs.results.metrics if any(metric.invalid_values.values())]
     evidence = {
         "metrics": {
@@ -44,6 +44,6 @@ def _arms(metric: MetricResults) -> Iterator[str]:
 CHECK = HealthCheck(
     name="values_readable",
     artifact="bayesian_results",
-    description="At most 1 % of the values that a metric reads as numbers are none, in any variant (rule E5).",
+    description="At most 1 % of the values that a metric reads are not numbers, in any variant (rule E5).",
     judge=judge_values,
 )

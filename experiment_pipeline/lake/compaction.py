@@ -43,7 +43,7 @@ def tier(file: DataFile) -> int:
 
 
 def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False, settle: bool = True) -> list[Merge]:
-    """Return what to merge now, at most one merge per partition.
+    """Return the merges to make now, at most one per partition.
 
     A merge takes every file up to the highest tier that is full, the smaller ones included.
 
@@ -66,7 +66,7 @@ def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False
 
 
 def planned(lake: Lake, now: datetime, *, whole: bool = False) -> list[Merge]:
-    """Return what `compact` would merge first in each partition."""
+    """Return the merge that `compact` would make first in each partition."""
     return [] if lake.is_empty else plan_merges(Snapshot.open(lake.root, EVENTS).data_files(), now, whole=whole)
 
 

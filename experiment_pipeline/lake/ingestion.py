@@ -144,8 +144,8 @@ def ingest(
 
     Args:
         now: the moment of the call, UTC; a complete listing is recorded as of then (R6).
-        object_age: how long a writer keeps an object hidden after its stamp; of younger ones a listing says nothing.
-        whole: look into every folder, and not only into those that have changed; nothing becomes final without.
+        object_age: how long a writer hides an object after stamping it; a listing says nothing about younger objects.
+        whole: read every folder, and not only those that have changed; nothing becomes final without a whole listing.
 
     Returns:
         The counts of all its batches together, and what lies in the landing zone without being ingested.
@@ -263,7 +263,7 @@ def _plan(ledger: BatchLedger, landing: Path, listing: Listing, now: datetime) -
 
 
 def _unknown(ledger: BatchLedger, landing: Path, listing: Listing) -> Iterator[LandedObject]:
-    """Yield the objects that no batch holds. Where there are none, note the folders that need not be looked into."""
+    """Yield the objects that no batch holds. If there are none, note the folders that need not be read again."""
     version, some_unknown = ledger.lake_version().data_version, False
     names = listing.names()
     while some := list(islice(names, LOOKUP)):

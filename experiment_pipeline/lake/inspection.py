@@ -23,7 +23,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A record that broke the events contract. `position` counts within the line's envelope, where there is one."""
+    """A record that broke the events contract. `position` is its place in the line's envelope; None without one."""
 
     landed_at: datetime
     environment_key: str

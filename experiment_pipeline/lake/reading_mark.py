@@ -1,7 +1,8 @@
-"""Marks of what is being read, for the next ingestion to find when this process dies over it.
+"""Mark of the object that is being read, which the next ingestion finds if this process dies while it reads.
 
-Polars aborts the process on a few damaged Parquet files, and no exception handler sees that: without a mark the batch
-would be taken up, and die, for ever. An object that a process has died over is read by a process of its own first.
+Polars aborts the process on a few damaged Parquet files, and no exception handler sees that. Without the mark, every
+ingestion would take up the same batch and die again. An object that ended a process is first read in a separate
+process.
 """
 
 import json
@@ -13,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MARK = ".reading.json"
-MOST_DEATHS = 5  # over one object that a process of its own survives: somebody may have killed the others
+MOST_DEATHS = 5  # deaths over one object that a separate process can read: somebody may have killed the others
 
 
 class ReadingMark:
-    """The file in the lake's folder that says what is being read; only the holder of the lake's lock may use it."""
+    """File in the lake's folder that names the object being read; only the holder of the lake's lock may use it."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / MARK
@@ -33,7 +34,10 @@ class ReadingMark:
             self._write(self._deaths)
 
     def kills(self, name: str, path: Path) -> str | None:
-        """Return how processes die over an object that one has died over before; None when they do not."""
+        """Return how reading an object ends a process; None if it does not, or if no process has died over it yet.
+
+        An object that a process has died over is read in a separate process to find out.
+        """
         deaths = self._deaths.count(name)
         if not deaths:
             return None
@@ -44,7 +48,7 @@ class ReadingMark:
         return f"{deaths} processes were ended while they read it." if deaths >= MOST_DEATHS else None
 
     def clear(self) -> None:
-        """Forget it all: the batch is in."""
+        """Delete the mark once the batch is in the lake."""
         self._path.unlink(missing_ok=True)
 
     def _left_behind(self) -> list[str]:

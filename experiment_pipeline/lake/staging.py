@@ -116,14 +116,14 @@ class Staging:
         ]
 
     def write_rejected(self, table: Snapshot) -> list[DataFile]:
-        """Write one file, or none."""
+        """Write the rejected records to one file; no file if there are none."""
         if not (count := self._count("rejected_rows")):
             return []
         rows = self._connection.sql(sql("rejected_records"), params={"batch": self._batch.number})
         return [table.write(rows, count, partition={}, name=f"batch-{self._batch.number:08}")]
 
     def _chunks(self, landing: Path, on_progress: OnProgress | None) -> Iterator[pl.DataFrame]:
-        """Lines of as many objects as make up `CHUNK_BYTES` of text."""
+        """Yield the lines of consecutive objects, in chunks of about `CHUNK_BYTES` of text."""
         frames: list[pl.DataFrame] = []
         size = done = 0
         total = sum(landed.bytes for landed in self._objects)

@@ -1,4 +1,4 @@
-"""Ignored files: what lies in the landing zone and is not ingested is named, never passed over in silence."""
+"""Ignored files: files in the landing zone that are not ingested are always named, with the reason."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,7 @@ NAMES_KEPT = 20  # the rest is a count
 
 
 class IgnoredReason(StrEnum):
-    """Why something in the landing zone is not ingested."""
+    """Reason why a file or folder in the landing zone is not ingested."""
 
     UNKNOWN_SUFFIX = "unknown_suffix"
     WRONG_PLACE = "wrong_place"
@@ -24,7 +24,7 @@ class IgnoredReason(StrEnum):
 
     @property
     def explanation(self) -> str:
-        """What is the matter, and what to do about it."""
+        """The explanation of the reason, and what to do about it."""
         return _EXPLANATIONS[self]
 
 
@@ -32,7 +32,7 @@ _EXPLANATIONS = {
     IgnoredReason.UNKNOWN_SUFFIX: f"only {', '.join(SUFFIXES)} are read: rename it",
     IgnoredReason.WRONG_PLACE: f"events lie below {EVENTS}/{ENVIRONMENT_FOLDER}<environment>/: move it there",
     IgnoredReason.HIDDEN: "a folder or file whose name begins with _ is not finished yet: rename it",
-    IgnoredReason.NAME_NOT_TEXT: "its name is no UTF-8: rename it",
+    IgnoredReason.NAME_NOT_TEXT: "its name is not UTF-8: rename it",
     IgnoredReason.NAME_TOO_LONG: f"its path is longer than {NAME_LIMIT:,} characters: shorten it",
     IgnoredReason.LINK_LOOPS: "the link leads back to a folder above it: remove it",
     IgnoredReason.BROKEN_LINK: "the link leads to nothing; it is read once there is something",

@@ -43,8 +43,8 @@ class LineReader:
     def lines(self) -> Iterator[pl.DataFrame]:
         """Yield frames `line` (UInt32, from 1) and `text`, of about `FRAME_BYTES`; blank lines are left out.
 
-        Bytes that are no UTF-8 become `NOT_UTF_8`, and a line longer than `LINE_LIMIT` is cut and begins with it: what
-        holds it is stored and can never be JSON.
+        Bytes that are not UTF-8 become `NOT_UTF_8`, and a line longer than `LINE_LIMIT` is cut and begins with it. A
+        line that holds `NOT_UTF_8` is stored, and can never be JSON.
         """
         first_line, cuts = 1, 0
         rest = bytearray()  # grows in place: a line may come in millions of parts

@@ -1,9 +1,9 @@
 """Listing: which objects lie in the landing zone, and what lies there without being one (rules E6, E7).
 
-A listing asks every folder who it is, and looks into those that are not what they were when they were last looked into.
-Device, inode and the inode's change time tell: the change time moves with each entry that comes, goes or is renamed,
-and no tool sets it back, as copying tools set modification times back. A folder that is moved in as a whole stands
-under a name of which nothing is known, or is another one than that name's last.
+A listing compares each folder's device, inode and change time with those recorded last time, and reads only folders
+that differ. The change time moves whenever an entry is added, removed or renamed. No tool can set it back, while
+copying tools do set modification times back. A folder that is moved in as a whole has a new name, or another inode than
+the folder that had this name before.
 """
 
 import os
@@ -32,7 +32,7 @@ from experiment_pipeline.landing.object_errors import is_of_one_object
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder as it was looked into. While device, inode and change time are these, its entries are these."""
+    """A folder as it was last read. Its entries are the same as long as its device, inode and change time are."""
 
     device: int
     inode: int
@@ -48,9 +48,10 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class SettledFolders:
-    """Folders of whose objects every one is in the lake, by their paths below the landing zone.
+    """Folders that hold only objects which are in the lake, by their paths below the landing zone.
 
-    before_ns: one that changed later, by the file system's clock, may have changed again within the same moment
+    before_ns: a folder whose change time is later, by the file system's clock, is read again: it may have changed twice
+        within one tick of that clock
     """
 
     folders: Mapping[str, Folder] = field(default_factory=dict)
@@ -59,20 +60,20 @@ class SettledFolders:
 
 @dataclass(frozen=True, slots=True)
 class ObjectName:
-    """Where an object lies below the landing zone, and whose events it holds."""
+    """Path of an object below the landing zone, and the environment of its events."""
 
     name: str
     environment_key: str
 
 
 class Listing:
-    """One pass over the landing zone. What it has found beside objects is whole once its names have been read.
+    """One pass over the landing zone. The attributes are complete once `names` has been read to its end.
 
     begun_ns:   when it began, by this machine's clock
-    folders:    those that may be passed over next time if they are still the same
-    looked_into: of them, those that were not passed over this time
-    ignored:    what is no object
-    unreadable: what may be one, or hold some, and cannot be read
+    folders:    folders that need not be read next time if they are still the same
+    looked_into: those of them that were read this time
+    ignored:    files and folders that are not objects
+    unreadable: files and folders that cannot be read; they may be objects, or hold some
     """
 
     def __init__(self, landing: Path, settled: SettledFolders | None = None) -> None:
@@ -191,7 +192,7 @@ class Listing:
         return tuple(found)
 
     def _beside_events(self) -> IgnoredFiles:
-        """What lies in the landing zone's own folder, where no events are looked for."""
+        """Return the files and folders beside `events/`, which are ignored."""
         found = IgnoredFiles()
         try:
             with os.scandir(self._root) as entries:
@@ -204,7 +205,7 @@ class Listing:
         return found
 
     def _not_read(self, name: str, error: OSError) -> None:
-        """Keep what cannot be read; raise what is no matter of one file. What is gone was nothing."""
+        """Note an entry that cannot be read, unless it has been deleted. Raise errors that are not about one file."""
         if error.errno in {ENOENT, ENOTDIR}:
             return
         if not is_of_one_object(error):
@@ -221,7 +222,7 @@ def landed_objects(landing: Path) -> Iterator[LandedObject]:
 
 
 def _why_ignored(path: str, entry: "os.DirEntry[str]", *, is_folder: bool) -> IgnoredReason | None:
-    """Return why an entry is neither a folder to go into nor an object. Raises OSError of a link's target."""
+    """Return the reason to ignore an entry; None for a folder to read or an object. Raises a link's OSError."""
     holds_events = is_folder or is_object(entry.name)
     if not (is_folder or entry.is_file()):
         is_link = stat.S_ISLNK(entry.stat(follow_symlinks=False).st_mode)

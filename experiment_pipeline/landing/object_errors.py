@@ -1,7 +1,7 @@
-"""Errors that one object is to blame for, and those that reading anything would meet now.
+"""Errors of one object, and errors that would occur with any object now.
 
-The first set their object aside, so that one damaged file holds up nobody; the second end the ingestion, which is taken
-up again: setting objects aside because the disk is full would lose them.
+An error of one object sets that object aside, so that a damaged file does not stop the others. An error that affects
+all objects ends the ingestion, which is repeated later: setting objects aside because the disk is full would lose them.
 """
 
 import errno
@@ -13,14 +13,16 @@ EVERYWHERE = {
     errno.ESTALE, errno.ENOTCONN, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE,
     errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,  # a file server
 }  # fmt: skip
-OS_ERROR = re.compile(r"\(os error (\d+)\)|\bcode: (\d+)")  # how Rust's libraries spell a number of the system's
+OS_ERROR = re.compile(
+    r"\(os error (\d+)\)|\bcode: (\d+)"
+)  # how Rust's libraries write an operating system's error number
 
 
 def is_of_one_object(error: BaseException) -> bool:
-    """Return whether an error met while reading an object is that object's alone.
+    """Return whether an error that occurred while reading an object is about that object alone.
 
-    PanicException, which Polars raises on some damaged files, derives from BaseException: it is one. Interrupts of
-    every kind derive from it too, and are none.
+    PanicException, which Polars raises on some damaged files, is about the object, although it derives from
+    BaseException. Interrupts derive from BaseException as well, and are not about the object.
     """
     if isinstance(error, MemoryError | TimeoutError | ConnectionError):
         return False
@@ -29,12 +31,12 @@ def is_of_one_object(error: BaseException) -> bool:
     return not _numbers(error) & EVERYWHERE
 
 
-def speaks_of_the_system(error: BaseException) -> bool:
-    """Return whether an error carries one of the system's numbers: it tells nothing about what a file holds."""
+def is_operating_system_error(error: BaseException) -> bool:
+    """Return whether an error has an error number of the operating system: it is not about the content of a file."""
     return bool(_numbers(error))
 
 
 def _numbers(error: BaseException) -> set[int]:
-    """Return the system's error numbers that an error speaks of."""
+    """Return the error numbers of the operating system that an error names."""
     spelled = {int(first or second) for first, second in OS_ERROR.findall(str(error))}
     return spelled | {error.errno} if isinstance(error, OSError) and error.errno is not None else spelled

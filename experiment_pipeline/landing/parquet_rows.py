@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 from polars.exceptions import PolarsError
 
-from experiment_pipeline.landing.object_errors import speaks_of_the_system
+from experiment_pipeline.landing.object_errors import is_operating_system_error
 from experiment_pipeline.landing.problems import Problem
 from experiment_pipeline.landing.record_text import FIELDS, record_texts
 
@@ -41,7 +41,7 @@ class RowReader:
         except FileNotFoundError:
             self.problem = Problem.MISSING
         except PolarsError as error:
-            if speaks_of_the_system(error):
+            if is_operating_system_error(error):
                 raise
             self.problem = Problem.NOT_PARQUET
 

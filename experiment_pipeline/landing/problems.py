@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Problem(StrEnum):
-    """What can be wrong with an object as a whole; its good lines count all the same."""
+    """Problem of an object as a whole; its good lines count all the same."""
 
     EMPTY = "empty"
     MISSING = "missing"

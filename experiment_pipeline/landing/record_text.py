@@ -59,7 +59,7 @@ def record_texts(rows: pl.LazyFrame, columns: Schema) -> pl.DataFrame:
 
 
 def _record(columns: Schema, texts: list[str]) -> pl.Expr:
-    """The record as JSON text. JSON text in a column is pasted as it is: what is no JSON spoils its record."""
+    """Return the record as JSON text. JSON text in a column is inserted as it is; if it is bad, so is the record."""
     encoded = [_member(name, dtype) for name, dtype in columns.items() if name not in texts]
     record = pl.struct(encoded or [pl.lit(None).alias("event")]).struct.json_encode()
     members = [pl.format(f',"{name}":{{}}', _as_text(pl.col(name), columns[name]).fill_null("null")) for name in texts]
@@ -123,7 +123,7 @@ def _is_no_text(name: str) -> pl.Expr:
 
 
 def _as_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Some writers keep text as bytes, or as numbers of a dictionary; bytes that are no UTF-8 become null."""
+    """Return a column as text. Some writers store text as bytes or in a dictionary; bad UTF-8 becomes null."""
     readable = _readable(dtype)
     if readable == dtype:
         return column

@@ -41,7 +41,7 @@ def opened_at(name: str) -> datetime | None:
 
 
 def strays(landing: Path) -> list[str]:
-    """Return what lies among the open segments and is none: paths below the landing zone, in order."""
+    """Return the paths of entries among the open segments that are not segments, relative to the landing zone."""
     found = [path for path, is_segment in _entries(landing) if not is_segment]
     return sorted(path.relative_to(landing).as_posix() for path in found)
 

@@ -22,9 +22,9 @@ PlannedAt = Callable[[int], datetime | None]
 
 
 def read_settled(landing: Path, planned_at: PlannedAt) -> SettledFolders:
-    """Return the folders whose every object the ledger knows; none where there is no note, or not of this ledger.
+    """Return the folders that hold only objects which the ledger knows; none if no note of this ledger exists.
 
-    planned_at: when the ledger planned the batch of a number; None for one that it does not know
+    planned_at: returns when the ledger planned the batch of a number; None for a batch that it does not know
     """
     try:
         note = json.loads((landing / SETTLED).read_text())

@@ -133,7 +133,7 @@ class SegmentWriter:
         """Run until closed; fail every future that is left, so that no appender waits for a thread that has ended."""
         try:
             self._run()
-        except Exception:  # a fault, and threads print theirs where no log looks
+        except Exception:  # a fault; threads print theirs to standard error, not to the log
             log.exception("landing.writer_stopped")
         finally:
             with self._changed:

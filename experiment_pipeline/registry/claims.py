@@ -38,13 +38,13 @@ class Claims:
         now: datetime,
         minimum_interval: timedelta,
     ) -> Claim:
-        """Request a refresh: one conditional UPDATE, which simultaneous requests cannot both win, and the claim.
+        """Request a refresh: add a claim after one conditional UPDATE, which only one of simultaneous requests can win.
 
         Raises:
             NotFound: no experiment has this id, or it is deleted. What is checked first is raised first.
             NotStarted: the experiment has not started.
             Final: the computation is final (rule R6).
-            Throttled: a user requested it within the minimum interval; tells the time left.
+            Throttled: a user requested it within the minimum interval; has the seconds left.
         """
         with writing(self.database) as connection:
             throttle = minimum_interval if source.is_user else None
@@ -64,7 +64,7 @@ class Claims:
             return [_decode(row) for row in rows]
 
     def assign_run_key(self, claim_ids: Mapping[str, Collection[int]]) -> None:
-        """Remember which claims a run was requested for, by the run's key; a claim keeps the first (rule R2)."""
+        """Record the run key of each claim for which a run was requested; a claim keeps its first run key (rule R2)."""
         with writing(self.database) as connection:
             for run_key, assigned in claim_ids.items():
                 connection.execute(
@@ -72,7 +72,7 @@ class Claims:
                 )
 
     def unassign(self, experiment_id: int, run_key: str | None) -> None:
-        """Leave the claims of a run that found the experiment leased by another to a later run (rule R7)."""
+        """Free the claims of a run that found the experiment leased by another; a later run serves them (rule R7)."""
         mine = and_(claims.c.experiment_id == experiment_id, claims.c.run_key == run_key, claims.c.served_by.is_(None))
         with writing(self.database) as connection:
             connection.execute(update(claims).where(IS_WAITING, mine).values(run_key=None))
@@ -80,9 +80,9 @@ class Claims:
     def close_refused(
         self, experiment_id: int, run_id: str, run_key: str | None, refused: Collection[Computation], now: datetime
     ) -> None:
-        """Close the claims of these computations that a refused run was to serve.
+        """Close the claims of these computations that a refused run should have served.
 
-        A refusal is no failure and stamps nothing (rule R3).
+        A refusal is not a failure: it sets no `last_error_at` (rule R3).
         """
         mine = and_(
             claims.c.experiment_id == experiment_id,
@@ -100,9 +100,9 @@ def claim_last_refresh(connection: Connection, experiment_id: int, now: datetime
 
 
 def assign_to_run(connection: Connection, experiment_id: int, run_id: str, now: datetime) -> None:
-    """Assign every waiting claim of an experiment to the run that just opened, a dead run's too.
+    """Assign every waiting claim of an experiment to the run that has just begun, also claims of a run that died.
 
-    Where none waits somebody materialises by hand, which is a claim as well (rule R8).
+    If no claim waits, somebody materialises by hand, and a claim is added for it (rule R8).
     """
     assign = update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
     if connection.execute(assign).rowcount == 0:
@@ -112,7 +112,7 @@ def assign_to_run(connection: Connection, experiment_id: int, run_id: str, now: 
 
 
 def close_published(connection: Connection, publication: Publication, *, is_final: bool) -> None:
-    """Close the claims that the published run took on; once the computation is final, all of it."""
+    """Close the claims that the published run served; once the computation is final, all claims of the computation."""
     run = publication.run
     answered = _is_of(run.experiment_id, publication.computation)
     if not is_final:
@@ -124,7 +124,7 @@ def close_published(connection: Connection, publication: Publication, *, is_fina
 def close_failed(
     connection: Connection, experiment_id: int, computation: Computation, run_id: str, now: datetime
 ) -> None:
-    """Close the claims that the failed run took on; those that came later wait for the next one."""
+    """Close the claims that the failed run served; claims that came later wait for the next run."""
     mine = _is_of(experiment_id, computation) & (claims.c.served_by == run_id)
     _close(connection, mine, ClaimOutcome.FAILED, now)
 

@@ -51,7 +51,7 @@ class Environments:
         """Add an environment.
 
         Raises:
-            ConfigurationError: the key breaks rule E8, or the name is none.
+            ConfigurationError: the key breaks rule E8, or the name is not valid.
             Conflict: an environment has this key already.
         """
         check_environment(key, name)
@@ -69,7 +69,7 @@ class Environments:
         """Change an environment's name.
 
         Raises:
-            ConfigurationError: the name is none.
+            ConfigurationError: the name is not valid.
             NotFound: no environment has this key.
         """
         check_environment(key, name)

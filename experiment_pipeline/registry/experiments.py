@@ -219,9 +219,9 @@ class Experiments:
 
 
 def lock(connection: Connection, experiment_id: int) -> Experiment:
-    """Lock one experiment until the transaction ends, and return it: all that depends on its status takes turns.
+    """Lock one experiment until the transaction ends, and return it: changes that depend on its status take turns.
 
-    PostgreSQL's weaker lock (`FOR NO KEY UPDATE`): a claim that refers to the row meanwhile must not wait for it.
+    The lock is PostgreSQL's weaker one (`FOR NO KEY UPDATE`), so that a claim which refers to the row need not wait.
 
     Raises:
         NotFound: no experiment has this id, or it is deleted.

@@ -19,7 +19,7 @@ from experiment_pipeline.registry.tables import api_keys, has_passed
 from experiment_pipeline.times import is_within
 
 TOKEN = re.compile(r"xp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
-USE_RECORDED_EVERY = timedelta(minutes=1)  # a write on every read would make readers wait for each other
+USE_RECORDED_EVERY = timedelta(minutes=1)  # writing at every request would make requests wait for each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Keys:
     database: Database
 
     def create(self, environment_key: str, scope: Scope, name: str, *, actor: str, now: datetime) -> tuple[ApiKey, str]:
-        """Create a key, and return it with its token, which nobody can read again.
+        """Create a key, and return it with its token, which cannot be shown again.
 
         Raises:
-            ConfigurationError: the name is none.
+            ConfigurationError: the name is not valid.
             NotFound: no environment has this key.
         """
         check_name(name)
@@ -62,7 +62,7 @@ class Keys:
             return [_decode(row) for row in connection.execute(statement).mappings()]
 
     def revoke(self, prefix: str, *, actor: str, now: datetime) -> ApiKey:
-        """Revoke a key for good; revoking it again changes nothing.
+        """Revoke a key permanently; revoking it again changes nothing.
 
         Raises:
             NotFound: no key has this prefix.

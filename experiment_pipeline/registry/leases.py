@@ -30,12 +30,12 @@ def acquire(connection: Connection, experiment: Experiment, run_id: str, now: da
 
 
 def owner(connection: Connection, experiment_id: int) -> str | None:
-    """Return the run that has the experiment's lease, expired or not; None where none has it."""
+    """Return the run that has the experiment's lease, also an expired one; None if no run has it."""
     return connection.scalar(select(leases.c.run_id).where(leases.c.experiment_id == experiment_id))
 
 
 def require(connection: Connection, run: RefreshRun) -> None:
-    """Raise Superseded unless the run has the lease; an expired one is its own until another run acquires it."""
+    """Raise Superseded unless the run has the lease. A run keeps an expired lease until another run acquires it."""
     if owner(connection, run.experiment_id) != run.run_id:
         raise Superseded(
             f"Run {run.run_id} no longer holds experiment {run.experiment_id}: its lease expired or ended."

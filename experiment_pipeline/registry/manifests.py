@@ -40,12 +40,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """Store that brings the others to what a manifest declares."""
+    """Store that applies manifests through the other stores."""
 
     database: Database
 
     def apply(self, manifest: Manifest, *, actor: str, now: datetime, dry_run: bool = False) -> list[Difference]:
-        """Bring the registry to what a manifest declares, all of it or nothing; a dry run changes nothing.
+        """Apply a manifest: change the registry to match it, completely or not at all. A dry run changes nothing.
 
         Completed experiments go first: they free their feature for the next one (rule L2).
 

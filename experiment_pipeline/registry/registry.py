@@ -51,7 +51,7 @@ class Registry:
         """Open the registry at a SQLAlchemy URL, and bring its schema up to date.
 
         Raises:
-            ConfigurationError: the URL is none, or of another database than SQLite and PostgreSQL.
+            ConfigurationError: the text is not a URL, or its database is neither SQLite nor PostgreSQL.
         """
         engine = open_engine(url)
         migrate(engine)

@@ -64,7 +64,7 @@ class Comparison:
 
     chance_to_win: that the treatment is the better one; flipped where lower is better (rule M1)
     expected_loss: per identity, of shipping the treatment, in the metric's unit
-    withheld: why no verdict is given, whatever the numbers say; None where nothing stands against one
+    withheld: why there is no verdict, whatever the numbers are; None where a verdict may be given
     """
 
     treatment: str
@@ -90,7 +90,7 @@ class MetricResults:
 
     aggregates:     None where the moments are too large for a float
     values:         events whose value the metric reads as a number, by analysed variant
-    invalid_values: those of them whose value is none (rule E5)
+    invalid_values: those of them whose value is not a number (rule E5)
     """
 
     attached: AttachedMetric
@@ -101,7 +101,7 @@ class MetricResults:
 
     @property
     def has_unreadable_values(self) -> bool:
-        """Whether too many values of any variant are no numbers, so that the metric has no verdict (rule E5)."""
+        """Whether too many values of any variant are not numbers, so that the metric has no verdict (rule E5)."""
         return any(are_unreadable(values, self.invalid_values[key]) for key, values in self.values.items())
 
 

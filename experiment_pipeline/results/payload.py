@@ -89,9 +89,9 @@ class MetricPayload(TypedDict):
     """One metric: its aggregates by variant and, by treatment, how that compares with control.
 
     `inference` is the lift, `effect` the absolute difference, `expected_loss` per identity, of shipping the treatment.
-    What is withheld is null, and `reason` says why. `values` counts the events whose value the metric reads as a
-    number, by variant, and `invalid_values` those of them whose value is none: with over 1 % of them in any variant the
-    metric has no verdict (`inconclusive`, reason `unreadable_values`).
+    What is withheld is null, and `reason` says why. By variant, `values` counts the events whose
+    value the metric reads, and `invalid_values` those of them whose value is not a number: with over 1 % of these in
+    any variant the metric has no verdict (`inconclusive`, reason `unreadable_values`).
     """
 
     metric_id: int

@@ -18,7 +18,7 @@ class Body(BaseModel):
 
 
 def _left_out() -> Any:
-    """Return a field that may be left out; null is no value for it, and the schema shows no default."""
+    """Return a field that may be left out; null is not a value for it, and the schema shows no default."""
 
     def hide_default(schema: dict[str, Any]) -> None:
         schema.pop("default", None)

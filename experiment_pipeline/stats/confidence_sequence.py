@@ -11,7 +11,7 @@ is a martingale that starts at 1. By Ville's inequality it ever reaches 1 / alph
 interval holds every theta for which it has not, and the p-value of "no effect" is 1 / M at theta = 0.
 
 d and t are fixed in advance by the effect that the experiment was designed to detect, never by the data: a mixture
-tuned to the data is no martingale, and its error rate is not the nominal one. Here I is counted in units of
+tuned to the data is not a martingale, and its error rate is not the nominal one. Here I is counted in units of
 1 / (design effect)^2, so that d and t are pure numbers. Why two bumps, and which SE: docs/adr/0021, docs/adr/0022.
 """
 

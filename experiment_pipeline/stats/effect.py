@@ -7,7 +7,7 @@ from experiment_pipeline.domain.aggregates import ROUNDING, VariantAggregate
 from experiment_pipeline.stats.normal import two_sided_quantile
 from experiment_pipeline.stats.not_computable import NotComputable
 
-LARGEST = 1e150  # the square of anything larger is no float
+LARGEST = 1e150  # the square of anything larger is not a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def effect(control: VariantAggregate, treatment: VariantAggregate, *, alpha: flo
 def difference(control: VariantAggregate, treatment: VariantAggregate) -> float:
     """Return `mean_t - mean_c`, exactly 0 where rounding alone could have made it.
 
-    Rounding is no evidence: arms that all spent 0.1 may differ by 1e-17, with a standard error of 1e-19.
+    Rounding is not evidence: arms that all spent 0.1 may differ by 1e-17, with a standard error of 1e-19.
     """
     value = treatment.mean - control.mean
     return value if abs(value) > ROUNDING * max(abs(treatment.mean), abs(control.mean)) else 0.0

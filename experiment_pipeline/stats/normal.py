@@ -5,7 +5,7 @@ import math
 from scipy import special
 
 SQRT_2PI = math.sqrt(2 * math.pi)
-SMALLEST_LEVEL = 1e-307  # a quarter of anything smaller is no normal float
+SMALLEST_LEVEL = 1e-307  # a quarter of anything smaller is not a normal float
 
 
 def check_level(name: str, value: float) -> None:

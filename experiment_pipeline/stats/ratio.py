@@ -1,4 +1,4 @@
-"""Ratio metrics such as revenue per order: identities are the unit of analysis, never their events.
+"""Ratio metrics such as revenue per order, analysed per identity: the events of one identity are not independent.
 
 An arm's ratio is reduced to a `VariantAggregate` whose mean is the ratio and whose variance is that of the delta
 method, so that everything that works on means (effect, lift, chance to win, anytime-valid interval) works on ratios.

@@ -112,7 +112,7 @@ class StampedFrame:
 
 
 def write_frame(frame: StampedFrame, target: Path) -> None:
-    """Replace the artifact at `target` as one step."""
+    """Replace the artifact at `target` in one step: readers see the old file or the new one."""
     with replacing(target) as temporary:
         frame.rows.write_parquet(temporary, metadata={STAMP_KEY: frame.stamp.to_json()})
 

@@ -47,7 +47,7 @@ class Warehouse(Protocol):
         """Return what the stored first exposures were computed from: downstream artifacts inherit it (rule R5).
 
         Raises:
-            ArtifactMissing: there are none.
+            ArtifactMissing: no first exposures are stored for this partition.
         """
 
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
@@ -65,8 +65,8 @@ class Warehouse(Protocol):
             Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `values`, `invalid_values`, sorted by the first two: one per
             metric and variant of the scope that the artifact holds, without events too, and none without metrics. `n`
             comes from the first exposures (rule M4); mean and m2 are null where they are too large for a double.
-            `values` counts events whose value the metric reads as a number, `invalid_values` those whose value is none.
+            `values` counts events whose value the metric reads, `invalid_values` those whose value is not a number.
         """
 
     def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
-        """Return the analysed identities of every variant seen, in the order of their keys (rule S1)."""
+        """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1)."""

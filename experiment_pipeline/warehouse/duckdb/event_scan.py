@@ -35,7 +35,7 @@ class Measure:
 
 
 def measures(metrics: Iterable[Metric]) -> list[Measure]:
-    """Return the metrics grouped by what has to be read for them."""
+    """Return the metrics grouped by event and window: metrics of one group read the same events."""
     sharing: defaultdict[tuple[str, timedelta | None], list[Metric]] = defaultdict(list)
     for metric in metrics:
         sharing[metric.event, metric.window].append(metric)
@@ -52,7 +52,7 @@ class EventScan:
     Attributes:
         exposures: parameters of the statement that reads the identities.
         events: parameters of the statement that reads their events, but for the event's name.
-        variants: in the order of their arms.
+        variants: their keys; the position of a key is the number of its arm.
     """
 
     connection: duckdb.DuckDBPyConnection

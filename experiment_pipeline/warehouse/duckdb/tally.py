@@ -32,13 +32,14 @@ class Population:
     Attributes:
         members: by arm, the numbers of its identities.
 
-    Hashes are spread evenly, so their first bits tell where among the others one stands, but for a step or two.
+    Hashes are spread evenly, so the first bits of a hash tell its position among the sorted ones to within a step or
+    two.
     """
 
     def __init__(self, identity_hash: Integers, first_exposed_at: Integers, arm: Integers, arms: int) -> None:
         order = np.argsort(identity_hash, kind="stable")  # hardly any time where they come in order already
         self._size = len(order)
-        self._hashes = np.append(identity_hash[order], NOT_EXPOSED)  # one that everybody else comes before
+        self._hashes = np.append(identity_hash[order], NOT_EXPOSED)  # an end mark: no hash comes after it
         self._first_exposed_at = np.append(first_exposed_at[order], NOT_EXPOSED)
         by_arm = np.argsort(arm[order], kind="stable")
         ends = np.cumsum(np.bincount(arm, minlength=arms))
@@ -51,14 +52,14 @@ class Population:
         return self._size
 
     def find(self, identity_hash: Integers) -> tuple[Integers, Integers, Integers]:
-        """Return whose each event is.
+        """Return the numbers and first-exposure times of the identities in a column of hashes.
 
         Args:
-            identity_hash: of every event; those of one identity are neighbours.
+            identity_hash: the identity of every event; events of one identity are neighbours.
 
         Returns:
-            The number and the first exposure of each identity, and for every event its place among them. An identity
-            that is not of this population has any number, and `NOT_EXPOSED`.
+            The numbers of the identities, their first-exposure times, and for every event the index of its identity in
+            these two. An unknown identity gets an arbitrary number and the time `NOT_EXPOSED`.
         """
         changes = np.concatenate(([True], identity_hash[1:] != identity_hash[:-1]))  # an identity's events lie together
         belongs_to = np.cumsum(changes) - 1
@@ -68,7 +69,7 @@ class Population:
         for _ in range(MOST_STEPS):
             numbers[behind] += 1
             behind = behind[self._hashes[numbers[behind]] < identity_hash[behind]]
-        numbers[behind] = np.searchsorted(self._hashes, identity_hash[behind])  # so many alike were forged
+        numbers[behind] = np.searchsorted(self._hashes, identity_hash[behind])  # only forged hashes are so much alike
         exposed_at = np.where(self._hashes[numbers] == identity_hash, self._first_exposed_at[numbers], NOT_EXPOSED)
         return numbers, exposed_at, belongs_to
 
@@ -86,7 +87,7 @@ class ExactSums:
     def __init__(self, size: int) -> None:
         self._size = size
         self._places: dict[int, Floats] = {}
-        self._sparse: dict[int, list[tuple[Integers, Floats]]] = {}  # of places that few values reach
+        self._sparse: dict[int, list[tuple[Integers, Floats]]] = {}  # places that few values reach
 
     def add(self, numbers: Integers, values: Floats) -> None:
         """Add finite values to the sums of these identities."""
@@ -101,7 +102,7 @@ class ExactSums:
                 numbers, values = numbers[left], values[left]
 
     def totals(self) -> Floats:
-        """Return one sum per identity, rounded once for each place that its values reach, the lowest first."""
+        """Return one sum per identity: its sums of all places, added from the lowest place up, rounded at each step."""
         totals = np.zeros(self._size)
         with np.errstate(over="ignore", invalid="ignore"):  # a sum may be too large for a float
             for place in sorted({*self._places, *self._sparse}):
@@ -109,7 +110,10 @@ class ExactSums:
         return totals
 
     def _add_slices(self, place: int, numbers: Integers, slices: Floats) -> None:
-        """Add slices of one place; memory for all identities is taken only once many of them reach the place."""
+        """Add slices of one place.
+
+        Allocate a full array for a place only when many identities need it; store few values sparsely.
+        """
         if place not in self._places:
             reach = np.flatnonzero(slices)
             sparse = self._sparse.setdefault(place, [])
@@ -136,10 +140,10 @@ def _unit(place: int) -> float:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts and sums of one kind of event, after its first exposure, for each identity of a population (M2, M3).
+    """Counts and sums of one kind of event for each identity of a population, after its first exposure (M2, M3).
 
     Attributes:
-        window_us: how long after it events count, in microseconds, exclusive; None for no end.
+        window_us: how long after the first exposure events count, in microseconds, exclusive; None for no end.
     """
 
     population: Population
@@ -150,7 +154,7 @@ class Tally:
 
     @classmethod
     def of(cls, population: Population, window_us: int | None) -> "Tally":
-        """Return the tally of a population, nothing counted yet."""
+        """Return an empty tally."""
         size = len(population)
         return cls(population, window_us, np.zeros(size, np.int64), np.zeros(size, np.int64), ExactSums(size))
 
@@ -158,9 +162,9 @@ class Tally:
         """Count events.
 
         Args:
-            identity_hash: of every event; those of one identity are neighbours.
+            identity_hash: the identity of every event; events of one identity are neighbours.
             at: the time of every event, in microseconds since 1970.
-            values: NaN where it is no number (rule E5); None where no metric reads them.
+            values: of every event, NaN where the value is not a number (rule E5); None where no metric reads values.
         """
         if not len(identity_hash) or not len(self.population):
             return
@@ -169,7 +173,7 @@ class Tally:
         counts = at >= exposed_at
         if self.window_us is not None:
             counts &= at - exposed_at < self.window_us
-        counted = np.flatnonzero(counts)  # taken by number: a third of the time that a mask takes
+        counted = np.flatnonzero(counts)  # selecting by index takes a third of the time that a mask takes
         numbers = numbers[belongs_to[counted]]
         events = np.bincount(numbers, minlength=len(self.population))
         self.events += events
@@ -214,7 +218,7 @@ class Moments:
 
     Attributes:
         aggregate: None where the moments are too large for a float.
-        invalid_values: events whose value was read and is no number (rule E5).
+        invalid_values: events whose value was read and is not a number (rule E5).
         values: events whose value was read.
     """
 

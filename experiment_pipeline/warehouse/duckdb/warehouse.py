@@ -111,7 +111,7 @@ class DuckDBWarehouse(Warehouse):
             return self._identities(connection, scope)
 
     def _identities(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, int]:
-        """Return the analysed identities by variant, in the order of their keys."""
+        """Return the number of analysed identities of each variant, in the order of the variants' keys."""
         return dict(connection.execute(statement("variant_identities"), self._artifact_parameters(scope)).fetchall())
 
     @contextmanager

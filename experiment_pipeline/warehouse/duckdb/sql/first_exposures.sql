@@ -1,7 +1,8 @@
 -- One row per identity first exposed in the window (rules X1-X3), written as one Parquet file.
 --
--- The smallest (time, variant) is the first exposure: at equal times the smallest variant key (X2). Variants take part as
--- numbers in the order of their keys, so that time and variant are one number, whose minimum is cheap to keep.
+-- The smallest (time, variant) is the first exposure: at equal times the smallest variant key (X2). Variants are numbered in
+-- the order of their keys, so that time and variant fit in one number, whose minimum is cheap to compute: time in
+-- microseconds times 2^32 (4294967296), plus the variant's number. `>> 32` gives the time back, the low 32 bits the variant.
 copy (
     with exposure as not materialized (
         select identity_hash, timestamp, value as variant
