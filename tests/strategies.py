@@ -74,7 +74,7 @@ BROKEN_RECORDS = (  # in an envelope; each leaves its neighbours as they are
 
 @dataclass(frozen=True)
 class Scenario:
-    """What landed, batch by batch, and one refresh over it."""
+    """Landed objects, batch by batch, and one refresh over them."""
 
     batches: list[list[LandingObject]]
     experiment: Experiment

@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "assets/*.py": "tested as runs: tests/assets/test_refresh.py, test_graph.py, test_health_checks.py",
     "resources/*.py": "tested as runs that use them",
 }
+DANGLING = re.compile(r"(What|Whom|Whose|Whoever|Of|While|In|So many)\b")  # openings of a docstring, mid-sentence
 LONGEST_FILE = 400
 LONGEST_ASSET_BODY = 25
 LONGEST_DEFINITIONS = 60
@@ -134,3 +135,17 @@ def test_architecture__sources__have_a_test_file_of_their_name_or_a_reason_to_ha
     assert unexplained == []
     outdated = [pattern for pattern in TESTED_ELSEWHERE if not any(fnmatch(path, pattern) for path in untested)]
     assert outdated == []
+
+
+def test_docstrings__opening__is_a_verb_or_a_noun_and_whether_only_for_predicates() -> None:
+    found = []
+    for path in [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                text = ast.get_docstring(node) or ""
+                returns = None if isinstance(node, ast.ClassDef) else node.returns
+                answers = ast.unparse(returns) if returns else ""
+                is_predicate = answers == "bool" or answers.startswith("TypeGuard")
+                if DANGLING.match(text) or (text.startswith("Whether ") and not is_predicate):
+                    found.append(f"{relative(path)}:{node.lineno} {node.name}: {text.splitlines()[0]}")
+    assert found == []

@@ -44,7 +44,7 @@ class Stalling:
         return body
 
     async def ended(self) -> list[object]:
-        """What has become of the bodies, those that still wait left out."""
+        """Return the outcomes of the bodies, without those that still wait."""
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return [task.exception() for task in self.tasks if task.done()]

@@ -101,7 +101,7 @@ def purchase(identifier: str, value: object, hours: float = 2) -> dict[str, Any]
 
 
 def crowd(control: int, treatment: int, buying: float = 0.5, feature: str = "checkout") -> list[dict[str, Any]]:
-    """So many identities per arm, of whom a share buys for 10."""
+    """Return `n` identities per arm, of whom a share buys for 10."""
     records = []
     for variant, size in (("control", control), ("b", treatment)):
         for number in range(size):

@@ -17,7 +17,7 @@ VACUUMED = 'IO Error: Cannot open file "merged-1.parquet": No such file or direc
 
 @dataclass
 class Faults:
-    """What goes wrong, by the engine's method and the partition: each call takes the next fault; none left, it works.
+    """Faults to raise, by the engine's method and the partition: each call takes the next fault; none left, it works.
 
     calls: method and partition, in order
     """

@@ -6,7 +6,7 @@ from tests.assets.conftest import Installation, crowd
 
 
 def told(installation: Installation, entry: str) -> object:
-    """What the newest materialisation says."""
+    """Return the metadata of the newest materialisation."""
     (record,) = installation.instance.fetch_materializations(dg.AssetKey("events"), limit=1).records
     materialization = record.asset_materialization
     assert materialization is not None

@@ -72,7 +72,7 @@ def test_split_check__that_was_made_anew_the_other_way__shows_the_newest(
 
 
 def reported(result: dg.ExecuteInProcessResult, partition_key: str) -> dict[str, Any]:
-    """What a run told Dagster of one partition: metadata by asset, and outcomes by check; moments left out."""
+    """Return a run's reports on one partition: metadata by asset, and outcomes by check; moments left out."""
     found: dict[str, Any] = {}
     for event in result.all_events:
         if event.is_step_materialization and event.partition == partition_key:

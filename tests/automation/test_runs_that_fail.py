@@ -31,7 +31,7 @@ def created(installation: Installation, request: dg.RunRequest, again: dg.Dagste
 
 
 def sense_failure(installation: Installation, run: dg.DagsterRun) -> None:
-    """What the daemon does once for every run that failed."""
+    """Evaluate the failure sensor as the daemon does, once for every run that failed."""
     (failed,) = installation.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
     assert failed.dagster_event is not None
     context = dg.build_run_status_sensor_context(

@@ -41,7 +41,7 @@ def requests(installation: Installation, **settings: object) -> list[dg.RunReque
 
 
 def partitions_of(request: dg.RunRequest) -> list[str]:
-    """Of one experiment, or of the several in the run's config."""
+    """Return the partition of one experiment, or of the several in the run's config."""
     if request.partition_key is not None:
         return [request.partition_key]
     config = request.run_config["ops"]["refresh_several"]["config"]["partition_keys"]

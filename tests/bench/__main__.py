@@ -38,7 +38,7 @@ INGESTED_ROWS, INGESTED_OBJECTS = 500_000, 10
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure."""
+    """Options of a measurement."""
 
     identities: int
     repeats: int
@@ -140,7 +140,7 @@ def require_equal(mine: Measured, theirs: Measured) -> None:
 
 
 def machine() -> Iterator[tuple[str, str]]:
-    """What the figures were taken on and with."""
+    """Return the machine and the versions that the figures were taken with."""
     processors = Path("/proc/cpuinfo").read_text().split("model name\t: ")
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 2**20
     yield "date", iso_utc(datetime.now(UTC).replace(microsecond=0))

@@ -29,7 +29,7 @@ SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was measured."""
+    """Figures of one measurement."""
 
     events_per_second: float
     p50_ms: float

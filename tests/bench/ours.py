@@ -41,7 +41,7 @@ METRICS = tuple(
 
 
 def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope) -> pl.DataFrame:
-    """What one refresh asks of the engine, artifacts written."""
+    """Ask the engine for everything that one refresh needs, artifacts included."""
 
     def keep(name: str, frame: Frame) -> None:
         stamp = Stamp(scope.partition_key, scope.window, scope.data_version, "bench", frame.sql)

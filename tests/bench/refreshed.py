@@ -60,7 +60,7 @@ class Installation:
     registry: Registry
 
     def start_experiments(self, count: int) -> list[int]:
-        """So many running experiments of two variants and one metric; their ids."""
+        """Start experiments of two variants and one metric, and return their ids."""
         now, ids = datetime.now(UTC), []
         metrics = (AttachmentDraft("bought", ExpectedDirection.INCREASE),)
         with writing(self.registry.engine) as connection:  # one transaction: a thousand would take a minute

@@ -37,7 +37,7 @@ class Report:
     growth: list[tuple[int, Measured]] = field(default_factory=list)
 
     def lines(self) -> list[tuple[str, str, str, str, str]]:
-        """What, seconds, processor seconds, peak memory, and the target with what was reached."""
+        """Return the table: name, seconds, processor seconds, peak memory, and the target with what was reached."""
         rows = []
         named = [
             ("the peer's query (ClickHouse engine)", self.peer),

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def run_when_told(run: Callable[[], Any], describe: Callable[[Any], dict[str, Any]]) -> None:
-    """In the process that is measured: answer every line with the seconds of one run, and the end with the outcome."""
+    """Answer, in the measured process, every line with the seconds of one run, and the end with the outcome."""
     outcome = None
     for _ in sys.stdin:
         started, processor_started = time.perf_counter(), time.process_time()
@@ -50,7 +50,7 @@ class Side:
         self._took.append(self._read())
 
     def end(self) -> dict[str, Any]:
-        """What every run took, and what the process says at its end."""
+        """Return the seconds of every run, and the last words of the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         outcome: dict[str, Any] = self._read()

@@ -36,7 +36,7 @@ def main(experiments: int, seed: int, processes: int, output: Path) -> None:
 
 
 def simulate(experiments: int, seed: int, processes: int, console: Console) -> list[Counter[str]]:
-    """What each study found, in their order; the same for a seed whatever the number of processes."""
+    """Return the findings of the studies, in their order; the same for a seed whatever the number of processes."""
     found: list[Counter[str]] = [Counter() for _ in STUDIES]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ProcessPoolExecutor(processes) as pool, Progress(*columns, console=console) as progress:

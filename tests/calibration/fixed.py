@@ -46,7 +46,7 @@ def _pairs(
 
 
 def errors(arms: list[Arms], *, proportions: bool = False) -> Counter[str]:
-    """Of A/A tests: rejections below and above zero, by the effect's interval, Welch's t and the proportion test."""
+    """Return A/A tests' rejections below and above zero, by the effect's interval, Welch's t and proportion test."""
     found: Counter[str] = Counter(experiments=len(arms))
     for control, treatment in arms:
         answers: dict[str, Effect | WelchTest | ProportionTest | NotComputable] = {}
@@ -61,7 +61,7 @@ def errors(arms: list[Arms], *, proportions: bool = False) -> Counter[str]:
 
 
 def coverage(arms: list[Arms], true_effect: float, true_lift: float) -> Counter[str]:
-    """Of A/B tests with a known truth: how many intervals of effect and lift hold it."""
+    """Return, for A/B tests with a known truth, how many intervals of effect and lift hold it."""
     found: Counter[str] = Counter(experiments=len(arms))
     for control, treatment in arms:
         for name, answer, truth in (

@@ -33,7 +33,7 @@ NAIVE_Z = -lower_quantile(0.05)  # "chance to win above 95 %", for either arm
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """What simulated experiments show at every look: arrays of shape (experiments, looks), n per arm of (looks,).
+    """Statistics of simulated experiments at every look: arrays of shape (experiments, looks), n per arm of (looks,).
 
     standard_error: the effect's, for the rules that take it as it is
     cautious_error: the larger of it and the pooled one, for the anytime-valid interval; inf below a floor

@@ -18,7 +18,7 @@ from experiment_pipeline.stats.not_computable import NotComputable
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What inference needs of one arm, at every look: arrays of shape (experiments, looks), n of shape (looks,)."""
+    """Moments of one arm, at every look: arrays of shape (experiments, looks), n of shape (looks,)."""
 
     n: Floats
     mean: Floats
@@ -38,18 +38,18 @@ class Sums:
 
     @property
     def mean(self) -> Floats:
-        """Of each experiment at each look."""
+        """Values of each experiment at each look."""
         mean: Floats = self.y / self.n
         return mean
 
     @property
     def m2(self) -> Floats:
-        """Of each experiment at each look."""
+        """Values of each experiment at each look."""
         m2: Floats = np.maximum(self.yy - self.y * self.y / self.n, 0)
         return m2
 
     def aggregate(self, experiment: int, look: int) -> VariantAggregate:
-        """What the warehouse would have handed over."""
+        """Return the aggregate that the warehouse would have returned."""
         return VariantAggregate(int(self.n[look]), float(self.mean[experiment, look]), float(self.m2[experiment, look]))
 
 
@@ -66,26 +66,26 @@ class PairSums:
 
     @property
     def m2_x(self) -> Floats:
-        """Of each experiment at each look."""
+        """Values of each experiment at each look."""
         return self.xx - self.x * self.x / self.n
 
     @property
     def m2_y(self) -> Floats:
-        """Of each experiment at each look."""
+        """Values of each experiment at each look."""
         return self.yy - self.y * self.y / self.n
 
     @property
     def c_xy(self) -> Floats:
-        """Of each experiment at each look."""
+        """Values of each experiment at each look."""
         return self.xy - self.x * self.y / self.n
 
     def residual_m2(self, slope: Floats) -> Floats:
-        """Of `y - slope x`, of each experiment at each look."""
+        """Return the sum of squared deviations of `y - slope x`, of each experiment at each look."""
         m2: Floats = np.maximum(self.m2_y - 2 * slope * self.c_xy + slope * slope * self.m2_x, 0)
         return m2
 
     def aggregate(self, experiment: int, look: int) -> PairAggregate:
-        """What the warehouse would have handed over."""
+        """Return the aggregate that the warehouse would have returned."""
         n, at = int(self.n[look]), (experiment, look)
         moments = (self.x[at] / n, self.y[at] / n, self.m2_x[at], self.m2_y[at], self.c_xy[at])
         return PairAggregate(n, *map(float, moments))

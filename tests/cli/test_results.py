@@ -75,7 +75,7 @@ def reported(
     values: tuple[dict[str, int], dict[str, int]] | None = None,
     unlisted: tuple[int, int] | None = None,
 ) -> str:
-    """What a person reads of control and one treatment."""
+    """Return the printed lines of control and one treatment."""
     experiment = Experiment(
         id=1,
         environment_key="prod",

@@ -23,7 +23,7 @@ def landing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Generated]:
 
 @pytest.fixture(scope="module")
 def ingested(landing: tuple[Path, Generated]) -> Batch:
-    """What the reference makes of it all."""
+    """Return the lake as the reference computes it."""
     (batch,) = ingest([list(landed(landing[0]))], environments=["demo", "field-study"])
     return batch
 

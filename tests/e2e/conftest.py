@@ -93,7 +93,7 @@ class System:
         return str(launched["run"]["runId"])
 
     def status(self, run_id: str) -> str:
-        """Of a Dagster run."""
+        """Return the status of a Dagster run."""
         run = self.graphql("query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run_id)
         return str(run["runOrError"]["status"])
 

@@ -87,7 +87,7 @@ class Planted:
         return ran.exit_code, ran.output + "".join(traceback.format_exception(*uncaught) if uncaught else ())
 
     def arguments(self, command: str) -> list[str]:
-        """What a command needs beside its name."""
+        """Return the arguments that a command needs."""
         given = {"manifest": self.manifest, "port": free_port(), "api_port": free_port()}
         return [each.format(**given) for each in ARGUMENTS.get(command, [])]
 
@@ -99,7 +99,7 @@ class Planted:
         )
 
     def execute(self, *statements: str) -> None:
-        """In the registry's database, behind everybody's back."""
+        """Execute a statement in the registry's database, past every store."""
         engine = create_engine(make_url(self.url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             for statement in statements:

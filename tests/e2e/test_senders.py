@@ -150,7 +150,7 @@ def test_head_that_does_not_end__is_a_408_and_one_without_end_a_431(installation
 
 
 def _first_answer(endless: socket.socket) -> bytes:
-    """What comes back while headers are sent without end."""
+    """Return the answer that comes while headers are sent without end."""
     for number in range(1_000):
         if select.select([endless], [], [], 0)[0]:
             break

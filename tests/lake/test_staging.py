@@ -111,7 +111,7 @@ LINES = st.one_of(
 
 
 def reference(lines: list[str]) -> tuple[list[Event], list[tuple[int, str]]]:
-    """What `events` alone makes of the same lines."""
+    """Return the verdicts of `events` alone on the same lines."""
     accepted, refused = [], []
     for number, line in enumerate(lines, start=1):
         text = line.lstrip("\ufeff")  # a byte order mark may begin every line
@@ -128,7 +128,7 @@ def reference(lines: list[str]) -> tuple[list[Event], list[tuple[int, str]]]:
 
 
 def staged(folder: Path, data: bytes) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
-    """What ingestion makes of an object with these bytes."""
+    """Return the rows that ingestion stages of an object with these bytes."""
     path = land(folder, data)
     name = path.relative_to(folder).as_posix()
     batch = PlannedBatch(1, NOW, (LandedObject(name, PROD, NOW, len(data)),))

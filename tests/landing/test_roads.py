@@ -26,12 +26,12 @@ Row = dict[str, Any]
 
 
 def by_line(folder: Path, records: list[Row]) -> list[Row | str]:
-    """What the lake makes of records as JSON lines."""
+    """Return the lake's rows for records that land as JSON lines."""
     return _ingested(folder / "lines", [json.dumps(each) for each in records])
 
 
 def by_row(folder: Path, frame: pl.DataFrame) -> list[Row | str]:
-    """What the lake makes of rows of a Parquet file."""
+    """Return the lake's rows for rows of a Parquet file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rows.parquet"
     frame.write_parquet(path)
@@ -39,7 +39,7 @@ def by_row(folder: Path, frame: pl.DataFrame) -> list[Row | str]:
 
 
 def by_parse(records: list[Row]) -> list[Row | str]:
-    """What the judge makes of the same records."""
+    """Return the judge's rows for the same records."""
     return [_parsed(events.parse(decode_record(json.dumps(each)), PROD, NOW)) for each in records]
 
 

@@ -104,7 +104,7 @@ fill_up(Path(sys.argv[1]))
 
 
 def fill_up(landing: Path) -> None:
-    """In a process whose files may hold 1,000 bytes: a write that ends in the middle, as on a full disk."""
+    """Write in a process whose files may hold 1,000 bytes: the write that ends in the middle, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
     segments = writer(landing)
     segments.append("a", b"a" * 599 + b"\n").result(timeout=10)

@@ -35,7 +35,7 @@ class LandingObject:
 
 @dataclass(frozen=True)
 class Event:
-    """What makes an event the event it is (rule E4), and nothing else."""
+    """Identity of an event: the parts that rule E4 compares, and nothing else."""
 
     environment_key: str
     event: str
@@ -65,7 +65,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one ingestion brought: events seen for the first time, how often known ones came again, and the rest."""
+    """Records of one ingestion: events seen for the first time, how often known ones came again, and the rest."""
 
     new: frozenset[Event]
     duplicates: int

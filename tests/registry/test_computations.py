@@ -126,7 +126,7 @@ def test_publish__objects_after_the_grace_or_of_others__do_not_hold_finality_up(
 def test_publish__landing_zone_not_listed_since_the_grace__is_not_final(
     registry: Registry, running: Experiment, scanned_at: datetime | None
 ) -> None:
-    """What landed shortly before the grace ended may still lie there, unknown to the ledger."""
+    """Objects that landed shortly before the grace ended may still lie there, unknown to the ledger."""
     registry.experiments.transition(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
     if scanned_at is not None:
         registry.batches.record_scan(scanned_at)

@@ -38,7 +38,7 @@ def experiment(
 
 
 def rate(n: int, conversions: int) -> VariantAggregate:
-    """Of zeros and ones."""
+    """Return the aggregate of zeros and ones."""
     return VariantAggregate(n, conversions / n, conversions * (1 - conversions / n))
 
 

@@ -133,7 +133,7 @@ RISE, NO_RISE = ExpectedDirection.INCREASE, ExpectedDirection.NOT_INCREASE
 
 
 def verdicts_of(*metrics: tuple[ExpectedDirection, VariantAggregate]) -> list[str]:
-    """Of one treatment on these metrics, the first being the primary one."""
+    """Return the verdicts of one treatment on these metrics, the first being the primary one."""
     attached = tuple(
         AttachedMetric(Metric(i, "prod", str(i), "purchase", Aggregation.OCCURRENCE), expected)
         for i, (expected, _) in enumerate(metrics)

@@ -42,7 +42,7 @@ def calls_of(work: Callable[[], object]) -> int:
 
 
 def refresh(engine: Warehouse, of: AnalysisScope) -> dict[str, Any]:
-    """What a refresh does beside results, which are about compared variants alone."""
+    """Run the part of a refresh besides results, which are about compared variants alone."""
     buckets = validated("exposure_buckets", engine.exposure_buckets(of).rows)
     listed, unlisted = listed_exposures(buckets, VARIANTS)
     metrics = (metric(1, Aggregation.SUM), metric(2, Aggregation.OCCURRENCE))
