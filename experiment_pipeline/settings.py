@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.times import Duration
 
 PREFIX = "EXPERIMENT_PIPELINE_"
+SECONDS = re.compile(r"[+-]?\d{1,9}(\.\d{1,6})?", re.ASCII)
 # From 0 to 1; 0.9 is a letter or two off. REGISTRY_PORT, 0.8 like REGISTRY_URL, is a variable that Kubernetes sets.
 TYPO_SIMILARITY = 0.9
 # Delta decodes `%41` and takes a backslash for a slash; Dagster's SQLite takes `?` for the end of a path.
@@ -26,7 +27,12 @@ MISREAD_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[?\\\x00-\x1f\x7f\ud800-\udfff]")  #
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$", examples=["512MiB", "2GiB"])]
 
 
-Interval = Annotated[Duration, Field(examples=["90", "PT1H30M"])]
+def _from_seconds(text: object) -> object:
+    """Return a number of seconds as a duration: a variable is text, and in JSON such text is refused."""
+    return timedelta(seconds=float(text)) if isinstance(text, str) and SECONDS.fullmatch(text) else text
+
+
+Interval = Annotated[Duration, BeforeValidator(_from_seconds), Field(examples=["90", "PT1H30M"])]
 
 
 def _networks(text: str) -> str:

@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 ISO_DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
 CLOCK_TOLERANCE = timedelta(minutes=15)  # more than the clocks of one installation's machines differ
-SECONDS = re.compile(r"[+-]?\d{1,9}(\.\d{1,6})?", re.ASCII)
 
 
 def iso_utc(moment: datetime) -> str:
@@ -37,10 +36,10 @@ def to_milliseconds(moment: datetime) -> datetime:
 
 
 def parse_duration(value: object) -> timedelta:
-    """Return a duration from a number of seconds, or from ISO-8601 in days, hours, minutes and seconds.
+    """Return a duration from a whole number of seconds, or from ISO-8601 in days, hours, minutes and seconds.
 
     Args:
-        value: a timedelta, a whole number, or text: `PT1H30M`, or a number of seconds such as an environment variable's
+        value: a timedelta, a whole number, or text such as `PT1H30M`
 
     Raises:
         ValueError: anything else
@@ -49,8 +48,6 @@ def parse_duration(value: object) -> timedelta:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9:
         return timedelta(seconds=value)
-    if isinstance(value, str) and SECONDS.fullmatch(value):
-        return timedelta(seconds=float(value))
     found = ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None or not any(found.groups()):
         raise ValueError("Must be whole seconds or an ISO-8601 duration such as PT1H.")

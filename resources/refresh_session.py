@@ -79,12 +79,10 @@ class Lease:
 
     Attributes:
         acquired: when this process acquired it; refresh durations are measured from here.
-        renewed: when it was last acquired or renewed in the registry.
     """
 
     run: RefreshRun
     acquired: float
-    renewed: float
 
 
 @dataclass(slots=True)
@@ -168,25 +166,25 @@ class RefreshSession:
         *computations: Computation,
         inherits: Stamp | None = None,
     ) -> ExperimentRun:
-        """Acquire the lease of an experiment, to compute these computations; renew it after half of its duration.
+        """Acquire or renew the lease of an experiment, to compute these computations.
+
+        Every stage asks: a run that lost its lease stops at the next one, and each stage has the whole duration.
 
         Raises:
             RefreshRefused: another run has the lease, the experiment has not started, all of these computations are
                 final, or the run is as of another moment than the artifact it inherits from.
         """
-        now, half = time.monotonic(), self.settings.lease_duration.total_seconds() / 2
-        lease = self.leases.get(experiment.id)
-        if lease is None or now >= lease.renewed + half:
-            run = self.registry.runs.open(
-                experiment.id,
-                root_run_id(dagster_run),
-                now=datetime.now(UTC),
-                lease_duration=self.settings.lease_duration,
-                as_of=inherits.window.as_of if inherits else None,
-                data_version=inherits.data_version if inherits else None,
-            )
-            lease = self.leases[experiment.id] = Lease(run, lease.acquired if lease else now, now)
-        if all(self.registry.computations.get(experiment.id, each).is_final for each in computations):
+        run = self.registry.runs.open(
+            experiment.id,
+            root_run_id(dagster_run),
+            now=datetime.now(UTC),
+            lease_duration=self.settings.lease_duration,
+            as_of=inherits.window.as_of if inherits else None,
+            data_version=inherits.data_version if inherits else None,
+        )
+        held = self.leases.get(experiment.id)
+        lease = self.leases[experiment.id] = Lease(run, held.acquired if held else time.monotonic())
+        if computations and all(self.registry.computations.get(experiment.id, each).is_final for each in computations):
             raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
         scope = AnalysisScope.of(experiment, lease.run)
         if inherits is not None:

@@ -15,16 +15,15 @@ from experiment_pipeline.times import CLOCK_TOLERANCE, format_duration, is_ahead
         ("PT1H", timedelta(hours=1)),
         ("P1DT2H3M4S", timedelta(days=1, hours=2, minutes=3, seconds=4)),
         (90, timedelta(seconds=90)),
-        ("90", timedelta(seconds=90)),
-        ("0.5", timedelta(milliseconds=500)),
-        ("-1", timedelta(seconds=-1)),
     ],
 )
 def test_parse_duration__seconds_and_iso__are_read(text: object, duration: timedelta) -> None:
     assert parse_duration(text) == duration
 
 
-@pytest.mark.parametrize("text", ["", "P", "PT", "1h", "PT1.5H", "1e3", "٣", True, 1.5, None, 10**12, "P1Y", "PT٣H"])
+@pytest.mark.parametrize(
+    "text", ["", "P", "PT", "90", "0.5", "-1", "1h", "PT1.5H", "1e3", "٣", True, 1.5, None, 10**12, "P1Y", "PT٣H"]
+)
 def test_parse_duration__anything_else__is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="Must be whole seconds"):
         parse_duration(text)

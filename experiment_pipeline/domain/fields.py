@@ -43,6 +43,7 @@ LONGEST_DURATION = timedelta(days=366)
 MAX_LOOKS = 1_000
 MESSAGES = {  # in place of pydantic's own, by its type of error
     "missing": "This field is required.",
+    "dataclass_type": "Must be an object.",
     "extra_forbidden": "Unknown field.",
     "unexpected_keyword_argument": "Unknown field.",
 }

@@ -1,6 +1,6 @@
 """Leases: at most one run at a time has an experiment, until it releases its lease or the lease expires (rule R7)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -9,11 +9,14 @@ from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.errors import Leased, Superseded
 from experiment_pipeline.registry.tables import leases
 
+LONGEST = timedelta(days=1)  # that a lease is believed to last, whatever duration its owner was given
+
 
 def acquire(connection: Connection, experiment: Experiment, run_id: str, now: datetime, expires_at: datetime) -> None:
     """Acquire or renew the lease of an experiment whose row is locked: no other run decides about it meanwhile.
 
-    A lease that lasts more than twice as long as one can was given by a clock that was ahead, and counts as expired.
+    A lease that ends more than a day from now, and later than two durations, was given by a clock that was ahead, and
+    counts as expired.
 
     Raises:
         Leased: another run has the lease, and it has not expired.
@@ -23,8 +26,8 @@ def acquire(connection: Connection, experiment: Experiment, run_id: str, now: da
     if lease is None:
         connection.execute(insert(leases).values(experiment_id=experiment.id, run_id=run_id, expires_at=expires_at))
         return
-    longest = expires_at + (expires_at - now)
-    if lease.run_id != run_id and now < lease.expires_at <= longest:
+    longest = max(LONGEST, 2 * (expires_at - now))  # another process may have been given another duration
+    if lease.run_id != run_id and now < lease.expires_at <= now + longest:
         raise Leased(f"Run {lease.run_id} holds experiment '{experiment.key}' until {lease.expires_at.isoformat()}.")
     connection.execute(update(leases).where(mine).values(run_id=run_id, expires_at=expires_at))
 

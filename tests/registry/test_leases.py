@@ -130,3 +130,11 @@ def test_leases__any_order_of_steps__never_overlap(registry: Registry, running: 
             return RefreshRun(run_id, running.id, as_of, 0)
 
     run_state_machine_as_test(Leases, settings=settings(max_examples=12, stateful_step_count=12, deadline=None))
+
+
+def test_acquire__lease_of_a_longer_duration_than_is_asked_for__is_refused(
+    registry: Registry, running: Experiment
+) -> None:
+    registry.runs.open(running.id, "long", NOW, 20 * MINUTE)
+    with pytest.raises(Leased):
+        registry.runs.open(running.id, "short", NOW + MINUTE, LEASE)
