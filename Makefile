@@ -9,7 +9,7 @@ SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-dep
 BENCH := .venv-bench
 DEMO_DATA := demo-data
 
-.PHONY: help demo dev test test-slow bench bench-services bench-large check lint types contracts definitions format golden calibrate \
+.PHONY: help demo dev test test-slow browser bench bench-services bench-large check lint types contracts definitions format golden calibrate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -43,6 +43,12 @@ test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
 
 test-slow: $(VENV)/.dev ## Run the slow and end-to-end suites
 	$(BIN)/python -m pytest -m "slow or e2e"
+
+browser: tests/browser/node_modules ## Install the JavaScript SDK that the browser tests serve (needs npm; Chromium is Debian's package)
+
+tests/browser/node_modules: tests/browser/package-lock.json
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 	@echo "Installing the peer engine into $(BENCH) (half a gigabyte, once) ..."
@@ -107,4 +113,4 @@ clean-demo: ## Remove the demo's data
 	rm -rf $(DEMO_DATA)
 
 clean: clean-demo ## Remove what was built
-	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
