@@ -120,7 +120,20 @@ class Settings(BaseSettings):
         default=4, ge=1, description="automatic refresh runs requested and not ended, rule R4; dagster.yaml runs two"
     )
     run_history: Interval = Field(
-        default=timedelta(days=30), gt=timedelta(0), description="how long Dagster's finished runs and their logs stay"
+        default=timedelta(days=14),
+        gt=timedelta(0),
+        description="how long Dagster's finished runs and their logs stay, and closed requests for a refresh",
+    )
+    routine_run_history: Interval = Field(
+        default=timedelta(days=1),
+        gt=timedelta(0),
+        description="and successful runs of routine: ingestion, compaction, refreshes that published nothing",
+    )
+    landing_keep: Interval | None = Field(
+        default=None,
+        ge=timedelta(days=1),
+        description="how long a landing object stays after its batch is in the lake; default: for ever",
+        examples=["P30D"],
     )
 
     minimum_identities: int = Field(default=50, ge=2, description="floor per arm before inference")

@@ -1,40 +1,21 @@
-"""Maintenance: removal of old runs, of orphaned files, and of replaced files of the lake; compaction."""
+"""Maintenance: removal of old runs and landing objects, of orphaned and replaced files; compaction."""
 
 import math
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
+from experiment_pipeline.automation.retention import prune_requests, prune_runs, remove_landing_objects
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.resources.dagster_instance import remove_partitions
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 
-PAYLOAD_ASSETS = ("exposures", "experiment_results")
-FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-MOST_RUNS = 500  # deleted by one run of the job
 REPLACED_AGE = timedelta(days=1)  # of the lake's files; no refresh reads a replaced file that long
 ORPHAN_AGE = timedelta(days=1)  # no writer takes that long
-
-
-@dg.op(description="Delete the runs, and their logs, that ended before the run history begins.")
-def prune_runs(context: dg.OpExecutionContext, runs: dg.ResourceParam[RefreshSession]) -> None:
-    """Delete old runs, but for those with the newest materialisation of a partition.
-
-    Without that run, Dagster would show the partition as never computed.
-    """
-    ended_before = datetime.now(UTC) - runs.settings.run_history
-    newest = set(_newest_runs(context.instance))
-    old = dg.RunsFilter(statuses=FINISHED, updated_before=ended_before)
-    records = context.instance.get_run_records(old, limit=MOST_RUNS, ascending=True)
-    expired = [run_id for record in records if (run_id := record.dagster_run.run_id) not in newest]
-    for run_id in expired:
-        context.instance.delete_run(run_id)
-    context.log.info("%s runs deleted", len(expired))
 
 
 @dg.op(
@@ -83,18 +64,10 @@ def compact_lake() -> None:
     merge_small_files()
 
 
-@dg.job(description="Prune old runs, remove orphaned files, compact and vacuum the lake.")
+@dg.job(description="Prune old runs and requests, remove orphaned files, compact and vacuum the lake.")
 def clean_up() -> None:
     """Run one step after another: none is urgent."""
-    tidy_lake(after=remove_orphans(after=prune_runs()))
-
-
-def _newest_runs(instance: dg.DagsterInstance) -> Iterator[str]:
-    for partition_key in instance.get_dynamic_partitions(EXPERIMENTS.name or ""):
-        for asset in PAYLOAD_ASSETS:
-            newest = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[partition_key])
-            for record in instance.fetch_materializations(newest, limit=1).records:
-                yield record.event_log_entry.run_id
+    remove_landing_objects(after=tidy_lake(after=remove_orphans(after=prune_requests(after=prune_runs()))))
 
 
 def _modified_at(path: Path) -> float:

@@ -30,7 +30,12 @@ from experiment_pipeline.errors import Conflict, LakeError
 INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction version is the batch number
 COMPACTION = "experiment-pipeline/compaction"  # counts the rewrites
 LOG = "_delta_log"
-CONFIGURATION = {"delta.checkpointInterval": "20"}
+CONFIGURATION = {
+    "delta.checkpointInterval": "20",
+    # Each checkpoint lists the files replaced within so long, which a vacuum deletes after a day. With Delta's own
+    # seven days a checkpoint has 3 MB, and there are 190 a day where a batch comes every 30 s.
+    "delta.deletedFileRetentionDuration": "interval 2 days",
+}
 # Version 2 of the format keeps times and hashes as differences, quicker to write and read. A thread reads whole groups.
 FILE_FORMAT = "format parquet, parquet_version v2, compression zstd, row_group_size 122_880"
 

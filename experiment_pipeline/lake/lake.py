@@ -33,6 +33,11 @@ class Lake:
         """Whether nothing was ever ingested."""
         return not DeltaTable.is_deltatable(str(self.root / EVENTS.name))
 
+    @property
+    def newest_batch(self) -> int:
+        """The newest batch that is in the lake; 0 for none."""
+        return 0 if self.is_empty else Snapshot.open(self.root, EVENTS).batch
+
     def event_files(self, environment_key: str, window: Window) -> list[str]:
         """Return Parquet files that hold every event of an environment in a window, and often more; may be empty.
 

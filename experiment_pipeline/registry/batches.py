@@ -35,6 +35,20 @@ class Batches:
                 known.update(connection.scalars(found))
         return known
 
+    def stored_objects(self, names: Sequence[str], before: datetime) -> dict[str, int]:
+        """Return those of the landing objects that are in the lake as a whole, since before a moment, with their sizes.
+
+        An object with a problem is not: what could not be read of it is in no other place.
+        """
+        found = (
+            select(landing_objects.c.name, landing_objects.c.bytes)
+            .join(batches, batches.c.number == landing_objects.c.batch)
+            .where(landing_objects.c.name.in_(names))
+            .where(batches.c.committed_at < before, landing_objects.c.problem.is_(None))
+        )
+        with reading(self.database) as connection:
+            return {row.name: row.bytes for row in connection.execute(found)}
+
     def environment_exists(self, key: str) -> bool:
         """Return whether the registry has an environment of this key; events of others are rejected (rule E3)."""
         return Environments(self.database).exists(key)

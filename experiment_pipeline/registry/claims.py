@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, exists, insert, or_, select, update
 
 from experiment_pipeline.domain.refresh import Claim, ClaimOutcome, ClaimSource, Computation, Publication
 from experiment_pipeline.errors import Final, NotFound, NotStarted, RefreshRefused, Throttled
@@ -91,6 +91,12 @@ class Claims:
         )
         with writing(self.database) as connection:
             _close(connection, mine, ClaimOutcome.REFUSED, now, served_by=run_id)
+
+    def delete_closed(self, before: datetime) -> int:
+        """Delete the claims that were closed before a moment, and return how many."""
+        is_old = claims.c.outcome.is_not(None) & (claims.c.served_at < before)
+        with writing(self.database) as connection:
+            return connection.execute(delete(claims).where(is_old)).rowcount
 
 
 def claim_last_refresh(connection: Connection, experiment_id: int, now: datetime) -> None:

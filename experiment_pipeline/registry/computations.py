@@ -1,5 +1,6 @@
 """Computations: what the API serves of an experiment, how it is published, and its history (rules R1, R3, R5, R6)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,6 +79,11 @@ class Computations:
             _add_to_history(connection, publication)
             claims.close_published(connection, publication, is_final=now_final)
             return Computations(connection).get(run.experiment_id, computation)
+
+    def runs_with_look(self, run_ids: Collection[str]) -> set[str]:
+        """Return those of the runs that published a look."""
+        with reading(self.database) as connection:
+            return set(connection.scalars(select(payloads.c.run_id).where(payloads.c.run_id.in_(run_ids)).distinct()))
 
     def record_failure(self, experiment_id: int, computation: Computation, now: datetime, run_id: str) -> None:
         """Stamp a run's failure and close the claims it took on; what is published stays (rule R3).

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, not_, or_, select
 
 from experiment_pipeline.domain.refresh import Computation, RefreshRun
 from experiment_pipeline.errors import Superseded
@@ -11,7 +11,8 @@ from experiment_pipeline.registry import batches, claims, experiments, leases
 from experiment_pipeline.registry.computations import Computations
 from experiment_pipeline.registry.engine import Database, writing
 from experiment_pipeline.registry.tables import claims as claim_rows
-from experiment_pipeline.registry.tables import computations, runs
+from experiment_pipeline.registry.tables import computations, payloads, runs
+from experiment_pipeline.registry.tables import leases as lease_rows
 from experiment_pipeline.times import is_ahead, to_milliseconds
 
 
@@ -98,6 +99,22 @@ class Runs:
                 Computations(connection).record_failure(experiment_id, computation, now, run_id)
             claims.close_dead_run(connection, run_id, run_key, now)
         return undone
+
+    def delete_without_look(self, before: datetime) -> int:
+        """Delete the runs opened before a moment that published no look, have no lease and serve no waiting claim.
+
+        Returns:
+            How many rows were deleted: one per run and experiment.
+        """
+        is_needed = or_(
+            runs.c.run_id.in_(select(payloads.c.run_id)),
+            runs.c.run_id.in_(select(lease_rows.c.run_id)),
+            runs.c.run_id.in_(
+                select(claim_rows.c.served_by).where(claims.IS_WAITING, claim_rows.c.served_by.is_not(None))
+            ),
+        )
+        with writing(self.database) as connection:
+            return connection.execute(delete(runs).where(runs.c.opened_at < before, not_(is_needed))).rowcount
 
 
 def _find(connection: Connection, experiment_id: int, run_id: str) -> RefreshRun | None:
