@@ -25,6 +25,7 @@ import structlog
 
 from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
 from experiment_pipeline.domain.events import Reason
+from experiment_pipeline.errors import LakeError
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchSummary, Snapshot
 from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
@@ -227,6 +228,11 @@ def _write_batch(
     with lake.connect() as connection:
         staging = Staging(connection, batch, ReadingMark(lake.root))
         staging.read(landing, environments, on_progress, set_aside=set_aside, in_python=in_python)
+        if rejected.batch >= batch.number and (lost := staging.set_aside - set_aside):
+            raise LakeError(
+                f"Batch {batch.number} stays open: {min(lost)} could be read when the batch was begun, and cannot be "
+                "read now. Restore the object, then ingest again."
+            )
         staging.deduplicate(events)
         summary = staging.summary()
         if rejected.batch < batch.number:
@@ -263,8 +269,12 @@ def _plan(ledger: BatchLedger, landing: Path, listing: Listing, now: datetime) -
 
 
 def _unknown(ledger: BatchLedger, landing: Path, listing: Listing) -> Iterator[LandedObject]:
-    """Yield the objects that no batch holds. If there are none, note the folders that need not be read again."""
-    version, some_unknown = ledger.lake_version().data_version, False
+    """Yield the objects that no batch holds. If there are none, note the folders that need not be read again.
+
+    The note names a batch that is not older than any that the ledger has found an object in: a ledger restored from a
+    backup that has lost one of these must not find the note valid. So none is written while a batch is open.
+    """
+    some_unknown = False
     names = listing.names()
     while some := list(islice(names, LOOKUP)):
         known = ledger.known_objects([found.name for found in some])
@@ -272,7 +282,9 @@ def _unknown(ledger: BatchLedger, landing: Path, listing: Listing) -> Iterator[L
             if found.name not in known and (landed := listing.landed(found)) is not None:
                 some_unknown = True
                 yield landed
-    if version and not some_unknown:
+    if some_unknown or ledger.open_batch() is not None:
+        return
+    if version := ledger.lake_version().data_version:
         write_settled(landing, listing, version, ledger.planned_at)
 
 

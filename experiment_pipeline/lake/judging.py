@@ -1,7 +1,7 @@
 """Judging lines: SQL accepts the records that plainly keep the contract, `events.parse` says the rest (docs/adr/0012).
 
-What neither can judge, because the engine or this code fails on it in a way that nobody foresaw, is taken apart until
-one line is left, and that line alone is rejected.
+What neither can judge, because the engine fails on it with an error that a line can cause, or this code does, is taken
+apart until one line is left, and that line alone is rejected.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -21,7 +21,6 @@ from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Reason, Rejected
 from experiment_pipeline.durable_files import sql_text
-from experiment_pipeline.landing.object_errors import is_of_one_object
 
 sql = partial(sql_text, "experiment_pipeline.lake")
 log = structlog.get_logger(__name__)
@@ -67,14 +66,8 @@ ACCEPTED = {
     "event_id": pl.String,
     "landed_us": pl.Int64,
 }
-# The disk, or an engine that is broken as a whole; it takes up the batch anew, or somebody has to help.
-NO_LINE_IS_TO_BLAME = (
-    duckdb.IOException,
-    duckdb.InternalException,
-    duckdb.FatalException,
-    duckdb.ConnectionException,
-    duckdb.InterruptException,
-)
+# What a line can cause. Every other error (memory, the disk, an engine that is broken as a whole) ends the ingestion.
+ERRORS_OF_A_LINE = (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException)
 Undecided = tuple[int, int, int | None, str]  # object, line, position, text
 
 
@@ -105,9 +98,7 @@ class Judge:
         try:
             with _transaction(self._connection):
                 self._decide_in_python(_whole(lines)) if self._in_python else self._decide(lines)
-        except duckdb.Error as error:
-            if isinstance(error, NO_LINE_IS_TO_BLAME):
-                raise
+        except ERRORS_OF_A_LINE as error:
             if lines.height > 1:
                 half = lines.height // 2
                 self.judge(lines[:half])
@@ -120,9 +111,7 @@ class Judge:
         try:
             with _transaction(self._connection):
                 self._decide_in_python(_whole(line))
-        except duckdb.Error as again:
-            if isinstance(again, NO_LINE_IS_TO_BLAME):
-                raise
+        except ERRORS_OF_A_LINE:
             self._warn(line.item(0, "object"), error)
             unreadable = [(*row[:2], None, Reason.UNREADABLE_RECORD, row[3]) for row in _whole(line)]
             with _transaction(self._connection):
@@ -175,7 +164,7 @@ class Judge:
         try:
             return list(_verdicts(text, position, landed, known=known))
         except Exception as error:
-            if not is_of_one_object(error):
+            if isinstance(error, OSError | MemoryError):
                 raise
             self._warn(number, error)
             return [(position, Rejected(Reason.UNREADABLE_RECORD), text[: events.RECORD_LIMIT])]

@@ -1,6 +1,6 @@
 """One batch on its way into the lake: its objects' lines judged, hashed and deduplicated in DuckDB, then written."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,11 @@ class Staging:
             self._problems.setdefault(name, Problem.NOT_JSON)
         self._reject_objects(dict.fromkeys(set_aside, UNKNOWN_ERROR) | self._set_aside)
 
+    @property
+    def set_aside(self) -> Set[str]:
+        """The names of the objects that this reading has set aside."""
+        return self._set_aside.keys()
+
     def deduplicate(self, lake: Snapshot) -> None:
         """Keep the first delivery of every event, unless the lake holds it already (rule E4)."""
         partitions = self._connection.execute("select distinct environment_key, month from staged").fetchall()
@@ -146,14 +151,20 @@ class Staging:
             yield pl.concat(frames, rechunk=False)
 
     def _lines(self, reader: ObjectReader) -> Iterator[pl.DataFrame]:
-        """Yield an object's lines; a Parquet file's under a mark, for it may take the process with it."""
+        """Yield an object's lines; a Parquet file's are read under a mark, for it may take the process with it."""
         if not is_parquet(reader.name):
             yield from reader.lines()
-        elif death := self._mark.kills(reader.name, reader.path):
-            reader.set_aside(death)
+        elif crash := self._mark.crash(reader.name, reader.path):
+            reader.set_aside(crash)
         else:
-            with self._mark.reading(reader.name):
-                yield from reader.lines()
+            frames = reader.lines()
+            while (frame := self._read_marked(reader.name, frames)) is not None:
+                yield frame
+
+    def _read_marked(self, name: str, frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
+        """Return the next frame; the mark stands only while it is read, and not while others work on it."""
+        with self._mark.reading(name):
+            return next(frames, None)
 
     def _reject_objects(self, errors: dict[str, str]) -> None:
         """Store one row, of line 0, for every object that could not be read to its end (rule E3)."""

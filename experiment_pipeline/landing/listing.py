@@ -27,7 +27,7 @@ from experiment_pipeline.landing.layout import (
     is_object,
     stamp,
 )
-from experiment_pipeline.landing.object_errors import is_of_one_object
+from experiment_pipeline.landing.object_errors import affects_all_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class Listing:
         """Note an entry that cannot be read, unless it has been deleted. Raise errors that are not about one file."""
         if error.errno in {ENOENT, ENOTDIR}:
             return
-        if not is_of_one_object(error):
+        if affects_all_files(error):
             raise error
         self.unreadable += ignored(name or "/", IgnoredReason.CANNOT_BE_READ)
 

@@ -1,11 +1,15 @@
-"""Errors of one object, and errors that would occur with any object now.
+"""Errors of one object's content, and errors of the operating system, which no object is to blame for.
 
-An error of one object sets that object aside, so that a damaged file does not stop the others. An error that affects
-all objects ends the ingestion, which is repeated later: setting objects aside because the disk is full would lose them.
+An object that a decoder fails on is set aside, so that a damaged file does not stop the others. Every other error ends
+the ingestion, which is repeated later: a good object that is set aside because the disk is full would be lost.
 """
 
 import errno
+import os
 import re
+import zlib
+
+from polars.exceptions import PanicException, PolarsError
 
 EVERYWHERE = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS,  # the disk
@@ -13,30 +17,35 @@ EVERYWHERE = {
     errno.ESTALE, errno.ENOTCONN, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE,
     errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,  # a file server
 }  # fmt: skip
+SPELLED = "|".join(re.escape(os.strerror(number)) for number in sorted(EVERYWHERE | {errno.EIO, errno.EACCES}))
+# Rust's libraries write an operating system's error in one of the first two ways.
 OS_ERROR = re.compile(
-    r"\(os error (\d+)\)|\bcode: (\d+)"
-)  # how Rust's libraries write an operating system's error number
+    rf"\(os error \d+\)|\bOs \{{ code: \d+|{SPELLED}|memory allocation|out of memory|can't start new thread",
+    re.IGNORECASE,
+)
+# A processor addresses 2^47 bytes, which have 15 digits: damaged files ask for 2^61, which no machine ever gives.
+IMPOSSIBLE_ALLOCATION = re.compile(r"memory allocation of \d{16,} bytes failed")
+DECODERS = (PolarsError, PanicException, zlib.error, ValueError, ArithmeticError, RecursionError)
 
 
 def is_of_one_object(error: BaseException) -> bool:
-    """Return whether an error that occurred while reading an object is about that object alone.
+    """Return whether an error that occurred while reading an object is about that object's content.
 
-    PanicException, which Polars raises on some damaged files, is about the object, although it derives from
-    BaseException. Interrupts derive from BaseException as well, and are not about the object.
+    PanicException, which Polars raises on some damaged files, is among them, although it derives from BaseException.
     """
-    if isinstance(error, MemoryError | TimeoutError | ConnectionError):
-        return False
-    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-        return False
-    return not _numbers(error) & EVERYWHERE
+    return isinstance(error, DECODERS) and not is_operating_system_error(error)
 
 
 def is_operating_system_error(error: BaseException) -> bool:
-    """Return whether an error has an error number of the operating system: it is not about the content of a file."""
-    return bool(_numbers(error))
+    """Return whether an error is the operating system's: it is not about the content of a file."""
+    return isinstance(error, OSError | MemoryError) or names_the_operating_system(str(error))
 
 
-def _numbers(error: BaseException) -> set[int]:
-    """Return the error numbers of the operating system that an error names."""
-    spelled = {int(first or second) for first, second in OS_ERROR.findall(str(error))}
-    return spelled | {error.errno} if isinstance(error, OSError) and error.errno is not None else spelled
+def names_the_operating_system(text: str) -> bool:
+    """Return whether an error's text names an error of the operating system."""
+    return OS_ERROR.search(IMPOSSIBLE_ALLOCATION.sub("", text)) is not None
+
+
+def affects_all_files(error: OSError) -> bool:
+    """Return whether an error would occur with any file now. Another one keeps only the file in question waiting."""
+    return isinstance(error, TimeoutError | ConnectionError) or error.errno in EVERYWHERE

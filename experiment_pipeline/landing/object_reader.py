@@ -9,7 +9,7 @@ import structlog
 
 from experiment_pipeline.landing.json_lines import LineReader
 from experiment_pipeline.landing.layout import is_parquet
-from experiment_pipeline.landing.object_errors import is_of_one_object
+from experiment_pipeline.landing.object_errors import is_of_one_object, is_operating_system_error
 from experiment_pipeline.landing.parquet_rows import RowReader
 from experiment_pipeline.landing.problems import Problem
 
@@ -42,12 +42,14 @@ class ObjectReader:
                     last_line = unread.item(-1, "line") if unread.height else last_line
                     yield unread
             except BaseException as error:
-                if not is_of_one_object(error):
-                    raise
-                if attempt == ATTEMPTS:
+                is_of_object = is_of_one_object(error)
+                if attempt < ATTEMPTS and (is_of_object or is_operating_system_error(error)):
+                    time.sleep(RETRY_SECONDS)
+                elif is_of_object:
                     self.set_aside(f"{type(error).__name__}: {error}")
                     return
-                time.sleep(RETRY_SECONDS)
+                else:
+                    raise
             else:
                 self.problem = reader.problem
                 return

@@ -217,6 +217,19 @@ def test_has_landed__with_the_ledger_of_another_installation_that_is_further_on_
     assert has_landed(another, zone.root)
 
 
+def test_landing_state__while_a_batch_is_open__notes_nothing_that_a_restored_ledger_would_miss(
+    zone: Zone,
+) -> None:
+    backup = list(zone.ledger.batches)
+    (zone.root / SETTLED).unlink()
+    land(zone.root, [record(identifier="planned")], "planned.jsonl")
+    zone.ledger.plan_batch([each for each in landed_objects(zone.root) if "planned" in each.name], NOW)
+    assert landing_state(zone.ledger, zone.root).waits
+    assert not (zone.root / SETTLED).exists()
+    zone.ledger.batches = backup
+    assert has_landed(zone.ledger, zone.root)
+
+
 @pytest.mark.parametrize("note", ["", "[]", "{}", '{"batch": 1, "planned_at": 0, "begun_ns": 9e18, "folders": 7}'])
 def test_has_landed__with_a_note_that_says_nothing__looks_at_everything(zone: Zone, note: str) -> None:
     (zone.root / SETTLED).write_text(note)
