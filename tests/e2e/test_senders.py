@@ -9,16 +9,23 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
 from tests.assets.conftest import Installation, installation  # noqa: F401 - a fixture
+from tests.e2e.conftest import eventually
 from tests.e2e.test_collector import MIB, Process, collector
 
 pytestmark = pytest.mark.e2e
 
 BOMB = gzip.compress(b" " * (64 * MIB // 7 - 8), 9)  # 9 kB; seven of them inflated are the buffer, but for 60 bytes
+
+PATIENT = {  # no body is too slow: whatever makes room is somebody who gives way
+    "EXPERIMENT_PIPELINE_HTTP_BODY_DEADLINE": "3600",
+    "EXPERIMENT_PIPELINE_HTTP_BODY_RATE": "1",
+}
 
 
 @contextmanager
@@ -71,7 +78,7 @@ def one_event(identifier: str) -> bytes:
 def test_stalled_bodies_of_one_environment__another_one_s_events_land(installation: Installation) -> None:  # noqa: F811
     installation.registry.environments.create("other", "Other", actor="test", now=datetime.now(UTC))
     large = json.dumps({"events": [{"event": "e", "value": "x" * MIB}] * 8}).encode()
-    with collector(installation.settings.data_dir) as server, seven_bombs(server, "prod"):
+    with collector(installation.settings.data_dir, **PATIENT) as server, seven_bombs(server, "prod"):
         for body in (one_event("small"), large):
             answered = server.send(body, **{"X-Environment-Key": "other"})
             assert answered.status_code == 202, answered.text
@@ -81,7 +88,7 @@ def test_stalled_bodies_of_one_sender__events_of_another_to_the_same_environment
     installation: Installation,  # noqa: F811
 ) -> None:
     with (
-        collector(installation.settings.data_dir) as server,
+        collector(installation.settings.data_dir, **PATIENT) as server,
         seven_bombs(server, "prod", **{"X-Forwarded-For": "203.0.113.9"}),
     ):
         answered = server.send(one_event("small"), **{"X-Forwarded-For": "198.51.100.7"})
@@ -92,19 +99,23 @@ def test_stalled_bodies__of_every_environment_from_every_address__the_slow_give_
     installation: Installation,  # noqa: F811
 ) -> None:
     installation.registry.environments.create("other", "Other", actor="test", now=datetime.now(UTC))
-    with collector(installation.settings.data_dir) as server, ExitStack() as stack:
+    with collector(installation.settings.data_dir, **PATIENT) as server, ExitStack() as stack:
         for number, environment in enumerate(("prod", "other")):
             stack.enter_context(seven_bombs(server, environment, **{"X-Forwarded-For": f"203.0.113.{number}"}))
         for environment in ("prod", "other"):
             for number in range(2):
                 sender = {"X-Forwarded-For": f"203.0.113.{number}", "X-Environment-Key": environment}
-                assert server.send(one_event("small"), **sender).status_code == 202
+                eventually(partial(_is_taken, server, sender), f"an event of {sender} is taken")
+
+
+def _is_taken(server: Process, sender: dict[str, str]) -> bool:
+    return server.send(one_event("small"), **sender).status_code == 202
 
 
 def test_body__that_gives_way__is_told_to_come_again(installation: Installation) -> None:  # noqa: F811
     large = json.dumps({"events": [{"event": "e", "value": "x" * MIB}] * 8}).encode()
-    with collector(installation.settings.data_dir) as server, seven_bombs(server, "prod") as held:
-        assert server.send(large).status_code == 202
+    with collector(installation.settings.data_dir, **PATIENT) as server, seven_bombs(server, "prod") as held:
+        eventually(lambda: server.send(large).status_code == 202, "a slow one gives way")
         readable, _, _ = select.select(held, [], [], 30)
         answers = [answer(connection) for connection in readable]
         assert {status for status, _ in answers} == {503}
