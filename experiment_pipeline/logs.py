@@ -77,7 +77,7 @@ def _configure(processors: tuple[Processor, ...], level: int) -> None:
         processors=list(processors),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: StandardError(),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a logger of before follows what is configured later
     )
 
 

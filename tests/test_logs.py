@@ -30,3 +30,21 @@ def test_configure__an_error_with_a_traceback__is_one_line_of_json_without_local
     assert "hunter2" not in line
     assert logged["timestamp"].endswith("Z")
     assert done.stdout == ""
+
+
+RECONFIGURED = """
+import structlog
+from experiment_pipeline import logs
+log = structlog.get_logger("test")
+logs.configure_for_people()
+log.info("first")
+logs.configure()
+log.info("second")
+"""
+
+
+def test_configure__again_after_the_first_line__changes_what_a_logger_writes() -> None:
+    done = subprocess.run([sys.executable, "-c", RECONFIGURED], capture_output=True, text=True, check=True)
+    first, second = done.stderr.splitlines()
+    assert not first.startswith("{")
+    assert json.loads(second)["event"] == "second"
