@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, read_frame, read_stamp
@@ -82,6 +83,7 @@ class Reader:
         assert read_stamp(first).partition_key == partition_key
 
 
+@pytest.mark.slow
 def test_two_materialising_processes__and_one_that_reads__see_no_lock_and_nothing_torn(
     installation: Installation,
 ) -> None:

@@ -75,6 +75,7 @@ def mentions(home: Path, text: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_prune_history__a_month_of_constant_traffic__ends_at_a_steady_state(recorded: Installation) -> None:
     after_each_day = []
     for day in range(30):

@@ -58,7 +58,9 @@ class Installation:
             assert client.post("/v1/events", json=body, headers={"X-Environment-Key": "prod"}).status_code == 202
 
 
-@pytest.mark.parametrize("name", ["My data", URI, PATTERN, HIVE])
+@pytest.mark.parametrize(
+    "name", [URI, *(pytest.param(each, marks=pytest.mark.slow) for each in ("My data", PATTERN, HIVE))]
+)
 def test_data_directory__of_any_name__goes_the_whole_way_twice(tmp_path: Path, name: str) -> None:
     manifest = tmp_path / "experiments.yaml"
     manifest.write_text(MANIFEST)

@@ -212,6 +212,7 @@ def parquet(path: Path) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_lake_ingest__of_parquet_files_with_flipped_bytes__comes_to_an_end(tmp_path: Path) -> None:
     """Some of them panic, some abort the process: which, depends on the version of Polars."""
     settings = Settings(data_dir=tmp_path / "data")
@@ -337,7 +338,10 @@ write_batch(Lake(root / "lake"), PlannedBatch(1, NOW, tuple(landed_objects(root 
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGSEGV))],
+)
 def test_ingest__killed_six_times_while_it_reads_a_good_object__takes_it_in(
     zone: Zone, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -146,10 +146,22 @@ def row(event: Event) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ("traits", "metadata")}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=30))
 @example([json.dumps(record(identifier="a\x00b")), '{"events": [' + json.dumps(record()) + ', {"value": 1.50}]}'])
 def test_sql_and_parse_agree_on_every_record(lines: list[str]) -> None:
+    assert_sql_and_parse_agree(lines)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=30))
+def test_sql_and_parse_agree_on_every_record_of_many(lines: list[str]) -> None:
+    assert_sql_and_parse_agree(lines)
+
+
+def assert_sql_and_parse_agree(lines: list[str]) -> None:
+    """Stage lines in both ways."""
     lines = [part for line in lines for part in line.split("\n")]
     with tempfile.TemporaryDirectory() as folder:
         accepted, refused = staged(Path(folder), "\n".join(lines).encode())

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import given, settings
 
 from experiment_pipeline.domain.analysis import AnalysisScope
@@ -124,8 +125,20 @@ TOLERANCES = {"srm_p_value": 1e-9, "chance_to_win": 1e-9, "lift": 1e-9, "ci_low"
 
 
 @given(scenario=scenarios())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_payloads__over_random_events__equal_the_reference(scenario: Scenario) -> None:
+    assert_payloads_equal_the_reference(scenario)
+
+
+@pytest.mark.slow
+@given(scenario=scenarios())
+@settings(max_examples=200, deadline=None)
+def test_payloads__over_many_random_events__equal_the_reference(scenario: Scenario) -> None:
+    assert_payloads_equal_the_reference(scenario)
+
+
+def assert_payloads_equal_the_reference(scenario: Scenario) -> None:
+    """Compute one scenario both ways."""
     with TemporaryDirectory() as folder:
         exposures, results = ours(scenario, Path(folder))
     wanted_exposures, wanted_results = payloads(scenario.batches, scenario.experiment)
