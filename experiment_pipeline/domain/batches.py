@@ -29,6 +29,32 @@ class PlannedBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Installation:
+    """The registry and the lake that belong together.
+
+    identity: the id that stands in the registry and in every commit of the lake
+    lake:     the id of the lake's table of events
+    """
+
+    identity: str
+    lake: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """What the registry knows of its lake, at one moment.
+
+    installation: None before the first ingestion, and of a registry from before there were installations
+    newest:       the newest committed batch; 0 for none
+    planned:      the batch that is planned and not committed; None for none
+    """
+
+    installation: Installation | None
+    newest: int
+    planned: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LakeVersion:
     """The newest state of the lake that a run may be fixed to.
 

@@ -24,6 +24,7 @@ from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction
 from duckdb import DuckDBPyRelation
 
+from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.durable_files import sync
 from experiment_pipeline.errors import Conflict, LakeError
 
@@ -151,6 +152,11 @@ class Snapshot:
         return cls.open(lake, definition)
 
     @property
+    def identity(self) -> str:
+        """The table's id: made with the table, and kept in every copy of it."""
+        return str(self._table.metadata().id)
+
+    @property
     def batch(self) -> int:
         """The newest batch that this table holds; 0 for none."""
         return self._table.transaction_version(INGESTION) or 0
@@ -203,15 +209,25 @@ class Snapshot:
         """Return a file for `read_parquet`."""
         return escape(str(self._root / file.path))
 
-    def commit_batch(self, number: int, added: Sequence[DataFile], summary: BatchSummary) -> None:
+    def commit_batch(
+        self, batch: PlannedBatch, installation: str, added: Sequence[DataFile], summary: BatchSummary
+    ) -> None:
         """Make a batch visible, at most once.
+
+        The commit says all that the registry knows of the batch, so that a registry that has lost it learns it again.
 
         Raises:
             Conflict: another process has committed it first.
         """
         properties = CommitProperties(
-            app_transactions=[Transaction(INGESTION, number)],
-            custom_metadata={"batch": number, "summary": asdict(summary)},
+            app_transactions=[Transaction(INGESTION, batch.number)],
+            custom_metadata={
+                "batch": batch.number,
+                "installation": installation,
+                "planned_at": batch.planned_at.isoformat(),
+                "objects": [[landed.name, landed.landed_at.isoformat(), landed.bytes] for landed in batch.objects],
+                "summary": asdict(summary),
+            },
         )
         self._commit([_add_action(file, is_new_data=True) for file in added], properties)
 

@@ -23,7 +23,7 @@ from typing import Protocol
 import duckdb
 import structlog
 
-from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
+from experiment_pipeline.domain.batches import LakeVersion, LandedObject, LedgerState, PlannedBatch
 from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.errors import LakeError
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchSummary, Snapshot
@@ -76,6 +76,12 @@ class BatchLedger(Protocol):
 
     def lake_version(self) -> LakeVersion:
         """Return the newest committed batch."""
+
+    def state(self) -> LedgerState:
+        """Return the installation, and the newest and the open batch."""
+
+    def bind(self, lake: str, now: datetime, *, identity: str | None = None, replaces: str | None = None) -> str:
+        """Record which lake the ledger belongs to; return the installation's id. Raises Conflict for another lake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,7 @@ def ingest(
     Returns:
         The counts of all its batches together, and what lies in the landing zone without being ingested.
     """
-    report = IngestionReport()
+    report, installation = IngestionReport(), None
     with _exclusive_lock(lake.root):
         while True:
             listing = _listing(ledger, landing, whole=whole)
@@ -160,7 +166,8 @@ def ingest(
                 break
             environments = {landed.environment_key for landed in batch.objects}
             known = {key for key in environments if ledger.environment_exists(key)}
-            summary = write_batch(lake, batch, landing, known, on_progress)
+            installation = installation or ledger.bind(create_tables(lake), now)
+            summary = write_batch(lake, batch, landing, known, on_progress, installation=installation)
             ledger.commit_batch(batch.number, **asdict(summary), now=now)
             report = report.with_batch(batch, summary)
         if whole and not listing.unreadable.count:
@@ -186,23 +193,38 @@ def has_landed(ledger: BatchLedger, landing: Path) -> bool:
     return ledger.open_batch() is not None or landing_state(ledger, landing, whole=False).waits
 
 
+def create_tables(lake: Lake) -> str:
+    """Create the tables that are not there yet, and return the lake's id: that of its table of events."""
+    Snapshot.open_or_create(lake.root, REJECTED)
+    return Snapshot.open_or_create(lake.root, EVENTS).identity
+
+
 def write_batch(
-    lake: Lake, batch: PlannedBatch, landing: Path, environments: set[str], on_progress: OnProgress | None = None
+    lake: Lake,
+    batch: PlannedBatch,
+    landing: Path,
+    environments: set[str],
+    on_progress: OnProgress | None = None,
+    *,
+    installation: str,
 ) -> BatchSummary:
     """Bring a planned batch into both tables, as far as they do not hold it already.
 
     Args:
         environments: those that exist; other records of the batch are rejected.
+        installation: the id that the commits carry.
 
     Raises:
         Conflict: when another process was faster.
     """
     try:
-        summary = _write_batch(lake, batch, landing, environments, on_progress)
+        summary = _write_batch(lake, batch, landing, environments, on_progress, installation=installation)
     except (duckdb.InternalException, duckdb.FatalException) as broken:
         # A bug of the engine's takes its whole database with it, and one line may be what meets it, again and again.
         log.warning("ingestion.engine_broken", batch=batch.number, error=str(broken))
-        summary = _write_batch(lake, batch, landing, environments, on_progress, in_python=True)
+        summary = _write_batch(
+            lake, batch, landing, environments, on_progress, installation=installation, in_python=True
+        )
     ReadingMark(lake.root).clear()
     return summary
 
@@ -214,6 +236,7 @@ def _write_batch(
     environments: set[str],
     on_progress: OnProgress | None,
     *,
+    installation: str,
     in_python: bool = False,
 ) -> BatchSummary:
     """The snapshots come first: what the batch is deduplicated against is also what the commit is checked against."""
@@ -236,8 +259,8 @@ def _write_batch(
         staging.deduplicate(events)
         summary = staging.summary()
         if rejected.batch < batch.number:
-            rejected.commit_batch(batch.number, staging.write_rejected(rejected), summary)
-        events.commit_batch(batch.number, staging.write_events(events), summary)
+            rejected.commit_batch(batch, installation, staging.write_rejected(rejected), summary)
+        events.commit_batch(batch, installation, staging.write_events(events), summary)
     return summary
 
 

@@ -8,10 +8,11 @@ from itertools import islice
 from sqlalchemy import Connection, case, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
+from experiment_pipeline.domain.batches import LakeVersion, LandedObject, LedgerState, PlannedBatch
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.environments import Environments
+from experiment_pipeline.registry.installation import Installations
 from experiment_pipeline.registry.tables import batches, computations, experiments, landing_objects, landing_scans
 from experiment_pipeline.times import CLOCK_TOLERANCE, is_ahead
 
@@ -48,6 +49,19 @@ class Batches:
         )
         with reading(self.database) as connection:
             return {row.name: row.bytes for row in connection.execute(found)}
+
+    def state(self) -> LedgerState:
+        """Return what the registry knows of its lake, all of one moment."""
+        with reading(self.database) as connection:
+            return LedgerState(
+                installation=Installations(connection).get(),
+                newest=newest(connection),
+                planned=connection.scalar(select(batches.c.number).where(batches.c.committed_at.is_(None))),
+            )
+
+    def bind(self, lake: str, now: datetime, *, identity: str | None = None, replaces: str | None = None) -> str:
+        """Record which lake the registry belongs to, unless it is recorded already; see `Installations.bind`."""
+        return Installations(self.database).bind(lake, now, identity=identity, replaces=replaces)
 
     def environment_exists(self, key: str) -> bool:
         """Return whether the registry has an environment of this key; events of others are rejected (rule E3)."""

@@ -18,6 +18,7 @@ from experiment_pipeline.registry.dispatch import Dispatch
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.experiments import Experiments
+from experiment_pipeline.registry.installation import Installations
 from experiment_pipeline.registry.keys import Keys
 from experiment_pipeline.registry.manifests import Manifests
 from experiment_pipeline.registry.metrics import Metrics
@@ -43,6 +44,7 @@ class Registry:
         self.runs = Runs(engine)
         self.dispatch = Dispatch(engine)
         self.batches = Batches(engine)
+        self.installation = Installations(engine)
         self.keys = Keys(engine)
         self.audit = AuditLog(engine)
 

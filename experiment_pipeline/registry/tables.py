@@ -253,6 +253,7 @@ batches = Table(  # rule E6: batch n is the n-th ingestion
     Column("accepted", Integer),
     Column("duplicates", Integer),
     Column("rejected", JSON),  # {reason: records}
+    Column("loss_accepted_at", UtcDateTime),  # null: the lake has to hold it as a whole
 )
 
 landing_objects = Table(  # rule E7: a landing object belongs to one batch
@@ -272,6 +273,15 @@ landing_scans = Table(  # rule R6: when all that had landed was found to be in t
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("scanned_at", UtcDateTime, nullable=False),
+)
+
+installation = Table(  # which installation this registry is of, and which lake belongs to it; one row, or none yet
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("identity", String(36), nullable=False),
+    Column("lake", String(64), nullable=False),  # the id of its table of events
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 api_keys = Table(

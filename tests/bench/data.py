@@ -52,9 +52,10 @@ def load(lake: Lake, raw: Path) -> None:
     shutil.rmtree(lake.root, ignore_errors=True)
     for number in range(1, DAYS + 1):
         with lake.connect() as connection:
-            staging = Staging(connection, PlannedBatch(number, WINDOW.as_of, ()), ReadingMark(lake.root))
+            batch = PlannedBatch(number, WINDOW.as_of, ())
+            staging = Staging(connection, batch, ReadingMark(lake.root))
             connection.execute(statement("judged"), {"files": f"{raw}/day={number - 1}/*.parquet"})
             connection.execute(sql("stage"), NUMERIC)
             table = Snapshot.open_or_create(lake.root, EVENTS)
             staging.deduplicate(table)
-            table.commit_batch(number, staging.write_events(table), staging.summary())
+            table.commit_batch(batch, "bench", staging.write_events(table), staging.summary())

@@ -12,7 +12,7 @@ import polars as pl
 from arro3.core import Table
 from deltalake import DeltaTable
 
-from experiment_pipeline.domain.batches import LakeVersion, LandedObject, PlannedBatch
+from experiment_pipeline.domain.batches import Installation, LakeVersion, LandedObject, LedgerState, PlannedBatch
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.lake import Lake
 
@@ -30,6 +30,7 @@ class MemoryLedger:
     dies: bool = False
     asked: list[list[str]] = field(default_factory=list)  # names, question by question
     scanned_at: datetime | None = None
+    installation: Installation | None = None
 
     def known_objects(self, names: Sequence[str]) -> set[str]:
         self.asked.append(list(names))
@@ -70,6 +71,17 @@ class MemoryLedger:
 
     def lake_version(self) -> LakeVersion:
         return LakeVersion(data_version=max(self.committed, default=0), landed_at=None)
+
+    def state(self) -> LedgerState:
+        unfinished = self.open_batch()
+        return LedgerState(self.installation, max(self.committed, default=0), unfinished and unfinished.number)
+
+    def bind(self, lake: str, now: datetime, *, identity: str | None = None, replaces: str | None = None) -> str:  # noqa: ARG002
+        if self.installation is None or self.installation.lake == replaces:
+            self.installation = Installation(identity or "memory", lake)
+        if self.installation.lake != lake:
+            raise Conflict("another lake")
+        return self.installation.identity
 
     def environment_exists(self, key: str) -> bool:
         return key in self.known_environments

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.compaction import FAN_IN, FIRST_TIER_ROWS, compact, plan_merges, tier
 from experiment_pipeline.lake.delta import EVENTS, BatchSummary, DataFile, Snapshot
@@ -86,7 +87,7 @@ def test_compact__beside_an_ingestion__both_succeed(tmp_path: Path) -> None:
     before = stored(lake)
     ingesting = Snapshot.open(lake.root, EVENTS)
     compact(lake, NOW, whole=True)
-    ingesting.commit_batch(6, [], BatchSummary(0, 0, {}, {}))
+    ingesting.commit_batch(PlannedBatch(6, NOW, ()), "memory", [], BatchSummary(0, 0, {}, {}))
     assert Snapshot.open(lake.root, EVENTS).batch == 6
     assert stored(lake) == before
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
+from experiment_pipeline.domain.batches import Installation as Pair
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.delta import EVENTS, BatchSummary, Snapshot
@@ -287,8 +289,8 @@ def test_write_batch__outrun_by_another_process__adds_nothing(here: Installation
     slow = Snapshot.open_or_create(here.lake.root, EVENTS)
     report = here.ingest()
     with pytest.raises(Conflict, match="another process committed first"):
-        slow.commit_batch(1, [], BatchSummary(0, 0, {}, {}))
-    again = write_batch(here.lake, here.ledger.batches[0], here.landing, {PROD})
+        slow.commit_batch(here.ledger.batches[0], "memory", [], BatchSummary(0, 0, {}, {}))
+    again = write_batch(here.lake, here.ledger.batches[0], here.landing, {PROD}, installation="memory")
     assert (again.accepted, again.rejected) == (report.accepted, report.rejected)
     assert (len(stored(here.lake)), len(stored(here.lake, "rejected"))) == (1, 1)
 
@@ -303,3 +305,19 @@ def test_event_files__are_pruned_by_environment_and_month(here: Installation) ->
     assert len(here.lake.event_files(PROD, Window(new_year, NOW))) == 1
     assert len(here.lake.event_files(PROD, Window(datetime(2025, 6, 1, tzinfo=UTC), NOW))) == 2
     assert here.lake.event_files("nowhere", Window(new_year, NOW)) == []
+
+
+def test_ingest__commits_carry_the_installation_and_all_that_the_registry_knows_of_the_batch(
+    here: Installation,
+) -> None:
+    here.land(record(), "{")
+    here.ingest()
+    events = DeltaTable(here.lake.root / "events")
+    assert here.ledger.installation == Pair("memory", str(events.metadata().id))
+    for table in (events, DeltaTable(here.lake.root / "rejected")):
+        newest = table.history(1)[0]
+        (landed,) = here.ledger.batches[0].objects
+        assert newest["batch"] == 1
+        assert newest["installation"] == "memory"
+        assert newest["planned_at"] == NOW.isoformat()
+        assert newest["objects"] == [[landed.name, landed.landed_at.isoformat(), landed.bytes]]

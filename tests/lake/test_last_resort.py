@@ -334,7 +334,8 @@ from tests.lake.ledger import NOW
 
 RowReader.lines = lambda self: (os.kill(os.getpid(), int(sys.argv[2])), time.sleep(60))
 root = Path(sys.argv[1])
-write_batch(Lake(root / "lake"), PlannedBatch(1, NOW, tuple(landed_objects(root / "landing"))), root / "landing", set())
+batch = PlannedBatch(1, NOW, tuple(landed_objects(root / "landing")))
+write_batch(Lake(root / "lake"), batch, root / "landing", set(), installation="memory")
 """
 
 
