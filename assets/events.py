@@ -7,6 +7,7 @@ from itertools import islice
 import dagster as dg
 
 from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.landing.ignored import IgnoredFiles
 from experiment_pipeline.resources.refresh_session import RefreshSession
@@ -18,21 +19,30 @@ OBJECTS_READABLE = dg.AssetCheckSpec(
 )
 
 
-@dg.asset(group_name="events", kinds={"deltalake"}, check_specs=[OBJECTS_READABLE])
+LAKE_SOUND = dg.AssetCheckSpec(
+    "lake_is_sound", asset="events", description="The lake holds every batch that the registry knows, and no other."
+)
+
+
+@dg.asset(group_name="events", kinds={"deltalake"}, check_specs=[OBJECTS_READABLE, LAKE_SOUND])
 def events(
     context: dg.AssetExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]
-) -> Iterator[dg.MaterializeResult[None]]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Raw exposure and conversion events, validated, deduplicated and committed exactly once."""
     now, age = datetime.now(UTC), runs.settings.landing_object_age
-    report = ingest(
-        lake.open(),
-        runs.registry.batches,
-        lake.landing,
-        now=now,
-        on_progress=lambda progress: context.log.info(str(progress)),
-        object_age=age,
-        whole=runs.registry.batches.awaits_listing(now - age, runs.settings.finality_grace),
-    )
+    try:
+        report = ingest(
+            lake.open(),
+            runs.registry.batches,
+            lake.landing,
+            now=now,
+            on_progress=lambda progress: context.log.info(str(progress)),
+            object_age=age,
+            whole=runs.registry.batches.awaits_listing(now - age, runs.settings.finality_grace),
+        )
+    except UnsoundLake as unsound:
+        yield dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=False, description=str(unsound))
+        raise
     yield dg.MaterializeResult(
         metadata={
             "batch": report.batch or "nothing had landed",
@@ -43,7 +53,14 @@ def events(
             "ignored": _named(report.ignored),
             "unreadable": _named(report.unreadable),
         },
-        check_results=[dg.AssetCheckResult(passed=not report.problems, metadata={"problems": _first(report.problems)})],
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=OBJECTS_READABLE.name,
+                passed=not report.problems,
+                metadata={"problems": _first(report.problems)},
+            ),
+            dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True),
+        ],
     )
 
 

@@ -21,6 +21,7 @@
     │   │   └── GaveWay           the body gave way to others while it was being sent
     │   └── LandingUnavailable    the landing zone cannot be written
     ├── LakeError                 the events lake cannot be read or written as asked
+    │   └── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
     └── ArtifactMissing           an upstream artifact has not been materialised yet
 
 Messages name the field, say what is allowed, and never hold a secret.
@@ -154,6 +155,10 @@ class LandingUnavailable(EventsRefused):
 
 class LakeError(ExperimentPipelineError):
     """The events lake cannot be read or written as asked."""
+
+
+class UnsoundLake(LakeError):
+    """Lake and registry do not fit together: nothing is computed from it, and nothing is ingested into it."""
 
 
 class ArtifactMissing(ExperimentPipelineError):

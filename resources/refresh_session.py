@@ -15,6 +15,7 @@ from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, Publication, RefreshRun
 from experiment_pipeline.errors import Final, Leased, RefreshRefused
+from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, event_log_kept_open
 from experiment_pipeline.resources.retries import requesting_retry, retry_transient
@@ -51,7 +52,7 @@ class ExperimentRun:
 
     def stamp(self, sql: str) -> Stamp:
         """Return the provenance of an artifact that this run computes with a statement."""
-        return Stamp(self.scope.partition_key, self.scope.window, self.scope.data_version, code_version(), sql)
+        return Stamp.of(self.scope, sql)
 
     def publish(self, computation: Computation, payload: Mapping[str, object]) -> ComputationState:
         """Publish a computation's payload and close the claims that it answers.
@@ -92,6 +93,7 @@ class RefreshSession:
     registry: Registry
     settings: Settings
     leases: dict[int, Lease] = field(default_factory=dict)
+    _is_lake_sound: bool = False
 
     @contextmanager
     def for_asset(
@@ -173,6 +175,7 @@ class RefreshSession:
         Raises:
             RefreshRefused: another run has the lease, the experiment has not started, all of these computations are
                 final, or the run is as of another moment than the artifact it inherits from.
+            UnsoundLake: the lake does not fit the registry.
         """
         run = self.registry.runs.open(
             experiment.id,
@@ -186,10 +189,18 @@ class RefreshSession:
         lease = self.leases[experiment.id] = Lease(run, held.acquired if held else time.monotonic())
         if computations and all(self.registry.computations.get(experiment.id, each).is_final for each in computations):
             raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
-        scope = AnalysisScope.of(experiment, lease.run)
+        self._require_sound_lake()
+        installation = self.registry.installation.get()
+        scope = AnalysisScope.of(experiment, lease.run, installation.identity if installation else None)
         if inherits is not None:
-            scope.require_same(inherits.window, inherits.data_version)
+            scope.require_same(inherits.window, inherits.data_version, inherits.installation)
         return ExperimentRun(experiment, lease.run, scope, self.registry, self.settings, lease.acquired)
+
+    def _require_sound_lake(self) -> None:
+        """Raise UnsoundLake where lake and registry do not fit: once a run, for the engine checks each reading."""
+        if not self._is_lake_sound:
+            require_sound(self.settings.lake_dir, self.registry.batches)
+            self._is_lake_sound = True
 
     def release(self, *experiments: Experiment) -> None:
         """Release the leases of these experiments, or every one that the run still holds."""

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 from pydantic import PrivateAttr
 
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.lake.soundness import Ledger, require_sound
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.base import Warehouse
@@ -32,6 +33,15 @@ class LakeResource(dg.ConfigurableResource[Lake]):
     def landing(self) -> Path:
         """The root of the landing zone."""
         return Path(self.landing_dir)
+
+    def open_sound(self, ledger: Ledger) -> Lake:
+        """Return the events lake, where it fits its registry.
+
+        Raises:
+            UnsoundLake: it does not.
+        """
+        require_sound(Path(self.lake_dir), ledger)
+        return self.open()
 
     def open(self) -> Lake:
         """Return the events lake."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from experiment_pipeline.api.auth import ENVIRONMENT, CanRefresh, KeyCheckedRoute, PendingAccess, ReadsInOneHop
 from experiment_pipeline.api.dependencies import Shared, State
 from experiment_pipeline.api.experiments import Name, find
+from experiment_pipeline.api.lake_soundness import require_sound_lake
 from experiment_pipeline.api.problems import POSSIBLE, problems
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.registry.engine import to_json
@@ -53,6 +54,7 @@ def show_exposures(request: Request, shared: Shared, access: ReadsInOneHop, expe
 )
 def refresh_exposures(shared: Shared, access: CanRefresh, experiment: Name) -> Response:
     found = find(shared, access, experiment)
+    require_sound_lake(shared)
     shared.registry.claims.create(
         found.id, Computation.EXPOSURES, ClaimSource.API, shared.now(), shared.settings.refresh_min_interval
     )
@@ -73,6 +75,7 @@ def show_results(request: Request, shared: Shared, access: ReadsInOneHop, experi
 )
 def refresh_results(shared: Shared, access: CanRefresh, experiment: Name) -> Response:
     found = find(shared, access, experiment)
+    require_sound_lake(shared)
     shared.registry.claims.create(
         found.id, Computation.RESULTS, ClaimSource.API, shared.now(), shared.settings.refresh_min_interval
     )

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiment_pipeline.api.dependencies import Shared
+from experiment_pipeline.api.lake_soundness import lake_flaw
 from experiment_pipeline.api.problems import UNAVAILABLE_SECONDS, problem, problems
 from experiment_pipeline.api.worker_metrics import OldestUnlanded, exposition
 from experiment_pipeline.landing.segments import oldest_age, strays
@@ -37,6 +38,8 @@ def readyz(request: Request, shared: Shared) -> Response:
             503, "Not ready", f"Not ready: {'; '.join(missing)}.", headers={"Retry-After": UNAVAILABLE_SECONDS}
         )
     notes = [f"landing zone: {path} is no segment, left alone" for path in strays(shared.settings.landing_dir)]
+    if (flaw := lake_flaw(shared)) is not None:
+        notes.append(f"lake: {flaw} Results stay as they are until then, and events are collected.")
     return PlainTextResponse("\n".join(["ready", *notes]))
 
 

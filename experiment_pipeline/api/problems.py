@@ -23,6 +23,7 @@ from experiment_pipeline.errors import (
     ExperimentPipelineError,
     Final,
     InvalidBody,
+    LakeError,
     LandingUnavailable,
     NotAllowed,
     NotFound,
@@ -46,6 +47,7 @@ KINDS: Mapping[type[ExperimentPipelineError], tuple[int, str]] = {
     BodyTooLarge: (413, "Content too large"),
     Overloaded: (503, "Service unavailable"),
     LandingUnavailable: (503, "Service unavailable"),
+    LakeError: (503, "Service unavailable"),
 }
 FAULT = (500, "Internal server error")  # an error that no endpoint should raise
 UNAVAILABLE_SECONDS = "5"  # after which a 503 asks to be tried again

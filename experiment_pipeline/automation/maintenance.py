@@ -29,6 +29,7 @@ def remove_orphans(
 
     A file that was written to within a day stays: a run may still be at work.
     """
+    warehouse.lake.open_sound(runs.registry.batches)  # a registry that is not this lake's knows other experiments
     partitions = remove_partitions(context.instance, EXPERIMENTS, runs.registry.experiments.partition_keys)
     store, now, age = ArtifactStore(Path(warehouse.artifacts_dir)), datetime.now(UTC).timestamp(), ORPHAN_AGE
     found = [*store.orphans(), *store.of_others(runs.registry.experiments.partition_keys())]
@@ -40,21 +41,27 @@ def remove_orphans(
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, description="Compact and vacuum the events lake.")
-def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
-    """Compact and vacuum beside readers and writers; no payload changes."""
-    opened = lake.open()
+def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]) -> None:
+    """Compact and vacuum beside readers and writers; no payload changes.
+
+    Raises:
+        UnsoundLake: the lake lacks something; what it would delete may be needed to mend it.
+    """
+    opened = lake.open_sound(runs.registry.batches)
     merges = compact(opened, datetime.now(UTC))
     removed = opened.vacuum(REPLACED_AGE)
     context.log.info("%s merges, %s replaced files removed", len(merges), len(removed))
 
 
 @dg.op(description="Merge the small files of the events lake.")
-def merge_small_files(context: dg.OpExecutionContext, lake: LakeResource) -> None:
+def merge_small_files(
+    context: dg.OpExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]
+) -> None:
     """Merge the small files of months that go on.
 
     Months that are over wait for the nightly `tidy_lake`: late events would cause a rewrite every hour.
     """
-    merges = compact(lake.open(), datetime.now(UTC), settle=False)
+    merges = compact(lake.open_sound(runs.registry.batches), datetime.now(UTC), settle=False)
     context.log.info("%s merges", len(merges))
 
 

@@ -51,8 +51,13 @@ def prune_history(instance: dg.DagsterInstance, registry: Registry, settings: Se
 
 
 @dg.op(description="Delete the runs, and their logs, that ended before the run history begins.")
-def prune_runs(context: dg.OpExecutionContext, runs: dg.ResourceParam[RefreshSession]) -> None:
-    """Delete old runs, and the history files that no run has."""
+def prune_runs(context: dg.OpExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]) -> None:
+    """Delete old runs, and the history files that no run has.
+
+    Raises:
+        UnsoundLake: the registry may be another one, or an older copy, which does not know which runs are needed.
+    """
+    lake.open_sound(runs.registry.batches)
     deleted = prune_history(context.instance, runs.registry, runs.settings, datetime.now(UTC))
     orphans = remove_orphaned_history(context.instance, ORPHAN_AGE)
     context.log.info("%s runs deleted, %s history files without a run", deleted, orphans)
@@ -73,13 +78,11 @@ def remove_landing_objects(
     """Remove landing objects that have been in the lake for `landing_keep`; none by default.
 
     Raises:
-        dagster.Failure: the lake lacks batches that the registry knows: the objects may be all that is left of them.
+        UnsoundLake: the lake lacks batches that the registry knows: the objects may be all that is left of them.
     """
     if (keep := runs.settings.landing_keep) is None:
         return
-    known, held = runs.registry.batches.lake_version().data_version, lake.open().newest_batch
-    if held < known:
-        raise dg.Failure(f"The lake holds batches up to {held}, the registry {known}: landing objects are kept.")
+    lake.open_sound(runs.registry.batches)
     before = datetime.now(UTC) - keep
     removed = remove_stored(lake.landing, partial(runs.registry.batches.stored_objects, before=before), before)
     context.log.info(

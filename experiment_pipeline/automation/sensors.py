@@ -1,6 +1,8 @@
 """Sensors: they request ingestion and refreshes, and record runs that died. `dispatch` decides what is due."""
 
 from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
 
 import dagster as dg
 
@@ -9,6 +11,7 @@ from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of
 from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment
 from experiment_pipeline.domain.dispatch import DispatchLimits
 from experiment_pipeline.lake.ingestion import landing_state
+from experiment_pipeline.lake.soundness import find_flaw
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 from experiment_pipeline.resources.warehouse import LakeResource
@@ -33,6 +36,9 @@ def landing_objects(
     if is_within(last, interval, now):
         return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
     batches, listed = runs.registry.batches, now - runs.settings.landing_object_age
+    if (finding := find_flaw(Path(lake.lake_dir), batches)) is not None:
+        # One run that fails and says it in Dagster's pages, and not one in every interval.
+        return dg.RunRequest(run_key=f"unsound:{sha256(finding.message.encode()).hexdigest()[:16]}")
     state = landing_state(batches, lake.landing, whole=False)
     if state.all_is_in and batches.awaits_listing(listed, runs.settings.finality_grace):
         state = landing_state(batches, lake.landing)

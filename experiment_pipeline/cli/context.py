@@ -60,7 +60,7 @@ class Context:
         if dry_run and not self.registry_exists:
             url = "sqlite://"
         elif create and not self.registry_exists:
-            announce(f"Creating a new registry at {self.settings.registry_file}.")
+            announce(f"Creating a new registry at {self.settings.registry_file}.{self._note_of_lake()}")
         else:
             self.require_registry()
         try:
@@ -82,6 +82,18 @@ class Context:
         except PermissionError:
             return True  # opening it says why it cannot be read
 
+    def _note_of_lake(self) -> str:
+        """Return a sentence about the batches of a lake that a new registry does not know; none without such."""
+        from experiment_pipeline.lake.soundness import state_of
+
+        newest = state_of(self.settings.lake_dir).newest
+        if not newest:
+            return ""
+        return (
+            f" The lake beside it holds batches up to {newest} of an earlier registry: restore that one, or let this "
+            "one adopt them with `lake repair`. Until then nothing is ingested or computed."
+        )
+
     def require_registry(self) -> None:
         """Refuse a data directory without a registry: it is more likely mistyped than new.
 
@@ -91,6 +103,16 @@ class Context:
         if not self.registry_exists:
             create = "create one with `apply` or `environments create`"
             raise NotFound(f"No registry at {self.settings.registry_file}. Name another --data-dir, or {create}.")
+
+    def require_sound_lake(self, registry: "Registry") -> None:
+        """Refuse to compute, ingest or delete anything where lake and registry do not fit.
+
+        Raises:
+            UnsoundLake: says what is missing, and the remedy.
+        """
+        from experiment_pipeline.lake.soundness import require_sound
+
+        require_sound(self.settings.lake_dir, registry.batches)
 
     def environment(self, registry: "Registry", given: str | None) -> str:
         """Return the key of the environment that an option names, or of the only one that there is.

@@ -67,6 +67,7 @@ def demo(context: Context) -> None:
 
     console = context.wide_console
     with Steps(console, total=4) as steps, context.registry(create=True) as registry:
+        context.require_sound_lake(registry)
         steps.begin("Generating events")
         generated = generate(context.settings.landing_dir)
         steps.begin("Declaring experiments")

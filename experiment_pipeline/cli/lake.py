@@ -1,22 +1,24 @@
 """`experiment-pipeline lake`."""
 
 import json
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.repair import open_lake, progress_bar, repair
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.landing.ignored import IgnoredFiles
 
 if TYPE_CHECKING:
+    from experiment_pipeline.lake.ingestion import LandingState
+    from experiment_pipeline.lake.inspection import Partition
     from experiment_pipeline.lake.lake import Lake
+    from experiment_pipeline.lake.soundness import Finding
 
 RECORD_WIDTH = 80  # characters of a record in a table
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
@@ -24,34 +26,42 @@ dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done,
 
 @click.group()
 def lake() -> None:
-    """Show the events lake and what it rejected, ingest into it, compact and vacuum it."""
+    """Show the events lake and what it rejected, ingest into it, compact, vacuum and repair it."""
+
+
+lake.add_command(repair)
 
 
 @lake.command()
+@options.as_json
 @click.pass_obj
-def status(context: Context) -> None:
-    """Show what the lake holds, by environment and month, and whether there are landing objects to ingest."""
+def status(context: Context, as_json: bool) -> None:
+    """Show what the lake holds, whether it lacks anything, and whether there are landing objects to ingest."""
     from experiment_pipeline.lake.ingestion import landing_state
     from experiment_pipeline.lake.inspection import partitions
+    from experiment_pipeline.lake.soundness import find_flaw
     from experiment_pipeline.landing.segments import strays
 
-    table = listing("environment", "month")
-    for heading in ("events", "files", "unmerged", "MB"):
-        table.add_column(heading, justify="right")
-    for part in partitions(_open(context), context.now):
-        counts = (f"{part.events:,}", f"{part.files:,}", f"{part.unmerged:,}", f"{part.bytes / 1e6:,.1f}")
-        add_row(table, part.environment_key, part.month, *counts)
-    if table.row_count:
-        context.wide_console.print(table)
+    settings = context.settings
     with context.registry() as registry:
-        click.echo(f"Data version {registry.batches.lake_version().data_version}.", nl=False)
-        state = landing_state(registry.batches, context.settings.landing_dir)
+        version = registry.batches.lake_version().data_version
+        finding = find_flaw(settings.lake_dir, registry.batches)
+        state = landing_state(registry.batches, settings.landing_dir)
+    parts = partitions(_open(context), context.now)
+    left = [printable(str(path)) for path in strays(settings.landing_dir)]
+    if as_json:
+        click.echo(json.dumps(_as_json(version, finding, state, parts, left), indent=2))
+        return
+    _print_partitions(context, parts)
+    click.echo(f"Data version {version}.", nl=False)
     ingested = "Every landing object is ingested."
     if state.unreadable.count:
         ingested = "Every readable landing object is ingested."
     click.echo(" There are landing objects to ingest." if state.waits else f" {ingested}")
-    for path in strays(context.settings.landing_dir):
-        click.echo(f"Not a segment, left alone in the landing zone: {printable(str(path))}")
+    if finding is not None:
+        click.echo(finding.message)
+    for name in left:
+        click.echo(f"Not a segment, left alone in the landing zone: {name}")
     _print_left_out(state.unreadable, state.ignored)
 
 
@@ -62,7 +72,7 @@ def ingest(context: Context) -> None:
     from experiment_pipeline.lake import ingestion
     from experiment_pipeline.lake.staging import Progress as BytesRead
 
-    with context.registry() as registry, _progress(context, "bytes") as progress:
+    with context.registry() as registry, progress_bar(context, "bytes") as progress:
         bar = progress.add_task("Ingesting", total=None)
 
         def show(read: BytesRead) -> None:
@@ -133,14 +143,14 @@ def compact(context: Context, whole: bool, dry_run: bool) -> None:
     """
     from experiment_pipeline.lake import compaction
 
-    opened = _open(context)
+    opened = _open_sound(context)
     planned = compaction.planned(opened, context.now, whole=whole)
     if dry_run:
         for merge in planned:
             click.echo(f"{merge.environment_key} {merge.month}: {len(merge.files)} files, {merge.rows:,} events")
         click.echo(f"{len(planned)} merges would be made.")
         return
-    with _progress(context, "merges") as progress:
+    with progress_bar(context, "merges") as progress:
         bar = progress.add_task("Merging", total=len(planned))
         done = compaction.compact(opened, context.now, whole=whole, on_merged=lambda _: progress.advance(bar))
     files, rows = sum(len(merge.files) for merge in done), sum(merge.rows for merge in done)
@@ -159,8 +169,35 @@ def compact(context: Context, whole: bool, dry_run: bool) -> None:
 @click.pass_obj
 def vacuum(context: Context, retention_hours: int, dry_run: bool) -> None:
     """Delete files that compaction replaced or that a killed ingestion left behind."""
-    removed = _open(context).vacuum(timedelta(hours=retention_hours), dry_run=dry_run)
+    removed = _open_sound(context).vacuum(timedelta(hours=retention_hours), dry_run=dry_run)
     click.echo(f"{len(removed):,} files {'would be ' if dry_run else ''}deleted.")
+
+
+def _as_json(
+    version: int, finding: "Finding | None", state: "LandingState", parts: "list[Partition]", strays: list[str]
+) -> dict[str, Any]:
+    batches = [] if finding is None else list(finding.batches)
+    return {
+        "data_version": version,
+        "sound": finding is None,
+        "flaw": None if finding is None else {**asdict(finding), "flaw": finding.flaw.value, "batches": batches},
+        "landing_objects_wait": state.waits,
+        "unreadable": asdict(state.unreadable),
+        "ignored": asdict(state.ignored),
+        "strays": strays,
+        "partitions": [asdict(part) for part in parts],
+    }
+
+
+def _print_partitions(context: Context, parts: "list[Partition]") -> None:
+    table = listing("environment", "month")
+    for heading in ("events", "files", "unmerged", "MB"):
+        table.add_column(heading, justify="right")
+    for part in parts:
+        counts = (f"{part.events:,}", f"{part.files:,}", f"{part.unmerged:,}", f"{part.bytes / 1e6:,.1f}")
+        add_row(table, part.environment_key, part.month, *counts)
+    if table.row_count:
+        context.wide_console.print(table)
 
 
 def _print_left_out(*groups: IgnoredFiles) -> None:
@@ -176,24 +213,12 @@ def _print_left_out(*groups: IgnoredFiles) -> None:
 
 
 def _open(context: Context) -> "Lake":
-    from experiment_pipeline.lake.lake import Lake
-
     context.require_registry()
-    settings = context.settings
-    return Lake(
-        settings.lake_dir,
-        memory_limit=settings.duckdb_memory_limit,
-        threads=settings.duckdb_threads,
-        spill_dir=settings.spill_dir,
-    )
+    return open_lake(context)
 
 
-def _progress(context: Context, unit: str) -> AbstractContextManager[Progress]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=context.console, transient=True, disable=not context.console.is_terminal)
+def _open_sound(context: Context) -> "Lake":
+    """Return the lake, where it fits the registry."""
+    with context.registry() as registry:
+        context.require_sound_lake(registry)
+    return open_lake(context)

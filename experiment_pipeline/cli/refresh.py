@@ -27,6 +27,7 @@ def refresh(context: Context, key: str, environment: str | None, no_wait: bool) 
     """
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
+        context.require_sound_lake(registry)
         registry.claims.create(  # one run computes both and serves every claim (rule R2)
             experiment.id, Computation.RESULTS, ClaimSource.CLI, context.now, context.settings.refresh_min_interval
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from experiment_pipeline.domain.experiments import Experiment, MultipleExposures
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.refresh import RefreshRun
-from experiment_pipeline.errors import NotStarted, Superseded
+from experiment_pipeline.errors import NotStarted, Superseded, UnsoundLake
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class AnalysisScope:
     Attributes:
         partition_key: names the engine's identity-level artifact.
         data_version: rows with `batch <= data_version` are read (rule E6); 0 is a lake without events.
+        installation: the id of the installation that computes; None before its first ingestion.
         variants: those that are compared, and so aggregated; None for every variant that was seen. Whoever sends
             exposures chooses how many these are.
     """
@@ -26,9 +27,10 @@ class AnalysisScope:
     data_version: int
     multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
     variants: tuple[str, ...] | None = None
+    installation: str | None = None
 
     @classmethod
-    def of(cls, experiment: Experiment, run: RefreshRun) -> "AnalysisScope":
+    def of(cls, experiment: Experiment, run: RefreshRun, installation: str | None = None) -> "AnalysisScope":
         """Return the scope of one run of an experiment.
 
         Raises:
@@ -44,14 +46,21 @@ class AnalysisScope:
             data_version=run.data_version,
             multiple_exposures=experiment.multiple_exposures,
             variants=tuple(experiment.compared_keys),
+            installation=installation,
         )
 
-    def require_same(self, window: Window, data_version: int) -> None:
-        """Refuse an upstream artifact of another window or data version (rule R5).
+    def require_same(self, window: Window, data_version: int, installation: str | None) -> None:
+        """Refuse an upstream artifact of another window, data version or installation (rule R5).
 
         Raises:
+            UnsoundLake: another installation's run has written it.
             Superseded: it was computed for another run.
         """
+        if None not in (installation, self.installation) and installation != self.installation:
+            raise UnsoundLake(
+                f"An artifact of {self.partition_key} was replaced by another installation, which uses the same data "
+                "directory. Stop it, then refresh again."
+            )
         if (window, data_version) != (self.window, self.data_version):
             raise Superseded(
                 f"an upstream artifact was computed as of {window.as_of} at data version {data_version}, this run is "

@@ -29,6 +29,19 @@ class PlannedBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A committed batch as the registry knows it.
+
+    environments:  those that existed when it was ingested; records of others were rejected
+    loss_accepted: whether somebody has accepted that objects of it are gone
+    """
+
+    batch: PlannedBatch
+    environments: frozenset[str]
+    loss_accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Installation:
     """The registry and the lake that belong together.
 

@@ -7,30 +7,33 @@ docs/adr/0010 says what is left behind whenever a writer dies.
 
 import json
 import math
+import os
+import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from glob import escape
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 from urllib.parse import unquote
 from uuid import uuid4
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction
-from duckdb import DuckDBPyRelation
 
-from experiment_pipeline.domain.batches import PlannedBatch
+from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
 from experiment_pipeline.durable_files import sync
-from experiment_pipeline.errors import Conflict, LakeError
+from experiment_pipeline.errors import Conflict, LakeError, UnsoundLake
+from experiment_pipeline.landing.layout import environment_of
 
 INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction version is the batch number
 COMPACTION = "experiment-pipeline/compaction"  # counts the rewrites
 LOG = "_delta_log"
+BATCH_FILE = re.compile(r"batch-(\d+)-[^/]*\.parquet$")  # another name is that of a merged file
 CONFIGURATION = {
     "delta.checkpointInterval": "20",
     # Each checkpoint lists the files replaced within so long, which a vacuum deletes after a day. With Delta's own
@@ -95,6 +98,13 @@ REJECTED = TableDefinition(
 )
 
 
+class Rows(Protocol):
+    """Rows that DuckDB copies to a file: its relations. The API reads Delta's log too, and does without DuckDB."""
+
+    def query(self, virtual_table_name: str, sql_query: str, /) -> object:
+        """Run a statement that calls these rows by a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataFile:
     """One Parquet file; `path` is relative to its table."""
@@ -103,6 +113,12 @@ class DataFile:
     partition: Mapping[str, str]
     bytes: int
     rows: int
+
+    @property
+    def batch(self) -> int | None:
+        """The batch of its rows; None where it was merged from the files of several."""
+        found = BATCH_FILE.search(self.path)
+        return int(found[1]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,15 @@ class BatchSummary:
     duplicates: int
     rejected: dict[str, int]
     problems: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCommit:
+    """What a commit says of its batch; `batch` has no objects in commits from before they said them."""
+
+    batch: PlannedBatch
+    installation: str | None
+    summary: BatchSummary
 
 
 class Snapshot:
@@ -138,6 +163,13 @@ class Snapshot:
             return cls(root, definition, DeltaTable(root))
         except TableNotFoundError:
             raise LakeError(f"{root}: no such table; ingest something first") from None
+        except DeltaError as broken:
+            raise LakeError(f"The Delta log of the lake's table {definition.name} cannot be read: {broken}") from broken
+
+    @staticmethod
+    def exists(lake: Path, definition: TableDefinition) -> bool:
+        """Return whether there is such a table."""
+        return DeltaTable.is_deltatable(str(lake / definition.name))
 
     @classmethod
     def open_or_create(cls, lake: Path, definition: TableDefinition) -> Self:
@@ -161,10 +193,24 @@ class Snapshot:
         """The newest batch that this table holds; 0 for none."""
         return self._table.transaction_version(INGESTION) or 0
 
-    def files(self, environment_key: str, months: Collection[str]) -> list[str]:
-        """Return the files of some months of one environment, for `read_parquet`."""
+    def files(self, environment_key: str, months: Collection[str], *, without_missing: bool = False) -> list[str]:
+        """Return the files of some months of one environment, for `read_parquet`.
+
+        Args:
+            environment_key: of the events.
+            months: of their times, as YYYY-MM.
+            without_missing: leave out files that are not there.
+
+        Raises:
+            UnsoundLake: a file is not there.
+        """
         pruning = [("environment_key", "=", environment_key), ("month", "in", sorted(months))]
-        return [_readable(uri) for uri in self._table.file_uris(file_pruning_predicate=pruning)]
+        paths = [unquote(uri) for uri in self._table.file_uris(file_pruning_predicate=pruning)]
+        there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - asked of every file
+        if len(there) < len(paths) and not without_missing:
+            lost = len(paths) - len(there)
+            raise UnsoundLake(f"{lost:,} files of the lake are missing. See `lake repair --dry-run`.")
+        return [escape(path) for path in there]
 
     def all_files(self) -> list[str]:
         """Return every file, for `read_parquet`."""
@@ -176,12 +222,18 @@ class Snapshot:
         Raises:
             LakeError: the commit has been cleaned from the Delta log.
         """
-        for commit in self._table.history():
-            if commit.get("batch") == batch:
-                return BatchSummary(**commit["summary"])
+        for commit in self.batch_commits():
+            if commit.batch.number == batch:
+                return commit.summary
         raise LakeError(f"{self._root}: holds batch {batch}, but its commit has been cleaned from the Delta log")
 
-    def write(self, rows: DuckDBPyRelation, count: int, partition: Mapping[str, str], name: str) -> DataFile:
+    def batch_commits(self) -> Iterator[BatchCommit]:
+        """Yield what the commits say of their batches, newest first, as far back as the Delta log reaches."""
+        for commit in self._table.history():
+            if "batch" in commit:
+                yield _batch_commit(commit)
+
+    def write(self, rows: Rows, count: int, partition: Mapping[str, str], name: str) -> DataFile:
         """Write rows to a new file in this table's folder and sync it; no reader sees it before a commit names it."""
         folder = "/".join(f"{column}={value}" for column, value in partition.items())
         path = Path(folder, f"{name}-{uuid4()}.parquet")
@@ -190,7 +242,8 @@ class Snapshot:
         quoted = str(target).replace("'", "''")
         rows.query("rows", f"copy (from rows) to '{quoted}' ({FILE_FORMAT})")
         sync(target)
-        return DataFile(path=path.as_posix(), partition=partition, bytes=target.stat().st_size, rows=count)
+        size = target.stat().st_size
+        return DataFile(path=path.as_posix(), partition=partition, bytes=size, rows=count)
 
     def data_files(self) -> list[DataFile]:
         """Return every file with its partition and size, in order of their paths."""
@@ -204,6 +257,12 @@ class Snapshot:
             )
             for row in actions.sort("path").iter_rows(named=True)
         ]
+
+    def missing_files(self) -> list[DataFile]:
+        """Return the files that the log lists and that are not there, in order of their paths."""
+        if all(os.path.exists(unquote(uri)) for uri in self._table.file_uris()):  # noqa: PTH110 - asked of every file
+            return []
+        return [file for file in self.data_files() if not (self._root / file.path).exists()]
 
     def readable(self, file: DataFile) -> str:
         """Return a file for `read_parquet`."""
@@ -272,6 +331,20 @@ class Snapshot:
             dry_run=dry_run,
             full=True,
         )
+
+
+def _batch_commit(commit: Mapping[str, Any]) -> BatchCommit:
+    committed_at = datetime.fromtimestamp(commit["timestamp"] / 1_000, UTC)
+    objects = tuple(
+        LandedObject(name, environment_of(name), datetime.fromisoformat(landed_at), size)
+        for name, landed_at, size in commit.get("objects", ())
+    )
+    planned_at = datetime.fromisoformat(commit["planned_at"]) if "planned_at" in commit else committed_at
+    return BatchCommit(
+        batch=PlannedBatch(commit["batch"], planned_at, objects),
+        installation=commit.get("installation"),
+        summary=BatchSummary(**commit["summary"]),
+    )
 
 
 def _add_action(file: DataFile, *, is_new_data: bool) -> AddAction:

@@ -12,10 +12,11 @@ by its own log whether it holds the batch already. docs/adr/0010 walks through e
 
 import fcntl
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +31,7 @@ from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchSummary, Snaps
 from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.reading_mark import ReadingMark
+from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.lake.staging import OnProgress, Staging
 from experiment_pipeline.landing.ignored import IgnoredFiles
 from experiment_pipeline.landing.listing import Listing
@@ -156,9 +158,13 @@ def ingest(
 
     Returns:
         The counts of all its batches together, and what lies in the landing zone without being ingested.
+
+    Raises:
+        UnsoundLake: the lake does not fit the ledger.
     """
     report, installation = IngestionReport(), None
-    with _exclusive_lock(lake.root):
+    with exclusive_lock(lake.root):
+        require_sound(lake.root, ledger)
         while True:
             listing = _listing(ledger, landing, whole=whole)
             batch = ledger.open_batch() or _plan(ledger, landing, listing, now)
@@ -207,24 +213,27 @@ def write_batch(
     on_progress: OnProgress | None = None,
     *,
     installation: str,
+    without: Collection[str] = (),
 ) -> BatchSummary:
     """Bring a planned batch into both tables, as far as they do not hold it already.
 
     Args:
         environments: those that exist; other records of the batch are rejected.
         installation: the id that the commits carry.
+        without: objects of the batch that are not read: they are gone.
 
     Raises:
         Conflict: when another process was faster.
     """
+    attempt = partial(
+        _write_batch, lake, batch, landing, environments, on_progress, installation=installation, without=without
+    )
     try:
-        summary = _write_batch(lake, batch, landing, environments, on_progress, installation=installation)
+        summary = attempt()
     except (duckdb.InternalException, duckdb.FatalException) as broken:
         # A bug of the engine's takes its whole database with it, and one line may be what meets it, again and again.
         log.warning("ingestion.engine_broken", batch=batch.number, error=str(broken))
-        summary = _write_batch(
-            lake, batch, landing, environments, on_progress, installation=installation, in_python=True
-        )
+        summary = attempt(in_python=True)
     ReadingMark(lake.root).clear()
     return summary
 
@@ -237,19 +246,21 @@ def _write_batch(
     on_progress: OnProgress | None,
     *,
     installation: str,
+    without: Collection[str],
     in_python: bool = False,
 ) -> BatchSummary:
     """The snapshots come first: what the batch is deduplicated against is also what the commit is checked against."""
     rejected = Snapshot.open_or_create(lake.root, REJECTED)
     events = Snapshot.open_or_create(lake.root, EVENTS)
-    if events.batch >= batch.number:
+    if min(events.batch, rejected.batch) >= batch.number:
         return events.summary(batch.number)
+    objects = tuple(landed for landed in batch.objects if landed.name not in without)
     set_aside: set[str] = set()
     if rejected.batch >= batch.number:  # keep to what the interrupted ingestion knew
         unknown, set_aside = _rejected_before(lake, rejected, batch.number)
         environments = {landed.environment_key for landed in batch.objects} - unknown
     with lake.connect() as connection:
-        staging = Staging(connection, batch, ReadingMark(lake.root))
+        staging = Staging(connection, replace(batch, objects=objects), ReadingMark(lake.root))
         staging.read(landing, environments, on_progress, set_aside=set_aside, in_python=in_python)
         if rejected.batch >= batch.number and (lost := staging.set_aside - set_aside):
             raise LakeError(
@@ -260,7 +271,8 @@ def _write_batch(
         summary = staging.summary()
         if rejected.batch < batch.number:
             rejected.commit_batch(batch, installation, staging.write_rejected(rejected), summary)
-        events.commit_batch(batch, installation, staging.write_events(events), summary)
+        if events.batch < batch.number:
+            events.commit_batch(batch, installation, staging.write_events(events), summary)
     return summary
 
 
@@ -312,7 +324,7 @@ def _unknown(ledger: BatchLedger, landing: Path, listing: Listing) -> Iterator[L
 
 
 @contextmanager
-def _exclusive_lock(root: Path) -> Iterator[None]:
+def exclusive_lock(root: Path) -> Iterator[None]:
     """Acquire the lake's lock, which the system releases when a process dies.
 
     It saves work, and exactly once does not depend on it: where a file system has no locks, the second commit fails.

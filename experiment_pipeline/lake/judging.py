@@ -182,7 +182,13 @@ class Judge:
                 "known": [landed.environment_key in self._environments for landed in self._objects],
                 "landed_us": [_microseconds(landed.landed_at) for landed in self._objects],
             },
-            schema_overrides={"object": pl.UInt32},
+            schema={
+                "object": pl.UInt32,
+                "name": pl.String,
+                "environment_key": pl.String,
+                "known": pl.Boolean,
+                "landed_us": pl.Int64,
+            },
         )
 
 

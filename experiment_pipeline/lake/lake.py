@@ -8,7 +8,9 @@ from deltalake import DeltaTable
 from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
+from experiment_pipeline.lake.soundness import named
 
 
 class Lake:
@@ -38,7 +40,7 @@ class Lake:
         """The newest batch that is in the lake; 0 for none."""
         return 0 if self.is_empty else Snapshot.open(self.root, EVENTS).batch
 
-    def event_files(self, environment_key: str, window: Window) -> list[str]:
+    def event_files(self, environment_key: str, window: Window, data_version: int = 0) -> list[str]:
         """Return Parquet files that hold every event of an environment in a window, and often more; may be empty.
 
         All are of one version of the lake, pruned by environment and month. They stay readable until a vacuum that
@@ -50,8 +52,16 @@ class Lake:
         and `timestamp`, which is a UTC `timestamptz`. Columns are those of `EVENTS` but for the two that folders are
         named by; within a file rows are sorted by (event, feature_name, identity_hash, timestamp). DuckDB refuses an
         empty list: there is nothing to ask then.
+
+        Raises:
+            UnsoundLake: the lake does not hold every batch up to this data version, or a file of it is missing.
         """
-        return [] if self.is_empty else Snapshot.open(self.root, EVENTS).files(environment_key, months(window))
+        table = None if self.is_empty else Snapshot.open(self.root, EVENTS)
+        held = 0 if table is None else table.batch
+        if held < data_version:
+            lacking = named(range(held + 1, data_version + 1))
+            raise UnsoundLake(f"The lake lacks {lacking}. See `lake repair --dry-run`.")
+        return [] if table is None else table.files(environment_key, months(window))
 
     def vacuum(self, retention: timedelta, *, dry_run: bool = False) -> list[str]:
         """Delete files that were replaced, or left by a killed process; return their paths.

@@ -83,10 +83,17 @@ class Staging:
         """The names of the objects that this reading has set aside."""
         return self._set_aside.keys()
 
-    def deduplicate(self, lake: Snapshot) -> None:
-        """Keep the first delivery of every event, unless the lake holds it already (rule E4)."""
+    def deduplicate(self, lake: Snapshot, *, without_missing: bool = False) -> None:
+        """Keep the first delivery of every event, unless the lake holds it already (rule E4).
+
+        Args:
+            lake: what the batch is compared with.
+            without_missing: leave out files of the lake that are not there, so that their events come in again.
+        """
         partitions = self._connection.execute("select distinct environment_key, month from staged").fetchall()
-        files = [file for key, month in partitions for file in lake.files(key, {month})]
+        files = [
+            file for key, month in partitions for file in lake.files(key, {month}, without_missing=without_missing)
+        ]
         self._connection.execute(sql("keep_first"))
         if files:
             self._connection.execute(sql("drop_known"), {"files": files})

@@ -45,6 +45,11 @@ def folder_of(environment_key: str, arrived_at: datetime) -> Path:
     return Path(EVENTS, f"{ENVIRONMENT_FOLDER}{environment_key}", arrived_at.strftime("%Y/%m/%d/%H"))
 
 
+def environment_of(name: str) -> str:
+    """Return the environment of an object, by its path below the landing zone."""
+    return name.split("/")[1].removeprefix(ENVIRONMENT_FOLDER)
+
+
 def is_object(name: str) -> bool:
     """Return whether a file of this name holds events."""
     return name.lower().endswith(SUFFIXES)

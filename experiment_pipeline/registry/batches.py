@@ -83,7 +83,11 @@ class Batches:
             if unfinished is not None:
                 raise Conflict(f"Batch {unfinished.number} is not committed yet: finish it first.")
             planned = PlannedBatch(number=number, planned_at=now, objects=tuple(objects))
-            _insert(connection, planned)
+            try:
+                insert_batch(connection, planned)
+            except IntegrityError:
+                taken = f"Batch {number} was planned by somebody else, or one of its objects has a batch."
+                raise Conflict(taken) from None
         return planned
 
     def open_batch(self) -> PlannedBatch | None:
@@ -93,7 +97,7 @@ class Batches:
             batch = connection.execute(unfinished).one_or_none()
             if batch is None:
                 return None
-            objects = _objects(connection, batch.number)
+            objects = objects_of(connection, batch.number)
         return PlannedBatch(number=batch.number, planned_at=batch.planned_at, objects=objects)
 
     def commit_batch(
@@ -201,7 +205,8 @@ def newest_by_environment(connection: Connection) -> dict[str, int]:
     return {row.environment_key: row.batch for row in rows}
 
 
-def _insert(connection: Connection, planned: PlannedBatch) -> None:
+def insert_batch(connection: Connection, planned: PlannedBatch) -> None:
+    """Add a batch and its objects; raises IntegrityError when the number or an object is taken."""
     rows = [
         {
             "name": landed.name,
@@ -212,16 +217,14 @@ def _insert(connection: Connection, planned: PlannedBatch) -> None:
         }
         for landed in planned.objects
     ]
-    number = planned.number
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(batches).values(number=number, planned_at=planned.planned_at))
+    with connection.begin_nested():
+        connection.execute(insert(batches).values(number=planned.number, planned_at=planned.planned_at))
+        if rows:
             connection.execute(insert(landing_objects), rows)
-    except IntegrityError:
-        raise Conflict(f"Batch {number} was planned by somebody else, or one of its objects has a batch.") from None
 
 
-def _objects(connection: Connection, number: int) -> tuple[LandedObject, ...]:
+def objects_of(connection: Connection, number: int) -> tuple[LandedObject, ...]:
+    """Return the objects of a batch, by name."""
     rows = connection.execute(
         select(landing_objects).where(landing_objects.c.batch == number).order_by(landing_objects.c.name)
     ).mappings()

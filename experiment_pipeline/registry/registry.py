@@ -22,6 +22,7 @@ from experiment_pipeline.registry.installation import Installations
 from experiment_pipeline.registry.keys import Keys
 from experiment_pipeline.registry.manifests import Manifests
 from experiment_pipeline.registry.metrics import Metrics
+from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.runs import Runs
 
 
@@ -44,6 +45,7 @@ class Registry:
         self.runs = Runs(engine)
         self.dispatch = Dispatch(engine)
         self.batches = Batches(engine)
+        self.repairs = Repairs(engine)
         self.installation = Installations(engine)
         self.keys = Keys(engine)
         self.audit = AuditLog(engine)

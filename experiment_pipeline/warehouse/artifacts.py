@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import polars as pl
 
+from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.errors import ArtifactMissing, ConfigurationError
@@ -37,6 +38,12 @@ class Stamp:
     data_version: int
     code_version: str
     sql: str
+    installation: str | None = None
+
+    @classmethod
+    def of(cls, scope: AnalysisScope, sql: str) -> "Stamp":
+        """Return the provenance of what a statement computes over a scope, with this code."""
+        return cls(scope.partition_key, scope.window, scope.data_version, code_version(), sql, scope.installation)
 
     def to_json(self) -> str:
         """Return the stamp as text, for a file's own metadata."""
@@ -48,6 +55,7 @@ class Stamp:
                 "data_version": self.data_version,
                 "code_version": self.code_version,
                 "sql": self.sql,
+                "installation": self.installation,
             }
         )
 
@@ -61,6 +69,7 @@ class Stamp:
             data_version=fields["data_version"],
             code_version=fields["code_version"],
             sql=fields["sql"],
+            installation=fields.get("installation"),
         )
 
 

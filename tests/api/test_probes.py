@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from structlog.testing import capture_logs
 
 from experiment_pipeline.api.app import create_app
+from experiment_pipeline.domain.batches import LandedObject
 from tests.api.conftest import Api, detail
 
 
@@ -109,3 +110,16 @@ def test_registry__that_does_not_answer__is_a_503(api: Api, monkeypatch: pytest.
     refused = api.get("/experiments/checkout/")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
     assert detail(refused) == "The registry cannot be reached. Try again later."
+
+
+def test_readyz__lake_lacks_batches__stays_ready_for_events_and_says_it_and_refreshes_are_refused(api: Api) -> None:
+    landed = LandedObject("events/env_key=production/a.jsonl", "production", api.clock.now, 1)
+    api.registry.batches.plan_batch([landed], api.clock.now)
+    api.registry.batches.commit_batch(1, accepted=1, duplicates=0, rejected={}, problems={}, now=api.clock.now)
+    answer = api.client.get("/readyz")
+    assert answer.status_code == 200
+    assert "lake: The lake lacks batch 1 that the registry knows." in answer.text
+    refused = api.post(f"/experiments/{api.experiment('start')['id']}/results/refresh/")
+    assert refused.status_code == 503
+    assert "The lake lacks batch 1" in detail(refused)
+    assert refused.headers["Retry-After"] == "5"

@@ -1,5 +1,6 @@
 """The runs that sensors request, called as the daemon calls them (rules R2-R8)."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -40,6 +41,20 @@ def test_landing_objects__that_landed__are_requested_once_per_interval(installat
     assert again.skip_message.startswith("The last ingestion was requested")
     later = tick(installation, sensors.landing_objects, requested.cursor, ingestion_interval=timedelta(0))
     assert len(later.run_requests or []) == 1
+
+
+def test_landing_objects__lake_is_gone__requests_one_run_that_fails_and_records_no_listing(
+    installation: Installation,
+) -> None:
+    installation.land("first", crowd(1, 1))
+    installation.ingest()
+    scanned_at = installation.registry.batches.scanned_at()
+    shutil.rmtree(installation.settings.lake_dir)
+    keys = {
+        request.run_key for _ in range(2) for request in tick(installation, sensors.landing_objects).run_requests or []
+    }
+    assert len(keys) == 1
+    assert installation.registry.batches.scanned_at() == scanned_at
 
 
 def test_landing_sensor__cursor_of_a_clock_that_was_ahead__ingests_at_once(installation: Installation) -> None:

@@ -22,7 +22,7 @@ from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, Stampe
 from experiment_pipeline.warehouse.base import Frame
 from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
-from tests.bench.data import ENVIRONMENT, FEATURE, WINDOW, statement
+from tests.bench.data import DAYS, ENVIRONMENT, FEATURE, WINDOW, statement
 from tests.bench.turns import run_when_told
 
 MEMORY_LIMIT = "2GiB"
@@ -71,7 +71,7 @@ def limit(connect: Callable[[], DuckDBPyConnection], files: list[str]) -> None:
 def main(folder: Path, threads: int, what: str) -> None:
     """Get ready, and run when told."""
     lake = Lake(folder / "lake", memory_limit=MEMORY_LIMIT, threads=threads, spill_dir=folder / "spill")
-    scope = AnalysisScope("bench-1", ENVIRONMENT, FEATURE, WINDOW, data_version=10**6)
+    scope = AnalysisScope("bench-1", ENVIRONMENT, FEATURE, WINDOW, data_version=DAYS)
     if what == "ours":
         run_when_told(partial(refresh, lake, folder, scope), lambda rows: {"rows": rows.to_dicts()})
     else:

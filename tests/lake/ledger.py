@@ -74,7 +74,7 @@ class MemoryLedger:
 
     def state(self) -> LedgerState:
         unfinished = self.open_batch()
-        return LedgerState(self.installation, max(self.committed, default=0), unfinished and unfinished.number)
+        return LedgerState(self.installation, max(self.committed, default=0), unfinished.number if unfinished else None)
 
     def bind(self, lake: str, now: datetime, *, identity: str | None = None, replaces: str | None = None) -> str:  # noqa: ARG002
         if self.installation is None or self.installation.lake == replaces:

@@ -56,10 +56,10 @@ def events_by_day(seed: int = 7) -> Days:
     return days
 
 
-def payload(lake: Lake, root: Path, data_version: int = 10**6) -> tuple[list[object], pl.DataFrame]:
+def payload(lake: Lake, root: Path, data_version: int | None = None) -> tuple[list[object], pl.DataFrame]:
     """Counts, which must be equal, and aggregates, which may differ in rounding."""
     warehouse = DuckDBWarehouse(lake.connect, lake.event_files, ArtifactStore(root / "artifacts"))
-    scope = AnalysisScope("experiment-1", PROD, "checkout", WINDOW, data_version)
+    scope = AnalysisScope("experiment-1", PROD, "checkout", WINDOW, data_version or lake.newest_batch)
     first = warehouse.write_first_exposures(scope)
     aggregates = warehouse.variant_aggregates(scope, METRICS).rows
     counts = [first.identities, first.quarantined, warehouse.exposure_buckets(scope).rows.to_dicts()]

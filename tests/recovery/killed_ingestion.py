@@ -61,7 +61,7 @@ def main(root: Path, point: str | None = None, at: int = 1) -> None:
     delta.sync = lambda path: None  # type: ignore[attr-defined]  # noqa: ARG005  # only a power cut loses it
 
     if point == UNLOCKED:
-        ingestion._exclusive_lock = nullcontext  # type: ignore[assignment]
+        ingestion.exclusive_lock = nullcontext  # type: ignore[assignment]
     registry = Registry.open(f"sqlite:///{root / 'registry.sqlite'}")
     lake = Lake(root / "lake", threads=1)
     ingestion.ingest(lake, registry.batches, root / "landing", NOW)

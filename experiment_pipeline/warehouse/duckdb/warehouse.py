@@ -21,7 +21,7 @@ from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
-from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_stamp
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
@@ -39,7 +39,7 @@ FIRST_EXPOSURES = "first_exposures"
 MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
 NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
 
-EventFiles: TypeAlias = Callable[[str, Window], list[str]]
+EventFiles: TypeAlias = Callable[[str, Window, int], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class DuckDBWarehouse(Warehouse):
     Attributes:
         connect: opens one in-memory connection, its limits set.
         event_files: returns the files of one environment (and of no other) that may hold events of a window, all of one
-            snapshot of the lake.
+            snapshot of the lake that holds every batch up to a data version.
         artifacts: where `first_exposures` is stored.
     """
 
@@ -61,7 +61,7 @@ class DuckDBWarehouse(Warehouse):
     def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
         target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key)
         sql = statement("first_exposures")
-        stamp = Stamp(scope.partition_key, scope.window, scope.data_version, code_version(), sql)
+        stamp = Stamp.of(scope, sql)
         with self._session() as connection, replacing(target) as temporary:
             parameters = {
                 **self._event_parameters(connection, scope),
@@ -86,7 +86,9 @@ class DuckDBWarehouse(Warehouse):
         sql = statement("exposure_buckets")
         parameters = {**self._artifact_parameters(scope), "granularity": scope.window.granularity.value}
         with self._session() as connection:
-            return Frame(rows=_frame(connection.sql(sql, params=parameters)), sql=sql)
+            rows = _frame(connection.sql(sql, params=parameters))
+        self._require_same(scope)
+        return Frame(rows=rows, sql=sql)
 
     @override
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
@@ -102,13 +104,21 @@ class DuckDBWarehouse(Warehouse):
                 scan = EventScan(connection, {**exposures, **hashes}, {**events, **hashes}, list(identities))
                 part = scan.moments(wanted)
                 found |= {key: found[key].merge(new) if key in found else new for key, new in part.items()}
+        self._require_same(scope)
         rows = [_row(*key, identities[key[1]], found[key]) for key in sorted(found)]
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
 
     @override
     def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
         with self._session() as connection:
-            return self._identities(connection, scope)
+            identities = self._identities(connection, scope)
+        self._require_same(scope)
+        return identities
+
+    def _require_same(self, scope: AnalysisScope) -> None:
+        """Refuse what was read of an artifact, where another run has replaced it before or meanwhile."""
+        stamp = self.stamp(scope.partition_key)
+        scope.require_same(stamp.window, stamp.data_version, stamp.installation)
 
     def _identities(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, int]:
         """Return the number of analysed identities of each variant, in the order of the variants' keys."""
@@ -128,7 +138,8 @@ class DuckDBWarehouse(Warehouse):
 
     def _event_parameters(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, Any]:
         return {
-            "event_files": self.event_files(scope.environment_key, scope.window) or [self._no_events(connection)],
+            "event_files": self.event_files(scope.environment_key, scope.window, scope.data_version)
+            or [self._no_events(connection)],
             "started_at": scope.window.started_at,
             "as_of": scope.window.as_of,
             "data_version": scope.data_version,

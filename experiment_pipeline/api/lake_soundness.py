@@ -1,0 +1,27 @@
+"""Whether the lake fits the registry, as the API asks it: it reads the logs of the lake's tables, and no event."""
+
+from experiment_pipeline.api.dependencies import State
+from experiment_pipeline.errors import LakeError, UnsoundLake
+
+
+def lake_flaw(shared: State) -> str | None:
+    """Return what does not fit between lake and registry, and the remedy; None where they fit."""
+    from experiment_pipeline.lake.soundness import find_flaw  # takes its time: reads do without
+
+    try:
+        finding = find_flaw(shared.settings.lake_dir, shared.registry.batches)
+    except LakeError as unreadable:
+        return str(unreadable)
+    except OSError as unreadable:
+        return f"The lake cannot be read: {unreadable.strerror}."
+    return None if finding is None else finding.message
+
+
+def require_sound_lake(shared: State) -> None:
+    """Refuse a refresh that could only fail.
+
+    Raises:
+        UnsoundLake: the lake does not fit the registry.
+    """
+    if (flaw := lake_flaw(shared)) is not None:
+        raise UnsoundLake(flaw)

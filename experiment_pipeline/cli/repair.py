@@ -1,0 +1,133 @@
+"""`experiment-pipeline lake repair`, and what the commands on the lake share."""
+
+import re
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from typing_extensions import override
+
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.domain.texts import printable
+
+if TYPE_CHECKING:
+    from experiment_pipeline.lake.lake import Lake
+    from experiment_pipeline.lake.repair import Loss, RepairReport
+
+LOSSES_SHOWN = 20  # objects that are named; the rest is a count
+
+
+class BatchRange(click.ParamType[range]):
+    """A batch, or several in a row: `12` or `12-40`."""
+
+    name = "BATCH"
+
+    @override
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        if isinstance(value, range):
+            return value
+        found = re.fullmatch(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?", str(value))
+        if found is None or (found[2] and int(found[2]) < int(found[1])):
+            self.fail(f"{value!r} must be the number of a batch, or of the first and the last one, e.g. 12 or 12-40")
+        return range(int(found[1]), int(found[2] or found[1]) + 1)
+
+
+@click.command()
+@click.option(
+    "--accept-loss",
+    type=BatchRange(),
+    multiple=True,
+    help="Go on without what is gone of this batch, or of several (12-40). May be repeated; it is audited.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and what is lost; change nothing.")
+@click.pass_obj
+def repair(context: Context, accept_loss: tuple[range, ...], dry_run: bool) -> None:
+    """Make lake and registry fit again: what the lake lacks is read from the landing zone, under its old batch number.
+
+    A lake that holds more than the registry knows gives the registry its batches. Objects that are gone are listed; a
+    batch that has lost some stops the repair until its loss is accepted.
+
+    \b
+    Examples:
+      experiment-pipeline lake repair --dry-run
+      experiment-pipeline lake repair --accept-loss 12 --accept-loss 20-25
+    """
+    from experiment_pipeline.lake.repair import Repair
+
+    with context.registry() as registry, progress_bar(context, "batches") as progress:
+        bar = progress.add_task("Repairing", total=None)
+        work = Repair(
+            open_lake(context),
+            registry.batches,
+            registry.repairs,
+            context.settings.landing_dir,
+            now=context.now,
+            actor=context.actor,
+            accepted=frozenset(number for numbers in accept_loss for number in numbers),
+            on_batch=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+        report = work.plan() if dry_run else work.run()
+    _print(report, "would be " if dry_run else "")
+    if report.stopped is not None and not dry_run:
+        raise click.ClickException(
+            f"Stopped before batch {report.stopped}: objects of it are gone. Put them back into the landing zone, or "
+            f"accept the loss with `lake repair --accept-loss {report.stopped}`."
+        )
+
+
+def open_lake(context: Context) -> "Lake":
+    """Return the lake that the settings name."""
+    from experiment_pipeline.lake.lake import Lake
+
+    settings = context.settings
+    return Lake(
+        settings.lake_dir,
+        memory_limit=settings.duckdb_memory_limit,
+        threads=settings.duckdb_threads,
+        spill_dir=settings.spill_dir,
+    )
+
+
+def progress_bar(context: Context, unit: str) -> AbstractContextManager[Progress]:
+    """Return a progress bar of so many units; none without a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=context.console, transient=True, disable=not context.console.is_terminal)
+
+
+def _print(report: "RepairReport", would: str) -> None:
+    from experiment_pipeline.lake.soundness import named
+
+    for loss in report.losses:
+        _print_loss(loss)
+    if report.adopted:
+        click.echo(f"{named(report.adopted).capitalize()}: {would}adopted from the lake.")
+    if report.unknown:
+        click.echo(
+            f"The objects of {named(report.unknown)} are not known any more: those that still lie in the landing zone "
+            "are read once more, and their events count once."
+        )
+    if report.restored:
+        click.echo(f"{named(report.restored).capitalize()}: {would}read from the landing zone again.")
+    if not (report.adopted or report.restored or report.losses):
+        click.echo("Lake and registry fit: there is nothing to repair.")
+
+
+def _print_loss(loss: "Loss") -> None:
+    accepted = ", which is accepted" if loss.is_accepted else ""
+    if not loss.is_known:
+        click.echo(f"Batch {loss.batch}: nobody knows any more which objects it had{accepted}.")
+        return
+    named = [("not there any more", each) for each in loss.gone]
+    named += [("of another size than was ingested", each) for each in loss.changed]
+    click.echo(f"Batch {loss.batch}: {len(named):,} objects cannot be read again{accepted}:")
+    for why, landed in named[:LOSSES_SHOWN]:
+        click.echo(f"  {why}: {printable(landed.name)}")
+    if len(named) > LOSSES_SHOWN:
+        click.echo(f"  and {len(named) - LOSSES_SHOWN:,} more.")

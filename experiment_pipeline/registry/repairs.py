@@ -1,0 +1,109 @@
+"""Repairs of the lake, as the ledger keeps them: old batches, accepted losses, batches that the lake alone knew."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from experiment_pipeline.domain.batches import LandedObject, PlannedBatch, StoredBatch
+from experiment_pipeline.domain.events import Reason
+from experiment_pipeline.errors import Conflict
+from experiment_pipeline.registry import audit
+from experiment_pipeline.registry.batches import insert_batch, objects_of
+from experiment_pipeline.registry.engine import Database, reading, writing
+from experiment_pipeline.registry.tables import batches, environments, landing_objects
+
+OBJECTS_AUDITED = 50  # names of lost objects in one line of the audit log
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """Store of what a repair of the lake reads and writes (`lake.repair.RepairLedger`)."""
+
+    database: Database
+
+    def batch(self, number: int) -> StoredBatch:
+        """Return a batch, with the environments that existed when it was ingested.
+
+        Raises:
+            Conflict: there is no batch of this number.
+        """
+        with reading(self.database) as connection:
+            row = connection.execute(select(batches).where(batches.c.number == number)).one_or_none()
+            if row is None:
+                raise Conflict(f"The registry knows no batch {number}.")
+            existed = select(environments.c.key)
+            if Reason.UNKNOWN_ENVIRONMENT in (row.rejected or {}):
+                existed = existed.where(environments.c.created_at <= row.planned_at)
+            return StoredBatch(
+                batch=PlannedBatch(number, row.planned_at, objects_of(connection, number)),
+                environments=frozenset(connection.scalars(existed)),
+                loss_accepted=row.loss_accepted_at is not None,
+            )
+
+    def accept_loss(self, number: int, gone: Sequence[LandedObject], *, actor: str, now: datetime) -> None:
+        """Record that objects of a batch are gone for good; a second time changes nothing.
+
+        Args:
+            number: of the batch.
+            gone: its objects that are not there; none where the batch's objects are not known.
+            actor: for the audit log (rule L5).
+            now: UTC.
+        """
+        with writing(self.database) as connection:
+            open_ = (batches.c.number == number) & batches.c.loss_accepted_at.is_(None)
+            if connection.execute(update(batches).where(open_).values(loss_accepted_at=now)).rowcount == 0:
+                return
+            by_environment = sorted(gone, key=lambda landed: landed.environment_key)
+            groups = [(key, list(those)) for key, those in groupby(by_environment, lambda each: each.environment_key)]
+            for key, those in groups or [("", [])]:
+                names = [landed.name for landed in those[:OBJECTS_AUDITED]]
+                audit.record(
+                    connection,
+                    at=now,
+                    actor=actor,
+                    environment_key=key,
+                    subject=f"batch:{number}",
+                    action="accept_loss",
+                    before={"objects": len(those), "first": names},
+                )
+
+    def adopt(
+        self,
+        batch: PlannedBatch,
+        *,
+        committed_at: datetime | None,
+        accepted: int | None = None,
+        duplicates: int | None = None,
+        rejected: Mapping[str, int] | None = None,
+        problems: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add a batch that the lake holds and the registry does not know.
+
+        Args:
+            batch: as the lake's commit says it; without objects where that is not known any more.
+            committed_at: UTC; None for a batch that has yet to be finished.
+            accepted, duplicates, rejected, problems: see `Batches.commit_batch`; None where they are not known.
+
+        Raises:
+            Conflict: another batch has this number, or one of the objects.
+        """
+        values = {
+            "committed_at": committed_at,
+            "accepted": accepted,
+            "duplicates": duplicates,
+            "rejected": None if rejected is None else dict(rejected),
+        }
+        number = batch.number
+        with writing(self.database) as connection:
+            try:
+                insert_batch(connection, batch)
+            except IntegrityError:
+                raise Conflict(f"The registry has a batch {number}, or an object of it, already.") from None
+            connection.execute(update(batches).where(batches.c.number == number).values(values))
+            for name, problem in (problems or {}).items():
+                is_named = (landing_objects.c.name == name) & (landing_objects.c.batch == number)
+                connection.execute(update(landing_objects).where(is_named).values(problem=problem))
