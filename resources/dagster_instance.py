@@ -20,7 +20,10 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.utils import make_new_run_id
 
+from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.resources.own_runs import locked_run
 from experiment_pipeline.resources.ticks import forget_ticks_ahead
 from experiment_pipeline.settings import Settings
 
@@ -37,17 +40,26 @@ class LocalDagster:
 
     definitions: dg.Definitions
     instance: dg.DagsterInstance
+    home: Path
 
     def run(self, job: str, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
         """Run a job, for a partition where it has any; a partition that Dagster does not know yet is added.
 
         Raises:
+            RefreshRefused: the refresh is refused, e.g. because another run has the experiment's lease.
             Exception: the run failed; its first error.
         """
         partitions = self.definitions.resolve_job_def(job).partitions_def
         if partition_key is not None and isinstance(partitions, dg.DynamicPartitionsDefinition):
             add_partitions(self.instance, partitions, [partition_key])
-        return run_here(self.definitions, job, self.instance, partition_key)
+        run_id = make_new_run_id()
+        with locked_run(self.home, run_id):
+            try:
+                return run_here(self.definitions, job, self.instance, partition_key, run_id)
+            except dg.Failure as failed:
+                if isinstance(failed.__cause__, RefreshRefused):
+                    raise failed.__cause__ from None
+                raise
 
 
 @contextmanager
@@ -55,7 +67,7 @@ def local_dagster(settings: Settings) -> Iterator[LocalDagster]:
     """Open an installation's instance and load its definitions, to run jobs in this process."""
     definitions = import_module(LOCATION).build(settings)
     with open_instance(settings.dagster_home) as instance:
-        yield LocalDagster(definitions, instance)
+        yield LocalDagster(definitions, instance, settings.dagster_home)
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
@@ -160,7 +172,11 @@ def ended(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[str]:
 
 
 def run_here(
-    definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, partition_key: str | None = None
+    definitions: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    partition_key: str | None = None,
+    run_id: str | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run a job in this process and record it in the instance.
 
@@ -168,5 +184,5 @@ def run_here(
         Exception: the run failed; its first error.
     """
     return definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, partition_key=partition_key, run_config=QUIET
+        instance=instance, partition_key=partition_key, run_config=QUIET, run_id=run_id
     )

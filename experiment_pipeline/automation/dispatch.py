@@ -12,6 +12,7 @@ from experiment_pipeline.domain.dispatch import DispatchLimits, PlannedRun, plan
 from experiment_pipeline.domain.due import automatic_claim
 from experiment_pipeline.domain.refresh import Claim
 from experiment_pipeline.resources.dagster_instance import add_partitions, ended, remove_partitions, runs_by_key
+from experiment_pipeline.resources.own_runs import close_killed_run, killed_runs
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 
 OWN_RUN_ABOVE = timedelta(seconds=5)  # of the last run; such an experiment shares its run with no other
@@ -61,15 +62,20 @@ def _close_dead_runs(
 ) -> bool:
     """Close the claims of runs that ended without publishing: cancelled, or killed without a failure event (R3, R7).
 
+    A command's own process that was killed is told by its file alone: no daemon has started it.
+
     Returns:
         Whether there were any.
     """
     keys: dict[str, str | None] = {claim.served_by: claim.run_key for claim in waiting if claim.served_by}
     keys |= {root_run_id(run): key for key, run in created.items()}
-    dead = ended(instance, keys)
-    for run_id in dead:
-        runs.registry.runs.close_dead_run(run_id, keys[run_id], now)
-    return bool(dead)
+    home = runs.settings.dagster_home
+    dead, killed = ended(instance, keys), killed_runs(home)
+    for run_id in {*dead, *killed}:
+        runs.registry.runs.close_dead_run(run_id, keys.get(run_id), now)
+    for run_id in killed:
+        close_killed_run(home, instance, run_id)
+    return bool(dead or killed)
 
 
 def run_of_one(run: PlannedRun) -> dg.RunRequest:

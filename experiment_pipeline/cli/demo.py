@@ -113,8 +113,4 @@ def _is_final(registry: Registry, experiment: Experiment) -> bool:
 
 
 def _report(registry: Registry, experiment: Experiment) -> RenderableType:
-    return report(
-        registry.experiments.get(experiment.id),
-        registry.computations.get(experiment.id, Computation.EXPOSURES),
-        registry.computations.get(experiment.id, Computation.RESULTS),
-    )
+    return report(registry.experiments.get(experiment.id), registry.computations.get_together(experiment.id))

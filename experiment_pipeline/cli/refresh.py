@@ -28,16 +28,20 @@ def refresh(context: Context, key: str, environment: str | None, no_wait: bool) 
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
         context.require_sound_lake(registry)
-        registry.claims.create(  # one run computes both and serves every claim (rule R2)
-            experiment.id, Computation.RESULTS, ClaimSource.CLI, context.now, context.settings.refresh_min_interval
+        # One run computes both and serves every claim (rule R2); final results may have exposures that are not (R8).
+        results = registry.computations.get(experiment.id, Computation.RESULTS)
+        exposures = registry.computations.get(experiment.id, Computation.EXPOSURES)
+        asked = exposures if results.is_final and not exposures.is_final else results
+        registry.claims.create(
+            experiment.id, asked.computation, ClaimSource.CLI, context.now, context.settings.refresh_min_interval
         )
     if no_wait:
         click.echo(f"Asked for a refresh of {experiment.key}.")
         return
     _run(context, experiment)
     with context.registry() as registry:
-        exposures, results = (registry.computations.get(experiment.id, each) for each in Computation)
-    context.wide_console.print(report(experiment, exposures, results))
+        computed = registry.computations.get_together(experiment.id)
+    context.wide_console.print(report(experiment, computed))
 
 
 def _run(context: Context, experiment: Experiment) -> None:
@@ -47,7 +51,7 @@ def _run(context: Context, experiment: Experiment) -> None:
     with context.wide_console.status(f"Computing {experiment.key}"), local_dagster(context.settings) as dagster:
         try:
             dagster.run("refresh_experiment", experiment.partition_key)
+        except RefreshRefused:  # e.g. a run of the daemon owns the lease
+            raise
         except Exception as failed:
-            if isinstance(failed.__cause__, RefreshRefused):  # e.g. a run of the daemon owns the lease
-                raise failed.__cause__ from None
             raise click.ClickException(f"The refresh failed: {failed}") from failed

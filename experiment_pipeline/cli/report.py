@@ -13,7 +13,7 @@ from experiment_pipeline.cli.tables import plain
 from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection
-from experiment_pipeline.domain.refresh import ComputationState
+from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.results.payload import (
     ExposuresPayload,
@@ -50,18 +50,21 @@ LEGEND = Text(
 )
 
 
-def report(
-    experiment: Experiment,
-    exposures: ComputationState[ExposuresPayload],
-    results: ComputationState[ResultsPayload],
-) -> RenderableType:
+def report(experiment: Experiment, computed: ComputedTogether) -> RenderableType:
     """Return a heading, exposures and split, then per metric and variant n, value, effect, lift, chance to win."""
+    exposures: ComputationState[ExposuresPayload] = computed.exposures
+    results: ComputationState[ResultsPayload] = computed.results
     heading = Text.assemble((printable(experiment.name), "bold"), f"  {experiment.key}, {experiment.status.value}")
-    if exposures.payload is None or results.payload is None:
+    if exposures.payload is None and results.payload is None:
         return Group(heading, Text("Nothing has been computed yet: run a refresh.", style="yellow"), "")
+    newer = [] if computed.newer is None else [Text(newer_line(computed.newer), style="yellow")]
+    if exposures.payload is None or results.payload is None:
+        missing = Computation.EXPOSURES if exposures.payload is None else Computation.RESULTS
+        return Group(heading, *newer, Text(f"No {missing.value} to show beside: run a refresh.", style="yellow"), "")
     return Group(
         heading,
-        _window_line(experiment, results),
+        _window_line(experiment, exposures, results),
+        *newer,
         _exposures_line(exposures.payload, results.payload["srm"]),
         *_split_lines(results.payload),
         _table(experiment, results.payload),
@@ -71,10 +74,20 @@ def report(
     )
 
 
-def _window_line(experiment: Experiment, results: ComputationState[ResultsPayload]) -> Text:
+def newer_line(newer: Computation) -> str:
+    """Return what to know where one computation was published alone since the other (`ComputedTogether.newer`)."""
+    (other,) = set(Computation) - {newer}
+    return f"Newer {newer.value} are published without {other.value} of the same data: a refresh completes them."
+
+
+def _window_line(
+    experiment: Experiment,
+    exposures: ComputationState[ExposuresPayload],
+    results: ComputationState[ResultsPayload],
+) -> Text:
     line = Text(f"from {experiment.started_at:%Y-%m-%d %H:%M} to {results.as_of:%Y-%m-%d %H:%M} UTC", style="dim")
     line.append(f", data version {results.data_version}")
-    line.append(", final" if results.is_final else "")
+    line.append(", final" if exposures.is_final and results.is_final else "")
     if results.last_error_at is not None:
         line.append(f", last refresh failed {results.last_error_at:%Y-%m-%d %H:%M}", style="red")
     return line

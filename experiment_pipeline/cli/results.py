@@ -5,9 +5,7 @@ import json
 import click
 
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.report import LEGEND, report
-from experiment_pipeline.domain.refresh import Computation, ComputationState
-from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
+from experiment_pipeline.cli.report import LEGEND, newer_line, report
 
 
 @click.command()
@@ -21,7 +19,7 @@ from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
 @click.option("--json", "as_json", is_flag=True, help="Print both payloads as the API serves them.")
 @click.pass_obj
 def results(context: Context, key: str, environment: str | None, as_json: bool) -> None:
-    """Show the exposures and results of the experiment KEY as they were last computed.
+    """Show the exposures and results of the experiment KEY as they were last computed together.
 
     \b
     Examples:
@@ -30,9 +28,11 @@ def results(context: Context, key: str, environment: str | None, as_json: bool) 
     """
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
-        exposures: ComputationState[ExposuresPayload] = registry.computations.get(experiment.id, Computation.EXPOSURES)
-        computed: ComputationState[ResultsPayload] = registry.computations.get(experiment.id, Computation.RESULTS)
+        computed = registry.computations.get_together(experiment.id)
     if as_json:
-        click.echo(json.dumps({"exposures": exposures.envelope(), "results": computed.envelope()}, indent=2))
+        envelopes = {"exposures": computed.exposures.envelope(), "results": computed.results.envelope()}
+        click.echo(json.dumps(envelopes, indent=2))
+        if computed.newer is not None:
+            click.echo(newer_line(computed.newer), err=True)
     else:
-        context.wide_console.print(report(experiment, exposures, computed), LEGEND)
+        context.wide_console.print(report(experiment, computed), LEGEND)

@@ -1,7 +1,7 @@
 """Refresh: computations, claims and runs (rules R1, R2, R5)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic
@@ -58,6 +58,16 @@ class ComputationState(Generic[Payload]):
     refresh_requested_at: datetime | None
     last_duration_seconds: float | None
 
+    def agrees_with(self, other: "ComputationState") -> bool:
+        """Whether both payloads are as of one moment and one data version, or one of the two has none."""
+        if self.payload is None or other.payload is None:
+            return True
+        return (self.as_of, self.data_version) == (other.as_of, other.data_version)
+
+    def without_payload(self) -> "ComputationState[Payload]":
+        """Return the state with its failures and requests alone."""
+        return replace(self, as_of=None, data_version=None, computed_at=None, payload=None, is_final=False)
+
     def envelope(self) -> dict[str, object] | None:
         """Return the payload with its times and finality, JSON-ready; None before any request or result."""
         moments = {
@@ -72,6 +82,21 @@ class ComputationState(Generic[Payload]):
             "payload": self.payload,
             "is_final": self.is_final,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedTogether:
+    """Both computations of one experiment, as of one moment and one data version: they may be shown beside each other.
+
+    Attributes:
+        exposures: as published; without a payload where none is as of the moment of the results' payload.
+        results: the same.
+        newer: the computation of which a newer payload is published, and none of the other yet; None for neither.
+    """
+
+    exposures: ComputationState
+    results: ComputationState
+    newer: Computation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """Computations: what the API serves of an experiment, how it is published, and its history (rules R1, R3, R5, R6)."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, exists, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, exists, insert, or_, select, update
 
 from experiment_pipeline.domain.due import is_final, knows_landed
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.refresh import Computation, ComputationState, Publication, RefreshRun
+from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, Publication, RefreshRun
 from experiment_pipeline.errors import NotFound, Superseded
 from experiment_pipeline.registry import batches as ledger
 from experiment_pipeline.registry import claims, experiment_rows, leases
@@ -58,6 +59,31 @@ class Computations:
             raise NotFound(experiment_rows.unknown(environment_key, id_or_key))
         return decode(row)
 
+    def get_together(self, experiment_id: int) -> ComputedTogether:
+        """Return both computations as of one moment and data version, the newest of which both were published.
+
+        A run that was killed between its two publications leaves one computation newer than the other. Failures and
+        requests are the present ones.
+
+        Raises:
+            NotFound: no experiment has this id.
+        """
+        with reading(self.database) as connection:
+            exposures, results = (Computations(connection).get(experiment_id, each) for each in Computation)
+            if exposures.agrees_with(results):
+                return ComputedTogether(exposures, results)
+            newer = max(exposures, results, key=lambda state: (state.computed_at, state.computation)).computation
+            look = connection.execute(_newest_common_look(experiment_id)).one_or_none()
+        if look is None:
+            if newer is Computation.EXPOSURES:
+                return ComputedTogether(exposures, results.without_payload(), newer)
+            return ComputedTogether(exposures.without_payload(), results, newer)
+        return ComputedTogether(
+            _as_published(exposures, look.as_of, look.data_version, look.exposures, look.exposures_at),
+            _as_published(results, look.as_of, look.data_version, look.results, look.results_at),
+            newer,
+        )
+
     def publish(self, publication: Publication) -> ComputationState:
         """Replace the published payload, add it to the history and close the claims it answers (rule R5).
 
@@ -102,6 +128,46 @@ class Computations:
                 return
             if connection.execute(stamp).rowcount:
                 claims.close_failed(connection, experiment_id, computation, run_id, now)
+
+
+def _newest_common_look(experiment_id: int) -> Select[Any]:
+    """Return the query of the newest as-of and data version of which both computations were published."""
+    exposures, results = payloads.alias("exposures"), payloads.alias("results")
+    return (
+        select(
+            results.c.as_of,
+            results.c.data_version,
+            exposures.c.payload.label("exposures"),
+            exposures.c.computed_at.label("exposures_at"),
+            results.c.payload.label("results"),
+            results.c.computed_at.label("results_at"),
+        )
+        .where(
+            exposures.c.experiment_id == experiment_id,
+            exposures.c.computation == Computation.EXPOSURES.value,
+            results.c.experiment_id == experiment_id,
+            results.c.computation == Computation.RESULTS.value,
+            results.c.as_of == exposures.c.as_of,
+            results.c.data_version == exposures.c.data_version,
+        )
+        .order_by(results.c.id.desc(), exposures.c.id.desc())
+        .limit(1)
+    )
+
+
+def _as_published(
+    now: ComputationState, as_of: datetime, data_version: int, payload: Mapping[str, object], computed_at: datetime
+) -> ComputationState:
+    """Return a computation with an earlier look in the place of the present one; only the present one can be final."""
+    is_present = (now.as_of, now.data_version) == (as_of, data_version)
+    return replace(
+        now,
+        as_of=as_of,
+        data_version=data_version,
+        computed_at=computed_at,
+        payload=payload,
+        is_final=now.is_final and is_present,
+    )
 
 
 def decode(row: RowMapping) -> ComputationState:

@@ -43,7 +43,8 @@ class Runs:
             now: UTC.
             lease_duration: how long from now the lease lasts.
             as_of: None for now. Never past the end of the experiment, in whole milliseconds.
-            data_version: None for the newest committed batch.
+            data_version: None for the newest committed batch; where one computation is final, for the one that it has
+                read, so that the other agrees with it.
 
         Raises:
             NotFound: no experiment has this id, or it is deleted. What is checked first is raised first.
@@ -68,7 +69,7 @@ class Runs:
                 run_id=run_id,
                 experiment_id=experiment_id,
                 as_of=to_milliseconds(as_of or min(now, experiment.ended_at or now)),
-                data_version=batches.newest(connection) if data_version is None else data_version,
+                data_version=_data_version(connection, experiment_id) if data_version is None else data_version,
             )
             _fix(connection, run, now)
             claims.assign_to_run(connection, experiment_id, run_id, now)
@@ -138,6 +139,23 @@ def _fix(connection: Connection, run: RefreshRun, now: datetime) -> None:
             opened_at=now,
         )
     )
+
+
+def _data_version(connection: Connection, experiment_id: int) -> int:
+    """Return the newest committed batch, or the one that a final computation has read: the other goes with it.
+
+    A final data version covers all that landed before the grace was over (rule R6): the other is final as of it, too.
+    """
+    rows = connection.execute(
+        select(computations.c.is_final, computations.c.data_version).where(
+            computations.c.experiment_id == experiment_id, computations.c.data_version.is_not(None)
+        )
+    ).all()
+    final = [row.data_version for row in rows if row.is_final]
+    # A payload that has read a newer one already never goes back (rule R5).
+    if final and final[0] == max(row.data_version for row in rows):
+        return int(final[0])
+    return batches.newest(connection)
 
 
 def _everything_is_final(connection: Connection, experiment_id: int) -> bool:

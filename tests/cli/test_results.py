@@ -13,7 +13,7 @@ from experiment_pipeline.cli.report import report
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
-from experiment_pipeline.domain.refresh import Computation, ComputationState
+from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import Floors
 from experiment_pipeline.results.payload import results_payload
@@ -102,7 +102,7 @@ def reported(
     results = replace(state(Computation.RESULTS, payload), last_error_at=failed_at)
     console = Console(width=150)
     with console.capture() as capture:
-        console.print(report(experiment, state(Computation.EXPOSURES, exposures), results))
+        console.print(report(experiment, ComputedTogether(state(Computation.EXPOSURES, exposures), results)))
     return capture.get()
 
 
