@@ -45,6 +45,7 @@ def first_exposures(
         "exposure_buckets": {dg.AssetKey("first_exposures")},
         "exposures": {dg.AssetKey("exposure_buckets")},
     },
+    can_subset=True,
 )
 def exposures(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[RefreshSession], warehouse: WarehouseResource

@@ -40,6 +40,7 @@ from experiment_pipeline.warehouse.artifacts import StampedFrame
         "experiment_results": {dg.AssetKey("bayesian_results")},
     },
     check_specs=check_specs(),
+    can_subset=True,
 )
 def results(
     context: dg.AssetExecutionContext,

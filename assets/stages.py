@@ -4,7 +4,7 @@ A stage is a plain function of one run on one experiment. An asset runs one stag
 in order, and both report the same outputs: checks and metadata cannot differ.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -24,7 +24,7 @@ from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.frame_schemas import frame_of, listed_exposures, metric_aggregates
 
 Frames = Mapping[str, StampedFrame]
-AssetResults = Iterator[dg.MaterializeResult[StampedFrame] | dg.Output[None]]
+AssetResults = Iterator[dg.MaterializeResult[StampedFrame] | dg.AssetCheckResult | dg.Output[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,32 @@ class Stage:
     compute: Callable[[ExperimentRun, Warehouse, Frames], Iterator[StageOutput]]
 
 
-def to_materialize_results(outputs: Iterable[StageOutput]) -> Iterator[dg.MaterializeResult[StampedFrame]]:
-    """Yield each output as Dagster takes it: its key, metadata and check results, and its frame where it has one."""
+def to_selected_results(
+    outputs: Iterable[StageOutput], assets: Collection[dg.AssetKey], checks: Collection[dg.AssetCheckKey]
+) -> AssetResults:
+    """Yield the outputs that a run has selected as Dagster takes them: key, metadata and check results, and the frame.
+
+    After the last of them the stage goes no further: a payload that nobody has selected is not published.
+
+    Args:
+        outputs: of one stage; what is published comes last.
+        assets: keys of the selected assets.
+        checks: keys of the selected checks; one can be selected without its asset.
+    """
+    waited_for = {*assets, *(check.asset_key for check in checks)}
     for output in outputs:
-        result: dg.MaterializeResult[StampedFrame] = dg.MaterializeResult(
-            asset_key=output.asset, metadata=output.metadata, check_results=list(output.checks.values())
-        )
-        yield result if output.frame is None else result._replace(value=output.frame)
+        key = dg.AssetKey(output.asset)
+        wanted = [each for name, each in output.checks.items() if dg.AssetCheckKey(key, name) in checks]
+        if key in assets:
+            result: dg.MaterializeResult[StampedFrame] = dg.MaterializeResult(
+                asset_key=key, metadata=output.metadata, check_results=wanted
+            )
+            yield result if output.frame is None else result._replace(value=output.frame)
+        else:
+            yield from wanted
+        waited_for.discard(key)
+        if not waited_for:
+            return
 
 
 def to_events(
@@ -123,10 +142,12 @@ def run_stage(
     """
     try:
         with session.for_asset(context, *stage.blocks, inherits=inherits) as run:
-            yield from to_materialize_results(stage.compute(run, warehouse, frames or {}))
+            outputs = stage.compute(run, warehouse, frames or {})
+            yield from to_selected_results(outputs, context.selected_asset_keys, context.selected_asset_check_keys)
     except Final as final:
         for observation in observe_final(stage, context.partition_key, final):
-            context.log_event(observation)
+            if observation.asset_key in context.selected_asset_keys:
+                context.log_event(observation)
         if Computation.RESULTS in stage.blocks:
             for outcome in repeat_outcomes(context.instance, context.partition_key):
                 context.log_event(outcome)
