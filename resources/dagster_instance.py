@@ -47,6 +47,7 @@ class LocalDagster:
 
         Raises:
             RefreshRefused: the refresh is refused, e.g. because another run has the experiment's lease.
+            KeyboardInterrupt: Ctrl-C; the run is recorded as failed, and its leases are released.
             Exception: the run failed; its first error.
         """
         partitions = self.definitions.resolve_job_def(job).partitions_def
@@ -56,6 +57,8 @@ class LocalDagster:
         with locked_run(self.home, run_id):
             try:
                 return run_here(self.definitions, job, self.instance, partition_key, run_id)
+            except dg.DagsterExecutionInterruptedError:
+                raise KeyboardInterrupt from None
             except dg.Failure as failed:
                 if isinstance(failed.__cause__, RefreshRefused):
                     raise failed.__cause__ from None

@@ -1,28 +1,45 @@
 """`experiment-pipeline apply`."""
 
 import json
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.text import Text
 
+from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.tables import plain
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.registry.manifests import Difference
+from experiment_pipeline.schemas.manifest_lines import naming_lines
 from experiment_pipeline.schemas.manifests import parse_manifest
+
+SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "keep": ("=", "dim")}
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="ENTRY",
+    help="Apply this entry alone, such as experiments.checkout, or metrics for all of them; may be repeated.",
+)
+@click.option("--resume", is_flag=True, help="Resume experiments that are paused and, by the file, running.")
+@click.option("--strict", is_flag=True, help="Refuse a file that says of an experiment less than its status.")
+@options.as_json
 @click.pass_obj
-def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
-    """Declare environments, metrics and experiments from a YAML FILE.
+def apply(
+    context: Context, file: Path, *, dry_run: bool, only: tuple[str, ...], resume: bool, strict: bool, as_json: bool
+) -> None:
+    """Declare environments, metrics and experiments from a YAML FILE; - reads standard input.
 
-    Declaring the same again changes nothing. A file that breaks a rule changes nothing either.
+    Declaring the same again changes nothing. A file that breaks a rule changes nothing either. An experiment that is
+    further than the file says, because somebody paused or completed it, stays as it is, and a line says so.
 
     \b
     Example:
@@ -37,12 +54,13 @@ def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
           metrics: [{metric: purchase, expected_direction: increase}]
           status: running
     """
-    try:
-        manifest = parse_manifest(file.read_text("utf-8"))
-    except UnicodeDecodeError:
-        raise ConfigurationError.of(str(file), "Must be UTF-8 text.") from None
-    with context.registry(create=True, dry_run=dry_run) as registry:
-        differences = registry.manifests.apply(manifest, actor=context.actor, now=context.now, dry_run=dry_run)
+    text = _read(file)
+    with naming_lines(text):
+        manifest = parse_manifest(text, only=only)
+        with context.registry(create=True, dry_run=dry_run) as registry:
+            differences = registry.manifests.apply(
+                manifest, actor=context.actor, now=context.now, dry_run=dry_run, resume=resume, strict=strict
+            )
     if as_json:
         click.echo(json.dumps([_as_json(difference) for difference in differences], indent=2))
         return
@@ -52,21 +70,40 @@ def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
     context.console.print(f"{_summary(differences)}.{ending}", highlight=False)
 
 
+def _read(file: Path) -> str:
+    """Return the text of a file, or of standard input for `-`. Raises ConfigurationError where it is not UTF-8."""
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError.of(str(file), "Must be UTF-8 text.") from None
+
+
 def _as_json(difference: Difference) -> dict[str, Any]:
     fields = {name: {"before": before, "after": after} for name, (before, after) in difference.fields.items()}
-    return {"action": difference.action, "subject": difference.subject, "fields": fields}
+    return {
+        "action": difference.action,
+        "subject": difference.subject,
+        "fields": fields,
+        "notes": list(difference.notes),
+    }
 
 
 def _line(difference: Difference) -> Text:
-    if difference.action == "create":
-        return plain(f"+ {difference.subject}", style="green")
-    line = plain(f"~ {difference.subject}", style="yellow")
-    for name, (before, after) in difference.fields.items():
+    sign, style = SIGNS[difference.action]
+    line = plain(f"{sign} {difference.subject}", style=style)
+    changed = difference.fields if difference.action == "change" else {}
+    for name, (before, after) in changed.items():
         change = (json.dumps(before), "red"), " -> ", (json.dumps(after), "green")
         line.append_text(Text.assemble(f"\n    {name}: ", *change))
+    for note in difference.notes:
+        line.append("\n    ").append_text(plain(note, style="yellow"))
     return line
 
 
 def _summary(differences: list[Difference]) -> str:
-    created = sum(difference.action == "create" for difference in differences)
-    return f"{created} created, {len(differences) - created} changed" if differences else "Everything is as declared"
+    actions = Counter(difference.action for difference in differences)
+    kept = f", {actions['keep']} kept" if actions["keep"] else ""
+    if not actions:
+        return "Everything is as declared"
+    return f"{actions['create']} created, {actions['change']} changed{kept}"

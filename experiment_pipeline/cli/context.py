@@ -1,17 +1,18 @@
 """The context of a command: settings, the registry, a console, and the user's name for the audit log."""
 
 import getpass
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError, NotFound
 from experiment_pipeline.settings import Settings
 
@@ -24,6 +25,22 @@ if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does witho
 def literal_console(width: int | None = None) -> Console:
     """Return a console that prints brackets and colons as they are: names hold both."""
     return Console(width=width, markup=False, emoji=False)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask in a terminal before something is deleted, unless `--yes` is given.
+
+    Raises:
+        ConfigurationError: there is no terminal to ask in, and `--yes` is not given.
+        click.exceptions.Exit: the answer is no; exit code 2.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError.of("--yes", "Must be given where there is no terminal to ask in. Nothing was deleted.")
+    if not click.confirm(question, err=True):
+        click.echo("Nothing was deleted.", err=True)
+        raise click.exceptions.Exit(2)
 
 
 def _announce(message: str) -> None:
@@ -128,7 +145,7 @@ class Context:
             message = f"Name one of {', '.join(known)}." if known else "There is none yet: declare one with `apply`."
             raise ConfigurationError.of("--environment", message)
         if given not in known:
-            raise NotFound(f"No environment '{given}'.{_suggestion(given, known)}")
+            raise NotFound(f"No environment '{given}'.{suggestion(given, known)}")
         return given
 
     @property
@@ -146,8 +163,8 @@ class Context:
         known = registry.experiments.list(environment)
         found = [experiment for experiment in known if key in (experiment.key, str(experiment.id))]
         if not found:
-            suggestion = _suggestion(key, [experiment.key for experiment in known])
-            raise NotFound(f"No experiment '{key}'{f' in {environment}' if environment else ''}.{suggestion}")
+            near = suggestion(key, [experiment.key for experiment in known])
+            raise NotFound(f"No experiment '{key}'{f' in {environment}' if environment else ''}.{near}")
         if len(found) > 1:
             several = ", ".join(sorted(experiment.environment_key for experiment in found))
             raise ConfigurationError.of("--environment", f"several environments have a '{key}': name one of {several}.")
@@ -162,8 +179,3 @@ class Context:
     def now(self) -> datetime:
         """The present time, UTC."""
         return datetime.now(UTC)
-
-
-def _suggestion(given: str, known: list[str]) -> str:
-    near = get_close_matches(given, known, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""

@@ -1,5 +1,6 @@
 """`experiment-pipeline demo`."""
 
+import json
 from types import TracebackType
 from typing import Any, Self
 
@@ -7,6 +8,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import LEGEND, report
 from experiment_pipeline.domain.experiments import Experiment
@@ -52,8 +54,9 @@ class Steps:
 
 
 @click.command()
+@options.as_json
 @click.pass_obj
-def demo(context: Context) -> None:
+def demo(context: Context, as_json: bool) -> None:
     """Generate events, ingest them, compute five experiments through Dagster, and print their results.
 
     Four experiments are simulated, the fifth is real (Thornton 2008). A second run finds nothing new to ingest.
@@ -79,7 +82,12 @@ def demo(context: Context) -> None:
         ]
         unfinished = [experiment for experiment in experiments if not _is_final(registry, experiment)]
         ingested = _materialise(context, unfinished, steps)
-    console.print(f"{generated.delivered:,} records in {generated.objects:,} landing objects; {ingested}.\n")
+    delivered = {"records": generated.delivered, "objects": generated.objects}
+    if as_json:
+        keys = [experiment.key for experiment in experiments]
+        click.echo(json.dumps({"delivered": delivered, "ingested": ingested, "experiments": keys}, indent=2))
+        return
+    console.print(f"{generated.delivered:,} records in {generated.objects:,} landing objects; {_counted(ingested)}.\n")
     with context.registry() as registry:
         for experiment in experiments:
             console.print(_report(registry, experiment))
@@ -87,8 +95,8 @@ def demo(context: Context) -> None:
     console.print(f"Everything is in {context.settings.data_dir}.")
 
 
-def _materialise(context: Context, experiments: list[Experiment], steps: Steps) -> str:
-    """Run the jobs against the demo's own Dagster instance, and return the ingestion's counts in words."""
+def _materialise(context: Context, experiments: list[Experiment], steps: Steps) -> dict[str, int]:
+    """Run the jobs against the demo's own Dagster instance, and return the ingestion's counts."""
     from experiment_pipeline.resources.dagster_instance import local_dagster
 
     with local_dagster(context.settings) as dagster:
@@ -100,10 +108,17 @@ def _materialise(context: Context, experiments: list[Experiment], steps: Steps) 
             dagster.run("refresh_experiment", experiment.partition_key)
     (materialisation,) = ingestion.asset_materializations_for_node("events")
     counts: dict[str, Any] = {name: entry.value for name, entry in materialisation.metadata.items()}
-    rejected = sum(counts["rejected"].values())
+    return {
+        "accepted": counts["accepted"],
+        "duplicates": counts["duplicates"],
+        "rejected": sum(counts["rejected"].values()),
+    }
+
+
+def _counted(ingested: dict[str, int]) -> str:
     return (
-        f"{counts['accepted']:,} new events ingested, {counts['duplicates']:,} duplicates dropped, "
-        f"{rejected:,} bad records rejected"
+        f"{ingested['accepted']:,} new events ingested, {ingested['duplicates']:,} duplicates dropped, "
+        f"{ingested['rejected']:,} bad records rejected"
     )
 
 

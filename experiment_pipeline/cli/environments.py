@@ -5,6 +5,7 @@ import json
 import click
 
 from experiment_pipeline.cli import options
+from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.tables import add_row, listing
 
@@ -33,8 +34,9 @@ def list_environments(context: Context, as_json: bool) -> None:
 @environments.command("create")
 @click.argument("key")
 @click.option("--name", help="Shown to people; the key when left out.")
+@options.as_json
 @click.pass_obj
-def create_environment(context: Context, key: str, name: str | None) -> None:
+def create_environment(context: Context, key: str, name: str | None, as_json: bool) -> None:
     """Create the environment KEY.
 
     \b
@@ -42,5 +44,5 @@ def create_environment(context: Context, key: str, name: str | None) -> None:
       experiment-pipeline environments create production --name Production
     """
     with context.registry(create=True) as registry:
-        registry.environments.create(key, name or key, actor=context.actor, now=context.now)
-    click.echo(f"Created environment {key}.")
+        created = registry.environments.create(key, name or key, actor=context.actor, now=context.now)
+    answer(f"Created environment {key}.", {"key": created.key, "name": created.name}, as_json=as_json)

@@ -8,9 +8,13 @@ import click
 from rich.table import Table
 
 from experiment_pipeline.cli import options
-from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.answers import answer
+from experiment_pipeline.cli.context import Context, confirm
 from experiment_pipeline.cli.tables import add_row, listing
+from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.lifecycle import check_deletable
+from experiment_pipeline.domain.texts import printable
 
 
 @click.group()
@@ -69,47 +73,57 @@ def show_experiment(context: Context, key: str, environment: str | None, as_json
 @experiments.command("start")
 @click.argument("key")
 @options.environment
+@options.as_json
 @click.pass_obj
-def start_experiment(context: Context, key: str, environment: str | None) -> None:
+def start_experiment(context: Context, key: str, environment: str | None, as_json: bool) -> None:
     """Start or resume the experiment KEY; its design freezes at the first start."""
-    _transition(context, key, environment, ExperimentStatus.RUNNING)
+    _transition(context, key, environment, ExperimentStatus.RUNNING, as_json=as_json)
 
 
 @experiments.command("pause")
 @click.argument("key")
 @options.environment
+@options.as_json
 @click.pass_obj
-def pause_experiment(context: Context, key: str, environment: str | None) -> None:
+def pause_experiment(context: Context, key: str, environment: str | None, as_json: bool) -> None:
     """Pause the experiment KEY: nothing refreshes it by itself; its window runs on."""
-    _transition(context, key, environment, ExperimentStatus.PAUSED)
+    _transition(context, key, environment, ExperimentStatus.PAUSED, as_json=as_json)
 
 
 @experiments.command("complete")
 @click.argument("key")
 @options.environment
+@options.as_json
 @click.pass_obj
-def complete_experiment(context: Context, key: str, environment: str | None) -> None:
+def complete_experiment(context: Context, key: str, environment: str | None, as_json: bool) -> None:
     """Complete the experiment KEY for good, and ask for a last refresh."""
-    _transition(context, key, environment, ExperimentStatus.COMPLETED)
+    _transition(context, key, environment, ExperimentStatus.COMPLETED, as_json=as_json)
 
 
-def _transition(context: Context, key: str, environment: str | None, to: ExperimentStatus) -> None:
+def _transition(context: Context, key: str, environment: str | None, to: ExperimentStatus, *, as_json: bool) -> None:
     with context.registry() as registry:
         found = context.find(registry, key, environment)
         moved = registry.experiments.transition(found.id, to, actor=context.actor, now=context.now)
-    click.echo(f"{moved.key} is {moved.status}.")
+    answer(f"{moved.key} is {moved.status}.", _as_json(moved), as_json=as_json)
 
 
 @experiments.command("delete")
 @click.argument("key")
 @options.environment
+@options.yes
+@options.as_json
 @click.pass_obj
-def delete_experiment(context: Context, key: str, environment: str | None) -> None:
-    """Delete the experiment KEY; refused while it runs. Its key is never used again."""
+def delete_experiment(context: Context, key: str, environment: str | None, *, yes: bool, as_json: bool) -> None:
+    """Delete the experiment KEY; refused while it runs. It asks first; without a terminal it needs --yes.
+
+    Over HTTP its key is never used again. `apply` may declare it again if no published results counted anybody.
+    """
     with context.registry() as registry:
         found = context.find(registry, key, environment)
+        check_deletable(found)
+        confirm(f"Delete experiment {printable(found.name)} ({found.key}, {found.status})?", yes=yes)
         registry.experiments.delete(found.id, actor=context.actor, now=context.now)
-    click.echo(f"Deleted {found.key}.")
+    answer(f"Deleted {found.key}.", {"deleted": found.key}, as_json=as_json)
 
 
 def _as_json(experiment: Experiment) -> dict[str, Any]:
@@ -137,6 +151,7 @@ def _card(experiment: Experiment) -> Table:
             for v in experiment.variants
         ),
         *(("metric", f"{a.metric.name}: {a.expected_direction}") for a in experiment.metrics),
+        *(("warning", warning) for warning in design_warnings(experiment)),
         ("partition", experiment.partition_key),
     ):
         add_row(table, label, str(value))

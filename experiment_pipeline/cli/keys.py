@@ -3,6 +3,7 @@
 import click
 
 from experiment_pipeline.cli import options
+from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.tables import add_row, listing
 
@@ -18,8 +19,9 @@ def keys() -> None:
 @options.environment
 @click.option("--scope", required=True, type=click.Choice(SCOPES), help="Each allows more than the one before.")
 @click.option("--name", default="", help="Who or what will use it.")
+@options.as_json
 @click.pass_obj
-def create_key(context: Context, environment: str | None, scope: str, name: str) -> None:
+def create_key(context: Context, environment: str | None, scope: str, name: str, as_json: bool) -> None:
     """Create a key and print its token, which cannot be shown again.
 
     \b
@@ -27,11 +29,12 @@ def create_key(context: Context, environment: str | None, scope: str, name: str)
       experiment-pipeline keys create --environment production --scope read --name dashboard
     """
     from experiment_pipeline.domain.api_keys import Scope
+    from experiment_pipeline.registry.audit import as_json as json_ready
 
     with context.registry() as registry:
         key = context.environment(registry, environment)
-        _, token = registry.keys.create(key, Scope(scope), name or scope, actor=context.actor, now=context.now)
-    click.echo(token)
+        created, token = registry.keys.create(key, Scope(scope), name or scope, actor=context.actor, now=context.now)
+    answer(token, {"token": token, **json_ready(created)}, as_json=as_json)
     click.echo(
         "Store it now: only its digest is kept. Send it as 'Authorization: Api-Key <token>'.",
         err=True,
@@ -64,9 +67,12 @@ def list_keys(context: Context, environment: str | None, as_json: bool) -> None:
 
 @keys.command("revoke")
 @click.argument("prefix")
+@options.as_json
 @click.pass_obj
-def revoke_key(context: Context, prefix: str) -> None:
+def revoke_key(context: Context, prefix: str, as_json: bool) -> None:
     """Revoke the key with this PREFIX, the part of its token between the underscores."""
+    from experiment_pipeline.registry.audit import as_json as json_ready
+
     with context.registry() as registry:
         revoked = registry.keys.revoke(prefix, actor=context.actor, now=context.now)
-    click.echo(f"Revoked key {revoked.prefix}.")
+    answer(f"Revoked key {revoked.prefix}.", json_ready(revoked), as_json=as_json)

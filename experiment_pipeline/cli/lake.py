@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from experiment_pipeline.cli import options
+from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.repair import open_lake, progress_bar, repair
 from experiment_pipeline.cli.tables import add_row, listing
@@ -15,6 +16,7 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.landing.ignored import IgnoredFiles
 
 if TYPE_CHECKING:
+    from experiment_pipeline.lake.compaction import Merge
     from experiment_pipeline.lake.ingestion import LandingState
     from experiment_pipeline.lake.inspection import Partition
     from experiment_pipeline.lake.lake import Lake
@@ -66,8 +68,9 @@ def status(context: Context, as_json: bool) -> None:
 
 
 @lake.command()
+@options.as_json
 @click.pass_obj
-def ingest(context: Context) -> None:
+def ingest(context: Context, as_json: bool) -> None:
     """Ingest every landing object that is not in the lake yet, as the `events` asset does."""
     from experiment_pipeline.lake import ingestion
     from experiment_pipeline.lake.staging import Progress as BytesRead
@@ -87,6 +90,9 @@ def ingest(context: Context) -> None:
             show,
             object_age=settings.landing_object_age,
         )
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2))
+        return
     if report.batch is None:
         click.echo("Nothing new has landed.")
         _print_left_out(report.unreadable, report.ignored)
@@ -133,8 +139,9 @@ def rejected(context: Context, limit: int, as_json: bool) -> None:
 @lake.command()
 @click.option("--whole", is_flag=True, help="Merge every month into one file, full tiers or not.")
 @dry_run
+@options.as_json
 @click.pass_obj
-def compact(context: Context, whole: bool, dry_run: bool) -> None:
+def compact(context: Context, whole: bool, dry_run: bool, as_json: bool) -> None:
     """Merge small files into few large ones, sorted for analysis. Safe beside readers and ingestion.
 
     \b
@@ -145,6 +152,9 @@ def compact(context: Context, whole: bool, dry_run: bool) -> None:
 
     opened = _open_sound(context)
     planned = compaction.planned(opened, context.now, whole=whole)
+    if dry_run and as_json:
+        click.echo(json.dumps({"dry_run": True, "merges": [_merge_as_json(merge) for merge in planned]}, indent=2))
+        return
     if dry_run:
         for merge in planned:
             click.echo(f"{merge.environment_key} {merge.month}: {len(merge.files)} files, {merge.rows:,} events")
@@ -154,7 +164,11 @@ def compact(context: Context, whole: bool, dry_run: bool) -> None:
         bar = progress.add_task("Merging", total=len(planned))
         done = compaction.compact(opened, context.now, whole=whole, on_merged=lambda _: progress.advance(bar))
     files, rows = sum(len(merge.files) for merge in done), sum(merge.rows for merge in done)
-    click.echo(f"Merged {files:,} files with {rows:,} events into {len(done):,}.")
+    answer(
+        f"Merged {files:,} files with {rows:,} events into {len(done):,}.",
+        {"dry_run": False, "merges": [_merge_as_json(merge) for merge in done]},
+        as_json=as_json,
+    )
 
 
 @lake.command()
@@ -166,11 +180,23 @@ def compact(context: Context, whole: bool, dry_run: bool) -> None:
     help="Keep replaced and unused files this long; must be longer than any refresh runs.",
 )
 @dry_run
+@options.as_json
 @click.pass_obj
-def vacuum(context: Context, retention_hours: int, dry_run: bool) -> None:
+def vacuum(context: Context, retention_hours: int, dry_run: bool, as_json: bool) -> None:
     """Delete files that compaction replaced or that a killed ingestion left behind."""
     removed = _open_sound(context).vacuum(timedelta(hours=retention_hours), dry_run=dry_run)
-    click.echo(f"{len(removed):,} files {'would be ' if dry_run else ''}deleted.")
+    text = f"{len(removed):,} files {'would be ' if dry_run else ''}deleted."
+    answer(text, {"dry_run": dry_run, "files": len(removed)}, as_json=as_json)
+
+
+def _merge_as_json(merge: "Merge") -> dict[str, object]:
+    """Return one merge of a month's files into one."""
+    return {
+        "environment": merge.environment_key,
+        "month": merge.month,
+        "files": len(merge.files),
+        "events": merge.rows,
+    }
 
 
 def _as_json(

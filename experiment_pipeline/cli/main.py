@@ -2,7 +2,7 @@
 
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from typing_extensions import override
@@ -10,7 +10,7 @@ from typing_extensions import override
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ArtifactMissing, ExperimentPipelineError, LakeError, Throttled
-from experiment_pipeline.settings import read_settings
+from experiment_pipeline.settings import PREFIX, read_settings
 
 COMMANDS = {  # by name: the function, and the line in the help
     "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
@@ -28,6 +28,8 @@ COMMANDS = {  # by name: the function, and the line in the help
     "demo": ("experiment_pipeline.cli.demo:demo", "Generate events and analyse five experiments, one of them real."),
 }
 
+UNTIL_STOPPED = {"serve", "collect", "dev"}  # Ctrl-C is their normal end
+
 
 class Broken(click.ClickException):
     """An error of the installation: one line on standard error, exit code 1."""
@@ -39,6 +41,16 @@ class Refused(click.ClickException):
     """An error of the request, which is not possible or not allowed: one line on standard error, exit code 2."""
 
     exit_code = 2
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C: one line on standard error, exit code 130."""
+
+    exit_code = 130
+
+    @override
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, err=True)
 
 
 class LazyGroup(click.Group):
@@ -55,7 +67,17 @@ class LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - a fact for the type checker
+        _accept_global_options(command)
         return command
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand:  # click's own suggestion knows only commands that are imported
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from None
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -66,26 +88,58 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            if ctx.invoked_subcommand in UNTIL_STOPPED:
+                ctx.exit(0)
+            raise Interrupted("Interrupted. Nothing is half done: the same command goes on from here.") from None
         except ExperimentPipelineError as error:
             shown = Broken if isinstance(error, LakeError | ArtifactMissing) else Refused
-            left = f" {error.seconds_left} seconds are left." if isinstance(error, Throttled) else ""
             # The message may quote what somebody else wrote.
-            message = "\n".join(printable(line) for line in f"{error}{left}".split("\n"))
+            message = "\n".join(printable(line) for line in f"{error}{_remedy(error)}".split("\n"))
             raise shown(message) from error
 
 
-@click.group(cls=LazyGroup)
-@click.version_option(package_name="experiment-pipeline")
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Root of landing zone, lake, artifacts and registry, instead of EXPERIMENT_PIPELINE_DATA_DIR.",
-)
+def _remedy(error: ExperimentPipelineError) -> str:
+    """Return what the command line adds to an error: what else can be done here."""
+    if isinstance(error, Throttled):
+        return (
+            f" {error.seconds_left} seconds are left ({PREFIX}REFRESH_MIN_INTERVAL sets the interval); "
+            "`refresh --force` does not wait."
+        )
+    return ""
+
+
+def _use_data_dir(ctx: click.Context, _: click.Parameter, data_dir: Path | None) -> None:
+    """Use the data directory that is named after the command, in place of one that is named before it."""
+    if data_dir is not None and not ctx.resilient_parsing:
+        ctx.obj = Context(settings=read_settings(data_dir))
+
+
+DATA_DIR: dict[str, Any] = {
+    "type": click.Path(file_okay=False, path_type=Path),
+    "help": f"Root of landing zone, lake, artifacts and registry, instead of {PREFIX}DATA_DIR.",
+}
+version_option = click.version_option(package_name="experiment-pipeline")
+
+
+def _accept_global_options(command: click.Command) -> None:
+    """Let a command, and every command below it, take the global options after its name as well."""
+    if not any(parameter.name == "data_dir" for parameter in command.params):
+        click.option("--data-dir", **DATA_DIR, expose_value=False, callback=_use_data_dir)(command)
+        version_option(command)
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _accept_global_options(below)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@version_option
+@click.option("--data-dir", **DATA_DIR)
 @click.pass_context
 def main(ctx: click.Context, data_dir: Path | None) -> None:
     """Analyse A/B experiments in your warehouse.
 
-    Settings come from environment variables EXPERIMENT_PIPELINE_*. Exit codes: 0 done, 1 something broke, 2 refused.
+    Settings come from environment variables EXPERIMENT_PIPELINE_*. Exit codes: 0 done, 1 something broke, 2 refused or
+    mistyped, 130 interrupted. Options of this page may stand before the command or after it.
     """
     from experiment_pipeline import logs
 

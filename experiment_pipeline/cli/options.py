@@ -12,6 +12,7 @@ any_environment = click.option(
 )
 PORT_OR_FREE = click.IntRange(0, 65_535)  # 0: any port that is free
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
 def listen_options(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -1,24 +1,34 @@
 """`experiment-pipeline refresh`."""
 
+import json
+from typing import TYPE_CHECKING
+
 import click
 
 from experiment_pipeline.cli import options
+from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import report
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.refresh import ClaimSource, Computation
+from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation
 from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.times import iso_utc
+
+if TYPE_CHECKING:
+    from experiment_pipeline.registry.registry import Registry
 
 
 @click.command()
 @click.argument("key")
 @options.environment
 @click.option("--no-wait", is_flag=True, help="Only request it: a running daemon computes.")
+@click.option("--force", is_flag=True, help="Do not wait for the minimum interval to pass; the audit log says who.")
+@options.as_json
 @click.pass_obj
-def refresh(context: Context, key: str, environment: str | None, no_wait: bool) -> None:
+def refresh(context: Context, key: str, environment: str | None, *, no_wait: bool, force: bool, as_json: bool) -> None:
     """Compute the experiment KEY again on the events in the lake, publish, and show the results.
 
-    Refused before the start, once final, and within the minimum interval of the last request.
+    Refused before the start, once final, and within the minimum interval of the last request unless --force is given.
 
     \b
     Examples:
@@ -32,16 +42,33 @@ def refresh(context: Context, key: str, environment: str | None, no_wait: bool) 
         results = registry.computations.get(experiment.id, Computation.RESULTS)
         exposures = registry.computations.get(experiment.id, Computation.EXPOSURES)
         asked = exposures if results.is_final and not exposures.is_final else results
-        registry.claims.create(
-            experiment.id, asked.computation, ClaimSource.CLI, context.now, context.settings.refresh_min_interval
-        )
+        claim = _claim(context, registry, experiment, asked.computation, force=force)
     if no_wait:
-        click.echo(f"Asked for a refresh of {experiment.key}.")
+        request = {"requested": experiment.key, "requested_at": iso_utc(claim.requested_at)}
+        answer(f"Asked for a refresh of {experiment.key}.", request, as_json=as_json)
         return
-    _run(context, experiment)
+    try:
+        _run(context, experiment)
+    except KeyboardInterrupt:
+        with context.registry() as registry:  # the same command again is not refused
+            registry.claims.withdraw(claim, asked.refresh_requested_at, context.now)
+        raise
     with context.registry() as registry:
         computed = registry.computations.get_together(experiment.id)
+    if as_json:
+        envelopes = {"exposures": computed.exposures.envelope(), "results": computed.results.envelope()}
+        click.echo(json.dumps(envelopes, indent=2))
+        return
     context.wide_console.print(report(experiment, computed))
+
+
+def _claim(
+    context: Context, registry: "Registry", experiment: Experiment, computation: Computation, *, force: bool
+) -> Claim:
+    if force:
+        return registry.claims.force(experiment.id, computation, context.now, actor=context.actor)
+    interval = context.settings.refresh_min_interval
+    return registry.claims.create(experiment.id, computation, ClaimSource.CLI, context.now, interval)
 
 
 def _run(context: Context, experiment: Experiment) -> None:

@@ -1,13 +1,17 @@
 """`experiment-pipeline lake repair`, and what the commands on the lake share."""
 
+import json
 import re
 from contextlib import AbstractContextManager
+from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from typing_extensions import override
 
+from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.domain.texts import printable
 
@@ -41,8 +45,9 @@ class BatchRange(click.ParamType[range]):
     help="Go on without what is gone of this batch, or of several (12-40). May be repeated; it is audited.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and what is lost; change nothing.")
+@options.as_json
 @click.pass_obj
-def repair(context: Context, accept_loss: tuple[range, ...], dry_run: bool) -> None:
+def repair(context: Context, accept_loss: tuple[range, ...], dry_run: bool, as_json: bool) -> None:
     """Make lake and registry fit again: what the lake lacks is read from the landing zone, under its old batch number.
 
     A lake that holds more than the registry knows gives the registry its batches. Objects that are gone are listed; a
@@ -68,7 +73,10 @@ def repair(context: Context, accept_loss: tuple[range, ...], dry_run: bool) -> N
             on_batch=lambda done, total: progress.update(bar, completed=done, total=total),
         )
         report = work.plan() if dry_run else work.run()
-    _print(report, "would be " if dry_run else "")
+    if as_json:
+        click.echo(json.dumps({"dry_run": dry_run, **asdict(report)}, indent=2, default=datetime.isoformat))
+    else:
+        _print(report, "would be " if dry_run else "")
     if report.stopped is not None and not dry_run:
         raise click.ClickException(
             f"Stopped before batch {report.stopped}: objects of it are gone. Put them back into the landing zone, or "

@@ -56,8 +56,8 @@ class Design:
     alpha: Annotated[Number, between(0, 0.5, "Must lie between 0 and 0.5.")] = 0.05
     power: Annotated[Number, between(0, 1, "Must lie between 0 and 1.")] = 0.8
     mde: Annotated[
-        Annotated[Number, between(0, math.inf, "Must be greater than 0.")] | None,
-        Field(description="relative lift to detect"),
+        Annotated[Number, between(0, 5, "Must be a share above 0 and below 5: 0.2 is 20 %.")] | None,
+        Field(description="relative lift to detect, as a share: 0.2 is 20 %"),
     ] = None
     n_looks: Annotated[Looks, Field(description="planned looks")] = 1
     baseline: Annotated[

@@ -7,12 +7,13 @@ made in Python. Text that a database or a URL cannot carry (control characters) 
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -41,6 +42,8 @@ FEATURE_BYTES = 2_000  # what a PostgreSQL index entry holds beside the environm
 SHORTEST_REFRESH_INTERVAL = timedelta(minutes=5)  # rule R4
 LONGEST_DURATION = timedelta(days=366)
 MAX_LOOKS = 1_000
+MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*", re.ASCII)
+MOMENT_EXPECTED = "Must be a time with a zone, such as 2026-11-01T00:00:00Z"
 MESSAGES = {  # in place of pydantic's own, by its type of error
     "missing": "This field is required.",
     "dataclass_type": "Must be an object.",
@@ -87,6 +90,16 @@ def _metric_reference(value: object) -> int | str:
     return value
 
 
+def _moment(value: object) -> object:
+    """Return a time as it was stated; a number is refused, which could be seconds, milliseconds or a date."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{MOMENT_EXPECTED}, not the number {value}.")  # noqa: TRY004 - pydantic reports ValueErrors
+    is_stated = isinstance(value, datetime) or (isinstance(value, str) and MOMENT.fullmatch(value))
+    if not is_stated or (isinstance(value, datetime) and value.tzinfo is None):
+        raise ValueError(f"{MOMENT_EXPECTED}.")
+    return value
+
+
 Line = Annotated[
     str,
     rule(lambda text: bool(text.strip()), "Must not be empty."),
@@ -129,6 +142,7 @@ Looks = Annotated[
     Field(strict=True),
     rule(lambda looks: 1 <= looks <= MAX_LOOKS, f"Must lie between 1 and {MAX_LOOKS}."),
 ]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 RefreshInterval = Annotated[Duration, whole_seconds(SHORTEST_REFRESH_INTERVAL)]
 AttributionWindow = Annotated[Duration, whole_seconds(timedelta(seconds=1))]
 MetricReference = Annotated[

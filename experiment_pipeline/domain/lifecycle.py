@@ -8,7 +8,7 @@ from experiment_pipeline.domain.drafts import ExperimentDraft, changed_fields
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.fields import FieldErrors
 from experiment_pipeline.domain.metrics import Metric
-from experiment_pipeline.errors import Conflict, InvalidTransition, NotAllowed
+from experiment_pipeline.errors import ConfigurationError, Conflict, InvalidTransition, NotAllowed
 from experiment_pipeline.times import to_milliseconds
 
 TRANSITIONS: Mapping[ExperimentStatus, tuple[ExperimentStatus, ...]] = {  # rule L1
@@ -66,6 +66,12 @@ def transitions_to(current: ExperimentStatus, wanted: ExperimentStatus) -> tuple
     return (wanted,)
 
 
+def is_further(current: ExperimentStatus, stated: ExperimentStatus) -> bool:
+    """Return whether an experiment is further in its life than the status that a file states."""
+    order = list(ExperimentStatus)
+    return order.index(current) > order.index(stated)
+
+
 def check_dates(
     status: ExperimentStatus | None, started_at: datetime | None, ended_at: datetime | None, now: datetime
 ) -> None:
@@ -85,15 +91,36 @@ def check_dates(
     errors.raise_any()
 
 
-def check_dates_kept(experiment: Experiment, started_at: datetime | None, ended_at: datetime | None) -> None:
-    """Check that `started_at` and `ended_at`, which are set once, stay (rule L1). Raises ConfigurationError."""
+def check_end_kept(experiment: Experiment, ended_at: datetime | None) -> None:
+    """Check that `ended_at`, which is set once, stays (rule L1). Raises ConfigurationError."""
+    kept = experiment.ended_at
+    if kept is not None and ended_at is not None and to_milliseconds(ended_at) != kept:
+        raise ConfigurationError.of("ended_at", f"Cannot be changed: it is {kept.isoformat()}.")
+
+
+def check_start_may_move(
+    experiment: Experiment, to: datetime, now: datetime, *, has_counted: bool, is_final: bool
+) -> None:
+    """Check that the start of an experiment may move (rule L1).
+
+    Args:
+        experiment: it has started.
+        to: the start that is wanted.
+        now: the present moment.
+        has_counted: whether results were published that counted an identity.
+        is_final: whether a computation is final.
+
+    Raises:
+        ConfigurationError: results depend on the present start, or the wanted one lies in the future or after the end.
+    """
+    kept = experiment.started_at
     errors = FieldErrors()
-    for name, kept, stated in (
-        ("started_at", experiment.started_at, started_at),
-        ("ended_at", experiment.ended_at, ended_at),
-    ):
-        if kept is not None and stated is not None and to_milliseconds(stated) != kept:
-            errors.add(name, f"Cannot be changed: it is {kept.isoformat()}.")
+    if kept is not None and (has_counted or is_final):
+        why = "results are final" if is_final else "results that count identities were published since"
+        errors.add("started_at", f"Cannot be changed: it is {kept.isoformat()}, and {why}.")
+    errors.require(to <= now, "started_at", "Must not lie in the future.")
+    ends_later = experiment.ended_at is None or to < experiment.ended_at
+    errors.require(ends_later, "started_at", "Must lie before the end.")
     errors.raise_any()
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete
 
 from experiment_pipeline.domain.refresh import Claim, ClaimOutcome, ClaimSource, Computation, Publication
 from experiment_pipeline.errors import Final, NotFound, NotStarted, RefreshRefused, Throttled
+from experiment_pipeline.registry import audit
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.tables import claims, computations, experiments, has_passed, is_computation, is_id
 
@@ -51,6 +52,46 @@ class Claims:
             if not _accept(connection, experiment_id, computation, now, throttle):
                 raise _refusal(connection, experiment_id, computation, now, throttle)
             return _insert(connection, experiment_id, computation, source, now)
+
+    def force(self, experiment_id: int, computation: Computation, now: datetime, *, actor: str) -> Claim:
+        """Request a refresh within the minimum interval, for a user who owns the installation; the audit log says who.
+
+        Raises:
+            RefreshRefused: the experiment has not started, or the computation is final.
+            NotFound: no experiment has this id, or it is deleted.
+        """
+        with writing(self.database) as connection:
+            claim = Claims(connection).create(experiment_id, computation, ClaimSource.CLI, now, timedelta(0))
+            environment = select(experiments.c.environment_key).where(experiments.c.id == experiment_id)
+            audit.record(
+                connection,
+                at=now,
+                actor=actor,
+                environment_key=connection.execute(environment).scalar_one(),
+                subject=f"experiment:{experiment_id}",
+                action="force_refresh",
+                after={"computation": computation, "claim": claim.id},
+            )
+        return claim
+
+    def withdraw(self, claim: Claim, requested_before: datetime | None, now: datetime) -> None:
+        """Take back a user's request that waits: it is refused, and the throttle is as it was before.
+
+        Args:
+            claim: the request; nothing changes when it was answered meanwhile.
+            requested_before: the computation's `refresh_requested_at` before the request.
+            now: UTC.
+        """
+        mine = is_computation(claim.experiment_id, claim.computation)
+        unchanged = computations.c.refresh_requested_at == claim.requested_at
+        with writing(self.database) as connection:
+            waits = select(claims.c.id).where(claims.c.id == claim.id, IS_WAITING)
+            if connection.scalar(waits.with_for_update()) is None:
+                return
+            _close(connection, claims.c.id == claim.id, ClaimOutcome.REFUSED, now)
+            connection.execute(
+                update(computations).where(mine, unchanged).values(refresh_requested_at=requested_before)
+            )
 
     def list_waiting(self, experiment_id: int | None = None) -> list[Claim]:
         """Return the claims without an outcome, of one experiment or of all: users' first, then by age.
@@ -103,6 +144,12 @@ def claim_last_refresh(connection: Connection, experiment_id: int, now: datetime
     """Claim both computations of an experiment that completes, exempt from the interval (rule R6)."""
     for computation in Computation:
         _insert(connection, experiment_id, computation, ClaimSource.COMPLETION, now)
+
+
+def claim_automatically(connection: Connection, experiment_id: int, now: datetime) -> None:
+    """Claim both computations of an experiment whose payloads are to be computed anew, as automation does (rule R4)."""
+    for computation in Computation:
+        _insert(connection, experiment_id, computation, ClaimSource.SCHEDULE, now)
 
 
 def assign_to_run(connection: Connection, experiment_id: int, run_id: str, now: datetime) -> None:

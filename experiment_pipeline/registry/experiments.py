@@ -22,10 +22,11 @@ from experiment_pipeline.domain.drafts import (
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Conflict, NotFound
-from experiment_pipeline.registry import audit, claims, environments, experiment_parts
+from experiment_pipeline.registry import audit, claims, environments, experiment_parts, leases, looks
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.experiment_rows import ALIVE, is_named, matching, select_experiments, unknown
 from experiment_pipeline.registry.tables import computations, experiments, is_id
+from experiment_pipeline.times import to_milliseconds
 
 _audit = partial(audit.record_change, "experiment")
 
@@ -104,8 +105,17 @@ class Experiments:
             counted: dict[str, int] = {row.status: row.number for row in connection.execute(statement)}
         return {status: counted.get(status.value, 0) for status in ExperimentStatus}
 
-    def create(self, environment_key: str, draft: ExperimentDraft, *, actor: str, now: datetime) -> Experiment:
+    def create(
+        self, environment_key: str, draft: ExperimentDraft, *, actor: str, now: datetime, may_reuse_key: bool = False
+    ) -> Experiment:
         """Declare an experiment (rules L2, L3, L6), with its computations (rule R1).
+
+        Args:
+            environment_key: of the experiment.
+            draft: the experiment; without a key it gets one that was never used.
+            actor: for the audit log.
+            now: for the audit log.
+            may_reuse_key: take the key of a deleted experiment of which no look counted an identity.
 
         Raises:
             ConfigurationError: the draft breaks a rule; names the fields.
@@ -117,6 +127,8 @@ class Experiments:
             environments.require(connection, environment_key)
             key = draft.key or key_from_name(draft.name, lambda key: _key_is_taken(connection, environment_key, key))
             attached = experiment_parts.resolve_metrics(connection, environment_key, draft.metrics)
+            if may_reuse_key:
+                _release_key(connection, environment_key, key)
             new_id = _insert(connection, environment_key, key, draft, now)
             experiment_parts.replace_variants(connection, new_id, arms)
             experiment_parts.replace_metrics(connection, new_id, attached)
@@ -201,6 +213,32 @@ class Experiments:
             _audit(connection, after.status.value, before, changed, actor=actor, now=now)
         return changed
 
+    def move_start(self, experiment_id: int, to: datetime, *, actor: str, now: datetime) -> Experiment:
+        """Move the start of an experiment of which no look counted an identity (rule L1), and claim a refresh.
+
+        A run that computes it from the old start on loses its lease, and publishes nothing.
+
+        Raises:
+            ConfigurationError: results depend on the start, or the wanted one is in the future or after the end.
+            NotFound: no experiment has this id, or it is deleted.
+        """
+        with writing(self.database) as connection:
+            before = lock(connection, experiment_id)
+            moment = to_milliseconds(to)
+            lifecycle.check_start_may_move(
+                before,
+                moment,
+                now,
+                has_counted=looks.have_counted(connection, experiment_id),
+                is_final=_is_final(connection, experiment_id),
+            )
+            _update(connection, experiment_id, {"started_at": moment, "updated_at": now})
+            leases.end(connection, experiment_id)
+            claims.claim_automatically(connection, experiment_id, now)
+            changed = Experiments(connection).get(experiment_id)
+            _audit(connection, "move_start", before, changed, actor=actor, now=now)
+        return changed
+
     def delete(self, experiment_id: int, *, actor: str, now: datetime) -> None:
         """Delete an experiment softly: its row stays, and its key is never used again (rule L4).
 
@@ -273,6 +311,26 @@ def _columns(draft: ExperimentDraft) -> dict[str, Any]:
         "refresh_interval_seconds": int(draft.refresh_interval.total_seconds()),
         "design": asdict(draft.design),
     }
+
+
+def _is_final(connection: Connection, experiment_id: int) -> bool:
+    """Return whether a computation of the experiment is final (rule R6)."""
+    finals = select(computations.c.is_final).where(computations.c.experiment_id == experiment_id)
+    return any(connection.scalars(finals))
+
+
+def _release_key(connection: Connection, environment_key: str, key: str) -> None:
+    """Free the key of a deleted experiment, unless a look of it counted an identity (rule L6).
+
+    Its row keeps a key that no experiment can have; the audit log and its partition key have the old one.
+    """
+    is_deleted = experiments.c.deleted_at.is_not(None)
+    of_key = select(experiments.c.id).where(
+        experiments.c.environment_key == environment_key, experiments.c.key == key, is_deleted
+    )
+    deleted = connection.scalar(of_key.with_for_update())
+    if deleted is not None and not looks.have_counted(connection, deleted):
+        _update(connection, deleted, {"key": f"~{deleted}"})
 
 
 def _key_is_taken(connection: Connection, environment_key: str, key: str) -> bool:

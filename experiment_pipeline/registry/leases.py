@@ -50,6 +50,11 @@ def release(connection: Connection, run: RefreshRun) -> None:
     connection.execute(delete(leases).where(leases.c.experiment_id == run.experiment_id, leases.c.run_id == run.run_id))
 
 
+def end(connection: Connection, experiment_id: int) -> None:
+    """End the experiment's lease, whichever run has it: that run can publish nothing any more."""
+    connection.execute(delete(leases).where(leases.c.experiment_id == experiment_id))
+
+
 def release_all(connection: Connection, run_id: str) -> None:
     """End every lease that a run has."""
     connection.execute(delete(leases).where(leases.c.run_id == run_id))

@@ -2,21 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
 from experiment_pipeline.domain import lifecycle
+from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
-from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError, NotFound
+from experiment_pipeline.errors import ConfigurationError, Conflict, ExperimentPipelineError, NotFound
 from experiment_pipeline.registry.audit import as_json
+from experiment_pipeline.registry.declarations import check_declared, explained_conflict, in_environments
 from experiment_pipeline.registry.engine import Database, writing
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.metrics import Metrics
 from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, Manifest
+from experiment_pipeline.times import to_milliseconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,17 +28,19 @@ HIDDEN_FIELDS = {"id", "partition_key", "environment_key", "key", "created_at", 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that `apply` makes or changes.
+    """One thing that `apply` makes, changes, or leaves as it is although the file says something else.
 
     Attributes:
-        action: `create` or `change`.
+        action: `create`, `change` or `keep`.
         subject: e.g. `experiment production/checkout`.
         fields: old and new value, JSON-ready, by field; the old ones of a new thing are None.
+        notes: sentences for people: what was kept, and what is probably not meant.
     """
 
     action: str
     subject: str
     fields: dict[str, tuple[Any, Any]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,86 +49,142 @@ class Manifests:
 
     database: Database
 
-    def apply(self, manifest: Manifest, *, actor: str, now: datetime, dry_run: bool = False) -> list[Difference]:
+    def apply(
+        self,
+        manifest: Manifest,
+        *,
+        actor: str,
+        now: datetime,
+        dry_run: bool = False,
+        resume: bool = False,
+        strict: bool = False,
+    ) -> list[Difference]:
         """Apply a manifest: change the registry to match it, completely or not at all. A dry run changes nothing.
 
         Completed experiments go first: they free their feature for the next one (rule L2).
 
+        Args:
+            manifest: of the file.
+            actor: for the audit log.
+            now: for the audit log.
+            dry_run: change nothing.
+            resume: resume an experiment that is paused and, by the file, running.
+            strict: refuse a file that says of an experiment less than its status, which otherwise stays.
+
         Returns:
-            What was made or changed, or would be: environments, then metrics, then experiments.
+            What was made, changed or kept, or would be: environments, then metrics, then experiments.
 
         Raises:
             ConfigurationError: names entry and field.
         """
         with writing(self.database) as connection:
-            differences = _apply(connection, manifest, actor, now)
+            differences = _Application(connection, actor, now, resume=resume, strict=strict).apply(manifest)
             if dry_run:
                 connection.rollback()
         return differences
 
 
-def _apply(connection: Connection, manifest: Manifest, actor: str, now: datetime) -> list[Difference]:
-    differences = [
-        _apply_environment(connection, key, entry.name or key, actor, now)
-        for key, entry in manifest.environments.items()
-    ]
-    differences += [_apply_metric(connection, key, entry, actor, now) for key, entry in manifest.metrics.items()]
-    completed_first = sorted(
-        manifest.experiments.items(), key=lambda item: item[1].status is not ExperimentStatus.COMPLETED
-    )
-    differences += [_apply_experiment(connection, key, entry, actor, now) for key, entry in completed_first]
-    return [difference for difference in differences if difference.fields]
+@dataclass(frozen=True, slots=True)
+class _Application:
+    """One manifest's way into the registry, in one transaction."""
 
+    connection: Connection
+    actor: str
+    now: datetime
+    resume: bool
+    strict: bool
 
-def _apply_environment(connection: Connection, key: str, name: str, actor: str, now: datetime) -> Difference:
-    environments = Environments(connection)
-    with _naming(f"environments.{key}"):
-        before = _or_none(environments.get, key)
-        if before is None:
-            after = environments.create(key, name, actor=actor, now=now)
-        elif before.name != name:
-            after = environments.rename(key, name, actor=actor, now=now)
-        else:
-            after = before
-    return _difference(f"environment {key}", before, after)
+    def apply(self, manifest: Manifest) -> list[Difference]:
+        differences = [self._environment(key, entry.name) for key, entry in manifest.environments.items()]
+        placed = in_environments(self.connection, manifest)
+        differences += [self._metric(key, entry) for key, entry in placed.metrics.items()]
+        completed_first = sorted(
+            placed.experiments.items(), key=lambda item: item[1].status is not ExperimentStatus.COMPLETED
+        )
+        differences += [self._experiment(key, entry) for key, entry in completed_first]
+        return [difference for difference in differences if difference.fields or difference.notes]
 
+    def _environment(self, key: str, name: str | None) -> Difference:
+        environments = Environments(self.connection)
+        with _naming(f"environments.{key}"):
+            before = _or_none(environments.get, key)
+            if before is None:
+                after = environments.create(key, name or key, actor=self.actor, now=self.now)
+            elif name and before.name != name:
+                after = environments.rename(key, name, actor=self.actor, now=self.now)
+            else:
+                after = before
+        return _difference(f"environment {key}", before, after)
 
-def _apply_metric(connection: Connection, key: str, entry: DeclaredMetric, actor: str, now: datetime) -> Difference:
-    metrics = Metrics(connection)
-    with _naming(f"metrics.{key}"):
-        before = _or_none(metrics.find, entry.environment, entry.name)
-        if before is None:
-            after = metrics.create(entry.environment, entry, actor=actor, now=now)
-        else:
-            after = metrics.change(entry.environment, before.id, lambda _: entry, actor=actor, now=now)
-    return _difference(f"metric {entry.environment}/{entry.name}", before, after)
+    def _metric(self, key: str, entry: DeclaredMetric) -> Difference:
+        metrics = Metrics(self.connection)
+        with _naming(f"metrics.{key}"):
+            before = _or_none(metrics.find, entry.environment, entry.name)
+            if before is None:
+                after = metrics.create(entry.environment, entry, actor=self.actor, now=self.now)
+            else:
+                after = metrics.change(entry.environment, before.id, lambda _: entry, actor=self.actor, now=self.now)
+        return _difference(f"metric {entry.environment}/{entry.name}", before, after)
 
+    def _experiment(self, key: str, entry: DeclaredExperiment) -> Difference:
+        path = f"experiments.{key}"
+        with _naming(path):
+            lifecycle.check_dates(entry.status, entry.started_at, entry.ended_at, self.now)
+            before = _or_none(Experiments(self.connection).find, entry.environment, key)
+            check_declared(self.connection, entry, before)
+            after = self._declare(entry, before)
+        with _naming(path, f"{path}.status"):
+            kept = self._kept(after, entry)
+            after = self._dates(after, entry)
+            if not kept:
+                after = self._status(after, entry)
+        difference = _difference(f"experiment {entry.environment}/{key}", before, after)
+        warned = design_warnings(after) if difference.fields else []
+        return replace(difference, notes=(*kept, *(f"warning: {warning}" for warning in warned)))
 
-def _apply_experiment(
-    connection: Connection, key: str, entry: DeclaredExperiment, actor: str, now: datetime
-) -> Difference:
-    experiments, path = Experiments(connection), f"experiments.{key}"
-    with _naming(path):
-        lifecycle.check_dates(entry.status, entry.started_at, entry.ended_at, now)
-        before = _or_none(experiments.find, entry.environment, key)
-        if before is None:
-            after = experiments.create(entry.environment, entry, actor=actor, now=now)
-        else:
-            after = experiments.change(before.id, lambda _: entry, actor=actor, now=now)
-    with _naming(path, f"{path}.status"):
-        after = _apply_status(connection, after, entry, actor, now)
-    return _difference(f"experiment {entry.environment}/{key}", before, after)
+    def _declare(self, entry: DeclaredExperiment, before: Experiment | None) -> Experiment:
+        experiments = Experiments(self.connection)
+        if before is not None:
+            return experiments.change(before.id, lambda _: entry, actor=self.actor, now=self.now)
+        try:
+            return experiments.create(entry.environment, entry, actor=self.actor, now=self.now, may_reuse_key=True)
+        except Conflict as conflict:
+            raise explained_conflict(self.connection, entry, conflict) from None
 
+    def _kept(self, experiment: Experiment, entry: DeclaredExperiment) -> tuple[str, ...]:
+        """Return why an experiment keeps its status, if it does: it is further than the file says.
 
-def _apply_status(
-    connection: Connection, experiment: Experiment, entry: DeclaredExperiment, actor: str, now: datetime
-) -> Experiment:
-    lifecycle.check_dates_kept(experiment, entry.started_at, entry.ended_at)
-    dates = {ExperimentStatus.RUNNING: entry.started_at, ExperimentStatus.COMPLETED: entry.ended_at}
-    for step in lifecycle.transitions_to(experiment.status, entry.status or experiment.status):
-        at = dates.get(step)
-        experiment = Experiments(connection).transition(experiment.id, step, actor=actor, now=now, at=at)
-    return experiment
+        Raises:
+            ConfigurationError: it is, and the file is applied strictly.
+        """
+        current, stated = experiment.status, entry.status
+        if stated is None or not lifecycle.is_further(current, stated):
+            return ()
+        is_paused = current is ExperimentStatus.PAUSED and stated is ExperimentStatus.RUNNING
+        if is_paused and self.resume:
+            return ()
+        remedy = " --resume resumes it." if is_paused else ""
+        if self.strict:
+            raise ConfigurationError.of("status", f"It is {current} already, and the file says {stated}.{remedy}")
+        return (f"stays {current}, although the file says {stated}.{remedy}",)
+
+    def _dates(self, experiment: Experiment, entry: DeclaredExperiment) -> Experiment:
+        """Move the start where the file states another one (rule L1); the end stays."""
+        lifecycle.check_end_kept(experiment, entry.ended_at)
+        stated, kept = entry.started_at, experiment.started_at
+        if stated is None or kept is None or to_milliseconds(stated) == kept:
+            return experiment
+        experiments = Experiments(self.connection)
+        return experiments.move_start(experiment.id, stated, actor=self.actor, now=self.now)
+
+    def _status(self, experiment: Experiment, entry: DeclaredExperiment) -> Experiment:
+        dates = {ExperimentStatus.RUNNING: entry.started_at, ExperimentStatus.COMPLETED: entry.ended_at}
+        for step in lifecycle.transitions_to(experiment.status, entry.status or experiment.status):
+            at = dates.get(step)
+            experiment = Experiments(self.connection).transition(
+                experiment.id, step, actor=self.actor, now=self.now, at=at
+            )
+        return experiment
 
 
 def _or_none(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -151,4 +212,4 @@ def _difference(subject: str, before: object, after: object) -> Difference:
         for name, value in as_json(after).items()
         if name not in HIDDEN_FIELDS and old.get(name) != value
     }
-    return Difference("change" if old else "create", subject, fields)
+    return Difference("create" if not old else "change" if fields else "keep", subject, fields)

@@ -1,16 +1,18 @@
 """Manifests: YAML files that declare environments, metrics and experiments, parsed strictly."""
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from pydantic import AwareDatetime, Field, ValidationError, with_config
+from pydantic import Field, ValidationError, with_config
 
-from experiment_pipeline.domain.drafts import ExperimentDraft, MetricDraft
-from experiment_pipeline.domain.experiments import ExperimentStatus
-from experiment_pipeline.domain.fields import STRICT, errors_by_field
+from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.domain.experiments import Design, ExperimentStatus
+from experiment_pipeline.domain.fields import STRICT, Moment
+from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.schemas.manifest_messages import explain
 from experiment_pipeline.schemas.requests import Body
 
 
@@ -35,27 +37,54 @@ class DeclaredExperiment(ExperimentDraft):
 
     environment: str = ""
     status: ExperimentStatus | None = None
-    started_at: AwareDatetime | None = None
-    ended_at: AwareDatetime | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
 
 
 class Manifest(Body):
     """A YAML file that declares environments, metrics and experiments.
 
-    An entry without an `environment` belongs to the only one that the file declares.
+    An entry without an `environment` belongs to the only one that the file declares, or to the only one that there is.
     """
 
-    environments: dict[str, EnvironmentBody] = Field(min_length=1)
+    environments: dict[str, EnvironmentBody] = Field(default={})
     metrics: dict[str, DeclaredMetric] = Field(default={})
     experiments: dict[str, DeclaredExperiment] = Field(default={})
 
 
-def parse_manifest(text: str) -> Manifest:
+NOUNS = tuple(Manifest.model_fields)
+PARTS: dict[str, type] = {
+    "": Manifest,
+    "environments.*": EnvironmentBody,
+    "metrics.*": DeclaredMetric,
+    "experiments.*": DeclaredExperiment,
+    "experiments.*.variants.*": VariantDraft,
+    "experiments.*.metrics.*": AttachmentDraft,
+    "experiments.*.design": Design,
+}
+
+
+def parse_manifest(text: str, *, only: Collection[str] = ()) -> Manifest:
     """Return the manifest of a YAML text.
+
+    Args:
+        text: the YAML.
+        only: the entries to keep, such as `experiments.checkout`, or `metrics` for all of them; none for everything.
+            The others may be wrong.
 
     Raises:
         ConfigurationError: names the line or the field
     """
+    content = _load(text)
+    declared = content.get("environments")
+    environments = list(declared) if isinstance(declared, dict) else []
+    try:
+        return Manifest.model_validate(_completed(_chosen(content, only), environments))
+    except ValidationError as invalid:
+        raise ConfigurationError(explain(invalid.errors(include_url=False), PARTS)) from None
+
+
+def _load(text: str) -> dict[Any, Any]:
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.MarkedYAMLError as unreadable:
@@ -66,22 +95,40 @@ def parse_manifest(text: str) -> Manifest:
         raise ConfigurationError.of("YAML", str(unreadable).replace("\n", " ")) from None
     if not isinstance(content, dict):
         raise ConfigurationError.of("YAML", "Must be a mapping with environments, metrics and experiments.")
-    try:
-        return Manifest.model_validate(_completed(content))
-    except ValidationError as invalid:
-        raise ConfigurationError(errors_by_field(invalid.errors(include_url=False, include_input=False))) from None
+    return content
 
 
-def _completed(content: dict[Any, Any]) -> dict[Any, Any]:
+def _chosen(content: dict[Any, Any], only: Collection[str]) -> dict[Any, Any]:
+    """Return the content with the chosen entries alone.
+
+    Raises:
+        ConfigurationError: the file has no such entry.
+    """
+    if not only:
+        return content
+    entries = {noun: content[noun] for noun in NOUNS if isinstance(content.get(noun), dict)}
+    known = [f"{noun}.{key}" for noun, found in entries.items() for key in found]
+    for name in only:
+        if name not in known and name not in entries:
+            raise ConfigurationError.of("--only", f"The file has no '{name}'.{suggestion(name, known)}")
+    kept = {
+        noun: {key: entry for key, entry in found.items() if noun in only or f"{noun}.{key}" in only}
+        for noun, found in entries.items()
+    }
+    return {**content, **kept}
+
+
+def _completed(content: dict[Any, Any], environments: list[Any]) -> dict[Any, Any]:
     """Return the content with what its entries leave to their place in the file: names, keys and environments.
 
     Raises:
         ConfigurationError: an entry leaves out what its place does not say, or states what its place says
     """
-    declared = content.get("environments")
-    environments = list(declared) if isinstance(declared, dict) else []
     errors: dict[str, list[str]] = {}
-    completed = dict(content)
+    completed = {noun: entries for noun, entries in content.items() if noun not in NOUNS or entries is not None}
+    declared = completed.get("environments")
+    if isinstance(declared, dict):
+        completed["environments"] = {key: {} if entry is None else entry for key, entry in declared.items()}
     for noun in ("metrics", "experiments"):
         entries = content.get(noun)
         if not isinstance(entries, dict):
@@ -98,7 +145,9 @@ def _completed_entry(errors: dict[str, list[str]], noun: str, key: Any, entry: A
     if not isinstance(entry, dict):
         return entry  # for the manifest's own validation to refuse
     if len(environments) > 1 and not entry.get("environment"):
-        errors[f"{noun}.{key}.environment"] = ["This field is required: the file declares several environments."]
+        several = ", ".join(str(each) for each in environments)
+        message = f"This field is required: the file declares several environments. Name one of {several}."
+        errors[f"{noun}.{key}.environment"] = [message]
     placed = {"name": key, "environment": environments[0] if environments else ""}
     if noun == "experiments":
         if entry.get("key") not in (None, key):

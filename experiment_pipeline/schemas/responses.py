@@ -5,6 +5,7 @@ from typing import Annotated, Generic, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
+from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.drafts import definition_of
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
@@ -69,6 +70,7 @@ class ExperimentView(BaseModel):
     multiple_exposures: MultipleExposures
     refresh_interval: Duration
     design: DesignView
+    design_warnings: list[str] = Field(description="what is allowed in the design, and probably not meant")
     created_at: Moment | None
     updated_at: Moment | None
     started_at: Moment | None
@@ -89,6 +91,7 @@ class ExperimentView(BaseModel):
             multiple_exposures=experiment.multiple_exposures,
             refresh_interval=experiment.refresh_interval,
             design=DesignView.model_validate(experiment.design),
+            design_warnings=design_warnings(experiment),
             created_at=experiment.created_at,
             updated_at=experiment.updated_at,
             started_at=experiment.started_at,

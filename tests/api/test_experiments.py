@@ -87,6 +87,7 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "metrics": [
             {"metric": 1, "name": "revenue", "expected_direction": "not_decrease", "is_guardrail": True},
         ],
+        "design_warnings": [],
         "created_at": "2026-03-02T12:00:00Z",
         "updated_at": "2026-03-02T12:00:00Z",
         "started_at": None,
@@ -112,6 +113,7 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         ({"hypotesis": "x"}, "hypotesis", "Unknown field."),
         ({"refresh_interval": "PT1M"}, "refresh_interval", "Must be whole seconds from 300 to 31622400."),
         ({"design": {"alpha": 0.9}}, "design.alpha", "Must lie between 0 and 0.5."),
+        ({"design": {"mde": 5, "baseline": 0.1}}, "design.mde", "Must be a share above 0 and below 5: 0.2 is 20 %."),
         ({"multiple_exposures": "last"}, "multiple_exposures", "Input should be 'exclude' or 'first'"),
     ],
 )  # fmt: skip
@@ -122,6 +124,12 @@ def test_create__field_that_breaks_a_rule__names_it(
     assert refused.status_code == 400
     assert detail(refused) == message
     assert refused.json()["errors"] == {field: [message]}
+
+
+def test_create__treatments_that_take_everything__are_accepted_with_a_warning(api: Api) -> None:
+    created = api.experiment(variants=[{"key": "larger", "percentage_allocation": 100}])
+    (warning,) = created["design_warnings"]
+    assert warning.startswith("variants: the other variants take 100 % of the traffic and leave none for control")
 
 
 def test_create__missing_fields__are_all_named(api: Api) -> None:

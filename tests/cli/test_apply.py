@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from experiment_pipeline.cli.main import main
 from tests.cli.conftest import MANIFEST, Run
 
 
@@ -27,6 +30,7 @@ def test_apply__json__is_for_programs(declared: Run, manifest: Path) -> None:
             "action": "change",
             "subject": "experiment production/checkout",
             "fields": {"name": {"before": "Checkout", "after": "[red]"}},
+            "notes": [],
         }
     ]
 
@@ -37,8 +41,67 @@ def test_apply__broken_rule__is_one_line_and_exit_code_2(declared: Run, manifest
     assert refused.exit_code == 2
     assert refused.stdout == ""
     assert refused.stderr == (
-        "Error: experiments.checkout.variants.0.percentage_allocation: Must be a number from 0 to 100.\n"
+        "Error: experiments.checkout.variants.0.percentage_allocation (line 10): Must be a number from 0 to 100.\n"
     )
+
+
+def test_apply__several_mistakes__are_all_named_with_their_lines(run: Run, manifest: Path) -> None:
+    text = MANIFEST.replace("status: running", "status: runing").replace("key: larger", "ky: larger")
+    manifest.write_text(text, "utf-8")
+    assert run("apply", manifest).stderr == (
+        "Error: experiments.checkout.variants.0.ky (line 10): Unknown field. Did you mean 'key'?; "
+        "experiments.checkout.status (line 12): Must be 'created', 'running', 'paused' or 'completed', got 'runing'. "
+        "Did you mean 'running'?\n"
+    )
+
+
+def test_apply__error_of_the_registry__names_the_line_too(run: Run, manifest: Path) -> None:
+    manifest.write_text(MANIFEST.replace("metric: purchase", "metric: purchse"), "utf-8")
+    refused = run("apply", manifest, "--dry-run")
+    assert refused.stderr == (
+        "Error: experiments.checkout.metrics.0.metric (line 11): No metric 'purchse' in environment 'production'. "
+        "Did you mean 'purchase'?\n"
+    )
+
+
+def test_apply__dash__reads_standard_input(run: Run, tmp_path: Path) -> None:
+    shown = CliRunner().invoke(main, ["--data-dir", str(tmp_path / "data"), "apply", "-"], input=MANIFEST)
+    assert "3 created, 0 changed." in shown.stdout
+    assert run("experiments", "show", "checkout").exit_code == 0
+
+
+def test_apply__only__leaves_everything_else(run: Run, manifest: Path) -> None:
+    run("apply", manifest)
+    text = MANIFEST.replace("name: Checkout", "name: Till").replace("aggregation: occurrence", "aggregation: nonsense")
+    manifest.write_text(text, "utf-8")
+    shown = run("apply", manifest, "--only", "experiments.checkout")
+    assert shown.stdout == '~ experiment production/checkout\n    name: "Checkout" -> "Till"\n0 created, 1 changed.\n'
+    refused = run("apply", manifest, "--only", "experiments.chekout")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "Error: --only: The file has no 'experiments.chekout'. Did you mean 'experiments.checkout'?\n",
+    )
+
+
+def test_apply__after_a_pause__keeps_it_with_a_line_and_resumes_on_request(declared: Run, manifest: Path) -> None:
+    declared("experiments", "pause", "checkout")
+    kept = declared("apply", manifest)
+    assert (kept.exit_code, kept.stdout) == (
+        0,
+        "= experiment production/checkout\n    stays paused, although the file says running. --resume resumes it.\n"
+        "0 created, 0 changed, 1 kept.\n",
+    )
+    strict = declared("apply", manifest, "--strict")
+    assert strict.exit_code == 2
+    assert strict.stderr.startswith("Error: experiments.checkout.status (line 12): It is paused already")
+    assert '"paused" -> "running"' in declared("apply", manifest, "--resume").stdout
+
+
+def test_apply__warnings__are_lines_below_what_they_are_about(run: Run, manifest: Path) -> None:
+    manifest.write_text(MANIFEST.replace("increase", "decrease"), "utf-8")
+    shown = run("apply", manifest).stdout
+    assert "\n    warning: metrics.0.expected_direction: decrease is against the metric 'purchase'" in shown
+    assert "warning" in run("experiments", "show", "checkout").stdout
 
 
 def test_apply__file_that_is_no_text__is_refused(run: Run, manifest: Path) -> None:

@@ -119,3 +119,16 @@ def test_demo__without_a_terminal__says_what_it_does_on_standard_error(demo: Dem
     assert sorted(first[4:]) == sorted(f"Computing {key} ..." for key in KEYS)
     assert len(second) < len(first), "final results are not computed again"
     assert "..." not in demo.first.stdout
+
+
+def test_demo__as_json__counts_what_it_did(demo: Demo) -> None:
+    shown = demo.run("demo", "--json")
+    assert shown.exit_code == 0, shown.output
+    content = json.loads(shown.stdout)
+    assert content["ingested"] == {"accepted": 0, "duplicates": 0, "rejected": 0}
+    assert content["experiments"] == list(KEYS)
+
+
+def test_make_demo__ends_with_the_next_step() -> None:
+    recipe = (Path(__file__).parents[2] / "Makefile").read_text("utf-8").partition("\ndemo:")[2].partition("\n\n")[0]
+    assert "Next, your own data: $(BIN)/experiment-pipeline apply --help" in recipe.splitlines()[-1]

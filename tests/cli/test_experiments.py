@@ -1,7 +1,15 @@
 """Experiments on the command line."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
+import pytest
+from click.testing import CliRunner
+
+from experiment_pipeline.cli.main import main
 from tests.cli.conftest import Run
 
 EXPERIMENT = "checkout"
@@ -27,7 +35,7 @@ def test_experiments__through_a_life__say_where_they_are(declared: Run) -> None:
         assert declared("experiments", step, EXPERIMENT).stdout == f"checkout is {status}.\n"
     refused = declared("experiments", "start", EXPERIMENT)
     assert (refused.exit_code, refused.stderr) == (2, "Error: Cannot transition from 'completed' to 'running'.\n")
-    assert declared("experiments", "delete", EXPERIMENT).stdout == "Deleted checkout.\n"
+    assert declared("experiments", "delete", EXPERIMENT, "--yes").stdout == "Deleted checkout.\n"
     assert declared("experiments", "show", EXPERIMENT).exit_code == 2
 
 
@@ -39,3 +47,35 @@ def test_experiments__of_every_environment__are_listed_with_it_and_nearly_named_
     missed = "Error: No experiment 'chekout'. Did you mean 'checkout'?\n"
     assert declared("results", "chekout").stderr == missed
     assert declared("metrics", "list", "-e", "stagin").stderr.endswith("Did you mean 'staging'?\n")
+
+
+def test_delete__without_a_terminal__needs_yes_and_deletes_nothing(declared: Run) -> None:
+    declared("experiments", "pause", EXPERIMENT)
+    for command in (["experiments", "delete", EXPERIMENT], ["metrics", "delete", "other"]):
+        if command[0] == "metrics":
+            manifest = "metrics: {other: {aggregation: count, definition: {version: 1, event: view}}}"
+            assert CliRunner().invoke(main, ["apply", "-"], input=manifest).exit_code == 0
+        refused = declared(*command)
+        assert (refused.exit_code, refused.stderr) == (
+            2,
+            "Error: --yes: Must be given where there is no terminal to ask in. Nothing was deleted.\n",
+        )
+    assert declared("experiments", "show", EXPERIMENT).exit_code == 0
+
+
+@pytest.mark.slow  # starts a process
+@pytest.mark.parametrize(("answer", "code", "is_left"), [("n", 2, True), ("y", 0, False)])
+def test_delete__in_a_terminal__asks(declared: Run, answer: str, code: int, is_left: bool) -> None:
+    declared("experiments", "pause", EXPERIMENT)
+    terminal, inside = pty.openpty()
+    command = [sys.executable, "-m", "experiment_pipeline", "experiments", "delete", EXPERIMENT]
+    with subprocess.Popen(command, stdin=inside, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        os.write(terminal, f"{answer}\n".encode())
+        output, errors = process.communicate(timeout=60)
+    os.close(terminal)
+    os.close(inside)
+    assert process.returncode == code
+    assert errors.startswith("Delete experiment Checkout (checkout, paused)? [y/N]: ")
+    assert ("Nothing was deleted." in errors) is is_left
+    assert output == ("" if is_left else "Deleted checkout.\n")
+    assert (declared("experiments", "show", EXPERIMENT).exit_code == 0) is is_left

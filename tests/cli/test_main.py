@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from experiment_pipeline.cli.main import main
 from tests.cli.conftest import Run
 
 
@@ -25,8 +27,55 @@ def test_setting_that_breaks_a_rule__is_named(run: Run, monkeypatch: pytest.Monk
     assert "EXPERIMENT_PIPELINE_DUCKDB_THREADS" in refused.stderr
 
 
-def test_unknown_command__is_refused(run: Run) -> None:
-    assert run("aply").exit_code == 2
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [("aply", "apply"), ("result", "results"), ("experiment list", "experiments"), ("lake ingst", "ingest")],
+)
+def test_unknown_command__is_refused_with_the_likely_one(run: Run, mistyped: str, meant: str) -> None:
+    refused = run(*mistyped.split())
+    assert refused.exit_code == 2
+    assert f"Did you mean '{meant}'?" in refused.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["", "apply", "experiments", "experiments delete", "lake ingest", "dev"])
+def test_help__short_option__is_that_of_the_command(run: Run, command: str) -> None:
+    short, long = (run(*command.split(), option) for option in ("-h", "--help"))
+    assert (short.exit_code, short.stdout) == (0, long.stdout)
+    assert f"Usage: main {command}".rstrip() in short.stdout
+
+
+@pytest.mark.parametrize("line", ["--data-dir {} {}", "{1} --data-dir {0}", "--data-dir nowhere {1} --data-dir {0}"])
+@pytest.mark.parametrize("command", ["environments list", "results checkout"])
+def test_global_options__before_and_after_the_command__mean_the_same(
+    declared: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, command: str
+) -> None:
+    monkeypatch.setenv("EXPERIMENT_PIPELINE_DATA_DIR", str(tmp_path / "elsewhere"))
+    assert declared(*command.split()).exit_code == 2
+    shown = declared(*line.format(tmp_path / "data", command).split())
+    assert shown.exit_code == 0, shown.output
+
+
+def test_global_options__between_a_group_and_its_command__are_taken(declared: Run, tmp_path: Path) -> None:
+    shown = declared("--data-dir", "nowhere", "environments", "--data-dir", tmp_path / "data", "list")
+    assert "production" in shown.stdout
+
+
+def test_version__after_a_command__is_shown(run: Run) -> None:
+    assert run("results", "--version").stdout == run("--version").stdout
+
+
+def test_completion__in_a_shell__knows_commands_and_options() -> None:
+    environment = {
+        "_EXPERIMENT_PIPELINE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "experiment-pipeline experiments li",
+        "COMP_CWORD": "2",
+    }
+    shown = CliRunner().invoke(main, prog_name="experiment-pipeline", env=environment)
+    assert (shown.exit_code, shown.stdout) == (0, "plain,list\n")
+    source = CliRunner().invoke(
+        main, prog_name="experiment-pipeline", env={"_EXPERIMENT_PIPELINE_COMPLETE": "zsh_source"}
+    )
+    assert "compdef" in source.stdout
 
 
 @pytest.mark.parametrize("command", [("results", "checkout"), ("experiments", "list"), ("lake", "compact")])

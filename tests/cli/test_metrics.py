@@ -11,7 +11,10 @@ def test_metrics__in_use__cannot_be_deleted(declared: Run) -> None:
     assert json.loads(declared("metrics", "list", "--json").stdout)[0]["definition"]["event"] == "purchase"
     refused = declared("metrics", "delete", "purchase")
     assert refused.exit_code == 2
-    assert refused.stderr.startswith("Error: Cannot delete a metric attached to an active experiment.")
+    assert refused.stderr == (
+        "Error: Cannot delete a metric attached to an active experiment. Detach it or complete the experiment first. "
+        "It is attached to checkout.\n"
+    )
 
 
 def test_metrics__of_every_environment__are_listed_with_it(declared: Run, manifest: Path) -> None:

@@ -5,6 +5,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+from sqlalchemy import update
+
+from experiment_pipeline.registry import tables
+from experiment_pipeline.registry.engine import writing
 from experiment_pipeline.registry.registry import Registry
 from tests.cli.conftest import Run
 
@@ -22,8 +27,34 @@ def test_refresh__within_the_interval__is_refused(declared: Run) -> None:
     assert declared("refresh", "checkout", "--no-wait").stdout == "Asked for a refresh of checkout.\n"
     refused = declared("refresh", "checkout")
     assert refused.exit_code == 2
-    told = r"Error: A refresh was requested recently\. Try again later\. (29\d|300) seconds are left\.\n"
+    told = (
+        r"Error: A refresh was requested recently\. Try again later\. (29\d|300) seconds are left "
+        r"\(EXPERIMENT_PIPELINE_REFRESH_MIN_INTERVAL sets the interval\); `refresh --force` does not wait\.\n"
+    )
     assert re.fullmatch(told, refused.stderr)
+
+
+def test_refresh__forced_within_the_interval__is_computed_and_audited(declared: Run) -> None:
+    declared("refresh", "checkout", "--no-wait")
+    forced = declared("refresh", "checkout", "--force", "--no-wait", "--json")
+    assert forced.exit_code == 0, forced.output
+    assert json.loads(forced.stdout)["requested"] == "checkout"
+    (line,) = json.loads(declared("audit", "list", "--action", "force_refresh", "--json").stdout)
+    assert (line["subject"], line["environment"]) == ("experiment:1", "production")
+    assert line["actor"].startswith("cli:")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--force",)])
+def test_refresh__of_what_is_final__is_one_line_and_exit_code_2(
+    declared: Run, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    registry = Registry.open(f"sqlite:///{tmp_path / 'data' / 'registry.sqlite'}")
+    with writing(registry.engine) as connection:
+        connection.execute(update(tables.computations).values(is_final=True))
+    registry.close()
+    refused = declared("refresh", "checkout", *arguments)
+    assert refused.exit_code == 2
+    assert refused.stderr == "Error: Results are final for this completed experiment.\n"
 
 
 def test_refresh__unknown_experiment__is_refused(declared: Run) -> None:

@@ -98,6 +98,7 @@ def test_check__field_that_breaks_a_rule__names_it(field: str, value: Any) -> No
     ("field", "value"),
     [
         ("alpha", 0.0), ("alpha", 0.5), ("alpha", float("nan")), ("power", 1.0), ("mde", 0.0), ("mde", float("inf")),
+        ("mde", 5.0), ("mde", 20.0),
         ("n_looks", 0), ("n_looks", 1001), ("baseline", float("inf")),
     ],
 )  # fmt: skip

@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, Variant, VariantRole
-from experiment_pipeline.domain.lifecycle import transition, transitions_to
-from experiment_pipeline.errors import InvalidTransition
+from experiment_pipeline.domain.lifecycle import check_start_may_move, is_further, transition, transitions_to
+from experiment_pipeline.errors import ConfigurationError, InvalidTransition
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, 123_456, tzinfo=UTC)
 CREATED, RUNNING, PAUSED, COMPLETED = ExperimentStatus
@@ -87,3 +87,38 @@ def test_transitions_to__any_status__are_each_allowed_or_refused_by_transition()
     assert transitions_to(PAUSED, COMPLETED) == (COMPLETED,)
     assert transitions_to(RUNNING, RUNNING) == ()
     assert transitions_to(COMPLETED, RUNNING) == (RUNNING,)
+
+
+def test_is_further__status_of_an_experiment__is_later_in_its_life_than_the_stated_one() -> None:
+    further = {
+        (current, stated) for current, stated in product(ExperimentStatus, repeat=2) if is_further(current, stated)
+    }
+    assert further == {
+        (RUNNING, CREATED), (PAUSED, CREATED), (COMPLETED, CREATED),
+        (PAUSED, RUNNING), (COMPLETED, RUNNING), (COMPLETED, PAUSED),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("to", "has_counted", "is_final", "messages"),
+    [
+        (NOW - YEAR, False, False, None),
+        (NOW, False, False, None),
+        (NOW + timedelta(seconds=1), False, False, ["Must not lie in the future."]),
+        (NOW - YEAR, True, False,
+         [f"Cannot be changed: it is {NOW.isoformat()}, and results that count identities were published since."]),
+        (NOW - YEAR, False, True, [f"Cannot be changed: it is {NOW.isoformat()}, and results are final."]),
+    ],
+)  # fmt: skip
+def test_check_start_may_move__until_results_depend_on_it__into_the_past_alone(
+    to: datetime, has_counted: bool, is_final: bool, messages: list[str] | None
+) -> None:
+    def check() -> None:
+        check_start_may_move(experiment(RUNNING), to, NOW, has_counted=has_counted, is_final=is_final)
+
+    if messages is None:
+        check()
+        return
+    with pytest.raises(ConfigurationError) as refused:
+        check()
+    assert refused.value.errors == {"started_at": messages}

@@ -194,3 +194,43 @@ def test_create__any_sequence_of_attempts__never_accepts_two_users_within_the_in
                 registry.computations.record_failure(created.id, computation, now, "run")
 
     holds()
+
+
+def test_force__within_interval__is_accepted_audited_and_starts_the_throttle(
+    registry: Registry, running: Experiment
+) -> None:
+    registry.claims.create(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    forced = registry.claims.force(running.id, Computation.RESULTS, NOW + MINUTE, actor="cli:ann")
+    assert forced.source is ClaimSource.CLI
+    (line, *_) = registry.audit.list("production", subject=f"experiment:{running.id}")
+    assert (line.actor, line.action, line.at) == ("cli:ann", "force_refresh", NOW + MINUTE)
+    with pytest.raises(Throttled) as refused:
+        registry.claims.create(running.id, Computation.RESULTS, ClaimSource.API, NOW + 2 * MINUTE, INTERVAL)
+    assert refused.value.retry_after == 4 * MINUTE
+
+
+def test_force__before_the_start__is_refused_and_not_audited(registry: Registry) -> None:
+    created = registry.experiments.create("production", draft(), actor=ACTOR, now=NOW)
+    with pytest.raises(NotStarted):
+        registry.claims.force(created.id, Computation.RESULTS, NOW, actor=ACTOR)
+    assert [line.action for line in registry.audit.list(subject=f"experiment:{created.id}")] == ["create"]
+
+
+def test_withdraw__request_that_waits__is_refused_and_leaves_the_throttle_as_it_was(
+    registry: Registry, running: Experiment
+) -> None:
+    registry.claims.create(running.id, Computation.RESULTS, ClaimSource.API, NOW, INTERVAL)
+    claim = registry.claims.create(running.id, Computation.RESULTS, ClaimSource.CLI, NOW + INTERVAL, INTERVAL)
+    registry.claims.withdraw(claim, NOW, NOW + INTERVAL)
+    assert [each.id for each in registry.claims.list_waiting()] == [claim.id - 1]
+    assert registry.computations.get(running.id, Computation.RESULTS).refresh_requested_at == NOW
+    registry.claims.create(running.id, Computation.RESULTS, ClaimSource.CLI, NOW + INTERVAL, INTERVAL)
+
+
+def test_withdraw__request_after_which_another_came__keeps_the_others_throttle(
+    registry: Registry, running: Experiment
+) -> None:
+    claim = registry.claims.create(running.id, Computation.RESULTS, ClaimSource.CLI, NOW, INTERVAL)
+    registry.claims.create(running.id, Computation.RESULTS, ClaimSource.API, NOW + INTERVAL, INTERVAL)
+    registry.claims.withdraw(claim, None, NOW + INTERVAL)
+    assert registry.computations.get(running.id, Computation.RESULTS).refresh_requested_at == NOW + INTERVAL

@@ -1,0 +1,51 @@
+"""Design warnings: what is allowed in an experiment's design, and probably not meant."""
+
+from collections.abc import Iterator
+
+from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
+
+LARGEST_USUAL_MDE = 1.0  # a lift of 100 %; a share that was written as per cent is larger
+AGAINST = {
+    Direction.UP: {ExpectedDirection.DECREASE, ExpectedDirection.NOT_INCREASE},
+    Direction.DOWN: {ExpectedDirection.INCREASE, ExpectedDirection.NOT_DECREASE},
+    Direction.INFORMATIONAL: set[ExpectedDirection](),
+}
+BETTER = {Direction.UP: "higher", Direction.DOWN: "lower"}
+
+
+def design_warnings(experiment: Experiment) -> list[str]:
+    """Return one sentence for each thing in the design that is allowed and probably not meant, its field first."""
+    return [
+        *_of_variants(experiment.variants),
+        *(warning for position, each in enumerate(experiment.metrics) for warning in _of_metric(position, each)),
+        *_of_design(experiment.design),
+    ]
+
+
+def _of_variants(variants: tuple[Variant, ...]) -> Iterator[str]:
+    if any(variant.role is VariantRole.CONTROL and variant.percentage_allocation == 0 for variant in variants):
+        yield (
+            "variants: the other variants take 100 % of the traffic and leave none for control: there is nothing to "
+            "compare with. Lower an allocation, or call the variant that is in use today control."
+        )
+
+
+def _of_metric(position: int, attached: AttachedMetric) -> Iterator[str]:
+    metric, expected = attached.metric, attached.expected_direction
+    if expected not in AGAINST[metric.direction]:
+        return
+    better = f"whose direction is {metric.direction.value}: {BETTER[metric.direction]} is better"
+    field = f"metrics.{position}.expected_direction"
+    if expected.is_guardrail:
+        yield f"{field}: {expected.value} guards against the better side of the metric '{metric.name}', {better}."
+    else:
+        yield (
+            f"{field}: {expected.value} is against the metric '{metric.name}', {better}. "
+            "The verdict follows the metric's direction."
+        )
+
+
+def _of_design(design: Design) -> Iterator[str]:
+    if design.mde is not None and design.mde >= LARGEST_USUAL_MDE:
+        yield f"design.mde: {design.mde:g} is a lift of {100 * design.mde:g} %. It is a share: 0.2 is 20 %."

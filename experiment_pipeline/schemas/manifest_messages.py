@@ -1,0 +1,91 @@
+"""Messages of a manifest that is not valid: what is allowed, what was found, and the name that was probably meant."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from experiment_pipeline.domain.fields import MESSAGES
+from experiment_pipeline.domain.texts import shortened, suggestion
+
+UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}
+MAPPING = {"dataclass_type", "model_type", "model_attributes_type", "dict_type"}
+LIST = {"tuple_type", "list_type"}
+NUMBER = {"float_type", "int_type", "float_parsing", "int_parsing", "int_from_float"}
+SHAPES = {  # of what stands in a list, by the list's name
+    "variants": "{key: larger, percentage_allocation: 50}",
+    "metrics": "{metric: purchase, expected_direction: increase}",
+}
+QUOTED = re.compile("'([^']*)'")
+SHOWN = 60  # characters of what was found
+
+
+def explain(errors: Iterable[Mapping[str, Any]], parts: Mapping[str, type]) -> dict[str, list[str]]:
+    """Return pydantic's errors of a manifest as messages by dotted field.
+
+    Args:
+        errors: as `ValidationError.errors()` lists them, with their input.
+        parts: the classes that a manifest is made of, by the place of each with `*` for names and positions: `` for
+            the manifest, `experiments.*.variants.*` for a variant.
+    """
+    explained: dict[str, list[str]] = {}
+    for error in errors:
+        place = tuple(str(part) for part in error["loc"])
+        explained.setdefault(".".join(place) or "YAML", []).append(_message(error, place, parts))
+    return explained
+
+
+def _message(error: Mapping[str, Any], place: tuple[str, ...], parts: Mapping[str, type]) -> str:
+    kind, found = error["type"], error.get("input")
+    if kind in UNKNOWN_FIELD:
+        known = _field_names(parts.get(_pattern(place[:-1]), object))
+        return f"Unknown field.{suggestion(place[-1], known) or _allowed(known)}"
+    if kind == "enum":
+        expected = str(error["ctx"]["expected"])  # 'created', 'running' or ...
+        return f"Must be {expected}, got {_shown(found)}.{suggestion(str(found), QUOTED.findall(expected))}"
+    if kind == "string_type":
+        return _not_text(found)
+    if (wanted := _wanted(kind, place)) is not None:
+        return f"Must be {wanted}, got {_shown(found)}."
+    message: str = error["msg"]
+    return MESSAGES.get(kind, message.removeprefix("Value error, "))
+
+
+def _wanted(kind: str, place: tuple[str, ...]) -> str | None:
+    """Return what the place holds, where something of another type was found; None for every other error."""
+    if kind in NUMBER:
+        return "a number, without quotes and without a unit"
+    if kind in MAPPING:
+        return f"a mapping such as {SHAPES.get(place[-2] if len(place) > 3 else '', '{name: value}')}"
+    if kind in LIST:
+        return f"a list such as [{SHAPES.get(place[-1], 'a, b')}]"
+    return None
+
+
+def _not_text(found: object) -> str:
+    if isinstance(found, bool):
+        return "Must be text, and YAML reads on, off, yes, no, true and false as something else: write it in quotes."
+    if isinstance(found, dict | list) or found is None:
+        return f"Must be text, got {_shown(found)}."
+    return f'Must be text: write "{found}", in quotes.'
+
+
+def _shown(found: object) -> str:
+    text = "nothing" if found is None else repr(found)
+    return shortened(text, SHOWN)
+
+
+def _allowed(known: Iterable[str]) -> str:
+    names = ", ".join(sorted(known))
+    return f" Known are {names}." if names else ""
+
+
+def _pattern(place: tuple[str, ...]) -> str:
+    """Return a place with `*` for the names of entries and for positions: every second part of it."""
+    return ".".join("*" if position % 2 else part for position, part in enumerate(place))
+
+
+def _field_names(part: type) -> list[str]:
+    if is_dataclass(part):
+        return [field.name for field in fields(part)]
+    return list(getattr(part, "model_fields", ()))

@@ -1,0 +1,89 @@
+"""Every command that ends by itself prints JSON on request, and nothing else on standard output."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from experiment_pipeline.cli.main import COMMANDS, UNTIL_STOPPED, main
+from tests.cli.conftest import Run
+from tests.lake.ledger import land, record
+
+ARGUMENTS = {  # of a command that does what it is for, on an installation with one running experiment
+    "apply": ["{manifest}"],
+    "audit list": [],
+    "environments create": ["staging"],
+    "environments list": [],
+    "experiments complete": ["checkout"],
+    "experiments delete": ["checkout", "--yes"],
+    "experiments list": [],
+    "experiments pause": ["checkout"],
+    "experiments show": ["checkout"],
+    "experiments start": ["checkout"],
+    "keys create": ["--scope", "read"],
+    "keys list": [],
+    "keys revoke": ["{prefix}"],
+    "lake compact": [],
+    "lake ingest": [],
+    "lake rejected": [],
+    "lake repair": [],
+    "lake status": [],
+    "lake vacuum": [],
+    "metrics delete": ["unused", "--yes"],
+    "metrics list": [],
+    "refresh": ["checkout", "--no-wait"],  # test_refresh.py waits for one
+    "results": ["checkout"],
+}
+ELSEWHERE = {"demo"}  # it takes seconds: test_demo.py
+PAUSED_BEFORE = {"experiments delete", "experiments start"}
+
+
+def leaves() -> Iterator[tuple[str, click.Command]]:
+    """Every command of the command line, by its name."""
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {below}", each) for below, each in command.commands.items())
+        elif command is not None:
+            yield name, command
+
+
+def test_json__every_command_that_ends_by_itself__is_walked_here() -> None:
+    found = {name for name, _ in leaves()}
+    assert found == set(ARGUMENTS) | ELSEWHERE | UNTIL_STOPPED
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_json__command__prints_json_and_nothing_else(declared: Run, manifest: Path, tmp_path: Path, name: str) -> None:
+    prefix = declared("keys", "create", "--scope", "read").stdout.split("_")[1]
+    metric = "metrics: {unused: {aggregation: count, definition: {version: 1, event: view}}}"
+    (tmp_path / "more.yaml").write_text(metric, "utf-8")
+    assert declared("apply", tmp_path / "more.yaml").exit_code == 0
+    land(tmp_path / "data" / "landing", [record(), "{"], "a.jsonl", "production")
+    if name in PAUSED_BEFORE:
+        declared("experiments", "pause", "checkout")
+    arguments = [each.format(manifest=manifest, prefix=prefix) for each in ARGUMENTS[name]]
+    shown = declared(*name.split(), *arguments, "--json")
+    assert shown.exit_code == 0, shown.output
+    assert isinstance(json.loads(shown.stdout), dict | list)
+
+
+def test_json__of_a_change__is_what_was_changed(declared: Run) -> None:
+    assert json.loads(declared("experiments", "pause", "checkout", "--json").stdout)["status"] == "paused"
+    assert json.loads(declared("experiments", "delete", "checkout", "-y", "--json").stdout) == {"deleted": "checkout"}
+    created = json.loads(declared("keys", "create", "--scope", "read", "--json").stdout)
+    assert created["token"].split("_")[1] == created["prefix"]
+
+
+def test_json__of_the_lake__counts(declared: Run, tmp_path: Path) -> None:
+    land(tmp_path / "data" / "landing", [record(), "{"], "a.jsonl", "production")
+    assert json.loads(declared("lake", "status", "--json").stdout)["landing_objects_wait"] is True
+    report = json.loads(declared("lake", "ingest", "--json").stdout)
+    assert (report["accepted"], report["rejected"]) == (1, {"not_json": 1})
+    status = json.loads(declared("lake", "status", "--json").stdout)
+    assert (status["landing_objects_wait"], status["data_version"], status["partitions"][0]["events"]) == (False, 1, 1)
+    assert json.loads(declared("lake", "compact", "--dry-run", "--json").stdout) == {"dry_run": True, "merges": []}
+    assert json.loads(declared("lake", "vacuum", "--json").stdout) == {"dry_run": False, "files": 0}

@@ -1,0 +1,73 @@
+"""Design warnings name what is allowed and probably not meant, and nothing else."""
+
+import dataclasses
+
+import pytest
+
+from experiment_pipeline.domain.design_warnings import design_warnings
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+
+EXPERIMENT = Experiment(
+    id=1,
+    environment_key="production",
+    key="checkout",
+    partition_key="checkout-1",
+    name="Checkout",
+    feature="checkout_button",
+    status=ExperimentStatus.CREATED,
+    variants=(Variant("control", VariantRole.CONTROL, 50.0), Variant("larger", VariantRole.TREATMENT, 50.0)),
+)
+AS_WANTED = {
+    (Direction.UP, ExpectedDirection.INCREASE),
+    (Direction.UP, ExpectedDirection.NOT_DECREASE),
+    (Direction.DOWN, ExpectedDirection.DECREASE),
+    (Direction.DOWN, ExpectedDirection.NOT_INCREASE),
+    *((Direction.INFORMATIONAL, expected) for expected in ExpectedDirection),
+}
+
+
+def attached(direction: Direction, expected: ExpectedDirection) -> AttachedMetric:
+    return AttachedMetric(Metric(1, "production", "load_time", "load", Aggregation.MEAN, direction), expected)
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("expected", ExpectedDirection)
+def test_design_warnings__expected_direction__only_against_the_metrics_own(
+    direction: Direction, expected: ExpectedDirection
+) -> None:
+    warnings = design_warnings(dataclasses.replace(EXPERIMENT, metrics=(attached(direction, expected),)))
+    assert [warning.partition(":")[0] for warning in warnings] == (
+        [] if (direction, expected) in AS_WANTED else ["metrics.0.expected_direction"]
+    )
+
+
+def test_design_warnings__expected_direction__name_metric_and_better_side() -> None:
+    metrics = (
+        attached(Direction.UP, ExpectedDirection.INCREASE),
+        attached(Direction.DOWN, ExpectedDirection.INCREASE),
+        attached(Direction.DOWN, ExpectedDirection.NOT_DECREASE),
+    )
+    assert design_warnings(dataclasses.replace(EXPERIMENT, metrics=metrics)) == [
+        "metrics.1.expected_direction: increase is against the metric 'load_time', whose direction is down: lower is "
+        "better. The verdict follows the metric's direction.",
+        "metrics.2.expected_direction: not_decrease guards against the better side of the metric 'load_time', whose "
+        "direction is down: lower is better.",
+    ]
+
+
+def test_design_warnings__control_without_traffic__says_what_to_do() -> None:
+    variants = (Variant("control", VariantRole.CONTROL, 0.0), Variant("larger", VariantRole.TREATMENT, 100.0))
+    (warning,) = design_warnings(dataclasses.replace(EXPERIMENT, variants=variants))
+    assert warning.startswith("variants: the other variants take 100 % of the traffic and leave none for control")
+
+
+@pytest.mark.parametrize(("mde", "warned"), [(None, False), (0.2, False), (0.99, False), (1.0, True), (4.9, True)])
+def test_design_warnings__mde__from_1_on(mde: float | None, warned: bool) -> None:
+    warnings = design_warnings(dataclasses.replace(EXPERIMENT, design=Design(mde=mde, baseline=0.1)))
+    assert bool(warnings) is warned
+
+
+def test_design_warnings__mde__says_how_much_it_is() -> None:
+    (warning,) = design_warnings(dataclasses.replace(EXPERIMENT, design=Design(mde=1.5, baseline=0.1)))
+    assert warning == "design.mde: 1.5 is a lift of 150 %. It is a share: 0.2 is 20 %."
