@@ -1,6 +1,7 @@
 """Lake and registry that do not fit are refused, and repaired: nothing lost, nothing doubled (rules E6, E7, R3)."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +9,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
+from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import ConfigurationError, UnsoundLake
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.soundness import require_sound
+from experiment_pipeline.lake.staging import Staging
+from experiment_pipeline.landing.listing import landed_objects
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.registry.tables import batches, installation, landing_objects
 from tests.lake.installations import Installation
@@ -150,6 +154,41 @@ def test_ingest__registry_restored_from_an_older_copy__is_refused_until_it_adopt
     assert [on_each.registry.repairs.batch(number) for number in (1, 2, 3)] == known
     assert on_each.rows() == whole
     assert (on_each.ingest().batch, on_each.registry.batches.lake_version().data_version) == (4, 4)
+
+
+def test_repair__older_registry_with_an_open_batch__finishes_it_and_adopts_the_later_ones(here: Installation) -> None:
+    known = here.registry.repairs.batch(3)
+    forget(here.registry, 3)
+    with here.registry.engine.begin() as connection:
+        connection.execute(update(batches).where(batches.c.number == 2).values(committed_at=None))
+    assert "The lake holds batch 3 that the registry does not know." in refusal(here)
+    assert here.repair().adopted == [3]
+    assert here.registry.repairs.batch(3) == known
+    assert here.registry.batches.open_batch() is None
+
+
+def test_repair__older_registry_and_a_batch_that_was_interrupted__is_adopted_and_finished_by_ingestion(
+    here: Installation,
+) -> None:
+    here.land(4)
+    (landed,) = (each for each in landed_objects(here.landing) if each.name.endswith("/4.jsonl"))
+    interrupted = PlannedBatch(4, NOW, (landed,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Staging, "write_events", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            here.ingest()
+    assert here.registry.batches.open_batch() == interrupted
+    forget(here.registry, 4)
+    assert "The lake holds batch 4 that the registry does not know." in refusal(here)
+    assert here.repair().adopted == [4]
+    assert here.registry.batches.open_batch() == interrupted
+    assert here.ingest().batch == 4
+    assert Counter(row["batch"] for row in here.rows()["rejected"]) == {1: 1, 2: 1, 3: 1, 4: 1}
+    assert [row["event_id"] for row in here.rows()["events"]] == ["0", "1", "2", "3", "4"]
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_ingest__registry_declared_anew__is_refused_until_it_adopts_the_lake_with_its_id(

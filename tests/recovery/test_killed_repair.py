@@ -54,7 +54,7 @@ def test_repair__killed_at_every_named_point__then_run_again(
     sound.registry.close()
     is_lossy, reached = happens is lake_gone_with_an_object, 0
     for point in POINTS:
-        for at in range(1, 9):
+        for at in (1, 2, 3):
             folder = tmp_path / f"{point}-{at}"
             shutil.copytree(source, folder)
             command = [sys.executable, "-m", "tests.recovery.killed_repair", str(folder), point, str(at)]

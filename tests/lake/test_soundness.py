@@ -1,0 +1,62 @@
+"""Which registry and lake fit, and what is said where they do not (rules R3, E7)."""
+
+import pytest
+
+from experiment_pipeline.domain.batches import Installation, LedgerState
+from experiment_pipeline.lake.delta import DataFile
+from experiment_pipeline.lake.soundness import Flaw, LakeState, batches_of, compare, named
+
+OURS = Installation("ours", "lake-1")
+
+
+@pytest.mark.parametrize(
+    ("ledger", "lake"),
+    [
+        (LedgerState(None, 0, None), LakeState()),
+        (LedgerState(None, 0, None), LakeState("lake-1")),  # tables were made, and nothing was planned
+        (LedgerState(None, 3, None), LakeState("lake-1", 3, 3)),  # from before there were installations
+        (LedgerState(OURS, 3, None), LakeState("lake-1", 3, 3)),
+        (LedgerState(OURS, 2, 3), LakeState("lake-1", 2, 2)),  # planned
+        (LedgerState(OURS, 2, 3), LakeState("lake-1", 2, 3)),  # its rejected records are in
+        (LedgerState(OURS, 2, 3), LakeState("lake-1", 3, 3)),  # its events, too
+    ],
+)
+def test_compare__an_installation_at_any_step_of_an_ingestion__fits(ledger: LedgerState, lake: LakeState) -> None:
+    assert compare(ledger, lake) is None
+
+
+@pytest.mark.parametrize(
+    ("ledger", "lake", "flaw", "batches"),
+    [
+        (LedgerState(OURS, 3, None), LakeState(), Flaw.BATCHES_MISSING, [1, 2, 3]),
+        (LedgerState(OURS, 3, None), LakeState("lake-1", 1, 1), Flaw.BATCHES_MISSING, [2, 3]),
+        (LedgerState(OURS, 3, None), LakeState("lake-1", 3, 1), Flaw.BATCHES_MISSING, [2, 3]),
+        (LedgerState(OURS, 3, None), LakeState("lake-2", 0, 0), Flaw.BATCHES_MISSING, [1, 2, 3]),
+        (LedgerState(OURS, 3, None), LakeState("lake-2", 3, 3), Flaw.OTHER_LAKE, []),
+        (LedgerState(OURS, 0, 1), LakeState(), Flaw.OTHER_LAKE, []),
+        (LedgerState(None, 0, None), LakeState("lake-1", 2, 2), Flaw.LAKE_AHEAD, [1, 2]),
+        (LedgerState(OURS, 1, 2), LakeState("lake-1", 3, 4), Flaw.LAKE_AHEAD, [3, 4]),
+    ],
+)
+def test_compare__a_pair_that_does_not_fit__says_which_batches(
+    ledger: LedgerState, lake: LakeState, flaw: Flaw, batches: list[int]
+) -> None:
+    finding = compare(ledger, lake)
+    assert finding is not None
+    assert (finding.flaw, list(finding.batches)) == (flaw, batches)
+    assert finding.message.endswith("or see `lake repair --dry-run`.")
+
+
+def test_compare__files_missing__says_the_batches_that_they_may_hold() -> None:
+    lost = (DataFile("batch-00000002-x.parquet", {}, 1, 1),)
+    finding = compare(LedgerState(OURS, 3, None), LakeState("lake-1", 3, 3, lost_events=lost))
+    assert finding is not None
+    assert (finding.flaw, list(finding.batches)) == (Flaw.FILES_MISSING, [2])
+    assert list(batches_of([*lost, DataFile("merged-x.parquet", {}, 1, 1)], 3)) == [1, 2, 3]
+
+
+def test_named__many_batches__names_twenty_and_counts_the_others() -> None:
+    assert named([7]) == "batch 7"
+    assert named([7, 9]) == "batches 7, 9"
+    assert named(range(1, 1_022)).startswith("batches 1, 2, 3, ")
+    assert named(range(1, 1_022)).endswith(", 20 and 1,001 more")
