@@ -162,9 +162,10 @@ def ingest(
     Raises:
         UnsoundLake: the lake does not fit the ledger.
     """
-    report, installation = IngestionReport(), None
+    report = IngestionReport()
     with exclusive_lock(lake.root):
-        require_sound(lake.root, ledger)
+        pair = require_sound(lake.root, ledger).installation
+        installation = pair.identity if pair else None
         while True:
             listing = _listing(ledger, landing, whole=whole)
             batch = ledger.open_batch() or _plan(ledger, landing, listing, now)

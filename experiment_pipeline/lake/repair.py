@@ -154,7 +154,7 @@ class Repair:
         return report
 
     def _find(self) -> Finding | None:
-        newest = self.ledger.state().newest
+        newest = max(self.ledger.state().newest, state_of(self.lake.root).newest)
         if beyond := [number for number in self.accepted if not 1 <= number <= newest]:
             message = f"There is no batch {beyond[0]}: the newest one is {newest}."
             raise ConfigurationError.of("--accept-loss", message)

@@ -121,24 +121,20 @@ def find_flaw(root: Path, ledger: Ledger) -> Finding | None:
     Raises:
         LakeError: a Delta log cannot be read.
     """
-    before = None
-    while True:
-        known = ledger.state()  # first: what the registry knows is in the lake already
-        finding = compare(known, state_of(root))
-        if finding is None or finding == before:
-            return finding
-        before = finding
+    return _examine(root, ledger)[1]
 
 
-def require_sound(root: Path, ledger: Ledger) -> None:
-    """Refuse a lake that does not fit its registry.
+def require_sound(root: Path, ledger: Ledger) -> LedgerState:
+    """Refuse a lake that does not fit its registry, and return what the registry knows of it.
 
     Raises:
         UnsoundLake: says what is missing, and the remedy.
         LakeError: a Delta log cannot be read.
     """
-    if (finding := find_flaw(root, ledger)) is not None:
+    known, finding = _examine(root, ledger)
+    if finding is not None:
         raise UnsoundLake(finding.message)
+    return known
 
 
 def named(batches: Batches) -> str:
@@ -153,6 +149,16 @@ def batches_of(files: Sequence[DataFile], newest: int) -> Batches:
     """Return the batches whose rows files may hold: that of the file's name, or any for a merged file."""
     numbers = {file.batch for file in files}
     return range(1, newest + 1) if None in numbers else sorted(number for number in numbers if number is not None)
+
+
+def _examine(root: Path, ledger: Ledger) -> tuple[LedgerState, Finding | None]:
+    before = None
+    while True:
+        known = ledger.state()  # first: what the registry knows is in the lake already
+        finding = compare(known, state_of(root))
+        if finding is None or finding == before:
+            return known, finding
+        before = finding
 
 
 def _table(root: Path, definition: TableDefinition) -> Snapshot | None:

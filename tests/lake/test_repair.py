@@ -82,8 +82,8 @@ def test_ingest__lake_or_one_table_gone__is_refused_until_it_is_repaired(here: I
     require_sound(here.lake.root, here.registry.batches)
 
 
-def test_repair__environment_declared_since__rejects_what_was_rejected_then(tmp_path: Path, database_url: str) -> None:
-    here = Installation(tmp_path, database_url)
+def test_repair__environment_declared_since__rejects_what_was_rejected_then(tmp_path: Path) -> None:
+    here = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
     land(here.landing, [record()], "1.jsonl", "later")
     here.ingest()
     whole = here.rows()
