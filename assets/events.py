@@ -8,7 +8,7 @@ import dagster as dg
 
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import UnsoundLake
-from experiment_pipeline.lake.ingestion import ingest
+from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.landing.ignored import IgnoredFiles
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource
@@ -17,8 +17,6 @@ PROBLEMS_SHOWN = 50
 OBJECTS_READABLE = dg.AssetCheckSpec(
     "landing_objects_readable", asset="events", description="Every landing object could be read to its end."
 )
-
-
 LAKE_SOUND = dg.AssetCheckSpec(
     "lake_is_sound", asset="events", description="The lake holds every batch that the registry knows, and no other."
 )
@@ -43,7 +41,17 @@ def events(
     except UnsoundLake as unsound:
         yield dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=False, description=str(unsound))
         raise
-    yield dg.MaterializeResult(
+    yield _materialised(report)
+
+
+def _materialised(report: IngestionReport) -> dg.MaterializeResult[None]:
+    """Return the counts of an ingestion and the outcomes of both checks."""
+    readable = dg.AssetCheckResult(
+        check_name=OBJECTS_READABLE.name,
+        passed=not report.problems,
+        metadata={"problems": _first(report.problems)},
+    )
+    return dg.MaterializeResult(
         metadata={
             "batch": report.batch or "nothing had landed",
             "objects": report.objects,
@@ -53,14 +61,7 @@ def events(
             "ignored": _named(report.ignored),
             "unreadable": _named(report.unreadable),
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=OBJECTS_READABLE.name,
-                passed=not report.problems,
-                metadata={"problems": _first(report.problems)},
-            ),
-            dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True),
-        ],
+        check_results=[readable, dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True)],
     )
 
 

@@ -55,7 +55,7 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """What the registry knows of its lake, at one moment.
+    """The registry's knowledge of its lake, at one moment.
 
     installation: None before the first ingestion, and of a registry from before there were installations
     newest:       the newest committed batch; 0 for none

@@ -133,7 +133,7 @@ class BatchSummary:
 
 @dataclass(frozen=True, slots=True)
 class BatchCommit:
-    """What a commit says of its batch; `batch` has no objects in commits from before they said them."""
+    """A batch as its commit describes it; `batch` has no objects in commits from before they said them."""
 
     batch: PlannedBatch
     installation: str | None

@@ -30,7 +30,7 @@ OnBatch = Callable[[int, int], None]
 
 
 class RepairLedger(Protocol):
-    """What a repair needs of the registry besides the ledger of ingestion."""
+    """The part of the registry that a repair needs besides the ledger of ingestion."""
 
     def batch(self, number: int) -> StoredBatch:
         """Return a batch, with the environments that existed when it was ingested."""
@@ -68,13 +68,13 @@ class Loss:
 
     @property
     def objects(self) -> tuple[LandedObject, ...]:
-        """All of them."""
+        """The objects that cannot be read again."""
         return (*self.gone, *self.changed)
 
 
 @dataclass(slots=True)
 class RepairReport:
-    """What a repair did, or what it would do.
+    """The steps that a repair made, or would make.
 
     adopted:  batches that the registry has learnt from the lake; `unknown` are those whose objects nobody knows any
         more: objects of theirs that still lie in the landing zone are read once more, and their events count once

@@ -21,7 +21,7 @@ Batches = Sequence[int]
 
 
 class Flaw(StrEnum):
-    """What does not fit between registry and lake."""
+    """Kind of misfit between registry and lake."""
 
     OTHER_LAKE = "other_lake"
     LAKE_AHEAD = "lake_ahead"
@@ -30,7 +30,7 @@ class Flaw(StrEnum):
 
 
 class Ledger(Protocol):
-    """What the registry knows of its lake."""
+    """The registry, as far as it knows its lake."""
 
     def state(self) -> LedgerState:
         """Return it, all of one moment."""
@@ -38,7 +38,7 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LakeState:
-    """What the lake says of itself.
+    """The lake as its own logs describe it.
 
     identity: of its table of events; None where there is none
     events, rejected: the newest batch that each table holds; 0 for none
@@ -64,7 +64,7 @@ class LakeState:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Why registry and lake do not fit: the flaw, the batches that it is about, and a sentence with the remedy."""
+    """A misfit of registry and lake: the flaw, the batches that it is about, and a sentence with the remedy."""
 
     flaw: Flaw
     batches: Batches
