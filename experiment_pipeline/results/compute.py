@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 from experiment_pipeline.domain.aggregates import EMPTY, MetricAggregates, VariantAggregate, are_unreadable
 from experiment_pipeline.domain.experiments import CONTROL, Design, Experiment, SharesUnknown, expected_shares
-from experiment_pipeline.domain.metrics import AttachedMetric, Direction
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction
 from experiment_pipeline.results.families import PerComparison, comparison_levels
 from experiment_pipeline.results.model import Comparison, ExperimentResults, Floors, MetricResults, Split
 from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.effect import Effect, effect
+from experiment_pipeline.stats.evidence import Evidence, accrued_evidence
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.not_computable import NotComputable
@@ -78,6 +79,7 @@ class _Pair:
     control: VariantAggregate
     treatment: VariantAggregate
     effect: Effect
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +110,31 @@ def _compared(
     floors: Floors,
 ) -> _Compared:
     aggregates = {key: found.by_variant.get(key, EMPTY) for key in split.identities}
+    values = {key: found.values.get(key, 0) for key in aggregates}
+    invalid_values = {key: found.invalid_values.get(key, 0) for key in aggregates}
+    events = {key: _events(arm, attached, values[key] - invalid_values[key]) for key, arm in aggregates.items()}
     pairs = {
-        key: _pair(aggregates[CONTROL], arm, attached, design.alpha, floors)
+        key: _pair((aggregates[CONTROL], arm), (events[CONTROL], events[key]), attached, design, floors)
         for key, arm in aggregates.items()
         if key != CONTROL
     }
-    values = {key: found.values.get(key, 0) for key in aggregates}
-    invalid_values = {key: found.invalid_values.get(key, 0) for key in aggregates}
     return _Compared(attached, design, aggregates, values, invalid_values, pairs)
 
 
+def _events(arm: VariantAggregate | None, attached: AttachedMetric, numeric_values: int) -> float:
+    """Return the events of an arm that count: for sum and mean those with a number, otherwise all."""
+    reads_values = attached.metric.aggregation in (Aggregation.SUM, Aggregation.MEAN)
+    return numeric_values if reads_values or arm is None else arm.sum
+
+
 def _pair(
-    control: VariantAggregate | None,
-    treatment: VariantAggregate | None,
+    arms: tuple[VariantAggregate | None, VariantAggregate | None],
+    events: tuple[float, float],
     attached: AttachedMetric,
-    alpha: float,
+    design: Design,
     floors: Floors,
 ) -> _Pair | NotComputable:
+    control, treatment = arms
     if control is None or treatment is None:
         return OUT_OF_RANGE
     too_little = below_floor(
@@ -134,8 +144,11 @@ def _pair(
         minimum_identities=floors.identities,
         minimum_conversions=floors.conversions,
     )
-    difference = too_little or effect(control, treatment, alpha=alpha)
-    return difference if isinstance(difference, NotComputable) else _Pair(control, treatment, difference)
+    difference = too_little or effect(control, treatment, alpha=design.alpha)
+    if isinstance(difference, NotComputable):
+        return difference
+    evidence = accrued_evidence(attached.metric.aggregation, control, treatment, events, design)
+    return _Pair(control, treatment, difference, evidence)
 
 
 def _p_values(compared: Sequence[_Compared]) -> PerComparison:
@@ -146,7 +159,7 @@ def _p_values(compared: Sequence[_Compared]) -> PerComparison:
     """
     p_values: dict[int, dict[str, float]] = {}
     for metric in compared:
-        found = {key: _anytime_effect(pair, metric.design, metric.design.alpha) for key, pair in metric.pairs.items()}
+        found = {key: _anytime_effect(pair, metric.design.alpha) for key, pair in metric.pairs.items()}
         p_values[metric.attached.metric.id] = {
             key: 1.0 if metric.withheld or isinstance(each, NotComputable) else each.p_value
             for key, each in found.items()
@@ -154,17 +167,17 @@ def _p_values(compared: Sequence[_Compared]) -> PerComparison:
     return p_values
 
 
-def _anytime_effect(pair: _Pair | NotComputable, design: Design, alpha: float) -> AnytimeEffect | NotComputable:
+def _anytime_effect(pair: _Pair | NotComputable, alpha: float) -> AnytimeEffect | NotComputable:
     if isinstance(pair, NotComputable):
         return pair
-    return anytime_effect(pair.effect, pair.control, pair.treatment, design, alpha=alpha)
+    return anytime_effect(pair.effect, pair.control, pair.treatment, pair.evidence, alpha=alpha)
 
 
 def _metric_results(metric: _Compared, levels: PerComparison, split: Split) -> MetricResults:
     attached, design, comparisons = metric.attached, metric.design, []
     for key, pair in metric.pairs.items():
         verdict = decide(
-            _anytime_effect(pair, design, levels[attached.metric.id][key]),
+            _anytime_effect(pair, levels[attached.metric.id][key]),
             direction=attached.metric.direction,
             expected_direction=attached.expected_direction,
             trustworthy=split.trustworthy is True,

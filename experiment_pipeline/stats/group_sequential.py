@@ -65,13 +65,13 @@ def spending_boundaries(fractions: Sequence[float], alpha: float = 0.05) -> tupl
     """
     check_level("alpha", alpha)
     walk, boundaries, largest = _Walk(drift=0.0), [], 0.0
-    for fraction in _checked(fractions):
+    for look, fraction in enumerate(_checked(fractions)):
         spend = obrien_fleming_spending(fraction, alpha) - obrien_fleming_spending(largest, alpha)
         if fraction < LEAST_GROWTH * largest or spend < LEAST_SPENDING:
             boundaries.append(NEVER)
             continue
         boundary = walk.quantile(spend / 2, fraction)
-        walk, largest = walk.continued(boundary, fraction), fraction
+        walk, largest = walk.continued(boundary, fraction, _next_time(fractions, look)), fraction
         boundaries.append(boundary)
     return tuple(boundaries)
 
@@ -99,7 +99,7 @@ def exit_probabilities(
     if not abs(drift) <= LARGEST:
         raise ValueError(f"drift: must lie within {LARGEST:g} of 0, got {drift}")
     walk, upper, lower, largest = _Walk(drift), [], [], 0.0
-    for fraction, boundary in zip(_checked(fractions), boundaries, strict=True):
+    for look, (fraction, boundary) in enumerate(zip(_checked(fractions), boundaries, strict=True)):
         if not boundary > 0:
             raise ValueError(f"boundaries: must be positive, got {boundary}")
         if fraction < LEAST_GROWTH * largest or boundary > LARGEST:
@@ -108,7 +108,7 @@ def exit_probabilities(
             continue
         upper.append(walk.above(boundary, fraction))
         lower.append(walk.below(-boundary, fraction))
-        walk, largest = walk.continued(boundary, fraction), fraction
+        walk, largest = walk.continued(boundary, fraction, _next_time(fractions, look)), fraction
     return ExitProbabilities(tuple(upper), tuple(lower))
 
 
@@ -151,15 +151,20 @@ class _Walk:
         """Return the z that Z exceeds at a later time with this probability."""
         return _root(lambda z: self.above(z, time) - tail, 0.0, HIGHEST_Z)
 
-    def continued(self, boundary: float, time: float) -> "_Walk":
-        """Return the walk at a later time among those with `|Z| < boundary` there."""
+    def continued(self, boundary: float, time: float, next_time: float = math.inf) -> "_Walk":
+        """Return the walk at a later time among those with `|Z| < boundary` there.
+
+        Nodes lie as close as the shorter of two steps needs: the one that leads here, and the one to `next_time`. What
+        a look soon after this one asks about is as narrow as its own step.
+        """
         reach = FARTHEST * math.sqrt(time)
         edge = boundary * math.sqrt(time)
         low, high = max(-edge, self.drift * time - reach), min(edge, self.drift * time + reach)
         if low >= high:
             return _Walk(self.drift, time, np.zeros(1), np.zeros(1))
         deviation = self._deviation(time)
-        nodes, weights = _gauss_legendre(low, high, panels=math.ceil((high - low) / (2 * deviation)))
+        narrowest = min(deviation, math.sqrt(next_time - time))
+        nodes, weights = _gauss_legendre(low, high, panels=math.ceil((high - low) / (2 * narrowest)))
         steps = (nodes[:, None] - self._expected(time)) / deviation
         density = np.exp(-steps * steps / 2) @ self.mass / (SQRT_2PI * deviation)
         return _Walk(self.drift, time, nodes, weights * density)
@@ -169,6 +174,12 @@ class _Walk:
 
     def _deviation(self, time: float) -> float:
         return math.sqrt(time - self.time)
+
+
+def _next_time(fractions: Sequence[float], look: int) -> float:
+    """Return the information of the next look that has grown beyond this one; infinite where none has."""
+    grown = (fraction for fraction in fractions[look + 1 :] if fraction >= LEAST_GROWTH * fractions[look])
+    return next(grown, math.inf)
 
 
 def _gauss_legendre(low: float, high: float, panels: int) -> tuple[Floats, Floats]:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.metrics import Aggregation
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.stats.confidence_sequence import log_mixture, scaled_information
+from experiment_pipeline.stats.confidence_sequence import log_mixture
+from experiment_pipeline.stats.evidence import UNPLANNED, Mixture, planned_lift
 from experiment_pipeline.stats.group_sequential import spending_boundaries
 from experiment_pipeline.stats.normal import lower_quantile
 from experiment_pipeline.stats.srm import SRM_ALPHA, log_e_value
@@ -27,7 +29,7 @@ from tests.calibration.populations import (
     Sums,
 )
 
-MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS = 50, 5  # the shipped floors per arm
+MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS, MINIMUM_NONZERO = 50, 5, 100  # the shipped floors per arm
 NAIVE_Z = -lower_quantile(0.05)  # "chance to win above 95 %", for either arm
 
 
@@ -35,15 +37,19 @@ NAIVE_Z = -lower_quantile(0.05)  # "chance to win above 95 %", for either arm
 class Paths:
     """Statistics of simulated experiments at every look: arrays of shape (experiments, looks), n per arm of (looks,).
 
-    standard_error: the effect's, for the rules that take it as it is
-    cautious_error: the larger of it and the pooled one, for the anytime-valid interval; inf below a floor
+    effect: in the metric's unit; `pooled_error` and `standard_error` of it, the latter inf below a floor
+    cautious_error: the larger of both, for the anytime-valid interval; inf below a floor
+    events: that have counted in both arms, for an identity of them; None for metrics that have a design
     """
 
     effect: Floats
     standard_error: Floats
     cautious_error: Floats
-    control_n: Floats
-    treatment_n: Floats
+    pooled_error: Floats
+    control: Moments
+    treatment: Moments
+    aggregation: Aggregation = Aggregation.SUM
+    events: Floats | None = None
 
     @property
     def z(self) -> Floats:
@@ -67,9 +73,11 @@ def mean_paths(
 
 def between(control: Sums, treatment: Sums, *, proportions: bool = False) -> Paths:
     """Experiments whose arms have been drawn."""
-    return _paths(
+    return paths_between(
         Moments(control.n, control.mean, control.m2),
         Moments(treatment.n, treatment.mean, treatment.m2),
+        Aggregation.OCCURRENCE if proportions else Aggregation.SUM,
+        events=(control.events + treatment.events) / (control.n + treatment.n),
         enough=np.minimum(control.y, treatment.y) >= (MINIMUM_CONVERSIONS if proportions else 0),
     )
 
@@ -77,7 +85,7 @@ def between(control: Sums, treatment: Sums, *, proportions: bool = False) -> Pat
 def ratio_paths(seed: Seed, experiments: int, population: PairPopulation, *, looks: int, batch: int) -> Paths:
     """A/A tests on a ratio: `ratio_aggregate` over arrays."""
     control, treatment = _pairs(seed, experiments, population, looks, batch)
-    return _paths(_ratio(control), _ratio(treatment))
+    return paths_between(_ratio(control), _ratio(treatment))
 
 
 def cuped_paths(seed: Seed, experiments: int, population: PairPopulation, *, looks: int, batch: int) -> Paths:
@@ -85,7 +93,9 @@ def cuped_paths(seed: Seed, experiments: int, population: PairPopulation, *, loo
     c, t = _pairs(seed, experiments, population, looks, batch)
     theta = (c.c_xy + t.c_xy) / (c.m2_x + t.m2_x)
     shift = theta * (t.x / t.n - c.x / c.n)
-    return _paths(Moments(c.n, c.y / c.n, c.residual_m2(theta)), Moments(t.n, t.y / t.n - shift, t.residual_m2(theta)))
+    return paths_between(
+        Moments(c.n, c.y / c.n, c.residual_m2(theta)), Moments(t.n, t.y / t.n - shift, t.residual_m2(theta))
+    )
 
 
 def _ratio(arm: PairSums) -> Moments:
@@ -100,13 +110,29 @@ def _pairs(
     return population(rng, experiments, looks, batch), population(rng, experiments, looks, batch)
 
 
-def _paths(control: Moments, treatment: Moments, enough: npt.NDArray[np.bool_] | bool = True) -> Paths:
-    n_c, n_t = control.n, treatment.n
+def paths_between(
+    control: Moments,
+    treatment: Moments,
+    aggregation: Aggregation = Aggregation.SUM,
+    *,
+    events: Floats | None = None,
+    enough: npt.NDArray[np.bool_] | bool = True,
+) -> Paths:
+    """Return experiments from the moments of their arms."""
+    n_c, n_t = np.maximum(control.n, 2), np.maximum(treatment.n, 2)
     own = np.sqrt(control.m2 / (n_c - 1) / n_c + treatment.m2 / (n_t - 1) / n_t)
     pooled = np.sqrt((control.m2 + treatment.m2) / (n_c + n_t - 2) * (1 / n_c + 1 / n_t))
     shown = (own > 0) & (np.minimum(n_c, n_t) >= MINIMUM_IDENTITIES) & enough
-    cautious = np.where(shown, np.maximum(own, pooled), np.inf)
-    return Paths(treatment.mean - control.mean, np.where(shown, own, np.inf), cautious, n_c, n_t)
+    return Paths(
+        effect=treatment.mean - control.mean,
+        standard_error=np.where(shown, own, np.inf),
+        cautious_error=np.where(shown, np.maximum(own, pooled), np.inf),
+        pooled_error=np.where(shown, pooled, np.inf),
+        control=control,
+        treatment=treatment,
+        aggregation=aggregation,
+        events=events,
+    )
 
 
 def peeking(paths: Paths, design: Design) -> Counter[str]:
@@ -124,17 +150,37 @@ def peeking(paths: Paths, design: Design) -> Counter[str]:
 
 def log_anytime(paths: Paths, design: Design) -> Floats:
     """`log M` of every experiment at every look."""
-    scaled = [
-        scaled_information(error, int(control_n), int(treatment_n), design)
-        for errors in paths.cautious_error
-        for error, control_n, treatment_n in zip(errors, paths.control_n, paths.treatment_n, strict=True)
-    ]
-    return log_mixture(np.abs(paths.effect) / paths.cautious_error, np.array(scaled).reshape(paths.effect.shape))
+    return log_mixture(np.abs(paths.effect) / paths.cautious_error, evidence(paths, design), mixture(design))
+
+
+def mixture(design: Design) -> Mixture:
+    """Return what the interval is tuned to."""
+    lift = planned_lift(design)
+    return UNPLANNED if lift is None else ((lift, 1.0),)
+
+
+def evidence(paths: Paths, design: Design) -> Floats:
+    """`accrued_evidence` over arrays."""
+    control, treatment, is_planned = paths.control, paths.treatment, planned_lift(design) is not None
+    identities = control.n + treatment.n
+    if not is_planned and paths.aggregation is not Aggregation.OCCURRENCE:
+        assert paths.events is not None
+        amount: Floats = control.n * treatment.n / identities * paths.events
+        return amount
+    information: Floats = (control.mean**2 + treatment.mean**2) / 2 / paths.pooled_error**2
+    if paths.aggregation is not Aggregation.OCCURRENCE:
+        return information
+    p = (control.n * control.mean + treatment.n * treatment.mean) / identities
+    ahead = 1 + (p / np.maximum(1 - p, 1e-16)) ** 2
+    if not is_planned:
+        return information * ahead
+    baseline = design.baseline or 0
+    return information * (ahead / (1 + (baseline / (1 - baseline)) ** 2)) ** 3
 
 
 def planned(paths: Paths) -> Counter[str]:
     """Experiments that cross the boundary of a planned look; each look's information is the one it has observed."""
-    boundaries = np.array(spending_boundaries([float(n / paths.control_n[-1]) for n in paths.control_n]))
+    boundaries = np.array(spending_boundaries([float(n / paths.control.n[-1]) for n in paths.control.n]))
     return Counter(experiments=len(paths.effect), crossed=int((np.abs(paths.z) >= boundaries).any(axis=1).sum()))
 
 

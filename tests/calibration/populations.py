@@ -30,11 +30,14 @@ class Sums:
     """One arm, accumulated over looks: arrays of shape (experiments, looks), n of shape (looks,).
 
     Sums of squares are accurate enough here: these populations have means near their standard deviations.
+
+    events: that have counted; y itself for conversions and counts
     """
 
     n: Floats
     y: Floats
     yy: Floats
+    events: Floats
 
     @property
     def mean(self) -> Floats:
@@ -117,7 +120,7 @@ class Binary:
 
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> Sums:
         converted = rng.binomial(batch, self.rate, (experiments, looks)).cumsum(axis=1).astype(float)
-        return Sums(_looks(looks, batch), converted, converted)
+        return Sums(_looks(looks, batch), converted, converted, converted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +131,8 @@ class Counts:
 
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> Sums:
         events = rng.poisson(self.rate, (experiments, looks, batch))
-        y, yy = events.sum(axis=2), (events * events).sum(axis=2)
-        return Sums(_looks(looks, batch), y.cumsum(axis=1).astype(float), yy.cumsum(axis=1).astype(float))
+        y, yy = (of_look.sum(axis=2).cumsum(axis=1).astype(float) for of_look in (events, events * events))
+        return Sums(_looks(looks, batch), y, yy, y)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,8 @@ class Revenue:
             np.diff(np.concatenate(([0.0], values.cumsum()))[ends], prepend=0.0).reshape(experiments, looks)
             for values in (spent, spent * spent)
         )
-        return Sums(_looks(looks, batch), y.cumsum(axis=1), yy.cumsum(axis=1))
+        purchases = bought.reshape(experiments, looks).cumsum(axis=1).astype(float)
+        return Sums(_looks(looks, batch), y.cumsum(axis=1), yy.cumsum(axis=1), purchases)
 
 
 @dataclass(frozen=True, slots=True)

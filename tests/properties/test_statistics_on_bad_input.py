@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
+from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection
 from experiment_pipeline.stats import bayesian, frequentist
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import Effect, effect
+from experiment_pipeline.stats.evidence import accrued_evidence, planned_lift
 from experiment_pipeline.stats.group_sequential import (
     drift_for_power,
     exit_probabilities,
@@ -60,12 +61,15 @@ def test_means__any_two_arms__answer_or_say_why(
         return
     assert 0 <= bayesian.chance_to_win(absolute, direction) <= 1
     assert_sound(bayesian.expected_loss(absolute, direction))
-    anytime = anytime_effect(absolute, control, treatment, design, alpha=alpha)
-    assert_sound(anytime)
-    assert 0 <= anytime.p_value <= 1
-    assert anytime.ci_low <= absolute.value <= anytime.ci_high
-    verdict = decide(anytime, direction=direction, expected_direction=ExpectedDirection.INCREASE, trustworthy=True)
-    assert verdict in (Verdict.WINNING, Verdict.LOSING, Verdict.INCONCLUSIVE)
+    for aggregation in (Aggregation.OCCURRENCE, Aggregation.SUM):
+        evidence = accrued_evidence(aggregation, control, treatment, (min(control.n, 7), treatment.n), design)
+        assert_sound(evidence)
+        anytime = anytime_effect(absolute, control, treatment, evidence, alpha=alpha)
+        assert_sound(anytime)
+        assert 0 <= anytime.p_value <= 1
+        assert anytime.ci_low <= absolute.value <= anytime.ci_high
+        verdict = decide(anytime, direction=direction, expected_direction=ExpectedDirection.INCREASE, trustworthy=True)
+        assert verdict in (Verdict.WINNING, Verdict.LOSING, Verdict.INCONCLUSIVE)
 
 
 @given(proportions(), proportions(), ALPHAS)
@@ -202,7 +206,7 @@ def test_moments__too_large_to_be_compared__are_out_of_range(answer: object) -> 
         (lambda: frequentist.wilson_interval(5, 4, 1.96), "converted"),
         (lambda: power_of(math.nan, 1.0), "effect"),
         (lambda: minimum_detectable_effect(standard_deviation=HUGE, control_n=1, treatment_n=1), "standard_deviation"),
-        (lambda: anytime_effect(SOME, CONTROL, TREATMENT, Design(mde=math.nan, baseline=1.0)), "design"),
+        (lambda: planned_lift(Design(mde=math.nan, baseline=1.0)), "design"),
         (lambda: obrien_fleming_spending(math.nan, 0.05), "fraction"),
         (lambda: exit_probabilities([1.0], [2.0], math.nan), "drift"),
         (lambda: exit_probabilities([1e308], [2.0]), "fractions"),

@@ -37,7 +37,8 @@ def test_results__moments_whose_sums_alone_overflow__keep_the_payload_finite() -
 def test_results__effect_without_a_lift__says_why() -> None:
     spent = Metric(7, "prod", "spent", "purchase", Aggregation.SUM)
     moments = {"control": VariantAggregate(1000, -1.0, 900.0), "b": VariantAggregate(1000, 2.0, 900.0)}
-    metric = metric_payload(results(experiment(metric=spent), moments))
+    read = MetricAggregates(7, dict(moments), values={"control": 2_000, "b": 2_000})
+    metric = metric_payload(compute_results(experiment(metric=spent), {"control": 1000, "b": 1000}, [read], Floors()))
     assert metric["effect"]["b"]["value"] == pytest.approx(3)
     assert metric["effect"]["b"]["chance_to_win"] == pytest.approx(1)
     assert metric["inference"] == {"b": None}
@@ -165,7 +166,8 @@ def test_results__design_in_the_primary_metric_s_unit__does_not_silence_other_me
     attached = (AttachedMetric(PURCHASE, RISE), AttachedMetric(spent, ExpectedDirection.NOT_DECREASE))
     subject = dataclasses.replace(experiment(design=Design(mde=0.1, baseline=0.1)), metrics=attached)
     arms = {"control": VariantAggregate(10_000, 50.0, 9e8), "b": VariantAggregate(10_000, 20.0, 9e8)}  # 7 errors
-    moments = [MetricAggregates(7, {"control": NONE, "b": NONE}), MetricAggregates(8, dict(arms))]
+    spent_by = MetricAggregates(8, dict(arms), values=dict.fromkeys(arms, 1_000))
+    moments = [MetricAggregates(7, {"control": NONE, "b": NONE}), spent_by]
     computed = compute_results(subject, {"control": 10_000, "b": 10_000}, moments, Floors())
     assert computed.verdicts() == {"bought": {"b": "inconclusive"}, "spent": {"b": "harmed"}}
 

@@ -67,8 +67,8 @@ def test_verdict__of_other_metrics__gains_nothing_from_one_with_unreadable_value
     clear = {"control": arms["control"], "b": VariantAggregate(40_000, 2.0, 40_000.0)}
 
     def verdicts(invalid: int) -> list[str]:
-        values = {"control": 100, "b": 100}
-        aggregates = [MetricAggregates(7, dict(arms)), MetricAggregates(8, dict(arms))]
+        values = {"control": 4_000, "b": 4_000}
+        aggregates = [MetricAggregates(7, dict(arms), values), MetricAggregates(8, dict(arms), values)]
         aggregates += [MetricAggregates(number, dict(clear), values, {"b": invalid}) for number in range(9, 12)]
         computed = compute_results(subject, {"control": 40_000, "b": 40_000}, aggregates, Floors())
         return [comparison.verdict for metric in computed.metrics for comparison in metric.comparisons]

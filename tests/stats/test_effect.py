@@ -1,7 +1,9 @@
 """The absolute effect: exact where there is no variance, withheld where there is no answer."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.frequentist import welch_test
 from experiment_pipeline.stats.lift import Lift, lift
 from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.warehouse.duckdb.tally import Moments
 from tests.stats.arms import CONSTANT, CONTROL, TREATMENT, effect_between, lift_between
 
 
@@ -42,6 +45,23 @@ def test_effect__what_rounding_leaves__is_no_difference() -> None:
     rounded = VariantAggregate(1_000, spent.mean * (1 + 1e-15), 1e-31)
     assert effect_between(spent, rounded) == Effect(0.0, 0.0, 0.0, 0.0)
     assert lift_between(spent, rounded) == Lift(0.0, 0.0, 0.0)
+
+
+def test_effect__small_difference_of_large_means__is_an_effect() -> None:
+    """What rounding can do is decided by the moments as they are computed: exact sums, a mean off by a few units."""
+    spread = 10 * np.random.default_rng(1).standard_normal(1_000_000)
+    control, treatment = (Moments.of(1e12 + shift + spread, 0).aggregate for shift in (0.0, 0.9))
+    assert control is not None
+    assert treatment is not None
+    found = effect_between(control, treatment)
+    assert found.value == pytest.approx(0.9, abs=1e-3)
+    assert found.value / found.standard_error == pytest.approx(64, abs=1)
+    assert effect_between(control, dataclasses.replace(treatment, mean=control.mean)).value == 0.0
+
+
+def test_effect__small_deviations_of_large_values__are_not_certainty() -> None:
+    arm = VariantAggregate(1_000_000, 1e12, 0.25 * 999_999)
+    assert effect_between(arm, arm).standard_error == pytest.approx(0.5 * math.sqrt(2e-6), rel=1e-9)
 
 
 @pytest.mark.parametrize("arm", [EMPTY, VariantAggregate(1, 3.0, 0.0)])

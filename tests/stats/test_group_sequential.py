@@ -46,19 +46,25 @@ def test_spending_boundaries__one_look_at_the_end__is_the_fixed_test() -> None:
     assert obrien_fleming_boundaries(1) == pytest.approx((two_sided_quantile(0.05),))
 
 
-def test_spending_boundaries__two_looks__are_exact() -> None:
+@pytest.mark.parametrize("fractions", [(0.2, 0.4), (0.5, 0.501)], ids=["far_apart", "close_together"])
+def test_spending_boundaries__two_looks__are_exact(fractions: tuple[float, float]) -> None:
     mpmath.mp.dps = 25
-    first, second = spending_boundaries([0.2, 0.4])
-    spent = [mpmath.mpf(obrien_fleming_spending(t, 0.05)) for t in (0.2, 0.4)]
-    root = mpmath.sqrt(mpmath.mpf(1) / 2)  # the correlation of both looks
+    first, second = spending_boundaries(fractions)
+    spent = [mpmath.mpf(obrien_fleming_spending(t, 0.05)) for t in fractions]
+    root = mpmath.sqrt(mpmath.mpf(fractions[0]) / mpmath.mpf(fractions[1]))  # the correlation of both looks
+    rest = mpmath.sqrt(1 - root * root)
 
     def crosses(x: mpmath.mpf) -> mpmath.mpf:
-        return mpmath.npdf(x) * mpmath.ncdf((root * x - second) / root)
+        return mpmath.npdf(x) * mpmath.ncdf((root * x - second) / rest)
 
     edge = mpmath.mpf(first)
-    at_second = 2 * mpmath.quad(crosses, mpmath.linspace(-edge, edge, 9))
+    at_second = 2 * mpmath.quad(crosses, mpmath.linspace(-edge, edge, math.ceil(6 / rest)))
     assert float(2 * mpmath.ncdf(-edge)) == pytest.approx(float(spent[0]), rel=1e-9)
     assert float(at_second) == pytest.approx(float(spent[1] - spent[0]), rel=1e-9)
+
+
+def test_spending_boundaries__a_look_soon_after_another__is_as_accurate() -> None:
+    assert spending_boundaries([0.5, 0.501, 1.0]) == pytest.approx((2.9625880, 3.0079983, 1.9687142), abs=5e-8)
 
 
 def test_exit_probabilities__simulated_walks__agree() -> None:

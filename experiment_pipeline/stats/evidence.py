@@ -1,0 +1,124 @@
+"""The evidence of a comparison so far: the clock of its anytime-valid interval (rule C1).
+
+The standardised difference of two arms wanders, and the interval must be as wide as it can have wandered. How far that
+is depends on what has accrued, and not on how many identities there are: where these come at once and buy over a month,
+their number stands still while the difference goes on. docs/adr/0038 has what was tried and measured.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.metrics import Aggregation
+
+Mixture: TypeAlias = tuple[tuple[float, float], ...]  # lifts and their weights, which add up to 1
+
+# What an experiment without a design is tuned to: lifts between 5 and 20 %, and a little to small ones, for experiments
+# that are very large. A wrong guess costs width, never validity.
+UNPLANNED: Mixture = ((0.16, 0.45), (0.07, 0.45), (0.02, 0.1))
+
+LARGEST, LARGEST_ODDS = 1e40, 1e16  # a float has no use for more
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How far a comparison has come.
+
+    Attributes:
+        amount: accrued so far, without a unit: about `(mean / SE)^2`, or 1 for every four counted events. A test with
+            a fixed sample has 80 % power for a lift of l at 5 % where `(mean / SE)^2` reaches `7.85 / l^2`.
+        mixture: the lifts that the interval is tuned to.
+    """
+
+    amount: float
+    mixture: Mixture
+
+
+def accrued_evidence(
+    aggregation: Aggregation,
+    control: VariantAggregate,
+    treatment: VariantAggregate,
+    events: tuple[float, float],
+    design: Design,
+) -> Evidence:
+    """Return how far a comparison of two arms has come.
+
+    - With a design, `(mean / SE)^2`: the information about the lift. Where events come at any rate, the same or
+      another for every identity, the correlation of two moments is that of a Brownian motion that runs on this.
+    - Occurrence: the same, which is `n p / (1 - p)` with `n = n_c n_t / (n_c + n_t)`, times `1 + odds^2`. A conversion
+      happens once, so that the motion runs on the odds; the factor is for identities that arrive while most have
+      converted, and decide the difference for a while. With a design it is the cube of that, over its value at the
+      baseline: at the planned end it is 1.
+    - Count, sum and mean without a design: n times the counted events of an identity. They have no unit, never fall,
+      and hold for means of any sign.
+
+    Args:
+        aggregation: how the metric makes one number of an identity's events.
+        control: the arm that is compared with, of two identities or more.
+        treatment: the arm that is compared, of two identities or more.
+        events: of control and treatment that count; not read for occurrence.
+        design: the lift that the experiment was made to detect; one without, for a metric that it was not made for.
+
+    Returns:
+        The evidence; it is 0 where no event counts.
+
+    Raises:
+        ValueError: the design is not finite; names it.
+
+    Example:
+        >>> arm = VariantAggregate(n=10_000, mean=0.1, m2=900.0)
+        >>> found = accrued_evidence(Aggregation.OCCURRENCE, arm, arm, (1_000, 1_000), Design(mde=0.1, baseline=0.1))
+        >>> round(found.amount, 1), found.mixture
+        (555.5, ((0.1, 1.0),))
+    """
+    lift = planned_lift(design)
+    mixture = UNPLANNED if lift is None else ((lift, 1.0),)
+    if aggregation is Aggregation.OCCURRENCE:
+        ahead = 1 + _odds(control, treatment) ** 2
+        if lift is not None:
+            ahead = (ahead / (1 + _odds_of(design.baseline or 0) ** 2)) ** 3
+        return Evidence(min(relative_information(control, treatment) * ahead, LARGEST), mixture)
+    if lift is not None:
+        return Evidence(relative_information(control, treatment), mixture)
+    identities = control.n + treatment.n
+    return Evidence(control.n * (treatment.n / identities) * (sum(events) / identities), mixture)
+
+
+def planned_lift(design: Design) -> float | None:
+    """Return the lift that the design is made for; None where it does not name it and the mean that it is of."""
+    if not design.mde or not design.baseline:
+        return None
+    if not (math.isfinite(design.mde) and math.isfinite(design.baseline)):
+        raise ValueError(f"design: mde and baseline must be finite, got {design.mde} and {design.baseline}")
+    return design.mde
+
+
+def relative_information(control: VariantAggregate, treatment: VariantAggregate) -> float:
+    """Return `(mean / SE)^2`: the mean square of both means over the pooled standard error; 0 without any value."""
+    in_errors = math.hypot(control.mean, treatment.mean) / math.sqrt(2)
+    if in_errors == 0:
+        return 0.0
+    error = pooled_standard_error(control, treatment)
+    return min((in_errors / error) ** 2, LARGEST) if error > in_errors / math.sqrt(LARGEST) else LARGEST
+
+
+def _odds(control: VariantAggregate, treatment: VariantAggregate) -> float:
+    """Return the pooled odds of a conversion."""
+    return _odds_of((control.sum + treatment.sum) / (control.n + treatment.n))
+
+
+def _odds_of(p: float) -> float:
+    """Return `p / (1 - p)`; 0 and LARGEST_ODDS where p is no probability."""
+    return min(p / (1 - p), LARGEST_ODDS) if 0 < p < 1 else LARGEST_ODDS * (p >= 1)
+
+
+def pooled_standard_error(control: VariantAggregate, treatment: VariantAggregate) -> float:
+    """Return the pooled standard error, as if both variances were one.
+
+    `sqrt(s^2 (1 / n_c + 1 / n_t))` with `s^2 = (m2_c + m2_t) / (n_c + n_t - 2)`.
+    """
+    degrees = control.n + treatment.n - 2
+    variance = control.m2 / degrees + treatment.m2 / degrees
+    return math.sqrt(variance) * math.sqrt(1 / control.n + 1 / treatment.n)

@@ -1,0 +1,219 @@
+"""Where values accrue: the error of the verdict in populations that a real experiment may have, and its power.
+
+One factor at a time around three base cases, and combinations of all factors drawn with a fixed seed. In the base cases
+everybody is exposed at once, acts at a constant rate, and is looked at every hour of a month, without a design.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cache
+
+import numpy as np
+
+from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.metrics import Aggregation
+from tests.calibration.peeking import (
+    MINIMUM_CONVERSIONS,
+    MINIMUM_NONZERO,
+    Paths,
+    log_anytime,
+    paths_between,
+)
+from tests.calibration.populations import Moments, Seed
+from tests.calibration.traffic import ArmOverTime, Rates, Traffic, draw_arms
+
+FOUND_AT_THE_END = 2.8016  # z_0.975 + z_0.8: standard errors of an effect that is found with 80 % power by then
+CHUNK = 50  # experiments drawn at a time: some million events
+HOURS, FIVE_MINUTES = 720, 8_640  # looks in a month
+
+
+class Plan(Enum):
+    """The design: none, or one for so many times the effect that is found with 80 % power at the end."""
+
+    NONE = 0.0
+    RIGHT = 1.0
+    TENTH = 0.1
+    TENFOLD = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One experiment of the simulations."""
+
+    traffic: Traffic
+    looks: int = HOURS
+    plan: Plan = Plan.NONE
+
+    @property
+    def name(self) -> str:
+        """Return what is unusual about it."""
+        return ", ".join(_words(self))
+
+
+def errors(case: Case, seed: Seed, experiments: int) -> Counter[str]:
+    """Count A/A tests that are called a difference at any look."""
+    return _called(case, seed, experiments, lift=0.0)
+
+
+def power(case: Case, seed: Seed, experiments: int) -> Counter[str]:
+    """Count the experiments that are called by the end, with an effect that 80 % of fixed-sample tests find there."""
+    lift = _expected_at_the_end(case.traffic).lift
+    if case.traffic.aggregation is Aggregation.OCCURRENCE:
+        p = -math.expm1(-case.traffic.events)
+        lift = math.log1p(-p * (1 + lift)) / -case.traffic.events - 1  # of the hazard, for this lift of p
+    return _called(case, seed, experiments, lift)
+
+
+def _called(case: Case, seed: Seed, experiments: int, lift: float) -> Counter[str]:
+    found = Counter(experiments=experiments)
+    design = design_of(case)
+    for start in range(0, experiments, CHUNK):
+        paths = paths_of(case, (*seed, start), min(CHUNK, experiments - start), lift)
+        crossed = log_anytime(paths, design) >= -math.log(design.alpha)
+        found["anytime"] += int(crossed.any(axis=1).sum())
+    return found
+
+
+def paths_of(case: Case, seed: Seed, experiments: int, lift: float = 0.0) -> Paths:
+    """Draw experiments of a case."""
+    aggregation = case.traffic.aggregation
+    control, treatment = draw_arms(case.traffic, seed, experiments, case.looks, lift)
+    floor = MINIMUM_CONVERSIONS if aggregation is Aggregation.OCCURRENCE else MINIMUM_NONZERO
+    return paths_between(
+        _moments(control),
+        _moments(treatment),
+        aggregation,
+        events=(control.events + treatment.events) / np.maximum(control.n + treatment.n, 1),
+        enough=np.minimum(control.nonzero, treatment.nonzero) >= floor,
+    )
+
+
+def _moments(arm: ArmOverTime) -> Moments:
+    n = np.maximum(arm.n, 2)
+    return Moments(n, arm.y / n, np.maximum(arm.yy - arm.y * arm.y / n, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected at the end: control's mean, and the lift that a fixed-sample test finds with 80 % power."""
+
+    mean: float
+    lift: float
+
+
+@cache
+def _expected_at_the_end(traffic: Traffic) -> Expected:
+    paths = paths_of(Case(traffic, looks=1), (0,), 200)
+    mean = float(paths.control.mean.mean())
+    error = float(np.sqrt(np.square(paths.pooled_error[np.isfinite(paths.pooled_error)]).mean()))
+    return Expected(mean, FOUND_AT_THE_END * error / mean)
+
+
+def design_of(case: Case) -> Design:
+    """Return the design that an experimenter of this plan would have written down."""
+    if case.plan is Plan.NONE:
+        return Design()
+    expected = _expected_at_the_end(case.traffic)
+    return Design(mde=expected.lift * case.plan.value, baseline=expected.mean)
+
+
+def hazard(share: float) -> float:
+    """Return the events of an identity with which this share has converted by the end."""
+    return -math.log1p(-share)
+
+
+CONVERSIONS = Case(Traffic(Aggregation.OCCURRENCE, 20_000, hazard(0.3)))
+COUNTS = Case(Traffic(Aggregation.COUNT, 5_000, 1.0))
+REVENUE = Case(Traffic(Aggregation.SUM, 10_000, 0.3))
+BASES = (CONVERSIONS, COUNTS, REVENUE)
+
+ENROLMENTS = (0.1, 0.25, 0.5, 1.0)
+SHARES = {0.05: 20_000, 0.3: 20_000, 0.7: 5_000, 0.95: 4_000}  # identities of an arm by the share that converts
+EVENTS = {0.3: 10_000, 1.0: 5_000, 3.0: 2_000}  # identities of an arm by the events of each
+COMBINATIONS, COMBINATIONS_SEED = 40, 20_260_101
+
+
+def one_at_a_time() -> Iterator[Case]:
+    """Yield the base cases, and each of them with one factor changed."""
+    for base in BASES:
+        yield base
+        for within in ENROLMENTS:
+            yield _with(base, enrolled_within=within)
+        yield _with(base, rates=Rates.DECAYING)
+        yield _with(base, rates=Rates.CYCLES)
+        yield _with(base, gamma=0.5)
+        yield _with(base, window=0.25)
+        yield _with(base, treatment_ratio=1 / 9)
+        for looks in (30, FIVE_MINUTES):
+            yield replace(base, looks=looks)
+        for plan in (Plan.RIGHT, Plan.TENTH, Plan.TENFOLD):
+            yield replace(base, plan=plan)
+    for share, identities in SHARES.items():
+        if share != 0.3:  # the base case's
+            yield _with(CONVERSIONS, events=hazard(share), identities=identities)
+    for events, identities in EVENTS.items():
+        if events != COUNTS.traffic.events:
+            yield _with(COUNTS, events=events, identities=identities)
+        yield _with(COUNTS, aggregation=Aggregation.MEAN, events=events, identities=identities)
+    yield _with(REVENUE, log_sd=1.5)
+    yield _with(REVENUE, refunded=0.3)
+    yield _with(REVENUE, refunded=0.5, rates=Rates.DECAYING)
+
+
+def combinations() -> Iterator[Case]:
+    """Yield the combinations of all factors, each drawn alone."""
+    rng = np.random.default_rng(COMBINATIONS_SEED)
+    for _ in range(COMBINATIONS):
+        aggregation = list(Aggregation)[rng.integers(len(Aggregation))]
+        options = SHARES if aggregation is Aggregation.OCCURRENCE else EVENTS
+        level = list(options)[rng.integers(len(options))]
+        traffic = Traffic(
+            aggregation,
+            identities=options[level],
+            events=hazard(level) if aggregation is Aggregation.OCCURRENCE else level,
+            enrolled_within=(0.0, *ENROLMENTS)[rng.integers(5)],
+            rates=list(Rates)[rng.integers(3)],
+            gamma=(None, 0.5)[rng.integers(2)],
+            log_sd=(1.0, 1.5)[rng.integers(2)],
+            refunded=(0.0, 0.3)[rng.integers(2)] if aggregation is Aggregation.SUM else 0.0,
+            window=(None, 0.25)[rng.integers(2)],
+            treatment_ratio=(1.0, 1 / 9)[int(rng.random() < 0.25)],
+        )
+        yield Case(traffic, looks=(30, HOURS, FIVE_MINUTES)[rng.integers(3)], plan=list(Plan)[rng.integers(4)])
+
+
+def _with(case: Case, **changes: object) -> Case:
+    return replace(case, traffic=replace(case.traffic, **changes))  # type: ignore[arg-type]
+
+
+def _words(case: Case) -> Iterator[str]:
+    traffic, aggregation = case.traffic, case.traffic.aggregation
+    if aggregation is Aggregation.OCCURRENCE:
+        yield f"conversions, {-math.expm1(-traffic.events):.0%}"
+    else:
+        what = {Aggregation.COUNT: "counts", Aggregation.SUM: "revenue", Aggregation.MEAN: "means"}[aggregation]
+        yield f"{what}, {traffic.events:g} an identity"
+    yield f"{traffic.identities:,} an arm"
+    yield f"within {traffic.enrolled_within:g} of the time" if traffic.enrolled_within else "at once"
+    if traffic.rates is not Rates.CONSTANT:
+        yield {Rates.DECAYING: "decaying", Rates.CYCLES: "in cycles"}[traffic.rates]
+    if traffic.gamma is not None:
+        yield "gamma rates"
+    if aggregation in (Aggregation.SUM, Aggregation.MEAN) and traffic.log_sd > 1:
+        yield "heavier tail"
+    if traffic.refunded:
+        yield f"{traffic.refunded:.0%} refunded"
+    if traffic.window is not None:
+        yield f"window of {traffic.window:g}"
+    if traffic.treatment_ratio < 1:
+        yield "a tenth to treatment"
+    yield f"{case.looks:,} looks"
+    yield {
+        Plan.NONE: "no design",
+        Plan.RIGHT: "design",
+        Plan.TENTH: "design of a tenth of the effect",
+        Plan.TENFOLD: "design of ten times the effect",
+    }[case.plan]

@@ -1,0 +1,115 @@
+"""Verdicts hold where values accrue, and find effects there (C1, C2); docs/calibration.md has the large simulation."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.stats.confidence_sequence import anytime_effect
+from experiment_pipeline.stats.effect import effect
+from experiment_pipeline.stats.evidence import accrued_evidence
+from tests.calibration.accruing import (
+    BASES,
+    CONVERSIONS,
+    COUNTS,
+    FIVE_MINUTES,
+    REVENUE,
+    Case,
+    Plan,
+    combinations,
+    design_of,
+    errors,
+    one_at_a_time,
+    paths_of,
+    power,
+)
+from tests.calibration.peeking import log_anytime
+from tests.calibration.populations import computed
+from tests.calibration.traffic import ArmOverTime, Traffic, draw_arms
+
+BOUND = 0.056
+AGGREGATIONS = pytest.mark.parametrize("aggregation", list(Aggregation))
+
+
+def most(experiments: int) -> float:
+    """Return the share that so few experiments may err by chance: four standard errors above the bound."""
+    return BOUND + 4 * math.sqrt(BOUND * (1 - BOUND) / experiments)
+
+
+def small(case: Case, share: int = 10) -> Case:
+    """Return the case with fewer identities, so that it is drawn in a second."""
+    return replace(case, traffic=replace(case.traffic, identities=case.traffic.identities // share))
+
+
+@pytest.mark.parametrize("case", BASES, ids=["conversions", "counts", "revenue"])
+def test_verdict__everybody_at_once_and_values_over_a_month__is_rarely_wrong__c1(case: Case) -> None:
+    found = errors(small(case, 4), (1,), 100)
+    assert found["anytime"] / found["experiments"] <= most(100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [Plan.NONE, Plan.RIGHT], ids=lambda plan: plan.name.lower())
+@pytest.mark.parametrize(
+    "case",
+    [
+        CONVERSIONS,
+        replace(REVENUE, traffic=replace(REVENUE.traffic, identities=20_000)),
+        replace(COUNTS, looks=FIVE_MINUTES),
+    ],
+    ids=["conversions", "revenue", "counts_every_five_minutes"],
+)
+def test_verdict__everybody_at_once__keeps_the_bound__c1(case: Case, plan: Plan) -> None:
+    experiments = 1_000 if case.looks < FIVE_MINUTES else 300
+    found = errors(replace(case, plan=plan), (2,), experiments)
+    assert found["anytime"] / experiments <= most(experiments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [Plan.NONE, Plan.RIGHT], ids=lambda plan: plan.name.lower())
+def test_verdict__effect_that_a_fixed_sample_finds__is_called_by_the_end__c2(plan: Plan) -> None:
+    found = power(replace(CONVERSIONS, plan=plan), (3,), 1_000)
+    assert found["anytime"] / found["experiments"] >= 0.55 - 4 * math.sqrt(0.55 * 0.45 / 1_000)
+
+
+@AGGREGATIONS
+@pytest.mark.parametrize("plan", [Plan.NONE, Plan.RIGHT], ids=lambda plan: plan.name.lower())
+def test_paths__arrays__say_what_the_verdict_s_own_interval_says(aggregation: Aggregation, plan: Plan) -> None:
+    traffic = Traffic(aggregation, 600, 0.8, enrolled_within=0.3, treatment_ratio=0.6)
+    case = Case(traffic, looks=4, plan=plan)
+    log_m = log_anytime(paths_of(case, (5,), 3), design_of(case))
+    control, treatment = draw_arms(traffic, (5,), 3, 4)
+    for i, k in np.ndindex(3, 4):
+        arms, events = (at(control, i, k), at(treatment, i, k)), (control.events[i, k], treatment.events[i, k])
+        evidence = accrued_evidence(aggregation, *arms, (float(events[0]), float(events[1])), design_of(case))
+        exact = anytime_effect(computed(effect(*arms)), *arms, evidence)
+        enough = min(control.nonzero[i, k], treatment.nonzero[i, k]) >= 100
+        expected = exact.p_value if enough or aggregation is Aggregation.OCCURRENCE else 1.0
+        assert math.exp(-max(0.0, float(log_m[i, k]))) == pytest.approx(expected, rel=1e-6)
+
+
+def at(arm: ArmOverTime, i: int, k: int) -> VariantAggregate:
+    n, y = int(arm.n[i, k]), float(arm.y[i, k])
+    return VariantAggregate(n, y / n, float(arm.yy[i, k]) - y * y / n)
+
+
+@AGGREGATIONS
+@pytest.mark.parametrize("looks", [1, 7])
+def test_traffic__sums_over_looks__are_those_of_the_identities(aggregation: Aggregation, looks: int) -> None:
+    """Each identity's events are followed one by one, and everybody is counted at the end."""
+    traffic = Traffic(aggregation, 50, 2.0, enrolled_within=1.0, gamma=1.0, refunded=0.5, window=0.4)
+    for arm in draw_arms(traffic, (7,), 20, looks):
+        assert (arm.n[:, -1] == 50).all()
+        assert (np.diff(arm.events, axis=1) >= 0).all()
+        assert (arm.nonzero <= np.minimum(arm.events, arm.n)).all()
+        assert (arm.yy * arm.n >= arm.y * arm.y * (1 - 1e-9)).all()
+        once = draw_arms(traffic, (7,), 20, 1)[0]
+    if looks > 1:
+        assert draw_arms(traffic, (7,), 20, looks)[0].y[:, -1] == pytest.approx(once.y[:, 0])
+
+
+def test_cases__names__tell_them_apart() -> None:
+    cases = [*one_at_a_time(), *combinations()]
+    assert len(cases) - len({case.name for case in cases}) == 0

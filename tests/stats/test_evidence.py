@@ -1,0 +1,92 @@
+"""The evidence of a comparison: what the clock of the anytime-valid interval counts (C1, C2)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.stats.evidence import (
+    UNPLANNED,
+    accrued_evidence,
+    planned_lift,
+    pooled_standard_error,
+    relative_information,
+)
+from experiment_pipeline.stats.normal import lower_quantile, two_sided_quantile
+from experiment_pipeline.stats.power import sample_size
+from tests.results.subjects import rate
+from tests.stats.arms import CONTROL, effect_between
+
+DESIGN, NO_DESIGN = Design(mde=0.1, baseline=0.1), Design()
+OF_EVENTS = [Aggregation.COUNT, Aggregation.SUM, Aggregation.MEAN]
+
+
+def occurrence(converted: int, design: Design) -> float:
+    arm = rate(10_000, converted)
+    return accrued_evidence(Aggregation.OCCURRENCE, arm, arm, (0, 0), design).amount
+
+
+@pytest.mark.parametrize("converted", [50, 1_000, 5_000, 9_900])
+def test_accrued_evidence__occurrence__runs_on_the_odds_and_ahead_of_them__c1(converted: int) -> None:
+    odds = converted / (10_000 - converted)
+    assert occurrence(converted, NO_DESIGN) == pytest.approx(5_000 * odds * (1 + odds**2), rel=1e-3)
+    ahead = (1 + odds**2) / (1 + (1 / 9) ** 2)
+    assert occurrence(converted, DESIGN) == pytest.approx(5_000 * odds * ahead**3, rel=1e-3)
+
+
+def test_accrued_evidence__occurrence_of_everybody_or_of_nobody__is_a_number() -> None:
+    for design in (DESIGN, NO_DESIGN, Design(mde=0.1, baseline=2.0), Design(mde=0.1, baseline=-1.0)):
+        assert occurrence(0, design) == 0
+        assert occurrence(10_000, design) == pytest.approx(1e40)
+        assert 0 < occurrence(5_000, design) < 1e40 or design.baseline == 2.0
+
+
+@pytest.mark.parametrize("aggregation", OF_EVENTS)
+def test_accrued_evidence__no_design__counts_events_not_identities__c1(aggregation: Aggregation) -> None:
+    arms = VariantAggregate(30_000, 0.1, 9e3), VariantAggregate(10_000, 3.0, 9e4)
+    for events in (0, 0.01, 1.0, 20.0):  # of each identity
+        found = accrued_evidence(aggregation, *arms, (30_000 * events, 10_000 * events), NO_DESIGN)
+        assert found.amount == pytest.approx(7_500 * events)
+
+
+@pytest.mark.parametrize("aggregation", OF_EVENTS)
+def test_accrued_evidence__design__is_the_information_about_the_lift(aggregation: Aggregation) -> None:
+    arm = VariantAggregate(5_000, 2.0, 4_999 * 9.0)
+    found = accrued_evidence(aggregation, arm, arm, (0, 0), DESIGN)
+    assert found.amount == pytest.approx(4 / (9 * 2 / 5_000))
+    assert found.mixture == ((0.1, 1.0),)
+
+
+def test_accrued_evidence__fixed_sample_of_the_design__is_that_of_80_percent_power_at_5_percent() -> None:
+    n = sample_size(standard_deviation=0.3, effect=0.01).control
+    arm = VariantAggregate(n, 0.1, (n - 1) * 0.09)
+    found = accrued_evidence(Aggregation.SUM, arm, arm, (0, 0), DESIGN)
+    assert found.amount * 0.1**2 == pytest.approx((two_sided_quantile(0.05) + lower_quantile(0.8)) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("design", [NO_DESIGN, Design(mde=0.1), Design(baseline=0.1), Design(mde=0.1, baseline=0.0)])
+def test_planned_lift__design_without_the_lift_or_its_mean__is_none(design: Design) -> None:
+    assert planned_lift(design) is None
+    assert accrued_evidence(Aggregation.SUM, CONTROL, CONTROL, (1, 1), design).mixture == UNPLANNED
+
+
+@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
+def test_relative_information__other_unit__is_the_same(mean: float, deviation: float, unit: float) -> None:
+    def arm(factor: float) -> VariantAggregate:
+        return VariantAggregate(1_000, factor * mean, factor * factor * 1_000 * deviation**2)
+
+    plain, scaled = relative_information(arm(1), arm(1)), relative_information(arm(unit), arm(unit))
+    assert scaled == pytest.approx(plain, rel=1e-9)
+
+
+def test_relative_information__no_variance_or_no_value__is_all_or_nothing() -> None:
+    nothing = VariantAggregate(1_000, 0.0, 0.0)
+    assert relative_information(nothing, nothing) == 0
+    assert relative_information(VariantAggregate(1_000, 3.0, 0.0), nothing) >= 1e40
+
+
+def test_pooled_standard_error__equal_arms__is_the_effect_s_own() -> None:
+    own = effect_between(CONTROL, CONTROL).standard_error
+    assert pooled_standard_error(CONTROL, CONTROL) == pytest.approx(own, rel=1e-12)
