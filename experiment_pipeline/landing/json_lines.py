@@ -11,12 +11,12 @@ from typing import BinaryIO
 import polars as pl
 
 from experiment_pipeline.domain.envelopes import text_of
+from experiment_pipeline.landing.documents import BYTE_ORDER_MARK, Part, document
 from experiment_pipeline.landing.layout import is_gzip
 from experiment_pipeline.landing.problems import Problem
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW_BITS = 31  # how zlib is told to expect a gzip member
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BEFORE_A_RECORD = BYTE_ORDER_MARK + b" \t"
 LINE_BEGINNING = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 READ_BYTES = 1 << 20
@@ -46,9 +46,17 @@ class LineReader:
         Bytes that are not UTF-8 become `NOT_UTF_8`, and a line longer than `LINE_LIMIT` is cut and begins with it. A
         line that holds `NOT_UTF_8` is stored, and can never be JSON.
         """
+        problem, beginning, parts = document(self._text())
+        if problem is None:
+            yield from self._lines_of(parts, is_array=beginning.startswith(b"["))
+        else:
+            self.problem = problem
+            yield _frame((NO_TEXT + beginning[:RECORD_KEPT]).replace(b"\n", b" "), 1)
+
+    def _lines_of(self, parts: Iterator[Part], *, is_array: bool) -> Iterator[pl.DataFrame]:
         first_line, cuts = 1, 0
         rest = bytearray()  # grows in place: a line may come in millions of parts
-        for data, is_beginning in self._text():
+        for data, is_beginning in parts:
             if is_beginning and rest and cuts < MOST_CUTS and data.lstrip(BEFORE_A_RECORD).startswith(b"{"):
                 if _is_whole(rest):  # the text before ended without a newline
                     yield _frame(bytes(rest), first_line)
@@ -68,8 +76,10 @@ class LineReader:
             yield _frame(bytes(rest), first_line)
         elif first_line == 1 and self.problem is None:
             self.problem = Problem.EMPTY
+        if is_array and first_line + bool(rest) == 2:
+            self.problem = Problem.ONE_JSON_ARRAY
 
-    def _text(self) -> Iterator[tuple[bytes, bool]]:
+    def _text(self) -> Iterator[Part]:
         """Yield the text, and whether a text of its own begins with it."""
         try:
             with self._path.open("rb") as source:
@@ -85,7 +95,7 @@ class LineReader:
         except FileNotFoundError:
             self.problem = Problem.MISSING
 
-    def _inflated(self, data: bytes, source: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+    def _inflated(self, data: bytes, source: BinaryIO) -> Iterator[Part]:
         """Yield every byte that can be had of one or more gzip members."""
         member, is_beginning, head = zlib.decompressobj(GZIP_WINDOW_BITS), True, b""
         while data:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiment_pipeline.landing import json_lines
+from experiment_pipeline.domain.envelopes import NOT_UTF_8
+from experiment_pipeline.landing import documents, json_lines
 from experiment_pipeline.landing.json_lines import LineReader
 from experiment_pipeline.landing.problems import Problem
 
@@ -99,3 +100,52 @@ def test_lines__through_windows_of_every_size__are_the_same(tmp_path: Path, monk
         monkeypatch.setattr(json_lines, "FRAME_BYTES", size)
         lines, problem = read(tmp_path, data, "a.jsonl.gz")
         assert ([text for _, text in lines], problem) == ([A, B, C], None)
+
+
+RECORDS = [{"event": "a", "traits": {"n": number}} for number in range(3)]
+ARRAYS = [
+    json.dumps(RECORDS, indent=2),
+    "[\n" + ",\n".join(map(json.dumps, RECORDS)) + "\n]\n",
+    "\n [" + "\n,".join(map(json.dumps, RECORDS)) + "]",
+    json.dumps(RECORDS),
+    json.dumps(RECORDS) + "\n",
+]
+OBJECTS = [json.dumps(RECORDS[0], indent=1), json.dumps({"events": RECORDS}, indent=4) + "\n"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [(text, Problem.ONE_JSON_ARRAY) for text in ARRAYS] + [(text, Problem.ONE_JSON_OBJECT) for text in OBJECTS],
+)
+def test_lines__of_one_json_value__is_one_rejected_line_and_a_problem(
+    tmp_path: Path, text: str, problem: Problem, packed: bool
+) -> None:
+    data = BOM + text.encode()
+    lines, found = read(tmp_path, members(data) if packed else data, "a.json.gz" if packed else "a.json")
+    assert found is problem
+    assert [line for line, _ in lines] == [1]
+    assert " ".join(lines[0][1].removeprefix(NOT_UTF_8).split()) == " ".join(text.split())
+
+
+@pytest.mark.parametrize("text", [ARRAYS[0], ARRAYS[1], ARRAYS[3], OBJECTS[1]], ids=range(4))
+def test_lines__of_one_json_value_larger_than_the_window__is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(documents, "WINDOW_BYTES", 60)
+    monkeypatch.setattr(json_lines, "READ_BYTES", 10)
+    monkeypatch.setattr(json_lines, "GZIP_READ_BYTES", 10)
+    assert read(tmp_path, text.encode())[1] in {Problem.ONE_JSON_ARRAY, Problem.ONE_JSON_OBJECT}
+
+
+@pytest.mark.parametrize("window", [20, 1 << 20])
+@pytest.mark.parametrize(
+    "first", ['{"n": ', "[", '{"n": [', '{"n": "', "[1, 2]", "[]", '[\n{"n": 1}', "{", "", "[{}\n,{}", '{"a":1},']
+)
+def test_lines__with_a_bad_one_first__cost_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, window: int
+) -> None:
+    monkeypatch.setattr(documents, "WINDOW_BYTES", window)
+    lines, problem = read(tmp_path, f"{first}\n{A}\n{B}\n{C}".encode())
+    assert [text for _, text in lines][-3:] == [A, B, C]
+    assert problem is None
