@@ -1,19 +1,20 @@
 """Landing objects become one numbered batch of the events lake (rules E1-E8)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 
 import dagster as dg
 
 from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.domain.unknown_fields import UnknownFields
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
-from experiment_pipeline.landing.ignored import IgnoredFiles
+from experiment_pipeline.landing.ignored import NAMES_KEPT, IgnoredFiles
+from experiment_pipeline.landing.problems import explanation
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource
 
-PROBLEMS_SHOWN = 50
 OBJECTS_READABLE = dg.AssetCheckSpec(
     "landing_objects_readable", asset="events", description="Every landing object could be read to its end."
 )
@@ -36,6 +37,7 @@ def events(
             now=now,
             on_progress=lambda progress: context.log.info(str(progress)),
             object_age=age,
+            timezone=runs.settings.landing_timezone,
             whole=runs.registry.batches.awaits_listing(now - age, runs.settings.finality_grace),
         )
     except UnsoundLake as unsound:
@@ -49,7 +51,7 @@ def _materialised(report: IngestionReport) -> dg.MaterializeResult[None]:
     readable = dg.AssetCheckResult(
         check_name=OBJECTS_READABLE.name,
         passed=not report.problems,
-        metadata={"problems": _first(report.problems)},
+        metadata={"problems": _first(report.problems), "what_to_do": _what_to_do(report.problems.values())},
     )
     return dg.MaterializeResult(
         metadata={
@@ -58,8 +60,10 @@ def _materialised(report: IngestionReport) -> dg.MaterializeResult[None]:
             "accepted": report.accepted,
             "duplicates": report.duplicates,
             "rejected": report.rejected,
+            "unknown_fields": _counted(report.unknown_fields),
             "ignored": _named(report.ignored),
             "unreadable": _named(report.unreadable),
+            "changed": _named(report.changed),
         },
         check_results=[readable, dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True)],
     )
@@ -67,8 +71,18 @@ def _materialised(report: IngestionReport) -> dg.MaterializeResult[None]:
 
 def _first(problems: Mapping[str, str]) -> dict[str, str | int]:
     """Return the first problems by the objects' names: the event log keeps what is shown, each time."""
-    shown: dict[str, str | int] = {printable(name): what for name, what in islice(problems.items(), PROBLEMS_SHOWN)}
+    shown: dict[str, str | int] = {printable(name): what for name, what in islice(problems.items(), NAMES_KEPT)}
     return shown | {"and more": len(problems) - len(shown)} if len(problems) > len(shown) else shown
+
+
+def _what_to_do(problems: Iterable[str]) -> dict[str, str]:
+    return {problem.partition(":")[0]: explanation(problem) for problem in sorted(problems)}
+
+
+def _counted(fields: UnknownFields) -> dict[str, int]:
+    """Return the records that have each of the unknown fields, and how many more such fields there are."""
+    records = {printable(name): records for name, records in fields.records.items()}
+    return records | {"and more": fields.unnamed} if fields.unnamed > 0 else records
 
 
 def _named(files: IgnoredFiles) -> dict[str, str | int]:

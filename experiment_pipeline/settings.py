@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,6 +48,17 @@ def _networks(text: str) -> str:
 Networks = Annotated[str, AfterValidator(_networks), Field(examples=["10.0.0.7, 192.168.0.0/16"])]
 
 
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, LookupError):
+        near = get_close_matches(text, sorted(available_timezones()), n=1)
+        meant = f". Did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{text!r} is no time zone of the IANA database{meant}") from None
+    return text
+
+
+TimeZone = Annotated[str, AfterValidator(_time_zone), Field(examples=["Europe/Paris", "UTC"])]
 Share = Annotated[float, Field(gt=0, le=1, examples=["0.25"])]
 
 
@@ -111,6 +123,12 @@ class Settings(BaseSettings):
         description="and so is one this old; finality waits for it, rule R6",
     )
 
+    landing_timezone: TimeZone | None = Field(
+        default=None,
+        description="of timestamps without one; by default they are rejected",
+        examples=["Europe/Paris", "UTC"],
+    )
+
     ingestion_interval: Interval = Field(
         default=timedelta(seconds=30),
         ge=timedelta(0),
@@ -158,6 +176,11 @@ class Settings(BaseSettings):
     def spill_dir(self) -> Path:
         """The folder that DuckDB writes to when memory does not suffice."""
         return self.data_dir / "spill"
+
+    @property
+    def landing_zone_info(self) -> ZoneInfo | None:
+        """The time zone of timestamps without one; None where they are rejected."""
+        return ZoneInfo(self.landing_timezone) if self.landing_timezone is not None else None
 
     @property
     def dagster_home(self) -> Path:

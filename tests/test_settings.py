@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
@@ -45,6 +46,19 @@ def test_settings__from_variables__are_read_with_their_units(monkeypatch: pytest
     assert settings.database_url == SECRET
 
 
+def test_settings__landing_timezone__is_of_the_iana_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().landing_zone_info is None
+    monkeypatch.setenv(f"{PREFIX}LANDING_TIMEZONE", "Asia/Kolkata")
+    assert read_settings().landing_zone_info == ZoneInfo("Asia/Kolkata")
+    for wrong in ("Asia/Kolkatta", "+02:00", "/etc", "../x"):
+        monkeypatch.setenv(f"{PREFIX}LANDING_TIMEZONE", wrong)
+        with pytest.raises(ConfigurationError, match="is no time zone of the IANA database"):
+            read_settings()
+    monkeypatch.setenv(f"{PREFIX}LANDING_TIMEZONE", "Asia/Kolkatta")
+    with pytest.raises(ConfigurationError, match=r"Did you mean Asia/Kolkata\?, e\.g\. Europe/Paris or UTC"):
+        read_settings()
+
+
 BAD = {
     "WAREHOUSE": "oracle",
     "DUCKDB_MEMORY_LIMIT": "plenty",
@@ -61,6 +75,7 @@ BAD = {
     "HTTP_CONNECTIONS_PER_SENDER": "0",
     "HTTP_HEAD_DEADLINE": "never",
     "HTTP_KEEP_ALIVE": "0",
+    "LANDING_TIMEZONE": "Europe/Pari",
     "TRUSTED_PROXIES": "10.0.0.1, proxy",
     "AUTOMATIC_RUNS": "0",
     "RUN_HISTORY": "0",

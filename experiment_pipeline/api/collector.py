@@ -8,6 +8,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import anyio
 from anyio import to_thread
@@ -71,6 +72,7 @@ class Collector:
     ) -> None:
         self.environments = EnvironmentCache(registry.environments.exists)
         self.now = now
+        self.timezone = settings.landing_zone_info
         self.received = Counter("events_received", "Records that became durable.", registry=prometheus)
         self.accepted = Counter("events_accepted", "Durable records that keep the contract.", registry=prometheus)
         self.rejected = Counter("events_rejected", "Durable records that break it.", ["reason"], registry=prometheus)
@@ -104,10 +106,10 @@ class Collector:
 
     async def _land(self, environment_key: str, body: bytearray) -> Receipt:
         if len(body) <= INLINE_BYTES:
-            receipt = judge(body, environment_key, self.now())
+            receipt = judge(body, environment_key, self.now(), self.timezone)
         else:
             async with self._large:
-                receipt = await to_thread.run_sync(judge, body, environment_key, self.now())
+                receipt = await to_thread.run_sync(judge, body, environment_key, self.now(), self.timezone)
         if isinstance(receipt, EventsRefused):
             raise receipt
         is_json = all(record.reason != Reason.NOT_JSON for record in receipt.rejected)
@@ -124,7 +126,7 @@ class Collector:
         return receipt
 
 
-def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | EventsRefused:
+def judge(body: bytearray, environment_key: str, now: datetime, timezone: ZoneInfo | None) -> Receipt | EventsRefused:
     """Return which records of a body the lake will accept, or why the whole body is refused.
 
     Nothing is raised here: an error would keep the whole text and its records until the garbage collector comes by.
@@ -137,7 +139,7 @@ def judge(body: bytearray, environment_key: str, now: datetime) -> Receipt | Eve
     rejected = [
         RejectedRecord(index=index, reason=verdict.reason)
         for index, record in enumerate(records)
-        if isinstance(verdict := events.parse(record, environment_key, now), Rejected)
+        if isinstance(verdict := events.parse(record, environment_key, now, timezone), Rejected)
     ]
     return Receipt(received=len(records), accepted=len(records) - len(rejected), rejected=rejected)
 

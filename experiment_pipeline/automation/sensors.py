@@ -10,7 +10,7 @@ from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of_several
 from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment
 from experiment_pipeline.domain.dispatch import DispatchLimits
-from experiment_pipeline.lake.ingestion import landing_state
+from experiment_pipeline.lake.ingestion import LandingState, landing_state
 from experiment_pipeline.lake.soundness import find_flaw
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
@@ -45,10 +45,21 @@ def landing_objects(
         if state.all_is_in:
             batches.record_scan(listed, now)
     if not state.waits:
-        unreadable = f" {state.unreadable.count} files or folders cannot be read." if state.unreadable.count else ""
-        return dg.SkipReason(f"All that has landed is in the lake.{unreadable}")
+        return dg.SkipReason(_why_nothing_is_ingested(state))
     context.update_cursor(str(now.timestamp()))
     return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S%f}")
+
+
+def _why_nothing_is_ingested(state: LandingState) -> str:
+    found = {
+        "files or folders are passed over": state.ignored.count,
+        "files or folders cannot be read": state.unreadable.count,
+        "files have changed since they were ingested": state.changed.count,
+    }
+    counts = [f"{count} {what}" for what, count in found.items() if count]
+    if not counts:
+        return "All that has landed is in the lake."
+    return f"Nothing waits to be ingested, but {', and '.join(counts)}: experiment-pipeline lake status names them."
 
 
 @dg.sensor(

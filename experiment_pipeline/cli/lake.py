@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experiment_pipeline.cli import options
+from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.repair import open_lake, progress_bar, repair
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.texts import printable
-from experiment_pipeline.landing.ignored import IgnoredFiles
+from experiment_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from experiment_pipeline.lake.compaction import Merge
@@ -38,7 +38,7 @@ lake.add_command(repair)
 @options.as_json
 @click.pass_obj
 def status(context: Context, as_json: bool) -> None:
-    """Show what the lake holds, whether it lacks anything, and whether there are landing objects to ingest."""
+    """Show what the lake holds, whether it lacks anything, what waits to be ingested, and what is passed over."""
     from experiment_pipeline.lake.ingestion import landing_state
     from experiment_pipeline.lake.inspection import partitions
     from experiment_pipeline.lake.soundness import find_flaw
@@ -55,23 +55,34 @@ def status(context: Context, as_json: bool) -> None:
         click.echo(json.dumps(_as_json(version, finding, state, parts, left), indent=2))
         return
     _print_partitions(context, parts)
-    click.echo(f"Data version {version}.", nl=False)
-    ingested = "Every landing object is ingested."
-    if state.unreadable.count:
-        ingested = "Every readable landing object is ingested."
-    click.echo(" There are landing objects to ingest." if state.waits else f" {ingested}")
+    click.echo(f"Data version {version}. {_waits(state)}")
     if finding is not None:
         click.echo(finding.message)
     for name in left:
         click.echo(f"Not a segment, left alone in the landing zone: {name}")
-    _print_left_out(state.unreadable, state.ignored)
+    landing_report.print_left_out(state.unreadable, state.ignored)
+    landing_report.print_changed(state.changed)
 
 
 @lake.command()
+@click.option(
+    "--again", metavar="FILE", help="Read a file that has changed since it was ingested, as a batch of its own."
+)
 @options.as_json
 @click.pass_obj
-def ingest(context: Context, as_json: bool) -> None:
-    """Ingest every landing object that is not in the lake yet, as the `events` asset does."""
+def ingest(context: Context, again: str | None, as_json: bool) -> None:
+    """Ingest every landing object that is not in the lake yet, as the `events` asset does.
+
+    A file that changed after it was ingested is read again on request alone. Records that are in the lake already count
+    once; those that were changed in the file, or taken out of it, stay as they were.
+
+    \b
+    Example:
+      experiment-pipeline lake ingest --again data/landing/events/env_key=production/a.jsonl
+    """
+    if again is not None:
+        _ingest_again(context, again, as_json=as_json)
+        return
     from experiment_pipeline.lake import ingestion
     from experiment_pipeline.lake.staging import Progress as BytesRead
 
@@ -89,43 +100,43 @@ def ingest(context: Context, as_json: bool) -> None:
             context.now,
             show,
             object_age=settings.landing_object_age,
+            timezone=settings.landing_timezone,
         )
-    if as_json:
-        click.echo(json.dumps(asdict(report), indent=2))
-        return
-    if report.batch is None:
-        click.echo("Nothing new has landed.")
-        _print_left_out(report.unreadable, report.ignored)
-        return
-    rejected = sum(report.rejected.values())
-    click.echo(f"Batch {report.batch}: {report.objects:,} objects, {report.accepted:,} new events,", nl=False)
-    click.echo(f" {report.duplicates:,} duplicates, {rejected:,} rejected.")
-    for reason, records in sorted(report.rejected.items()):
-        click.echo(f"  rejected, {reason}: {records:,}")
-    for name, problem in report.problems.items():
-        click.echo(f"  {problem}: {printable(name)}")
-    _print_left_out(report.unreadable, report.ignored)
+    landing_report.print_as_json(report) if as_json else landing_report.print_report(report)
 
 
 @lake.command()
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many, newest first.")
+@click.option("--reason", metavar="REASON", help="Of this reason alone, e.g. unknown_environment or bad_type.")
+@click.option("--retry", is_flag=True, help="Take in again, as a batch, what is accepted now.")
+@dry_run
 @options.as_json
 @click.pass_obj
-def rejected(context: Context, limit: int, as_json: bool) -> None:
+def rejected(context: Context, *, limit: int, reason: str | None, retry: bool, dry_run: bool, as_json: bool) -> None:
     """Show the latest rejected records, with the reason and the landing object of each.
 
+    Once the cause is gone (the environment exists, landing_timezone is set), --retry takes in again what would be
+    accepted now. It counts once, whatever was taken in before.
+
     \b
-    Example:
+    Examples:
       experiment-pipeline lake rejected --limit 5 --json
+      experiment-pipeline lake rejected --retry --reason unknown_environment --dry-run
     """
     from experiment_pipeline.lake.inspection import latest_rejected
 
-    found = latest_rejected(_open(context), limit)
+    if retry:
+        _retry(context, reason, dry_run=dry_run, as_json=as_json)
+        return
+    if dry_run:
+        raise ConfigurationError.of("--dry-run", "goes with --retry.")
+    with context.registry() as registry:
+        found = latest_rejected(_open(context), registry.batches.retried_records(), limit, reason)
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2, default=datetime.isoformat))
         return
     if not found:
-        click.echo("Nothing was ever rejected.")
+        click.echo("Nothing is rejected." if reason is None else f"Nothing is rejected as {printable(reason)}.")
         return
     table = listing("landed", "environment", "reason", "line", "record")
     for each in found:
@@ -208,11 +219,51 @@ def _as_json(
         "sound": finding is None,
         "flaw": None if finding is None else {**asdict(finding), "flaw": finding.flaw.value, "batches": batches},
         "landing_objects_wait": state.waits,
-        "unreadable": asdict(state.unreadable),
-        "ignored": asdict(state.ignored),
+        "unreadable": landing_report.left_out_as_json(state.unreadable),
+        "ignored": landing_report.left_out_as_json(state.ignored),
+        "changed": landing_report.left_out_as_json(state.changed),
         "strays": strays,
         "partitions": [asdict(part) for part in parts],
     }
+
+
+def _ingest_again(context: Context, name: str, *, as_json: bool) -> None:
+    from experiment_pipeline.lake.rereading import read_again
+
+    settings = context.settings
+    with context.registry() as registry:
+        found = read_again(
+            _open(context),
+            registry.batches,
+            settings.landing_dir,
+            name,
+            context.now,
+            timezone=settings.landing_timezone,
+        )
+    if as_json:
+        click.echo(json.dumps(landing_report.reread_as_json(found), indent=2))
+    else:
+        landing_report.print_reread(found)
+
+
+def _retry(context: Context, reason: str | None, *, dry_run: bool, as_json: bool) -> None:
+    from experiment_pipeline.lake.retrying import Retrying
+
+    settings = context.settings
+    with context.registry() as registry:
+        retrying = Retrying(
+            _open(context),
+            registry.batches,
+            settings.landing_dir,
+            context.now,
+            reason=reason,
+            timezone=settings.landing_timezone,
+        )
+        found = retrying.plan() if dry_run else retrying.run()
+    if as_json:
+        click.echo(json.dumps(landing_report.retry_as_json(found, dry_run=dry_run), indent=2))
+    else:
+        landing_report.print_retry(found, dry_run=dry_run)
 
 
 def _print_partitions(context: Context, parts: "list[Partition]") -> None:
@@ -226,16 +277,14 @@ def _print_partitions(context: Context, parts: "list[Partition]") -> None:
         context.wide_console.print(table)
 
 
-def _print_left_out(*groups: IgnoredFiles) -> None:
-    """Name what lies in the landing zone and is not ingested, reason by reason."""
-    for files in groups:
-        for reason in dict.fromkeys(each.reason for each in files.first):
-            click.echo(f"Not ingested, {reason.value} ({reason.explanation}):")
-            for each in files.first:
-                if each.reason is reason:
-                    click.echo(f"  {each.name}")
-        if files.unnamed:
-            click.echo(f"  and {files.unnamed:,} more that are not ingested.")
+def _waits(state: "LandingState") -> str:
+    if state.waits:
+        return "There are landing objects to ingest."
+    if state.unreadable.count:
+        return "Every readable landing object is ingested."
+    if state.ignored.count:
+        return f"Every landing object is ingested, and {state.ignored.count:,} files or folders are passed over."
+    return "Every landing object is ingested."
 
 
 def _open(context: Context) -> "Lake":

@@ -133,7 +133,7 @@ def _print_loss(loss: "Loss") -> None:
         click.echo(f"Batch {loss.batch}: nobody knows any more which objects it had{accepted}.")
         return
     named = [("not there any more", each) for each in loss.gone]
-    named += [("of another size than was ingested", each) for each in loss.changed]
+    named += [("of another size or time than was ingested", each) for each in loss.changed]
     click.echo(f"Batch {loss.batch}: {len(named):,} objects cannot be read again{accepted}:")
     for why, landed in named[:LOSSES_SHOWN]:
         click.echo(f"  {why}: {printable(landed.name)}")

@@ -42,7 +42,7 @@ RECORDS_PER_LINE = 25  # what an SDK sends at once
 
 DEFECTS: dict[str, dict[str, object]] = {  # by reason of rule E3: the fields that make a good record a bad one
     "missing_field:identifier": {"identifier": None},
-    "bad_type:identifier": {"identifier": 4711},
+    "bad_type:identifier": {"identifier": 47.11},
     "empty:value": {"event": EXPOSURE_EVENT, "feature_name": "checkout_flow", "value": ""},
     "reserved_event": {"event": "$pageview"},
     "bad_timestamp": {"timestamp": "yesterday"},

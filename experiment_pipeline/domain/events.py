@@ -4,10 +4,10 @@ A record is a JSON object. It arrives alone, or beside others in the SDKs' envel
 
     environment_key  optional; equal to the environment it is sent for
     event            the name; `$flag_exposure` is an exposure, no other name may begin with `$`
-    identifier       who
+    identifier       who; an integer is its decimal text
     feature_name     the flag; an exposure must have one, other events may
     value            text, number or boolean; an exposure's is the variant key, other events may have one
-    timestamp        epoch milliseconds (an integer) or RFC 3339 with an offset
+    timestamp        epoch milliseconds (an integer) or RFC 3339 with an offset, which a landing time zone may replace
     traits           optional object
     metadata         optional object
     event_id         optional; tells two otherwise equal events apart (rule E4)
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeGuard
+from zoneinfo import ZoneInfo
 
 from experiment_pipeline.errors import NotJson
 
@@ -33,15 +34,27 @@ RECORD_LIMIT = 65_535  # of a rejected record that is stored with its reason
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE_TOLERANCE = timedelta(hours=24)  # past the arrival stamp
 
+FIELDS = (  # of a record; what else it holds is not kept (rule E1)
+    "environment_key",
+    "event",
+    "feature_name",
+    "identifier",
+    "value",
+    "timestamp",
+    "traits",
+    "metadata",
+    "event_id",
+)
 ENVIRONMENT_KEY = re.compile(r"[A-Za-z0-9._-]{1,255}")  # rule E8
 NUMERIC_VALUE = re.compile(r"[+-]?([0-9]++\.?[0-9]*+|\.[0-9]++)([eE][+-]?[0-9]++)?")  # rule E5; possessive: linear
 RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]+))?"
-    r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 OLDEST_MS = (OLDEST - EPOCH) // MILLISECOND
+INTEGER = re.compile(r"-?[0-9]+")
 LONGEST_INTEGER = 18  # characters; what is longer lies beyond any calendar
 NESTING_LIMIT = 100  # levels of traits and metadata
 
@@ -57,6 +70,7 @@ class Reason(StrEnum):
     NOT_AN_OBJECT = "not_an_object"
     RESERVED_EVENT = "reserved_event"
     BAD_TIMESTAMP = "bad_timestamp"
+    TIMESTAMP_WITHOUT_ZONE = "timestamp_without_zone"
     TIMESTAMP_TOO_OLD = "timestamp_too_old"
     TIMESTAMP_IN_FUTURE = "timestamp_in_future"
     ENVIRONMENT_MISMATCH = "environment_mismatch"
@@ -121,20 +135,23 @@ def is_envelope(body: object) -> TypeGuard[dict[str, list[object]]]:
     return isinstance(body, dict) and isinstance(body.get("events"), list) and "event" not in body
 
 
-def parse(record: object, environment_key: str, landed_at: datetime) -> Event | Rejected:
+def parse(
+    record: object, environment_key: str, landed_at: datetime, timezone: ZoneInfo | None = None
+) -> Event | Rejected:
     """Return the event that a decoded record is, or why it is rejected.
 
     Args:
         record: as `decode` returns it, or `Unreadable`.
         environment_key: an environment that exists; the record was sent for it.
         landed_at: its arrival stamp, UTC.
+        timezone: of timestamps without an offset; without one they are rejected.
     """
     if isinstance(record, Unreadable):
         return Rejected(Reason.NOT_JSON)
     if not isinstance(record, dict):
         return Rejected(Reason.NOT_AN_OBJECT)
     try:
-        return _parse(record, environment_key, landed_at)
+        return _parse(record, environment_key, landed_at, timezone)
     except _Broken as broken:
         return Rejected(broken.reason)
 
@@ -167,14 +184,14 @@ class _Broken(Exception):
         self.reason = reason
 
 
-def _parse(record: dict[str, object], environment_key: str, landed_at: datetime) -> Event:
+def _parse(record: dict[str, object], environment_key: str, landed_at: datetime, timezone: ZoneInfo | None) -> Event:
     claimed = _text(record, "environment_key", limit=None)
     if claimed is not None and claimed != environment_key:
         raise _Broken(Reason.ENVIRONMENT_MISMATCH)
     event = _name(record, "event")
     if event.startswith(RESERVED_PREFIX) and event != EXPOSURE_EVENT:
         raise _Broken(Reason.RESERVED_EVENT)
-    identifier = _name(record, "identifier")
+    identifier = _identifier(record)
     feature_name = _text(record, "feature_name", limit=NAME_LIMIT)
     value = _value(record)
     if event == EXPOSURE_EVENT:
@@ -186,7 +203,7 @@ def _parse(record: dict[str, object], environment_key: str, landed_at: datetime)
         feature_name=feature_name,
         identifier=identifier,
         value=value,
-        timestamp=_timestamp(record, landed_at),
+        timestamp=_timestamp(record, landed_at, timezone),
         traits=_object(record, "traits"),
         metadata=_object(record, "metadata"),
         event_id=_text(record, "event_id", limit=NAME_LIMIT) or None,
@@ -208,6 +225,16 @@ def _name(record: dict[str, object], field: str) -> str:
     return _require(field, _text(record, field, limit=NAME_LIMIT))
 
 
+def _identifier(record: dict[str, object]) -> str:
+    """Return the identity: many applications number theirs, and send the number."""
+    found = record.get("identifier")
+    if not (isinstance(found, Number) and INTEGER.fullmatch(found)):
+        return _name(record, "identifier")
+    if len(found) > NAME_LIMIT:
+        raise _Broken(Reason.TOO_LONG.of("identifier"))
+    return "0" if found == "-0" else str(found)
+
+
 def _require(field: str, found: str | None) -> str:
     if found is None:
         raise _Broken(Reason.MISSING_FIELD.of(field))
@@ -227,14 +254,14 @@ def _value(record: dict[str, object]) -> str | None:
     return found if found is None else _encodable(found)
 
 
-def _timestamp(record: dict[str, object], landed_at: datetime) -> datetime:
+def _timestamp(record: dict[str, object], landed_at: datetime, timezone: ZoneInfo | None) -> datetime:
     found = record.get("timestamp")
     if found is None:
         raise _Broken(Reason.MISSING_FIELD.of("timestamp"))
     if isinstance(found, Number):
         milliseconds = _epoch_milliseconds(found)
     elif _is_text(found):
-        milliseconds = _rfc_3339_milliseconds(found)
+        milliseconds = _rfc_3339_milliseconds(found, timezone)
     else:
         raise _Broken(Reason.BAD_TYPE.of("timestamp"))
     if milliseconds < OLDEST_MS:
@@ -252,16 +279,28 @@ def _epoch_milliseconds(literal: Number) -> int:
     return int(literal)
 
 
-def _rfc_3339_milliseconds(text: str) -> int:
+def _rfc_3339_milliseconds(text: str, timezone: ZoneInfo | None) -> int:
     parts = RFC_3339.fullmatch(text)
     if parts is None:
         raise _Broken(Reason.BAD_TIMESTAMP)
     date, time, fraction, offset = parts.groups()
     try:
-        moment = datetime.fromisoformat(f"{date}T{time}{offset.upper()}")
-    except ValueError:  # 30 February
+        moment = datetime.fromisoformat(f"{date}T{time}{(offset or '').upper()}")
+        if offset is None:
+            moment = _in_zone(moment, timezone)
+    except (ValueError, OverflowError):  # 30 February
         raise _Broken(Reason.BAD_TIMESTAMP) from None
     return (moment - EPOCH) // MILLISECOND + int(((fraction or "") + "000")[:3])
+
+
+def _in_zone(local: datetime, timezone: ZoneInfo | None) -> datetime:
+    """Return the moment of a local time: the first of two where clocks were set back, none where they were set on."""
+    if timezone is None:
+        raise _Broken(Reason.TIMESTAMP_WITHOUT_ZONE)
+    moment = local.replace(tzinfo=timezone).astimezone(UTC)
+    if moment.astimezone(timezone).replace(tzinfo=None) != local:
+        raise _Broken(Reason.BAD_TIMESTAMP)
+    return moment
 
 
 def _object(record: dict[str, object], field: str) -> str | None:

@@ -11,11 +11,11 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from glob import escape
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypedDict
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -25,10 +25,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction
 
-from experiment_pipeline.domain.batches import LandedObject, PlannedBatch
+from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.durable_files import sync
 from experiment_pipeline.errors import Conflict, LakeError, UnsoundLake
-from experiment_pipeline.landing.layout import environment_of
+from experiment_pipeline.lake.object_fields import from_fields, to_fields
 
 INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction version is the batch number
 COMPACTION = "experiment-pipeline/compaction"  # counts the rewrites
@@ -121,14 +121,35 @@ class DataFile:
         return int(found[1]) if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSummary:
-    """The counts of one batch, stored in the commit that made the batch's events visible."""
+class BatchCounts(TypedDict):
+    """The counts of one batch that the registry keeps."""
 
     accepted: int
     duplicates: int
     rejected: dict[str, int]
     problems: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """The counts of one batch, stored in the commit that made the batch's events visible.
+
+    unknown_fields: records by the name of a field that rule E1 does not know; the first of `unknown_names`
+    """
+
+    accepted: int
+    duplicates: int
+    rejected: dict[str, int]
+    problems: dict[str, str]
+    unknown_fields: dict[str, int] = field(default_factory=dict)
+    unknown_names: int = 0
+
+    @property
+    def counts(self) -> BatchCounts:
+        """Counts that the registry keeps."""
+        return BatchCounts(
+            accepted=self.accepted, duplicates=self.duplicates, rejected=self.rejected, problems=self.problems
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +305,8 @@ class Snapshot:
                 "batch": batch.number,
                 "installation": installation,
                 "planned_at": batch.planned_at.isoformat(),
-                "objects": [[landed.name, landed.landed_at.isoformat(), landed.bytes] for landed in batch.objects],
+                "timezone": batch.timezone,
+                "objects": [to_fields(landed) for landed in batch.objects],
                 "summary": asdict(summary),
             },
         )
@@ -335,13 +357,10 @@ class Snapshot:
 
 def _batch_commit(commit: Mapping[str, Any]) -> BatchCommit:
     committed_at = datetime.fromtimestamp(commit["timestamp"] / 1_000, UTC)
-    objects = tuple(
-        LandedObject(name, environment_of(name), datetime.fromisoformat(landed_at), size)
-        for name, landed_at, size in commit.get("objects", ())
-    )
+    objects = tuple(from_fields(fields) for fields in commit.get("objects", ()))
     planned_at = datetime.fromisoformat(commit["planned_at"]) if "planned_at" in commit else committed_at
     return BatchCommit(
-        batch=PlannedBatch(commit["batch"], planned_at, objects),
+        batch=PlannedBatch(commit["batch"], planned_at, objects, commit.get("timezone")),
         installation=commit.get("installation"),
         summary=BatchSummary(**commit["summary"]),
     )

@@ -14,7 +14,7 @@ import fcntl
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -24,8 +24,16 @@ from typing import Protocol
 import duckdb
 import structlog
 
-from experiment_pipeline.domain.batches import LakeVersion, LandedObject, LedgerState, PlannedBatch
+from experiment_pipeline.domain.batches import (
+    IngestedFile,
+    LakeVersion,
+    LandedObject,
+    LedgerState,
+    PlannedBatch,
+    RejectedRows,
+)
 from experiment_pipeline.domain.events import Reason
+from experiment_pipeline.domain.unknown_fields import UnknownFields
 from experiment_pipeline.errors import LakeError
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchSummary, Snapshot
 from experiment_pipeline.lake.judging import sql
@@ -49,7 +57,13 @@ class BatchLedger(Protocol):
     def known_objects(self, names: Sequence[str]) -> set[str]:
         """Return those of the names that some batch already holds."""
 
-    def plan_batch(self, objects: Sequence[LandedObject], now: datetime) -> PlannedBatch:
+    def ingested_files(self, names: Sequence[str]) -> Mapping[str, IngestedFile]:
+        """Return those of the names that some batch already holds, as their files were when they were read last."""
+
+    def retried_records(self) -> Sequence[tuple[str, RejectedRows]]:
+        """Return which rejected records have been taken in again, by the names of their objects."""
+
+    def plan_batch(self, objects: Sequence[LandedObject], now: datetime, timezone: str | None = None) -> PlannedBatch:
         """Assign the next number to these objects. Raises Conflict while a batch is open or an object is taken."""
 
     def open_batch(self) -> PlannedBatch | None:
@@ -93,8 +107,10 @@ class IngestionReport:
     batch:      the newest batch made; None when nothing had landed
     accepted, duplicates: records; `rejected` counts them by reason (rule E3)
     problems:   what was wrong with an object as a whole, by its name
+    unknown_fields: what records hold beside the fields of rule E1
     ignored:    what lies in the landing zone and is not ingested, new or not
     unreadable: what may be an object and cannot be read, and so waits
+    changed:    objects that have changed since they were ingested, in the folders that were looked into
     """
 
     batch: int | None = None
@@ -103,8 +119,10 @@ class IngestionReport:
     duplicates: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     ignored: IgnoredFiles = field(default_factory=IgnoredFiles, compare=False)  # new or not, it was not ingested
     unreadable: IgnoredFiles = field(default_factory=IgnoredFiles, compare=False)
+    changed: IgnoredFiles = field(default_factory=IgnoredFiles, compare=False)
 
     def with_batch(self, batch: PlannedBatch, summary: BatchSummary) -> "IngestionReport":
         """Return this report and one more batch."""
@@ -116,6 +134,7 @@ class IngestionReport:
             duplicates=self.duplicates + summary.duplicates,
             rejected=dict(Counter(self.rejected) + Counter(summary.rejected)),
             problems=self.problems | summary.problems,
+            unknown_fields=self.unknown_fields + UnknownFields(summary.unknown_names, summary.unknown_fields),
         )
 
 
@@ -125,11 +144,13 @@ class LandingState:
 
     waits:   whether there is anything to ingest: an object that no batch holds, or an interrupted batch
     ignored: what is not ingested; `unreadable` is what may be an object and cannot be read
+    changed: objects that have changed since they were ingested; known of a whole listing alone
     """
 
     waits: bool
     ignored: IgnoredFiles
     unreadable: IgnoredFiles
+    changed: IgnoredFiles
 
     @property
     def all_is_in(self) -> bool:
@@ -146,6 +167,7 @@ def ingest(
     *,
     object_age: timedelta = timedelta(0),
     whole: bool = True,
+    timezone: str | None = None,
 ) -> IngestionReport:
     """Ingest everything that has landed and is in no batch yet, an interrupted batch first.
 
@@ -155,6 +177,7 @@ def ingest(
         now: the moment of the call, UTC; a complete listing is recorded as of then (R6).
         object_age: how long a writer hides an object after stamping it; a listing says nothing about younger objects.
         whole: read every folder, and not only those that have changed; nothing becomes final without a whole listing.
+        timezone: of timestamps without one; without it they are rejected.
 
     Returns:
         The counts of all its batches together, and what lies in the landing zone without being ingested.
@@ -168,18 +191,40 @@ def ingest(
         installation = pair.identity if pair else None
         while True:
             listing = _listing(ledger, landing, whole=whole)
-            batch = ledger.open_batch() or _plan(ledger, landing, listing, now)
+            batch = ledger.open_batch() or _plan(ledger, landing, listing, now, timezone)
             if batch is None:
                 break
-            environments = {landed.environment_key for landed in batch.objects}
-            known = {key for key in environments if ledger.environment_exists(key)}
-            installation = installation or ledger.bind(create_tables(lake), now)
-            summary = write_batch(lake, batch, landing, known, on_progress, installation=installation)
-            ledger.commit_batch(batch.number, **asdict(summary), now=now)
+            summary = finish_batch(
+                lake, ledger, landing, batch, now=now, installation=installation, on_progress=on_progress
+            )
             report = report.with_batch(batch, summary)
         if whole and not listing.unreadable.count:
             ledger.record_scan(now - object_age, now)
-    return replace(report, ignored=listing.ignored, unreadable=listing.unreadable)
+    return replace(report, ignored=listing.ignored, unreadable=listing.unreadable, changed=listing.changed)
+
+
+def finish_batch(
+    lake: Lake,
+    ledger: BatchLedger,
+    landing: Path,
+    batch: PlannedBatch,
+    *,
+    now: datetime,
+    installation: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> BatchSummary:
+    """Bring a planned batch into the lake, and close it. Only the holder of the lake's lock may do so.
+
+    Args:
+        now: UTC.
+        installation: the id that the commits carry; asked of the ledger where it is not given.
+    """
+    environments = {landed.environment_key for landed in batch.objects}
+    known = {key for key in environments if ledger.environment_exists(key)}
+    installation = installation or ledger.bind(create_tables(lake), now)
+    summary = write_batch(lake, batch, landing, known, on_progress, installation=installation)
+    ledger.commit_batch(batch.number, **summary.counts, now=now)
+    return summary
 
 
 def landing_state(ledger: BatchLedger, landing: Path, *, whole: bool = True) -> LandingState:
@@ -190,9 +235,10 @@ def landing_state(ledger: BatchLedger, landing: Path, *, whole: bool = True) -> 
             is found that waits.
     """
     listing = _listing(ledger, landing, whole=whole)
-    unknown = _unknown(ledger, landing, listing)
+    unknown = _unknown(ledger, landing, listing, compare=whole)
     waits = (sum(1 for _ in unknown) > 0) if whole else any(True for _ in unknown)
-    return LandingState(waits or ledger.open_batch() is not None, listing.ignored, listing.unreadable)
+    waits = waits or ledger.open_batch() is not None
+    return LandingState(waits, listing.ignored, listing.unreadable, listing.changed)
 
 
 def has_landed(ledger: BatchLedger, landing: Path) -> bool:
@@ -262,7 +308,14 @@ def _write_batch(
         environments = {landed.environment_key for landed in batch.objects} - unknown
     with lake.connect() as connection:
         staging = Staging(connection, replace(batch, objects=objects), ReadingMark(lake.root))
-        staging.read(landing, environments, on_progress, set_aside=set_aside, in_python=in_python)
+        staging.read(
+            landing,
+            environments,
+            on_progress,
+            rejected=rejected.all_files(),
+            set_aside=set_aside,
+            in_python=in_python,
+        )
         if rejected.batch >= batch.number and (lost := staging.set_aside - set_aside):
             raise LakeError(
                 f"Batch {batch.number} stays open: {min(lost)} could be read when the batch was begun, and cannot be "
@@ -292,29 +345,36 @@ def _listing(ledger: BatchLedger, landing: Path, *, whole: bool) -> Listing:
     return Listing(landing, None if whole else read_settled(landing, ledger.planned_at))
 
 
-def _plan(ledger: BatchLedger, landing: Path, listing: Listing, now: datetime) -> PlannedBatch | None:
+def _plan(
+    ledger: BatchLedger, landing: Path, listing: Listing, now: datetime, timezone: str | None
+) -> PlannedBatch | None:
     """Plan the oldest objects that no batch holds, up to `BATCH_BYTES`."""
     chosen: list[LandedObject] = []
     size = 0
-    for landed in sorted(_unknown(ledger, landing, listing), key=lambda landed: (landed.landed_at, landed.name)):
+    unknown = _unknown(ledger, landing, listing, compare=True)
+    for landed in sorted(unknown, key=lambda landed: (landed.landed_at, landed.name)):
         size += landed.bytes
         if chosen and size > BATCH_BYTES:
             break
         chosen.append(landed)
-    return ledger.plan_batch(chosen, now) if chosen else None
+    return ledger.plan_batch(chosen, now, timezone) if chosen else None
 
 
-def _unknown(ledger: BatchLedger, landing: Path, listing: Listing) -> Iterator[LandedObject]:
-    """Yield the objects that no batch holds. If there are none, note the folders that need not be read again.
+def _unknown(ledger: BatchLedger, landing: Path, listing: Listing, *, compare: bool) -> Iterator[LandedObject]:
+    """Yield the objects that no batch holds, and compare the others with what was ingested.
 
+    If there are none, note the folders that need not be read again.
     The note names a batch that is not older than any that the ledger has found an object in: a ledger restored from a
     backup that has lost one of these must not find the note valid. So none is written while a batch is open.
     """
     some_unknown = False
     names = listing.names()
     while some := list(islice(names, LOOKUP)):
-        known = ledger.known_objects([found.name for found in some])
+        asked = [found.name for found in some]
+        known = ledger.ingested_files(asked) if compare else dict.fromkeys(ledger.known_objects(asked))
         for found in some:
+            if (ingested := known.get(found.name)) is not None:
+                listing.compare(found.name, ingested)
             if found.name not in known and (landed := listing.landed(found)) is not None:
                 some_unknown = True
                 yield landed

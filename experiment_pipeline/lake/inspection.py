@@ -1,12 +1,20 @@
 """Inspection: the lake's partitions, and the records that it rejected last."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+import polars as pl
+from duckdb import DuckDBPyConnection
+
+from experiment_pipeline.domain.batches import RejectedRows
 from experiment_pipeline.lake.compaction import plan_merges
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
-from experiment_pipeline.lake.judging import sql
+from experiment_pipeline.lake.judging import load, sql
 from experiment_pipeline.lake.lake import Lake
+
+Retried = Sequence[tuple[str, RejectedRows]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +42,36 @@ class RejectedRecord:
     record: str
 
 
-def latest_rejected(lake: Lake, limit: int) -> list[RejectedRecord]:
-    """Return the records that were rejected last, newest first, at most `limit` of them."""
-    if lake.is_empty:
-        return []
-    if not (files := Snapshot.open(lake.root, REJECTED).all_files()):
-        return []
-    with lake.connect() as connection:
-        rows = connection.execute(sql("latest_rejected"), {"files": files, "limit": limit}).fetchall()
+def latest_rejected(lake: Lake, retried: Retried, limit: int, reason: str | None = None) -> list[RejectedRecord]:
+    """Return the records that were rejected last and not taken in again, newest first, at most `limit` of them.
+
+    Args:
+        lake: the lake.
+        retried: which rejected records were taken in again, by the names of their objects.
+        limit: at most so many.
+        reason: those of this reason alone; `bad_type` is every `bad_type:<name>`.
+    """
+    with standing_rejected(lake, retried) as connection:
+        if connection is None:
+            return []
+        rows = connection.execute(sql("latest_rejected"), {"limit": limit, "reason": reason}).fetchall()
     return [RejectedRecord(*row) for row in rows]
+
+
+@contextmanager
+def standing_rejected(lake: Lake, retried: Retried) -> Iterator[DuckDBPyConnection | None]:
+    """Open a connection with the view `standing`: rejected records that were not taken in again; None without any."""
+    files = [] if lake.is_empty else Snapshot.open(lake.root, REJECTED).all_files()
+    if not files:
+        yield None
+        return
+    rows = [(name, each.batch, each.reason) for name, each in retried]
+    schema = {"object": pl.String, "batch": pl.Int64, "reason": pl.String}
+    with lake.connect() as connection:
+        load(connection, "retried", pl.DataFrame(rows, schema=schema, orient="row"))
+        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        connection.execute(sql("standing_rejected").replace("$files", f"[{listed}]"))  # a view takes no parameters
+        yield connection
 
 
 def partitions(lake: Lake, now: datetime) -> list[Partition]:

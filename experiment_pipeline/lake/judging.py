@@ -4,11 +4,13 @@ What neither can judge, because the engine fails on it with an error that a line
 apart until one line is left, and that line alone is rejected.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import polars as pl
@@ -20,6 +22,7 @@ from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Reason, Rejected
+from experiment_pipeline.domain.unknown_fields import NAME_KEPT, unknown_in
 from experiment_pipeline.durable_files import sql_text
 
 sql = partial(sql_text, "experiment_pipeline.lake")
@@ -41,6 +44,7 @@ DIGITS = 15  # a double keeps so many; a number with more, and a point among the
 MANY_DIGITS = "|".join(f"[0-9]{{{whole}}}\\.[0-9]{{{DIGITS + 1 - whole},}}" for whole in range(1, DIGITS + 1))
 CONTRACT = {
     "fields": FIELDS,
+    "known_fields": list(events.FIELDS),
     "many_digits": f"{MANY_DIGITS}|[0-9]{{{DIGITS + 1},}}\\.[0-9]+",
     "exposure_event": events.EXPOSURE_EVENT,
     "reserved_prefix": events.RESERVED_PREFIX,
@@ -77,6 +81,7 @@ class Judge:
     objects:      what the numbers of the column `object` stand for
     environments: those that exist; records of others are rejected
     in_python:    leave every line to `events.parse`, because the engine has broken over one of them
+    timezone:     of timestamps without one; without it they are rejected
     """
 
     def __init__(
@@ -86,11 +91,13 @@ class Judge:
         environments: Collection[str],
         *,
         in_python: bool = False,
+        timezone: ZoneInfo | None = None,
     ) -> None:
         self._connection = connection
         self._objects = objects
         self._environments = environments
         self._in_python = in_python
+        self._timezone = timezone
         load(connection, "objects", self._object_frame())
 
     def judge(self, lines: pl.DataFrame) -> None:
@@ -106,6 +113,25 @@ class Judge:
             else:
                 self._judge_alone(lines, error)
 
+    def judge_records(self, records: Sequence[Undecided]) -> None:
+        """Judge records that were rejected before: one each, whatever line they came in."""
+        try:
+            with _transaction(self._connection):
+                self._decide_in_python(records)
+        except ERRORS_OF_A_LINE as error:
+            if len(records) > 1:
+                half = len(records) // 2
+                self.judge_records(records[:half])
+                self.judge_records(records[half:])
+            else:
+                self._warn(records[0][0], error)
+                self.reject([(*records[0][:3], Reason.UNREADABLE_RECORD, records[0][3])])
+
+    def reject(self, rows: Sequence[tuple[int, int, int | None, str, str]]) -> None:
+        """Store rejected records: object, line, position, reason and text of each."""
+        with _transaction(self._connection):
+            self._store_rejected(pl.DataFrame(rows, schema=REJECTED, orient="row"))
+
     def _judge_alone(self, line: pl.DataFrame, error: duckdb.Error) -> None:
         """Judge the line that the engine has failed on."""
         try:
@@ -113,9 +139,7 @@ class Judge:
                 self._decide_in_python(_whole(line))
         except ERRORS_OF_A_LINE:
             self._warn(line.item(0, "object"), error)
-            unreadable = [(*row[:2], None, Reason.UNREADABLE_RECORD, row[3]) for row in _whole(line)]
-            with _transaction(self._connection):
-                self._store_rejected(pl.DataFrame(unreadable, schema=REJECTED, orient="row"))
+            self.reject([(*row[:2], None, Reason.UNREADABLE_RECORD, row[3]) for row in _whole(line)])
 
     def _decide(self, lines: pl.DataFrame) -> None:
         run = self._connection.execute
@@ -123,28 +147,32 @@ class Judge:
         run(sql("judge_lines"), CONTRACT)
         run(sql("reject"), {"record_limit": events.RECORD_LIMIT})
         run(sql("count_decided"))
+        run(sql("count_unknown_fields"), {"name_kept": NAME_KEPT})
         run(sql("stage"), NUMERIC)
         if undecided := run(sql("undecided")).fetchall():
             self._decide_in_python(undecided)
 
     def _decide_in_python(self, undecided: Sequence[Undecided]) -> None:
-        accepted, rejected = self._verdicts(undecided)
+        unknown: Counter[str] = Counter()
+        accepted, rejected = self._verdicts(undecided, unknown)
         load(self._connection, "judged", accepted)
         self._connection.execute(sql("count_decided"))
         self._connection.execute(sql("stage"), NUMERIC)
         self._store_rejected(rejected)
+        if unknown:
+            self._connection.executemany("insert into unknown_fields values (?, ?)", list(unknown.items()))
 
     def _store_rejected(self, rejected: pl.DataFrame) -> None:
         load(self._connection, "decided", rejected)
         self._connection.execute("insert into record_counts select object, count(*) from decided group by object")
         self._connection.execute("insert into rejected_rows select * from decided")
 
-    def _verdicts(self, undecided: Sequence[Undecided]) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return frames of the accepted and of the rejected among records that SQL is not sure of."""
+    def _verdicts(self, undecided: Sequence[Undecided], unknown: Counter[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return frames of the accepted and of the rejected among records that SQL is not sure of; count `unknown`."""
         accepted, rejected = [], []
         for number, line, position, text in undecided:
             landed = self._objects[number]
-            for place, verdict, record in self._verdicts_of_line(number, text, position):
+            for place, verdict, record in self._verdicts_of_line(number, text, position, unknown):
                 if isinstance(verdict, Rejected):
                     rejected.append((number, line, place, verdict.reason, record))
                 else:
@@ -157,12 +185,13 @@ class Judge:
         )
 
     def _verdicts_of_line(
-        self, number: int, text: str, position: int | None
+        self, number: int, text: str, position: int | None, unknown: Counter[str]
     ) -> list[tuple[int | None, Event | Rejected, str]]:
         landed = self._objects[number]
-        known = landed.environment_key in self._environments
         try:
-            return list(_verdicts(text, position, landed, known=known))
+            is_known = landed.environment_key in self._environments
+            judge = partial(verdict, landed, is_known=is_known, timezone=self._timezone)
+            return list(_verdicts(text, position, judge, unknown))
         except Exception as error:
             if isinstance(error, OSError | MemoryError):
                 raise
@@ -216,23 +245,34 @@ def _whole(lines: pl.DataFrame) -> list[Undecided]:
     return [(number, line, None, text) for number, line, text in lines.select("object", "line", "text").iter_rows()]
 
 
+def verdict(landed: LandedObject, record: object, *, is_known: bool, timezone: ZoneInfo | None) -> Event | Rejected:
+    """Return what a decoded record of an object is, or why it is rejected.
+
+    Args:
+        landed: the object.
+        record: see `events.parse`.
+        is_known: whether the object's environment exists.
+        timezone: of timestamps without one.
+    """
+    if not is_known:
+        return Rejected(Reason.UNKNOWN_ENVIRONMENT)
+    return events.parse(record, landed.environment_key, landed.landed_at, timezone)
+
+
 def _verdicts(
-    text: str, position: int | None, landed: LandedObject, *, known: bool
+    text: str, position: int | None, judge: Callable[[object], Event | Rejected], unknown: Counter[str]
 ) -> Iterator[tuple[int | None, Event | Rejected, str]]:
     """Position, verdict and text of every record of a line; of the one record that SQL took from an envelope."""
     envelope = open_envelope(text) if position is None else None
     if envelope is None:
-        yield position, _verdict(decode_record(text), landed, known=known), text[: events.RECORD_LIMIT]
+        record = decode_record(text)
+        unknown.update(unknown_in(record))
+        yield position, judge(record), text[: events.RECORD_LIMIT]
         return
     for place, record in enumerate(envelope, start=1):
-        verdict = _verdict(record, landed, known=known)
-        yield place, verdict, events.record_text(record) if isinstance(verdict, Rejected) else ""
-
-
-def _verdict(record: object, landed: LandedObject, *, known: bool) -> Event | Rejected:
-    if not known:
-        return Rejected(Reason.UNKNOWN_ENVIRONMENT)
-    return events.parse(record, landed.environment_key, landed.landed_at)
+        unknown.update(unknown_in(record))
+        found = judge(record)
+        yield place, found, events.record_text(record) if isinstance(found, Rejected) else ""
 
 
 def _row(event: Event, landed: LandedObject) -> tuple[Any, ...]:

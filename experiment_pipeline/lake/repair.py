@@ -11,7 +11,7 @@ repair goes on behind the last step.
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,7 @@ from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.soundness import Batches, Finding, Flaw, batches_of, find_flaw, state_of
 from experiment_pipeline.lake.staging import Staging
+from experiment_pipeline.landing.listing import modified_at
 
 NOTHING = BatchSummary(0, 0, {}, {})
 OnBatch = Callable[[int, int], None]
@@ -56,7 +57,7 @@ class Loss:
     """The objects of one batch that cannot be read again.
 
     gone:    not in the landing zone any more
-    changed: there, but of another size than was ingested
+    changed: there, but of another size or time than was ingested
     is_known: False where nobody knows any more which objects the batch had
     """
 
@@ -185,12 +186,13 @@ class Repair:
         identity = next((commit.installation for commit in commits.values() if commit.installation), None)
         for number in range(known.newest + 1, events.batch + 1):
             commit = commits.get(number) or BatchCommit(PlannedBatch(number, self.now, ()), None, NOTHING)
-            summary = asdict(commit.summary)
             if number == known.planned:
-                self.ledger.commit_batch(number, **summary, now=self.now)
+                self.ledger.commit_batch(number, **commit.summary.counts, now=self.now)
             else:
-                counts = summary if number in commits else {}
-                self.repairs.adopt(commit.batch, committed_at=self.now, **counts)
+                if number in commits:
+                    self.repairs.adopt(commit.batch, committed_at=self.now, **commit.summary.counts)
+                else:
+                    self.repairs.adopt(commit.batch, committed_at=self.now)
                 report.adopted.append(number)
                 if not commit.batch.objects:
                     report.unknown.append(number)
@@ -246,7 +248,8 @@ class Repair:
         table = Snapshot.open(self.lake.root, REJECTED if lost_rejected else EVENTS)
         with self.lake.connect() as connection:
             staging = Staging(connection, stored.batch, ReadingMark(self.lake.root))
-            staging.read(self.landing, stored.environments, None)
+            rejected = Snapshot.open(self.lake.root, REJECTED).all_files()
+            staging.read(self.landing, stored.environments, None, rejected=rejected)
             if lost_rejected is not None:
                 table.commit_rewrite([lost_rejected], staging.write_rejected(table))
                 return
@@ -276,10 +279,12 @@ class Repair:
             accepted = stored.loss_accepted or number in self.accepted
             gone, changed = [], []
             for landed in stored.batch.objects:
-                size = _size(self.landing / landed.name)
-                if size is None:
+                if landed.retried is not None:  # it is read from the table of rejected records
+                    continue
+                status = _status(self.landing / landed.name)
+                if status is None:
                     gone.append(landed)
-                elif size != landed.bytes:
+                elif not landed.is_same(status.st_size, modified_at(status)):
                     changed.append(landed)
             is_known = bool(stored.batch.objects)
             loss = Loss(number, tuple(gone), tuple(changed), is_known, accepted)
@@ -290,9 +295,9 @@ def _objects(commit: BatchCommit | None) -> tuple[LandedObject, ...]:
     return commit.batch.objects if commit is not None else ()
 
 
-def _size(path: Path) -> int | None:
-    """Return the size of a file; None where there is none. Another error of the system is no loss: it is raised."""
+def _status(path: Path) -> os.stat_result | None:
+    """Return the state of a file; None where there is none. Another error of the system is no loss: it is raised."""
     try:
-        return os.stat(path).st_size  # noqa: PTH116 - asked of every object
+        return os.stat(path)  # noqa: PTH116 - asked of every object
     except (FileNotFoundError, NotADirectoryError):
         return None

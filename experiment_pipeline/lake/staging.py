@@ -1,9 +1,11 @@
 """One batch on its way into the lake: its objects' lines judged, hashed and deduplicated in DuckDB, then written."""
 
-from collections.abc import Callable, Collection, Iterator, Set
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from duckdb import DuckDBPyConnection
@@ -11,6 +13,7 @@ from duckdb import DuckDBPyConnection
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.domain.events import Reason
+from experiment_pipeline.domain.unknown_fields import NAME_KEPT, NAMES_KEPT, UnknownFields
 from experiment_pipeline.lake.delta import BatchSummary, DataFile, Snapshot
 from experiment_pipeline.lake.judging import REJECTED, Judge, load, sql
 from experiment_pipeline.lake.reading_mark import ReadingMark
@@ -19,6 +22,8 @@ from experiment_pipeline.landing.object_reader import ObjectReader
 from experiment_pipeline.landing.problems import Problem
 
 CHUNK_BYTES = 32 << 20  # of text judged by one statement
+CHUNK_ROWS = 20_000  # rejected records judged at once
+SOURCES = {"object": pl.UInt32, "name": pl.String, "batch": pl.Int64, "reason": pl.String}
 UNKNOWN_ERROR = "It could not be read when its batch was begun."
 
 
@@ -47,6 +52,8 @@ class Staging:
         self._objects = sorted(batch.objects, key=lambda landed: (landed.landed_at, landed.name))
         self._problems: dict[str, str] = {}
         self._set_aside: dict[str, str] = {}
+        self._unknown_columns: Counter[str] = Counter()
+        self._timezone = ZoneInfo(batch.timezone) if batch.timezone else None
         connection.execute(sql("staging"))
 
     def read(
@@ -55,19 +62,24 @@ class Staging:
         environments: Collection[str],
         on_progress: OnProgress | None,
         *,
+        rejected: Sequence[str] = (),
         set_aside: Collection[str] = (),
         in_python: bool = False,
     ) -> None:
-        """Judge every line of the batch's objects.
+        """Judge every line of the batch's objects, or once more what was rejected of them, where that is the batch.
 
         Args:
             landing: root of the landing zone.
             environments: those that exist; records of others are rejected.
             on_progress: is told after each object.
+            rejected: the files of the table of rejected records.
             set_aside: objects that could not be read when the batch was begun before, and are stored as such already.
             in_python: judge no line in SQL, because the engine has broken over one of them.
         """
-        judge = Judge(self._connection, self._objects, environments, in_python=in_python)
+        if any(landed.retried for landed in self._objects):
+            self._take_in(rejected)
+            return
+        judge = Judge(self._connection, self._objects, environments, in_python=in_python, timezone=self._timezone)
         with ThreadPoolExecutor(max_workers=1) as reader:  # reads the next chunk while DuckDB judges this one
             chunks = self._chunks(landing, on_progress)
             upcoming = reader.submit(next, chunks, None)
@@ -104,11 +116,14 @@ class Staging:
         reasons = self._connection.execute(
             "select reason, count(*) from rejected_rows group by reason order by reason"
         ).fetchall()
+        unknown = self._unknown_fields()
         return BatchSummary(
             accepted=accepted,
             duplicates=staged - accepted,
             rejected=dict(reasons),
             problems=dict(sorted(self._problems.items())),
+            unknown_fields=dict(unknown.records),
+            unknown_names=unknown.count,
         )
 
     def write_events(self, table: Snapshot) -> list[DataFile]:
@@ -134,13 +149,32 @@ class Staging:
         rows = self._connection.sql(sql("rejected_records"), params={"batch": self._batch.number})
         return [table.write(rows, count, partition={}, name=f"batch-{self._batch.number:08}")]
 
+    def _take_in(self, rejected: Sequence[str]) -> None:
+        """Judge records once more; their environments existed when the batch was planned."""
+        environments = {landed.environment_key for landed in self._objects}
+        judge = Judge(self._connection, self._objects, environments, timezone=self._timezone)
+        sources = [
+            (number, landed.name, landed.retried.batch, landed.retried.reason)
+            for number, landed in enumerate(self._objects)
+            if landed.retried is not None
+        ]
+        load(self._connection, "sources", pl.DataFrame(sources, schema=SOURCES, orient="row"))
+        self._connection.execute(sql("taken_rows"), {"files": list(rejected)})
+        for start in range(0, self._count("taken_rows"), CHUNK_ROWS):
+            some = "select * from taken_rows where rowid >= $start and rowid < $start + $rows order by rowid"
+            rows = self._connection.execute(some, {"start": start, "rows": CHUNK_ROWS}).fetchall()
+            # What was stored as a part cannot be judged: it stays rejected for what it was.
+            cut = [(*row[:3], row[4], row[3]) for row in rows if len(row[3]) >= events.RECORD_LIMIT]
+            judge.reject(cut)
+            judge.judge_records([row[:4] for row in rows if len(row[3]) < events.RECORD_LIMIT])
+
     def _chunks(self, landing: Path, on_progress: OnProgress | None) -> Iterator[pl.DataFrame]:
         """Yield the lines of consecutive objects, in chunks of about `CHUNK_BYTES` of text."""
         frames: list[pl.DataFrame] = []
         size = done = 0
         total = sum(landed.bytes for landed in self._objects)
         for number, landed in enumerate(self._objects):
-            reader = ObjectReader(landing, landed.name)
+            reader = ObjectReader(landing, landed.name, self._timezone)
             for frame in self._lines(reader):
                 frames.append(frame.with_columns(object=pl.lit(number, pl.UInt32)))
                 size += int(frame.estimated_size())
@@ -149,6 +183,7 @@ class Staging:
                     frames, size = [], 0
             if reader.problem is not None:
                 self._problems[landed.name] = reader.problem
+            self._unknown_columns.update(reader.unknown_fields)
             if reader.error is not None:
                 self._set_aside[landed.name] = reader.error
             done += landed.bytes
@@ -183,6 +218,14 @@ class Staging:
         load(self._connection, "decided", pl.DataFrame(rows, schema=REJECTED, orient="row"))
         self._connection.execute("insert into rejected_rows select * from decided")
         self._problems |= dict.fromkeys(errors, Problem.UNREADABLE)
+
+    def _unknown_fields(self) -> UnknownFields:
+        """Return what records hold beside the fields of rule E1, of lines and of columns."""
+        columns = [(name[:NAME_KEPT], rows) for name, rows in self._unknown_columns.items()]
+        if columns:
+            self._connection.executemany("insert into unknown_fields values (?, ?)", columns)
+        found = self._connection.execute(sql("most_unknown_fields"), {"names_kept": NAMES_KEPT}).fetchall()
+        return UnknownFields(found[0][2] if found else 0, {name: records for name, records, _ in found})
 
     def _count(self, table: str) -> int:
         ((count,),) = self._connection.execute(f"select count(*) from {table}").fetchall()  # noqa: S608 - our own names

@@ -21,6 +21,7 @@ class IgnoredReason(StrEnum):
     BROKEN_LINK = "broken_link"
     NOT_A_FILE = "not_a_file"
     CANNOT_BE_READ = "cannot_be_read"
+    CHANGED = "changed"
 
     @property
     def explanation(self) -> str:
@@ -37,6 +38,7 @@ _EXPLANATIONS = {
     IgnoredReason.LINK_LOOPS: "the link leads back to a folder above it: remove it",
     IgnoredReason.BROKEN_LINK: "the link leads to nothing; it is read once there is something",
     IgnoredReason.NOT_A_FILE: "it is a pipe, a socket or a device",
+    IgnoredReason.CHANGED: "it is not what was ingested: lake ingest --again FILE reads it, as a batch of its own",
     IgnoredReason.CANNOT_BE_READ: "it is read once it can be; until then no experiment becomes final",
 }
 

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from errno import ELOOP, ENOENT, ENOTDIR
 from pathlib import Path
 
-from experiment_pipeline.domain.batches import LandedObject
-from experiment_pipeline.domain.events import OLDEST
+from experiment_pipeline.domain.batches import IngestedFile, LandedObject
+from experiment_pipeline.domain.events import EPOCH, OLDEST
 from experiment_pipeline.landing.ignored import IgnoredFiles, IgnoredReason, ignored
 from experiment_pipeline.landing.layout import (
     ENVIRONMENT_FOLDER,
@@ -74,6 +74,7 @@ class Listing:
     looked_into: those of them that were read this time
     ignored:    files and folders that are not objects
     unreadable: files and folders that cannot be read; they may be objects, or hold some
+    changed:    objects that `compare` has found to be other files than were ingested
     """
 
     def __init__(self, landing: Path, settled: SettledFolders | None = None) -> None:
@@ -82,6 +83,7 @@ class Listing:
         self.looked_into: list[Folder] = []
         self.ignored = IgnoredFiles()
         self.unreadable = IgnoredFiles()
+        self.changed = IgnoredFiles()
         self._root = os.fspath(landing)
         self._settled = settled or SettledFolders()
 
@@ -119,7 +121,15 @@ class Listing:
             environment_key=found.environment_key,
             landed_at=self._arrival(stamp(found.name.rpartition("/")[2]), status.st_mtime),
             bytes=status.st_size,
+            modified_at=modified_at(status),
         )
+
+    def compare(self, name: str, ingested: IngestedFile) -> None:
+        """Note an object that has changed since it was ingested; one that is gone, or cannot be asked, has not."""
+        with suppress(OSError):
+            status = os.stat(f"{self._root}/{name}")  # noqa: PTH116 - asked of every object
+            if not ingested.is_same(status.st_size, modified_at(status)):
+                self.changed += ignored(name, IgnoredReason.CHANGED)
 
     def _arrival(self, stamped: datetime | None, modified: float) -> datetime:
         """Return an object's arrival: its stamp, or its file's time.
@@ -131,6 +141,12 @@ class Listing:
             return stamped if OLDEST <= stamped <= begun else begun
         is_believable = OLDEST.timestamp() <= modified <= begun.timestamp()
         return datetime.fromtimestamp(modified, UTC) if is_believable else begun
+
+    def arrival_of_file(self, landed: LandedObject) -> datetime:
+        """Return when an object's file was written, whatever its name says; when it was listed, if that cannot be."""
+        begun = datetime.fromtimestamp(self.begun_ns / 1e9, UTC)
+        modified = landed.modified_at
+        return modified if modified is not None and OLDEST <= modified <= begun else begun
 
     def _visit(self, path: str, above: tuple[tuple[int, int], ...]) -> tuple[Folder, list[str]] | None:
         """Return a folder and its objects, none of them where it is known; None for one that cannot be entered."""
@@ -211,6 +227,14 @@ class Listing:
         if affects_all_files(error):
             raise error
         self.unreadable += ignored(name or "/", IgnoredReason.CANNOT_BE_READ)
+
+
+def modified_at(status: os.stat_result) -> datetime | None:
+    """Return a file's time in whole microseconds; None where it is no date."""
+    try:
+        return EPOCH + timedelta(microseconds=status.st_mtime_ns // 1_000)
+    except OverflowError:
+        return None
 
 
 def landed_objects(landing: Path) -> Iterator[LandedObject]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import structlog
@@ -23,19 +24,22 @@ class ObjectReader:
 
     Once its lines are read, `problem` says what is wrong with the object as a whole, if anything, and `error` what has
     kept it from being read to its end, if that was none of the errors that damaged files usually bring.
+    `unknown_fields` has the rows of a Parquet file's columns that rule E1 does not know.
     """
 
-    def __init__(self, landing: Path, name: str) -> None:
+    def __init__(self, landing: Path, name: str, timezone: ZoneInfo | None = None) -> None:
+        self._timezone = timezone
         self.path = landing.absolute() / name  # Polars takes a leading ~ of a relative path for a home directory
         self.name = name
-        self.problem: Problem | None = None
+        self.problem: str | None = None
+        self.unknown_fields: dict[str, int] = {}
         self.error: str | None = None
 
     def lines(self) -> Iterator[pl.DataFrame]:
         """Yield frames `line` (UInt32, from 1) and `text`. Raises only what the object is not to blame for."""
         last_line = 0
         for attempt in range(1, ATTEMPTS + 1):
-            reader = RowReader(self.path) if is_parquet(self.name) else LineReader(self.path)
+            reader = RowReader(self.path, self._timezone) if is_parquet(self.name) else LineReader(self.path)
             try:
                 for frame in reader.lines():
                     unread = frame if attempt == 1 else frame.filter(pl.col("line") > last_line)
@@ -52,6 +56,9 @@ class ObjectReader:
                     raise
             else:
                 self.problem = reader.problem
+                if isinstance(reader, RowReader):
+                    self.unknown_fields = reader.unknown_fields
+                    self.problem = f"{reader.problem}: {reader.detail}" if reader.detail else reader.problem
                 return
 
     def set_aside(self, error: str) -> None:

@@ -6,6 +6,7 @@ row's JSON text may hold more than one value: these rows are looked at one by on
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -14,36 +15,27 @@ from experiment_pipeline.domain import events
 from experiment_pipeline.domain.envelopes import NOT_UTF_8
 from experiment_pipeline.errors import NotJson
 
-FIELDS = (
-    "environment_key",
-    "event",
-    "feature_name",
-    "identifier",
-    "value",
-    "timestamp",
-    "traits",
-    "metadata",
-    "event_id",
-)
 JSON_FIELDS = ("traits", "metadata")
 SMALL = 1e-4  # below, Python writes an exponent
 NO_NUMBERS = {"NaN": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}  # as text, they are values without a number
 NULL_VALUE = '"value":null'  # never within a string, whose quotes are escaped, and `value` comes before traits
+LOCAL_TIME = "%Y-%m-%dT%H:%M:%S%.3f"
 GOES_ON = r"(?:\}|null)\s*,"  # what JSON text holds that goes on behind its value; and much that does not
 
 Schema = Mapping[str, pl.DataType]
 
 
-def record_texts(rows: pl.LazyFrame, columns: Schema) -> pl.DataFrame:
+def record_texts(rows: pl.LazyFrame, columns: Schema, timezone: ZoneInfo | None = None) -> pl.DataFrame:
     """Return the rows' records as a frame of one column, `text`.
 
     Args:
         rows: As they lie in the file.
         columns: The columns among them that a record has.
+        timezone: Of times without one, which stay times without one if it is None.
     """
     texts = _json_texts(columns)
     frame = rows.select(
-        _record(columns, texts).alias("text"),
+        _record(columns, texts, timezone).alias("text"),
         _odd_value(columns).alias("value"),
         _any(_is_no_text(name) for name, dtype in columns.items() if dtype == pl.Binary).alias("bad"),
         *(_as_text(pl.col(name), columns[name]).alias(name) for name in texts),
@@ -58,23 +50,32 @@ def record_texts(rows: pl.LazyFrame, columns: Schema) -> pl.DataFrame:
     return pl.DataFrame({"text": frame["text"].scatter(at, mended)})
 
 
-def _record(columns: Schema, texts: list[str]) -> pl.Expr:
+def _record(columns: Schema, texts: list[str], timezone: ZoneInfo | None) -> pl.Expr:
     """Return the record as JSON text. JSON text in a column is inserted as it is; if it is bad, so is the record."""
-    encoded = [_member(name, dtype) for name, dtype in columns.items() if name not in texts]
+    encoded = [_member(name, dtype, timezone) for name, dtype in columns.items() if name not in texts]
     record = pl.struct(encoded or [pl.lit(None).alias("event")]).struct.json_encode()
     members = [pl.format(f',"{name}":{{}}', _as_text(pl.col(name), columns[name]).fill_null("null")) for name in texts]
     return pl.concat_str([record.str.strip_suffix("}"), *members, pl.lit("}")])
 
 
-def _member(name: str, dtype: pl.DataType) -> pl.Expr:
+def _member(name: str, dtype: pl.DataType, timezone: ZoneInfo | None) -> pl.Expr:
     column = _as_text(pl.col(name), dtype)
     if name == "timestamp" and isinstance(dtype, pl.Datetime):
-        return column.dt.epoch("ms")
+        return column.dt.epoch("ms") if dtype.time_zone is not None else _local_time(column, timezone).alias(name)
     if name == "timestamp" and isinstance(dtype, pl.Decimal) and not dtype.scale:
         return column.cast(pl.Int64, strict=False)
     if name == "value" and dtype.is_float():
         return pl.when(_is_odd(column)).then(None).otherwise(column).alias(name)
     return column
+
+
+def _local_time(column: pl.Expr, timezone: ZoneInfo | None) -> pl.Expr:
+    """A time without a zone as text: with an offset where the time zone has that time, as `events.parse` reads it."""
+    text = column.dt.strftime(LOCAL_TIME)
+    if timezone is None:
+        return text
+    moment = column.dt.replace_time_zone(timezone.key, ambiguous="earliest", non_existent="null")
+    return pl.coalesce(moment.dt.convert_time_zone("UTC").dt.strftime(f"{LOCAL_TIME}Z"), text)
 
 
 def _odd_value(columns: Schema) -> pl.Expr:

@@ -1,14 +1,21 @@
 """The lake's ledger: which landing object belongs to which batch, and which batches are in the lake (rules E6, E7)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
 from sqlalchemy import Connection, case, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.domain.batches import LakeVersion, LandedObject, LedgerState, PlannedBatch
+from experiment_pipeline.domain.batches import (
+    IngestedFile,
+    LakeVersion,
+    LandedObject,
+    LedgerState,
+    PlannedBatch,
+    RejectedRows,
+)
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.environments import Environments
@@ -32,9 +39,32 @@ class Batches:
         remaining = iter(names)
         with reading(self.database) as connection:
             while chunk := list(islice(remaining, NAMES_PER_QUERY)):
-                found = select(landing_objects.c.name).where(landing_objects.c.name.in_(chunk))
+                is_file = landing_objects.c.retried_batch.is_(None)
+                found = select(landing_objects.c.name).where(landing_objects.c.name.in_(chunk), is_file)
                 known.update(connection.scalars(found))
         return known
+
+    def ingested_files(self, names: Sequence[str]) -> dict[str, IngestedFile]:
+        """Return those of the landing objects that belong to a batch, as they were when they were read last."""
+        objects = landing_objects.c
+        columns = (objects.name, objects.bytes, objects.modified_at, objects.batch, objects.reading)
+        read = select(*columns, objects.retried_batch).where(objects.name.in_(names)).order_by(objects.reading)
+        files: dict[str, IngestedFile] = {}
+        with reading(self.database) as connection:
+            for row in connection.execute(read):
+                if row.retried_batch is None:
+                    files[row.name] = IngestedFile(row.bytes, row.modified_at, row.batch, row.reading)
+                elif row.name in files:
+                    files[row.name] = replace(files[row.name], reading=row.reading)
+        return files
+
+    def retried_records(self) -> list[tuple[str, RejectedRows]]:
+        """Return which rejected records have been taken in again, by the names of their objects."""
+        objects = landing_objects.c
+        taken = select(objects.name, objects.retried_batch, objects.retried_reason)
+        with reading(self.database) as connection:
+            rows = connection.execute(taken.where(objects.retried_batch.is_not(None)))
+            return [(row.name, RejectedRows(row.retried_batch, row.retried_reason)) for row in rows]
 
     def stored_objects(self, names: Sequence[str], before: datetime) -> dict[str, int]:
         """Return those of the landing objects that are in the lake as a whole, since before a moment, with their sizes.
@@ -46,6 +76,8 @@ class Batches:
             .join(batches, batches.c.number == landing_objects.c.batch)
             .where(landing_objects.c.name.in_(names))
             .where(batches.c.committed_at < before, landing_objects.c.problem.is_(None))
+            .where(landing_objects.c.retried_batch.is_(None))
+            .order_by(landing_objects.c.reading)
         )
         with reading(self.database) as connection:
             return {row.name: row.bytes for row in connection.execute(found)}
@@ -67,8 +99,13 @@ class Batches:
         """Return whether the registry has an environment of this key; events of others are rejected (rule E3)."""
         return Environments(self.database).exists(key)
 
-    def plan_batch(self, objects: Sequence[LandedObject], now: datetime) -> PlannedBatch:
+    def plan_batch(self, objects: Sequence[LandedObject], now: datetime, timezone: str | None = None) -> PlannedBatch:
         """Give landing objects the next batch number.
+
+        Args:
+            objects: at least one.
+            now: UTC.
+            timezone: of their timestamps without one; kept, so that an interrupted batch is judged as it was begun.
 
         Raises:
             Conflict: another batch is open, or one of the objects belongs to a batch already.
@@ -82,7 +119,7 @@ class Batches:
             unfinished = Batches(connection).open_batch()
             if unfinished is not None:
                 raise Conflict(f"Batch {unfinished.number} is not committed yet: finish it first.")
-            planned = PlannedBatch(number=number, planned_at=now, objects=tuple(objects))
+            planned = PlannedBatch(number=number, planned_at=now, objects=tuple(objects), timezone=timezone)
             try:
                 insert_batch(connection, planned)
             except IntegrityError:
@@ -92,13 +129,13 @@ class Batches:
 
     def open_batch(self) -> PlannedBatch | None:
         """Return the batch that was planned and not committed, its objects by name; there is at most one."""
-        unfinished = select(batches.c.number, batches.c.planned_at).where(batches.c.committed_at.is_(None))
+        unfinished = select(batches).where(batches.c.committed_at.is_(None))
         with reading(self.database) as connection:
             batch = connection.execute(unfinished).one_or_none()
             if batch is None:
                 return None
             objects = objects_of(connection, batch.number)
-        return PlannedBatch(number=batch.number, planned_at=batch.planned_at, objects=objects)
+        return PlannedBatch(batch.number, batch.planned_at, objects, batch.timezone)
 
     def commit_batch(
         self,
@@ -214,11 +251,16 @@ def insert_batch(connection: Connection, planned: PlannedBatch) -> None:
             "environment_key": landed.environment_key,
             "landed_at": landed.landed_at,
             "bytes": landed.bytes,
+            "modified_at": landed.modified_at,
+            "reading": landed.reading,
+            "retried_batch": landed.retried and landed.retried.batch,
+            "retried_reason": landed.retried and landed.retried.reason,
         }
         for landed in planned.objects
     ]
+    values = {"number": planned.number, "planned_at": planned.planned_at, "timezone": planned.timezone}
     with connection.begin_nested():
-        connection.execute(insert(batches).values(number=planned.number, planned_at=planned.planned_at))
+        connection.execute(insert(batches).values(values))
         if rows:
             connection.execute(insert(landing_objects), rows)
 
@@ -226,11 +268,15 @@ def insert_batch(connection: Connection, planned: PlannedBatch) -> None:
 def objects_of(connection: Connection, number: int) -> tuple[LandedObject, ...]:
     """Return the objects of a batch, by name."""
     rows = connection.execute(
-        select(landing_objects).where(landing_objects.c.batch == number).order_by(landing_objects.c.name)
+        select(landing_objects)
+        .where(landing_objects.c.batch == number)
+        .order_by(landing_objects.c.name, landing_objects.c.reading)
     ).mappings()
+    fields = ("name", "environment_key", "landed_at", "bytes", "modified_at", "reading")
     return tuple(
         LandedObject(
-            name=row["name"], environment_key=row["environment_key"], landed_at=row["landed_at"], bytes=row["bytes"]
+            **{name: row[name] for name in fields},
+            retried=None if row["retried_batch"] is None else RejectedRows(row["retried_batch"], row["retried_reason"]),
         )
         for row in rows
     )

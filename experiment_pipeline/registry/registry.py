@@ -56,14 +56,9 @@ class Registry:
 
         Raises:
             ConfigurationError: the text is not a URL, or its database is neither SQLite nor PostgreSQL.
-            Conflict: the database holds an unfinished copy of a registry (`registry.copying`).
         """
         engine = open_engine(url)
-        try:
-            migrate(engine)
-        except BaseException:
-            engine.dispose()
-            raise
+        migrate(engine)
         return cls(engine)
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ class Repairs:
             if Reason.UNKNOWN_ENVIRONMENT in (row.rejected or {}):
                 existed = existed.where(environments.c.created_at <= row.planned_at)
             return StoredBatch(
-                batch=PlannedBatch(number, row.planned_at, objects_of(connection, number)),
+                batch=PlannedBatch(number, row.planned_at, objects_of(connection, number), row.timezone),
                 environments=frozenset(connection.scalars(existed)),
                 loss_accepted=row.loss_accepted_at is not None,
             )

@@ -254,16 +254,21 @@ batches = Table(  # rule E6: batch n is the n-th ingestion
     Column("duplicates", Integer),
     Column("rejected", JSON),  # {reason: records}
     Column("loss_accepted_at", UtcDateTime),  # null: the lake has to hold it as a whole
+    Column("timezone", String(64)),  # of timestamps without one; null: they were rejected
 )
 
-landing_objects = Table(  # rule E7: a landing object belongs to one batch
+landing_objects = Table(  # rule E7: a landing object belongs to one batch, and is read again on request alone
     "landing_objects",
     metadata,
     Column("name", String(1024), primary_key=True),  # path below the landing zone
+    Column("reading", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("batch", ForeignKey("batches.number"), nullable=False, index=True),
     Column("environment_key", String(255), nullable=False),
     Column("landed_at", UtcDateTime, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    Column("modified_at", UtcDateTime),  # of the file; null: not known
+    Column("retried_batch", Integer),  # null: what is read is the file; else what this batch rejected of it
+    Column("retried_reason", String(100)),  # for this reason
     Column("problem", Text),  # what was wrong with the object as a whole, e.g. truncated gzip
 )
 Index("ix_landing_objects_environment_batch", landing_objects.c.environment_key, landing_objects.c.batch)

@@ -60,6 +60,21 @@ def collecting(tmp_path: Path) -> Iterator[Collecting]:
         yield Collecting(client, configured)
 
 
+def test_collect__a_numbered_identifier_and_a_time_without_a_zone__are_judged_as_the_lake_does(
+    tmp_path: Path, collecting: Collecting
+) -> None:
+    body = {
+        "events": [GOOD | {"identifier": 7}, GOOD | {"identifier": 7.5}, GOOD | {"timestamp": "2026-03-01T12:00:00"}]
+    }
+    refused = [(1, "bad_type:identifier"), (2, "timestamp_without_zone")]
+    assert [(each["index"], each["reason"]) for each in collecting.send(body).json()["rejected"]] == refused
+    configured = Settings(data_dir=tmp_path, landing_timezone="Europe/Paris")
+    registry = Registry.open(configured.database_url)
+    with TestClient(create_collector(registry, configured, Clock())) as client:
+        zoned = Collecting(client, configured).send(body).json()["rejected"]
+    assert [(each["index"], each["reason"]) for each in zoned] == refused[:1]
+
+
 def test_events__good_and_bad__land_verbatim_and_are_judged(collecting: Collecting) -> None:
     body = b'{"events": [\n  {"event": "a", "identifier":"i", "timestamp": 1772400000000, "n": 1.10},\r\n 7]}'
     answered = collecting.send(body)

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from tests.assets.conftest import Installation, crowd
+from tests.lake.ledger import record
 
 
 def told(installation: Installation, entry: str) -> object:
@@ -27,6 +28,14 @@ def test_events__what_is_not_ingested__is_in_the_metadata(installation: Installa
     assert told(installation, "unreadable") == {}
 
 
+def test_events__unknown_fields__are_in_the_metadata(installation: Installation) -> None:
+    installation.land("first", [*crowd(1, 1), record(revenue=12, **{f"f{number:02}": 1 for number in range(20)})])
+    installation.ingest()
+    fields = told(installation, "unknown_fields")
+    assert isinstance(fields, dict)
+    assert (fields.pop("and more"), len(fields), fields["f00"]) == (1, 20, 1)
+
+
 def test_events_check__of_many_damaged_objects__names_the_first_and_counts_the_others(
     installation: Installation,
 ) -> None:
@@ -42,5 +51,8 @@ def test_events_check__of_many_damaged_objects__names_the_first_and_counts_the_o
     problems = check.metadata["problems"].value
     assert isinstance(problems, dict)
     assert not check.passed
-    assert problems.pop("and more") == 3
+    assert problems.pop("and more") == 33
     assert set(problems.values()) == {"not_json"}
+    what_to_do = check.metadata["what_to_do"].value
+    assert isinstance(what_to_do, dict)
+    assert what_to_do["not_json"].startswith("no line of it is JSON: write one record a line")

@@ -30,6 +30,16 @@ def test_landing_objects__nothing_new__skips_and_records_the_listing(installatio
     assert scanned_at >= before
 
 
+def test_landing_objects__with_files_passed_over__does_not_say_that_all_is_in(installation: Installation) -> None:
+    folder = installation.settings.landing_dir / "events/env_key=prod"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("")
+    assert tick(installation, sensors.landing_objects).skip_message == (
+        "Nothing waits to be ingested, but 1 files or folders are passed over: "
+        "experiment-pipeline lake status names them."
+    )
+
+
 def test_landing_objects__that_landed__are_requested_once_per_interval(installation: Installation) -> None:
     installation.land("first", crowd(1, 1))
     requested = tick(installation, sensors.landing_objects)

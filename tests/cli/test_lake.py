@@ -32,7 +32,7 @@ def test_lake_ingest__says_what_was_rejected_and_what_is_damaged(declared: Run, 
     output = declared("lake", "ingest").output
     assert "2 objects, 0 new events, 0 duplicates, 2 rejected" in output
     assert "rejected, unknown_environment: 2" in output
-    assert "empty: events/env_key=production/" in output
+    assert "empty (it holds nothing):\n  events/env_key=production/" in output
 
 
 def test_lake_status__names_what_lies_among_the_open_segments(declared: Run, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_lake_status__names_what_lies_among_the_open_segments(declared: Run, tmp
 
 
 def test_lake_rejected__shows_what_why_and_where__newest_first(declared: Run, tmp_path: Path) -> None:
-    assert declared("lake", "rejected").output == "Nothing was ever rejected.\n"
+    assert declared("lake", "rejected").output == "Nothing is rejected.\n"
     land(
         tmp_path / "data" / "landing",
         [record(), "{", {"events": [record(), record(event="")]}],
@@ -75,3 +75,31 @@ def test_lake_status_and_ingest__name_what_is_not_ingested_and_what_to_do(declar
         assert "  events/env_key=production/2026/03/01/11/a.csv\n" in output
         assert output.count(".txt\n") == 19
         assert output.endswith("  and 3 more that are not ingested.\n")
+
+
+def test_lake_rejected_retry__once_the_environment_exists__takes_records_in(declared: Run, tmp_path: Path) -> None:
+    land(tmp_path / "data" / "landing", [record(), record(identifier=7.5), "{"], "a.jsonl", "later")
+    declared("lake", "ingest")
+    told = "unknown_environment: 0 of 3 records are accepted now.\n"
+    nothing = declared("lake", "rejected", "--retry").output
+    assert nothing == f"{told}No rejected record is accepted now: nothing was taken in.\n"
+    assert declared("environments", "create", "later").exit_code == 0
+    dry = declared("lake", "rejected", "--retry", "--reason", "unknown_environment", "--dry-run").output
+    told = "unknown_environment: 1 of 3 records are accepted now.\n"
+    assert dry == f"{told}A dry run: nothing was taken in.\n"
+    assert declared("lake", "rejected", "--retry", "--reason", "unknown_environment").output == (
+        f"{told}Batch 2: 1 new events, 0 in the lake already.\n"
+        "  rejected, bad_type:identifier: 1\n  rejected, not_json: 1\n"
+    )
+    reasons = [each["reason"] for each in json.loads(declared("lake", "rejected", "--json").output)]
+    assert sorted(reasons) == ["bad_type:identifier", "not_json"]
+    assert len(json.loads(declared("lake", "rejected", "--reason", "bad_type", "--json").output)) == 1
+    assert declared("lake", "rejected", "--reason", "empty").output == "Nothing is rejected as empty.\n"
+    again = json.loads(declared("lake", "rejected", "--retry", "--json").output)
+    assert (again["batch"], again["accepted"], again["records"]) == (
+        None,
+        {},
+        {"bad_type:identifier": 1, "not_json": 1},
+    )
+    refused = declared("lake", "rejected", "--dry-run")
+    assert (refused.exit_code, "--dry-run: goes with --retry." in refused.output) == (2, True)

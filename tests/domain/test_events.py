@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -85,7 +86,14 @@ def test_parse__e1__timestamps_become_utc_milliseconds(timestamp: Any, kept: dat
         (record(event="$identify"), "reserved_event"),
         (record(event="$"), "reserved_event"),
         (record(timestamp=1.5), "bad_timestamp"),
-        (record(timestamp="2026-02-25T06:13:20"), "bad_timestamp"),
+        (record(timestamp="2026-02-25T06:13:20"), "timestamp_without_zone"),
+        (record(timestamp="2026-02-25 06:13:20.123456789"), "timestamp_without_zone"),
+        (record(timestamp="2026-02-30T06:13:20"), "bad_timestamp"),
+        (record(timestamp="2026-02-25"), "bad_timestamp"),
+        (record(identifier=7.0), "bad_type:identifier"),
+        (record(identifier=1e300), "bad_type:identifier"),
+        (record(identifier=True), "bad_type:identifier"),
+        (record(identifier=10**2_000), "too_long:identifier"),
         (record(timestamp="2026-02-30T06:13:20Z"), "bad_timestamp"),
         (record(timestamp="0001-01-01T00:00:00+01:00"), "timestamp_too_old"),
         (record(timestamp="2019-12-31T23:59:59.999Z"), "timestamp_too_old"),
@@ -110,6 +118,41 @@ def test_parse__nested_beyond_the_limit__is_too_long() -> None:
         deep = {"deeper": deep}
     assert verdict(record(traits=deep)) == Rejected("too_long:traits")
     assert isinstance(verdict(record(traits=deep["deeper"])), Event)
+
+
+@pytest.mark.parametrize(
+    ("literal", "identifier"), [("7", "7"), ("-7", "-7"), ("0", "0"), ("-0", "0"), ("9" * 40, "9" * 40)]
+)
+def test_parse__e1__an_integer_identifier_is_its_decimal_text(literal: str, identifier: str) -> None:
+    text = f'{{"event": "x", "identifier": {literal}, "timestamp": 1772000000000}}'
+    kept = events.parse(events.decode(text), "prod", NOW)
+    assert isinstance(kept, Event)
+    assert kept.identifier == identifier
+    assert type(kept.identifier) is str
+
+
+PARIS = ZoneInfo("Europe/Paris")
+
+
+@pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2025-07-01T12:00:00", "2025-07-01T10:00:00Z"),
+        ("2026-02-25 06:13:20.123999", "2026-02-25T05:13:20.123Z"),
+        ("2025-10-26T02:30:00", "2025-10-26T00:30:00Z"),  # it came twice: the first
+        ("2025-07-01T12:00:00Z", "2025-07-01T12:00:00Z"),
+        ("2025-07-01T12:00:00-05:00", "2025-07-01T17:00:00Z"),
+    ],
+)
+def test_parse__e1__a_time_without_a_zone_is_one_of_the_landing_time_zone(written: str, utc: str) -> None:
+    kept = events.parse(record(timestamp=written), "prod", NOW, PARIS)
+    assert isinstance(kept, Event)
+    assert kept.timestamp == datetime.fromisoformat(utc)
+
+
+@pytest.mark.parametrize("written", ["2025-03-30T02:30:00", "2026-02-30T06:13:20", "0001-01-01T00:00:00"])
+def test_parse__e3__a_time_that_the_landing_time_zone_does_not_have__is_bad(written: str) -> None:
+    assert events.parse(record(timestamp=written), "prod", NOW, PARIS) == Rejected("bad_timestamp")
 
 
 @pytest.mark.parametrize("literal", ["1.0", "1", "1e5", "-0", "1.50", "123456789012345678901234567890", "1E400"])

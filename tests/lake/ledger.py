@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,15 @@ import polars as pl
 from arro3.core import Table
 from deltalake import DeltaTable
 
-from experiment_pipeline.domain.batches import Installation, LakeVersion, LandedObject, LedgerState, PlannedBatch
+from experiment_pipeline.domain.batches import (
+    IngestedFile,
+    Installation,
+    LakeVersion,
+    LandedObject,
+    LedgerState,
+    PlannedBatch,
+    RejectedRows,
+)
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.lake import Lake
 
@@ -34,12 +42,28 @@ class MemoryLedger:
 
     def known_objects(self, names: Sequence[str]) -> set[str]:
         self.asked.append(list(names))
-        return {landed.name for batch in self.batches for landed in batch.objects} & set(names)
+        files = [landed for batch in self.batches for landed in batch.objects if landed.retried is None]
+        return {landed.name for landed in files} & set(names)
 
-    def plan_batch(self, objects: Sequence[LandedObject], now: datetime) -> PlannedBatch:
-        if self.open_batch() is not None or self.known_objects([landed.name for landed in objects]):
+    def ingested_files(self, names: Sequence[str]) -> dict[str, IngestedFile]:
+        self.asked.append(list(names))
+        files: dict[str, IngestedFile] = {}
+        for batch in self.batches:
+            for each in batch.objects:
+                if each.name in names and each.retried is None:
+                    files[each.name] = IngestedFile(each.bytes, each.modified_at, batch.number, each.reading)
+                elif each.name in files:
+                    files[each.name] = replace(files[each.name], reading=each.reading)
+        return files
+
+    def retried_records(self) -> list[tuple[str, RejectedRows]]:
+        return [(each.name, each.retried) for batch in self.batches for each in batch.objects if each.retried]
+
+    def plan_batch(self, objects: Sequence[LandedObject], now: datetime, timezone: str | None = None) -> PlannedBatch:
+        taken = {(landed.name, landed.reading) for batch in self.batches for landed in batch.objects}
+        if self.open_batch() is not None or taken & {(landed.name, landed.reading) for landed in objects}:
             raise Conflict("a batch is open, or an object is taken")
-        self.batches.append(PlannedBatch(len(self.batches) + 1, now, tuple(objects)))
+        self.batches.append(PlannedBatch(len(self.batches) + 1, now, tuple(objects), timezone))
         return self.batches[-1]
 
     def open_batch(self) -> PlannedBatch | None:

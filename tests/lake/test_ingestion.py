@@ -16,6 +16,7 @@ from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.delta import EVENTS, BatchSummary, Snapshot
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest, write_batch
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.lake.object_fields import to_fields
 from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing.listing import landed_objects
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored
@@ -284,6 +285,22 @@ def test_ingest__interrupted_between_the_tables__keeps_to_what_was_known_of_envi
     assert len(stored(here.lake, "rejected")) == 1
 
 
+@pytest.mark.parametrize("begun_in", [None, "Asia/Kolkata"])
+def test_ingest__interrupted_between_the_tables__keeps_to_the_time_zone_that_it_was_begun_in(
+    here: Installation, monkeypatch: pytest.MonkeyPatch, begun_in: str | None
+) -> None:
+    here.land(record(timestamp="2026-02-25T11:43:20"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Staging, "write_events", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ingest(here.lake, here.ledger, here.landing, NOW, timezone=begun_in)
+    report = ingest(here.lake, here.ledger, here.landing, NOW, timezone="UTC" if begun_in is None else None)
+    expected = (0, {"timestamp_without_zone": 1}) if begun_in is None else (1, {})
+    assert (report.accepted, report.rejected) == expected
+    assert len(stored(here.lake, "rejected")) == (begun_in is None)
+    assert here.column("timestamp") == ([] if begun_in is None else [datetime(2026, 2, 25, 6, 13, 20, tzinfo=UTC)])
+
+
 def test_write_batch__outrun_by_another_process__adds_nothing(here: Installation) -> None:
     here.land(record(), "{")
     slow = Snapshot.open_or_create(here.lake.root, EVENTS)
@@ -320,4 +337,4 @@ def test_ingest__commits_carry_the_installation_and_all_that_the_registry_knows_
         assert newest["batch"] == 1
         assert newest["installation"] == "memory"
         assert newest["planned_at"] == NOW.isoformat()
-        assert newest["objects"] == [[landed.name, landed.landed_at.isoformat(), landed.bytes]]
+        assert newest["objects"] == [to_fields(landed)]

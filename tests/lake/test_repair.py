@@ -15,6 +15,8 @@ from experiment_pipeline.errors import ConfigurationError, UnsoundLake
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from experiment_pipeline.lake.ingestion import ingest
+from experiment_pipeline.lake.rereading import read_again
+from experiment_pipeline.lake.retrying import Retrying
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing.listing import landed_objects
@@ -122,6 +124,55 @@ def test_repair__object_of_another_size__is_never_taken_for_its_batch(here: Inst
     assert (loss.batch, loss.gone, len(loss.changed), report.stopped) == (3, (), 1, 3)
     here.repair(3)
     assert "another" not in {row["event_id"] for row in stored(here.lake)}
+
+
+def test_repair__object_of_another_time__is_listed_and_not_taken_for_what_it_replaces(here: Installation) -> None:
+    path = here.object(3)
+    path.write_text(path.read_text().replace('"3"', '"9"'))
+    here.lose_lake()
+    (loss,) = here.repair().losses
+    assert (loss.batch, [landed.name for landed in loss.changed]) == (3, ["events/env_key=prod/2026/03/01/11/3.jsonl"])
+    here.repair(3)
+    assert "9" not in {row["event_id"] for row in stored(here.lake)}
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_repair__batches_that_read_again_or_retry__come_back_as_they_were(
+    tmp_path: Path, database_url: str, forgotten: bool
+) -> None:
+    here = Installation(tmp_path, database_url)
+    land(here.landing, [record(), record(identifier=""), record(identifier="bob")], "1.jsonl", "later")
+    local = record(identifier="cy", timestamp="2026-02-25T06:13:20")
+    land(here.landing, [local], "2.jsonl", "later")
+    here.ingest()
+    here.registry.environments.create("later", "Later", actor="test", now=NOW.replace(hour=13))
+    ledger = here.registry.batches
+    Retrying(here.lake, ledger, here.landing, NOW, timezone="Asia/Kolkata").run()
+    land(here.landing, [local | {"identifier": "di"}], "2.jsonl", "later")
+    read_again(here.lake, ledger, here.landing, "events/env_key=later/2026/03/01/11/2.jsonl", NOW, timezone="UTC")
+    whole, retried = here.rows(), ledger.retried_records()
+    assert [(row["identifier"], row["batch"], row["timestamp"].hour) for row in whole["events"]] == [
+        ("ada", 2, 6),
+        ("bob", 2, 6),
+        ("cy", 2, 0),
+        ("di", 3, 6),
+    ]
+    if forgotten:
+        forget(here.registry, 2, 3)
+        assert here.repair().adopted == [2, 3]
+        assert set(ledger.retried_records()) == set(retried)
+        assert here.rows() == whole
+    here.lose_lake()
+    assert here.repair().stopped == 1, "2.jsonl is not what batch 1 had read"
+    here.repair(1)
+    assert [row["identifier"] for row in stored(here.lake)] == ["ada", "bob", "di"]
+    assert sorted((row["batch"], row["reason"]) for row in stored(here.lake, "rejected")) == [
+        (1, "unknown_environment"),
+        (1, "unknown_environment"),
+        (1, "unknown_environment"),
+        (2, "empty:identifier"),
+    ]
+    here.registry.close()
 
 
 def test_repair__loss_of_a_batch_that_there_is_not__is_refused(here: Installation) -> None:

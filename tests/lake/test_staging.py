@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -43,7 +44,9 @@ TIMESTAMPS = [
     "1772000000000", "1772000000000.0", "1.772e12", "-1", "0", "1" * 13, "9" * 25, '"2026-02-25T06:13:20Z"',
     '"2026-02-25T06:13:20.1239+05:30"', '"2026-02-25 06:13:20Z"', '"2026-02-30T00:00:00Z"', '"2026-02-25T24:00:00Z"',
     '"2026-02-25T06:13:60Z"', '"2026-02-25T06:13:20.1234567-00:00"', '"2026-02-25T06:13:20+23:59"', '"soon"', '""',
-    '"2019-12-31T23:59:59.999999Z"', '"2026-03-02T12:00:00.000999Z"', '"2026-03-02T12:00:00.001Z"', "true",
+    '"2019-12-31T23:59:59.999999Z"', '"2026-03-02T12:00:00.000999Z"', '"2026-02-25T06:13:20"',
+    '"2025-10-26 02:30:00.5"', '"2025-03-30T02:30:00"',
+    '"2026-03-02T12:00:00.001Z"', "true",
 ]  # fmt: skip
 TEXTS = st.one_of(
     st.text(max_size=6),
@@ -55,6 +58,7 @@ LITERALS = st.one_of(
     TEXTS.map(json.dumps),
     TEXTS.map(lambda text: json.dumps(text, ensure_ascii=False)),
     st.sampled_from([*NUMBERS, "null", "true", "false", "NaN", "-Infinity"]),
+    st.sampled_from(["7", "-7", "-0", "18446744073709551615", "9223372036854775808", "7.0", "7e0"]),
     st.sampled_from(["[]", "{}", '{"a":1}', '{"value": 1.50}', "[1,]"]),
     st.sampled_from(['"\\ud800"', '"\\ud83d\\ude00"', '"\\u0041"', '{"a":"\\udfff"}', "[" * 150 + "]" * 150]),
 )  # fmt: skip
@@ -110,7 +114,7 @@ LINES = st.one_of(
 )
 
 
-def reference(lines: list[str]) -> tuple[list[Event], list[tuple[int, str]]]:
+def reference(lines: list[str], timezone: ZoneInfo | None) -> tuple[list[Event], list[tuple[int, str]]]:
     """Return the verdicts of `events` alone on the same lines."""
     accepted, refused = [], []
     for number, line in enumerate(lines, start=1):
@@ -119,7 +123,7 @@ def reference(lines: list[str]) -> tuple[list[Event], list[tuple[int, str]]]:
             continue
         envelope = open_envelope(text)
         for one in [decode_record(text)] if envelope is None else envelope:
-            match events.parse(one, PROD, NOW):
+            match events.parse(one, PROD, NOW, timezone):
                 case Rejected(reason):
                     refused.append((number, reason))
                 case event:
@@ -127,11 +131,13 @@ def reference(lines: list[str]) -> tuple[list[Event], list[tuple[int, str]]]:
     return accepted, refused
 
 
-def staged(folder: Path, data: bytes) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+def staged(
+    folder: Path, data: bytes, timezone: ZoneInfo | None = None
+) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
     """Return the rows that ingestion stages of an object with these bytes."""
     path = land(folder, data)
     name = path.relative_to(folder).as_posix()
-    batch = PlannedBatch(1, NOW, (LandedObject(name, PROD, NOW, len(data)),))
+    batch = PlannedBatch(1, NOW, (LandedObject(name, PROD, NOW, len(data)),), timezone.key if timezone else None)
     with Lake(folder / "lake").connect() as connection:
         Staging(connection, batch, ReadingMark(folder)).read(folder, {PROD}, None)
         accepted = pl.DataFrame(Table.from_arrow(connection.sql("from staged"))).to_dicts()
@@ -146,26 +152,29 @@ def row(event: Event) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ("traits", "metadata")}
 
 
+ZONES = st.sampled_from([None, ZoneInfo("Europe/Paris")])
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.lists(LINES, min_size=1, max_size=30))
-@example([json.dumps(record(identifier="a\x00b")), '{"events": [' + json.dumps(record()) + ', {"value": 1.50}]}'])
-def test_sql_and_parse_agree_on_every_record(lines: list[str]) -> None:
-    assert_sql_and_parse_agree(lines)
+@given(st.lists(LINES, min_size=1, max_size=30), ZONES)
+@example([json.dumps(record(identifier="a\x00b")), '{"events": [' + json.dumps(record()) + ', {"value": 1.50}]}'], None)
+def test_sql_and_parse_agree_on_every_record(lines: list[str], timezone: ZoneInfo | None) -> None:
+    assert_sql_and_parse_agree(lines, timezone)
 
 
 @pytest.mark.slow
 @settings(max_examples=400, deadline=None)
-@given(st.lists(LINES, min_size=1, max_size=30))
-def test_sql_and_parse_agree_on_every_record_of_many(lines: list[str]) -> None:
-    assert_sql_and_parse_agree(lines)
+@given(st.lists(LINES, min_size=1, max_size=30), ZONES)
+def test_sql_and_parse_agree_on_every_record_of_many(lines: list[str], timezone: ZoneInfo | None) -> None:
+    assert_sql_and_parse_agree(lines, timezone)
 
 
-def assert_sql_and_parse_agree(lines: list[str]) -> None:
+def assert_sql_and_parse_agree(lines: list[str], timezone: ZoneInfo | None) -> None:
     """Stage lines in both ways."""
     lines = [part for line in lines for part in line.split("\n")]
     with tempfile.TemporaryDirectory() as folder:
-        accepted, refused = staged(Path(folder), "\n".join(lines).encode())
-    expected, expected_refused = reference(lines)
+        accepted, refused = staged(Path(folder), "\n".join(lines).encode(), timezone)
+    expected, expected_refused = reference(lines, timezone)
     assert refused == expected_refused
     key = json.dumps
     rows = [{name: found[name] for name in row(expected[0])} for found in accepted] if expected else accepted
@@ -174,6 +183,25 @@ def assert_sql_and_parse_agree(lines: list[str]) -> None:
         assert sorted(key(found[name] and json.loads(found[name])) for found in accepted) == sorted(
             key(getattr(event, name) and json.loads(getattr(event, name))) for event in expected
         )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=30))
+@example([json.dumps(record(x=1)), json.dumps({"events": [record(y=1), record(x=None)]}), '{"x":1,"x":2,"event":1}'])
+def test_unknown_fields__in_sql_and_in_python__are_the_same(lines: list[str]) -> None:
+    data = "\n".join(lines).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        assert unknown_fields(Path(folder), data) == unknown_fields(Path(folder), data, in_python=True)
+
+
+def unknown_fields(folder: Path, data: bytes, *, in_python: bool = False) -> dict[str, int]:
+    """Return the unknown fields that ingestion counts in an object with these bytes."""
+    name = land(folder, data).relative_to(folder).as_posix()
+    batch = PlannedBatch(1, NOW, (LandedObject(name, PROD, NOW, len(data)),))
+    with Lake(folder / "lake").connect() as connection:
+        Staging(connection, batch, ReadingMark(folder)).read(folder, {PROD}, None, in_python=in_python)
+        found = connection.sql("select name, sum(records)::bigint from unknown_fields group by name").fetchall()
+    return dict(found)
 
 
 @pytest.mark.parametrize("data", [b"\xef\xbb\xbf", b""])

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -25,28 +26,30 @@ STORED = ("event", "feature_name", "identifier", "value", "numeric_value", "time
 Row = dict[str, Any]
 
 
-def by_line(folder: Path, records: list[Row]) -> list[Row | str]:
+def by_line(folder: Path, records: list[Row], timezone: ZoneInfo | None = None) -> list[Row | str]:
     """Return the lake's rows for records that land as JSON lines."""
-    return _ingested(folder / "lines", [json.dumps(each) for each in records])
+    return _ingested(folder / "lines", [json.dumps(each) for each in records], timezone=timezone)
 
 
-def by_row(folder: Path, frame: pl.DataFrame) -> list[Row | str]:
+def by_row(folder: Path, frame: pl.DataFrame, timezone: ZoneInfo | None = None) -> list[Row | str]:
     """Return the lake's rows for rows of a Parquet file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rows.parquet"
     frame.write_parquet(path)
-    return _ingested(folder / "rows", path.read_bytes(), "a.parquet")
+    return _ingested(folder / "rows", path.read_bytes(), "a.parquet", timezone=timezone)
 
 
-def by_parse(records: list[Row]) -> list[Row | str]:
+def by_parse(records: list[Row], timezone: ZoneInfo | None = None) -> list[Row | str]:
     """Return the judge's rows for the same records."""
-    return [_parsed(events.parse(decode_record(json.dumps(each)), PROD, NOW)) for each in records]
+    return [_parsed(events.parse(decode_record(json.dumps(each)), PROD, NOW, timezone)) for each in records]
 
 
-def _ingested(root: Path, lines: list[str] | bytes, name: str = "a.jsonl") -> list[Row | str]:
+def _ingested(
+    root: Path, lines: list[str] | bytes, name: str = "a.jsonl", timezone: ZoneInfo | None = None
+) -> list[Row | str]:
     land(root, lines, f"20260301T120000Z-{name}")
     lake = Lake(root / "lake")
-    assert ingest(lake, MemoryLedger(), root, NOW).problems == {}
+    assert ingest(lake, MemoryLedger(), root, NOW, timezone=timezone.key if timezone else None).problems == {}
     accepted = {row["event_id"]: {name: row[name] for name in STORED} | _opened(row) for row in stored(lake)}
     rejected = {f"{row['line'] - 1}": row["reason"] for row in stored(lake, "rejected")}
     found: dict[str, Row | str] = accepted | rejected
@@ -164,6 +167,35 @@ def test_roads__times_of_every_zone__are_one_moment(tmp_path: Path, zone: timezo
     for number, (dtype, name) in enumerate(PRECISIONS):
         stamps = pl.Series("timestamp", moments).cast(dtype).dt.convert_time_zone(name)
         assert by_row(tmp_path / str(number), pl.DataFrame(texts).with_columns(stamps)) == expected
+
+
+LOCAL = ["2025-07-01T12:00:00.123456", "2025-10-26T02:30:00", "2025-03-30T02:30:00", "2026-02-25T06:13:20"]
+PARIS = ZoneInfo("Europe/Paris")
+
+
+@pytest.mark.parametrize("timezone", [None, PARIS])
+def test_roads__times_without_a_zone__are_of_the_landing_time_zone_or_rejected(
+    tmp_path: Path, timezone: ZoneInfo | None
+) -> None:
+    records = numbered([{"timestamp": text} for text in LOCAL])
+    expected = by_parse(records, timezone)
+    reasons = [each for each in expected if isinstance(each, str)]
+    assert reasons == (["timestamp_without_zone"] * 4 if timezone is None else ["bad_timestamp"])
+    assert by_line(tmp_path, records, timezone) == expected
+    moments = pl.Series("timestamp", map(datetime.fromisoformat, LOCAL))
+    for number, dtype in enumerate((pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns"))):
+        frame = pl.DataFrame(records).with_columns(moments.cast(dtype))
+        assert by_row(tmp_path / str(number), frame, timezone) == expected
+
+
+def test_roads__integer_identifiers__are_their_decimal_text(tmp_path: Path) -> None:
+    agree(tmp_path, [{"identifier": value} for value in INTEGERS])
+    agree(tmp_path / "small", [{"identifier": value} for value in (0, 7, 255)], identifier=pl.UInt8)
+    agree(tmp_path / "large", [{"identifier": 2**64 - 1}], identifier=pl.UInt64)
+    agree(tmp_path / "floats", [{"identifier": value} for value in (7.0, 0.5, 1e300)])
+    agree(tmp_path / "flags", [{"identifier": True}])
+    text = by_parse(numbered([{"identifier": str(value)} for value in INTEGERS]))
+    assert by_line(tmp_path / "text", numbered([{"identifier": value} for value in INTEGERS])) == text
 
 
 def test_roads__columns_of_other_types_that_say_the_same__are_the_same(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ LONGEST_VALUE = 65_535
 
 NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 ISO_WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+ISO_WITHOUT_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _event(record: Any, source: LandingObject) -> Event:
         raise _Refused("reserved_event")
     is_exposure = name == EXPOSURE
     feature_name = _name(record, "feature_name", required=is_exposure)
-    identifier = _name(record, "identifier", required=True)
+    identifier = _name(record | {"identifier": _numbered(record.get("identifier"))}, "identifier", required=True)
     assert identifier is not None
     value = _value(record, required=is_exposure)
     timestamp = _timestamp(record, source.landed_at)
@@ -215,6 +216,13 @@ def _text(record: dict[str, Any], field: str) -> str | None:
     if isinstance(content, _Number) or not isinstance(content, str):
         raise _Refused(f"bad_type:{field}")
     return content
+
+
+def _numbered(identifier: Any) -> Any:
+    """Rule E1: an integer stands for its decimal text."""
+    if isinstance(identifier, _Number) and re.fullmatch(r"-?[0-9]+", identifier):
+        return "0" if identifier == "-0" else "".join(identifier)
+    return identifier
 
 
 def _name(record: dict[str, Any], field: str, *, required: bool) -> str | None:
@@ -244,6 +252,14 @@ def _value(record: dict[str, Any], *, required: bool) -> str | None:
     return None if content is None else str(content)
 
 
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _timestamp(record: dict[str, Any], landed_at: datetime) -> datetime:
     content = record.get("timestamp")
     if content is None:
@@ -255,6 +271,8 @@ def _timestamp(record: dict[str, Any], landed_at: datetime) -> datetime:
             milliseconds = (datetime.fromisoformat(content) - EPOCH) // MILLISECOND
         except ValueError:
             raise _Refused("bad_timestamp") from None
+    elif isinstance(content, str) and not isinstance(content, _Number) and ISO_WITHOUT_OFFSET.fullmatch(content):
+        raise _Refused("timestamp_without_zone" if _is_date(content[:10]) else "bad_timestamp")
     else:
         raise _Refused("bad_timestamp")
     if milliseconds < OLDEST_MS:

@@ -79,7 +79,8 @@ def test_e1_times_are_utc_milliseconds(written: object, milliseconds: int) -> No
         ({"feature_name": ...}, "missing_field:feature_name"),
         ({"value": None}, "missing_field:value"),
         ({"timestamp": ...}, "missing_field:timestamp"),
-        ({"identifier": 7}, "bad_type:identifier"),
+        ({"identifier": 7.0}, "bad_type:identifier"),
+        ({"identifier": True}, "bad_type:identifier"),
         ({"event": ["x"]}, "bad_type:event"),
         ({"value": {"a": 1}}, "bad_type:value"),
         ({"traits": [1]}, "bad_type:traits"),
@@ -91,7 +92,8 @@ def test_e1_times_are_utc_milliseconds(written: object, milliseconds: int) -> No
         ({"identifier": "x" * 2001}, "too_long:identifier"),
         ({"value": "x" * 65536}, "too_long:value"),
         ({"event": "$pageview"}, "reserved_event"),
-        ({"timestamp": "2026-03-01T00:00:00"}, "bad_timestamp"),
+        ({"timestamp": "2026-03-01T00:00:00"}, "timestamp_without_zone"),
+        ({"timestamp": "2026-02-30T00:00:00"}, "bad_timestamp"),
         ({"timestamp": "2026-02-30T00:00:00Z"}, "bad_timestamp"),
         ({"timestamp": 1772323200000.5}, "bad_timestamp"),
         ({"timestamp": "1772323200000"}, "bad_timestamp"),
@@ -144,6 +146,11 @@ def test_e4_the_value_compares_as_text() -> None:
     assert event(value=1) == event(value="1")
     assert event(value=True) == event(value="true")
     assert event(value=1.0) != event(value=1)
+
+
+def test_e1_an_integer_identifier_is_its_decimal_text() -> None:
+    assert event(identifier=7) == event(identifier="7")
+    assert event(identifier=-(10**30)).identifier == "-1" + "0" * 30
 
 
 def test_e4_traits_do_not_make_another_event() -> None:

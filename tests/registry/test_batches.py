@@ -1,11 +1,12 @@
 """The lake's ledger (rules E6, E7)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from experiment_pipeline.domain.batches import LakeVersion, LandedObject
+from experiment_pipeline.domain.batches import IngestedFile, LakeVersion, LandedObject, RejectedRows
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.batches import newest_by_environment
@@ -43,6 +44,46 @@ def test_plan_batch__while_one_is_open__is_refused_and_readers_see_nothing(regis
         registry.batches.plan_batch([landed("c")], NOW)
     commit(registry, 1)
     assert registry.batches.open_batch() is None
+
+
+def test_open_batch__keeps_the_time_zone_that_it_was_begun_in(registry: Registry) -> None:
+    planned = registry.batches.plan_batch([landed("a")], NOW, "Europe/Paris")
+    assert registry.batches.open_batch() == planned
+    assert planned.timezone == "Europe/Paris"
+
+
+def test_ingested_files__are_as_they_were_when_they_were_read_last(registry: Registry) -> None:
+    first = LandedObject("a", "production", NOW, 10, NOW)
+    again = replace(first, bytes=12, modified_at=NOW + HOUR, reading=2)
+    for each in (first, again):
+        number = registry.batches.plan_batch([each, landed(f"beside {each.reading}")], NOW).number
+        planned = registry.batches.open_batch()
+        assert planned is not None
+        assert each in planned.objects
+        commit(registry, number)
+    assert registry.batches.ingested_files(["a", "beside 1", "c"]) == {
+        "a": IngestedFile(12, NOW + HOUR, 2, 2),
+        "beside 1": IngestedFile(10, None, 1, 1),
+    }
+    with pytest.raises(Conflict):
+        registry.batches.plan_batch([again], NOW)
+
+
+def test_retried_records__are_kept_and_are_no_files(registry: Registry) -> None:
+    source = RejectedRows(1, "unknown_environment")
+    again = replace(landed("a"), reading=2, retried=source)
+    beside = replace(landed("b"), reading=2, retried=source)
+    registry.batches.plan_batch([landed("a")], NOW)
+    commit(registry, 1)
+    registry.batches.plan_batch([again, beside], NOW)
+    planned = registry.batches.open_batch()
+    assert planned is not None
+    assert planned.objects == (again, beside)
+    assert set(registry.batches.retried_records()) == {("a", source), ("b", source)}
+    assert registry.batches.known_objects(["a", "b"]) == {"a"}, "the file of b was never read"
+    assert registry.batches.ingested_files(["a", "b"]) == {"a": IngestedFile(10, None, 1, 2)}
+    commit(registry, 2)
+    assert registry.batches.stored_objects(["a", "b"], NOW + HOUR) == {"a": 10}
 
 
 def test_plan_batch__object_that_has_a_batch__is_refused_as_a_whole(registry: Registry) -> None:

@@ -70,6 +70,11 @@ named as (
         field[7] as metadata,
         nullif(field[8], '') as event_id,
         field[9] as claimed_environment,
+        -- The type of the record itself is one more than its known fields have.
+        case
+            when type[1] = 'OBJECT' and len(json_keys(text)) >= list_count(type)
+            then list_distinct(list_filter(json_keys(text), lambda name: not list_contains($known_fields, name)))
+        end as unknown_fields,
         case type[10]
             when 'UBIGINT' then try_cast(field[10] as bigint)
             when 'VARCHAR' then
@@ -97,7 +102,7 @@ verdict as (
             and type[2] = 'VARCHAR' and length(event) between 1 and $name_limit
             and (event = $exposure_event or not starts_with(event, $reserved_prefix))
             and (feature_name is null or (type[3] = 'VARCHAR' and length(feature_name) <= $name_limit))
-            and type[4] = 'VARCHAR' and length(identifier) between 1 and $name_limit
+            and type[4] in ('VARCHAR', 'UBIGINT', 'BIGINT') and length(identifier) between 1 and $name_limit
             and (value is null or (type[5] <> 'OBJECT' and type[5] <> 'ARRAY' and length(value) <= $value_limit))
             and (traits is null or type[6] = 'OBJECT')
             and (metadata is null or type[7] = 'OBJECT')
@@ -132,5 +137,6 @@ select
     traits,
     metadata,
     event_id,
-    landed_us
+    landed_us,
+    unknown_fields
 from verdict
