@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -49,6 +49,28 @@ def postgres_template(postgres_url: str) -> Iterator[str]:
     engine.dispose()
     yield name
     _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+MakeDatabase = Callable[[str], str]
+
+
+@pytest.fixture
+def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeDatabase]:
+    """Make an empty database of a kind, `sqlite` or `postgresql`, and return its URL."""
+    made: list[str] = []
+
+    def make(kind: str) -> str:
+        name = f"test_{uuid4().hex}"
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path / name}.sqlite"
+        server = request.getfixturevalue("postgres_url")
+        _administer(server, f"CREATE DATABASE {name}")
+        made.append(name)
+        return _database_url(server, name)
+
+    yield make
+    for name in made:
+        _administer(request.getfixturevalue("postgres_url"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

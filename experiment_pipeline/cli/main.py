@@ -20,6 +20,7 @@ COMMANDS = {  # by name: the function, and the line in the help
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
+    "registry": ("experiment_pipeline.cli.registry:registry", "Copy the registry to another database."),
     "audit": ("experiment_pipeline.cli.audit:audit", "Show who changed what, when, from what to what."),
     "keys": ("experiment_pipeline.cli.keys:keys", "Create, list and revoke API keys."),
     "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),

@@ -16,11 +16,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
-from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.registry.tables import VERSION_TABLE
 
 BUSY_SECONDS = 30  # how long a writer waits for another one
 MIGRATION_LOCK = 7_031_906  # PostgreSQL advisory lock: an arbitrary number that nothing else here uses
+UNFINISHED_COPY = "unfinished copy"  # in the place of a revision: nothing opens such a database as a registry
 IS_WRITER = "experiment_pipeline_writer"
 Database: TypeAlias = Engine | Connection  # where a transaction is begun, or one that has begun
 to_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))  # PostgreSQL has no NaN in JSON either
@@ -47,23 +48,74 @@ def open_engine(url: str) -> Engine:
     raise ConfigurationError.of("registry_url", f"Must begin with sqlite or postgresql, got {backend}.")
 
 
+@contextmanager
+def closing_engine(engine: Engine) -> Iterator[Engine]:
+    """Yield an engine, and close its connections at the end of the block."""
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def shown(url: str) -> str:
+    """Return what may be shown of a URL: the kind of database, its host and its name; no user, password or option.
+
+    Raises:
+        ConfigurationError: the text is not a URL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError.of("registry_url", "Must be a SQLAlchemy URL, e.g. sqlite:////path/file") from None
+    kept = URL.create(parsed.get_backend_name(), host=parsed.host, port=parsed.port, database=parsed.database)
+    return kept.render_as_string()
+
+
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to date; processes that start at once wait for each other and find it done."""
+    """Bring the schema up to date; processes that start at once wait for each other and find it done.
+
+    Raises:
+        Conflict: the database holds an unfinished copy of a registry (`registry.copying`).
+    """
     if is_current(engine):  # the usual case, and it waits for no writer
         return
     with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        lock_migrations(connection)
+        if current_revision(connection) == UNFINISHED_COPY:
+            raise Conflict(
+                "The database holds an unfinished copy of a registry. Finish it: repeat `experiment-pipeline registry "
+                "copy` with the settings of the registry that it is a copy of."
+            )
+        upgrade(connection)
+
+
+def lock_migrations(connection: Connection) -> None:
+    """Wait until no other process changes the schema; on SQLite a writer is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the schema up to date within a transaction."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def is_current(engine: Engine) -> bool:
     """Return whether the schema is the one that this code needs."""
     with reading(engine) as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        return context.get_current_revision() == ScriptDirectory.from_config(_config()).get_current_head()
+        return current_revision(connection) == head_revision()
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the schema's revision; None for a database without a registry."""
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def head_revision() -> str:
+    """Return the revision that this code needs."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 @contextmanager

@@ -56,9 +56,14 @@ class Registry:
 
         Raises:
             ConfigurationError: the text is not a URL, or its database is neither SQLite nor PostgreSQL.
+            Conflict: the database holds an unfinished copy of a registry (`registry.copying`).
         """
         engine = open_engine(url)
-        migrate(engine)
+        try:
+            migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
         return cls(engine)
 
     def close(self) -> None:
