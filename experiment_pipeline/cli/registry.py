@@ -1,11 +1,13 @@
 """`experiment-pipeline registry`."""
 
+import json
 from pathlib import Path
 
 import click
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.repair import progress_bar
 from experiment_pipeline.registry import copying
@@ -29,8 +31,9 @@ def registry() -> None:
     help="SQLAlchemy URL of an empty database, e.g. postgresql://user@host/name or sqlite:////path/file.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be copied, and change nothing.")
+@options.as_json
 @click.pass_obj
-def copy(context: Context, target_url: str, dry_run: bool) -> None:
+def copy(context: Context, target_url: str, dry_run: bool, as_json: bool) -> None:
     """Copy every table of the registry to another database, SQLite or PostgreSQL, and compare both.
 
     Stop every process of the installation first: what they change meanwhile would be missing, and the copy is refused.
@@ -59,6 +62,9 @@ def copy(context: Context, target_url: str, dry_run: bool) -> None:
                         )
         except DBAPIError as failed:
             raise click.ClickException(f"{where}: {str(failed.orig).strip().splitlines()[0]}") from failed
+    if as_json:
+        click.echo(json.dumps({"dry_run": dry_run, "to": where, "begun_before": bool(begun), "rows": rows}, indent=2))
+        return
     if dry_run:
         for table, count in rows.items():
             click.echo(f"{table}: {count:,} rows")

@@ -33,6 +33,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "lake vacuum": [],
     "metrics delete": ["unused", "--yes"],
     "metrics list": [],
+    "registry copy": ["--to", "{copy}"],
     "refresh": ["checkout", "--no-wait"],  # test_refresh.py waits for one
     "results": ["checkout"],
 }
@@ -65,7 +66,8 @@ def test_json__command__prints_json_and_nothing_else(declared: Run, manifest: Pa
     land(tmp_path / "data" / "landing", [record(), "{"], "a.jsonl", "production")
     if name in PAUSED_BEFORE:
         declared("experiments", "pause", "checkout")
-    arguments = [each.format(manifest=manifest, prefix=prefix) for each in ARGUMENTS[name]]
+    copy = f"sqlite:///{tmp_path / 'copy.sqlite'}"
+    arguments = [each.format(manifest=manifest, prefix=prefix, copy=copy) for each in ARGUMENTS[name]]
     shown = declared(*name.split(), *arguments, "--json")
     assert shown.exit_code == 0, shown.output
     assert isinstance(json.loads(shown.stdout), dict | list)
