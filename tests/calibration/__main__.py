@@ -1,12 +1,16 @@
 """`make calibrate`: simulates every study on all cores and writes the table.
 
 python -m tests.calibration [--experiments 20000] [--seed 20260101] [--output docs/calibration.md]
+                            [--study TEXT] [--finished build/calibration.jsonl]
 """
 
+import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tests.calibration.report import table
-from tests.calibration.studies import STUDIES
+from tests.calibration.studies import ALL_STUDIES, Study
 
 CHUNK = 250  # experiments simulated at a time: 720 looks of them are some ten megabytes
 
@@ -24,37 +28,81 @@ CHUNK = 250  # experiments simulated at a time: 720 looks of them are some ten m
 @click.option("--experiments", default=20_000, show_default=True, type=click.IntRange(min=CHUNK))
 @click.option("--seed", default=20_260_101, show_default=True, type=click.IntRange(min=0))
 @click.option("--processes", default=os.cpu_count() or 1, show_default="all cores", type=click.IntRange(min=1))
+@click.option("--study", default="", help="Only studies whose name holds this text.")
+@click.option(
+    "--finished", type=click.Path(path_type=Path), help="Keep finished studies here, and take them from here."
+)
 @click.option("--output", default="docs/calibration.md", show_default=True, type=click.Path(path_type=Path))
-def main(experiments: int, seed: int, processes: int, output: Path) -> None:
+def main(  # noqa: PLR0917 - one argument for each option
+    experiments: int, seed: int, processes: int, study: str, finished: Path | None, output: Path
+) -> None:
     """Run, write, and exit with 1 where a bound is missed."""
     console = Console(stderr=True)
-    found = simulate(experiments, seed, processes, console)
-    text, missed = table(found, seed=seed, on=datetime.now(UTC).date())
+    chosen = [each for each in ALL_STUDIES if study in each.name]
+    found = simulate(chosen, Run(experiments, seed, finished), processes, console)
+    text, missed = table(chosen, found, seed=seed, on=datetime.now(UTC).date())
     output.write_text(text, "utf-8")
     console.print(f"{output}: {'every bound is kept' if not missed else f'{missed} bounds are missed'}")
     sys.exit(1 if missed else 0)
 
 
-def simulate(experiments: int, seed: int, processes: int, console: Console) -> list[Counter[str]]:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How many experiments on which random numbers, and the file of the studies that are finished, if there is one."""
+
+    experiments: int
+    seed: int
+    finished: Path | None = None
+
+    def chunks(self, study: Study) -> int:
+        """Return how many chunks of experiments a study takes."""
+        return max(1, round(self.experiments * study.share) // CHUNK)
+
+    def of(self, study: Study) -> dict[str, object]:
+        """Return what tells a study of this run from others."""
+        return {"study": study.name, "seed": self.seed, "experiments": self.chunks(study) * CHUNK}
+
+    def known(self) -> dict[str, Counter[str]]:
+        """Return the studies that are finished, by what tells them apart."""
+        if self.finished is None or not self.finished.exists():
+            return {}
+        lines = (json.loads(line) for line in self.finished.read_text("utf-8").splitlines())
+        return {json.dumps(line["of"]): Counter(line["found"]) for line in lines}
+
+    def keep(self, study: Study, found: Counter[str]) -> None:
+        """Append a finished study, so that an interrupted run loses none."""
+        if self.finished is not None:
+            self.finished.parent.mkdir(parents=True, exist_ok=True)
+            with self.finished.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"of": self.of(study), "found": found}) + "\n")
+
+
+def simulate(studies: Sequence[Study], run: Run, processes: int, console: Console) -> list[Counter[str]]:
     """Return the findings of the studies, in their order; the same for a seed whatever the number of processes."""
-    found: list[Counter[str]] = [Counter() for _ in STUDIES]
+    known = run.known()
+    found = [known.get(json.dumps(run.of(study)), Counter()) for study in studies]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ProcessPoolExecutor(processes) as pool, Progress(*columns, console=console) as progress:
+        left = {number: run.chunks(study) for number, study in enumerate(studies) if not found[number]}
         chunks = {
-            pool.submit(run_chunk, number, seed, chunk): number
-            for number in range(len(STUDIES))
-            for chunk in range(experiments // CHUNK)
+            pool.submit(run_chunk, ALL_STUDIES.index(studies[number]), run.seed, chunk): number
+            for number, size in left.items()
+            for chunk in range(size)
         }
         task = progress.add_task("Simulating", total=len(chunks) * CHUNK)
         for chunk in as_completed(chunks):
-            found[chunks[chunk]] += chunk.result()
-            progress.update(task, advance=CHUNK, description=STUDIES[chunks[chunk]].name)
+            number = chunks[chunk]
+            found[number] += chunk.result()
+            left[number] -= 1
+            if not left[number]:
+                run.keep(studies[number], found[number])
+            progress.update(task, advance=CHUNK, description=studies[number].name)
     return found
 
 
 def run_chunk(number: int, seed: int, chunk: int) -> Counter[str]:
     """Some experiments of one study, on random numbers of their own."""
-    return STUDIES[number].run((seed, number, chunk), CHUNK)
+    return ALL_STUDIES[number].run((seed, number, chunk), CHUNK)
 
 
 if __name__ == "__main__":

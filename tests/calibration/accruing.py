@@ -163,6 +163,13 @@ def one_at_a_time() -> Iterator[Case]:
     yield _with(REVENUE, refunded=0.5, rates=Rates.DECAYING)
 
 
+def with_an_effect() -> Iterator[Case]:
+    """Yield the cases whose power is measured: the base cases with and without a design."""
+    for base in BASES:
+        yield base
+        yield replace(base, plan=Plan.RIGHT)
+
+
 def combinations() -> Iterator[Case]:
     """Yield the combinations of all factors, each drawn alone."""
     rng = np.random.default_rng(COMBINATIONS_SEED)

@@ -4,33 +4,33 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
-from tests.calibration.studies import STUDIES, Reading
+from tests.calibration.studies import Reading, Study
 
 HEAD = """# Calibration
 
-Written by `make calibrate`: seed {seed}, {on}, {experiments:,} simulated experiments per row; `+-` is two standard
-errors of the simulation. Rows without a bound show other rules, for comparison. The fixed sample is the one that has
-80 % power at the design's effect.
+Written by `make calibrate`: seed {seed}, {on}; `n` is how many experiments were simulated, `+-` two standard errors of
+the simulation. Rows without a bound show other rules, for comparison. The fixed sample is the one that has 80 % power
+at the design's effect. Where values accrue, `within 0.5 of the time` says by when all identities have been exposed.
 
-| study | what | measured | bound | |
-| --- | --- | ---: | --- | --- |
+| study | what | n | measured | bound | |
+| --- | --- | ---: | ---: | --- | --- |
 """
 
 
-def table(found: Sequence[Counter[str]], *, seed: int, on: date) -> tuple[str, int]:
+def table(studies: Sequence[Study], found: Sequence[Counter[str]], *, seed: int, on: date) -> tuple[str, int]:
     """The page, and how many bounds are missed."""
     lines, missed = [], 0
-    for study, counts in zip(STUDIES, found, strict=True):
+    for study, counts in zip(studies, found, strict=True):
         for number, reading in enumerate(study.readings):
             measured = reading.measured(counts)
             kept = reading.low <= measured <= reading.high
             missed += not kept
             error = 2 * (measured * (1 - measured) / counts["experiments"]) ** 0.5
             name, bound = study.name if number == 0 else "", _bound(reading)
+            size = f"{counts['experiments']:,}" if number == 0 else ""
             mark = "" if not bound else "kept" if kept else "**missed**"
-            lines.append(f"| {name} | {reading.name} | {measured:.2%} +- {error:.2%} | {bound} | {mark} |\n")
-    experiments = found[0]["experiments"]
-    return HEAD.format(seed=seed, on=on.isoformat(), experiments=experiments) + "".join(lines), missed
+            lines.append(f"| {name} | {reading.name} | {size} | {measured:.2%} +- {error:.2%} | {bound} | {mark} |\n")
+    return HEAD.format(seed=seed, on=on.isoformat()) + "".join(lines), missed
 
 
 def _bound(reading: Reading) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.stats.power import sample_size
+from tests.calibration import accruing
 from tests.calibration.families import secondary_metrics
 from tests.calibration.fixed import coverage, cuped_arms, errors, mean_arms, ratio_arms
 from tests.calibration.peeking import (
@@ -35,11 +36,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Simulated experiments of one kind; `run` simulates some of them, so that cores can share the work."""
+    """Simulated experiments of one kind; `run` simulates some of them, so that cores can share the work.
+
+    share: of the experiments that are asked for, those that are simulated
+    """
 
     name: str
     run: Callable[[Seed, int], Counter[str]]
     readings: tuple[Reading, ...]
+    share: float = 1.0
 
 
 def _tails(method: str, label: str) -> tuple[Reading, ...]:
@@ -244,3 +249,29 @@ STUDIES = (
     Study("Sound split, 90/10, 720 looks", _split(TENTH, TENTH, 720, 72_000), SOUND_SPLIT),
     Study("Split off by 1 %, a million identities", _split(HALVES, SHIFTED, 30, 1_000_000), BROKEN_SPLIT),
 )
+
+ONE_READING = (Reading("anytime-valid verdict, any look", ("anytime",), high=0.056),)
+CALLED_BY_THE_END = (Reading("anytime-valid verdict by the end", ("anytime",), low=0.55),)
+
+
+def _accruing(case: accruing.Case) -> Study:
+    share = 0.5 if case.looks < accruing.FIVE_MINUTES else 0.2
+    return Study(f"Accruing: {case.name}", lambda seed, n: accruing.errors(case, seed, n), ONE_READING, share=share)
+
+
+def _called_by_the_end(case: accruing.Case) -> Study:
+    return Study(
+        f"An effect that 80 % of fixed samples find at the end: {case.name}",
+        lambda seed, n: accruing.power(case, seed, n),
+        CALLED_BY_THE_END,
+        share=0.5,
+    )
+
+
+# Where values accrue. Too many and too large for the small calibration of the tests, which has cases of its own.
+ACCRUING = (
+    *(_called_by_the_end(case) for case in accruing.with_an_effect()),
+    *(_accruing(case) for case in accruing.one_at_a_time()),
+    *(_accruing(case) for case in accruing.combinations()),
+)
+ALL_STUDIES = (*STUDIES, *ACCRUING)

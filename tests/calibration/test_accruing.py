@@ -12,7 +12,6 @@ from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.evidence import accrued_evidence
 from tests.calibration.accruing import (
-    BASES,
     CONVERSIONS,
     COUNTS,
     FIVE_MINUTES,
@@ -22,6 +21,7 @@ from tests.calibration.accruing import (
     combinations,
     design_of,
     errors,
+    hazard,
     one_at_a_time,
     paths_of,
     power,
@@ -34,44 +34,33 @@ BOUND = 0.056
 AGGREGATIONS = pytest.mark.parametrize("aggregation", list(Aggregation))
 
 
-def most(experiments: int) -> float:
-    """Return the share that so few experiments may err by chance: four standard errors above the bound."""
-    return BOUND + 4 * math.sqrt(BOUND * (1 - BOUND) / experiments)
-
-
-def small(case: Case, share: int = 10) -> Case:
-    """Return the case with fewer identities, so that it is drawn in a second."""
-    return replace(case, traffic=replace(case.traffic, identities=case.traffic.identities // share))
-
-
-@pytest.mark.parametrize("case", BASES, ids=["conversions", "counts", "revenue"])
-def test_verdict__everybody_at_once_and_values_over_a_month__is_rarely_wrong__c1(case: Case) -> None:
-    found = errors(small(case, 4), (1,), 100)
-    assert found["anytime"] / found["experiments"] <= most(100)
+def test_verdict__everybody_at_once_and_conversions_over_a_month__is_rarely_wrong__c1() -> None:
+    few = replace(CONVERSIONS, traffic=replace(CONVERSIONS.traffic, events=hazard(0.05)))
+    assert errors(few, (1,), 300)["anytime"] / 300 <= BOUND  # identities as the clock: 7 %
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", [Plan.NONE, Plan.RIGHT], ids=lambda plan: plan.name.lower())
 @pytest.mark.parametrize(
-    "case",
+    ("case", "experiments"),
     [
-        CONVERSIONS,
-        replace(REVENUE, traffic=replace(REVENUE.traffic, identities=20_000)),
-        replace(COUNTS, looks=FIVE_MINUTES),
+        (CONVERSIONS, 1_000),
+        (replace(REVENUE, traffic=replace(REVENUE.traffic, identities=20_000)), 600),
+        (replace(COUNTS, traffic=replace(COUNTS.traffic, identities=20_000, events=0.3), looks=FIVE_MINUTES), 400),
     ],
     ids=["conversions", "revenue", "counts_every_five_minutes"],
 )
-def test_verdict__everybody_at_once__keeps_the_bound__c1(case: Case, plan: Plan) -> None:
-    experiments = 1_000 if case.looks < FIVE_MINUTES else 300
+def test_verdict__twenty_thousand_an_arm_at_once__keeps_the_bound__c1(case: Case, experiments: int, plan: Plan) -> None:
+    """With identities as the clock, and without a design, these err in 7.6, 8.7 and 11.6 % of experiments."""
     found = errors(replace(case, plan=plan), (2,), experiments)
-    assert found["anytime"] / experiments <= most(experiments)
+    assert found["anytime"] / experiments <= BOUND
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", [Plan.NONE, Plan.RIGHT], ids=lambda plan: plan.name.lower())
 def test_verdict__effect_that_a_fixed_sample_finds__is_called_by_the_end__c2(plan: Plan) -> None:
     found = power(replace(CONVERSIONS, plan=plan), (3,), 1_000)
-    assert found["anytime"] / found["experiments"] >= 0.55 - 4 * math.sqrt(0.55 * 0.45 / 1_000)
+    assert found["anytime"] / found["experiments"] >= 0.55
 
 
 @AGGREGATIONS

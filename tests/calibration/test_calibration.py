@@ -1,6 +1,7 @@
 """A small, seeded calibration: every bound of the full one, as wide as its fewer experiments need."""
 
 import math
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -90,9 +91,10 @@ def test_families__arrays__reject_what_the_levels_reject() -> None:
 
 def test_table__a_missed_bound__is_shown_and_counted() -> None:
     found = [study.run((1, number), 2) for number, study in enumerate(STUDIES)]
-    text, missed = table(found, seed=1, on=date(2026, 1, 2))
+    text, missed = table(STUDIES, found, seed=1, on=date(2026, 1, 2))
     assert missed == text.count("**missed**") > 0
-    assert "seed 1, 2026-01-02, 2 simulated" in text
+    assert "seed 1, 2026-01-02" in text
+    assert "| 2 |" in text
 
 
 def test_computed__withheld_answer__stops_the_simulation() -> None:
@@ -105,7 +107,30 @@ def test_command__few_experiments__writes_the_same_page_for_any_number_of_proces
     pages = []
     for processes in (1, 2):
         output = tmp_path / f"{processes}.md"
-        arguments = ["--experiments", "250", "--processes", str(processes), "--output", str(output)]
+        arguments = [
+            "--study",
+            "Peeking 30",
+            "--experiments",
+            "250",
+            "--processes",
+            str(processes),
+            "--output",
+            str(output),
+        ]
         assert CliRunner().invoke(command.main, arguments).exit_code in (0, 1)
         pages.append(output.read_text("utf-8"))
     assert pages[0] == pages[1]
+
+
+@pytest.mark.slow
+def test_command__finished_studies__are_taken_from_their_file(tmp_path: Path) -> None:
+    finished, output = tmp_path / "finished.jsonl", tmp_path / "page.md"
+    arguments = ["--study", "Peeking 30 times, ratio", "--experiments", "250", "--processes", "1"]
+    arguments += ["--finished", str(finished), "--output", str(output)]
+    assert CliRunner().invoke(command.main, arguments).exit_code in (0, 1)
+    (line,) = finished.read_text("utf-8").splitlines()
+    assert '"anytime": ' in line
+    finished.write_text(re.sub('"anytime": [0-9]+', '"anytime": 250', line) + "\n", "utf-8")
+    assert CliRunner().invoke(command.main, arguments).exit_code == 1
+    assert "| 100.00%" in output.read_text("utf-8")
+    assert len(finished.read_text("utf-8").splitlines()) == 1

@@ -107,8 +107,7 @@ class _Arm:
 
     def draw(self) -> ArmOverTime:
         """Return the arm at every look."""
-        everybody = np.repeat(np.arange(self.experiments), self.n)
-        seen = self._by_look(everybody, self.exposed.ravel())
+        seen = self._seen()
         if self.traffic.aggregation is Aggregation.OCCURRENCE:
             converted = self._by_look(*self._conversions())
             return ArmOverTime(seen, converted, converted, converted, converted)
@@ -120,6 +119,12 @@ class _Arm:
         nonzero = (after != 0).astype(float) - (before != 0)
         sums = (after - before, after * after - before * before, None, nonzero)
         return ArmOverTime(seen, *(self._by_look(experiment, at, each) for each in sums))
+
+    def _seen(self) -> Floats:
+        """Return the identities exposed by every look."""
+        if not self.traffic.enrolled_within:
+            return np.full((self.experiments, self.looks), float(self.n))
+        return self._by_look(np.repeat(np.arange(self.experiments), self.n), self.exposed.ravel())
 
     def _conversions(self) -> tuple[Integers, Floats]:
         """Return experiment and time of every first event: where the hazard reaches an exponential number."""
