@@ -20,6 +20,11 @@
     │   ├── Overloaded            too many bytes are in memory
     │   │   └── GaveWay           the body gave way to others while it was being sent
     │   └── LandingUnavailable    the landing zone cannot be written
+    ├── RegistryUnavailable       the registry's database cannot do what it is asked for at the moment
+    │   ├── RegistryUnreachable   it does not answer: stopped, cut off, or its file cannot be opened
+    │   ├── RegistryBusy          another transaction has a lock, or the server has too much to do
+    │   ├── RegistryReadOnly      it takes no changes
+    │   └── RegistryFull          its disk is full
     ├── LakeError                 the events lake cannot be read or written as asked
     │   └── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
     └── ArtifactMissing           an upstream artifact has not been materialised yet
@@ -151,6 +156,60 @@ class LandingUnavailable(EventsRefused):
 
     def __init__(self) -> None:
         super().__init__("The landing zone cannot be written. Try again later.")
+
+
+class RegistryUnavailable(ExperimentPipelineError):
+    """The registry's database cannot do what it is asked for at the moment; the same call may work later.
+
+    Attributes:
+        summary: one sentence, without the names of servers and files.
+        remedy: what an operator can do.
+        retry_after: whole seconds after which it is worth another try.
+        cause: what the database said, in one line. `str()` has all of it.
+    """
+
+    summary = "The registry's database does not answer."
+    remedy = "Try again later."
+    retry_after = 5
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__(f"{self.summary} {self.remedy} The cause: {cause}")
+
+    def again(self) -> "RegistryUnavailable":
+        """Return an equal error that has no traceback yet."""
+        return type(self)(self.cause)
+
+
+class RegistryUnreachable(RegistryUnavailable):
+    """The database is stopped or cut off, or its file cannot be opened."""
+
+    summary = "The registry's database cannot be reached."
+    remedy = "Check that it runs, and the address and the password in EXPERIMENT_PIPELINE_REGISTRY_URL."
+
+
+class RegistryBusy(RegistryUnavailable):
+    """Another transaction has a lock for too long, or the server has too much to do."""
+
+    summary = "The registry's database is busy: another transaction has a lock, or it has too much to do."
+    remedy = "Try again; if it lasts, end the transaction that has the lock."
+    retry_after = 1
+
+
+class RegistryReadOnly(RegistryUnavailable):
+    """The database takes no changes: a standby server, or one that an administrator or a full disk has made so."""
+
+    summary = "The registry's database is read-only: it takes no changes."
+    remedy = "Check its permissions, its free space, and whether it is the primary server after a failover."
+    retry_after = 10
+
+
+class RegistryFull(RegistryUnavailable):
+    """The database has no room for the change."""
+
+    summary = "The registry's database has no room: it takes no changes."
+    remedy = "Make room on its disk."
+    retry_after = 10
 
 
 class LakeError(ExperimentPipelineError):

@@ -116,6 +116,11 @@ class Settings(BaseSettings):
         gt=timedelta(0),
         description="how long an idle connection stays open; longer than a load balancer keeps its own (60 s)",
     )
+    http_registry_wait: Interval = Field(
+        default=timedelta(seconds=1),
+        gt=timedelta(0),
+        description="for a lock of the registry; then a request is answered 503, as after 2 s more without an answer",
+    )
     landing_object_bytes: int = Field(default=32 << 20, ge=1, description="a landing object this large is published")
     landing_object_age: Interval = Field(
         default=timedelta(seconds=5),

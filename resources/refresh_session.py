@@ -14,7 +14,7 @@ from experiment_pipeline import logs
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, Publication, RefreshRun
-from experiment_pipeline.errors import Final, Leased, RefreshRefused
+from experiment_pipeline.errors import Final, Leased, RefreshRefused, RegistryUnavailable
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, event_log_kept_open
@@ -149,12 +149,13 @@ class RefreshSession:
             run_id = root_run_id(dagster_run)
             best_effort(lambda: self.registry.claims.close_refused(experiment.id, run_id, run_key, computations, now))
             raise
-        except Exception:
+        except Exception as error:
             now = datetime.now(UTC)
             run_id = root_run_id(dagster_run)
             for computation in computations:
-                log.exception(
+                _log_failure(
                     COMPUTE_FAILED[computation],
+                    error,
                     experiment=experiment.partition_key,
                     environment=experiment.environment_key,
                 )
@@ -216,8 +217,16 @@ def best_effort(write: Callable[[], None]) -> None:
     """
     try:
         retry_transient(write)
-    except Exception:
-        log.exception("registry.not_recorded")
+    except Exception as error:  # noqa: BLE001 - logged
+        _log_failure("registry.not_recorded", error)
+
+
+def _log_failure(event: str, error: Exception, **named: object) -> None:
+    """Log an error with its traceback, but for an outage of the registry, whose cause says all that there is to say."""
+    if isinstance(error, RegistryUnavailable):
+        log.error(event, reason=str(error), **named)
+    else:
+        log.error(event, exc_info=error, **named)
 
 
 def root_run_id(dagster_run: dg.DagsterRun) -> str:
@@ -234,7 +243,9 @@ def runs_resource(settings: Settings) -> dg.ResourceDefinition:
     @dg.resource(description="The registry, and the guard of every refresh: leases, failures, refusals (R3, R5-R8).")
     def refresh_session(context: dg.InitResourceContext) -> Iterator[RefreshSession]:
         logs.configure_unless_configured()
-        session = RefreshSession(registry=Registry.open(settings.database_url), settings=settings)
+        # What first asks the registry says so if it is away: a step that is retried, or a tick that is skipped.
+        registry = Registry.open(settings.database_url, may_be_away=True)
+        session = RefreshSession(registry=registry, settings=settings)
         with closing(session.registry), ExitStack() as kept:
             if context.instance is not None and context.run is not None:
                 kept.enter_context(event_log_kept_open(context.instance, context.run.run_id))

@@ -4,7 +4,6 @@ The policy is set on no asset: Dagster would then retry bugs and bad data too, a
 """
 
 import errno
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ from typing import TypeVar
 import dagster as dg
 import duckdb
 import structlog
-from sqlalchemy import exc
+
+from experiment_pipeline.registry.outages import outage_of
 
 log = structlog.get_logger(__name__)
 
@@ -23,29 +23,18 @@ POLICY = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, 
 TRANSIENT_ERRNOS = {
     errno.ENOENT, errno.ESTALE, errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE,
 }  # fmt: skip
-TRANSIENT_SQLITE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL}
-TRANSIENT_SQLSTATES = ("08", "40", "53", "55P03", "57P01", "57P02", "57P03")  # connection, deadlock, resources, restart
 
 T = TypeVar("T")
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed a moment later. A query that needs too much memory will need it again."""
-    if isinstance(error, exc.DBAPIError):
-        return error.connection_invalidated or _is_transient_sql(error)
+    if outage_of(error) is not None:
+        return True
     if isinstance(error, OSError):  # deltalake's own have no number: the storage did not answer
         unnumbered = error.errno is None and type(error) is OSError
         return unnumbered or isinstance(error, ConnectionError | TimeoutError) or error.errno in TRANSIENT_ERRNOS
-    return isinstance(error, duckdb.IOException | exc.TimeoutError)
-
-
-def _is_transient_sql(error: exc.DBAPIError) -> bool:
-    if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in TRANSIENT_SQLITE  # higher bits: extended code
-    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
-    if sqlstate is None:  # the server sent no answer: it was not reached, or the connection broke
-        return isinstance(error, exc.OperationalError)
-    return sqlstate.startswith(TRANSIENT_SQLSTATES)
+    return isinstance(error, duckdb.IOException)
 
 
 @contextmanager

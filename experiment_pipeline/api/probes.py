@@ -5,19 +5,19 @@ from functools import partial
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy.exc import SQLAlchemyError
 
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.lake_soundness import lake_flaw
 from experiment_pipeline.api.problems import UNAVAILABLE_SECONDS, problem, problems
 from experiment_pipeline.api.worker_metrics import OldestUnlanded, exposition
+from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.landing.segments import oldest_age, strays
 
 router = APIRouter(tags=["operations"])
 
 
 @router.get("/healthz", summary="The process answers", response_class=PlainTextResponse)
-def healthz() -> str:
+async def healthz() -> str:  # async: it waits for no thread, which others may have taken
     return "ok"
 
 
@@ -30,8 +30,8 @@ def healthz() -> str:
 def readyz(request: Request, shared: Shared) -> Response:
     try:
         missing = [] if shared.registry.is_current() else ["the registry's schema is not the one of this version"]
-    except SQLAlchemyError:
-        missing = ["the registry cannot be reached"]
+    except RegistryUnavailable as away:
+        missing = [away.summary[0].lower() + away.summary[1:].rstrip(".")]
     missing += request.app.state.collector.segments.refusals()
     if missing:
         return problem(

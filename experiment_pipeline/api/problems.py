@@ -11,7 +11,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from experiment_pipeline.api.methods import allowed_methods
@@ -29,6 +28,7 @@ from experiment_pipeline.errors import (
     NotFound,
     NotStarted,
     Overloaded,
+    RegistryUnavailable,
     Throttled,
     UnknownEnvironment,
 )
@@ -48,6 +48,7 @@ KINDS: Mapping[type[ExperimentPipelineError], tuple[int, str]] = {
     Overloaded: (503, "Service unavailable"),
     LandingUnavailable: (503, "Service unavailable"),
     LakeError: (503, "Service unavailable"),
+    RegistryUnavailable: (503, "Service unavailable"),
 }
 FAULT = (500, "Internal server error")  # an error that no endpoint should raise
 UNAVAILABLE_SECONDS = "5"  # after which a 503 asks to be tried again
@@ -61,7 +62,7 @@ DESCRIPTIONS = {
     413: "The body is too large",
     415: "The body's content type or encoding is not supported",
     429: "Too many requests; `Retry-After` says how many seconds are left",
-    503: "Cannot answer now",
+    503: "Cannot answer now, e.g. the registry is locked or away; `Retry-After` says in how many seconds to ask again",
 }
 log = structlog.get_logger(__name__)
 
@@ -130,7 +131,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ExperimentPipelineError, _deliberate)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _unavailable)
+    app.add_exception_handler(RegistryUnavailable, _unavailable)
 
 
 def _deliberate(_: Request, error: Exception) -> Response:
@@ -165,6 +166,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _unavailable(_: Request, error: Exception) -> Response:
-    log.error("registry.unavailable", error=type(error).__name__)
-    detail = "The registry cannot be reached. Try again later."
-    return problem(503, "Service unavailable", detail, headers={"Retry-After": UNAVAILABLE_SECONDS})
+    assert isinstance(error, RegistryUnavailable)  # noqa: S101 - registered for nothing else
+    log.error("registry.unavailable", kind=type(error).__name__, cause=error.cause)
+    detail = f"{error.summary} Try again later."  # the cause names servers and files
+    return problem(503, "Service unavailable", detail, headers={"Retry-After": str(error.retry_after)})

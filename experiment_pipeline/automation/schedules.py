@@ -8,6 +8,7 @@ from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_several
 from experiment_pipeline.automation.maintenance import clean_up, compact_lake
 from experiment_pipeline.domain.dispatch import DispatchLimits
+from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.resources.refresh_session import RefreshSession
 
 HOURLY = DispatchLimits(runs=100, automatic_runs=100, users_share=True)  # a tick takes seconds for so many
@@ -26,7 +27,11 @@ def hourly_refresh(
 
     A schedule has one job, so every request is for several experiments.
     """
-    requests = [run_of_several(run) for run in due_runs(runs, context.instance, datetime.now(UTC), HOURLY)]
+    try:
+        due = due_runs(runs, context.instance, datetime.now(UTC), HOURLY)
+    except RegistryUnavailable as away:
+        return dg.SkipReason(str(away))
+    requests = [run_of_several(run) for run in due]
     return requests or dg.SkipReason("No refresh is requested or due.")
 
 

@@ -10,6 +10,7 @@ from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of_several
 from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment
 from experiment_pipeline.domain.dispatch import DispatchLimits
+from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.lake.ingestion import LandingState, landing_state
 from experiment_pipeline.lake.soundness import find_flaw
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
@@ -31,6 +32,15 @@ def landing_objects(
     context: dg.SensorEvaluationContext, runs: dg.ResourceParam[RefreshSession], lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Request an ingestion where objects have landed, at most once per ingestion interval."""
+    try:
+        return _ingestion(context, runs, lake)
+    except RegistryUnavailable as away:
+        return dg.SkipReason(str(away))
+
+
+def _ingestion(
+    context: dg.SensorEvaluationContext, runs: RefreshSession, lake: LakeResource
+) -> dg.RunRequest | dg.SkipReason:
     now = datetime.now(UTC)
     interval, last = runs.settings.ingestion_interval, datetime.fromtimestamp(float(context.cursor or 0), UTC)
     if is_within(last, interval, now):
@@ -73,10 +83,11 @@ def refresh_requests(
 ) -> dg.SensorResult | dg.SkipReason:
     """Claim every experiment that is due, and request runs for the claims that wait, users' first."""
     limits = DispatchLimits(automatic_runs=runs.settings.automatic_runs)
-    requests = [
-        run_of_several(run) if len(run.partition_keys) > 1 else run_of_one(run)
-        for run in due_runs(runs, context.instance, datetime.now(UTC), limits)
-    ]
+    try:
+        due = due_runs(runs, context.instance, datetime.now(UTC), limits)
+    except RegistryUnavailable as away:
+        return dg.SkipReason(str(away))
+    requests = [run_of_several(run) if len(run.partition_keys) > 1 else run_of_one(run) for run in due]
     return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("No refresh is requested or due.")
 
 

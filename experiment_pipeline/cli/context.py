@@ -3,7 +3,7 @@
 import getpass
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ REPORT_WIDTH = 150  # columns
 
 if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does without
     from experiment_pipeline.registry.registry import Registry
+    from experiment_pipeline.registry.wait_limits import WaitLimits
 
 
 def literal_console(width: int | None = None) -> Console:
@@ -56,7 +57,12 @@ class Context:
 
     @contextmanager
     def registry(
-        self, *, create: bool = False, dry_run: bool = False, announce: Callable[[str], None] = _announce
+        self,
+        *,
+        create: bool = False,
+        dry_run: bool = False,
+        announce: Callable[[str], None] = _announce,
+        limits: "WaitLimits | None" = None,
     ) -> Iterator["Registry"]:
         """Yield the registry with its schema up to date, and close it.
 
@@ -64,13 +70,12 @@ class Context:
             create: create one in a data directory that has none, and say so.
             dry_run: use an empty one in memory where there is none.
             announce: says that one is created.
+            limits: how long a call waits for the database.
 
         Raises:
             NotFound: there is no registry, and neither argument is set.
-            click.ClickException: the database does not answer; one line, exit code 1.
+            RegistryUnavailable: the database does not answer, or takes no changes.
         """
-        from sqlalchemy.exc import OperationalError
-
         from experiment_pipeline.registry.registry import Registry
 
         url = self.settings.database_url
@@ -80,15 +85,8 @@ class Context:
             announce(f"Creating a new registry at {self.settings.registry_file}.{self._note_of_lake()}")
         else:
             self.require_registry()
-        try:
-            registry = Registry.open(url)
-            try:
-                yield registry
-            finally:
-                registry.close()
-        except OperationalError as unreachable:
-            reason = str(unreachable.orig).strip().splitlines()[0]
-            raise click.ClickException(f"The registry's database does not answer: {reason}") from unreachable
+        with closing(Registry.open(url, limits)) as registry:
+            yield registry
 
     @property
     def registry_exists(self) -> bool:

@@ -9,7 +9,13 @@ from typing_extensions import override
 
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.domain.texts import printable
-from experiment_pipeline.errors import ArtifactMissing, ExperimentPipelineError, LakeError, Throttled
+from experiment_pipeline.errors import (
+    ArtifactMissing,
+    ExperimentPipelineError,
+    LakeError,
+    RegistryUnavailable,
+    Throttled,
+)
 from experiment_pipeline.settings import PREFIX, read_settings
 
 COMMANDS = {  # by name: the function, and the line in the help
@@ -94,7 +100,7 @@ class LazyGroup(click.Group):
                 ctx.exit(0)
             raise Interrupted("Interrupted. Nothing is half done: the same command goes on from here.") from None
         except ExperimentPipelineError as error:
-            shown = Broken if isinstance(error, LakeError | ArtifactMissing) else Refused
+            shown = Broken if isinstance(error, LakeError | ArtifactMissing | RegistryUnavailable) else Refused
             # The message may quote what somebody else wrote.
             message = "\n".join(printable(line) for line in f"{error}{_remedy(error)}".split("\n"))
             raise shown(message) from error

@@ -11,7 +11,7 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import report
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation
-from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.errors import RefreshRefused, RegistryUnavailable
 from experiment_pipeline.times import iso_utc
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _run(context: Context, experiment: Experiment) -> None:
     with context.wide_console.status(f"Computing {experiment.key}"), local_dagster(context.settings) as dagster:
         try:
             dagster.run("refresh_experiment", experiment.partition_key)
-        except RefreshRefused:  # e.g. a run of the daemon owns the lease
+        except (RefreshRefused, RegistryUnavailable):  # e.g. a run of the daemon owns the lease
             raise
         except Exception as failed:
             raise click.ClickException(f"The refresh failed: {failed}") from failed

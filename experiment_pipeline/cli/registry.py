@@ -10,9 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.repair import progress_bar
+from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.registry import copying
 from experiment_pipeline.registry.engine import closing_engine, open_engine, shown
+from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import PREFIX
+
+WHOLE_TABLES = WaitLimits(answer=3_600)  # a statement may read or compare one
 
 
 @click.group()
@@ -46,7 +50,7 @@ def copy(context: Context, target_url: str, dry_run: bool, as_json: bool) -> Non
       experiment-pipeline registry copy --to sqlite:////srv/experiments/registry.sqlite
     """
     where = shown(target_url)
-    with context.registry() as source:
+    with context.registry(limits=WHOLE_TABLES) as source:
         rows = copying.count_rows(source.engine)
         total = sum(rows.values())
         try:
@@ -60,6 +64,8 @@ def copy(context: Context, target_url: str, dry_run: bool, as_json: bool) -> Non
                             target,
                             lambda table, done: bars.update(bar, advance=done, description=f"Copying {table}"),
                         )
+        except RegistryUnavailable as away:
+            raise click.ClickException(f"{where}: {away.cause}") from away
         except DBAPIError as failed:
             raise click.ClickException(f"{where}: {str(failed.orig).strip().splitlines()[0]}") from failed
     if as_json:
@@ -80,4 +86,4 @@ def _target(url: str, *, dry_run: bool) -> Engine:
     """Return an engine for the target; a dry run makes no SQLite file where there is none."""
     parsed = make_url(url)
     missing = parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).exists()
-    return open_engine("sqlite://" if dry_run and missing else url)
+    return open_engine("sqlite://" if dry_run and missing else url, WHOLE_TABLES)

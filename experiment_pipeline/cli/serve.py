@@ -6,7 +6,7 @@ import click
 
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.options import listen_options
-from experiment_pipeline.errors import ExperimentPipelineError
+from experiment_pipeline.errors import ExperimentPipelineError, RegistryUnavailable
 from experiment_pipeline.settings import PREFIX
 
 
@@ -47,9 +47,11 @@ def run(context: Context, factory: str, host: str, port: int, workers: int, **to
     def begin(message: str) -> None:
         log.info("registry.beginning", note=message)
 
-    try:  # refuses a registry that cannot be reached, and brings its schema up to date
+    try:  # brings the registry's schema up to date before there are several processes
         with context.registry(create=True, announce=begin):
             pass
+    except RegistryUnavailable as away:  # it comes back: meanwhile requests are answered 503
+        log.warning("registry.unavailable", reason=str(away))
     except (click.ClickException, ExperimentPipelineError) as refused:
         log.error("server.not_started", reason=str(refused))  # noqa: TRY400 - a refusal: its reason is all there is
         raise SystemExit(1) from None

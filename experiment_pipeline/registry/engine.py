@@ -12,40 +12,46 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
-from experiment_pipeline.errors import ConfigurationError, Conflict
+from experiment_pipeline.errors import ConfigurationError, Conflict, RegistryUnreachable
+from experiment_pipeline.registry import postgres
+from experiment_pipeline.registry.outages import Guard
 from experiment_pipeline.registry.tables import VERSION_TABLE
+from experiment_pipeline.registry.wait_limits import WaitLimits
 
-BUSY_SECONDS = 30  # how long a writer waits for another one
-MIGRATION_LOCK = 7_031_906  # PostgreSQL advisory lock: an arbitrary number that nothing else here uses
 UNFINISHED_COPY = "unfinished copy"  # in the place of a revision: nothing opens such a database as a registry
 IS_WRITER = "experiment_pipeline_writer"
+GUARD = "experiment_pipeline_guard"
 Database: TypeAlias = Engine | Connection  # where a transaction is begun, or one that has begun
 to_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))  # PostgreSQL has no NaN in JSON either
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine for a SQLAlchemy URL.
+def open_engine(url: str, limits: WaitLimits | None = None) -> Engine:
+    """Return an engine for a SQLAlchemy URL; nothing is connected yet.
 
     Raises:
         ConfigurationError: the URL is none, or of another database. It does not repeat the URL, which may hold a
-            password.
+            password. `reading` and `writing` raise it for a database whose encoding is not UTF-8.
+        RegistryUnreachable: the folder of a SQLite file cannot be made.
     """
+    limits = limits or WaitLimits()
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except ArgumentError:
         raise ConfigurationError.of("registry_url", "Must be a SQLAlchemy URL, e.g. sqlite:////path/file") from None
+    guard = Guard(limits, one_writer=backend == "sqlite")
     if backend == "sqlite":
-        return _open_sqlite(parsed)
-    if backend == "postgresql":
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10, json_serializer=to_json
-        )
-    raise ConfigurationError.of("registry_url", f"Must begin with sqlite or postgresql, got {backend}.")
+        engine = _open_sqlite(parsed, limits)
+    elif backend == "postgresql":
+        engine = postgres.open_postgresql(parsed, limits, json_serializer=to_json)
+    else:
+        raise ConfigurationError.of("registry_url", f"Must begin with sqlite or postgresql, got {backend}.")
+    engine.update_execution_options(**{GUARD: guard})
+    return engine
 
 
 @contextmanager
@@ -77,9 +83,10 @@ def migrate(engine: Engine) -> None:
     Raises:
         Conflict: the database holds an unfinished copy of a registry (`registry.copying`).
     """
-    if is_current(engine):  # the usual case, and it waits for no writer
-        return
-    with writing(engine) as connection:
+    with _transaction(engine) as connection:
+        if current_revision(connection) == head_revision():  # the usual case, and it waits for no writer
+            return
+    with _transaction(engine, writes=True) as connection:
         lock_migrations(connection)
         if current_revision(connection) == UNFINISHED_COPY:
             raise Conflict(
@@ -92,7 +99,7 @@ def migrate(engine: Engine) -> None:
 def lock_migrations(connection: Connection) -> None:
     """Wait until no other process changes the schema; on SQLite a writer is alone anyway."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        postgres.lock_migrations(connection)
 
 
 def upgrade(connection: Connection) -> None:
@@ -100,6 +107,11 @@ def upgrade(connection: Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def migrate_when_reached(engine: Engine) -> None:
+    """Bring the schema up to date as soon as the database can be reached: before anything else is read or written."""
+    guard_of(engine).prepare = partial(migrate, engine)
 
 
 def is_current(engine: Engine) -> bool:
@@ -118,14 +130,25 @@ def head_revision() -> str:
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
+def guard_of(engine: Engine) -> Guard:
+    """Return what keeps callers of an engine from waiting in vain."""
+    guard = engine.get_execution_options()[GUARD]
+    assert isinstance(guard, Guard)  # noqa: S101 - a fact for the type checker
+    return guard
+
+
 @contextmanager
 def reading(database: Database) -> Iterator[Connection]:
-    """Yield a transaction whose every query sees the same state; where one has begun already, that one."""
+    """Yield a transaction whose every query sees the same state; where one has begun already, that one.
+
+    Raises:
+        RegistryUnavailable: the database does not answer now.
+    """
     if isinstance(database, Connection):
         yield database
         return
-    isolation = {"isolation_level": "REPEATABLE READ"} if database.dialect.name == "postgresql" else {}
-    with database.connect().execution_options(**isolation) as connection, connection.begin():
+    guard_of(database).require_prepared()
+    with _transaction(database) as connection:
         yield connection
 
 
@@ -134,6 +157,7 @@ def writing(database: Database) -> Iterator[Connection]:
     """Yield a transaction that changes something, all of it or nothing; where one has begun already, that one.
 
     Raises:
+        RegistryUnavailable: the database does not answer now, or takes no changes.
         RuntimeError: the transaction that has begun only reads.
     """
     if isinstance(database, Connection):
@@ -141,7 +165,21 @@ def writing(database: Database) -> Iterator[Connection]:
             raise RuntimeError("A transaction that was begun to read cannot change anything.")
         yield database
         return
-    with database.connect().execution_options(**{IS_WRITER: True}) as connection, connection.begin():
+    guard_of(database).require_prepared()
+    with _transaction(database, writes=True) as connection:
+        yield connection
+
+
+@contextmanager
+def _transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]:
+    options: dict[str, object] = {IS_WRITER: writes}
+    if engine.dialect.name == "postgresql" and not writes:
+        options["isolation_level"] = "REPEATABLE READ"
+    with (
+        guard_of(engine).attempt(writes=writes),
+        engine.connect().execution_options(**options) as connection,
+        connection.begin(),
+    ):
         yield connection
 
 
@@ -151,10 +189,16 @@ def _config() -> Config:
     return config
 
 
-def _open_sqlite(url: URL) -> Engine:
-    if url.database:
-        Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, json_serializer=to_json, connect_args={"timeout": BUSY_SECONDS})
+def _open_sqlite(url: URL, limits: WaitLimits) -> Engine:
+    pool: dict[str, object] = {}
+    if url.database and url.database != ":memory:":
+        # As many connections as a server has threads: one that writes may wait, those that read never do.
+        pool = {"pool_size": 10, "max_overflow": 40, "pool_timeout": limits.lock}
+        try:
+            Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as refused:
+            raise RegistryUnreachable(str(refused)) from refused
+    engine = create_engine(url, json_serializer=to_json, connect_args={"timeout": limits.lock}, **pool)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

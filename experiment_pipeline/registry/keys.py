@@ -4,7 +4,8 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from experiment_pipeline.domain.api_keys import ApiKey, Scope
 from experiment_pipeline.domain.drafts import check_name
-from experiment_pipeline.errors import NotFound
+from experiment_pipeline.errors import NotFound, RegistryUnavailable
 from experiment_pipeline.registry import audit, environments
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.tables import api_keys, has_passed
@@ -27,6 +28,7 @@ class Keys:
     """Store of the API keys."""
 
     database: Database
+    _use_recorded: dict[int, datetime] = field(default_factory=dict, repr=False, compare=False)  # or tried, by key
 
     def create(self, environment_key: str, scope: Scope, name: str, *, actor: str, now: datetime) -> tuple[ApiKey, str]:
         """Create a key, and return it with its token, which cannot be shown again.
@@ -79,13 +81,17 @@ class Keys:
     def authenticate(self, token: str, now: datetime) -> ApiKey | None:
         """Return the key of a token; None for a malformed, unknown or revoked one.
 
-        That the key was used is recorded to the minute, in a transaction of its own.
+        That the key was used is recorded to the minute, in a transaction of its own. While the database takes no
+        changes, a key opens what it did: recording is tried once a minute.
         """
         with reading(self.database) as connection:
             key = _authenticate(connection, token)
-        last = None if key is None else key.last_used_at
-        if key is not None and (last is None or not is_within(last, USE_RECORDED_EVERY, now)):
-            with writing(self.database) as connection:
+        if key is not None and not any(
+            last is not None and is_within(last, USE_RECORDED_EVERY, now)
+            for last in (key.last_used_at, self._use_recorded.get(key.id))
+        ):
+            self._use_recorded[key.id] = now
+            with suppress(RegistryUnavailable), writing(self.database) as connection:
                 _record_use(connection, key, now)
         return key
 

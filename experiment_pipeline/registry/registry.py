@@ -7,15 +7,17 @@ Changes name their `actor` and `now`, the moment of the change in UTC, for the a
 
 from typing import Self
 
+import structlog
 from sqlalchemy import Engine
 
+from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.registry.attachments import Attachments
 from experiment_pipeline.registry.audit import AuditLog
 from experiment_pipeline.registry.batches import Batches
 from experiment_pipeline.registry.claims import Claims
 from experiment_pipeline.registry.computations import Computations
 from experiment_pipeline.registry.dispatch import Dispatch
-from experiment_pipeline.registry.engine import is_current, migrate, open_engine
+from experiment_pipeline.registry.engine import is_current, migrate, migrate_when_reached, open_engine
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.installation import Installations
@@ -24,13 +26,16 @@ from experiment_pipeline.registry.manifests import Manifests
 from experiment_pipeline.registry.metrics import Metrics
 from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.runs import Runs
+from experiment_pipeline.registry.wait_limits import WaitLimits
+
+log = structlog.get_logger(__name__)
 
 
 class Registry:
     """The stores of one database. Safe to share between threads.
 
-    Besides what it says itself, every method of a store raises SQLAlchemy's OperationalError where the database does
-    not answer.
+    Besides what it says itself, every method of a store raises RegistryUnavailable where the database does not answer,
+    or takes no changes, for now.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -51,16 +56,29 @@ class Registry:
         self.audit = AuditLog(engine)
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, limits: WaitLimits | None = None, *, may_be_away: bool = False) -> Self:
         """Open the registry at a SQLAlchemy URL, and bring its schema up to date.
 
+        Args:
+            limits: how long a call waits for the database; by default, as long as runs and commands do.
+            may_be_away: open it even if its database does not answer now; the first call that reaches it brings the
+                schema up to date then.
+
         Raises:
-            ConfigurationError: the text is not a URL, or its database is neither SQLite nor PostgreSQL.
+            ConfigurationError: the text is not a URL, its database is neither SQLite nor PostgreSQL, or its encoding
+                is not UTF-8.
             Conflict: the database holds an unfinished copy of a registry (`registry.copying`).
+            RegistryUnavailable: the database does not answer, and may not be away.
         """
-        engine = open_engine(url)
+        engine = open_engine(url, limits)
         try:
             migrate(engine)
+        except RegistryUnavailable as away:
+            if not may_be_away:
+                engine.dispose()
+                raise
+            log.warning("registry.unavailable", reason=str(away))
+            migrate_when_reached(engine)
         except BaseException:
             engine.dispose()
             raise

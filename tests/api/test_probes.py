@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from experiment_pipeline.api.app import create_app
 from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.errors import RegistryUnreachable
 from tests.api.conftest import Api, detail
 
 
@@ -101,15 +102,13 @@ def test_fault__is_a_problem_that_tells_nothing(api: Api, monkeypatch: pytest.Mo
 
 
 def test_registry__that_does_not_answer__is_a_503(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sqlalchemy.exc import OperationalError
-
     def unreachable(*_: object, **__: object) -> None:
-        raise OperationalError("SELECT", {}, RuntimeError("connection refused"))
+        raise RegistryUnreachable("connection to db.internal refused")
 
     monkeypatch.setattr(type(api.registry.experiments), "find", unreachable)
     refused = api.get("/experiments/checkout/")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-    assert detail(refused) == "The registry cannot be reached. Try again later."
+    assert detail(refused) == "The registry's database cannot be reached. Try again later."
 
 
 def test_readyz__lake_lacks_batches__stays_ready_for_events_and_says_it_and_refreshes_are_refused(api: Api) -> None:

@@ -23,6 +23,7 @@ def test_registry__that_does_not_answer__is_one_line_and_exit_code_1(run: Run, m
     monkeypatch.setenv("EXPERIMENT_PIPELINE_REGISTRY_URL", "postgresql://user:secret@127.0.0.1:1/none")
     broken = run("environments", "list")
     assert broken.exit_code == 1
-    assert broken.stderr.startswith("Error: The registry's database does not answer: ")
+    assert broken.stderr.startswith("Error: The registry's database cannot be reached. Check that it runs, ")
+    assert "Connection refused" in broken.stderr
     assert "secret" not in broken.stderr
     assert broken.stderr.count("\n") == 1

@@ -108,4 +108,5 @@ def test_data_directory__that_may_not_be_read__is_one_line(run: Run, monkeypatch
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
     broken = run("environments", "list")
     assert broken.exit_code == 1
-    assert broken.stderr == "Error: The registry's database does not answer: unable to open database file\n"
+    assert broken.stderr.startswith("Error: The registry's database cannot be reached. ")
+    assert broken.stderr.endswith(" unable to open database file\n")

@@ -15,9 +15,9 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from sqlalchemy import exc
 
 from experiment_pipeline.domain.refresh import Claim, Computation
-from experiment_pipeline.errors import ArtifactMissing, Conflict, Final
+from experiment_pipeline.errors import ArtifactMissing, Conflict, Final, RegistryBusy
 from experiment_pipeline.lake.compaction import compact
-from experiment_pipeline.registry import engine
+from experiment_pipeline.registry import wait_limits
 from experiment_pipeline.resources import retries
 from experiment_pipeline.resources.dagster_instance import QUIET
 from experiment_pipeline.resources.retries import is_transient
@@ -58,6 +58,8 @@ def postgres_error(sqlstate: str | None) -> exc.DBAPIError:
         postgres_error("57P01"),  # an administrator restarts the server
         postgres_error("40P01"),  # deadlock
         postgres_error("53300"),  # too many connections
+        postgres_error("57014"),  # statement timeout: another transaction has a lock, or the server is overloaded
+        RegistryBusy("the same, from a store"),
         exc.DBAPIError("select", {}, Exception(), connection_invalidated=True),
         exc.TimeoutError("of the pool"),
     ],
@@ -79,7 +81,6 @@ def test_is_transient__what_a_moment_may_mend(error: Exception) -> None:
         sqlite_error(sqlite3.SQLITE_ERROR),  # no such table
         sqlite_error(sqlite3.SQLITE_CORRUPT),
         postgres_error("28P01"),  # wrong password
-        postgres_error("57014"),  # statement timeout
         exc.IntegrityError("insert", {}, psycopg.IntegrityError("twice")),
         Final("final"),
         Conflict("taken"),
@@ -253,7 +254,7 @@ def test_batched_run__experiment_that_failed__is_let_go_before_the_next_one(
 def test_registry_that_cannot_be_written__while_a_failure_is_recorded__hides_no_error_and_is_made_up_for(
     installation: Installation, faults: Faults, monkeypatch: pytest.MonkeyPatch, batched: bool
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0)
+    monkeypatch.setattr(wait_limits, "BUSY_SECONDS", 0)
     path = installation.settings.data_dir / "registry.sqlite"
     writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
