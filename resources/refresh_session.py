@@ -16,6 +16,7 @@ from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, Publication, RefreshRun
 from experiment_pipeline.errors import Final, Leased, RefreshRefused, RegistryUnavailable
 from experiment_pipeline.lake.soundness import require_sound
+from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, event_log_kept_open
 from experiment_pipeline.resources.retries import requesting_retry, retry_transient
@@ -222,11 +223,12 @@ def best_effort(write: Callable[[], None]) -> None:
 
 
 def _log_failure(event: str, error: Exception, **named: object) -> None:
-    """Log an error with its traceback, but for an outage of the registry, whose cause says all that there is to say."""
-    if isinstance(error, RegistryUnavailable):
-        log.error(event, reason=str(error), **named)
-    else:
+    """Log an error with its traceback, but for an outage of the registry or the machine: its cause says everything."""
+    reason = str(error) if isinstance(error, RegistryUnavailable) else explained(error)
+    if reason is None:
         log.error(event, exc_info=error, **named)
+    else:
+        log.error(event, reason=reason, **named)
 
 
 def root_run_id(dagster_run: dg.DagsterRun) -> str:

@@ -5,6 +5,8 @@ deadline, and where too many are open the one that has been waited for longest g
 """
 
 import asyncio
+import resource
+import sys
 import time
 from collections import Counter
 from enum import Enum, auto
@@ -18,6 +20,7 @@ from experiment_pipeline.settings import Settings, settings
 
 LARGEST_HEAD = 64 << 10  # bytes
 SWEEP_SECONDS = 1.0
+FILES_KEPT = 32  # of the limit of open files, at least, for all but connections
 SECONDS_TO_END = 5.0  # that bodies on their way get after SIGTERM
 log = structlog.get_logger(__name__)
 
@@ -114,7 +117,7 @@ class Connections:
     """The connections of this process. Belongs to one event loop."""
 
     def __init__(self, configured: Settings) -> None:
-        self._most = configured.http_connections
+        self._most = min(configured.http_connections, _affordable())
         self._most_of_sender = configured.http_connections_per_sender
         self._head_seconds = configured.http_head_deadline.total_seconds()
         self._proxies = Proxies(configured.trusted_proxies)
@@ -163,6 +166,12 @@ class Connections:
             loop.call_later(SWEEP_SECONDS, self._sweep, loop)
         else:
             self._sweeping = False
+
+
+def _affordable() -> int:
+    """Return how many connections the limit of open files leaves room for, beside segments, registry and log."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(1, limit - max(FILES_KEPT, limit // 4))
 
 
 @cache

@@ -16,6 +16,7 @@ from experiment_pipeline.errors import (
     RegistryUnavailable,
     Throttled,
 )
+from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.settings import PREFIX, read_settings
 
 COMMANDS = {  # by name: the function, and the line in the help
@@ -104,6 +105,11 @@ class LazyGroup(click.Group):
             # The message may quote what somebody else wrote.
             message = "\n".join(printable(line) for line in f"{error}{_remedy(error)}".split("\n"))
             raise shown(message) from error
+        except Exception as error:
+            reason = explained(error)
+            if reason is None:
+                raise
+            raise Broken(printable(reason)) from error
 
 
 def _remedy(error: ExperimentPipelineError) -> str:

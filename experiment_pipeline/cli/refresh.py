@@ -12,6 +12,7 @@ from experiment_pipeline.cli.report import report
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation
 from experiment_pipeline.errors import RefreshRefused, RegistryUnavailable
+from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.times import iso_utc
 
 if TYPE_CHECKING:
@@ -81,4 +82,4 @@ def _run(context: Context, experiment: Experiment) -> None:
         except (RefreshRefused, RegistryUnavailable):  # e.g. a run of the daemon owns the lease
             raise
         except Exception as failed:
-            raise click.ClickException(f"The refresh failed: {failed}") from failed
+            raise click.ClickException(f"The refresh failed: {explained(failed) or failed}") from failed

@@ -7,6 +7,7 @@ import click
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.options import listen_options
 from experiment_pipeline.errors import ExperimentPipelineError, RegistryUnavailable
+from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.settings import PREFIX
 
 
@@ -54,5 +55,11 @@ def run(context: Context, factory: str, host: str, port: int, workers: int, **to
         log.warning("registry.unavailable", reason=str(away))
     except (click.ClickException, ExperimentPipelineError) as refused:
         log.error("server.not_started", reason=str(refused))  # noqa: TRY400 - a refusal: its reason is all there is
+        raise SystemExit(1) from None
+    except Exception as failed:
+        reason = explained(failed)
+        if reason is None:
+            raise
+        log.error("server.not_started", reason=reason)  # noqa: TRY400 - the same
         raise SystemExit(1) from None
     server.run(factory, context.settings, host=host, port=port, workers=workers)

@@ -92,7 +92,8 @@ def compact(
         if not merges:
             return done
         try:
-            _merge(lake, table, merges[0])
+            with lake.writing():
+                _merge(lake, table, merges[0])
         except Conflict:
             continue
         done.append(merges[0])

@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from glob import escape
@@ -261,8 +262,12 @@ class Snapshot:
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         quoted = str(target).replace("'", "''")
-        rows.query("rows", f"copy (from rows) to '{quoted}' ({FILE_FORMAT})")
-        sync(target)
+        try:
+            rows.query("rows", f"copy (from rows) to '{quoted}' ({FILE_FORMAT})")
+            sync(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
         size = target.stat().st_size
         return DataFile(path=path.as_posix(), partition=partition, bytes=size, rows=count)
 
@@ -340,10 +345,23 @@ class Snapshot:
                 partition_by=list(self._definition.partition_by),
                 commit_properties=properties,
             )
-        except CommitFailedError as failed:
-            raise Conflict(f"{self._definition.name}: another process committed first: {failed}") from failed
+        except Exception as failed:
+            self._remove_unnamed(actions)
+            if isinstance(failed, CommitFailedError):
+                raise Conflict(f"{self._definition.name}: another process committed first: {failed}") from failed
+            raise
         for folder in {self._root / LOG, *((self._root / action.path).parent for action in actions)}:
             sync(folder)
+
+    def _remove_unnamed(self, actions: list[AddAction | RemoveAction]) -> None:
+        """Remove the files of a commit that failed: on a full disk each attempt would leave some until the next vacuum.
+
+        A commit may be there although an error followed it. Where that cannot be known the files stay.
+        """
+        with suppress(OSError, DeltaError):
+            named = {Path(unquote(uri)) for uri in DeltaTable(self._root).file_uris()}
+            for path in {self._root / action.path for action in actions if isinstance(action, AddAction)} - named:
+                path.unlink(missing_ok=True)
 
     def vacuum(self, retention: timedelta, *, dry_run: bool) -> list[str]:
         """Remove files that no version younger than the retention needs, and leftovers of kills; return their paths."""

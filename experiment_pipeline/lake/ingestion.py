@@ -275,12 +275,13 @@ def write_batch(
     attempt = partial(
         _write_batch, lake, batch, landing, environments, on_progress, installation=installation, without=without
     )
-    try:
-        summary = attempt()
-    except (duckdb.InternalException, duckdb.FatalException) as broken:
-        # A bug of the engine's takes its whole database with it, and one line may be what meets it, again and again.
-        log.warning("ingestion.engine_broken", batch=batch.number, error=str(broken))
-        summary = attempt(in_python=True)
+    with lake.writing():
+        try:
+            summary = attempt()
+        except (duckdb.InternalException, duckdb.FatalException) as broken:
+            # A bug of the engine's takes its whole database with it, and one line may be what meets it, again and again
+            log.warning("ingestion.engine_broken", batch=batch.number, error=str(broken))
+            summary = attempt(in_python=True)
     ReadingMark(lake.root).clear()
     return summary
 

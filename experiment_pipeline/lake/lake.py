@@ -1,5 +1,8 @@
 """The events lake: its two Delta tables below one folder, and the engine that reads and writes their files."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
 from experiment_pipeline.lake.soundness import named
+
+WRITING = ".writing.lock"
 
 
 class Lake:
@@ -29,6 +34,18 @@ class Lake:
     def connect(self) -> DuckDBPyConnection:
         """Open a DuckDB of its own, in memory, that spills to disk; the caller closes it."""
         return duckdb.connect(config=self._engine)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep every vacuum waiting, from the first file that is written until a commit names them all.
+
+        A vacuum takes files that no commit names for a dead writer's once they are old; a clock that is set forward
+        makes them old at once.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / WRITING).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
 
     @property
     def is_empty(self) -> bool:
@@ -64,7 +81,7 @@ class Lake:
         return [] if table is None else table.files(environment_key, months(window))
 
     def vacuum(self, retention: timedelta, *, dry_run: bool = False) -> list[str]:
-        """Delete files that were replaced, or left by a killed process; return their paths.
+        """Delete files that were replaced, or left by a killed process; return their paths. Waits for living writers.
 
         Args:
             retention: how long ago at least; longer than any reader runs, for it needs the files of its version.
@@ -72,8 +89,10 @@ class Lake:
         """
         if self.is_empty:
             return []
-        tables = [Snapshot.open(self.root, definition) for definition in (EVENTS, REJECTED)]
-        return [path for table in tables for path in table.vacuum(retention, dry_run=dry_run)]
+        with (self.root / WRITING).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            tables = [Snapshot.open(self.root, definition) for definition in (EVENTS, REJECTED)]
+            return [path for table in tables for path in table.vacuum(retention, dry_run=dry_run)]
 
 
 def months(window: Window) -> list[str]:

@@ -131,6 +131,7 @@ def open_segment(landing: Path, environment_key: str) -> Segment:
                 sync(folder)
                 return Segment(path, descriptor, now)
         except OSError:
+            path.unlink(missing_ok=True)
             os.close(descriptor)
             raise
         os.close(descriptor)  # another process took it for a dead one's before it was locked

@@ -1,7 +1,10 @@
 """Compaction changes the files and nothing that can be read from them."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -9,9 +12,10 @@ from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.compaction import FAN_IN, FIRST_TIER_ROWS, compact, plan_merges, tier
 from experiment_pipeline.lake.delta import EVENTS, BatchSummary, DataFile, Snapshot
-from experiment_pipeline.lake.ingestion import ingest
+from experiment_pipeline.lake.ingestion import ingest, write_batch
 from experiment_pipeline.lake.lake import Lake
-from tests.lake.ledger import NOW, MemoryLedger, exposure, land, record, stored
+from experiment_pipeline.landing.listing import landed_objects
+from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored
 
 
 def file(rows: int, name: str, month: str = "2026-03", environment: str = "prod") -> DataFile:
@@ -127,3 +131,31 @@ def test_vacuum__removes_replaced_files_and_leftovers_after_the_retention(tmp_pa
     table.vacuum(timedelta(0), dry_run=False)
     assert not any(Path(path).exists() for path in pinned)
     assert stored(lake) == before
+
+
+@pytest.mark.parametrize("commit", ["commit_batch", "commit_rewrite"])
+def test_vacuum__while_a_file_waits_for_its_commit__waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commit: str
+) -> None:
+    """A clock that is set ahead makes a file old at once."""
+    lake, begun = lake_of_batches(tmp_path), getattr(Snapshot, commit)
+    before = stored(lake)
+    vacuums: list[Thread] = []
+
+    def interrupted(*arguments: Any) -> None:
+        for path in lake.root.rglob("*.parquet"):
+            os.utime(path, (0, 0))
+        vacuums.append(Thread(target=lake.vacuum, args=(timedelta(days=1),)))
+        vacuums[-1].start()
+        vacuums[-1].join(timeout=0.5)
+        begun(*arguments)
+
+    monkeypatch.setattr(Snapshot, commit, interrupted)
+    land(tmp_path / "later", [record(event_id="late")])
+    batch = PlannedBatch(6, NOW, tuple(landed_objects(tmp_path / "later")))
+    write_batch(lake, batch, tmp_path / "later", {PROD}, installation="memory")
+    compact(lake, NOW, whole=True)
+    for vacuum in vacuums:
+        vacuum.join()
+    assert vacuums != []
+    assert len(stored(lake)) == len(before) + 1

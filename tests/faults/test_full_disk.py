@@ -1,0 +1,84 @@
+"""Every disk of an installation is full, at every write: one line says so, and nothing is lost (rules E7, R3)."""
+
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from tests.faults.machine import MIB, PAGE, small_disk
+from tests.faults.site import EXPERIMENT, Site
+
+pytestmark = pytest.mark.slow
+
+PAGES = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377)  # left free, until the command has room enough
+COARSELY = PAGES[::3]  # for a refresh, which takes seconds
+FULL = ("No space left on device", "database or disk is full", "disk I/O error")  # SQLite has two words for it
+
+
+def unnamed_files(lake: Path) -> list[Path]:
+    """Return the files of the lake that no commit names."""
+    named = {Path(uri) for table in ("events", "rejected") for uri in DeltaTable(lake / table).file_uris()}
+    return sorted(path for path in lake.rglob("*.parquet") if path not in named and "_delta_log" not in path.parts)
+
+
+def test_full_lake__at_each_write_of_an_ingestion__is_told_and_nothing_is_lost(site: Site) -> None:
+    refused = 0
+    with small_disk(site.settings.lake_dir, 8 * MIB) as disk:
+        for pages in PAGES:
+            site.land(f"{pages}")
+            disk.fill(leaving=pages * PAGE)
+            outcome = site.run("lake", "ingest")
+            disk.empty()
+            if outcome.worked:
+                break
+            refused += 1
+            outcome.require_told(*FULL)
+        assert outcome.worked
+        assert refused >= 5
+        site.require_exactly_once()
+        assert unnamed_files(site.settings.lake_dir) == []
+        site.require_results_of_what_was_sent()
+
+
+def test_full_lake__at_each_write_of_a_compaction__is_told_and_nothing_is_lost(site: Site) -> None:
+    refused = 0
+    with small_disk(site.settings.lake_dir, 8 * MIB) as disk:
+        for number in range(3):
+            site.land(f"{number}")
+            assert site.run("lake", "ingest").worked
+        for pages in PAGES:
+            disk.fill(leaving=pages * PAGE)
+            outcome = site.run("lake", "compact", "--whole")
+            site.require_exactly_once()
+            disk.empty()
+            if outcome.worked:
+                break
+            refused += 1
+            outcome.require_told(*FULL)
+        assert outcome.worked
+        assert refused >= 3
+        site.require_results_of_what_was_sent()
+
+
+def test_full_artifacts__at_each_write_of_a_refresh__are_told_and_the_last_results_stay(site: Site) -> None:
+    site.land("before")
+    assert site.run("lake", "ingest").worked
+    with small_disk(site.settings.artifacts_dir, 16 * MIB) as disk:
+        site.require_results_of_what_was_sent()
+        before = site.results()
+        site.land("after")
+        assert site.run("lake", "ingest").worked
+        refused = 0
+        for pages in COARSELY:
+            disk.fill(leaving=pages * PAGE)
+            outcome = site.run("refresh", EXPERIMENT)
+            disk.empty()
+            if outcome.worked:
+                break
+            refused += 1
+            outcome.require_told(*FULL)
+            assert site.results() == before
+            assert list(disk.folder.rglob("*.tmp")) == []
+        assert refused >= 1
+        site.require_results_of_what_was_sent()
+        assert site.failures() == 0
