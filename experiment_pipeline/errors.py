@@ -27,6 +27,7 @@
     │   └── RegistryFull          its disk is full
     ├── LakeError                 the events lake cannot be read or written as asked
     │   └── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
+    ├── BackupError               a backup cannot be made here, or is not whole
     └── ArtifactMissing           an upstream artifact has not been materialised yet
 
 Messages name the field, say what is allowed, and never hold a secret.
@@ -218,6 +219,10 @@ class LakeError(ExperimentPipelineError):
 
 class UnsoundLake(LakeError):
     """Lake and registry do not fit together: nothing is computed from it, and nothing is ingested into it."""
+
+
+class BackupError(ExperimentPipelineError):
+    """A backup cannot be made or restored there, or is not whole."""
 
 
 class ArtifactMissing(ExperimentPipelineError):

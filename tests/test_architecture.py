@@ -21,6 +21,8 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "experiment_pipeline/definitions.py": "tests/assets/test_graph.py and tests/test_code_location.py load it",
     "experiment_pipeline/api/*.py": "middleware and shared parts, tested over HTTP with the endpoints",
     "experiment_pipeline/automation/*.py": "tested through Dagster: sensors, schedules and runs as it calls them",
+    "experiment_pipeline/backup/*.py": "tests/backup/test_backup.py makes backups and restores them",
+    "experiment_pipeline/cli/backup.py": "the same, through the command line",
     "experiment_pipeline/cli/collect.py": "tests/e2e/test_collector.py starts it",
     "experiment_pipeline/cli/options.py": "the options of commands, tested with the commands",
     "experiment_pipeline/cli/report.py": "tests/cli/test_results.py and test_demo.py read what it prints",

@@ -11,6 +11,7 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import (
     ArtifactMissing,
+    BackupError,
     ExperimentPipelineError,
     LakeError,
     RegistryUnavailable,
@@ -28,6 +29,11 @@ COMMANDS = {  # by name: the function, and the line in the help
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
     "registry": ("experiment_pipeline.cli.registry:registry", "Copy the registry to another database."),
+    "backup": (
+        "experiment_pipeline.cli.backup:backup",
+        "Copy the whole installation to a folder, while it runs or not.",
+    ),
+    "restore": ("experiment_pipeline.cli.backup:restore", "Restore such a copy to an empty data directory."),
     "audit": ("experiment_pipeline.cli.audit:audit", "Show who changed what, when, from what to what."),
     "keys": ("experiment_pipeline.cli.keys:keys", "Create, list and revoke API keys."),
     "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
@@ -101,7 +107,8 @@ class LazyGroup(click.Group):
                 ctx.exit(0)
             raise Interrupted("Interrupted. Nothing is half done: the same command goes on from here.") from None
         except ExperimentPipelineError as error:
-            shown = Broken if isinstance(error, LakeError | ArtifactMissing | RegistryUnavailable) else Refused
+            broken = LakeError | ArtifactMissing | BackupError | RegistryUnavailable
+            shown = Broken if isinstance(error, broken) else Refused
             # The message may quote what somebody else wrote.
             message = "\n".join(printable(line) for line in f"{error}{_remedy(error)}".split("\n"))
             raise shown(message) from error

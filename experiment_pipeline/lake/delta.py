@@ -255,6 +255,11 @@ class Snapshot:
             if "batch" in commit:
                 yield _batch_commit(commit)
 
+    @property
+    def version(self) -> int:
+        """The number of the commit that this snapshot was read after."""
+        return self._table.version()
+
     def write(self, rows: Rows, count: int, partition: Mapping[str, str], name: str) -> DataFile:
         """Write rows to a new file in this table's folder and sync it; no reader sees it before a commit names it."""
         folder = "/".join(f"{column}={value}" for column, value in partition.items())

@@ -42,6 +42,7 @@ from experiment_pipeline.registry.engine import (
     Database,
     current_revision,
     head_revision,
+    is_current,
     lock_migrations,
     reading,
     upgrade,
@@ -64,7 +65,7 @@ OnRows = Callable[[str, int], None]  # told a table's name and how many rows of 
 
 @dataclass(frozen=True, slots=True)
 class TableSummary:
-    """What a table holds: the number of its rows, and a digest that does not depend on their order or the database."""
+    """The contents of a table: how many rows, and a digest that depends neither on their order nor on the database."""
 
     name: str
     rows: int
@@ -92,6 +93,11 @@ def require_copyable(source: Database, target: Engine) -> bool:
         fingerprint = _fingerprint(connection)
     with reading(target) as connection:
         return _is_begun(connection, fingerprint)
+
+
+def is_copied(source: Database, target: Engine) -> bool:
+    """Return whether the target holds a finished copy of the source already."""
+    return is_current(target) and summarise(target) == summarise(source)
 
 
 def copy_registry(source: Database, target: Engine, on_rows: OnRows = _no_rows) -> list[TableSummary]:

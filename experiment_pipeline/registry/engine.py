@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import TypeAlias
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
@@ -61,6 +62,13 @@ def closing_engine(engine: Engine) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def open_read_only(file: Path) -> Engine:
+    """Return an engine for a SQLite file that nobody writes to, and that may lie where nothing can be written."""
+    engine = create_engine(f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro&immutable=1&uri=true")
+    engine.update_execution_options(**{GUARD: Guard(WaitLimits(), one_writer=True)})
+    return engine
 
 
 def shown(url: str) -> str:
@@ -135,6 +143,11 @@ def guard_of(engine: Engine) -> Guard:
     guard = engine.get_execution_options()[GUARD]
     assert isinstance(guard, Guard)  # noqa: S101 - a fact for the type checker
     return guard
+
+
+def knows_revision(revision: str) -> bool:
+    """Return whether a schema of this revision is not newer than this code."""
+    return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 @contextmanager

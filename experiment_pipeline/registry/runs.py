@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, not_, or_, select
+from sqlalchemy import Connection, delete, insert, not_, or_, select, update
 
 from experiment_pipeline.domain.refresh import Computation, RefreshRun
 from experiment_pipeline.errors import Superseded
@@ -100,6 +100,12 @@ class Runs:
                 Computations(connection).record_failure(experiment_id, computation, now, run_id)
             claims.close_dead_run(connection, run_id, run_key, now)
         return undone
+
+    def forget_unfinished(self) -> None:
+        """Free every waiting claim of its run, and end every lease: in a restored registry, whose runs are nowhere."""
+        with writing(self.database) as connection:
+            connection.execute(update(claim_rows).where(claims.IS_WAITING).values(run_key=None, served_by=None))
+            connection.execute(delete(lease_rows))
 
     def delete_without_look(self, before: datetime) -> int:
         """Delete the runs opened before a moment that published no look, have no lease and serve no waiting claim.

@@ -14,6 +14,7 @@ from tests.lake.ledger import land, record
 ARGUMENTS = {  # of a command that does what it is for, on an installation with one running experiment
     "apply": ["{manifest}"],
     "audit list": [],
+    "backup": ["{backup}"],
     "environments create": ["staging"],
     "environments list": [],
     "experiments complete": ["checkout"],
@@ -37,7 +38,10 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "refresh": ["checkout", "--no-wait"],  # test_refresh.py waits for one
     "results": ["checkout"],
 }
-ELSEWHERE = {"demo"}  # it takes seconds: test_demo.py
+ELSEWHERE = {
+    "demo",  # it takes seconds: test_demo.py
+    "restore",  # of a backup, to another data directory: tests/backup
+}
 PAUSED_BEFORE = {"experiments delete", "experiments start"}
 
 
@@ -67,7 +71,8 @@ def test_json__command__prints_json_and_nothing_else(declared: Run, manifest: Pa
     if name in PAUSED_BEFORE:
         declared("experiments", "pause", "checkout")
     copy = f"sqlite:///{tmp_path / 'copy.sqlite'}"
-    arguments = [each.format(manifest=manifest, prefix=prefix, copy=copy) for each in ARGUMENTS[name]]
+    places = {"copy": copy, "backup": tmp_path / "backup"}
+    arguments = [each.format(manifest=manifest, prefix=prefix, **places) for each in ARGUMENTS[name]]
     shown = declared(*name.split(), *arguments, "--json")
     assert shown.exit_code == 0, shown.output
     assert isinstance(json.loads(shown.stdout), dict | list)

@@ -114,6 +114,7 @@ class Interrupted(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_copy__interrupted_after_any_batch__goes_on_and_cannot_be_opened_meanwhile(
     way: tuple[Registry, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
