@@ -37,6 +37,13 @@ import math
 from datetime import timedelta
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an error is SIGINT: DuckDB ends a statement with a RuntimeError of its own in place of Python's."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+    )
+
+
 class ExperimentPipelineError(Exception):
     """The root of the tree."""
 

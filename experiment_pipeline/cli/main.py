@@ -16,6 +16,7 @@ from experiment_pipeline.errors import (
     LakeError,
     RegistryUnavailable,
     Throttled,
+    is_interrupt,
 )
 from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.settings import PREFIX, read_settings
@@ -103,9 +104,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
-            if ctx.invoked_subcommand in UNTIL_STOPPED:
-                ctx.exit(0)
-            raise Interrupted("Interrupted. Nothing is half done: the same command goes on from here.") from None
+            raise _end_of(ctx) from None
         except ExperimentPipelineError as error:
             broken = LakeError | ArtifactMissing | BackupError | RegistryUnavailable
             shown = Broken if isinstance(error, broken) else Refused
@@ -113,10 +112,19 @@ class LazyGroup(click.Group):
             message = "\n".join(printable(line) for line in f"{error}{_remedy(error)}".split("\n"))
             raise shown(message) from error
         except Exception as error:
+            if is_interrupt(error):
+                raise _end_of(ctx) from None
             reason = explained(error)
             if reason is None:
                 raise
             raise Broken(printable(reason)) from error
+
+
+def _end_of(ctx: click.Context) -> Exception:
+    """Return what ends a command after Ctrl-C."""
+    if ctx.invoked_subcommand in UNTIL_STOPPED:
+        return click.exceptions.Exit(0)
+    return Interrupted("Interrupted. Nothing is half done: the same command goes on from here.")
 
 
 def _remedy(error: ExperimentPipelineError) -> str:

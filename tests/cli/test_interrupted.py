@@ -15,6 +15,7 @@ from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import PREFIX
 from tests.cli.conftest import MANIFEST
 from tests.e2e.conftest import eventually, free_port
+from tests.lake.ledger import land, record
 
 pytestmark = pytest.mark.e2e
 
@@ -68,7 +69,7 @@ def test_refresh__interrupted_before_it_publishes__publishes_nothing_and_may_be_
     registry = Registry.open(f"sqlite:///{data_dir / 'registry.sqlite'}")
     database = sqlite3.connect(data_dir / "registry.sqlite", isolation_level=None)
     with start(data_dir, "refresh", "checkout") as process:
-        wait_for_a_lease(database)
+        wait_for_a_row(database, "leases")
         database.execute("BEGIN IMMEDIATE")  # nothing is published meanwhile
         process.send_signal(signal.SIGINT)
         time.sleep(0.1)
@@ -85,9 +86,26 @@ def test_refresh__interrupted_before_it_publishes__publishes_nothing_and_may_be_
     run(data_dir, "refresh", "checkout")
 
 
-def wait_for_a_lease(database: sqlite3.Connection) -> None:
+def test_lake_ingest__interrupted_in_the_middle_of_a_batch__is_finished_by_the_next_one(data_dir: Path) -> None:
+    records = [record(event_id=str(number)) for number in range(200_000)]
+    land(data_dir / "landing", records, "large.jsonl", "production")
+    database = sqlite3.connect(data_dir / "registry.sqlite", isolation_level=None)
+    with start(data_dir, "lake", "ingest") as process:
+        wait_for_a_row(database, "batches")
+        time.sleep(0.5)  # into a statement of the engine, most likely
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, errors
+    assert (output, errors) == ("", f"{LINE}\n")
+    assert database.execute("SELECT count(*) FROM batches WHERE committed_at IS NOT NULL").fetchone() == (0,)
+    run(data_dir, "lake", "ingest")
+    assert database.execute("SELECT accepted, duplicates FROM batches").fetchall() == [(200_000, 0)]
+    database.close()
+
+
+def wait_for_a_row(database: sqlite3.Connection, table: str) -> None:
     until = time.monotonic() + SECONDS
-    while not database.execute("SELECT 1 FROM leases").fetchone():
+    while not database.execute(f"SELECT 1 FROM {table}").fetchone():  # noqa: S608 - our own names
         assert time.monotonic() < until
         time.sleep(0.002)
 

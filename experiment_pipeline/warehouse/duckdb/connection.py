@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 import duckdb
 
+from experiment_pipeline.errors import is_interrupt
+
 Connect: TypeAlias = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 
 
@@ -22,13 +24,19 @@ class KeptConnection:
 
     @contextmanager
     def __call__(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield the connection, opened at the first call; an error closes it."""
+        """Yield the connection, opened at the first call; an error closes it.
+
+        Raises:
+            KeyboardInterrupt: SIGINT came while a statement ran. DuckDB alone would tell it as an error of the query.
+        """
         if self._connection is None:
             self._connection = self._kept.enter_context(self._connect())
         try:
             yield self._connection
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if is_interrupt(error):
+                raise KeyboardInterrupt from None
             raise
 
     def close(self) -> None:
