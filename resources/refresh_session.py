@@ -13,6 +13,7 @@ import structlog
 from experiment_pipeline import logs
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.refresh import Computation, ComputationState, Publication, RefreshRun
 from experiment_pipeline.errors import Final, Leased, RefreshRefused, RegistryUnavailable
 from experiment_pipeline.lake.soundness import require_sound
@@ -20,7 +21,6 @@ from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, event_log_kept_open
 from experiment_pipeline.resources.retries import requesting_retry, retry_transient
-from experiment_pipeline.results.model import Floors
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.artifacts import Stamp, code_version
 
@@ -49,7 +49,7 @@ class ExperimentRun:
     @property
     def floors(self) -> Floors:
         """The least data that inference needs."""
-        return Floors(self.settings.minimum_identities, self.settings.minimum_conversions)
+        return Floors.of(self.settings)
 
     def stamp(self, sql: str) -> Stamp:
         """Return the provenance of an artifact that this run computes with a statement."""

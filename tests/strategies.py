@@ -6,7 +6,7 @@ exactly at the end of a window. Records are kept as JSON literals, since `1`, `1
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import strategies as st
@@ -114,14 +114,12 @@ def experiments(draw: st.DrawFn, batch_count: int) -> Experiment:
         environment_key=ENVIRONMENTS[0],
         feature=FEATURE,
         variants=draw(_variants()),
-        metrics=[
-            Metric(number, metric.event, metric.aggregation, metric.direction, metric.window)
-            for number, metric in enumerate(metrics, start=1)
-        ],
+        metrics=[replace(metric, id=number) for number, metric in enumerate(metrics, start=1)],
         started_at=STARTED_AT,
         as_of=STARTED_AT + draw(st.sampled_from(LENGTHS)),
         data_version=draw(st.sampled_from([*range(batch_count + 1), *[batch_count] * 3])),
         multiple_exposures=draw(st.sampled_from(("exclude", "first"))),
+        ignored_variants=draw(st.sampled_from(((), (), ("c", "nobody"), ("unknown",)))),
     )
 
 
@@ -171,6 +169,7 @@ def _metrics() -> st.SearchStrategy[Metric]:
         aggregation=st.sampled_from(("occurrence", "count", "sum", "mean")),
         direction=st.sampled_from(("up", "down", "informational")),
         window=st.sampled_from(METRIC_WINDOWS),
+        expected=st.sampled_from(("increase", "decrease", "not_increase", "not_decrease")),
     )
 
 

@@ -10,6 +10,7 @@ from experiment_pipeline.api.pagination import Page, Paging, Search
 from experiment_pipeline.api.problems import POSSIBLE, WRITING
 from experiment_pipeline.domain.drafts import ExperimentDraft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.schemas.requests import ExperimentPatch
 from experiment_pipeline.schemas.responses import ExperimentView
 
@@ -47,7 +48,7 @@ def list_experiments(
         count=count,
         next=paging.next(count),
         previous=paging.previous(),
-        results=[ExperimentView.of(experiment) for experiment in found],
+        results=[_view(shared, experiment) for experiment in found],
         status_counts=counts,
     )
 
@@ -55,19 +56,19 @@ def list_experiments(
 @router.post("/", status_code=201, summary="Declare an experiment", responses=WRITING)
 def create_experiment(shared: Shared, access: CanAdminister, body: ExperimentDraft) -> ExperimentView:
     created = shared.registry.experiments.create(access.environment_key, body, actor=access.actor, now=shared.now())
-    return ExperimentView.of(created)
+    return _view(shared, created)
 
 
 @router.get("/{experiment}/", summary="Show an experiment")
 def show_experiment(shared: Shared, access: CanRead, experiment: Name) -> ExperimentView:
-    return ExperimentView.of(find(shared, access, experiment))
+    return _view(shared, find(shared, access, experiment))
 
 
 @router.patch("/{experiment}/", summary="Change an experiment", responses=WRITING)
 def change_experiment(shared: Shared, access: CanAdminister, experiment: Name, body: ExperimentPatch) -> ExperimentView:
     found = find(shared, access, experiment)
     changed = shared.registry.experiments.change(found.id, body.revise, actor=access.actor, now=shared.now())
-    return ExperimentView.of(changed)
+    return _view(shared, changed)
 
 
 @router.delete("/{experiment}/", status_code=204, summary="Delete an experiment", responses=WRITING)
@@ -93,4 +94,8 @@ def complete_experiment(shared: Shared, access: CanAdminister, experiment: Name)
 def _transition(shared: State, access: Access, name: str, to: ExperimentStatus) -> ExperimentView:
     found = find(shared, access, name)
     moved = shared.registry.experiments.transition(found.id, to, actor=access.actor, now=shared.now())
-    return ExperimentView.of(moved)
+    return _view(shared, moved)
+
+
+def _view(shared: State, experiment: Experiment) -> ExperimentView:
+    return ExperimentView.of(experiment, Floors.of(shared.settings))

@@ -59,7 +59,13 @@ def apply(
         manifest = parse_manifest(text, only=only)
         with context.registry(create=True, dry_run=dry_run) as registry:
             differences = registry.manifests.apply(
-                manifest, actor=context.actor, now=context.now, dry_run=dry_run, resume=resume, strict=strict
+                manifest,
+                actor=context.actor,
+                now=context.now,
+                dry_run=dry_run,
+                resume=resume,
+                strict=strict,
+                floors=context.floors,
             )
     if as_json:
         click.echo(json.dumps([_as_json(difference) for difference in differences], indent=2))

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError, NotFound
 from experiment_pipeline.settings import Settings
@@ -167,6 +168,11 @@ class Context:
             several = ", ".join(sorted(experiment.environment_key for experiment in found))
             raise ConfigurationError.of("--environment", f"several environments have a '{key}': name one of {several}.")
         return found[0]
+
+    @property
+    def floors(self) -> Floors:
+        """The least data that inference needs in this installation."""
+        return Floors.of(self.settings)
 
     @property
     def actor(self) -> str:

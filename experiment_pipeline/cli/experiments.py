@@ -14,7 +14,9 @@ from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.lifecycle import check_deletable
-from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.domain.texts import printable, shortened
+
+IGNORED_SHOWN = 60  # characters of a variant that a sender may have made up
 
 
 @click.group()
@@ -45,7 +47,7 @@ def list_experiments(
             search=search,
         )
     if as_json:
-        click.echo(json.dumps([_as_json(each) for each in found], indent=2))
+        click.echo(json.dumps([_as_json(context, each) for each in found], indent=2))
         return
     columns = ("key", "environment", "name", "feature", "status", "started", "ended")
     table = listing(*columns)
@@ -65,9 +67,9 @@ def show_experiment(context: Context, key: str, environment: str | None, as_json
     with context.registry() as registry:
         found = context.find(registry, key, environment)
     if as_json:
-        click.echo(json.dumps(_as_json(found), indent=2))
+        click.echo(json.dumps(_as_json(context, found), indent=2))
         return
-    context.console.print(_card(found))
+    context.console.print(_card(context, found))
 
 
 @experiments.command("start")
@@ -104,7 +106,7 @@ def _transition(context: Context, key: str, environment: str | None, to: Experim
     with context.registry() as registry:
         found = context.find(registry, key, environment)
         moved = registry.experiments.transition(found.id, to, actor=context.actor, now=context.now)
-    answer(f"{moved.key} is {moved.status}.", _as_json(moved), as_json=as_json)
+    answer(f"{moved.key} is {moved.status}.", _as_json(context, moved), as_json=as_json)
 
 
 @experiments.command("delete")
@@ -126,13 +128,14 @@ def delete_experiment(context: Context, key: str, environment: str | None, *, ye
     answer(f"Deleted {found.key}.", {"deleted": found.key}, as_json=as_json)
 
 
-def _as_json(experiment: Experiment) -> dict[str, Any]:
+def _as_json(context: Context, experiment: Experiment) -> dict[str, Any]:
     from experiment_pipeline.schemas.responses import ExperimentView
 
-    return {"environment": experiment.environment_key, **ExperimentView.of(experiment).model_dump(mode="json")}
+    view = ExperimentView.of(experiment, context.floors)
+    return {"environment": experiment.environment_key, **view.model_dump(mode="json")}
 
 
-def _card(experiment: Experiment) -> Table:
+def _card(context: Context, experiment: Experiment) -> Table:
     """Return one experiment as a table of labels and values."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim")
@@ -150,8 +153,9 @@ def _card(experiment: Experiment) -> Table:
             ("variant", f"{v.key or 'without a key'}: {v.percentage_allocation:g} %, {v.role}")
             for v in experiment.variants
         ),
+        *(("ignored", printable(shortened(variant, IGNORED_SHOWN))) for variant in experiment.ignored_variants),
         *(("metric", f"{a.metric.name}: {a.expected_direction}") for a in experiment.metrics),
-        *(("warning", warning) for warning in design_warnings(experiment)),
+        *(("warning", warning) for warning in design_warnings(experiment, context.floors)),
         ("partition", experiment.partition_key),
     ):
         add_row(table, label, str(value))

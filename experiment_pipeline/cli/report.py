@@ -16,6 +16,7 @@ from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Dire
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.results.payload import (
+    AnytimePayload,
     ExposuresPayload,
     MetricPayload,
     ResultsPayload,
@@ -36,7 +37,8 @@ EXPECTATIONS = {
     ExpectedDirection.NOT_INCREASE: "must not rise",
     ExpectedDirection.NOT_DECREASE: "must not fall",
 }
-TREATMENT_COLUMNS = ("effect", "lift", "{interval}", "chance to win", "verdict")  # of a treatment against control
+# Of a treatment against control.
+TREATMENT_COLUMNS = ("effect", "lift", "{interval}", "chance to win", "p, all looks", "verdict")
 NO_CELLS = [""] * len(TREATMENT_COLUMNS)  # of control, and of variants that are not compared
 VARIANT_SHOWN = 60  # characters
 WITHHELD = "–"
@@ -45,6 +47,7 @@ LEGEND = Text(
     "n: analysed identities, where a share is measured with those that have it\n"
     "effect: treatment less control; lift: relative to control, and the interval is the lift's\n"
     "chance to win: that the treatment is the better one, as far as this one look can tell\n"
+    "p, all looks: of no effect, valid at every refresh at once and over all comparisons of the metric's family\n"
     "verdict: from bounds that hold at every refresh at once, so it takes more data than the chance to win\n",
     style="dim",
 )
@@ -111,13 +114,15 @@ def _split_lines(results: ResultsPayload) -> Iterator[Text]:
     srm = results["srm"]
     observed = " / ".join(f"{shown(key)} {n:,}" for key, n in srm["identities"].items())
     sound, fixed, anytime = results["trustworthy"], results["srm_p_value"], srm["anytime_p_value"]
-    if sound is None or fixed is None or anytime is None:
+    tested = "" if fixed is None or anytime is None else f" (SRM p = {fixed:.3g}, at every look p = {anytime:.3g})"
+    if sound is None or (sound and not tested):
         yield Text(f"split not tested: {readable(srm['reason'] or 'unknown')} ({observed})", style="yellow")
         return
     expected = " / ".join(f"{100 * share:.4g} %" for share in srm["expected_shares"].values())
     line = Text.assemble("split ", ("sound", "green") if sound else ("BROKEN", "bold red"))
-    line.append(f": {observed}, expected {expected}")
-    line.append(f" (SRM p = {fixed:.3g}, at every look p = {anytime:.3g})")
+    line.append(f": {observed}, expected {expected}{tested}")
+    if not sound and srm["reason"] is not None:
+        line.append(f"; {readable(srm['reason'])}", style="bold red")
     yield line
     if not sound:
         yield Text("Do not trust these numbers: nothing is called winning on such a split.", style="bold red")
@@ -167,6 +172,7 @@ def _treatment_cells(quantity: "_Quantity", metric: MetricPayload, treatment: st
         f"{100 * inference['lift']:+.2f} %" if inference else WITHHELD,
         f"{100 * inference['ci_low']:+.2f} to {100 * inference['ci_high']:+.2f} %" if inference else WITHHELD,
         _chance(effect["chance_to_win"]) if effect else WITHHELD,
+        _p_value(metric.get("anytime", {}).get(treatment)),
         Text(verdict.replace("_", " "), style=VERDICT_STYLES.get(verdict, "")),
     ]
 
@@ -176,6 +182,14 @@ def _chance(chance: float) -> str:
     if chance < 0.0001:
         return "< 0.01 %"
     return "> 99.99 %" if chance > 0.9999 else f"{100 * chance:.2f} %"
+
+
+def _p_value(anytime: AnytimePayload | None) -> str:
+    """Return the p-value that the verdict rests on."""
+    if anytime is None:
+        return WITHHELD
+    p_value = anytime["adjusted_p_value"]
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
 def _value(quantity: "_Quantity", aggregate: VariantPayload) -> str:

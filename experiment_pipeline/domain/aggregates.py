@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 LARGEST_COUNT = 2**53  # beyond it a float cannot tell two counts apart
 ROUNDING = 1e-12  # engines agree on moments to this relative accuracy (rule X5)
+LARGEST_SHARE = 1e9  # of a total; where it is nearly 0, no larger one says more
 TOLERATED_UNREADABLE = 100  # one value in a hundred; rule E5
 
 
@@ -132,6 +133,46 @@ class PairAggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueSummary:
+    """The numbers, beside the moments, of the values that the identities of one variant have in one metric.
+
+    Attributes:
+        nonzero: identities whose value is not 0.
+        with_value: identities that have a value: of a mean those with a number among their events, otherwise all.
+        largest: the largest value of an identity; None without identities, or where it is too large for a float.
+        total: the sum over all identities, known also where m2 is too large for a float; None where it is itself.
+    """
+
+    nonzero: int
+    with_value: int
+    largest: float | None
+    total: float | None
+
+    @property
+    def largest_share(self) -> float | None:
+        """The part of the total that the identity with the largest value holds; None where the total is not positive.
+
+        It is over 1 where other identities are negative.
+        """
+        if self.largest is None or self.total is None or self.total <= 0:
+            return None
+        return min(self.largest / self.total, LARGEST_SHARE)
+
+    @classmethod
+    def of_moments(cls, aggregate: VariantAggregate | None) -> "ValueSummary":
+        """Return what moments alone tell, where nothing was counted.
+
+        At least `(sum x)^2 / sum x^2` identities are not 0 (the inequality of Cauchy and Schwarz); more is not known.
+        """
+        if aggregate is None or aggregate.n == 0:
+            return cls(nonzero=0, with_value=0, largest=None, total=None if aggregate is None else 0.0)
+        size, spread = abs(aggregate.mean), math.sqrt(aggregate.m2 / aggregate.n)
+        part = size / math.hypot(size, spread) if size else 0.0
+        total = aggregate.sum if math.isfinite(aggregate.sum) else None
+        return cls(math.floor(aggregate.n * part * part), aggregate.n, largest=None, total=total)
+
+
+@dataclass(frozen=True, slots=True)
 class MetricAggregates:
     """Aggregates of one metric by variant.
 
@@ -139,12 +180,14 @@ class MetricAggregates:
         by_variant: None where the moments are too large for a float.
         values: events whose value the metric reads as a number, by variant.
         invalid_values: those of them whose value is not a number (rule E5), by variant.
+        of_identities: the other numbers of the identities' values, by variant, where they were counted.
     """
 
     metric_id: int
     by_variant: dict[str, VariantAggregate | None]
     values: dict[str, int] = field(default_factory=dict)
     invalid_values: dict[str, int] = field(default_factory=dict)
+    of_identities: dict[str, ValueSummary] = field(default_factory=dict)
 
 
 def are_unreadable(values: int, invalid_values: int) -> bool:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
+from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
+from experiment_pipeline.domain.planned_sample import PLANNED_POWER, floor_warnings
 
 LARGEST_USUAL_MDE = 1.0  # a lift of 100 %; a share that was written as per cent is larger
 AGAINST = {
@@ -14,12 +16,18 @@ AGAINST = {
 BETTER = {Direction.UP: "higher", Direction.DOWN: "lower"}
 
 
-def design_warnings(experiment: Experiment) -> list[str]:
-    """Return one sentence for each thing in the design that is allowed and probably not meant, its field first."""
+def design_warnings(experiment: Experiment, floors: Floors = SHIPPED_FLOORS) -> list[str]:
+    """Return a sentence or two for each thing in the design that is allowed and probably not meant, its field first.
+
+    Args:
+        experiment: as it is declared.
+        floors: how much data an arm needs before anything is inferred from it.
+    """
     return [
         *_of_variants(experiment.variants),
         *(warning for position, each in enumerate(experiment.metrics) for warning in _of_metric(position, each)),
         *_of_design(experiment.design),
+        *floor_warnings(experiment, floors),
     ]
 
 
@@ -47,5 +55,12 @@ def _of_metric(position: int, attached: AttachedMetric) -> Iterator[str]:
 
 
 def _of_design(design: Design) -> Iterator[str]:
+    usual = Design()
+    if design.power != usual.power:
+        yield f"design.power: changes nothing yet. Verdicts are tuned for {100 * PLANNED_POWER:g} % power."
+    if design.n_looks != usual.n_looks:
+        yield "design.n_looks: changes nothing yet. Verdicts hold at every refresh, and no look is planned."
+    if design.baseline is not None and design.mde is None:
+        yield "design.baseline: changes nothing without mde."
     if design.mde is not None and design.mde >= LARGEST_USUAL_MDE:
         yield f"design.mde: {design.mde:g} is a lift of {100 * design.mde:g} %. It is a share: 0.2 is 20 %."

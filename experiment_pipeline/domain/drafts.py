@@ -32,6 +32,7 @@ from experiment_pipeline.domain.fields import (
     ExperimentKey,
     Feature,
     FieldErrors,
+    IgnoredVariants,
     MetricReference,
     Name,
     Percentage,
@@ -40,6 +41,7 @@ from experiment_pipeline.domain.fields import (
     VariantKey,
 )
 from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.texts import printable
 
 DEFINITION_VERSION = 1  # rule M1
 
@@ -91,6 +93,10 @@ class ExperimentDraft:
     multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
     refresh_interval: RefreshInterval = timedelta(hours=1)
     design: Design = field(default_factory=Design)
+    ignored_variants: Annotated[
+        IgnoredVariants,
+        Field(description="variants of exposures that may have traffic outside the split: testers, renamed keys"),
+    ] = ()
 
 
 @with_config(STRICT)
@@ -120,6 +126,7 @@ def to_draft(experiment: Experiment) -> ExperimentDraft:
         multiple_exposures=experiment.multiple_exposures,
         refresh_interval=experiment.refresh_interval,
         design=experiment.design,
+        ignored_variants=experiment.ignored_variants,
     )
 
 
@@ -178,8 +185,12 @@ def check_metric(draft: MetricDraft) -> str:
     return event
 
 
-def check_experiment(draft: ExperimentDraft) -> tuple[Variant, ...]:
+def check_experiment(draft: ExperimentDraft, present: ExperimentDraft | None = None) -> tuple[Variant, ...]:
     """Check an experiment by rules L3 and L6 and return its variants in full.
+
+    Args:
+        draft: what is wanted.
+        present: what it changes. A design that stays is not judged again: it may be older than a rule, and is frozen.
 
     Returns:
         control added where it was left out, roles and shares resolved
@@ -189,11 +200,30 @@ def check_experiment(draft: ExperimentDraft) -> tuple[Variant, ...]:
     """
     errors = FieldErrors()
     validated = errors.validate(type(draft), draft)
+    if present is None or validated.design != present.design:
+        _check_design(errors, validated.design)
     if any(path.startswith("variants.") for path in errors.errors):
         errors.raise_any()
     variants = _resolve_variants(errors, validated.variants)
+    _check_ignored(errors, validated.ignored_variants, variants)
     errors.raise_any()
     return variants
+
+
+def _check_ignored(errors: FieldErrors, ignored: tuple[str, ...], variants: tuple[Variant, ...]) -> None:
+    """Check that no variant is ignored that the split provides for: that would change nothing."""
+    for variant in variants:
+        if variant.key in ignored and (variant.role is VariantRole.HOLDOUT or variant.percentage_allocation):
+            message = f"The split provides for '{printable(variant.key[:80])}': it cannot be ignored."
+            errors.add("ignored_variants", message)
+
+
+def _check_design(errors: FieldErrors, design: Design) -> None:
+    """Check that the effect to detect is known in the metric's unit, which is `mde` times `baseline`."""
+    if any(path.startswith("design") for path in errors.errors) or design.mde is None:
+        return
+    errors.require(design.baseline is not None, "design.baseline", "Needed with mde, which is relative to it.")
+    errors.require(design.baseline != 0, "design.baseline", "Must not be 0: mde is relative to it.")
 
 
 def key_from_name(name: str, is_taken: Callable[[str], bool]) -> str:

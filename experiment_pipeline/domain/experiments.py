@@ -68,7 +68,10 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One experiment as the registry knows it. All times are UTC; `partition_key` is `<key>-<id>` (rule L6)."""
+    """One experiment as the registry knows it. All times are UTC; `partition_key` is `<key>-<id>` (rule L6).
+
+    ignored_variants: values of exposures that do not count as traffic outside the split (rule S2)
+    """
 
     id: int
     environment_key: str
@@ -83,6 +86,7 @@ class Experiment:
     multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
     refresh_interval: timedelta = timedelta(hours=1)
     design: Design = field(default_factory=Design)
+    ignored_variants: tuple[str, ...] = ()
     created_at: datetime | None = None
     updated_at: datetime | None = None
     started_at: datetime | None = None

@@ -42,6 +42,7 @@ FEATURE_BYTES = 2_000  # what a PostgreSQL index entry holds beside the environm
 SHORTEST_REFRESH_INTERVAL = timedelta(minutes=5)  # rule R4
 LONGEST_DURATION = timedelta(days=366)
 MAX_LOOKS = 1_000
+MAX_IGNORED = 100
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*", re.ASCII)
 MOMENT_EXPECTED = "Must be a time with a zone, such as 2026-11-01T00:00:00Z"
 MESSAGES = {  # in place of pydantic's own, by its type of error
@@ -131,6 +132,15 @@ Feature = Annotated[
 VariantKey = Annotated[
     Annotated[Line, at_most(VARIANT_KEY_LENGTH)] | None,
     BeforeValidator(lambda key: None if key == "" else key),  # rule L3: an empty key is null
+]
+VariantValue = Annotated[
+    Text,  # whatever an exposure may hold, which is more than a variant may be called
+    rule(bool, "Must not be empty."),
+]
+IgnoredVariants = Annotated[
+    tuple[VariantValue, ...],
+    rule(lambda values: len(values) <= MAX_IGNORED, f"Must not be more than {MAX_IGNORED} variants."),
+    rule(lambda values: len(set(values)) == len(values), "Must not name a variant more than once."),
 ]
 EventName = Annotated[Line, at_most(NAME_LIMIT)]  # rule E3
 Number = Annotated[float, Field(strict=True)]

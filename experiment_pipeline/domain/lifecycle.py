@@ -19,7 +19,7 @@ TRANSITIONS: Mapping[ExperimentStatus, tuple[ExperimentStatus, ...]] = {  # rule
 }
 LONGEST_AHEAD = timedelta(days=1)  # of a start or an end: such a day passes, a year of a wrong clock does not
 IMMUTABLE = ("key", "feature")
-ALWAYS_EDITABLE = ("name", "hypothesis")
+ALWAYS_EDITABLE = ("name", "hypothesis", "ignored_variants")
 
 
 def transition(
@@ -125,7 +125,7 @@ def check_start_may_move(
 
 
 def check_revision(experiment: Experiment, before: ExperimentDraft, after: ExperimentDraft) -> None:
-    """Check a change by rule L3: key and feature never change; all but name and hypothesis freeze at the first start.
+    """Check a change by rule L3: key and feature never change; all but `ALWAYS_EDITABLE` freezes at the start.
 
     Args:
         experiment: the experiment before the change.

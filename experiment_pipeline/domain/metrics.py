@@ -15,7 +15,7 @@ class Aggregation(StrEnum):
 
 
 class Direction(StrEnum):
-    """The direction that is better; `down` flips the chance to win (rule M1)."""
+    """The direction that is better; an informational metric takes its attachment's (rule M1)."""
 
     UP = "up"
     DOWN = "down"
@@ -50,9 +50,27 @@ class Metric:
     window: timedelta | None = None
 
 
+def better_direction(direction: Direction, expected: ExpectedDirection) -> Direction:
+    """Return the better side of a comparison, `up` or `down`: verdict, chance to win and expected loss follow it (M1).
+
+    A guardrail's is its own: lower where the metric must not increase, higher where it must not decrease. Of other
+    metrics it is the metric's direction and, where that is informational, the one that was expected.
+    """
+    if expected.is_guardrail:
+        return Direction.DOWN if expected is ExpectedDirection.NOT_INCREASE else Direction.UP
+    if direction is Direction.INFORMATIONAL:
+        return Direction.DOWN if expected is ExpectedDirection.DECREASE else Direction.UP
+    return direction
+
+
 @dataclass(frozen=True, slots=True)
 class AttachedMetric:
     """A metric as one experiment uses it; the first attached is the primary one."""
 
     metric: Metric
     expected_direction: ExpectedDirection
+
+    @property
+    def better_direction(self) -> Direction:
+        """The better side of its comparisons, `up` or `down` (rule M1)."""
+        return better_direction(self.metric.direction, self.expected_direction)

@@ -5,16 +5,17 @@ from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.results.model import Split
+from experiment_pipeline.stats.not_computable import NotComputable
 
 
 def judge_split(inputs: HealthInputs) -> Finding:
-    """Fail on a sample ratio mismatch by the anytime-valid test; pass where the split cannot be tested yet."""
+    """Fail where the shares are not those configured, by the anytime-valid test; pass where that is not known yet."""
     split = inputs.results.split
-    evidence = {"identities": split.identities, "expected_shares": split.shares, "reason": split.reason or "tested"}
-    if split.trustworthy is None:
-        detail = f"The split could not be tested: {split.reason}."
+    evidence = {"identities": split.identities, "expected_shares": split.shares, "reason": split.untested or "tested"}
+    if isinstance(split.anytime, NotComputable):
+        detail = f"The split could not be tested: {split.untested}."
         return Finding("split_not_tested", Severity.OK, "Split not tested", detail, evidence)
-    if split.trustworthy:
+    if not split.anytime.mismatch:
         detail = f"{_counts(split)} identities do not contradict the configured shares."
         return Finding("split_as_configured", Severity.OK, "Split as configured", detail, evidence)
     detail = (

@@ -44,6 +44,7 @@ def select_experiments(
             multiple_exposures=MultipleExposures(row["multiple_exposures"]),
             refresh_interval=timedelta(seconds=row["refresh_interval_seconds"]),
             design=Design(**row["design"]),
+            ignored_variants=tuple(row["ignored_variants"]),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
             started_at=row["started_at"],

@@ -160,7 +160,7 @@ class Experiments:
             before = lock(connection, experiment_id)
             present = to_draft(before)
             wanted = revise(present)
-            arms = check_experiment(wanted)
+            arms = check_experiment(wanted, present)
             attached = experiment_parts.resolve_metrics(connection, before.environment_key, wanted.metrics)
             after = replace(
                 wanted,
@@ -310,6 +310,7 @@ def _columns(draft: ExperimentDraft) -> dict[str, Any]:
         "multiple_exposures": draft.multiple_exposures.value,
         "refresh_interval_seconds": int(draft.refresh_interval.total_seconds()),
         "design": asdict(draft.design),
+        "ignored_variants": list(draft.ignored_variants),
     }
 
 

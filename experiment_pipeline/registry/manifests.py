@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from experiment_pipeline.domain import lifecycle
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.errors import ConfigurationError, Conflict, ExperimentPipelineError, NotFound
 from experiment_pipeline.registry.audit import as_json
 from experiment_pipeline.registry.declarations import check_declared, explained_conflict, in_environments
@@ -58,6 +59,7 @@ class Manifests:
         dry_run: bool = False,
         resume: bool = False,
         strict: bool = False,
+        floors: Floors = SHIPPED_FLOORS,
     ) -> list[Difference]:
         """Apply a manifest: change the registry to match it, completely or not at all. A dry run changes nothing.
 
@@ -70,6 +72,7 @@ class Manifests:
             dry_run: change nothing.
             resume: resume an experiment that is paused and, by the file, running.
             strict: refuse a file that says of an experiment less than its status, which otherwise stays.
+            floors: of the installation, for warnings of designs that hardly reach them.
 
         Returns:
             What was made, changed or kept, or would be: environments, then metrics, then experiments.
@@ -78,7 +81,8 @@ class Manifests:
             ConfigurationError: names entry and field.
         """
         with writing(self.database) as connection:
-            differences = _Application(connection, actor, now, resume=resume, strict=strict).apply(manifest)
+            application = _Application(connection, actor, now, resume=resume, strict=strict, floors=floors)
+            differences = application.apply(manifest)
             if dry_run:
                 connection.rollback()
         return differences
@@ -93,6 +97,7 @@ class _Application:
     now: datetime
     resume: bool
     strict: bool
+    floors: Floors
 
     def apply(self, manifest: Manifest) -> list[Difference]:
         differences = [self._environment(key, entry.name) for key, entry in manifest.environments.items()]
@@ -139,7 +144,7 @@ class _Application:
             if not kept:
                 after = self._status(after, entry)
         difference = _difference(f"experiment {entry.environment}/{key}", before, after)
-        warned = design_warnings(after) if difference.fields else []
+        warned = design_warnings(after, self.floors) if difference.fields else []
         return replace(difference, notes=(*kept, *(f"warning: {warning}" for warning in warned)))
 
     def _declare(self, entry: DeclaredExperiment, before: Experiment | None) -> Experiment:

@@ -94,6 +94,7 @@ experiments = Table(
     Column("multiple_exposures", String(20), nullable=False),
     Column("refresh_interval_seconds", Integer, nullable=False),
     Column("design", JSON, nullable=False),
+    Column("ignored_variants", JSON, nullable=False, server_default="[]"),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),

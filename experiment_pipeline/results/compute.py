@@ -2,24 +2,48 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 
-from experiment_pipeline.domain.aggregates import EMPTY, MetricAggregates, VariantAggregate, are_unreadable
+from experiment_pipeline.domain.aggregates import (
+    EMPTY,
+    MetricAggregates,
+    ValueSummary,
+    VariantAggregate,
+    are_unreadable,
+)
 from experiment_pipeline.domain.experiments import CONTROL, Design, Experiment, SharesUnknown, expected_shares
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction
-from experiment_pipeline.results.families import PerComparison, comparison_levels
-from experiment_pipeline.results.model import Comparison, ExperimentResults, Floors, MetricResults, Split
+from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric
+from experiment_pipeline.results.families import (
+    Family,
+    PerComparison,
+    adjusted_p_values,
+    comparison_levels,
+    family_of,
+)
+from experiment_pipeline.results.model import (
+    AnytimeReading,
+    Comparison,
+    ExperimentResults,
+    MetricResults,
+    Split,
+    TrafficOutsideSplit,
+)
 from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.evidence import Evidence, accrued_evidence
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.minimum_data import below_floor
+from experiment_pipeline.stats.missing_values import missing_values_differ
 from experiment_pipeline.stats.not_computable import NotComputable
-from experiment_pipeline.stats.srm import anytime_srm_test, srm_test
-from experiment_pipeline.stats.verdict import Verdict, decide
+from experiment_pipeline.stats.srm import NEGLIGIBLE_SHARE, anytime_srm_test, srm_test
+from experiment_pipeline.stats.verdict import decide
 
 OUT_OF_RANGE = NotComputable("out_of_range")  # moments too large for a float
 UNREADABLE_VALUES = NotComputable("unreadable_values")  # rule E5
+MISSING_VALUES_DIFFER = NotComputable("missing_values_differ")  # rule M3
+LISTED_UNKNOWN = 5  # of the variants that an experiment does not configure, those that a finding names
 
 
 def compute_results(
@@ -34,7 +58,7 @@ def compute_results(
         experiment: its variants, attached metrics and design.
         identities: analysed identities per variant seen, holdout and unknown ones included (rule X6).
         aggregates: one per attached metric, in any order; a metric without one has no events and no identities.
-        floors: how many identities and conversions an arm needs before anything is inferred from it.
+        floors: how much data an arm needs before anything is inferred from it.
 
     Returns:
         The split and one `MetricResults` per attached metric, in the experiment's order.
@@ -51,8 +75,15 @@ def compute_results(
         )
         for attached in experiment.metrics
     ]
-    levels = comparison_levels(experiment.metrics, _p_values(compared), experiment.design.alpha)
-    return ExperimentResults(split=split, metrics=tuple(_metric_results(metric, levels, split) for metric in compared))
+    p_values = _p_values(compared)
+    judged = _Judged(
+        levels=comparison_levels(experiment.metrics, p_values, experiment.design.alpha),
+        adjusted_p_values=adjusted_p_values(experiment.metrics, p_values),
+    )
+    metrics = (
+        _metric_results(metric, family_of(metric.attached, experiment.metrics), judged, split) for metric in compared
+    )
+    return ExperimentResults(split=split, metrics=tuple(metrics))
 
 
 def _design_of(attached: AttachedMetric, experiment: Experiment) -> Design:
@@ -68,8 +99,40 @@ def _split(experiment: Experiment, identities: Mapping[str, int]) -> Split:
         unknown = NotComputable(shares.reason)
         return Split(identities=counts, shares={}, fixed=unknown, anytime=unknown)
     return Split(
-        identities=counts, shares=shares, fixed=srm_test(counts, shares), anytime=anytime_srm_test(counts, shares)
+        identities=counts,
+        shares=shares,
+        fixed=srm_test(counts, shares),
+        anytime=anytime_srm_test(counts, shares),
+        outside=_traffic_outside(experiment, counts, shares, identities),
     )
+
+
+def _traffic_outside(
+    experiment: Experiment, counts: Mapping[str, int], shares: Mapping[str, float], identities: Mapping[str, int]
+) -> TrafficOutsideSplit:
+    """Return the identities that the split does not provide for (rule S2)."""
+    ignored, configured = set(experiment.ignored_variants), set(experiment.variant_keys)
+    unknown = {key: n for key, n in identities.items() if key not in configured and key not in ignored}
+    return TrafficOutsideSplit(
+        without_share={
+            key: n for key, n in counts.items() if n and shares[key] <= NEGLIGIBLE_SHARE and key not in ignored
+        },
+        unknown=sum(unknown.values()),
+        largest=dict(nsmallest(LISTED_UNKNOWN, unknown.items(), key=lambda item: (-item[1], item[0]))),
+        counted=sum(counts.values()) + sum(unknown.values()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    """One metric in one analysed variant; `aggregate` is None where the moments are too large for a float.
+
+    events: that count (rule C1)
+    """
+
+    aggregate: VariantAggregate | None
+    values: ValueSummary
+    events: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +147,37 @@ class _Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A metric's design, its aggregates by analysed variant, and every treatment beside control.
-
-    withheld: why the metric has no verdict on any treatment, whatever its numbers say
-    """
+    """A metric's design, its analysed variants, and every treatment beside control."""
 
     attached: AttachedMetric
     design: Design
-    aggregates: dict[str, VariantAggregate | None]
+    arms: dict[str, _Arm]
     values: dict[str, int]
     invalid_values: dict[str, int]
     pairs: dict[str, _Pair | NotComputable]
 
-    @property
-    def withheld(self) -> NotComputable | None:
-        arms = zip(self.values.values(), self.invalid_values.values(), strict=True)
-        return UNREADABLE_VALUES if any(are_unreadable(*arm) for arm in arms) else None
+    def withheld(self, treatment: str) -> NotComputable | None:
+        """Return why there is no verdict on a treatment, whatever the numbers say."""
+        counts = zip(self.values.values(), self.invalid_values.values(), strict=True)
+        if any(are_unreadable(*of_arm) for of_arm in counts):
+            return UNREADABLE_VALUES
+        return MISSING_VALUES_DIFFER if self._missing_values_differ(treatment) else None
+
+    def _missing_values_differ(self, treatment: str) -> bool:
+        control, other = self.arms[CONTROL], self.arms[treatment]
+        if self.attached.metric.aggregation is not Aggregation.MEAN or not (control.aggregate and other.aggregate):
+            return False
+        return missing_values_differ(
+            (control.aggregate.n, control.values.with_value), (other.aggregate.n, other.values.with_value)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The outcome of the families for every comparison."""
+
+    levels: PerComparison
+    adjusted_p_values: PerComparison
 
 
 def _compared(
@@ -109,16 +187,17 @@ def _compared(
     design: Design,
     floors: Floors,
 ) -> _Compared:
-    aggregates = {key: found.by_variant.get(key, EMPTY) for key in split.identities}
-    values = {key: found.values.get(key, 0) for key in aggregates}
-    invalid_values = {key: found.invalid_values.get(key, 0) for key in aggregates}
-    events = {key: _events(arm, attached, values[key] - invalid_values[key]) for key, arm in aggregates.items()}
-    pairs = {
-        key: _pair((aggregates[CONTROL], arm), (events[CONTROL], events[key]), attached, design, floors)
-        for key, arm in aggregates.items()
-        if key != CONTROL
-    }
-    return _Compared(attached, design, aggregates, values, invalid_values, pairs)
+    values = {key: found.values.get(key, 0) for key in split.identities}
+    invalid_values = {key: found.invalid_values.get(key, 0) for key in split.identities}
+    arms = {key: _arm(found, key, attached, values[key] - invalid_values[key]) for key in split.identities}
+    pairs = {key: _pair(arms[CONTROL], arm, attached, design, floors) for key, arm in arms.items() if key != CONTROL}
+    return _Compared(attached, design, arms, values, invalid_values, pairs)
+
+
+def _arm(found: MetricAggregates, variant: str, attached: AttachedMetric, numeric_values: int) -> _Arm:
+    aggregate = found.by_variant.get(variant, EMPTY)
+    events = _events(aggregate, attached, numeric_values)
+    return _Arm(aggregate, found.of_identities.get(variant) or ValueSummary.of_moments(aggregate), events)
 
 
 def _events(arm: VariantAggregate | None, attached: AttachedMetric, numeric_values: int) -> float:
@@ -128,27 +207,30 @@ def _events(arm: VariantAggregate | None, attached: AttachedMetric, numeric_valu
 
 
 def _pair(
-    arms: tuple[VariantAggregate | None, VariantAggregate | None],
-    events: tuple[float, float],
-    attached: AttachedMetric,
-    design: Design,
-    floors: Floors,
+    control: _Arm, treatment: _Arm, attached: AttachedMetric, design: Design, floors: Floors
 ) -> _Pair | NotComputable:
-    control, treatment = arms
-    if control is None or treatment is None:
+    if control.aggregate is None or treatment.aggregate is None:
         return OUT_OF_RANGE
     too_little = below_floor(
-        control,
-        treatment,
+        control.aggregate,
+        treatment.aggregate,
         attached.metric.aggregation,
+        nonzero=(control.values.nonzero, treatment.values.nonzero),
         minimum_identities=floors.identities,
         minimum_conversions=floors.conversions,
+        minimum_nonzero=floors.nonzero,
     )
-    difference = too_little or effect(control, treatment, alpha=design.alpha)
+    difference = too_little or effect(control.aggregate, treatment.aggregate, alpha=design.alpha)
     if isinstance(difference, NotComputable):
         return difference
-    evidence = accrued_evidence(attached.metric.aggregation, control, treatment, events, design)
-    return _Pair(control, treatment, difference, evidence)
+    evidence = accrued_evidence(
+        attached.metric.aggregation,
+        control.aggregate,
+        treatment.aggregate,
+        (control.events, treatment.events),
+        design,
+    )
+    return _Pair(control.aggregate, treatment.aggregate, difference, evidence)
 
 
 def _p_values(compared: Sequence[_Compared]) -> PerComparison:
@@ -161,7 +243,7 @@ def _p_values(compared: Sequence[_Compared]) -> PerComparison:
     for metric in compared:
         found = {key: _anytime_effect(pair, metric.design.alpha) for key, pair in metric.pairs.items()}
         p_values[metric.attached.metric.id] = {
-            key: 1.0 if metric.withheld or isinstance(each, NotComputable) else each.p_value
+            key: 1.0 if metric.withheld(key) or isinstance(each, NotComputable) else each.p_value
             for key, each in found.items()
         }
     return p_values
@@ -173,31 +255,42 @@ def _anytime_effect(pair: _Pair | NotComputable, alpha: float) -> AnytimeEffect 
     return anytime_effect(pair.effect, pair.control, pair.treatment, pair.evidence, alpha=alpha)
 
 
-def _metric_results(metric: _Compared, levels: PerComparison, split: Split) -> MetricResults:
-    attached, design, comparisons = metric.attached, metric.design, []
-    for key, pair in metric.pairs.items():
-        verdict = decide(
-            _anytime_effect(pair, levels[attached.metric.id][key]),
-            direction=attached.metric.direction,
-            expected_direction=attached.expected_direction,
-            trustworthy=split.trustworthy is True,
-            readable=metric.withheld is None,
-        )
-        comparison = _comparison(key, pair, attached.metric.direction, design.alpha, verdict)
-        comparisons.append(replace(comparison, withheld=metric.withheld))
-    return MetricResults(attached, metric.aggregates, tuple(comparisons), metric.values, metric.invalid_values)
+def _metric_results(metric: _Compared, family: Family, judged: _Judged, split: Split) -> MetricResults:
+    return MetricResults(
+        attached=metric.attached,
+        family=family,
+        aggregates={key: arm.aggregate for key, arm in metric.arms.items()},
+        comparisons=tuple(_comparison(metric, key, judged, split) for key in metric.pairs),
+        values=metric.values,
+        invalid_values=metric.invalid_values,
+        of_identities={key: arm.values for key, arm in metric.arms.items()},
+    )
 
 
-def _comparison(
-    treatment: str, pair: _Pair | NotComputable, direction: Direction, alpha: float, verdict: Verdict
-) -> Comparison:
+def _comparison(metric: _Compared, treatment: str, judged: _Judged, split: Split) -> Comparison:
+    attached, pair, withheld = metric.attached, metric.pairs[treatment], metric.withheld(treatment)
+    level = judged.levels[attached.metric.id][treatment]
+    anytime = _anytime_effect(pair, level)
+    verdict = decide(
+        anytime,
+        direction=attached.metric.direction,
+        expected_direction=attached.expected_direction,
+        trustworthy=split.trustworthy is True,
+        readable=withheld is None,
+    )
     if isinstance(pair, NotComputable):
-        return Comparison(treatment, pair, pair, chance_to_win=None, expected_loss=None, verdict=verdict)
+        return Comparison(treatment, pair, pair, chance_to_win=None, risk=None, verdict=verdict, withheld=withheld)
+    reading = None
+    if withheld is None and not isinstance(anytime, NotComputable):
+        adjusted = judged.adjusted_p_values[attached.metric.id][treatment]
+        reading = AnytimeReading(anytime.p_value, adjusted, anytime.ci_low, anytime.ci_high, level)
     return Comparison(
         treatment=treatment,
         effect=pair.effect,
-        lift=lift(pair.control, pair.treatment, alpha=alpha),
-        chance_to_win=chance_to_win(pair.effect, direction),
-        expected_loss=expected_loss(pair.effect, direction).if_ship,
+        lift=lift(pair.control, pair.treatment, alpha=metric.design.alpha),
+        chance_to_win=chance_to_win(pair.effect, attached.better_direction),
+        risk=expected_loss(pair.effect, attached.better_direction),
         verdict=verdict,
+        anytime=reading,
+        withheld=withheld,
     )

@@ -4,12 +4,34 @@ The level of a comparison depends on every p-value of its family, and its interv
 computed twice: at alpha for the p-value, then at its level for the verdict.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 
 from experiment_pipeline.domain.metrics import AttachedMetric
-from experiment_pipeline.stats.multiplicity import Levels, benjamini_hochberg_levels, holm_levels
+from experiment_pipeline.stats.multiplicity import (
+    benjamini_hochberg,
+    benjamini_hochberg_levels,
+    holm,
+    holm_levels,
+)
 
 PerComparison = Mapping[int, Mapping[str, float]]  # one number by metric id and treatment
+Procedure = Callable[[Sequence[float]], list[float]]  # from the p-values of a family to a number of each comparison
+
+
+class Family(StrEnum):
+    """The family that a metric's comparisons are judged in; each guardrail is one of its own."""
+
+    PRIMARY = "primary"
+    GUARDRAIL = "guardrail"
+    SECONDARY = "secondary"
+
+
+def family_of(attached: AttachedMetric, metrics: Sequence[AttachedMetric]) -> Family:
+    """Return the family of one of the attached metrics, of which the first is the primary one."""
+    if attached == metrics[0]:
+        return Family.PRIMARY
+    return Family.GUARDRAIL if attached.expected_direction.is_guardrail else Family.SECONDARY
 
 
 def comparison_levels(metrics: Sequence[AttachedMetric], p_values: PerComparison, alpha: float) -> PerComparison:
@@ -23,15 +45,29 @@ def comparison_levels(metrics: Sequence[AttachedMetric], p_values: PerComparison
         p_values: of every treatment on every metric; 1 where the comparison cannot be made yet.
         alpha: the level of each family.
     """
-    primary, others = metrics[:1], metrics[1:]
-    guardrails = [metric for metric in others if metric.expected_direction.is_guardrail]
-    secondary = [metric for metric in others if not metric.expected_direction.is_guardrail]
-    families: list[tuple[Levels, list[AttachedMetric]]] = [(holm_levels, [each]) for each in (*primary, *guardrails)]
-    families.append((benjamini_hochberg_levels, secondary))
-    levels: dict[int, dict[str, float]] = {}
-    for levels_of, family in families:
+    return _by_family(
+        metrics,
+        p_values,
+        alone=lambda family: holm_levels(family, alpha),
+        together=lambda family: benjamini_hochberg_levels(family, alpha),
+    )
+
+
+def adjusted_p_values(metrics: Sequence[AttachedMetric], p_values: PerComparison) -> PerComparison:
+    """Return every comparison's p-value as its family adjusts it: at most alpha where its interval excludes zero."""
+    return _by_family(metrics, p_values, alone=holm, together=benjamini_hochberg)
+
+
+def _by_family(
+    metrics: Sequence[AttachedMetric], p_values: PerComparison, *, alone: Procedure, together: Procedure
+) -> PerComparison:
+    """Return the outcome of one procedure on each metric that is a family alone, and of another on all the others."""
+    families = [(alone, [each]) for each in metrics if family_of(each, metrics) is not Family.SECONDARY]
+    families.append((together, [each for each in metrics if family_of(each, metrics) is Family.SECONDARY]))
+    found: dict[int, dict[str, float]] = {}
+    for procedure, family in families:
         comparisons = [(each.metric.id, treatment) for each in family for treatment in p_values[each.metric.id]]
-        family_p_values = [p_values[metric_id][treatment] for metric_id, treatment in comparisons]
-        for (metric_id, treatment), level in zip(comparisons, levels_of(family_p_values, alpha), strict=True):
-            levels.setdefault(metric_id, {})[treatment] = level
-    return levels
+        outcome = procedure([p_values[metric_id][treatment] for metric_id, treatment in comparisons])
+        for (metric_id, treatment), number in zip(comparisons, outcome, strict=True):
+            found.setdefault(metric_id, {})[treatment] = number
+    return found

@@ -5,21 +5,53 @@ A number that cannot be given is withheld with its reason, never replaced (docs/
 
 from dataclasses import dataclass
 
-from experiment_pipeline.domain.aggregates import VariantAggregate, are_unreadable
+from experiment_pipeline.domain.aggregates import ValueSummary, VariantAggregate, are_unreadable
 from experiment_pipeline.domain.metrics import AttachedMetric
+from experiment_pipeline.results.families import Family
+from experiment_pipeline.stats.bayesian import ExpectedLoss
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.lift import Lift
 from experiment_pipeline.stats.not_computable import NotComputable
-from experiment_pipeline.stats.srm import AnytimeSrmTest, SrmTest
+from experiment_pipeline.stats.srm import MINIMUM_IDENTITIES, AnytimeSrmTest, SrmTest
 from experiment_pipeline.stats.verdict import Verdict
+
+TOLERATED_OUTSIDE = 100  # one identity in a hundred; rule S2
 
 
 @dataclass(frozen=True, slots=True)
-class Floors:
-    """Minimum of data that an arm needs before anything is inferred from it."""
+class TrafficOutsideSplit:
+    """Identities that the split does not provide for (rule S2); those of ignored variants are not among them.
 
-    identities: int = 50
-    conversions: int = 5
+    without_share: identities in arms whose share is 0, by arm that has any
+    unknown:       identities of variants that the experiment does not configure
+    largest:       the largest of these variants, with their identities
+    counted:       all analysed identities and those of unknown variants, which these are a part of
+    """
+
+    without_share: dict[str, int]
+    unknown: int
+    largest: dict[str, int]
+    counted: int
+
+    @property
+    def identities(self) -> int:
+        """All of them."""
+        return sum(self.without_share.values()) + self.unknown
+
+    @property
+    def mismatch(self) -> bool:
+        """True where they are more than 1 % of all that were counted, from 100 on."""
+        return self.counted >= MINIMUM_IDENTITIES and self.identities * TOLERATED_OUTSIDE > self.counted
+
+    @property
+    def reason(self) -> str | None:
+        """The kind that most of them are of, where they are a mismatch; None where they are not."""
+        if not self.mismatch:
+            return None
+        return "unknown_variants" if 2 * self.unknown > self.identities else "traffic_in_arm_without_share"
+
+
+NO_TRAFFIC_OUTSIDE = TrafficOutsideSplit(without_share={}, unknown=0, largest={}, counted=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +61,47 @@ class Split:
     identities:  analysed identities of control and every treatment
     shares:      what each should have got; empty where the configuration does not say
     fixed:       the fixed-sample test, for those who look once
-    anytime:     the test that holds at every refresh; `trustworthy` is driven by it
+    anytime:     the test that holds at every refresh
+    outside:     traffic that the split does not provide for
     """
 
     identities: dict[str, int]
     shares: dict[str, float]
     fixed: SrmTest | NotComputable
     anytime: AnytimeSrmTest | NotComputable
+    outside: TrafficOutsideSplit = NO_TRAFFIC_OUTSIDE
 
     @property
     def trustworthy(self) -> bool | None:
-        """False on a mismatch, None where the split could not be tested."""
+        """False on a mismatch of either kind, None where there is none and the shares could not be tested."""
+        if self.outside.mismatch:
+            return False
         return None if isinstance(self.anytime, NotComputable) else not self.anytime.mismatch
 
     @property
-    def reason(self) -> str | None:
-        """The reason why the split could not be tested; None where it was."""
+    def untested(self) -> str | None:
+        """The reason why the shares could not be tested; None where they were."""
         return self.fixed.reason if isinstance(self.fixed, NotComputable) else None
+
+    @property
+    def reason(self) -> str | None:
+        """The traffic that is outside the split, or why the shares are untested; None where neither is so."""
+        return self.outside.reason or self.untested
 
     @property
     def p_value(self) -> float | None:
         """The p-value of the fixed-sample test; None where it could not be made."""
         return None if isinstance(self.fixed, NotComputable) else self.fixed.p_value
+
+    @property
+    def chi_square(self) -> float | None:
+        """The statistic of the fixed-sample test; None where it could not be made."""
+        return None if isinstance(self.fixed, NotComputable) else self.fixed.chi2
+
+    @property
+    def degrees_of_freedom(self) -> int | None:
+        """Its degrees of freedom; None where it could not be made."""
+        return None if isinstance(self.fixed, NotComputable) else self.fixed.dof
 
     @property
     def anytime_p_value(self) -> float | None:
@@ -59,11 +110,28 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class AnytimeReading:
+    """The basis of the verdict of one comparison: its interval at the level that its family gives it.
+
+    p_value:          of the comparison alone
+    adjusted_p_value: as the family adjusts it: at most the design's alpha where the interval excludes zero
+    level:            the interval misses the true effect, at any refresh, with at most this probability
+    """
+
+    p_value: float
+    adjusted_p_value: float
+    ci_low: float
+    ci_high: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One treatment against control on one metric; what is withheld says why.
 
-    chance_to_win: that the treatment is the better one; flipped where lower is better (rule M1)
-    expected_loss: per identity, of shipping the treatment, in the metric's unit
+    chance_to_win: that the treatment is the better one, on the better side that the verdict has, too (rule M1)
+    risk: per identity, of each decision if it is the wrong one, in the metric's unit
+    anytime: what the verdict is read from; None where it is read from nothing
     withheld: why there is no verdict, whatever the numbers are; None where a verdict may be given
     """
 
@@ -71,9 +139,15 @@ class Comparison:
     effect: Effect | NotComputable
     lift: Lift | NotComputable
     chance_to_win: float | None
-    expected_loss: float | None
+    risk: ExpectedLoss | None
     verdict: Verdict
+    anytime: AnytimeReading | None = None
     withheld: NotComputable | None = None
+
+    @property
+    def expected_loss(self) -> float | None:
+        """The expected loss of shipping the treatment."""
+        return None if self.risk is None else self.risk.if_ship
 
     @property
     def reason(self) -> str | None:
@@ -91,13 +165,17 @@ class MetricResults:
     aggregates:     None where the moments are too large for a float
     values:         events whose value the metric reads as a number, by analysed variant
     invalid_values: those of them whose value is not a number (rule E5)
+    of_identities:  the other numbers of the identities' values, by analysed variant
+    family:         that its comparisons are judged in
     """
 
     attached: AttachedMetric
+    family: Family
     aggregates: dict[str, VariantAggregate | None]
     comparisons: tuple[Comparison, ...]
     values: dict[str, int]
     invalid_values: dict[str, int]
+    of_identities: dict[str, ValueSummary]
 
     @property
     def has_unreadable_values(self) -> bool:

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.exposures import ExposuresPoint, ExposuresSummary, Granularity
+from experiment_pipeline.results.families import Family
 from experiment_pipeline.results.model import Comparison, ExperimentResults, MetricResults, Split
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.verdict import Verdict
@@ -50,9 +51,14 @@ class ExposuresPayload(TypedDict):
 class SplitPayload(TypedDict):
     """Identities by compared variant beside the shares that were configured (rules S1-S3).
 
-    `anytime_p_value` is of the test that holds at every refresh; null with a `reason` where it could not be made.
+    `chi_square`, with `degrees_of_freedom`, is of the fixed-sample test, whose p-value is `srm_p_value`;
+    `anytime_p_value` is of the test that holds at every refresh. They are null with a `reason` where they could not be
+    made. `traffic_in_arm_without_share` and `unknown_variants` are the reasons of a split that is not trustworthy
+    whatever these tests say (rule S2).
     """
 
+    chi_square: NotRequired[float | None]
+    degrees_of_freedom: NotRequired[int | None]
     anytime_p_value: float | None
     identities: dict[str, int]
     expected_shares: dict[str, float]
@@ -85,13 +91,39 @@ class EffectPayload(TypedDict):
     chance_to_win: float
 
 
+class AnytimePayload(TypedDict):
+    """The basis of the verdict: an interval of the effect that holds at every refresh at once.
+
+    It is in the metric's unit. `level` is the probability with which it may miss, as the family of comparisons leaves
+    it; it excludes 0 where `adjusted_p_value` is at most the design's alpha. `p_value` is of the comparison alone.
+    """
+
+    p_value: float
+    adjusted_p_value: float
+    ci_low: float
+    ci_high: float
+    level: float
+
+
+class RiskPayload(TypedDict):
+    """The expected loss per identity of each decision if it is the wrong one, in the metric's unit."""
+
+    if_ship: float
+    if_keep: float
+
+
 class MetricPayload(TypedDict):
     """One metric: its aggregates by variant and, by treatment, how that compares with control.
 
-    `inference` is the lift, `effect` the absolute difference, `expected_loss` per identity, of shipping the treatment.
+    `inference` is the lift, `effect` the absolute difference, `standard_error` its error, `expected_loss` per identity,
+    of shipping the treatment, and `risk` that of shipping it and of keeping control. `anytime` is what the verdict is
+    read from. Its comparisons are judged in a `family`: the primary metric's, a guardrail's own, or that of all
+    secondary metrics.
     What is withheld is null, and `reason` says why. By variant, `values` counts the events whose
     value the metric reads, and `invalid_values` those of them whose value is not a number: with over 1 % of these in
-    any variant the metric has no verdict (`inconclusive`, reason `unreadable_values`).
+    any variant the metric has no verdict (`inconclusive`, reason `unreadable_values`). Of the identities, `nonzero`
+    counts those whose value is not 0, `with_value` those that have one (of a mean those with a readable value,
+    otherwise all), and `largest` is the largest value.
     """
 
     metric_id: int
@@ -104,6 +136,13 @@ class MetricPayload(TypedDict):
     reason: dict[str, str | None]
     values: NotRequired[dict[str, int]]
     invalid_values: NotRequired[dict[str, int]]
+    nonzero: NotRequired[dict[str, int]]
+    with_value: NotRequired[dict[str, int]]
+    largest: NotRequired[dict[str, float | None]]
+    family: NotRequired[Family]
+    standard_error: NotRequired[dict[str, float | None]]
+    anytime: NotRequired[dict[str, AnytimePayload | None]]
+    risk: NotRequired[dict[str, RiskPayload | None]]
 
 
 class ResultsPayload(TypedDict):
@@ -138,6 +177,8 @@ def results_payload(results: ExperimentResults) -> ResultsPayload:
         "srm_p_value": split.p_value,
         "trustworthy": split.trustworthy,
         "srm": {
+            "chi_square": split.chi_square,
+            "degrees_of_freedom": split.degrees_of_freedom,
             "anytime_p_value": split.anytime_p_value,
             "identities": split.identities,
             "expected_shares": split.shares,
@@ -191,6 +232,13 @@ def _metric(metric: MetricResults, split: Split) -> MetricPayload:
         "reason": {key: comparison.reason for key, comparison in compared.items()},
         "values": metric.values,
         "invalid_values": metric.invalid_values,
+        "nonzero": {key: each.nonzero for key, each in metric.of_identities.items()},
+        "with_value": {key: each.with_value for key, each in metric.of_identities.items()},
+        "largest": {key: each.largest for key, each in metric.of_identities.items()},
+        "family": metric.family,
+        "standard_error": {key: _standard_error(comparison) for key, comparison in compared.items()},
+        "anytime": {key: _anytime(comparison) for key, comparison in compared.items()},
+        "risk": {key: _risk(comparison) for key, comparison in compared.items()},
     }
 
 
@@ -214,6 +262,28 @@ def _effect(comparison: Comparison) -> EffectPayload | None:
     if isinstance(effect, NotComputable) or chance is None:
         return None
     return {"value": effect.value, "ci_low": effect.ci_low, "ci_high": effect.ci_high, "chance_to_win": chance}
+
+
+def _standard_error(comparison: Comparison) -> float | None:
+    return None if isinstance(comparison.effect, NotComputable) else comparison.effect.standard_error
+
+
+def _anytime(comparison: Comparison) -> AnytimePayload | None:
+    found = comparison.anytime
+    if found is None:
+        return None
+    return {
+        "p_value": found.p_value,
+        "adjusted_p_value": found.adjusted_p_value,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "level": found.level,
+    }
+
+
+def _risk(comparison: Comparison) -> RiskPayload | None:
+    found = comparison.risk
+    return None if found is None else {"if_ship": found.if_ship, "if_keep": found.if_keep}
 
 
 def _row(comparison: Comparison) -> dict[str, object]:

@@ -7,7 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from experiment_pipeline.domain.drafts import AttachmentDraft, Definition, ExperimentDraft, MetricDraft, VariantDraft
 from experiment_pipeline.domain.experiments import Design, MultipleExposures
-from experiment_pipeline.domain.fields import AttributionWindow, ExperimentKey, Feature, Name, RefreshInterval, Text
+from experiment_pipeline.domain.fields import (
+    AttributionWindow,
+    ExperimentKey,
+    Feature,
+    IgnoredVariants,
+    Name,
+    RefreshInterval,
+    Text,
+)
 from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection
 
 
@@ -44,6 +52,7 @@ class ExperimentPatch(Body):
     multiple_exposures: MultipleExposures = _left_out()
     refresh_interval: RefreshInterval = _left_out()
     design: Design = _left_out()
+    ignored_variants: IgnoredVariants = _left_out()
 
     def revise(self, draft: ExperimentDraft) -> ExperimentDraft:
         """Return the draft with the fields that were sent."""

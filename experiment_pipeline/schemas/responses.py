@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.drafts import definition_of
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Payload
 from experiment_pipeline.times import Duration, iso_utc
@@ -71,14 +72,15 @@ class ExperimentView(BaseModel):
     refresh_interval: Duration
     design: DesignView
     design_warnings: list[str] = Field(description="what is allowed in the design, and probably not meant")
+    ignored_variants: list[str] = Field(description="variants that may have traffic outside the split (rule S2)")
     created_at: Moment | None
     updated_at: Moment | None
     started_at: Moment | None
     ended_at: Moment | None
 
     @classmethod
-    def of(cls, experiment: Experiment) -> Self:
-        """Return the view of an experiment."""
+    def of(cls, experiment: Experiment, floors: Floors) -> Self:
+        """Return the view of an experiment, its design judged by the floors of this installation."""
         return cls(
             id=experiment.id,
             key=experiment.key,
@@ -91,7 +93,8 @@ class ExperimentView(BaseModel):
             multiple_exposures=experiment.multiple_exposures,
             refresh_interval=experiment.refresh_interval,
             design=DesignView.model_validate(experiment.design),
-            design_warnings=design_warnings(experiment),
+            design_warnings=design_warnings(experiment, floors),
+            ignored_variants=list(experiment.ignored_variants),
             created_at=experiment.created_at,
             updated_at=experiment.updated_at,
             started_at=experiment.started_at,

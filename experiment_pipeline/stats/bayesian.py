@@ -60,13 +60,13 @@ class InformedLift:
 
 
 def chance_to_win(effect: Effect, direction: Direction) -> float:
-    """Return the chance to win: `Phi(D / SE(D))` on the absolute scale, flipped when lower is better (rule M1).
+    """Return the chance to win: `Phi(D / SE(D))` on the absolute scale, flipped when lower is better.
 
-    With zero variance in both arms it is exact: 0, 0.5 or 1. An informational metric is read as "higher".
+    With zero variance in both arms it is exact: 0, 0.5 or 1.
 
     Args:
         effect: the absolute effect, from `effect`.
-        direction: which way is better.
+        direction: the better side, `better_direction` of the comparison (rule M1).
 
     Returns:
         A probability from 0 to 1.
@@ -89,7 +89,7 @@ def expected_loss(effect: Effect, direction: Direction) -> ExpectedLoss:
 
     Args:
         effect: the absolute effect, from `effect`.
-        direction: which way is better.
+        direction: the better side, as for `chance_to_win`.
 
     Returns:
         Both losses, in the metric's unit.

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, better_direction
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect
 from experiment_pipeline.stats.not_computable import NotComputable
 
@@ -31,10 +31,9 @@ def decide(
     - While too many of the values that the metric rests on are not readable (rule E5): `inconclusive`, whatever the
       interval of those that are; harm is not said either.
     - No interval (below a floor, or not computable): `collecting_data`.
-    - A guardrail is `harmed` once the interval lies wholly on the side that it must not move to, trustworthy or not:
-      a warning is not withheld. Otherwise it is `ok`, which says that harm has not been shown.
-    - Any other metric is `winning` or `losing` once the interval lies wholly on its better or its worse side; the
-      better side is the metric's direction, and for an informational metric the one that was expected.
+    - A guardrail is `harmed` once the interval lies wholly on its worse side, trustworthy or not: a warning is not
+      withheld. Otherwise it is `ok`, which says that harm has not been shown.
+    - Any other metric is `winning` or `losing` once the interval lies wholly on its better or its worse side.
     - While the sample ratio is not trustworthy, neither `winning`, `losing` nor `ok` is said (rule S3).
 
     Of several comparisons, take each interval at the level of its family (`multiplicity`).
@@ -57,11 +56,10 @@ def decide(
     if isinstance(anytime, NotComputable):
         return Verdict.COLLECTING_DATA
     side = _side_of_zero(anytime)
+    gain = -side if better_direction(direction, expected_direction) is Direction.DOWN else side
     if expected_direction.is_guardrail:
-        harm = 1 if expected_direction is ExpectedDirection.NOT_INCREASE else -1
-        verdict = Verdict.HARMED if side == harm else Verdict.OK
+        verdict = Verdict.HARMED if gain < 0 else Verdict.OK
     else:
-        gain = side * _better_side(direction, expected_direction)
         verdict = {1: Verdict.WINNING, 0: Verdict.INCONCLUSIVE, -1: Verdict.LOSING}[gain]
     return verdict if trustworthy or verdict is Verdict.HARMED else Verdict.INCONCLUSIVE
 
@@ -69,9 +67,3 @@ def decide(
 def _side_of_zero(anytime: AnytimeEffect) -> int:
     """Return 1 where the whole interval is above zero, -1 where below, 0 where it holds zero."""
     return (anytime.ci_low > 0) - (anytime.ci_high < 0)
-
-
-def _better_side(direction: Direction, expected: ExpectedDirection) -> int:
-    if direction is Direction.INFORMATIONAL:
-        return -1 if expected is ExpectedDirection.DECREASE else 1
-    return -1 if direction is Direction.DOWN else 1

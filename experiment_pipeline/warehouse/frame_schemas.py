@@ -1,12 +1,13 @@
 """Schemas of the small frames. A frame is validated before it is written, so the last good one is never lost."""
 
+import math
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.events import NAME_LIMIT
 from experiment_pipeline.domain.exposures import LISTED_VARIANTS, ExposureBucket, UnlistedExposures
 from experiment_pipeline.errors import ArtifactMissing
@@ -80,6 +81,7 @@ def metric_aggregates(rows: pl.DataFrame) -> list[MetricAggregates]:
             by_variant={row["variant"]: _aggregate(row) for row in of_metric.iter_rows(named=True)},
             values=dict(of_metric.select("variant", "values").iter_rows()),
             invalid_values=dict(of_metric.select("variant", "invalid_values").iter_rows()),
+            of_identities={row["variant"]: _value_summary(row) for row in of_metric.iter_rows(named=True)},
         )
         for (metric_id,), of_metric in rows.group_by("metric_id", maintain_order=True)
     ]
@@ -89,6 +91,16 @@ def _aggregate(row: Mapping[str, Any]) -> VariantAggregate | None:
     if row["mean"] is None or row["m2"] is None:
         return None
     return VariantAggregate(n=row["n"], mean=row["mean"], m2=row["m2"])
+
+
+def _value_summary(row: Mapping[str, Any]) -> ValueSummary:
+    total = None if row["mean"] is None else row["n"] * row["mean"]
+    return ValueSummary(
+        nonzero=row["nonzero"],
+        with_value=row["with_value"],
+        largest=row["largest"],
+        total=None if total is None or not math.isfinite(total) else total,
+    )
 
 
 COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -104,6 +116,9 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "n": pl.Int64,
         "mean": pl.Float64,
         "m2": pl.Float64,
+        "nonzero": pl.Int64,
+        "with_value": pl.Int64,
+        "largest": pl.Float64,
         "values": pl.Int64,
         "invalid_values": pl.Int64,
     },
@@ -135,7 +150,7 @@ KEYS = {
     "srm": ["variant"],
     "bayesian_results": ["metric_id", "treatment"],
 }
-COUNTS = {"new_identities", "n", "values", "invalid_values", "identities"}
+COUNTS = {"new_identities", "n", "nonzero", "with_value", "values", "invalid_values", "identities"}
 SHARES = {"expected_share", "p_value", "anytime_p_value", "chance_to_win"}
 NOT_NEGATIVE = {"m2", "expected_loss"}
 

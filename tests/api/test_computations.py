@@ -9,9 +9,9 @@ import pytest
 from experiment_pipeline.api.computations import ExposuresView, ResultsView
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.exposures import ExposureBucket, Granularity, summarise_exposures
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.refresh import Computation, Publication, RefreshRun
 from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.results.model import Floors
 from experiment_pipeline.results.payload import ResultsPayload, exposures_payload, results_payload
 from tests.api.conftest import Api, detail
 

@@ -72,6 +72,7 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "multiple_exposures": "first",
         "refresh_interval": "PT30M",
         "design": {"alpha": 0.01, "power": 0.9, "mde": 0.02, "n_looks": 5, "baseline": 0.1},
+        "ignored_variants": ["tester", "a key that\nno variant may have"],
     }
     created = api.post("/experiments/", body)
     assert created.status_code == 201
@@ -87,7 +88,10 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "metrics": [
             {"metric": 1, "name": "revenue", "expected_direction": "not_decrease", "is_guardrail": True},
         ],
-        "design_warnings": [],
+        "design_warnings": [
+            "design.power: changes nothing yet. Verdicts are tuned for 80 % power.",
+            "design.n_looks: changes nothing yet. Verdicts hold at every refresh, and no look is planned.",
+        ],
         "created_at": "2026-03-02T12:00:00Z",
         "updated_at": "2026-03-02T12:00:00Z",
         "started_at": None,
@@ -114,6 +118,13 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         ({"refresh_interval": "PT1M"}, "refresh_interval", "Must be whole seconds from 300 to 31622400."),
         ({"design": {"alpha": 0.9}}, "design.alpha", "Must lie between 0 and 0.5."),
         ({"design": {"mde": 5, "baseline": 0.1}}, "design.mde", "Must be a share above 0 and below 5: 0.2 is 20 %."),
+        ({"design": {"mde": 0.1}}, "design.baseline", "Needed with mde, which is relative to it."),
+        ({"design": {"mde": 0.1, "baseline": 0}}, "design.baseline", "Must not be 0: mde is relative to it."),
+        ({"ignored_variants": ["a", "a"]}, "ignored_variants", "Must not name a variant more than once."),
+        ({"ignored_variants": [""]}, "ignored_variants.0", "Must not be empty."),
+        ({"ignored_variants": [str(n) for n in range(101)]}, "ignored_variants", "Must not be more than 100 variants."),
+        ({"ignored_variants": ["control"]}, "ignored_variants",
+         "The split provides for 'control': it cannot be ignored."),
         ({"multiple_exposures": "last"}, "multiple_exposures", "Input should be 'exclude' or 'first'"),
     ],
 )  # fmt: skip
@@ -166,6 +177,15 @@ def test_patch__after_the_start__name_and_hypothesis_alone(api: Api) -> None:
     assert refused.status_code == 400
     message = ["Cannot be changed after the experiment has started."]
     assert refused.json()["errors"] == {"refresh_interval": message, "design": message}
+
+
+@pytest.mark.parametrize("status", ["start", "complete"])
+def test_patch__ignored_variants_at_any_time__are_changed_and_audited__l3(api: Api, status: str) -> None:
+    api.experiment("start", *([status] if status == "complete" else []))
+    changed = api.patch("/experiments/checkout/", {"ignored_variants": ["tester"]})
+    assert (changed.status_code, changed.json()["ignored_variants"]) == (200, ["tester"])
+    last = api.get("/audit/", params={"action": "change"}).json()["results"][0]
+    assert (last["before"]["ignored_variants"], last["after"]["ignored_variants"]) == ([], ["tester"])
 
 
 @pytest.mark.parametrize("field", ["feature", "key"])

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from experiment_pipeline.cli.main import main
+from experiment_pipeline.settings import PREFIX
 from tests.cli.conftest import MANIFEST, Run
 
 
@@ -117,3 +119,23 @@ def test_apply__unreadable_yaml__is_one_line_exit_code_2_and_nothing_changed(dec
     assert refused.stderr.startswith("Error: line ")
     assert refused.stderr.count("\n") == 1
     assert declared("experiments", "list", "--json").stdout == before
+
+
+def test_apply__design_that_hardly_reaches_the_floors__is_warned_of_by_those_of_the_installation(
+    run: Run, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest.write_text(MANIFEST + "    design: {n_looks: 5, mde: 0.9, baseline: 0.05}\n", "utf-8")
+    shown = run("apply", manifest, "--dry-run").stdout
+    assert "warning: design.n_looks: changes nothing yet" in shown
+    assert "as few as" not in shown, "29 conversions, of which a verdict needs 5"
+    monkeypatch.setenv(f"{PREFIX}MINIMUM_CONVERSIONS", "30")
+    assert "as few as 29 to an arm" in run("apply", manifest).stdout
+    assert "as few as 29 to an arm" in run("experiments", "show", "checkout", "--json").stdout
+
+
+def test_apply__effect_without_a_baseline__is_refused_by_its_field(run: Run, manifest: Path) -> None:
+    manifest.write_text(MANIFEST + "    design: {mde: 0.1}\n", "utf-8")
+    refused = run("apply", manifest)
+    assert refused.exit_code == 2
+    assert "experiments.checkout.design.baseline" in refused.stderr
+    assert "Needed with mde, which is relative to it." in refused.stderr

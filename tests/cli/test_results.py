@@ -12,10 +12,10 @@ from rich.console import Console
 from experiment_pipeline.cli.report import report
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether
 from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.results.model import Floors
 from experiment_pipeline.results.payload import results_payload
 from tests.cli.conftest import Run
 
@@ -69,6 +69,7 @@ def reported(
     expected: ExpectedDirection = ExpectedDirection.INCREASE,
     *,
     design: Design | None = None,
+    empty_arm: int = 0,
     excluded: int = 0,
     failed_at: datetime | None = None,
     names: bool = True,
@@ -84,12 +85,18 @@ def reported(
         name="Checkout",
         feature="checkout",
         status=ExperimentStatus.RUNNING,
-        variants=(Variant("control", VariantRole.CONTROL), Variant("b", VariantRole.TREATMENT, 50)),
+        variants=(
+            Variant("control", VariantRole.CONTROL),
+            Variant("b", VariantRole.TREATMENT, 50),
+            *([Variant("c", VariantRole.TREATMENT, 0)] if empty_arm else []),
+        ),
         metrics=(AttachedMetric(metric, expected),),
         design=design or Design(),
         started_at=AT.replace(day=1),
     )
     identities = {key: 1000 if arm is None else arm.n for key, arm in arms.items()}
+    if empty_arm:
+        identities["c"] = empty_arm
     aggregates = MetricAggregates(metric.id, arms, *(values or ({}, {})))
     computed = compute_results(experiment, identities, [aggregates], Floors())
     point: dict[str, Any] = {"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}
@@ -113,7 +120,7 @@ def metric(aggregation: Aggregation, direction: Direction = Direction.UP) -> Met
 def test_report__what_is_withheld__stands_with_its_reason() -> None:
     text = reported({"control": VariantAggregate(10, 0.5, 2.5), "b": None}, metric(Aggregation.OCCURRENCE))
     assert "withheld: measured, b: out of range" in text
-    assert text.count("–") == 5, "value, effect, lift, interval, chance to win"
+    assert text.count("–") == 6, "value, effect, lift, interval, chance to win, p"
     assert "collecting data" in text
 
 
@@ -147,6 +154,15 @@ def test_report__split_that_cannot_be_tested__says_why() -> None:
     assert "split not tested: fewer than 100 identities (control 10 / b 0)" in text
 
 
+def test_report__split_with_traffic_that_it_does_not_provide_for__is_broken_and_says_why__s2() -> None:
+    arms = {"control": VariantAggregate(1000, 0.5, 250), "b": VariantAggregate(1000, 0.5, 250)}
+    text = reported({**arms}, metric(Aggregation.OCCURRENCE), empty_arm=1000)
+    assert "split BROKEN: control 1,000 / b 1,000 / c 1,000, expected 50 % / 50 % / 0 % (SRM p = 1, at every" in text
+    assert "traffic in arm without share" in text
+    assert "Do not trust these numbers" in text
+    assert "unknown variants" in reported({**arms, "x": arms["b"]}, metric(Aggregation.OCCURRENCE))
+
+
 def test_report__who_is_not_compared_or_counted__is_told_apart() -> None:
     arms = {"control": VariantAggregate(80, 0.5, 20), "b": VariantAggregate(80, 0.5, 20)}
     text = reported({**arms, "unheard of": VariantAggregate(7, 0, 0)}, metric(Aggregation.OCCURRENCE), excluded=3)
@@ -177,7 +193,16 @@ def test_report__chance_that_is_nearly_certain__is_not_called_certain() -> None:
     assert "> 99.99 %" in reported({**arms}, metric(Aggregation.SUM))
     assert "< 0.01 %" in reported({**arms}, metric(Aggregation.SUM, Direction.DOWN))
     same = reported({**arms, "b": arms["control"]}, metric(Aggregation.SUM))
-    assert " 50.00 %  inconclusive" in same
+    assert " 50.00 %        1.0000  inconclusive" in same
+
+
+def test_report__p_value__is_the_one_that_the_verdict_rests_on() -> None:
+    arms = {"control": VariantAggregate(10_000, 0.10, 900.0), "b": VariantAggregate(10_000, 0.11, 979.0)}
+    shown = reported({**arms}, metric(Aggregation.OCCURRENCE), design=Design(mde=0.1, baseline=0.1))
+    assert " 98.95 %        0.1638  inconclusive" in shown
+    assert "p, all looks" in shown
+    arms["b"] = VariantAggregate(10_000, 0.2, 1600.0)
+    assert " < 0.0001  winning" in reported({**arms}, metric(Aggregation.OCCURRENCE))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.domain.aggregates import EMPTY, PairAggregate, VariantAggregate
+from experiment_pipeline.domain.aggregates import EMPTY, LARGEST_SHARE, PairAggregate, ValueSummary, VariantAggregate
 
 VALUES = st.floats(-1e6, 1e6, allow_subnormal=False)
 SAMPLES = st.lists(VALUES, max_size=20)
@@ -109,3 +109,39 @@ def test_variant_aggregate__impossible_moments__are_refused_by_name(
 def test_pair_aggregate__impossible_co_moment__is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"^c_xy: "):
         PairAggregate(3, 0.0, 0.0, 2.0, 3.0, math.nan)
+
+
+@pytest.mark.parametrize(
+    ("largest", "total", "share"),
+    [
+        (3.0, 12.0, 0.25),
+        (1e200, 1e200, 1.0),
+        (30.0, 12.0, 2.5),
+        (1.0, 1e-300, LARGEST_SHARE),
+        (3.0, 0.0, None),
+        (3.0, -12.0, None),
+        (None, 12.0, None),
+        (3.0, None, None),
+    ],
+)
+def test_largest_share__of_a_total_that_is_not_positive_or_unknown__is_none(
+    largest: float | None, total: float | None, share: float | None
+) -> None:
+    assert ValueSummary(nonzero=9, with_value=9, largest=largest, total=total).largest_share == share
+
+
+@given(st.lists(st.sampled_from((0.0, 0.0, 1.0, 2.5, 40.0)), max_size=60))
+def test_summary__of_moments_alone__counts_at_most_those_that_are_not_0(values: list[float]) -> None:
+    summary = ValueSummary.of_moments(VariantAggregate.of(values))
+    nonzero = sum(value != 0 for value in values)
+    assert summary.nonzero <= nonzero
+    if set(values) <= {0.0, 1.0}:
+        assert summary.nonzero >= nonzero - 1, "equal values tell their number, but for rounding"
+    assert (summary.with_value, summary.largest) == (len(values), None)
+
+
+@pytest.mark.parametrize("aggregate", [None, EMPTY, VariantAggregate(9, 1e308, 1e308), VariantAggregate(9, 0.0, 0.0)])
+def test_summary__of_moments_of_any_size__is_finite(aggregate: VariantAggregate | None) -> None:
+    summary = ValueSummary.of_moments(aggregate)
+    assert summary.total is None or math.isfinite(summary.total)
+    assert (aggregate.n if aggregate else 0) >= summary.nonzero >= 0

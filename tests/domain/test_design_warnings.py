@@ -64,8 +64,8 @@ def test_design_warnings__control_without_traffic__says_what_to_do() -> None:
 
 @pytest.mark.parametrize(("mde", "warned"), [(None, False), (0.2, False), (0.99, False), (1.0, True), (4.9, True)])
 def test_design_warnings__mde__from_1_on(mde: float | None, warned: bool) -> None:
-    warnings = design_warnings(dataclasses.replace(EXPERIMENT, design=Design(mde=mde, baseline=0.1)))
-    assert bool(warnings) is warned
+    design = Design(mde=mde, baseline=None if mde is None else 0.1)
+    assert bool(design_warnings(dataclasses.replace(EXPERIMENT, design=design))) is warned
 
 
 def test_design_warnings__mde__says_how_much_it_is() -> None:

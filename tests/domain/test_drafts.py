@@ -108,6 +108,20 @@ def test_check__design_that_breaks_a_rule__names_it(field: str, value: Any) -> N
 
 
 @pytest.mark.parametrize(
+    ("baseline", "message"),
+    [(None, "Needed with mde, which is relative to it."), (0.0, "Must not be 0: mde is relative to it.")],
+)
+def test_check__design_with_an_effect_that_is_relative_to_nothing__names_the_baseline(
+    baseline: float | None, message: str
+) -> None:
+    draft = replace(DRAFT, design=Design(mde=0.1, baseline=baseline))
+    assert errors_of(draft) == {"design.baseline": [message]}
+    check_experiment(replace(draft, name="New"), draft)  # what an older version stored may still be renamed
+    with pytest.raises(ConfigurationError, match=r"^design\.baseline: "):
+        check_experiment(replace(draft, design=Design(mde=0.2, baseline=baseline)), draft)
+
+
+@pytest.mark.parametrize(
     ("definition", "messages"),
     [
         ("purchase", ["Definition must be an object."]),

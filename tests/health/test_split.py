@@ -7,11 +7,11 @@ import pytest
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.health.finding import Severity
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.health.split import CHECK
 from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.results.model import Floors
 
 CHECKOUT = Experiment(
     id=1,

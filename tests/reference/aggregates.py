@@ -30,11 +30,17 @@ class Moments:
 
 @dataclass(frozen=True)
 class Aggregates:
-    """One metric: moments by variant, and how many values it reads, how many of them are no numbers (rule E5)."""
+    """One metric: moments by variant, and how many values it reads, how many of them are no numbers (rule E5).
+
+    Of the identities: how many are not 0, how many have a value at all, and the largest value, None without any.
+    """
 
     by_variant: dict[str, Moments]
     invalid_values: dict[str, int]
     values: dict[str, int]
+    nonzero: dict[str, int]
+    with_value: dict[str, int]
+    largest: dict[str, Fraction | None]
 
     def unreadable(self, variants: Iterable[str]) -> bool:
         """Rule E5: more than one value in a hundred, in any of these arms."""
@@ -56,15 +62,24 @@ def aggregate(
     samples: defaultdict[str, list[Fraction]] = defaultdict(list)
     invalid: defaultdict[str, int] = defaultdict(int)
     values: defaultdict[str, int] = defaultdict(int)
+    with_value: defaultdict[str, int] = defaultdict(int)
     for identity, first in analysed.items():
         own = attributed[identity]
         samples[first.variant].append(_value(metric, own))
+        with_value[first.variant] += metric.aggregation != "mean" or any(event.number is not None for event in own)
         if metric.aggregation in ("sum", "mean"):
             invalid[first.variant] += sum(event.number is None for event in own)
             values[first.variant] += len(own)
     for key in experiment.compared_keys:
         samples[key] += []
-    return Aggregates({variant: moments(sample) for variant, sample in samples.items()}, dict(invalid), dict(values))
+    return Aggregates(
+        by_variant={variant: moments(sample) for variant, sample in samples.items()},
+        invalid_values=dict(invalid),
+        values=dict(values),
+        nonzero={variant: sum(value != 0 for value in sample) for variant, sample in samples.items()},
+        with_value={variant: with_value[variant] for variant in samples},
+        largest={variant: max(sample, default=None) for variant, sample in samples.items()},
+    )
 
 
 def moments(sample: Sequence[Fraction]) -> Moments:

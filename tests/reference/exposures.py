@@ -11,6 +11,7 @@ from tests.reference.events import EXPOSURE, LONGEST_NAME, Event
 Role = Literal["control", "treatment", "holdout"]
 Aggregation = Literal["occurrence", "count", "sum", "mean"]
 Direction = Literal["up", "down", "informational"]
+Expected = Literal["increase", "decrease", "not_increase", "not_decrease"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class Metric:
     aggregation: Aggregation
     direction: Direction = "up"
     window: timedelta | None = None
+    expected: Expected = "increase"
+
+    @property
+    def lower_is_better(self) -> bool:
+        """A guardrail's side is its own; of others it is the metric's, and the expected one where it has none."""
+        if self.expected.startswith("not_"):
+            return self.expected == "not_increase"
+        return self.direction == "down" or (self.direction == "informational" and self.expected == "decrease")
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Experiment:
     as_of: datetime
     data_version: int
     multiple_exposures: Literal["exclude", "first"] = "exclude"
+    ignored_variants: Sequence[str] = ()
 
     @property
     def compared_keys(self) -> list[str]:

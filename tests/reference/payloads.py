@@ -5,12 +5,20 @@ Written from the rules alone, with the standard library alone: small, slow, and 
 
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from tests.reference.aggregates import aggregate
 from tests.reference.events import Event, LandingObject, ingest
 from tests.reference.exposures import Experiment, FirstExposure, exposures_payload, first_exposures
-from tests.reference.inference import infer, srm_p_value
+from tests.reference.inference import (
+    infer,
+    is_enough,
+    outside_the_split,
+    srm_p_value,
+    srm_statistic,
+    standard_error,
+)
 
 Payload = dict[str, Any]
 
@@ -19,8 +27,8 @@ def payloads(objects_by_batch: Sequence[Sequence[LandingObject]], experiment: Ex
     """The exposures payload and the results payload.
 
     `objects_by_batch[n - 1]` are the objects of batch n; batches after the experiment's data version are not seen.
-    Left out of the results: `trustworthy`, and per treatment the absolute effect, the expected loss, and every verdict
-    but the one that rule E5 withholds.
+    Left out of the results: `trustworthy`, but where rule S2 denies it, and per treatment the absolute effect, the
+    expected loss, and every verdict but the one that rule E5 withholds.
     """
     visible: set[Event] = set()
     for batch in ingest(objects_by_batch[: experiment.data_version]):
@@ -37,6 +45,15 @@ def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experi
         aggregated = aggregate(metric, events, firsts, experiment)
         arms = aggregated.by_variant
         (control,) = experiment.keys_of("control")
+        enough = {
+            key: is_enough(
+                arms[control],
+                arms[key],
+                occurrence=metric.aggregation == "occurrence",
+                nonzero=(aggregated.nonzero[control], aggregated.nonzero[key]),
+            )
+            for key in experiment.keys_of("treatment")
+        }
         metrics.append(
             {
                 "metric_id": metric.id,
@@ -49,16 +66,35 @@ def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experi
                     for key in experiment.compared_keys
                 },
                 "inference": {
-                    key: infer(
-                        arms[control], arms[key], metric.direction, occurrence=metric.aggregation == "occurrence"
-                    )
-                    for key in experiment.keys_of("treatment")
+                    key: infer(arms[control], arms[key], lower_is_better=metric.lower_is_better) if is_known else None
+                    for key, is_known in enough.items()
+                },
+                "standard_error": {
+                    key: standard_error(arms[control], arms[key]) if is_known else None
+                    for key, is_known in enough.items()
                 },
                 "values": {key: aggregated.values.get(key, 0) for key in experiment.compared_keys},
                 "invalid_values": {key: aggregated.invalid_values.get(key, 0) for key in experiment.compared_keys},
+                "nonzero": {key: aggregated.nonzero[key] for key in experiment.compared_keys},
+                "with_value": {key: aggregated.with_value[key] for key in experiment.compared_keys},
+                "largest": {key: _float(aggregated.largest[key]) for key in experiment.compared_keys},
             }
         )
         if aggregated.unreadable(experiment.compared_keys):
             metrics[-1]["verdict"] = dict.fromkeys(experiment.keys_of("treatment"), "inconclusive")
             metrics[-1]["reason"] = dict.fromkeys(experiment.keys_of("treatment"), "unreadable_values")
-    return {"srm_p_value": srm_p_value(dict(identities), experiment), "metrics": metrics}
+    statistic = srm_statistic(dict(identities), experiment)
+    chi_square, degrees = (None, None) if statistic is None else (float(statistic[0]), statistic[1])
+    payload: Payload = {
+        "srm_p_value": srm_p_value(dict(identities), experiment),
+        "srm": {"chi_square": chi_square, "degrees_of_freedom": degrees},
+        "metrics": metrics,
+    }
+    if (outside := outside_the_split(dict(identities), experiment)) is not None:
+        payload["trustworthy"] = False
+        payload["srm"]["reason"] = outside
+    return payload
+
+
+def _float(number: Fraction | None) -> float | None:
+    return None if number is None else float(number)

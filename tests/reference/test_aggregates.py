@@ -65,6 +65,18 @@ def test_e5_values_that_are_no_numbers_are_counted() -> None:
     assert of("count").invalid_values == {}
 
 
+@pytest.mark.parametrize(
+    ("aggregation", "with_value", "largest"), [("occurrence", 2, 1), ("count", 2, 3), ("sum", 2, 6), ("mean", 1, 3)]
+)
+def test_identities_that_are_not_0_have_a_value_or_the_largest(
+    aggregation: Aggregation, with_value: int, largest: int
+) -> None:
+    found = of(aggregation)
+    assert found.nonzero == {"b": 1, "control": 0}
+    assert found.with_value == {"b": with_value, "control": 0}
+    assert found.largest == {"b": Fraction(largest), "control": None}
+
+
 def test_x3_an_excluded_identity_is_in_no_aggregate() -> None:
     assert of("sum").by_variant["control"] == moments([])
 

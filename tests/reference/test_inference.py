@@ -1,6 +1,7 @@
 """Rules S1-S2 and the inference, against numbers worked out by hand or printed in textbooks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -8,7 +9,16 @@ import pytest
 
 from tests.reference.aggregates import Moments, moments
 from tests.reference.exposures import Experiment, Variant
-from tests.reference.inference import chi_square_tail, expected_shares, infer, lift_interval, srm_p_value
+from tests.reference.inference import (
+    chi_square_tail,
+    expected_shares,
+    infer,
+    is_enough,
+    lift_interval,
+    outside_the_split,
+    srm_p_value,
+    standard_error,
+)
 
 
 def of(*variants: Variant) -> Experiment:
@@ -78,21 +88,39 @@ def test_s1_p_value() -> None:
 
 
 def test_floors() -> None:
-    assert infer(share(10, 49), share(10, 50), "up", occurrence=True) is None
-    assert infer(share(4, 50), share(10, 50), "up", occurrence=True) is None
-    assert infer(share(5, 50), share(10, 50), "up", occurrence=True) is not None
+    def enough(control: Moments, nonzero: int, *, occurrence: bool) -> bool:
+        return is_enough(control, share(10, 50), occurrence=occurrence, nonzero=(nonzero, 99))
+
+    assert not enough(share(10, 49), 99, occurrence=True)
+    assert not enough(share(4, 50), 99, occurrence=True)
+    assert enough(share(5, 50), 0, occurrence=True)
+    assert not enough(share(5, 50), 19, occurrence=False)
+    assert enough(share(5, 50), 20, occurrence=False)
 
 
 def test_chance_to_win_and_lift() -> None:
     control, treatment = share(20, 100), share(30, 100)
-    result = infer(control, treatment, "up", occurrence=True)
+    result = infer(control, treatment, lower_is_better=False)
     assert result is not None
     assert result["lift"] == pytest.approx(0.5)
     # D = 0.1, SE^2 = (16 + 21) / 99 / 100, z = 1.635781; Phi(z) from a table of the normal distribution
     assert result["chance_to_win"] == pytest.approx(0.94906, abs=1e-4)
-    flipped = infer(control, treatment, "down", occurrence=True)
+    assert standard_error(control, treatment) == pytest.approx((37 / 9900) ** 0.5, rel=1e-15)
+    flipped = infer(control, treatment, lower_is_better=True)
     assert flipped is not None
     assert flipped["chance_to_win"] == pytest.approx(1 - result["chance_to_win"], abs=1e-15)
+
+
+def test_s2_traffic_outside_the_split_is_named_by_the_larger_part() -> None:
+    with_empty_arm = of(CONTROL, Variant("b", "treatment", 50), Variant("c", "treatment", 0))
+    with_holdout = of(CONTROL, Variant("b", "treatment", 45), Variant("h", "holdout", 10))
+    sound = {"control": 5000, "b": 5000}
+    assert outside_the_split(sound | {"c": 102}, with_empty_arm) == "traffic_in_arm_without_share"
+    assert outside_the_split(sound | {"c": 101}, with_empty_arm) is None
+    assert outside_the_split(sound | {"c": 101, "x": 102}, with_empty_arm) == "unknown_variants"
+    assert outside_the_split({"control": 45, "b": 45, "x": 9}, with_empty_arm) is None
+    assert outside_the_split(sound | {"h": 900}, with_holdout) is None
+    assert outside_the_split(sound | {"x": 900}, replace(EVEN, ignored_variants=["x"])) is None
 
 
 def test_lift_interval__the_fieller_bounds_solve_their_equation() -> None:
@@ -112,6 +140,6 @@ def test_lift__withheld_where_the_control_mean_is_not_clear_of_zero() -> None:
 
 @pytest.mark.parametrize(("treated", "chance"), [(2, 0.5), (3, 1.0), (1, 0.0)])
 def test_without_variance_certainty_is_exact(treated: int, chance: float) -> None:
-    result = infer(moments([Fraction(2)] * 50), moments([Fraction(treated)] * 50), "up", occurrence=False)
+    result = infer(moments([Fraction(2)] * 50), moments([Fraction(treated)] * 50), lower_is_better=False)
     lift = treated / 2 - 1
     assert result == {"lift": lift, "ci_low": lift, "ci_high": lift, "chance_to_win": chance}

@@ -41,6 +41,7 @@ def test_a_batch_after_the_data_version_is_not_seen() -> None:
     assert exposures["timeseries"]["points"] == [{"bucket": "2026-03-01T00:00:00Z", "new_identities": {"b": 1, "h": 1}}]
     assert results == {
         "srm_p_value": None,
+        "srm": {"chi_square": None, "degrees_of_freedom": None},
         "metrics": [
             {
                 "metric_id": 7,
@@ -49,8 +50,12 @@ def test_a_batch_after_the_data_version_is_not_seen() -> None:
                     "b": {"n": 1, "sum": 3.0, "sum_squares": 9.0},
                 },
                 "inference": {"b": None},
+                "standard_error": {"b": None},
                 "values": {"control": 0, "b": 1},
                 "invalid_values": {"control": 0, "b": 0},
+                "nonzero": {"control": 0, "b": 1},
+                "with_value": {"control": 0, "b": 1},
+                "largest": {"control": None, "b": 3.0},
             }
         ],
     }

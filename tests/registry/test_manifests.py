@@ -36,8 +36,12 @@ experiments:
 """
 
 
-def apply(registry: Registry, text: str, **how: bool) -> list[Difference]:
-    return registry.manifests.apply(parse_manifest(text), actor=ACTOR, now=NOW, **how)
+def apply(
+    registry: Registry, text: str, *, dry_run: bool = False, resume: bool = False, strict: bool = False
+) -> list[Difference]:
+    return registry.manifests.apply(
+        parse_manifest(text), actor=ACTOR, now=NOW, dry_run=dry_run, resume=resume, strict=strict
+    )
 
 
 def move(registry: Registry, *steps: ExperimentStatus) -> None:
@@ -358,3 +362,15 @@ def test_create__key_of_a_deleted_experiment__is_never_used_again_without_apply(
         registry.experiments.create("production", draft("other", key="checkout"), actor=ACTOR, now=NOW)
     made = registry.experiments.create("production", draft("third", name="Checkout"), actor=ACTOR, now=NOW)
     assert made.key == "checkout-2"
+
+
+def test_apply__ignored_variants_of_a_running_experiment__are_changed__l3(registry: Registry) -> None:
+    apply(registry, MANIFEST)
+    ignoring = MANIFEST.replace(
+        "    status: running", "    ignored_variants: [tester, larger_button]\n    status: running"
+    )
+    (difference,) = apply(registry, ignoring)
+    assert difference.fields == {"ignored_variants": ([], ["tester", "larger_button"])}
+    assert registry.experiments.find("production", "checkout").ignored_variants == ("tester", "larger_button")
+    (back,) = apply(registry, MANIFEST)
+    assert back.fields == {"ignored_variants": (["tester", "larger_button"], [])}

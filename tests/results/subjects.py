@@ -6,9 +6,10 @@ from typing import Any
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
 from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.results.model import ExperimentResults, Floors
+from experiment_pipeline.results.model import ExperimentResults
 from experiment_pipeline.results.payload import results_payload
 
 CONTROL = Variant("control", VariantRole.CONTROL)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.results.model import Floors
 from experiment_pipeline.results.payload import comparison_rows, results_payload, split_rows
 from experiment_pipeline.stats.verdict import Verdict
 from experiment_pipeline.warehouse.frame_schemas import frame_of, validated
@@ -62,7 +62,7 @@ def test_results__floors__are_kept_exactly(n: int, conversions: int, reason: str
 
 def test_results__holdout_and_unknown_variants__take_no_part__x6() -> None:
     variants = (*EVEN[:1], Variant("b", VariantRole.TREATMENT, 45), Variant("held", VariantRole.HOLDOUT, 10))
-    moments = {"control": rate(1000, 100), "b": rate(1000, 150), "held": rate(5, 5), "unheard_of": rate(7000, 7)}
+    moments = {"control": rate(1000, 100), "b": rate(1000, 150), "held": rate(5, 5), "unheard_of": rate(20, 7)}
     computed = results(experiment(variants), moments)
     plain = results(experiment(), {key: moments[key] for key in ("control", "b")})
     assert results_payload(computed) == results_payload(plain)
@@ -166,7 +166,8 @@ def test_results__design_in_the_primary_metric_s_unit__does_not_silence_other_me
     attached = (AttachedMetric(PURCHASE, RISE), AttachedMetric(spent, ExpectedDirection.NOT_DECREASE))
     subject = dataclasses.replace(experiment(design=Design(mde=0.1, baseline=0.1)), metrics=attached)
     arms = {"control": VariantAggregate(10_000, 50.0, 9e8), "b": VariantAggregate(10_000, 20.0, 9e8)}  # 7 errors
-    spent_by = MetricAggregates(8, dict(arms), values=dict.fromkeys(arms, 1_000))
+    bought = dict.fromkeys(arms, ValueSummary(nonzero=100, with_value=10_000, largest=9e3, total=5e5))
+    spent_by = MetricAggregates(8, dict(arms), values=dict.fromkeys(arms, 1_000), of_identities=bought)
     moments = [MetricAggregates(7, {"control": NONE, "b": NONE}), spent_by]
     computed = compute_results(subject, {"control": 10_000, "b": 10_000}, moments, Floors())
     assert computed.verdicts() == {"bought": {"b": "inconclusive"}, "spent": {"b": "harmed"}}

@@ -3,7 +3,7 @@
 import pytest
 
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
-from experiment_pipeline.results.families import comparison_levels
+from experiment_pipeline.results.families import Family, adjusted_p_values, comparison_levels, family_of
 
 RISE, NO_RISE = ExpectedDirection.INCREASE, ExpectedDirection.NOT_INCREASE
 ALPHA = 0.06
@@ -36,3 +36,17 @@ def test_levels__secondary_metrics__are_one_family_of_benjamini_and_hochberg() -
 
 def test_levels__metric_without_a_treatment__takes_no_part() -> None:
     assert comparison_levels(attached(RISE, RISE), {1: {}, 2: {"b": 0.5}}, ALPHA) == {2: {"b": ALPHA}}
+
+
+def test_family__of_each_metric__is_by_its_place_and_its_expectation() -> None:
+    metrics = attached(NO_RISE, RISE, NO_RISE)
+    families = [family_of(each, metrics) for each in metrics]
+    assert families == [Family.PRIMARY, Family.SECONDARY, Family.GUARDRAIL]
+
+
+def test_adjusted_p_values__are_those_of_holm_or_of_benjamini_and_hochberg() -> None:
+    p_values = {1: {"b": 0.01, "c": 0.9}, 2: {"b": 0.01, "c": 0.04}, 3: {"b": 0.03}, 4: {"b": 0.02, "c": 1.0}}
+    found = adjusted_p_values(attached(RISE, RISE, RISE, NO_RISE), p_values)
+    assert found[1] == {"b": pytest.approx(0.02), "c": pytest.approx(0.9)}
+    assert found[4] == {"b": pytest.approx(0.04), "c": 1.0}
+    assert {**found[2], "3": found[3]["b"]} == pytest.approx({"b": 0.03, "c": 0.04, "3": 0.04})

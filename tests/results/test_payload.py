@@ -2,10 +2,11 @@
 
 import pytest
 
+from experiment_pipeline.domain.experiments import Variant, VariantRole
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.results.model import Floors
 from experiment_pipeline.results.payload import results_payload
-from tests.results.subjects import experiment, metric_payload, rate, results
+from tests.results.subjects import CONTROL, experiment, metric_payload, rate, results
 
 
 def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> None:
@@ -13,10 +14,14 @@ def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> N
     payload = results_payload(computed)
     metric = metric_payload(computed)
     assert set(payload) == {"srm_p_value", "trustworthy", "srm", "metrics"}
-    assert set(payload["srm"]) == {"anytime_p_value", "identities", "expected_shares", "reason"}
+    tests = {"chi_square", "degrees_of_freedom", "anytime_p_value"}
+    assert set(payload["srm"]) == {*tests, "identities", "expected_shares", "reason"}
+    assert (payload["srm"]["chi_square"], payload["srm"]["degrees_of_freedom"]) == (0.0, 1)
     assert payload["srm"]["expected_shares"] == {"control": 0.5, "b": 0.5}
     members = {"metric_id", "name", "variants", "inference", "effect", "expected_loss", "verdict", "reason"}
-    assert set(metric) == members | {"values", "invalid_values"}
+    of_values = {"values", "invalid_values", "nonzero", "with_value", "largest"}
+    what_decides = {"family", "standard_error", "anytime", "risk"}
+    assert set(metric) == members | of_values | what_decides
     assert (metric["metric_id"], metric["name"]) == (7, "bought")
     assert metric["variants"] == {
         "control": {"n": 1000, "sum": pytest.approx(100), "sum_squares": pytest.approx(100)},
@@ -41,5 +46,33 @@ def test_payload__without_any_aggregate__still_has_every_member() -> None:
     assert payload["srm"]["reason"] == "fewer_than_100_identities"
     assert metric["variants"] == {key: {"n": 0, "sum": 0.0, "sum_squares": 0.0} for key in ("control", "b")}
     assert metric["inference"] == metric["effect"] == metric["expected_loss"] == {"b": None}
+    assert metric["standard_error"] == metric["anytime"] == metric["risk"] == {"b": None}
     assert metric["verdict"] == {"b": "collecting_data"}
     assert metric["reason"] == {"b": "below_minimum_identities"}
+
+
+def test_payload__shows_what_the_verdict_is_read_from() -> None:
+    shown = metric_payload(results(experiment(), {"control": rate(1000, 100), "b": rate(1000, 200)}))
+    anytime, effect = shown["anytime"]["b"], shown["effect"]["b"]
+    assert shown["family"] == "primary"
+    assert shown["standard_error"]["b"] == pytest.approx((effect["ci_high"] - effect["value"]) / 1.959963984540054)
+    assert anytime["level"] == 0.05
+    assert 0 < anytime["p_value"] == anytime["adjusted_p_value"] < 0.05
+    assert 0 < anytime["ci_low"] < effect["ci_low"] < effect["ci_high"] < anytime["ci_high"]
+    assert shown["risk"]["b"]["if_ship"] == shown["expected_loss"]["b"] == pytest.approx(0, abs=1e-6)
+    assert shown["risk"]["b"]["if_keep"] == pytest.approx(0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "conversions", [(1000, 1130, 1000), (1000, 1130, 2000), (1000, 1100, 1110), (1000, 1000, 1000)]
+)
+def test_payload__intervals_adjusted_p_values_and_verdicts__agree(conversions: tuple[int, int, int]) -> None:
+    third = 100 / 3
+    variants = (CONTROL, Variant("b", VariantRole.TREATMENT, third), Variant("c", VariantRole.TREATMENT, third))
+    moments = {key: rate(10_000, count) for key, count in zip(("control", "b", "c"), conversions, strict=True)}
+    shown = metric_payload(results(experiment(variants), moments))
+    for key, anytime in shown["anytime"].items():
+        excludes_zero = anytime["ci_low"] > 0 or anytime["ci_high"] < 0
+        assert excludes_zero == (anytime["adjusted_p_value"] <= 0.05) == (shown["verdict"][key] != "inconclusive")
+        assert anytime["adjusted_p_value"] >= anytime["p_value"]
+        assert anytime["level"] in (0.025, 0.05)

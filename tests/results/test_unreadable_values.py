@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
 from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.results.model import Floors
 from experiment_pipeline.stats.verdict import Verdict
 from tests.results.subjects import experiment, metric_payload
 

@@ -213,6 +213,9 @@ class WarehouseContract:
             assert (row["n"], row["mean"], row["m2"]) == near(exact_moments(per_identity[kind])), kind
             assert row["invalid_values"] == (2 if kind in (Aggregation.SUM, Aggregation.MEAN) else 0), kind
             assert row["values"] == (5 if kind in (Aggregation.SUM, Aggregation.MEAN) else 0), kind
+            assert row["nonzero"] == sum(value != 0 for value in per_identity[kind]), kind
+            assert row["with_value"] == (2 if kind is Aggregation.MEAN else 4), kind
+            assert row["largest"] == max(per_identity[kind]), kind
 
     def test_values__that_are_no_numbers__are_counted_by_variant__e5(self, build: Build) -> None:
         engine = build(
@@ -229,7 +232,18 @@ class WarehouseContract:
         engine = build([seen(1, "b"), seen(2, "control"), seen(3, "control")])
         rows = aggregates(engine, scope(), metric(2, Aggregation.SUM), metric(1, Aggregation.OCCURRENCE))
         assert rows == [
-            {"metric_id": number, "variant": variant, "n": n, "mean": 0.0, "m2": 0.0, "values": 0, "invalid_values": 0}
+            {
+                "metric_id": number,
+                "variant": variant,
+                "n": n,
+                "mean": 0.0,
+                "m2": 0.0,
+                "nonzero": 0,
+                "with_value": n,
+                "largest": 0.0,
+                "values": 0,
+                "invalid_values": 0,
+            }
             for number in (1, 2)
             for variant, n in (("b", 1), ("control", 2))
         ]
@@ -266,13 +280,18 @@ class WarehouseContract:
     def test_sums__too_large_for_a_float__have_neither_mean_nor_m2(self, build: Build) -> None:
         engine = build([seen(1, "b"), seen(2, "c"), did(1, 1.7e308), did(1, 1.7e308), did(2, 1.0)])
         overflown, sound = aggregates(engine, scope(), metric(1, Aggregation.SUM))
-        counts = {"n": 1, "values": 2, "invalid_values": 0}
-        assert overflown == {"metric_id": 1, "variant": "b", "mean": None, "m2": None, **counts}
+        counts = {"n": 1, "nonzero": 1, "with_value": 1, "values": 2, "invalid_values": 0}
+        assert overflown == {"metric_id": 1, "variant": "b", "mean": None, "m2": None, "largest": None, **counts}
         assert (sound["mean"], sound["m2"]) == (1.0, 0.0)
 
-    def test_squares__too_large_for_a_float__have_neither_mean_nor_m2(self, build: Build) -> None:
-        engine = build([seen(1, "b"), seen(2, "b"), did(1, 1e200), did(2, -1e200)])
-        assert moments(engine, metric(1, Aggregation.SUM)) == {1: (2, None, None)}
+    def test_squares__too_large_for_a_float__have_no_m2(self, build: Build) -> None:
+        engine = build([seen(1, "b"), seen(2, "b"), did(1, 1e200), did(2, 5e199)])
+        assert moments(engine, metric(1, Aggregation.SUM)) == {1: (2, pytest.approx(7.5e199), None)}
+
+    def test_largest__of_identities_below_0__is_below_0(self, build: Build) -> None:
+        engine = build([seen(1, "b"), seen(2, "b"), did(1, -3), did(2, -2), did(2, 0.5), did(2, -0.25)])
+        (row,) = aggregates(engine, scope(), metric(1, Aggregation.SUM))
+        assert (row["nonzero"], row["with_value"], row["largest"]) == (2, 2, -1.75)
 
     @pytest.mark.parametrize("idle", [0, 700])
     @pytest.mark.parametrize("mean", [1e9, 1e15])

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from pandera.errors import SchemaErrors
 
-from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.exposures import UnlistedExposures
 from experiment_pipeline.errors import ArtifactMissing
 from experiment_pipeline.warehouse.frame_schemas import (
@@ -33,6 +33,9 @@ ROWS: dict[str, dict[str, Any]] = {
         "n": 3,
         "mean": 0.5,
         "m2": 1.5,
+        "nonzero": 2,
+        "with_value": 3,
+        "largest": 2.0,
         "values": 4,
         "invalid_values": 0,
     },
@@ -109,6 +112,8 @@ def test_validated__number_that_is_none__is_refused(name: str, column: str, valu
         ("variant_aggregates", {"n": None}),
         ("variant_aggregates", {"m2": -1e-9}),
         ("variant_aggregates", {"values": -1}),
+        ("variant_aggregates", {"nonzero": -1}),
+        ("variant_aggregates", {"with_value": -1}),
         ("variant_aggregates", {"invalid_values": -1}),
         ("srm", {"expected_share": 1.01}),
         ("srm", {"p_value": -0.01}),
@@ -135,8 +140,9 @@ def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None
         "variant_aggregates",
         [
             row | {"variant": "b", "invalid_values": 2},
-            row | {"variant": "control", "mean": None, "m2": None, "invalid_values": 1},
-            row | {"metric_id": 2, "n": 0, "mean": 0.0, "m2": 0.0},
+            row | {"variant": "control", "mean": None, "m2": None, "largest": None, "invalid_values": 1},
+            row | {"metric_id": 2, "n": 0, "mean": 0.0, "m2": 0.0, "nonzero": 0, "with_value": 0, "largest": None},
+            row | {"metric_id": 3, "mean": 1e200, "m2": None, "largest": 3e200},
         ],
     )
     assert metric_aggregates(frame) == [
@@ -145,14 +151,21 @@ def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None
             {"b": VariantAggregate(3, 0.5, 1.5), "control": None},
             values={"b": 4, "control": 4},
             invalid_values={"b": 2, "control": 1},
+            of_identities={"b": ValueSummary(2, 3, 2.0, 1.5), "control": ValueSummary(2, 3, None, None)},
         ),
-        MetricAggregates(2, {"b": VariantAggregate(0, 0.0, 0.0)}, values={"b": 4}, invalid_values={"b": 0}),
+        MetricAggregates(
+            2, {"b": VariantAggregate(0, 0.0, 0.0)}, {"b": 4}, {"b": 0}, {"b": ValueSummary(0, 0, None, 0.0)}
+        ),
+        MetricAggregates(3, {"b": None}, {"b": 4}, {"b": 0}, {"b": ValueSummary(2, 3, 3e200, 3e200)}),
     ]
 
 
 def test_metric_aggregates__of_a_frame_that_an_older_version_stored__says_to_make_it_again() -> None:
     with pytest.raises(ArtifactMissing, match="without values"):
         metric_aggregates(frame_of("variant_aggregates", [ROWS["variant_aggregates"]]).drop("values"))
+    older = frame_of("variant_aggregates", [ROWS["variant_aggregates"]]).drop("nonzero", "with_value", "largest")
+    with pytest.raises(ArtifactMissing, match="without nonzero, with_value, largest"):
+        metric_aggregates(older)
 
 
 def bucket_rows(*rows: tuple[str, bool, int]) -> pl.DataFrame:

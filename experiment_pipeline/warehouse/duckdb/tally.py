@@ -193,9 +193,17 @@ class Tally:
         read = self.events if aggregation in OF_VALUES else np.zeros_like(self.events)
         invalid = read - self.numeric_events if aggregation in OF_VALUES else read
         return [
-            Moments.of(values[members], int(invalid[members].sum()), int(read[members].sum()))
+            Moments.of(
+                values[members],
+                int(invalid[members].sum()),
+                int(read[members].sum()),
+                self._with_number(members) if aggregation is Aggregation.MEAN else len(members),
+            )
             for members in self.population.members
         ]
+
+    def _with_number(self, members: Integers) -> int:
+        return int(np.count_nonzero(self.numeric_events[members]))
 
     def _values(self, aggregation: Aggregation) -> Floats:
         match aggregation:
@@ -217,32 +225,87 @@ class Moments:
     This one may be too large for a float, counts the values that were read, and is merged range by range.
 
     Attributes:
-        aggregate: None where the moments are too large for a float.
+        n: identities.
+        mean: None where it is too large for a float; `m2` likewise.
+        nonzero: identities whose value is not 0.
+        with_value: identities that have a value: of a mean those with a number among their events, otherwise all.
+        largest: the largest value of an identity; None where there is no identity, or a value too large for a float.
         invalid_values: events whose value was read and is not a number (rule E5).
         values: events whose value was read.
     """
 
-    aggregate: VariantAggregate | None
+    n: int
+    mean: float | None
+    m2: float | None
+    nonzero: int
+    with_value: int
+    largest: float | None
     invalid_values: int
-    values: int = 0
+    values: int
 
     @classmethod
-    def of(cls, of_identities: Floats, invalid_values: int, values: int = 0) -> "Moments":
-        """Return the moments of one number per identity; the second of two passes corrects the rounding."""
+    def of(
+        cls, of_identities: Floats, invalid_values: int, values: int = 0, with_value: int | None = None
+    ) -> "Moments":
+        """Return the moments of one number per identity; the second of two passes corrects the rounding.
+
+        Args:
+            of_identities: one value per identity.
+            invalid_values: see the attribute; `values` likewise.
+            with_value: see the attribute; None for all.
+        """
         n = len(of_identities)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(of_identities.mean()) if n else 0.0
             deviations = of_identities - mean
             m2 = float((deviations * deviations).sum() - deviations.sum() ** 2 / max(n, 1))
-        is_finite = math.isfinite(mean) and math.isfinite(m2)
-        return cls(VariantAggregate(n, mean, max(m2, 0.0)) if is_finite else None, invalid_values, values)
+            largest = float(of_identities.max()) if n else math.inf
+        return cls(
+            n=n,
+            mean=_finite(mean),
+            m2=max(m2, 0.0) if math.isfinite(m2) else None,
+            nonzero=int(np.count_nonzero(of_identities)),
+            with_value=n if with_value is None else with_value,
+            largest=_finite(largest),
+            invalid_values=invalid_values,
+            values=values,
+        )
+
+    @property
+    def aggregate(self) -> VariantAggregate | None:
+        """The aggregate that statistics compute with; None where the moments are too large for a float."""
+        return None if self.mean is None or self.m2 is None else VariantAggregate(self.n, self.mean, self.m2)
 
     def merge(self, other: "Moments") -> "Moments":
         """Return the moments of the identities of both together."""
-        counts = (self.invalid_values + other.invalid_values, self.values + other.values)
-        if self.aggregate is None or other.aggregate is None:
-            return Moments(None, *counts)
-        try:
-            return Moments(self.aggregate.merge(other.aggregate), *counts)
-        except ValueError:  # both are finite, together they are not
-            return Moments(None, *counts)
+        if self.n == 0 or other.n == 0:
+            return other if self.n == 0 else self
+        mean, m2 = self._merged_moments(other)
+        return Moments(
+            n=self.n + other.n,
+            mean=mean,
+            m2=m2,
+            nonzero=self.nonzero + other.nonzero,
+            with_value=self.with_value + other.with_value,
+            largest=None if self.largest is None or other.largest is None else max(self.largest, other.largest),
+            invalid_values=self.invalid_values + other.invalid_values,
+            values=self.values + other.values,
+        )
+
+    def _merged_moments(self, other: "Moments") -> tuple[float | None, float | None]:
+        """Return mean and m2 of both together, each None where it is too large for a float."""
+        if self.mean is None or other.mean is None:
+            return None, None
+        mine, theirs = self.aggregate, other.aggregate
+        if mine is not None and theirs is not None:
+            try:
+                both = mine.merge(theirs)
+            except ValueError:  # both are finite, together they are not
+                pass
+            else:
+                return both.mean, both.m2
+        return _finite((self.n * self.mean + other.n * other.mean) / (self.n + other.n)), None
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

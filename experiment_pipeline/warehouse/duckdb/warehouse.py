@@ -176,14 +176,16 @@ def _in_scope(identities: dict[str, int], scope: AnalysisScope) -> dict[str, int
 
 
 def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, object]:
-    """Return one row of the frame; mean and m2 are null where either is too large for a double."""
-    aggregate = moments.aggregate
+    """Return one row of the frame; mean and m2 are null where they are too large for a double."""
     return {
         "metric_id": metric_id,
         "variant": variant,
         "n": n,
-        "mean": aggregate and aggregate.mean,
-        "m2": aggregate and aggregate.m2,
+        "mean": moments.mean,
+        "m2": moments.m2,
+        "nonzero": moments.nonzero,
+        "with_value": moments.with_value,
+        "largest": moments.largest,
         "values": moments.values,
         "invalid_values": moments.invalid_values,
     }

@@ -71,8 +71,8 @@ def test_tally__values_that_are_no_numbers__are_counted_and_left_out__e5() -> No
     tally.add(np.array([40, 40, 40]), np.array([1, 2, 3]), np.array([1.5, math.nan, 4.5]))
     tally.add(np.array([-3]), np.array([60]), np.array([math.nan]))
     nobody, two = tally.moments(Aggregation.MEAN)
-    assert nobody == of([0])
-    assert two == Moments(of([0, 3.0]).aggregate, invalid_values=2, values=4)
+    assert nobody == Moments.of(np.zeros(1), 0, with_value=0)
+    assert two == Moments.of(np.array([0, 3.0]), 2, 4, with_value=1)
     assert tally.moments(Aggregation.SUM)[1].aggregate == of([0, 6.0]).aggregate
     assert tally.moments(Aggregation.COUNT)[1] == of([1, 3])
 
@@ -99,7 +99,40 @@ def test_moments__too_large_for_a_float__are_none_whatever_they_are_merged_with(
 
 def test_moments__finite_apart_and_not_together__are_none_as_they_are_in_one_piece() -> None:
     assert of([1e160]).aggregate is not None
-    assert of([1e160]).merge(of([-1e160])) == of([1e160, -1e160]) == Moments(None, 0)
+    assert of([1e160]).merge(of([-1e160])) == of([1e160, -1e160])
+    assert (of([1e160, -1e160]).mean, of([1e160, -1e160]).m2) == (0.0, None)
+
+
+def test_tally__of_identities_that_are_not_0_or_have_a_value__is_by_aggregation() -> None:
+    tally = Tally.of(population(), window_us=None)
+    tally.add(np.array([40, 40]), np.array([1, 2]), np.array([-2.0, 2.0]))
+    tally.add(np.array([-3]), np.array([60]), np.array([math.nan]))
+    found = {each: tally.moments(each)[1] for each in Aggregation}
+    assert {each: moments.nonzero for each, moments in found.items()} == {
+        Aggregation.OCCURRENCE: 2, Aggregation.COUNT: 2, Aggregation.SUM: 0, Aggregation.MEAN: 0
+    }  # fmt: skip
+    assert {each: moments.with_value for each, moments in found.items()} == {
+        Aggregation.OCCURRENCE: 2, Aggregation.COUNT: 2, Aggregation.SUM: 2, Aggregation.MEAN: 1
+    }  # fmt: skip
+    assert found[Aggregation.COUNT].largest == 2.0
+
+
+def test_moments__merged_range_by_range__count_and_compare_identities_as_in_one_piece() -> None:
+    ranges = [of([0.0, -1.0]), of([]), of([-0.0, 7.0, 3.0]), of([-9.0])]
+    merged = ranges[0]
+    for each in ranges[1:]:
+        merged = merged.merge(each)
+    assert (merged.nonzero, merged.with_value, merged.largest) == (4, 6, 7.0)
+    assert of([-2.0, -1.0]).largest == -1.0
+    assert of([]).merge(of([-2.0])).largest == -2.0
+    assert of([math.inf]).merge(of([1.0])).largest is of([]).largest is None
+
+
+def test_moments__whose_squares_alone_are_too_large__keep_the_mean() -> None:
+    whole = of([1e200, 0.0, 0.0, 0.0])
+    assert (whole.mean, whole.m2, whole.aggregate, whole.largest) == (2.5e199, None, None, 1e200)
+    assert of([1e200, 0.0]).merge(of([0.0, 0.0])) == whole
+    assert whole.merge(of([0.0] * 4)).mean == 1.25e199
 
 
 def test_sums__of_a_few_odd_values__take_no_room_for_everybody() -> None:

@@ -1,0 +1,80 @@
+"""What the sample that a design plans brings, against the floors of inference."""
+
+import math
+from collections.abc import Iterator
+from statistics import NormalDist
+
+from experiment_pipeline.domain.experiments import (
+    CONTROL,
+    Experiment,
+    SharesUnknown,
+    VariantRole,
+    expected_shares,
+)
+from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.metrics import Aggregation
+
+PLANNED_POWER = 0.8  # what the anytime-valid interval is tuned and measured at (docs/adr/0021)
+PLANNED_SAMPLES = 1.6  # fixed samples in which the verdict reaches that power
+ENOUGH_FLOORS = 2  # the floor should be reached early on, not at the planned end
+RARE = 1e-6  # the share of buyers for which the fewest are needed; fewer change nothing
+
+
+def floor_warnings(experiment: Experiment, floors: Floors) -> Iterator[str]:
+    """Yield a warning where the planned sample hardly brings what the primary metric needs before it has a verdict."""
+    design, aggregation = experiment.design, experiment.metrics[0].metric.aggregation if experiment.metrics else None
+    if design.mde is None or not design.baseline or aggregation is None:
+        return
+    if aggregation is Aggregation.OCCURRENCE and not 0 < design.baseline < 1:
+        yield (
+            "design.baseline: must lie between 0 and 1 for a primary metric that is an occurrence. It is the share of "
+            "control's identities that convert."
+        )
+        return
+    floor, expected = floors.of_values(aggregation), _expected_nonzero(experiment, aggregation)
+    if expected is None or expected >= ENOUGH_FLOORS * floor:
+        return
+    what = "conversions" if aggregation is Aggregation.OCCURRENCE else "identities that are not 0"
+    yield (
+        f"design.mde: the primary metric has no verdict before each arm has {floor} {what}, and {PLANNED_SAMPLES:g} "
+        f"times the planned sample may bring as few as {expected:.0f} to an arm. Verdicts come later than planned, if "
+        "at all: plan for a smaller mde."
+    )
+
+
+def _expected_nonzero(experiment: Experiment, aggregation: Aggregation) -> float | None:
+    """Return how many identities of the smallest arm are not 0 at `PLANNED_SAMPLES` fixed samples; None if unknown.
+
+    By control's mean alone, so for the values that need the smallest sample: conversions as they are, Poisson counts,
+    and of sums and means rare identities that all have one value. Values that differ need more, and bring more.
+    """
+    design, ratio = experiment.design, _smallest_ratio(experiment)
+    if ratio is None or design.mde is None or not design.baseline:
+        return None
+    share, relative_variance = _nonzero_share(abs(design.baseline), aggregation)
+    normal = NormalDist()
+    quantiles = normal.inv_cdf(1 - design.alpha / 2) + normal.inv_cdf(PLANNED_POWER)
+    in_effects = quantiles / design.mde
+    control = in_effects * in_effects * relative_variance * (1 + 1 / ratio)  # as `stats.power.sample_size`
+    return PLANNED_SAMPLES * share * min(1.0, ratio) * control
+
+
+def _nonzero_share(baseline: float, aggregation: Aggregation) -> tuple[float, float]:
+    """Return the share of identities that are not 0, and the variance of a value in squared means."""
+    match aggregation:
+        case Aggregation.OCCURRENCE:
+            return baseline, (1 - baseline) / baseline
+        case Aggregation.COUNT:
+            return -math.expm1(-baseline), 1 / baseline
+        case Aggregation.SUM | Aggregation.MEAN:
+            return RARE, (1 - RARE) / RARE
+
+
+def _smallest_ratio(experiment: Experiment) -> float | None:
+    """Return the smallest treatment's share in shares of control; None where an arm has none, or shares are unknown."""
+    shares = expected_shares(experiment.variants)
+    if isinstance(shares, SharesUnknown) or not shares.get(CONTROL):
+        return None
+    treatments = [v.key for v in experiment.variants if v.role is VariantRole.TREATMENT and v.key is not None]
+    ratios = [shares[key] / shares[CONTROL] for key in treatments if shares[key] > 0]
+    return min(ratios, default=None)
