@@ -12,11 +12,11 @@ import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from glob import escape
 from pathlib import Path
-from typing import Any, Protocol, Self, TypedDict
+from typing import Protocol, Self
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -29,7 +29,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.durable_files import sync
 from experiment_pipeline.errors import Conflict, LakeError, UnsoundLake
-from experiment_pipeline.lake.object_fields import from_fields, to_fields
+from experiment_pipeline.lake.batch_commits import BatchCommit, BatchSummary
 
 INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction version is the batch number
 COMPACTION = "experiment-pipeline/compaction"  # counts the rewrites
@@ -120,46 +120,6 @@ class DataFile:
         """The batch of its rows; None where it was merged from the files of several."""
         found = BATCH_FILE.search(self.path)
         return int(found[1]) if found else None
-
-
-class BatchCounts(TypedDict):
-    """The counts of one batch that the registry keeps."""
-
-    accepted: int
-    duplicates: int
-    rejected: dict[str, int]
-    problems: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchSummary:
-    """The counts of one batch, stored in the commit that made the batch's events visible.
-
-    unknown_fields: records by the name of a field that rule E1 does not know; the first of `unknown_names`
-    """
-
-    accepted: int
-    duplicates: int
-    rejected: dict[str, int]
-    problems: dict[str, str]
-    unknown_fields: dict[str, int] = field(default_factory=dict)
-    unknown_names: int = 0
-
-    @property
-    def counts(self) -> BatchCounts:
-        """Counts that the registry keeps."""
-        return BatchCounts(
-            accepted=self.accepted, duplicates=self.duplicates, rejected=self.rejected, problems=self.problems
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class BatchCommit:
-    """A batch as its commit describes it; `batch` has no objects in commits from before they said them."""
-
-    batch: PlannedBatch
-    installation: str | None
-    summary: BatchSummary
 
 
 class Snapshot:
@@ -253,7 +213,7 @@ class Snapshot:
         """Yield what the commits say of their batches, newest first, as far back as the Delta log reaches."""
         for commit in self._table.history():
             if "batch" in commit:
-                yield _batch_commit(commit)
+                yield BatchCommit.from_properties(commit)
 
     @property
     def version(self) -> int:
@@ -311,14 +271,7 @@ class Snapshot:
         """
         properties = CommitProperties(
             app_transactions=[Transaction(INGESTION, batch.number)],
-            custom_metadata={
-                "batch": batch.number,
-                "installation": installation,
-                "planned_at": batch.planned_at.isoformat(),
-                "timezone": batch.timezone,
-                "objects": [to_fields(landed) for landed in batch.objects],
-                "summary": asdict(summary),
-            },
+            custom_metadata=BatchCommit(batch, installation, summary).to_properties(),
         )
         self._commit([_add_action(file, is_new_data=True) for file in added], properties)
 
@@ -376,17 +329,6 @@ class Snapshot:
             dry_run=dry_run,
             full=True,
         )
-
-
-def _batch_commit(commit: Mapping[str, Any]) -> BatchCommit:
-    committed_at = datetime.fromtimestamp(commit["timestamp"] / 1_000, UTC)
-    objects = tuple(from_fields(fields) for fields in commit.get("objects", ()))
-    planned_at = datetime.fromisoformat(commit["planned_at"]) if "planned_at" in commit else committed_at
-    return BatchCommit(
-        batch=PlannedBatch(commit["batch"], planned_at, objects, commit.get("timezone")),
-        installation=commit.get("installation"),
-        summary=BatchSummary(**commit["summary"]),
-    )
 
 
 def _add_action(file: DataFile, *, is_new_data: bool) -> AddAction:

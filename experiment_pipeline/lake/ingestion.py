@@ -35,7 +35,8 @@ from experiment_pipeline.domain.batches import (
 from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.domain.unknown_fields import UnknownFields
 from experiment_pipeline.errors import LakeError
-from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchSummary, Snapshot
+from experiment_pipeline.lake.batch_commits import BatchSummary
+from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
 from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.reading_mark import ReadingMark

@@ -18,7 +18,8 @@ from typing import Protocol
 
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch, StoredBatch
 from experiment_pipeline.errors import ConfigurationError, UnsoundLake
-from experiment_pipeline.lake.delta import EVENTS, REJECTED, BatchCommit, BatchSummary, DataFile, Snapshot
+from experiment_pipeline.lake.batch_commits import BatchCommit, BatchSummary
+from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot
 from experiment_pipeline.lake.ingestion import BatchLedger, create_tables, exclusive_lock, write_batch
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.reading_mark import ReadingMark

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.lake.delta import BatchSummary
+from experiment_pipeline.lake.batch_commits import BatchSummary
 from experiment_pipeline.lake.ingestion import BatchLedger, exclusive_lock, finish_batch
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.soundness import require_sound

@@ -14,7 +14,8 @@ from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.domain.unknown_fields import NAME_KEPT, NAMES_KEPT, UnknownFields
-from experiment_pipeline.lake.delta import BatchSummary, DataFile, Snapshot
+from experiment_pipeline.lake.batch_commits import BatchSummary
+from experiment_pipeline.lake.delta import DataFile, Snapshot
 from experiment_pipeline.lake.judging import REJECTED, Judge, load, sql
 from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.landing.layout import is_parquet

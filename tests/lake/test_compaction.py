@@ -10,8 +10,9 @@ import pytest
 
 from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.errors import Conflict
+from experiment_pipeline.lake.batch_commits import BatchSummary
 from experiment_pipeline.lake.compaction import FAN_IN, FIRST_TIER_ROWS, compact, plan_merges, tier
-from experiment_pipeline.lake.delta import EVENTS, BatchSummary, DataFile, Snapshot
+from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
 from experiment_pipeline.lake.ingestion import ingest, write_batch
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.landing.listing import landed_objects

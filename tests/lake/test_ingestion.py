@@ -13,10 +13,10 @@ from deltalake import DeltaTable
 from experiment_pipeline.domain.batches import Installation as Pair
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import Conflict
-from experiment_pipeline.lake.delta import EVENTS, BatchSummary, Snapshot
+from experiment_pipeline.lake.batch_commits import BatchSummary, to_fields
+from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest, write_batch
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.lake.object_fields import to_fields
 from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing.listing import landed_objects
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored

@@ -48,7 +48,7 @@ def test_effect__what_rounding_leaves__is_no_difference() -> None:
 
 
 def test_effect__small_difference_of_large_means__is_an_effect() -> None:
-    """What rounding can do is decided by the moments as they are computed: exact sums, a mean off by a few units."""
+    """Moments from exact sums decide what rounding can do: the mean is off by a few units of its last place."""
     spread = 10 * np.random.default_rng(1).standard_normal(1_000_000)
     control, treatment = (Moments.of(1e12 + shift + spread, 0).aggregate for shift in (0.0, 0.9))
     assert control is not None

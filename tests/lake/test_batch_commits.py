@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from experiment_pipeline.domain.batches import LandedObject, RejectedRows
-from experiment_pipeline.lake.object_fields import from_fields, to_fields
+from experiment_pipeline.lake.batch_commits import from_fields, to_fields
 from tests.lake.ledger import NOW, PROD
 
 PLAIN = LandedObject(f"events/env_key={PROD}/a.jsonl", PROD, NOW, 10)
