@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from experiment_pipeline.lake.lake import Lake
     from experiment_pipeline.lake.repair import Loss, RepairReport
 
+RETIMED = (
+    " If the landing zone was restored without the times of its files, go on with `lake repair --ignore-times`: then "
+    "an object of the same size counts as the one that was ingested."
+)
 LOSSES_SHOWN = 20  # objects that are named; the rest is a count
 
 
@@ -44,10 +48,16 @@ class BatchRange(click.ParamType[range]):
     multiple=True,
     help="Go on without what is gone of this batch, or of several (12-40). May be repeated; it is audited.",
 )
+@click.option(
+    "--ignore-times",
+    is_flag=True,
+    help="Take a landing object of the same size for the one that was ingested, whatever its file's time is: for a "
+    "landing zone that was restored without them.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and what is lost; change nothing.")
 @options.as_json
 @click.pass_obj
-def repair(context: Context, accept_loss: tuple[range, ...], dry_run: bool, as_json: bool) -> None:
+def repair(context: Context, accept_loss: tuple[range, ...], ignore_times: bool, dry_run: bool, as_json: bool) -> None:
     """Make lake and registry fit again: what the lake lacks is read from the landing zone, under its old batch number.
 
     A lake that holds more than the registry knows gives the registry its batches. Objects that are gone are listed; a
@@ -70,6 +80,7 @@ def repair(context: Context, accept_loss: tuple[range, ...], dry_run: bool, as_j
             now=context.now,
             actor=context.actor,
             accepted=frozenset(number for numbers in accept_loss for number in numbers),
+            ignores_times=ignore_times,
             on_batch=lambda done, total: progress.update(bar, completed=done, total=total),
         )
         report = work.plan() if dry_run else work.run()
@@ -79,8 +90,9 @@ def repair(context: Context, accept_loss: tuple[range, ...], dry_run: bool, as_j
         _print(report, "would be " if dry_run else "")
     if report.stopped is not None and not dry_run:
         raise click.ClickException(
-            f"Stopped before batch {report.stopped}: objects of it are gone. Put them back into the landing zone, or "
-            f"accept the loss with `lake repair --accept-loss {report.stopped}`."
+            f"Stopped before batch {report.stopped}: objects of it are gone or have changed. Put them back into the "
+            f"landing zone, or accept the loss with `lake repair --accept-loss {report.stopped}`."
+            + (RETIMED if any(loss.retimed for loss in report.losses) else "")
         )
 
 
@@ -133,7 +145,8 @@ def _print_loss(loss: "Loss") -> None:
         click.echo(f"Batch {loss.batch}: nobody knows any more which objects it had{accepted}.")
         return
     named = [("not there any more", each) for each in loss.gone]
-    named += [("of another size or time than was ingested", each) for each in loss.changed]
+    named += [("of another size than was ingested", each) for each in loss.changed]
+    named += [("of another time than was ingested", each) for each in loss.retimed]
     click.echo(f"Batch {loss.batch}: {len(named):,} objects cannot be read again{accepted}:")
     for why, landed in named[:LOSSES_SHOWN]:
         click.echo(f"  {why}: {printable(landed.name)}")

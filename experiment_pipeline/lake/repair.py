@@ -58,20 +58,22 @@ class Loss:
     """The objects of one batch that cannot be read again.
 
     gone:    not in the landing zone any more
-    changed: there, but of another size or time than was ingested
+    changed: there, but of another size than was ingested
+    retimed: there and of the same size, but of another time
     is_known: False where nobody knows any more which objects the batch had
     """
 
     batch: int
     gone: tuple[LandedObject, ...] = ()
     changed: tuple[LandedObject, ...] = ()
+    retimed: tuple[LandedObject, ...] = ()
     is_known: bool = True
     is_accepted: bool = False
 
     @property
     def objects(self) -> tuple[LandedObject, ...]:
         """The objects that cannot be read again."""
-        return (*self.gone, *self.changed)
+        return (*self.gone, *self.changed, *self.retimed)
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class Repair:
 
     Attributes:
         accepted: batches whose loss is accepted.
+        ignores_times: take an object of the same size for what was ingested, whatever its file's time is.
         actor: for the audit log (rule L5).
         on_batch: is told how many batches are done, of how many.
     """
@@ -109,6 +112,7 @@ class Repair:
     now: datetime
     actor: str
     accepted: Collection[int] = ()
+    ignores_times: bool = False
     on_batch: OnBatch = lambda done, total: None  # noqa: ARG005
 
     def run(self) -> RepairReport:
@@ -212,8 +216,10 @@ class Repair:
 
     def _restore_batches(self, numbers: Batches, report: RepairReport) -> None:
         """Ingest batches again that the lake lacks."""
-        installation = self._bind_tables()
+        installation: str | None = None
         for stored, gone in self._acceptable(numbers, report):
+            # Not earlier: a repair of the wrong data directory stops here, and the registry still belongs to its lake.
+            installation = installation or self._bind_tables()
             names = {landed.name for landed in gone}
             write_batch(
                 self.lake,
@@ -278,18 +284,20 @@ class Repair:
         for number in numbers:
             stored = self.repairs.batch(number)
             accepted = stored.loss_accepted or number in self.accepted
-            gone, changed = [], []
+            gone, changed, retimed = [], [], []
             for landed in stored.batch.objects:
                 if landed.retried is not None:  # it is read from the table of rejected records
                     continue
                 status = _status(self.landing / landed.name)
                 if status is None:
                     gone.append(landed)
-                elif not landed.is_same(status.st_size, modified_at(status)):
+                elif status.st_size != landed.bytes:
                     changed.append(landed)
+                elif not (self.ignores_times or landed.is_same(status.st_size, modified_at(status))):
+                    retimed.append(landed)
             is_known = bool(stored.batch.objects)
-            loss = Loss(number, tuple(gone), tuple(changed), is_known, accepted)
-            yield stored, loss if gone or changed or not is_known else None
+            loss = Loss(number, tuple(gone), tuple(changed), tuple(retimed), is_known, accepted)
+            yield stored, loss if loss.objects or not is_known else None
 
 
 def _objects(commit: BatchCommit | None) -> tuple[LandedObject, ...]:

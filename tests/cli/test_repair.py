@@ -1,6 +1,7 @@
 """`experiment-pipeline lake repair`, and every command that refuses a lake that does not fit (rules E6, E7, R3)."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_lake_repair__dry_run_then_loss_accepted_by_name(lost: Run, tmp_path: Pa
     assert "Batches 2, 3: read from the landing zone again." in accepted.output
     assert lost("lake", "repair").output == "Lake and registry fit: there is nothing to repair.\n"
     assert "accept_loss" in lost("audit", "list").output
+
+
+def test_lake_repair__landing_zone_without_times__says_how_to_go_on(lost: Run, tmp_path: Path) -> None:
+    for path in (tmp_path / "data" / "landing").rglob("*.jsonl"):
+        os.utime(path, (1_772_400_000, 1_772_400_000))
+    stopped = lost("lake", "repair")
+    assert stopped.exit_code == 1
+    assert "of another time than was ingested: events/env_key=production/" in stopped.output
+    assert "go on with `lake repair --ignore-times`" in stopped.output
+    assert lost("lake", "repair", "--ignore-times").exit_code == 0
+    assert json.loads(lost("lake", "status", "--json").output)["sound"]
 
 
 def test_apply__new_registry_beside_a_lake_with_batches__says_so_and_repair_adopts_them(

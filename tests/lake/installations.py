@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class Installation:
     def lose_lake(self, table: str = "") -> None:
         shutil.rmtree(self.lake.root / table)
 
-    def repair(self, *accepted: int) -> RepairReport:
-        return self.repairing(accepted).run()
+    def repair(self, *accepted: int, ignores_times: bool = False) -> RepairReport:
+        return replace(self.repairing(accepted), ignores_times=ignores_times).run()
 
     def plan_repair(self, *accepted: int) -> RepairReport:
         return self.repairing(accepted).plan()

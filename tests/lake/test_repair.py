@@ -1,6 +1,7 @@
 """Lake and registry that do not fit are refused, and repaired: nothing lost, nothing doubled (rules E6, E7, R3)."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -131,9 +132,31 @@ def test_repair__object_of_another_time__is_listed_and_not_taken_for_what_it_rep
     path.write_text(path.read_text().replace('"3"', '"9"'))
     here.lose_lake()
     (loss,) = here.repair().losses
-    assert (loss.batch, [landed.name for landed in loss.changed]) == (3, ["events/env_key=prod/2026/03/01/11/3.jsonl"])
+    assert (loss.batch, [landed.name for landed in loss.retimed]) == (3, ["events/env_key=prod/2026/03/01/11/3.jsonl"])
     here.repair(3)
     assert "9" not in {row["event_id"] for row in stored(here.lake)}
+
+
+def test_repair__landing_zone_restored_without_times__is_read_on_request(here: Installation) -> None:
+    whole = here.rows()
+    here.lose_lake()
+    for number in (1, 2, 3):
+        os.utime(here.object(number), (1_772_400_000, 1_772_400_000))
+    here.object(3).write_text(here.object(3).read_text() + "\n")
+    assert (here.repair().stopped, here.repair(ignores_times=True).stopped) == (1, 3)
+    here.object(3).write_text(here.object(3).read_text().removesuffix("\n"))
+    report = here.repair(ignores_times=True)
+    assert (report.losses, report.stopped) == ([], None)
+    assert here.rows() == whole
+
+
+def test_repair__in_the_wrong_data_directory__stops_and_leaves_the_registry_with_its_lake(
+    here: Installation, tmp_path: Path
+) -> None:
+    wrong = Installation(tmp_path / "wrong", f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    assert wrong.repair().stopped == 1
+    wrong.registry.close()
+    assert here.ingest().batch is None
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
