@@ -97,13 +97,21 @@ def refresh_requests(
     description="Records the refreshes of a run that ended without publishing: killed, or never started.",
     monitor_all_code_locations=False,
 )
-def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[RefreshSession]) -> None:
-    """Record the failures of a run that could not do so itself: it was killed, or never started (rule R3)."""
+def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[RefreshSession]) -> dg.SkipReason | None:
+    """Record the failures of a run that could not do so itself: it was killed, or never started (rule R3).
+
+    While the registry is away this is skipped for good: `refresh_requests` finds the same runs once it is back.
+    """
     run = context.dagster_run
     if not ended(context.instance, [root_run_id(run)]):
-        return  # a re-execution of it is running
-    unpublished = runs.registry.runs.close_dead_run(root_run_id(run), run.tags.get(RUN_KEY_TAG), now=datetime.now(UTC))
+        return None  # a re-execution of it is running
+    key, now = run.tags.get(RUN_KEY_TAG), datetime.now(UTC)
+    try:
+        unpublished = runs.registry.runs.close_dead_run(root_run_id(run), key, now=now)
+    except RegistryUnavailable as away:
+        return dg.SkipReason(str(away))
     for experiment_id, computation in unpublished:
         context.log.error(
             "%s of experiment %s: run %s ended without publishing", computation.value, experiment_id, run.run_id
         )
+    return None

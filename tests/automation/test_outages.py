@@ -14,7 +14,8 @@ from experiment_pipeline.resources.dagster_instance import open_instance
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.settings import Settings
 from tests.assets.conftest import Installation, crowd
-from tests.automation.ticks import runs, tick
+from tests.automation.test_runs_that_fail import created, sense_failure
+from tests.automation.ticks import ask, requests, runs, tick
 
 
 @pytest.fixture
@@ -47,6 +48,19 @@ def test_tick__registry_locked__skips_says_why_and_goes_on(
     after = tick(impatient, sensor)
     assert "database is locked" not in (after.skip_message or "")
     assert bool(after.run_requests) == (sensor is sensors.refresh_requests)
+
+
+def test_failed_runs__registry_locked__skip_and_the_run_is_recorded_afterwards(impatient: Installation) -> None:
+    ask(impatient, impatient.experiment())
+    run = created(impatient, requests(impatient)[0])
+    impatient.instance.report_run_failed(run, "its worker was killed")
+    other = _lock(impatient)
+    skipped = sense_failure(impatient, run)
+    other.close()
+    assert isinstance(skipped, dg.SkipReason)
+    assert "database is locked" in (skipped.skip_message or "")
+    requests(impatient)
+    assert impatient.state().failures == 1
 
 
 def test_schedule__registry_locked__skips_and_goes_on(impatient: Installation) -> None:

@@ -30,8 +30,8 @@ def created(installation: Installation, request: dg.RunRequest, again: dg.Dagste
     )
 
 
-def sense_failure(installation: Installation, run: dg.DagsterRun) -> None:
-    """Evaluate the failure sensor as the daemon does, once for every run that failed."""
+def sense_failure(installation: Installation, run: dg.DagsterRun) -> object:
+    """Evaluate the failure sensor as the daemon does, once for every run that failed; return its answer."""
     (failed,) = installation.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
     assert failed.dagster_event is not None
     context = dg.build_run_status_sensor_context(
@@ -41,7 +41,7 @@ def sense_failure(installation: Installation, run: dg.DagsterRun) -> None:
         dagster_run=run,
         resources={"runs": runs(installation)},
     )
-    automation.failed_runs(context.for_run_failure())
+    return automation.failed_runs(context.for_run_failure())
 
 
 def test_failed_runs__run_that_recorded_nothing__is_recorded_once(installation: Installation) -> None:
