@@ -23,6 +23,7 @@ MIGRATION_LOCK = 7_031_906  # advisory lock: an arbitrary number that nothing el
 MIGRATION_SECONDS = 600.0  # for one of its statements
 IDLE_SECONDS = 60  # in a transaction; then the server frees the locks of a client that is cut off
 PING_SECONDS = 1.0  # for the answer of a connection that was idle, and of a new one
+PATIENT_SECONDS = 10.0  # the same for runs and commands, and for making a connection: a busy server is not away
 READ_ONLY = "25006"
 T = TypeVar("T")
 
@@ -65,15 +66,17 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     Attributes:
         silence: seconds without a byte from the server.
+        ping: the same outside of a transaction.
     """
 
     silence: float = PING_SECONDS
+    ping: float = PING_SECONDS
 
     @override
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Run a conversation with the server. Raises ServerSilent."""
         # Only the pool's ping and the settings of a new connection are sent outside of a transaction.
-        seconds = PING_SECONDS if self.autocommit else self.silence
+        seconds = self.ping if self.autocommit else self.silence
         try:
             return super().wait(_bounded(gen, seconds), interval, timeout)
         except ServerSilent:
@@ -106,9 +109,11 @@ def open_postgresql(url: URL, limits: WaitLimits, **options: Any) -> Engine:
         limits: how long a call waits.
         options: further arguments of `create_engine`.
     """
+    ping = max(PING_SECONDS, min(limits.lock, PATIENT_SECONDS))
+    arguments = CONNECTION | {"connect_timeout": max(CONNECTION["connect_timeout"], round(ping))}
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        connect_args={name: value for name, value in CONNECTION.items() if name not in url.query},
+        connect_args={name: value for name, value in arguments.items() if name not in url.query},
         pool_pre_ping=True,
         pool_size=20,  # all of them stay: a new one costs a process of the server's
         max_overflow=0,
@@ -124,7 +129,9 @@ def open_postgresql(url: URL, limits: WaitLimits, **options: Any) -> Engine:
     sent = Json(settings)
 
     def connect(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> DBAPIConnection:
-        return BoundedConnection.connect(*arguments, **named)  # type: ignore[return-value] # SQLAlchemy's protocol is looser
+        connection = BoundedConnection.connect(*arguments, **named)
+        connection.silence = connection.ping = ping
+        return connection  # type: ignore[return-value] # SQLAlchemy's protocol is looser
 
     def prepare(connection: Any, _record: object) -> None:
         _require_utf8(connection)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Engine, make_url, text
 from experiment_pipeline.cli.main import main
 from experiment_pipeline.errors import ConfigurationError, RegistryBusy, RegistryReadOnly, RegistryUnreachable
 from experiment_pipeline.registry.engine import migrate, open_engine, reading, writing
+from experiment_pipeline.registry.postgres import PING_SECONDS, BoundedConnection
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import PREFIX
@@ -36,7 +38,7 @@ DEFAULTS = {  # of a database: its own value, and the one that the registry reli
     "synchronous_commit": ("off", "on"),
     "transaction_timeout": ("1s", "0"),
 }
-IMPATIENT = WaitLimits(lock=0.05, answer=0.2)
+IMPATIENT = WaitLimits(lock=0.05)  # an answer may take its time where the machine is busy
 ADD = text("INSERT INTO environments (key, name, created_at) VALUES ('added', 'Added', now())")
 COUNT = text("SELECT count(*) FROM environments")
 
@@ -128,7 +130,7 @@ def test_open__database_of_another_encoding__is_refused(postgres_url: str, encod
 
 def test_server__that_falls_silent__is_unreachable_and_the_connection_is_not_used_again(database_url: str) -> None:
     network = Network(socket_of(database_url))
-    engine = open_engine(network.url_of(_name(database_url)), WaitLimits(lock=0.05, answer=0.05))
+    engine = open_engine(network.url_of(_name(database_url)), WaitLimits(lock=0.05, answer=0.5))
     with pytest.raises(RegistryUnreachable, match="not answered for"):
         _count_after(engine, lambda _: network.cut())
     network.mend()
@@ -151,9 +153,27 @@ def test_lock__of_a_row__keeps_out_its_writers_alone(engine: Engine) -> None:
             other.execute(text("INSERT INTO environments (key, name, created_at) VALUES ('b', 'B', now())"))
 
 
-def test_statement__that_takes_too_long__is_busy(engine: Engine) -> None:
+def test_server__that_is_slow__is_not_away_for_runs_and_commands(database_url: str) -> None:
+    network = Network(socket_of(database_url))
+    engine = open_engine(network.url_of(_name(database_url)))
+    connection = engine.raw_connection()
+    driver = connection.driver_connection
+    assert isinstance(driver, BoundedConnection)
+    driver.autocommit = True  # as a connection is asked whether it is still there
+    network.cut()
+    Timer(PING_SECONDS + 0.3, network.mend).start()
+    assert driver.execute("SELECT 1").fetchone() == (1,)
+    driver.autocommit = False
+    connection.close()
+    engine.dispose()
+    network.close()
+
+
+def test_statement__that_takes_too_long__is_busy(database_url: str) -> None:
+    engine = open_engine(database_url, WaitLimits(answer=0.5))
     with pytest.raises(RegistryBusy, match="statement timeout"), reading(engine) as connection:
-        connection.execute(text("SELECT pg_sleep(10)"))
+        connection.execute(text("SELECT pg_sleep(60)"))
+    engine.dispose()
 
 
 def test_server__that_became_read_only__takes_changes_as_soon_as_it_is_not(
