@@ -92,8 +92,11 @@ def test_lake_ingest__interrupted_in_the_middle_of_a_batch__is_finished_by_the_n
     database = sqlite3.connect(data_dir / "registry.sqlite", isolation_level=None)
     with start(data_dir, "lake", "ingest") as process:
         wait_for_a_row(database, "batches")
+        database.execute("BEGIN IMMEDIATE")  # however fast it is, the batch is not finished meanwhile
         time.sleep(0.5)  # into a statement of the engine, most likely
         process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        database.execute("ROLLBACK")
         output, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, errors
     assert (output, errors) == ("", f"{LINE}\n")
