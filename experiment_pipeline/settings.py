@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     minimum_identities: int = Field(default=50, ge=2, description="floor per arm before inference")
     minimum_conversions: int = Field(default=5, ge=1, description="floor per arm for occurrence metrics")
     minimum_nonzero: int = Field(
-        default=100, ge=1, description="floor per arm for count, sum and mean metrics: identities that are not 0"
+        default=150, ge=1, description="floor per arm for count, sum and mean metrics: identities that are not 0"
     )
 
     @property

@@ -20,7 +20,7 @@ class Floors:
 
     identities: int = 50
     conversions: int = 5
-    nonzero: int = 100
+    nonzero: int = 150
 
     @classmethod
     def of(cls, settings: "Settings") -> "Floors":

@@ -29,7 +29,7 @@ from tests.calibration.populations import (
     Sums,
 )
 
-MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS, MINIMUM_NONZERO = 50, 5, 100  # the shipped floors per arm
+MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS, MINIMUM_NONZERO = 50, 5, 150  # the shipped floors per arm
 NAIVE_Z = -lower_quantile(0.05)  # "chance to win above 95 %", for either arm
 
 

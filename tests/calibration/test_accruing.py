@@ -26,7 +26,7 @@ from tests.calibration.accruing import (
     paths_of,
     power,
 )
-from tests.calibration.peeking import log_anytime
+from tests.calibration.peeking import MINIMUM_NONZERO, log_anytime
 from tests.calibration.populations import computed
 from tests.calibration.traffic import ArmOverTime, Traffic, draw_arms
 
@@ -74,7 +74,7 @@ def test_paths__arrays__say_what_the_verdict_s_own_interval_says(aggregation: Ag
         arms, events = (at(control, i, k), at(treatment, i, k)), (control.events[i, k], treatment.events[i, k])
         evidence = accrued_evidence(aggregation, *arms, (float(events[0]), float(events[1])), design_of(case))
         exact = anytime_effect(computed(effect(*arms)), *arms, evidence)
-        enough = min(control.nonzero[i, k], treatment.nonzero[i, k]) >= 100
+        enough = min(control.nonzero[i, k], treatment.nonzero[i, k]) >= MINIMUM_NONZERO
         expected = exact.p_value if enough or aggregation is Aggregation.OCCURRENCE else 1.0
         assert math.exp(-max(0.0, float(log_m[i, k]))) == pytest.approx(expected, rel=1e-6)
 

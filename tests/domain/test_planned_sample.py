@@ -48,7 +48,7 @@ def test_warnings__of_settings_that_change_nothing__name_them(design: Design, wo
         (Aggregation.OCCURRENCE, 2.0, 0.05, 6),  # 1.6 * 15.7 * 0.95 / 4
         (Aggregation.OCCURRENCE, 1.5, 0.05, None),  # 10.6, over twice the floor of 5
         (Aggregation.SUM, 0.4, 50.0, 157),  # 1.6 * 15.7 / 0.16
-        (Aggregation.SUM, 0.35, 50.0, None),  # 205, over twice the floor of 100
+        (Aggregation.SUM, 0.28, 50.0, None),  # 320, over twice the floor of 150
         (Aggregation.MEAN, 0.4, 50.0, 157),
         (Aggregation.COUNT, 0.2, 5.0, 125),  # 1.6 * 15.7 / 5 / 0.04, nearly all of them not 0
         (Aggregation.COUNT, 0.1, 5.0, None),
@@ -62,14 +62,14 @@ def test_warnings__of_a_planned_sample_that_hardly_reaches_the_floor__say_how_ma
     assert len(found) == (expected is not None)
     if expected is not None:
         assert f"as few as {expected} to an arm" in found[0]
-        what = "5 conversions" if aggregation is Aggregation.OCCURRENCE else "100 identities that are not 0"
+        what = "5 conversions" if aggregation is Aggregation.OCCURRENCE else "150 identities that are not 0"
         assert f"before each arm has {what}" in found[0]
 
 
 def test_warnings__of_a_small_arm__are_about_what_it_gets() -> None:
-    design = Design(mde=0.3, baseline=50.0)  # 280 in equal arms; 155 in an arm of a tenth of the traffic
+    design = Design(mde=0.25, baseline=50.0)  # 402 in equal arms; 223 in an arm of a tenth of the traffic
     assert list_of(subject(design, Aggregation.SUM), Floors()) == []
-    assert "as few as 155 to an arm" in list_of(subject(design, Aggregation.SUM, tenth=True), Floors())[0]
+    assert "as few as 223 to an arm" in list_of(subject(design, Aggregation.SUM, tenth=True), Floors())[0]
 
 
 def test_warnings__follow_the_floors_of_the_installation() -> None:

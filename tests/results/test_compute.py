@@ -166,7 +166,7 @@ def test_results__design_in_the_primary_metric_s_unit__does_not_silence_other_me
     attached = (AttachedMetric(PURCHASE, RISE), AttachedMetric(spent, ExpectedDirection.NOT_DECREASE))
     subject = dataclasses.replace(experiment(design=Design(mde=0.1, baseline=0.1)), metrics=attached)
     arms = {"control": VariantAggregate(10_000, 50.0, 9e8), "b": VariantAggregate(10_000, 20.0, 9e8)}  # 7 errors
-    bought = dict.fromkeys(arms, ValueSummary(nonzero=100, with_value=10_000, largest=9e3, total=5e5))
+    bought = dict.fromkeys(arms, ValueSummary(nonzero=150, with_value=10_000, largest=9e3, total=5e5))
     spent_by = MetricAggregates(8, dict(arms), values=dict.fromkeys(arms, 1_000), of_identities=bought)
     moments = [MetricAggregates(7, {"control": NONE, "b": NONE}), spent_by]
     computed = compute_results(subject, {"control": 10_000, "b": 10_000}, moments, Floors())

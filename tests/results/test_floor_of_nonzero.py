@@ -55,7 +55,7 @@ def test_equal_means__from_fewer_and_larger_purchases__are_called_a_difference_o
     assert called_a_difference(Floors()) <= 5, "2.6 % of 60; 5.6 % is the bound"
 
 
-@pytest.mark.parametrize(("nonzero", "reason"), [((99, 500), True), ((500, 99), True), ((100, 100), False)])
+@pytest.mark.parametrize(("nonzero", "reason"), [((149, 500), True), ((500, 149), True), ((150, 150), False)])
 @pytest.mark.parametrize("aggregation", [Aggregation.COUNT, Aggregation.SUM, Aggregation.MEAN])
 def test_results__floor_of_nonzero__is_kept_exactly_in_both_arms(
     aggregation: Aggregation, nonzero: tuple[int, int], reason: bool
