@@ -6,6 +6,7 @@ from experiment_pipeline.domain.experiments import Design, Experiment, Variant, 
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.domain.planned_sample import PLANNED_POWER, floor_warnings
+from experiment_pipeline.domain.several_treatments import several_treatments_warnings
 
 LARGEST_USUAL_MDE = 1.0  # a lift of 100 %; a share that was written as per cent is larger
 AGAINST = {
@@ -28,6 +29,7 @@ def design_warnings(experiment: Experiment, floors: Floors = SHIPPED_FLOORS) -> 
         *(warning for position, each in enumerate(experiment.metrics) for warning in _of_metric(position, each)),
         *_of_design(experiment.design),
         *floor_warnings(experiment, floors),
+        *several_treatments_warnings(experiment),
     ]
 
 

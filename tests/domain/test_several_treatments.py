@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.several_treatments import sample_factor, several_treatments_warnings
 from experiment_pipeline.stats.confidence_sequence import boundary
@@ -30,6 +31,7 @@ def test_sample_factor__computed_power__is_80_percent_there(treatments: int) -> 
 def test_several_treatments__planned_design__is_told_what_they_cost() -> None:
     planned = Design(mde=0.1, baseline=0.1)
     (warning,) = several_treatments_warnings(experiment(variants(4), design=planned))
+    assert warning in design_warnings(experiment(variants(4), design=planned))
     assert warning.startswith("variants: 4 treatments share the error rate.")
     assert "1.97 times" in warning
 
