@@ -132,6 +132,7 @@ class Snapshot:
         self._root = root
         self._definition = definition
         self._table = table
+        self._uncommitted: list[Path] = []
 
     @classmethod
     def open(cls, lake: Path, definition: TableDefinition) -> Self:
@@ -221,17 +222,21 @@ class Snapshot:
         return self._table.version()
 
     def write(self, rows: Rows, count: int, partition: Mapping[str, str], name: str) -> DataFile:
-        """Write rows to a new file in this table's folder and sync it; no reader sees it before a commit names it."""
+        """Write rows to a new file in this table's folder and sync it; no reader sees it before a commit names it.
+
+        After a failure no file of the same commit stays: on a full disk each attempt would leave some until a vacuum.
+        """
         folder = "/".join(f"{column}={value}" for column, value in partition.items())
         path = Path(folder, f"{name}-{uuid4()}.parquet")
         target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         quoted = str(target).replace("'", "''")
+        self._uncommitted.append(target)
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             rows.query("rows", f"copy (from rows) to '{quoted}' ({FILE_FORMAT})")
             sync(target)
         except BaseException:
-            target.unlink(missing_ok=True)
+            self._remove_uncommitted(named=())
             raise
         size = target.stat().st_size
         return DataFile(path=path.as_posix(), partition=partition, bytes=size, rows=count)
@@ -304,22 +309,23 @@ class Snapshot:
                 commit_properties=properties,
             )
         except Exception as failed:
-            self._remove_unnamed(actions)
+            # A commit may be there although an error followed it. Where that cannot be known the files stay.
+            with suppress(OSError, DeltaError):
+                self._remove_uncommitted({Path(unquote(uri)) for uri in DeltaTable(self._root).file_uris()})
             if isinstance(failed, CommitFailedError):
                 raise Conflict(f"{self._definition.name}: another process committed first: {failed}") from failed
             raise
+        self._uncommitted.clear()
         for folder in {self._root / LOG, *((self._root / action.path).parent for action in actions)}:
             sync(folder)
 
-    def _remove_unnamed(self, actions: list[AddAction | RemoveAction]) -> None:
-        """Remove the files of a commit that failed: on a full disk each attempt would leave some until the next vacuum.
-
-        A commit may be there although an error followed it. Where that cannot be known the files stay.
-        """
-        with suppress(OSError, DeltaError):
-            named = {Path(unquote(uri)) for uri in DeltaTable(self._root).file_uris()}
-            for path in {self._root / action.path for action in actions if isinstance(action, AddAction)} - named:
-                path.unlink(missing_ok=True)
+    def _remove_uncommitted(self, named: Collection[Path]) -> None:
+        """Remove what was written through this snapshot, but for files that commits name."""
+        for path in self._uncommitted:
+            if path not in named:
+                with suppress(OSError):
+                    path.unlink()
+        self._uncommitted.clear()
 
     def vacuum(self, retention: timedelta, *, dry_run: bool) -> list[str]:
         """Remove files that no version younger than the retention needs, and leftovers of kills; return their paths."""

@@ -2,10 +2,14 @@
 
 import fcntl
 import socket
+import subprocess
 from pathlib import Path
 
+import click
+import pytest
 from click.testing import CliRunner
 
+from experiment_pipeline.cli.dev import RESTARTS_SECONDS, _Child
 from experiment_pipeline.cli.main import main
 
 
@@ -29,6 +33,21 @@ def test_dev__over_a_data_directory_that_another_one_serves__is_refused(tmp_path
     with (home / "dev.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "Another `dev` runs over" in run(tmp_path, "--port", free_port(), "--api-port", free_port())
+
+
+def test_start_again__the_fourth_time_in_five_minutes__is_an_error() -> None:
+    def start() -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(["sh", "-c", "exit 3"])
+        process.wait()
+        return process
+
+    child = _Child("API", start, start())
+    for _ in range(3):
+        child.start_again()
+    with pytest.raises(click.ClickException, match=r"^API ended with code 3 again and again: stopping the others\.$"):
+        child.start_again()
+    child.ended = [moment - RESTARTS_SECONDS for moment in child.ended]
+    child.start_again()
 
 
 def free_port() -> str:

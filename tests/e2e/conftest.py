@@ -20,7 +20,7 @@ from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import PREFIX, Settings
 
 T = TypeVar("T")
-DEADLINE = 90  # seconds; nothing here takes half of it on an idle machine
+DEADLINE = 300  # seconds; nothing here takes a tenth of it on an idle machine
 LOCATION = "experiment_pipeline.definitions"
 
 

@@ -34,7 +34,13 @@ class Dev:
 
     def process(self, what: str) -> int:
         """Return the newest process whose command line has this, below `dev`; waits until there is one."""
-        return eventually(lambda: max(self._descendants(what), default=None), f"a process of {what}")
+        return self.processes(what, 1)[-1]
+
+    def processes(self, what: str, least: int) -> list[int]:
+        """Return the processes whose command line has this, below `dev`, the newest last; waits for so many."""
+        return eventually(
+            lambda: found if len(found := sorted(self._descendants(what))) >= least else None, f"{least} of {what}"
+        )
 
     def require_going_on(self, name: str) -> None:
         """Assert that events are taken and ingested, and both servers answer."""

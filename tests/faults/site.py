@@ -25,6 +25,7 @@ from tests.e2e.conftest import eventually, free_port
 from tests.lake.ledger import stored
 
 STARTED_AT, HOUR = datetime(2026, 3, 1, tzinfo=UTC), timedelta(hours=1)
+LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)  # in the future of no clock that is set here
 EXPERIMENT = "checkout"
 MANIFEST = """
 environments: {prod: {}}
@@ -124,17 +125,20 @@ class Site:
         )
         return Outcome(ended.returncode, ended.stdout + ended.stderr)
 
-    def land(self, name: str) -> None:
-        """Land one more object of events, as another program would: a crowd of which a half buys."""
+    def land(self, name: str) -> Path:
+        """Land one more object of events, as another program would: a crowd of which a half buys; return its path."""
         folder = self.settings.landing_dir / "events/env_key=prod/2026/03/01/00"
         folder.mkdir(parents=True, exist_ok=True)
         records = crowd(name)
         self.sent |= {str(record["event_id"]) for record in records}
-        (folder / f"20260302T000000Z-{name}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+        landed = folder / f"20260302T000000Z-{name}.jsonl"
+        landed.write_text("".join(json.dumps(each) + "\n" for each in records))
+        return landed
 
     def require_exactly_once(self) -> None:
         """Assert that the lake holds every event that was sent once, and nothing waits."""
         rows = Counter(str(row["event_id"]) for row in stored(Lake(self.settings.lake_dir)))
+        assert self.sent
         assert rows == Counter(self.sent)
         with self.registry() as registry:
             assert registry.batches.open_batch() is None
@@ -218,16 +222,19 @@ class Server:
         except httpx.TransportError:
             return None
 
-    def send(self, key: str, timestamp: datetime | None = None) -> httpx.Response:
-        """Send one event; once it is acknowledged it has to be in the lake."""
-        event: dict[str, Any] = {"event": "e", "identifier": key, "event_id": key}
-        if timestamp is not None:
-            event["timestamp"] = timestamp.isoformat()
+    def send(self, key: str, timestamp: datetime = LONG_AGO) -> httpx.Response:
+        """Send one event; once it is accepted it has to be in the lake."""
+        dated = timestamp.isoformat()
         answered = httpx.post(
-            f"{self.url}/v1/events", json={"events": [event]}, headers={"X-Environment-Key": "prod"}, timeout=30
+            f"{self.url}/v1/events",
+            json={"events": [{"event": "e", "identifier": key, "event_id": key, "timestamp": dated}]},
+            headers={"X-Environment-Key": "prod"},
+            timeout=30,
         )
         if answered.status_code == 202 and answered.json()["accepted"] == 1:
             self.site.sent.add(key)
+        else:
+            assert timestamp != LONG_AGO or answered.status_code == 503, answered.text
         return answered
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 from arro3.core import Table
@@ -154,3 +155,10 @@ def stored(lake: Lake, table: str = "events") -> list[dict[str, Any]]:
             params={"files": files},
         )
         return pl.DataFrame(Table.from_arrow(rows)).to_dicts()
+
+
+def unnamed_files(lake: Path) -> list[Path]:
+    """Return the files of the lake that no commit names."""
+    tables = [DeltaTable(log.parent) for log in lake.glob("*/_delta_log") if any(log.glob("*.json"))]
+    named = {Path(unquote(uri)) for table in tables for uri in table.file_uris()}
+    return sorted(path for path in lake.rglob("*.parquet") if path not in named and "_delta_log" not in path.parts)

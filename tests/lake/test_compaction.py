@@ -108,6 +108,7 @@ def test_commit_rewrite__after_another_rewrite__is_refused(tmp_path: Path) -> No
     with pytest.raises(Conflict):
         slow.commit_rewrite(replaced, [again])
     assert stored(lake) == before
+    assert not (lake.root / "events" / again.path).exists()
 
 
 def test_ingest__after_compaction__still_knows_every_event(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from experiment_pipeline.lake.ingestion import IngestionReport, ingest, write_ba
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing.listing import landed_objects
-from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored
+from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored, unnamed_files
 
 
 class Installation:
@@ -310,6 +310,20 @@ def test_write_batch__outrun_by_another_process__adds_nothing(here: Installation
     again = write_batch(here.lake, here.ledger.batches[0], here.landing, {PROD}, installation="memory")
     assert (again.accepted, again.rejected) == (report.accepted, report.rejected)
     assert (len(stored(here.lake)), len(stored(here.lake, "rejected"))) == (1, 1)
+
+
+def test_ingest__that_fails_at_its_second_file__leaves_none_and_goes_on(here: Installation) -> None:
+    """One file per month; a file is in the way of the second month's folder."""
+    here.land(record(event_id="february"), record(event_id="march", timestamp=1_772_330_000_000))
+    obstacle = here.lake.root / "events/environment_key=prod/month=2026-03"
+    obstacle.parent.mkdir(parents=True)
+    obstacle.touch()
+    with pytest.raises(FileExistsError):
+        here.ingest()
+    assert unnamed_files(here.lake.root) == []
+    obstacle.unlink()
+    here.ingest()
+    assert sorted(here.column("month")) == ["2026-02", "2026-03"]
 
 
 def test_event_files__are_pruned_by_environment_and_month(here: Installation) -> None:
