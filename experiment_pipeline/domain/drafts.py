@@ -63,7 +63,7 @@ Definition = Annotated[
 class VariantDraft:
     """One arm; `control` may be left out and takes what the others leave."""
 
-    key: VariantKey = None
+    key: Annotated[VariantKey, Field(description="the text that exposures carry as their value")] = None
     percentage_allocation: Annotated[Percentage | None, Field(description="percent of the traffic, 0 to 100")] = None
     role: Annotated[
         VariantRole | None, Field(description="control for the key `control`, otherwise treatment, when left out")
@@ -76,7 +76,9 @@ class AttachmentDraft:
     """A metric as an experiment uses it; the first one is the primary."""
 
     metric: MetricReference
-    expected_direction: ExpectedDirection
+    expected_direction: Annotated[
+        ExpectedDirection, Field(description="not_increase and not_decrease make it a guardrail")
+    ]
 
 
 @with_config(STRICT)
@@ -85,13 +87,20 @@ class ExperimentDraft:
     """An experiment to declare."""
 
     name: Name
-    hypothesis: Text
+    hypothesis: Annotated[Text, Field(description="what is believed, and why")]
     feature: Annotated[Feature, Field(description="the flag that splits the traffic; never changes")]
-    variants: tuple[VariantDraft, ...]
+    variants: Annotated[
+        tuple[VariantDraft, ...], Field(description="control may be left out: it takes what the others leave")
+    ]
     key: Annotated[ExperimentKey | None, Field(description="made from the name when left out; never changes")] = None
-    metrics: tuple[AttachmentDraft, ...] = ()
-    multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
-    refresh_interval: RefreshInterval = timedelta(hours=1)
+    metrics: Annotated[tuple[AttachmentDraft, ...], Field(description="the first one is the primary")] = ()
+    multiple_exposures: Annotated[
+        MultipleExposures,
+        Field(description="identities that saw several variants: left out, or counted in their first one"),
+    ] = MultipleExposures.EXCLUDE
+    refresh_interval: Annotated[
+        RefreshInterval, Field(description="how often it is refreshed by itself while it runs")
+    ] = timedelta(hours=1)
     design: Design = field(default_factory=Design)
     ignored_variants: Annotated[
         IgnoredVariants,
@@ -105,10 +114,10 @@ class MetricDraft:
     """A metric to declare."""
 
     name: Name
-    aggregation: Aggregation
+    aggregation: Annotated[Aggregation, Field(description="how the events of one identity become one number")]
     definition: Definition
-    direction: Direction = Direction.UP
-    description: Text = ""
+    direction: Annotated[Direction, Field(description="the better side")] = Direction.UP
+    description: Annotated[Text, Field(description="for people")] = ""
     window: Annotated[
         AttributionWindow | None, Field(description="how long after its first exposure an identity counts")
     ] = None

@@ -53,8 +53,14 @@ class Variant:
 class Design:
     """The plan of an experiment, made before its start."""
 
-    alpha: Annotated[Number, between(0, 0.5, "Must lie between 0 and 0.5.")] = 0.05
-    power: Annotated[Number, between(0, 1, "Must lie between 0 and 1.")] = 0.8
+    alpha: Annotated[
+        Annotated[Number, between(0, 0.5, "Must lie between 0 and 0.5.")],
+        Field(description="the chance of a false verdict that is accepted"),
+    ] = 0.05
+    power: Annotated[
+        Annotated[Number, between(0, 1, "Must lie between 0 and 1.")],
+        Field(description="the chance to find an effect of the size of mde"),
+    ] = 0.8
     mde: Annotated[
         Annotated[Number, between(0, 5, "Must be a share above 0 and below 5: 0.2 is 20 %.")] | None,
         Field(description="relative lift to detect, as a share: 0.2 is 20 %"),

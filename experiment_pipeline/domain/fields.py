@@ -7,6 +7,7 @@ made in Python. Text that a database or a URL cannot carry (control characters) 
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -53,15 +54,23 @@ MESSAGES = {  # in place of pydantic's own, by its type of error
 }
 
 
-def rule(holds: Callable[[Any], bool], message: str) -> AfterValidator:
-    """Return a validator that refuses with `message` where the value does not hold."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition that a value must meet, and the message where it does not."""
 
-    def validate(value: T) -> T:
-        if not holds(value):
-            raise ValueError(message)
+    holds: Callable[[Any], bool]
+    message: str
+
+    def __call__(self, value: T) -> T:
+        """Return the value. Raises ValueError with the message where it breaks the rule."""
+        if not self.holds(value):
+            raise ValueError(self.message)
         return value
 
-    return AfterValidator(validate)
+
+def rule(holds: Callable[[Any], bool], message: str) -> AfterValidator:
+    """Return a validator that refuses with `message` where the value does not hold."""
+    return AfterValidator(Rule(holds, message))
 
 
 def at_most(characters: int) -> AfterValidator:

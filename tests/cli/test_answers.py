@@ -37,6 +37,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "registry copy": ["--to", "{copy}"],
     "refresh": ["checkout", "--no-wait"],  # test_refresh.py waits for one
     "results": ["checkout"],
+    "schema manifest": [],
 }
 ELSEWHERE = {
     "demo",  # it takes seconds: test_demo.py

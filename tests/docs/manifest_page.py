@@ -1,0 +1,81 @@
+"""The tables of docs/manifest.md, made from the JSON Schema; `python -m tests.docs.manifest_page` writes them."""
+
+import json
+from typing import Any
+
+from experiment_pipeline.schemas.manifest_schema import manifest_schema
+from tests.docs.pages import ROOT
+
+PAGE = ROOT / "docs" / "manifest.md"
+BEGIN, END = "<!-- tables made from the schema: begin -->\n", "<!-- end -->\n"
+PARTS = {  # of the schema, by the heading of their table
+    "environments": ("EnvironmentBody", "An entry is named by the key: `production:` is enough."),
+    "metrics": ("DeclaredMetric", "An entry is named by the metric's name."),
+    "experiments": ("DeclaredExperiment", "An entry is named by the experiment's key."),
+    "variants of an experiment": ("VariantDraft", ""),
+    "metrics of an experiment": ("AttachmentDraft", ""),
+    "design of an experiment": ("Design", ""),
+}  # fmt: skip
+
+
+def tables() -> str:
+    """Return one table of fields per part of a manifest."""
+    schema = manifest_schema()
+    return "\n".join(_table(schema, heading, *part) for heading, part in PARTS.items())
+
+
+def generated(page: str) -> str:
+    """Return the part of a page that `tables` writes."""
+    return page.partition(BEGIN)[2].partition(END)[0]
+
+
+def _table(schema: dict[str, Any], heading: str, name: str, intro: str) -> str:
+    part = schema["$defs"][name]
+    rows = [_row(schema, part, field) for field in part["properties"]]
+    lines = [
+        f"### {heading}",
+        *([intro, ""] if intro else []),
+        "| field | allowed | default | |",
+        "| --- | --- | --- | --- |",
+    ]
+    return "\n".join([*lines, *rows]) + "\n"
+
+
+def _row(schema: dict[str, Any], part: dict[str, Any], name: str) -> str:
+    field = part["properties"][name]
+    allowed = ", ".join(dict.fromkeys(_allowed(schema, field)))
+    default = "**required**" if name in part.get("required", ()) else _default(field)
+    return f"| `{name}` | {allowed} | {default} | {field.get('description', '')} |"
+
+
+def _default(field: dict[str, Any]) -> str:
+    default = field.get("default")
+    return "" if default in (None, "", [], {}) else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _allowed(schema: dict[str, Any], field: dict[str, Any]) -> list[str]:
+    """Return what may stand in a field: values, kinds, or where they are listed."""
+    if "$ref" in field:
+        referred = schema["$defs"][field["$ref"].rpartition("/")[2]]
+        return [f"`{value}`" for value in referred["enum"]] if "enum" in referred else ["a mapping, see below"]
+    if "anyOf" in field:
+        return [each for choice in field["anyOf"] if choice != {"type": "null"} for each in _allowed(schema, choice)]
+    return [_kind(field)]
+
+
+def _kind(field: dict[str, Any]) -> str:
+    if "format" in field:
+        return {
+            "date-time": "a time with its zone, such as `2026-11-01T00:00:00Z`",
+            "duration": "an ISO 8601 duration such as `PT1H`",
+        }[field["format"]]
+    if field["type"] == "array":
+        return "a list of mappings, see below" if "$ref" in field["items"] else "a list of texts"
+    if "event" in field.get("required", ()):
+        return "`{version: 1, event: NAME}`"
+    return {"string": "text", "integer": "a whole number", "number": "a number"}[field["type"]]
+
+
+if __name__ == "__main__":
+    text = PAGE.read_text("utf-8")
+    PAGE.write_text(text.replace(generated(text), tables()), "utf-8")
