@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.e2e.conftest import eventually
 from tests.faults.site import EXPERIMENT, Outcome, Site
 
 pytestmark = pytest.mark.slow
@@ -51,3 +52,14 @@ def test_compactions_at_once__beside_an_ingestion__every_event_stays_there_once(
     outcomes = at_once(site, compact, compact, ("lake", "ingest"))
     assert [outcome.said for outcome in outcomes if not outcome.worked] == []
     site.require_exactly_once()
+
+
+@pytest.mark.e2e
+def test_two_daemons__over_one_dagster_home__every_event_is_there_once(site: Site) -> None:
+    assert site.run("environments", "list").worked
+    with site.daemon(), site.daemon():
+        for number in range(3):
+            site.land(f"{number}")
+            eventually(lambda: site.lake_events() == len(site.sent), "it is ingested")
+    site.require_exactly_once()
+    site.require_results_of_what_was_sent()
