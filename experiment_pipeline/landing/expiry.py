@@ -9,12 +9,13 @@ from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 
+from experiment_pipeline.domain.batches import IngestedFile
 from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS
-from experiment_pipeline.landing.listing import Listing
+from experiment_pipeline.landing.listing import Listing, modified_at
 
 LOOKUP = 1_000  # names asked of the ledger at once
 
-StoredObjects = Callable[[Sequence[str]], Mapping[str, int]]
+StoredObjects = Callable[[Sequence[str]], Mapping[str, IngestedFile]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,12 @@ class Removed:
 def remove_stored(landing: Path, stored: StoredObjects, before: datetime) -> Removed:
     """Remove the objects that the ledger says are in the lake, and the empty folders of hours before a moment.
 
-    An object of another size than was ingested stays, and so does what is reached through a link: both are not what
-    the ledger speaks of.
+    An object of another size or time than was ingested stays, and so does what is reached through a link: both are not
+    what the ledger speaks of.
 
     Args:
         landing: root of the landing zone.
-        stored: returns those of so many names that may go, with the size that was ingested.
+        stored: returns those of so many names that may go, as their files were when they were ingested.
         before: folders of later hours, UTC, stay, empty or not: a writer may be about to use them.
     """
     root, listing, objects, size = Path(os.path.realpath(landing)), Listing(landing), 0, 0
@@ -43,17 +44,18 @@ def remove_stored(landing: Path, stored: StoredObjects, before: datetime) -> Rem
         for name, ingested in stored(some).items():
             if _is_what_was_ingested(root, name, ingested):
                 (root / name).unlink(missing_ok=True)
-                objects, size = objects + 1, size + ingested
+                objects, size = objects + 1, size + ingested.bytes
     return Removed(objects, size, _remove_empty(root, listing.folders, before))
 
 
-def _is_what_was_ingested(root: Path, name: str, ingested: int) -> bool:
+def _is_what_was_ingested(root: Path, name: str, ingested: IngestedFile) -> bool:
     path = root / name
     try:
         status = path.lstat()
     except FileNotFoundError:
         return False
-    return S_ISREG(status.st_mode) and status.st_size == ingested and not _is_behind_link(root, path.parent)
+    is_same = ingested.is_same(status.st_size, modified_at(status))
+    return S_ISREG(status.st_mode) and is_same and not _is_behind_link(root, path.parent)
 
 
 def _is_behind_link(root: Path, folder: Path) -> bool:

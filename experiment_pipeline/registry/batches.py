@@ -66,21 +66,27 @@ class Batches:
             rows = connection.execute(taken.where(objects.retried_batch.is_not(None)))
             return [(row.name, RejectedRows(row.retried_batch, row.retried_reason)) for row in rows]
 
-    def stored_objects(self, names: Sequence[str], before: datetime) -> dict[str, int]:
-        """Return those of the landing objects that are in the lake as a whole, since before a moment, with their sizes.
+    def stored_objects(self, names: Sequence[str], before: datetime) -> dict[str, IngestedFile]:
+        """Return those of the landing objects that are in the lake as a whole, since before a moment.
 
-        An object with a problem is not: what could not be read of it is in no other place.
+        Each is as its file was when it was read last. An object with a problem is not in the lake as a whole: what
+        could not be read of it is in no other place.
         """
-        found = (
-            select(landing_objects.c.name, landing_objects.c.bytes)
-            .join(batches, batches.c.number == landing_objects.c.batch)
-            .where(landing_objects.c.name.in_(names))
-            .where(batches.c.committed_at < before, landing_objects.c.problem.is_(None))
-            .where(landing_objects.c.retried_batch.is_(None))
-            .order_by(landing_objects.c.reading)
+        objects = landing_objects.c
+        columns = (objects.name, objects.bytes, objects.modified_at, objects.batch, objects.reading, objects.problem)
+        read = (
+            select(*columns, batches.c.committed_at)
+            .join(batches, batches.c.number == objects.batch)
+            .where(objects.name.in_(names), objects.retried_batch.is_(None))
+            .order_by(objects.reading)
         )
+        files: dict[str, IngestedFile] = {}
         with reading(self.database) as connection:
-            return {row.name: row.bytes for row in connection.execute(found)}
+            for row in connection.execute(read):
+                files.pop(row.name, None)
+                if row.problem is None and row.committed_at is not None and row.committed_at < before:
+                    files[row.name] = IngestedFile(row.bytes, row.modified_at, row.batch, row.reading)
+        return files
 
     def state(self) -> LedgerState:
         """Return what the registry knows of its lake, all of one moment."""

@@ -1,10 +1,13 @@
 """Expiry of the landing zone: what may go, goes, and nothing else."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from experiment_pipeline.domain.batches import IngestedFile
 from experiment_pipeline.landing.expiry import Removed, StoredObjects, remove_stored
+from experiment_pipeline.landing.listing import modified_at
 
 BEFORE = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OLD_HOUR = "events/env_key=prod/2026/03/02/11"
@@ -18,11 +21,11 @@ def land(landing: Path, name: str, content: str = "{}\n") -> Path:
     return path
 
 
-def all_of(*names: str, size: int = 3) -> StoredObjects:
-    """A ledger that has stored these objects, of so many bytes each."""
+def all_of(*names: str, written_at: datetime | None = None) -> StoredObjects:
+    """A ledger that has stored these objects, of three bytes each."""
 
-    def stored(asked: Sequence[str]) -> Mapping[str, int]:
-        return {name: size for name in asked if name in names}
+    def stored(asked: Sequence[str]) -> Mapping[str, IngestedFile]:
+        return {name: IngestedFile(3, written_at, 1, 1) for name in asked if name in names}
 
     return stored
 
@@ -43,6 +46,15 @@ def test_remove_stored__object_that_is_another_one_now__stays(tmp_path: Path) ->
     land(tmp_path, f"{OLD_HOUR}/stored.jsonl", "{}\n{}\n")
     assert remove_stored(tmp_path, all_of(f"{OLD_HOUR}/stored.jsonl"), BEFORE) == Removed()
     assert left(tmp_path) == [f"{OLD_HOUR}/stored.jsonl"]
+
+
+def test_remove_stored__object_that_was_written_anew_with_the_same_size__stays(tmp_path: Path) -> None:
+    name = f"{OLD_HOUR}/stored.jsonl"
+    path = land(tmp_path, name)
+    written_at = modified_at(path.stat())
+    os.utime(path, (BEFORE.timestamp(), BEFORE.timestamp()))
+    assert remove_stored(tmp_path, all_of(name, written_at=written_at), BEFORE) == Removed()
+    assert remove_stored(tmp_path, all_of(name, written_at=BEFORE), BEFORE).objects == 1
 
 
 def test_remove_stored__behind_links__stays_for_its_owner(tmp_path: Path) -> None:

@@ -83,7 +83,16 @@ def test_retried_records__are_kept_and_are_no_files(registry: Registry) -> None:
     assert registry.batches.known_objects(["a", "b"]) == {"a"}, "the file of b was never read"
     assert registry.batches.ingested_files(["a", "b"]) == {"a": IngestedFile(10, None, 1, 2)}
     commit(registry, 2)
-    assert registry.batches.stored_objects(["a", "b"], NOW + HOUR) == {"a": 10}
+    assert registry.batches.stored_objects(["a", "b"], NOW + HOUR) == {"a": IngestedFile(10, None, 1, 1)}
+
+
+def test_stored_objects__that_is_being_read_again__is_needed(registry: Registry) -> None:
+    registry.batches.plan_batch([landed("a")], NOW)
+    commit(registry, 1)
+    registry.batches.plan_batch([replace(landed("a"), reading=2)], NOW)
+    assert registry.batches.stored_objects(["a"], NOW + HOUR) == {}
+    commit(registry, 2)
+    assert registry.batches.stored_objects(["a"], NOW + HOUR) == {"a": IngestedFile(10, None, 2, 2)}
 
 
 def test_plan_batch__object_that_has_a_batch__is_refused_as_a_whole(registry: Registry) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.batches import IngestedFile, LandedObject
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ClaimSource, Computation, Publication, RefreshRun
 from experiment_pipeline.registry import tables
@@ -76,5 +76,5 @@ def test_stored_objects__of_every_state__are_those_of_batches_committed_before_a
     registry.batches.commit_batch(1, accepted=1, duplicates=0, rejected={}, problems=problems, now=NOW)
     registry.batches.plan_batch([LandedObject("planned", "production", NOW, 10)], NOW)
     names = ["whole", "torn", "planned", "unknown"]
-    assert registry.batches.stored_objects(names, NOW + MINUTE) == {"whole": 10}
+    assert registry.batches.stored_objects(names, NOW + MINUTE) == {"whole": IngestedFile(10, None, 1, 1)}
     assert registry.batches.stored_objects(names, NOW) == {}
