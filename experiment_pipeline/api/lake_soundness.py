@@ -1,7 +1,11 @@
 """Whether the lake fits the registry, as the API asks it: it reads the logs of the lake's tables, and no event."""
 
+import structlog
+
 from experiment_pipeline.api.dependencies import State
 from experiment_pipeline.errors import LakeError, UnsoundLake
+
+log = structlog.get_logger(__name__)
 
 
 def lake_flaw(shared: State) -> str | None:
@@ -10,8 +14,9 @@ def lake_flaw(shared: State) -> str | None:
 
     try:
         finding = find_flaw(shared.settings.lake_dir, shared.registry.batches)
-    except LakeError as unreadable:
-        return str(unreadable)
+    except LakeError as unreadable:  # its cause names folders, and anybody may ask
+        log.warning("lake.unreadable", reason=str(unreadable))
+        return "The log of the lake cannot be read; the reason stands in the service's own log."
     except OSError as unreadable:
         return f"The lake cannot be read: {unreadable.strerror}."
     return None if finding is None else finding.message

@@ -139,7 +139,7 @@ class Snapshot:
         """Return the newest version of a table.
 
         Raises:
-            LakeError: there is no such table yet.
+            LakeError: there is no such table yet, or its log cannot be read.
         """
         root = lake / definition.name
         try:
@@ -147,7 +147,7 @@ class Snapshot:
         except TableNotFoundError:
             raise LakeError(f"{root}: no such table; ingest something first") from None
         except DeltaError as broken:
-            raise LakeError(f"The Delta log of the lake's table {definition.name} cannot be read: {broken}") from broken
+            raise _unreadable(definition, broken) from broken
 
     @staticmethod
     def exists(lake: Path, definition: TableDefinition) -> bool:
@@ -211,8 +211,16 @@ class Snapshot:
         raise LakeError(f"{self._root}: holds batch {batch}, but its commit has been cleaned from the Delta log")
 
     def batch_commits(self) -> Iterator[BatchCommit]:
-        """Yield what the commits say of their batches, newest first, as far back as the Delta log reaches."""
-        for commit in self._table.history():
+        """Yield what the commits say of their batches, newest first, as far back as the Delta log reaches.
+
+        Raises:
+            LakeError: a commit cannot be read.
+        """
+        try:
+            commits = self._table.history()
+        except DeltaError as broken:
+            raise _unreadable(self._definition, broken) from broken
+        for commit in commits:
             if "batch" in commit:
                 yield BatchCommit.from_properties(commit)
 
@@ -335,6 +343,12 @@ class Snapshot:
             dry_run=dry_run,
             full=True,
         )
+
+
+def _unreadable(table: TableDefinition, broken: DeltaError) -> LakeError:
+    """Return the error of a Delta log with its cause in one line: others are the stack of Delta's own code."""
+    cause = str(broken).strip().partition("\n")[0]
+    return LakeError(f"The Delta log of the lake's table {table.name} cannot be read: {cause}")
 
 
 def _add_action(file: DataFile, *, is_new_data: bool) -> AddAction:

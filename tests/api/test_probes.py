@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from experiment_pipeline.api.app import create_app
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.errors import RegistryUnreachable
+from experiment_pipeline.lake.ingestion import create_tables
+from experiment_pipeline.lake.lake import Lake
 from tests.api.conftest import Api, detail
 
 
@@ -122,3 +124,16 @@ def test_readyz__lake_lacks_batches__stays_ready_for_events_and_says_it_and_refr
     assert refused.status_code == 503
     assert "The lake lacks batch 1" in detail(refused)
     assert refused.headers["Retry-After"] == "5"
+
+
+def test_readyz__damaged_log_of_the_lake__says_so_and_names_no_folder(api: Api) -> None:
+    lake = api.settings.lake_dir
+    create_tables(Lake(lake))
+    (lake / "events" / "_delta_log" / f"{2:020}.json").write_text("{}")  # the one before it is missing
+    with capture_logs() as logged:
+        answer = api.client.get("/readyz")
+    assert answer.status_code == 200
+    assert "lake: The log of the lake cannot be read" in answer.text
+    assert str(lake) not in answer.text
+    (line,) = (line for line in logged if line["event"] == "lake.unreadable")
+    assert "gap" in line["reason"]

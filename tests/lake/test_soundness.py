@@ -1,10 +1,15 @@
 """Which registry and lake fit, and what is said where they do not (rules R3, E7)."""
 
+from pathlib import Path
+
 import pytest
 
-from experiment_pipeline.domain.batches import Installation, LedgerState
-from experiment_pipeline.lake.delta import DataFile
+from experiment_pipeline.domain.batches import Installation, LedgerState, PlannedBatch
+from experiment_pipeline.errors import LakeError
+from experiment_pipeline.lake.batch_commits import BatchSummary
+from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
 from experiment_pipeline.lake.soundness import Flaw, LakeState, batches_of, compare, named
+from tests.lake.ledger import NOW
 
 OURS = Installation("ours", "lake-1")
 
@@ -60,3 +65,14 @@ def test_named__many_batches__names_twenty_and_counts_the_others() -> None:
     assert named([7, 9]) == "batches 7, 9"
     assert named(range(1, 1_022)).startswith("batches 1, 2, 3, ")
     assert named(range(1, 1_022)).endswith(", 20 and 1,001 more")
+
+
+@pytest.mark.parametrize(("damaged", "number"), [("the newest commit", 1), ("an old one, before a checkpoint", 0)])
+def test_log_of_the_lake__damaged__is_told_in_one_line(tmp_path: Path, damaged: str, number: int) -> None:
+    for batch in range(1, 2 if number else 21):
+        table = Snapshot.open_or_create(tmp_path, EVENTS)
+        table.commit_batch(PlannedBatch(batch, NOW, ()), "ours", [], BatchSummary(0, 0, {}, {}))
+    (tmp_path / "events" / "_delta_log" / f"{number:020}.json").write_text("{")
+    with pytest.raises(LakeError, match=r"^The Delta log of the lake's table events cannot be read: ") as told:
+        list(Snapshot.open(tmp_path, EVENTS).batch_commits())
+    assert "\n" not in str(told.value), damaged
