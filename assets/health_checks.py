@@ -1,7 +1,8 @@
 """Health checks as Dagster's asset checks, one outcome per partition."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -45,11 +46,21 @@ def repeat_outcomes(
             yield outcome
 
 
-def check_results(
-    artifact: str, inputs: HealthInputs, checks: Iterable[HealthCheck] = HEALTH_CHECKS
-) -> dict[str, dg.AssetCheckResult]:
+def judge(inputs: HealthInputs, checks: Iterable[HealthCheck] = HEALTH_CHECKS) -> dict[HealthCheck, Finding]:
+    """Return the finding of every check."""
+    return {check: check.judge(inputs) for check in checks}
+
+
+def stored_findings(findings: Mapping[HealthCheck, Finding]) -> list[dict[str, Any]]:
+    """Return findings as they are stored, each with the name of its check."""
+    return [{"check": check.name, **finding.to_json()} for check, finding in findings.items()]
+
+
+def check_results(artifact: str, findings: Mapping[HealthCheck, Finding]) -> dict[str, dg.AssetCheckResult]:
     """Return the outcome of every check of one artifact, by the checks' names."""
-    return {check.name: _check_result(check, check.judge(inputs)) for check in checks if check.artifact == artifact}
+    return {
+        check.name: _check_result(check, finding) for check, finding in findings.items() if check.artifact == artifact
+    }
 
 
 def _check_result(check: HealthCheck, finding: Finding) -> dg.AssetCheckResult:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from experiment_pipeline.assets.health_checks import check_results, repeat_outcomes
+from experiment_pipeline.assets.health_checks import check_results, judge, repeat_outcomes, stored_findings
+from experiment_pipeline.assets.lake_counts import with_lake_counts
 from experiment_pipeline.assets.metadata import Metadata, provenance, short_table
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
@@ -206,13 +207,15 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     """Test the split, compare every treatment with control, check the experiment's health, and publish the results."""
     stored = frames["variant_aggregates"]
     aggregates = tuple(metric_aggregates(stored.rows))
-    results = compute_results(run.experiment, warehouse.variant_identities(run.scope), aggregates, run.floors)
-    inputs = HealthInputs(run.experiment, aggregates, results)
+    identities = warehouse.variant_identities(run.scope)
+    results = compute_results(run.experiment, identities, aggregates, run.floors)
+    inputs = HealthInputs(run.experiment, aggregates, results, identities)
+    findings = judge(with_lake_counts(inputs, run, warehouse))
     for asset, rows in (("srm", split_rows(results.split)), ("bayesian_results", comparison_rows(results))):
         frame = StampedFrame(frame_of(asset, rows), stored.stamp)
         metadata = {"rows": short_table(frame.rows), **provenance(frame.stamp)}
-        yield StageOutput(asset, metadata, frame, check_results(asset, inputs))
-    published = run.publish(Computation.RESULTS, results_payload(results))
+        yield StageOutput(asset, metadata, frame, check_results(asset, findings))
+    published = run.publish(Computation.RESULTS, results_payload(results), stored_findings(findings))
     yield StageOutput(
         "experiment_results",
         {
@@ -220,7 +223,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
             "final": dg.MetadataValue.bool(published.is_final),
             **provenance(stored.stamp),
         },
-        checks=check_results("experiment_results", inputs),
+        checks=check_results("experiment_results", findings),
     )
 
 

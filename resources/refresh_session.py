@@ -1,7 +1,7 @@
 """The registry, and the guard that every partitioned asset goes through (rules R5-R8)."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,8 +55,13 @@ class ExperimentRun:
         """Return the provenance of an artifact that this run computes with a statement."""
         return Stamp.of(self.scope, sql)
 
-    def publish(self, computation: Computation, payload: Mapping[str, object]) -> ComputationState:
-        """Publish a computation's payload and close the claims that it answers.
+    def publish(
+        self,
+        computation: Computation,
+        payload: Mapping[str, object],
+        findings: Sequence[Mapping[str, object]] | None = None,
+    ) -> ComputationState:
+        """Publish a computation's payload, and the health findings with it, and close the claims that it answers.
 
         Raises:
             RefreshRefused: the lease is lost, a newer payload is published, or the computation is final.
@@ -71,6 +76,7 @@ class ExperimentRun:
                 computed_at=now,
                 grace=self.settings.finality_grace,
                 duration=timedelta(seconds=time.monotonic() - self.acquired),
+                findings=findings,
             )
         )
 

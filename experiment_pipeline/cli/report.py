@@ -13,7 +13,7 @@ from experiment_pipeline.cli.tables import plain
 from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection
-from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether
+from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.results.payload import (
     AnytimePayload,
@@ -42,6 +42,7 @@ TREATMENT_COLUMNS = ("effect", "lift", "{interval}", "chance to win", "p, all lo
 NO_CELLS = [""] * len(TREATMENT_COLUMNS)  # of control, and of variants that are not compared
 VARIANT_SHOWN = 60  # characters
 WITHHELD = "–"
+TOLD_ABOVE = ("split_as_configured", "values_readable")  # health checks that have lines of their own
 DIGITS = 5  # of a metric's value
 LEGEND = Text(
     "n: analysed identities, where a share is measured with those that have it\n"
@@ -53,7 +54,7 @@ LEGEND = Text(
 )
 
 
-def report(experiment: Experiment, computed: ComputedTogether) -> RenderableType:
+def report(experiment: Experiment, computed: ComputedTogether, health: StoredHealth | None = None) -> RenderableType:
     """Return a heading, exposures and split, then per metric and variant n, value, effect, lift, chance to win."""
     exposures: ComputationState[ExposuresPayload] = computed.exposures
     results: ComputationState[ResultsPayload] = computed.results
@@ -73,6 +74,7 @@ def report(experiment: Experiment, computed: ComputedTogether) -> RenderableType
         _table(experiment, results.payload),
         *_unreadable_lines(experiment, results.payload),
         *_reasons(experiment, results.payload),
+        *_finding_lines(health),
         "",
     )
 
@@ -248,6 +250,14 @@ def _reasons(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
             if reason is not None:
                 where = f"{names[metric['metric_id']]}, {shown(treatment)}"
                 yield Text(f"withheld: {where}: {readable(reason)}", style="yellow")
+
+
+def _finding_lines(health: StoredHealth | None) -> Iterator[Text]:
+    """Say what health checks found wrong, but for what other lines say already."""
+    for finding in [] if health is None else health.worst_first():
+        if finding["severity"] != "ok" and finding["check"] not in TOLD_ABOVE:
+            style = "bold red" if finding["severity"] == "error" else "yellow"
+            yield Text(f"{finding['severity']}: {finding['title']}. {finding['detail']}", style=style)
 
 
 def shown(variant: str) -> str:

@@ -16,7 +16,7 @@ from experiment_pipeline.cli.report import LEGEND, newer_line, report
     metavar="KEY",
     help="The experiment's environment, when several have an experiment of this key.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print both payloads as the API serves them.")
+@click.option("--json", "as_json", is_flag=True, help="Print both payloads and the health findings.")
 @click.pass_obj
 def results(context: Context, key: str, environment: str | None, as_json: bool) -> None:
     """Show the exposures and results of the experiment KEY as they were last computed together.
@@ -29,10 +29,15 @@ def results(context: Context, key: str, environment: str | None, as_json: bool) 
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
         computed = registry.computations.get_together(experiment.id)
+        health = registry.health.get(experiment.id)
     if as_json:
-        envelopes = {"exposures": computed.exposures.envelope(), "results": computed.results.envelope()}
+        envelopes = {
+            "exposures": computed.exposures.envelope(),
+            "results": computed.results.envelope(),
+            "health": None if health is None else health.to_json(),
+        }
         click.echo(json.dumps(envelopes, indent=2))
         if computed.newer is not None:
             click.echo(newer_line(computed.newer), err=True)
     else:
-        context.wide_console.print(report(experiment, computed), LEGEND)
+        context.wide_console.print(report(experiment, computed, health), LEGEND)

@@ -36,6 +36,15 @@ class Window:
         return Granularity.HOUR if self.as_of - self.started_at <= HOURLY_UP_TO else Granularity.DAY
 
 
+@dataclass(frozen=True, slots=True)
+class SeenExposures:
+    """Exposures of one flag in one window, whether an experiment counts them or not; `first_at` is UTC."""
+
+    exposures: int = 0
+    identities: int = 0
+    first_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ExposureBucket:
     """Identities of one variant first exposed in one bucket; `quarantined` ones saw several variants (rule X3)."""

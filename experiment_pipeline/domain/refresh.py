@@ -1,6 +1,6 @@
 """Refresh: computations, claims and runs (rules R1, R2, R5)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing_extensions import TypeVar
 
 from experiment_pipeline.times import iso_utc
 
+SEVERITIES = ("error", "warning", "ok")  # of findings, the worst first
 Payload = TypeVar("Payload", bound=Mapping[str, object], default=Any)
 
 
@@ -139,6 +140,7 @@ class Publication:
         computed_at: the moment of publishing, UTC.
         grace: how long after an experiment's end its last objects may land; final is what was computed later (rule R6).
         duration: of the run so far; None where it is not known.
+        findings: of the health checks, JSON-ready, each with the name of its check; None leaves those that are stored.
     """
 
     run: RefreshRun
@@ -148,3 +150,21 @@ class Publication:
     computed_at: datetime
     grace: timedelta
     duration: timedelta | None = None
+    findings: Sequence[Mapping[str, object]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHealth:
+    """The health findings that were stored with an experiment's newest results, as of their moment (UTC)."""
+
+    as_of: datetime
+    data_version: int
+    findings: Sequence[Mapping[str, Any]]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the findings as they are served."""
+        return {"as_of": iso_utc(self.as_of), "data_version": self.data_version, "findings": self.worst_first()}
+
+    def worst_first(self) -> list[Mapping[str, Any]]:
+        """Return the findings in the order of their severity."""
+        return sorted(self.findings, key=lambda finding: SEVERITIES.index(finding["severity"]))

@@ -1,11 +1,13 @@
 """Texts of other people (names, variants, records, file names), as they may be shown in a terminal or a page."""
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 # Control characters, also those that turn the direction of a line round, halves of surrogate pairs, and ends of lines.
 UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+NAME_SHOWN = 60  # characters of a name in a sentence
 JOINERS = "\u200c\u200d"  # of the same class; Persian words and many emoji need them
 
 
@@ -21,10 +23,37 @@ def shortened(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[:characters]} ..."
 
 
+def quoted(name: str) -> str:
+    """Return a name of somebody else in quotes, on one line, cut where it is long: spaces at its ends can be seen."""
+    return f"'{printable(shortened(name, NAME_SHOWN))}'"
+
+
 def suggestion(given: str, known: Iterable[str]) -> str:
     """Return a sentence with the known name that was probably meant, after a space; empty where none is near."""
     near = get_close_matches(given, list(known), n=1)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def is_same_but_spelling(one: str, other: str) -> bool:
+    """Return whether two different names are the same but for case, spaces and the Unicode form of their letters."""
+    return one != other and _bare(one) == _bare(other)
+
+
+def nearest(given: str, known: Iterable[str], names: int = 3) -> list[str]:
+    """Return the known names that are nearest to one, the nearest first; case, spaces and separators count little."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for name in known:
+        spellings[_letters(name)].append(name)
+    near = get_close_matches(_letters(given), list(spellings), n=names)
+    return [name for letters in near for name in spellings[letters]][:names]
+
+
+def _bare(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in _bare(text) if letter.isalnum())
 
 
 def _is_unprintable(letter: str) -> bool:

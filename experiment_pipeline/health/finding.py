@@ -36,3 +36,13 @@ class Finding:
     def passed(self) -> bool:
         """Whether nothing was found wrong."""
         return self.severity is Severity.OK
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as it is stored and served."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "title": self.title,
+            "detail": self.detail,
+            "evidence": dict(self.evidence),
+        }

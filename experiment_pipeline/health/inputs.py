@@ -1,10 +1,32 @@
 """Inputs of the health checks, loaded once for all of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.exposures import SeenExposures
 from experiment_pipeline.results.model import ExperimentResults
+
+NOT_SEEN = SeenExposures()
+
+
+@dataclass(frozen=True, slots=True)
+class LakeCounts:
+    """Counts of what the lake holds of the experiment's environment and the analysis leaves out.
+
+    Attributes:
+        events: the kinds of events around the window, most frequent first, with their number; None where it was not
+            asked for, since every metric has values that are not 0.
+        other_spellings: exposures in the window of flags whose names are the experiment's but for their spelling.
+        before_start: exposures of the flag in the month before the start, those of an earlier experiment left out.
+        after_end: exposures of the flag after the end, those of a later experiment left out.
+    """
+
+    events: Mapping[str, int] | None = None
+    other_spellings: Mapping[str, SeenExposures] = field(default_factory=dict)
+    before_start: SeenExposures = NOT_SEEN
+    after_end: SeenExposures = NOT_SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +37,12 @@ class HealthInputs:
         experiment: as it is configured.
         aggregates: one per attached metric that has any identity, in any order.
         results: the split, and every treatment against control on every metric.
+        identities: analysed identities per variant seen, holdout and undeclared ones included.
+        lake: what the analysis leaves out.
     """
 
     experiment: Experiment
     aggregates: tuple[MetricAggregates, ...]
     results: ExperimentResults
+    identities: Mapping[str, int] = field(default_factory=dict)
+    lake: LakeCounts = field(default_factory=LakeCounts)

@@ -15,6 +15,7 @@ from experiment_pipeline.registry import batches as ledger
 from experiment_pipeline.registry import claims, experiment_rows, leases
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.experiments import lock
+from experiment_pipeline.registry.health import store_findings
 from experiment_pipeline.registry.tables import (
     batches,
     computations,
@@ -103,6 +104,8 @@ class Computations:
             now_final = _becomes_final(connection, experiment, publication)
             _replace(connection, publication, now_final=now_final)
             _add_to_history(connection, publication)
+            if publication.findings is not None:
+                store_findings(connection, run, publication.findings)
             claims.close_published(connection, publication, is_final=now_final)
             return Computations(connection).get(run.experiment_id, computation)
 

@@ -20,6 +20,7 @@ from experiment_pipeline.registry.dispatch import Dispatch
 from experiment_pipeline.registry.engine import is_current, migrate, migrate_when_reached, open_engine
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.experiments import Experiments
+from experiment_pipeline.registry.health import Health
 from experiment_pipeline.registry.installation import Installations
 from experiment_pipeline.registry.keys import Keys
 from experiment_pipeline.registry.manifests import Manifests
@@ -46,6 +47,7 @@ class Registry:
         self.attachments = Attachments(engine)
         self.manifests = Manifests(engine)
         self.computations = Computations(engine)
+        self.health = Health(engine)
         self.claims = Claims(engine)
         self.runs = Runs(engine)
         self.dispatch = Dispatch(engine)

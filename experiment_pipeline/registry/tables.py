@@ -202,6 +202,15 @@ payloads = Table(  # rule R1: the looks, every payload that was ever published
     sqlite_autoincrement=True,
 )
 
+health = Table(  # the findings of the newest results, replaced with them
+    "health",
+    metadata,
+    Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("data_version", Integer, nullable=False),
+    Column("findings", JSON, nullable=False),
+)
+
 claims = Table(  # rule R2
     "refresh_claims",
     metadata,

@@ -4,12 +4,14 @@ An engine owns its identity-level rows (`first_exposures`); they never leave it.
 Every engine runs the same contract suite (tests/warehouse/contract.py) and must agree with the plain-Python reference.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
 
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.warehouse.artifacts import Stamp
 
@@ -73,3 +75,21 @@ class Warehouse(Protocol):
 
     def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
         """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1)."""
+
+    def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:
+        """Count the exposures of a flag of the scope's environment in any window, at the scope's data version."""
+
+    def flag_names(self, scope: AnalysisScope, limit: int) -> dict[str, int]:
+        """Return the flags that were exposed around the window, with their exposures, the most frequent ones first.
+
+        What is read may reach beyond the window, to whole months; so does what `event_names` reads.
+        """
+
+    def event_names(self, scope: AnalysisScope, wanted: Collection[str], limit: int) -> dict[str, int]:
+        """Return the kinds of events around the window, exposures left out, with their number.
+
+        Args:
+            scope: the environment, the window and the data version.
+            wanted: names that come first where they occur; then come the most frequent ones.
+            limit: names at most.
+        """

@@ -51,7 +51,10 @@ def test_openapi__every_answer__is_described_to_its_last_member(api: Api) -> Non
     schemas = api.client.get("/api/v1/openapi.json").json()["components"]["schemas"]
     assert {"ExposuresPayload", "ResultsPayload", "MetricPayload"} <= schemas.keys()
     assert [name for name, schema in schemas.items() if '"additionalProperties": true' in json.dumps(schema)] == []
-    assert [name for name, schema in schemas.items() if "/JsonValue" in json.dumps(schema)] == ["ChangeView"]
+    assert [name for name, schema in schemas.items() if "/JsonValue" in json.dumps(schema)] == [
+        "ChangeView",
+        "FindingView",
+    ]
 
 
 def test_docs__are_served_and_load_nothing_from_elsewhere(api: Api) -> None:

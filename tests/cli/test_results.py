@@ -26,7 +26,11 @@ def test_results__before_anything_was_computed__say_so(declared: Run) -> None:
     shown = declared("results", "checkout")
     assert shown.exit_code == 0
     assert "Nothing has been computed yet" in shown.stdout
-    assert json.loads(declared("results", "checkout", "--json").stdout) == {"exposures": None, "results": None}
+    assert json.loads(declared("results", "checkout", "--json").stdout) == {
+        "exposures": None,
+        "results": None,
+        "health": None,
+    }
 
 
 @pytest.mark.parametrize("arguments", [("nobody",), ("checkout", "--environment", "elsewhere"), ("nobody", "--json")])

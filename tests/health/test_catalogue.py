@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from experiment_pipeline import health
-from experiment_pipeline.assets.health_checks import check_results, check_specs
+from experiment_pipeline.assets.health_checks import check_results, check_specs, judge
 from experiment_pipeline.health.catalogue import HEALTH_CHECKS, find_checks
 from tests.health.test_split import inputs
 
@@ -41,11 +41,11 @@ def test_catalogue__file_that_was_added__is_found_and_becomes_an_asset_check(fol
     (spec,) = (spec for spec in check_specs(checks) if spec.name == "data_in_time")
     assert spec.asset_key == dg.AssetKey("experiment_results")
     assert spec.partitions_def is not None
-    outcome = check_results("experiment_results", inputs({"control": 9, "b": 1}), checks)["data_in_time"]
+    outcome = check_results("experiment_results", judge(inputs({"control": 9, "b": 1}), checks))["data_in_time"]
     assert (outcome.passed, outcome.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert outcome.description == "Late. Data is late."
     assert {name: value.value for name, value in outcome.metadata.items()} == {"code": "late", "share": 0.1}
-    assert "data_in_time" not in check_results("srm", inputs({}), checks)
+    assert "data_in_time" not in check_results("srm", judge(inputs({}), checks))
 
 
 def test_catalogue__file_without_a_check__is_refused_by_its_name(folder: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import MultipleExposures
-from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.metrics import Aggregation, Metric
 from experiment_pipeline.errors import ArtifactMissing
 from experiment_pipeline.warehouse.base import Warehouse
@@ -359,6 +359,32 @@ class WarehouseContract:
         ):
             assert "select" in frame.sql
             assert isinstance(frame.rows, pl.DataFrame)
+
+    def test_count_exposures__of_a_flag_and_a_window__counts_both_and_the_first_time(self, build: Build) -> None:
+        late = seen(4, "b", -HOUR, batch=2)
+        engine = build(
+            [seen(1, "b", -2 * HOUR), seen(1, "b", -HOUR), seen(2, "b", -HOUR), seen(3, "b", 0 * HOUR), late]
+        )
+        before = Window(STARTED_AT - DAY, STARTED_AT)
+        assert engine.count_exposures(scope(), FEATURE, before) == SeenExposures(3, 2, STARTED_AT - 2 * HOUR)
+        assert engine.count_exposures(scope(data_version=2), FEATURE, before).identities == 3
+        assert engine.count_exposures(scope(), "other", before) == SeenExposures()
+        assert build().count_exposures(scope(), FEATURE, before) == SeenExposures()
+
+    def test_names__of_flags_and_events__come_with_their_numbers_up_to_a_limit(self, build: Build) -> None:
+        events = [seen(1, "b"), seen(2, "b"), seen(1, "b", feature="Checkout"), seen(1, "b", feature="new", batch=2)]
+        done = [
+            did(1, None, event="view"),
+            did(2, None, event="view"),
+            did(1, 5.0),
+            did(1, None, event="late", batch=2),
+        ]
+        engine = build(events, done)
+        assert list(engine.flag_names(scope(), 10).items()) == [(FEATURE, 2), ("Checkout", 1)]
+        assert engine.flag_names(scope(), 1) == {FEATURE: 2}
+        assert list(engine.event_names(scope(), [], 10).items()) == [("view", 2), (PURCHASE, 1)]
+        assert engine.event_names(scope(), [PURCHASE, "nothing"], 1) == {PURCHASE: 1}
+        assert build().event_names(scope(), [PURCHASE], 1) == {}
 
 
 def history() -> list[Event]:

@@ -3,9 +3,10 @@
 No database file: a DuckDB file locks out every second process.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC
 from glob import escape
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -18,7 +19,7 @@ from typing_extensions import override
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.domain.experiments import MultipleExposures
-from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_stamp
@@ -114,6 +115,31 @@ class DuckDBWarehouse(Warehouse):
             identities = self._identities(connection, scope)
         self._require_same(scope)
         return identities
+
+    @override
+    def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:
+        with self._session() as connection:
+            parameters = self._event_parameters(connection, replace(scope, window=window))
+            found = connection.execute(
+                statement("exposure_count"), {**parameters, "exposure_event": EXPOSURE_EVENT, "feature": feature}
+            ).fetchone()
+        exposures, identities, first_at = found or (0, 0, None)
+        return SeenExposures(exposures, identities, None if first_at is None else first_at.astimezone(UTC))
+
+    @override
+    def flag_names(self, scope: AnalysisScope, limit: int) -> dict[str, int]:
+        return self._names("flag_names", scope, {"limit": limit})
+
+    @override
+    def event_names(self, scope: AnalysisScope, wanted: Collection[str], limit: int) -> dict[str, int]:
+        return self._names("event_names", scope, {"limit": limit, "wanted": list(wanted)})
+
+    def _names(self, stage: str, scope: AnalysisScope, bound: dict[str, Any]) -> dict[str, int]:
+        with self._session() as connection:
+            of_files = self._event_parameters(connection, scope)
+            parameters = {name: of_files[name] for name in ("event_files", "data_version")}
+            names = connection.execute(statement(stage), {**parameters, "exposure_event": EXPOSURE_EVENT, **bound})
+            return dict(names.fetchall())
 
     def _require_same(self, scope: AnalysisScope) -> None:
         """Refuse what was read of an artifact, where another run has replaced it before or meanwhile."""

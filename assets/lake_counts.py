@@ -1,0 +1,48 @@
+"""Lake counts: what health checks ask of the lake beside what is analysed. A few names and counts, never rows."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from experiment_pipeline.domain.exposures import SeenExposures, Window
+from experiment_pipeline.domain.texts import is_same_but_spelling
+from experiment_pipeline.health.inputs import NOT_SEEN, HealthInputs, LakeCounts
+from experiment_pipeline.health.metric_events import metrics_without_events
+from experiment_pipeline.resources.refresh_session import ExperimentRun
+from experiment_pipeline.warehouse.base import Warehouse
+
+READ_NAMES = 1_000  # of flags, or of events: more are not compared
+LISTED_SPELLINGS = 20
+LOOKED_AROUND = timedelta(days=31)  # before the start and after the end
+
+
+def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> HealthInputs:
+    """Return the inputs with what the lake holds at the run's data version and the analysis leaves out."""
+    before, after = _exposures_around(run, warehouse)
+    counts = LakeCounts(_events(inputs, run, warehouse), _other_spellings(run, warehouse), before, after)
+    return replace(inputs, lake=counts)
+
+
+def _events(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> dict[str, int] | None:
+    """Return the kinds of events, only where a metric has none: to count them all takes a scan of their names."""
+    silent = metrics_without_events(inputs)
+    return warehouse.event_names(run.scope, {each.event for each in silent}, READ_NAMES) if silent else None
+
+
+def _other_spellings(run: ExperimentRun, warehouse: Warehouse) -> dict[str, SeenExposures]:
+    flag, flags = run.scope.feature, warehouse.flag_names(run.scope, READ_NAMES)
+    spellings = [name for name in flags if is_same_but_spelling(name, flag)][:LISTED_SPELLINGS]
+    seen = {name: warehouse.count_exposures(run.scope, name, run.scope.window) for name in spellings}
+    return {name: counted for name, counted in seen.items() if counted.exposures}
+
+
+def _exposures_around(run: ExperimentRun, warehouse: Warehouse) -> tuple[SeenExposures, SeenExposures]:
+    """Count exposures of the flag before the start and after the end, without those of its other experiments."""
+    started_at, ended_at = run.scope.window.started_at, run.experiment.ended_at
+    earlier_end, later_start = run.registry.health.neighbours(run.experiment)
+    looked_from = max(started_at - LOOKED_AROUND, earlier_end or started_at - LOOKED_AROUND)
+    before = warehouse.count_exposures(run.scope, run.scope.feature, Window(min(looked_from, started_at), started_at))
+    if ended_at is None:
+        return before, NOT_SEEN
+    looked_to = min(ended_at + LOOKED_AROUND, later_start or ended_at + LOOKED_AROUND)
+    after = Window(ended_at, max(ended_at, looked_to))
+    return before, warehouse.count_exposures(run.scope, run.scope.feature, after)

@@ -1,0 +1,52 @@
+"""What a refresh finds wrong, from events that landed to the stored findings."""
+
+from typing import Any
+
+from experiment_pipeline.domain.refresh import StoredHealth
+from experiment_pipeline.results.payload import ResultsPayload
+from tests.assets.conftest import Installation, crowd, exposure, purchase
+
+
+def health(installation: Installation, key: str = "checkout") -> StoredHealth:
+    stored = installation.registry.health.get(installation.experiment(key).id)
+    assert stored is not None
+    return stored
+
+
+def wrong(installation: Installation, key: str = "checkout") -> dict[str, Any]:
+    """Detail of each finding that did not pass, by the name of the check."""
+    found = health(installation, key).findings
+    return {finding["check"]: finding["detail"] for finding in found if finding["severity"] != "ok"}
+
+
+def test_refresh__of_a_sound_experiment__stores_findings_that_passed(installation: Installation) -> None:
+    installation.land("first", crowd(60, 60))
+    installation.ingest()
+    assert installation.refresh().success
+    assert wrong(installation) == {}
+    state, stored = installation.state(), health(installation)
+    assert (stored.as_of, stored.data_version) == (state.as_of, state.data_version)
+    assert len(stored.findings) >= 6
+
+
+def test_refresh__mistakes_of_a_first_hour__are_each_named(installation: Installation) -> None:
+    sent = [
+        *(exposure(f"lost-{number}", "b", feature="Checkout") for number in range(20)),
+        *(exposure(f"typed-{number}", "B", hours=3) for number in range(5)),
+        *(exposure(f"early-{number}", "b", hours=-30) for number in range(4)),
+        *(purchase(f"control-{number}", 10) | {"event": "purchased"} for number in range(7)),
+    ]
+    installation.land("first", crowd(60, 60, buying=0) + sent)
+    installation.ingest()
+    assert installation.refresh().success
+    found = wrong(installation)
+    assert "also came as 'Checkout' (20 exposures of 20 identities)" in found["flag_spelled_alike"]
+    assert "'B' (5 identities, probably 'b')" in found["variants_declared"]
+    assert (
+        "4 exposures of 4 identities, the first 2026-02-27 18:00 UTC, before the start" in found["exposures_in_window"]
+    )
+    assert "the event 'purchase' never came to prod" in found["metric_events_seen"]
+    assert "'purchased' (7)" in found["metric_events_seen"]
+    payload: ResultsPayload | None = installation.state().payload
+    assert payload is not None
+    assert "findings" not in payload
