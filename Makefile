@@ -34,7 +34,7 @@ demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
 	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) demo
 	@echo "One of them again:  $(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) results one_page_checkout"
 	@echo "In a browser:       make dev"
-	@echo "Next, your own data: $(BIN)/experiment-pipeline apply --help shows how to declare it (README.md, Your own data)"
+	@echo "Next, your own data: docs/tutorial.md"
 
 dev: $(VENV)/.runtime ## Dagster's webserver and daemon and the API on the demo's data, until Ctrl-C
 	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev $(if $(PORT),--port $(PORT)) $(if $(API_PORT),--api-port $(API_PORT))
