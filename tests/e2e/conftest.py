@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,13 +114,21 @@ metrics:
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
     """Started and ready; a finality grace of nothing, no pause between ingestions."""
+    with started_system(tmp_path) as started:
+        yield started
+
+
+@contextmanager
+def started_system(data_dir: Path, **variables: str) -> Iterator[System]:
+    """An installation in a folder, started with these environment variables too, until the block ends."""
     environment = os.environ | {
-        f"{PREFIX}DATA_DIR": str(tmp_path),
+        f"{PREFIX}DATA_DIR": str(data_dir),
         f"{PREFIX}FINALITY_GRACE": "0",
         f"{PREFIX}INGESTION_INTERVAL": "0",
         "DAGSTER_DISABLE_TELEMETRY": "yes",
+        **variables,
     }
-    settings = Settings(data_dir=tmp_path)
+    settings = Settings(data_dir=data_dir)
     registry = Registry.open(settings.database_url)
     registry.manifests.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
     token = subprocess.run(
@@ -128,7 +137,7 @@ def system(tmp_path: Path) -> Iterator[System]:
     ).stdout.split()[-1]  # fmt: skip
     port, api_port = free_port(), free_port()
     command = [sys.executable, "-m", "experiment_pipeline", "dev", "--port", str(port), "--api-port", str(api_port)]
-    log = (tmp_path / "dev.log").open("wb")
+    log = (data_dir / "dev.log").open("wb")
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     started = System(settings, registry, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{api_port}", token, environment)
     try:
@@ -141,7 +150,7 @@ def system(tmp_path: Path) -> Iterator[System]:
         log.close()
         registry.close()
         if os.environ.get("SHOW_DEV_LOG"):
-            print((tmp_path / "dev.log").read_text()[-20_000:])
+            print((data_dir / "dev.log").read_text()[-20_000:])
 
 
 def _answers(url: str) -> bool:
