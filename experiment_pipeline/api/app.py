@@ -68,6 +68,7 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
         if app.state.has_its_process:
             server.exit_within(SECONDS_TO_LAND)
         await to_thread.run_sync(collecting.segments.close)
+        await collecting.environments.close()
         registry.close()
 
     app = FastAPIOffline(

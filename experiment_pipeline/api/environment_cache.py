@@ -47,6 +47,10 @@ class EnvironmentCache:
             raise answer.again()
         return answer
 
+    async def close(self) -> None:
+        """Wait for what is asked beside: the registry may be closed then, and no connection of it is left open."""
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+
     async def _ask(self, key: str) -> bool | RegistryUnavailable:
         """Return the registry's answer, or why there is none: an error that nobody waits for would be logged."""
         try:
