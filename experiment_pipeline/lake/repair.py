@@ -150,7 +150,7 @@ class Repair:
             report.adopted = list(finding.batches)
             report.unknown = [number for number in finding.batches if not _objects(commits.get(number))]
         else:
-            for stored, loss in self._look_for(finding.batches):
+            for stored, loss in self._look_for(finding.batches, self._keys_of_lost_files(finding)):
                 if loss is not None:
                     report.losses.append(loss)
                 if report.stopped is None and loss is not None and not loss.is_accepted:
@@ -158,6 +158,13 @@ class Repair:
                 if report.stopped is None:
                     report.restored.append(stored.batch.number)
         return report
+
+    def _keys_of_lost_files(self, finding: Finding) -> set[str] | None:
+        """Return the environments that missing files are of; None where others may be needed."""
+        state = state_of(self.lake.root)
+        if finding.flaw is not Flaw.FILES_MISSING or state.lost_rejected:
+            return None
+        return {file.partition["environment_key"] for file in state.lost_events}
 
     def _find(self) -> Finding | None:
         newest = max(self.ledger.state().newest, state_of(self.lake.root).newest)
@@ -235,7 +242,7 @@ class Repair:
         """Read again what missing files may hold, and strike them from the log at the end."""
         state = state_of(self.lake.root)
         keys = {file.partition["environment_key"] for file in state.lost_events}
-        for stored, gone in self._acceptable(batches_of(state.lost_events, state.held), report):
+        for stored, gone in self._acceptable(batches_of(state.lost_events, state.held), report, keys):
             names = {landed.name for landed in gone}
             objects = [each for each in stored.batch.objects if each.environment_key in keys and each.name not in names]
             self._restage(replace(stored, batch=replace(stored.batch, objects=tuple(objects))))
@@ -253,7 +260,7 @@ class Repair:
     def _restage(self, stored: StoredBatch, lost_rejected: DataFile | None = None) -> None:
         """Add those events of a batch that the lake does not hold, or write its rejected records again."""
         table = Snapshot.open(self.lake.root, REJECTED if lost_rejected else EVENTS)
-        with self.lake.connect() as connection:
+        with self.lake.writing(), self.lake.connect() as connection:
             staging = Staging(connection, stored.batch, ReadingMark(self.lake.root))
             rejected = Snapshot.open(self.lake.root, REJECTED).all_files()
             staging.read(self.landing, stored.environments, None, rejected=rejected)
@@ -265,10 +272,10 @@ class Repair:
                 table.commit_rewrite([], added)
 
     def _acceptable(
-        self, numbers: Batches, report: RepairReport
+        self, numbers: Batches, report: RepairReport, keys: Collection[str] | None = None
     ) -> Iterator[tuple[StoredBatch, tuple[LandedObject, ...]]]:
         """Yield batches with their objects that are gone, up to a loss that is not accepted; report every loss."""
-        for done, (stored, loss) in enumerate(self._look_for(numbers), start=1):
+        for done, (stored, loss) in enumerate(self._look_for(numbers, keys), start=1):
             if loss is not None:
                 report.losses.append(loss)
                 if not loss.is_accepted and report.stopped is None:
@@ -279,14 +286,23 @@ class Repair:
                 yield stored, loss.objects if loss is not None else ()
             self.on_batch(done, len(numbers))
 
-    def _look_for(self, numbers: Iterable[int]) -> Iterator[tuple[StoredBatch, Loss | None]]:
-        """Yield each batch and what of it is not in the landing zone as it was ingested."""
+    def _look_for(
+        self, numbers: Iterable[int], keys: Collection[str] | None = None
+    ) -> Iterator[tuple[StoredBatch, Loss | None]]:
+        """Yield each batch and what of it is not in the landing zone as it was ingested.
+
+        Args:
+            numbers: of the batches.
+            keys: environments whose objects are needed; None for all.
+        """
         for number in numbers:
             stored = self.repairs.batch(number)
             accepted = stored.loss_accepted or number in self.accepted
             gone, changed, retimed = [], [], []
             for landed in stored.batch.objects:
                 if landed.retried is not None:  # it is read from the table of rejected records
+                    continue
+                if keys is not None and landed.environment_key not in keys:
                     continue
                 status = _status(self.landing / landed.name)
                 if status is None:

@@ -1,0 +1,59 @@
+"""Repair of files that are missing: it reads what they may have held, and nothing else (rules E6, E7)."""
+
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
+from experiment_pipeline.lake.lake import WRITING
+from experiment_pipeline.lake.staging import Staging
+from tests.lake.installations import Installation
+from tests.lake.ledger import NOW, land, record
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Installation]:
+    """Three batches."""
+    installed = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    installed.fill(3)
+    yield installed
+    installed.registry.close()
+
+
+def test_repair__files_of_one_environment_missing__needs_no_objects_of_others(here: Installation) -> None:
+    here.registry.environments.create("other", "other", actor="test", now=NOW)
+    other = land(here.landing, [record(event_id="other")], "other.jsonl", "other")
+    assert here.ingest().batch == 4
+    whole = here.rows()
+    compact(here.lake, NOW, whole=True)
+    lost = [file for file in Snapshot.open(here.lake.root, EVENTS).data_files() if "prod" in file.path]
+    for file in lost:
+        (here.lake.root / "events" / file.path).unlink()
+    other.unlink()
+    assert here.plan_repair().losses == []
+    report = here.repair()
+    assert (report.losses, report.stopped) == ([], None)
+    assert here.rows() == whole
+
+
+def test_repair__files_missing__keeps_a_vacuum_waiting_while_it_writes(
+    here: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file, *_) = Snapshot.open(here.lake.root, EVENTS).data_files()
+    (here.lake.root / "events" / file.path).unlink()
+    write, refused = Staging.write_events, []
+
+    def write_locked(staging: Staging, table: Snapshot) -> list[DataFile]:
+        with (here.lake.root / WRITING).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as held:
+                refused.append(held)
+        return write(staging, table)
+
+    monkeypatch.setattr(Staging, "write_events", write_locked)
+    assert here.repair().stopped is None
+    assert len(refused) == 1
