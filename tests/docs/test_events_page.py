@@ -34,7 +34,7 @@ EXAMPLES = [(reason.partition(":")[0], example[0]) for reason, example in REASON
 
 
 def judged(text: str) -> Event | Rejected:
-    """What becomes of a record's text in the environment `production`."""
+    """Return what becomes of a record's text in the environment `production`."""
     try:
         record = events.decode(text)
     except NotJson:
