@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.report import LEGEND, report
+from experiment_pipeline.cli.report import report
+from experiment_pipeline.cli.result_words import LEGEND
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.registry import Registry
@@ -128,4 +129,5 @@ def _is_final(registry: Registry, experiment: Experiment) -> bool:
 
 
 def _report(registry: Registry, experiment: Experiment) -> RenderableType:
-    return report(registry.experiments.get(experiment.id), registry.computations.get_together(experiment.id))
+    computed = registry.computations.get_together(experiment.id)
+    return report(registry.experiments.get(experiment.id), computed, registry.health.get(experiment.id))

@@ -56,11 +56,12 @@ def refresh(context: Context, key: str, environment: str | None, *, no_wait: boo
         raise
     with context.registry() as registry:
         computed = registry.computations.get_together(experiment.id)
+        health = registry.health.get(experiment.id)
     if as_json:
         envelopes = {"exposures": computed.exposures.envelope(), "results": computed.results.envelope()}
         click.echo(json.dumps(envelopes, indent=2))
         return
-    context.wide_console.print(report(experiment, computed))
+    context.wide_console.print(report(experiment, computed, health))
 
 
 def _claim(

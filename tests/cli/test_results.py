@@ -10,11 +10,13 @@ import pytest
 from rich.console import Console
 
 from experiment_pipeline.cli.report import report
+from experiment_pipeline.cli.results import as_json_document
+from experiment_pipeline.cli.results_csv import COLUMNS
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
-from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether
+from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import results_payload
 from tests.cli.conftest import Run
@@ -26,11 +28,24 @@ def test_results__before_anything_was_computed__say_so(declared: Run) -> None:
     shown = declared("results", "checkout")
     assert shown.exit_code == 0
     assert "Nothing has been computed yet" in shown.stdout
-    assert json.loads(declared("results", "checkout", "--json").stdout) == {
-        "exposures": None,
-        "results": None,
-        "health": None,
-    }
+    document = json.loads(declared("results", "checkout", "--json").stdout)
+    nothing = ("window", "as_of", "data_version", "granularity", "exposures", "results", "health")
+    assert {name: document[name] for name in nothing} == dict.fromkeys(nothing)
+    assert (document["key"], document["environment"]) == ("checkout", "production")
+
+
+def test_results__as_csv_before_anything_was_computed__are_the_header(declared: Run) -> None:
+    shown = declared("results", "checkout", "--csv")
+    assert (shown.exit_code, shown.stdout) == (0, ",".join(COLUMNS) + "\n")
+    assert declared("results", "checkout", "--csv", "--json").stderr == (
+        "Error: --csv: Give --json or --csv, not both.\n"
+    )
+
+
+def test_results__explain__needs_no_experiment(run: Run) -> None:
+    shown = run("results", "--explain")
+    assert shown.exit_code == 0
+    assert "chance to win" in shown.stdout
 
 
 @pytest.mark.parametrize("arguments", [("nobody",), ("checkout", "--environment", "elsewhere"), ("nobody", "--json")])
@@ -79,6 +94,7 @@ def reported(
     names: bool = True,
     values: tuple[dict[str, int], dict[str, int]] | None = None,
     unlisted: tuple[int, int] | None = None,
+    health: StoredHealth | None = None,
 ) -> str:
     """Return the printed lines of control and one treatment."""
     experiment = Experiment(
@@ -113,7 +129,7 @@ def reported(
     results = replace(state(Computation.RESULTS, payload), last_error_at=failed_at)
     console = Console(width=150)
     with console.capture() as capture:
-        console.print(report(experiment, ComputedTogether(state(Computation.EXPOSURES, exposures), results)))
+        console.print(report(experiment, ComputedTogether(state(Computation.EXPOSURES, exposures), results), health))
     return capture.get()
 
 
@@ -243,3 +259,48 @@ def test_report__payload_of_a_version_that_did_not_name_metrics__reads_the_same(
     older, newer = (reported({**arms}, metric(Aggregation.SUM), names=names) for names in (False, True))
     assert "withheld: measured, b: out of range" in older
     assert older == newer
+
+
+def test_json__of_results__says_whose_they_are_and_of_which_window() -> None:
+    measured = metric(Aggregation.OCCURRENCE)
+    experiment = Experiment(
+        id=1,
+        environment_key="prod",
+        key="checkout",
+        partition_key="checkout-1",
+        name="Checkout",
+        feature="button",
+        status=ExperimentStatus.RUNNING,
+        variants=(Variant("control", VariantRole.CONTROL), Variant("b", VariantRole.TREATMENT, 50)),
+        metrics=(AttachedMetric(measured, ExpectedDirection.INCREASE),),
+        started_at=AT.replace(day=1),
+    )
+    exposures = {"excluded_identities": 0, "timeseries": {"granularity": "day", "points": []}}
+    both = ComputedTogether(state(Computation.EXPOSURES, exposures), state(Computation.RESULTS, {}))
+    health = StoredHealth(AT, 1, [{"severity": "ok", "check": "c"}])
+    document = as_json_document(experiment, both, health)
+    described = {name: value for name, value in document.items() if name not in ("exposures", "results", "health")}
+    assert described == {
+        "key": "checkout",
+        "name": "Checkout",
+        "environment": "prod",
+        "feature": "button",
+        "status": "running",
+        "metrics": {"1": "measured"},
+        "window": {"started_at": "2026-03-01T12:00:00Z", "as_of": "2026-03-10T12:00:00Z"},
+        "as_of": "2026-03-10T12:00:00Z",
+        "data_version": 1,
+        "granularity": "day",
+    }
+    assert document["health"] == health.to_json()
+
+
+def test_report__findings_that_did_not_pass__stand_below_it_worst_first() -> None:
+    arms = {"control": VariantAggregate(80, 0.5, 20), "b": VariantAggregate(80, 0.5, 20)}
+    fine: dict[str, Any] = {"check": "a", "severity": "ok", "title": "Fine", "detail": "All is well."}
+    warning = {**fine, "check": "b", "severity": "warning", "title": "Odd", "detail": "Look [red]here."}
+    error = {**warning, "check": "c", "severity": "error", "title": "Broken"}
+    told_above = {**error, "check": "split_as_configured", "title": "Twice"}
+    stored = StoredHealth(AT, 1, [fine, warning, error, told_above])
+    lines = reported({**arms}, metric(Aggregation.OCCURRENCE), health=stored).rstrip().splitlines()
+    assert [line.rstrip() for line in lines[-2:]] == ["error: Broken. Look [red]here.", "warning: Odd. Look [red]here."]

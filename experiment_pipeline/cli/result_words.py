@@ -1,0 +1,47 @@
+"""Words of the results in a terminal, and what they mean."""
+
+from rich.text import Text
+
+LEGEND = Text(
+    "n: analysed identities, where a share is measured with those that have it\n"
+    "effect: treatment less control; lift: relative to control, and the interval is the lift's\n"
+    "chance to win: that the treatment is the better one, as far as this one look can tell\n"
+    "p, all looks: of no effect, valid at every refresh at once and over all comparisons of the metric's family\n"
+    "verdict: from bounds that hold at every refresh at once, so it takes more data than the chance to win\n"
+    "Every word: experiment-pipeline results --explain\n",
+    style="dim",
+)
+WORDS = {
+    "identity": "who is in the experiment: a user, a device, whatever the flag was asked for",
+    "exposed": "saw a variant of the flag between start and end; counted once, in the first variant",
+    "excluded": "exposed to several variants: counted in none",
+    "not compared": "a holdout, or a variant that the experiment does not declare",
+    "split": "whether identities came to the variants in the declared shares: sound, BROKEN or not tested",
+    "SRM p": "p-value of the sample ratio test for one look; `at every look` is the one that decides",
+    "n": "analysed identities of the variant; of a share, first those that have it",
+    "value": "mean per identity, or the share of identities",
+    "effect": "value of the treatment less that of control",
+    "lift": "the effect relative to control",
+    "interval": "of the lift: with this probability it lies within, as far as this one look can tell",
+    "chance to win": "probability that the treatment is the better one, as far as this one look can tell",
+    "p, all looks": "p-value of no effect, valid at every refresh at once and over all comparisons of its family",
+    "higher is better": "the side on which the metric wins; so is `lower is better`",
+    "must not fall": "a guardrail: it does not have to win, it must not get worse; so is `must not rise`",
+    "collecting data": "verdict: too little data for any other",
+    "inconclusive": "verdict: enough data for a comparison, and neither side is sure",
+    "winning": "verdict: better than control, sure at every refresh at once",
+    "losing": "verdict: worse than control, sure at every refresh at once",
+    "ok": "verdict on a guardrail: it did not get worse",
+    "harmed": "verdict on a guardrail: it got worse",
+    "withheld": "a number that cannot be given, with the reason",
+    "final": "these results never change again",
+    "data version": "the number of the newest batch of events that was read",
+    "error, warning": "what a health check found, and what to do about it",
+}
+LINK = "All words: docs/glossary.md; methods and every reason: docs/statistics.md; the rules: docs/rules.md"
+
+
+def explanation() -> str:
+    """Return every word with its meaning, one a line, and where to read more."""
+    width = max(map(len, WORDS))
+    return "\n".join([*(f"{word:<{width}}  {meaning}" for word, meaning in WORDS.items()), "", LINK])

@@ -1,0 +1,84 @@
+"""Results as CSV: one row per metric and variant."""
+
+import csv
+from collections.abc import Iterator
+from typing import TextIO
+
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.refresh import ComputationState
+from experiment_pipeline.results.payload import MetricPayload, ResultsPayload
+from experiment_pipeline.times import iso_utc
+
+COLUMNS = (
+    "experiment",
+    "environment",
+    "started_at",
+    "as_of",
+    "data_version",
+    "is_final",
+    "trustworthy",
+    "metric",
+    "aggregation",
+    "variant",
+    "n",
+    "value",
+    "effect",
+    "effect_low",
+    "effect_high",
+    "lift",
+    "lift_low",
+    "lift_high",
+    "chance_to_win",
+    "p_all_looks",
+    "verdict",
+    "reason",
+)
+
+
+def write_csv(experiment: Experiment, results: ComputationState[ResultsPayload], file: TextIO) -> None:
+    """Write the header, and one row per metric and variant; cells that do not apply or are withheld are empty.
+
+    Numbers have every digit of the payload; shares and lifts are fractions, not per cent.
+    """
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    if results.payload is None:
+        return
+    look = {
+        "experiment": experiment.key,
+        "environment": experiment.environment_key,
+        "started_at": None if experiment.started_at is None else iso_utc(experiment.started_at),
+        "as_of": None if results.as_of is None else iso_utc(results.as_of),
+        "data_version": results.data_version,
+        "is_final": results.is_final,
+        "trustworthy": results.payload["trustworthy"],
+    }
+    attached = {each.metric.id: each.metric for each in experiment.metrics}
+    for metric in results.payload["metrics"]:
+        of = attached[metric["metric_id"]]
+        for row in _rows(metric):
+            writer.writerow({**look, "metric": of.name, "aggregation": of.aggregation.value, **row})
+
+
+def _rows(metric: MetricPayload) -> Iterator[dict[str, object]]:
+    for variant, aggregate in metric["variants"].items():
+        n, total = aggregate["n"], aggregate["sum"]
+        row: dict[str, object] = {"variant": variant, "n": n, "value": total / n if total is not None and n else None}
+        yield row | (_comparison(metric, variant) if variant in metric["verdict"] else {})
+
+
+def _comparison(metric: MetricPayload, treatment: str) -> dict[str, object]:
+    effect, lift = metric["effect"][treatment], metric["inference"][treatment]
+    anytime = metric.get("anytime", {}).get(treatment)
+    return {
+        "effect": effect and effect["value"],
+        "effect_low": effect and effect["ci_low"],
+        "effect_high": effect and effect["ci_high"],
+        "lift": lift and lift["lift"],
+        "lift_low": lift and lift["ci_low"],
+        "lift_high": lift and lift["ci_high"],
+        "chance_to_win": effect and effect["chance_to_win"],
+        "p_all_looks": anytime and anytime["adjusted_p_value"],
+        "verdict": metric["verdict"][treatment],
+        "reason": metric["reason"][treatment],
+    }

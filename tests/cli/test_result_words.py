@@ -1,0 +1,9 @@
+"""Words of the results, explained."""
+
+from experiment_pipeline.cli.result_words import WORDS, explanation
+from experiment_pipeline.stats.verdict import Verdict
+
+
+def test_explanation__has_every_verdict_and_a_link() -> None:
+    assert {verdict.value.replace("_", " ") for verdict in Verdict} <= WORDS.keys()
+    assert "docs/statistics.md" in explanation()

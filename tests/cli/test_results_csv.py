@@ -1,0 +1,35 @@
+"""Results as CSV."""
+
+import csv
+import io
+
+import pytest
+
+from experiment_pipeline.cli.results_csv import COLUMNS, write_csv
+from experiment_pipeline.domain.refresh import Computation
+from tests.cli.test_results import state
+from tests.cli.test_results_table import METRIC, TREATMENT, subject, winning
+
+
+def test_csv__of_results__has_a_row_per_metric_and_variant() -> None:
+    experiment, file = subject(), io.StringIO()
+    payload = winning(experiment)
+    write_csv(experiment, state(Computation.RESULTS, payload), file)
+    control, treatment = csv.DictReader(io.StringIO(file.getvalue()))
+    assert tuple(control) == COLUMNS
+    assert (control["metric"], control["variant"], control["n"], control["effect"]) == (METRIC, "control", "9000", "")
+    assert (treatment["variant"], treatment["verdict"], treatment["as_of"]) == (
+        TREATMENT,
+        "winning",
+        "2026-03-10T12:00:00Z",
+    )
+    inference = payload["metrics"][0]["inference"][TREATMENT]
+    assert inference is not None
+    assert float(treatment["lift"]) == inference["lift"]
+    assert float(treatment["value"]) == pytest.approx(0.3)
+
+
+def test_csv__before_results__is_its_header() -> None:
+    file = io.StringIO()
+    write_csv(subject(), state(Computation.RESULTS, None), file)
+    assert file.getvalue() == ",".join(COLUMNS) + "\n"
