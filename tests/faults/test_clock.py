@@ -10,6 +10,8 @@ from subprocess import DEVNULL
 import pytest
 
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.settings import PREFIX
+from tests.e2e.conftest import eventually
 from tests.faults.machine import Clock, make_clock
 from tests.faults.site import EXPERIMENT, Site
 from tests.lake.ledger import stored
@@ -39,6 +41,7 @@ def clock(site: Site, tmp_path: Path) -> Clock:
 
 def test_clock__set_while_events_come_and_are_ingested__every_event_is_there_once(site: Site, clock: Clock) -> None:
     early = []
+    site.environment |= {f"{PREFIX}LANDING_OBJECT_AGE": "2"}  # so that a segment is open while the clock is set
     with site.server() as server:
         for number, seconds in enumerate((HOUR, -HOUR, DAY, -DAY, YEAR, -YEAR, 0)):
             assert server.send(f"{number}-before").status_code == 202
@@ -47,6 +50,7 @@ def test_clock__set_while_events_come_and_are_ingested__every_event_is_there_onc
             dated = server.send(f"{number}-dated", datetime.now(UTC) - timedelta(hours=1))
             early += [each["reason"] for each in dated.json()["rejected"]]
             assert server.status("/readyz") == 200
+            eventually(lambda: not list(site.settings.landing_dir.glob(".open/*/*.jsonl")), "segments are published")
             outcome = site.run("lake", "ingest")
             assert outcome.worked, outcome.said
     assert site.run("lake", "ingest").worked
@@ -59,8 +63,7 @@ def test_clock__set_while_events_come_and_are_ingested__every_event_is_there_onc
 def test_clock__set_between_refreshes__results_are_the_same_and_later_ones_are_published(
     site: Site, clock: Clock
 ) -> None:
-    site.land("first")
-    assert site.run("lake", "ingest").worked
+    site.environment |= {f"{PREFIX}REFRESH_MIN_INTERVAL": "300"}
     for seconds in (DAY, YEAR, -YEAR, 0):
         clock.set(seconds)
         if seconds == -YEAR:  # before it started
