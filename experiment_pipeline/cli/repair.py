@@ -135,6 +135,11 @@ def _print(report: "RepairReport", would: str) -> None:
         )
     if report.restored:
         click.echo(f"{named(report.restored).capitalize()}: {would}read from the landing zone again.")
+    for batch, had, has in report.differing:
+        click.echo(
+            f"Batch {batch}: {has:,} events, and it had {had:,}: an object of it is damaged, or read otherwise by this "
+            "version. See `lake rejected`; restore the object, and land it under another name."
+        )
     if not (report.adopted or report.restored or report.losses):
         click.echo("Lake and registry fit: there is nothing to repair.")
 

@@ -70,11 +70,13 @@ class StoredBatch:
 
     environments:  those that existed when it was ingested; records of others were rejected
     loss_accepted: whether somebody has accepted that objects of it are gone
+    events:        how many it had, duplicates of other batches' among them; None where that is not known
     """
 
     batch: PlannedBatch
     environments: frozenset[str]
     loss_accepted: bool
+    events: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

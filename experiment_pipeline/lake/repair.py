@@ -83,6 +83,7 @@ class RepairReport:
     adopted:  batches that the registry has learnt from the lake; `unknown` are those whose objects nobody knows any
         more: objects of theirs that still lie in the landing zone are read once more, and their events count once
     restored: batches that the lake holds again
+    differing: those of them with another number of events than they had, as (batch, had, has): an object is damaged
     losses:   what is not there any more, batch by batch
     stopped:  the first batch whose loss is not accepted; None where registry and lake fit
     """
@@ -90,6 +91,7 @@ class RepairReport:
     adopted: list[int] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
     restored: list[int] = field(default_factory=list)
+    differing: list[tuple[int, int, int]] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     stopped: int | None = None
 
@@ -228,7 +230,7 @@ class Repair:
             # Not earlier: a repair of the wrong data directory stops here, and the registry still belongs to its lake.
             installation = installation or self._bind_tables()
             names = {landed.name for landed in gone}
-            write_batch(
+            summary = write_batch(
                 self.lake,
                 stored.batch,
                 self.landing,
@@ -237,6 +239,9 @@ class Repair:
                 without=names,
             )
             report.restored.append(stored.batch.number)
+            events = summary.accepted + summary.duplicates
+            if not names and stored.events not in {None, events}:
+                report.differing.append((stored.batch.number, stored.events or 0, events))
 
     def _restore_files(self, report: RepairReport) -> None:
         """Read again what missing files may hold, and strike them from the log at the end."""

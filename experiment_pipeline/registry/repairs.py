@@ -42,6 +42,7 @@ class Repairs:
                 batch=PlannedBatch(number, row.planned_at, objects_of(connection, number), row.timezone),
                 environments=frozenset(connection.scalars(existed)),
                 loss_accepted=row.loss_accepted_at is not None,
+                events=None if row.accepted is None or row.duplicates is None else row.accepted + row.duplicates,
             )
 
     def accept_loss(self, number: int, gone: Sequence[LandedObject], *, actor: str, now: datetime) -> None:

@@ -72,6 +72,14 @@ def test_lake_repair__landing_zone_without_times__says_how_to_go_on(lost: Run, t
     assert json.loads(lost("lake", "status", "--json").output)["sound"]
 
 
+def test_lake_repair__object_that_is_damaged__names_the_batch_and_both_counts(lost: Run, tmp_path: Path) -> None:
+    (path,) = (tmp_path / "data" / "landing").rglob("2.jsonl")
+    status = path.stat()
+    path.write_bytes(b"x" * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert "Batch 2: 0 events, and it had 1: an object of it is damaged" in lost("lake", "repair").output
+
+
 def test_apply__new_registry_beside_a_lake_with_batches__says_so_and_repair_adopts_them(
     lost: Run, manifest: Path, tmp_path: Path
 ) -> None:

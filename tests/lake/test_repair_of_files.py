@@ -1,6 +1,7 @@
-"""Repair of files that are missing: it reads what they may have held, and nothing else (rules E6, E7)."""
+"""Repair of missing files and from damaged objects: it reads what is needed, and tells what is not as it was."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,3 +58,13 @@ def test_repair__files_missing__keeps_a_vacuum_waiting_while_it_writes(
     monkeypatch.setattr(Staging, "write_events", write_locked)
     assert here.repair().stopped is None
     assert len(refused) == 1
+
+
+def test_repair__object_that_is_damaged_and_looks_the_same__is_told(here: Installation) -> None:
+    path = here.object(2)
+    status = path.stat()
+    path.write_bytes(b"x" * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    here.lose_lake()
+    report = here.repair()
+    assert (report.restored, report.losses, report.differing) == ([1, 2, 3], [], [(2, 2, 0)])
