@@ -152,7 +152,7 @@ def serving(tmp_path: Path, url: str, token: str = NOBODY) -> Iterator[Served]:
     finally:
         served.client.close()
         popen.send_signal(signal.SIGTERM)
-        assert popen.wait(timeout=30) in (0, -signal.SIGTERM)
+        assert popen.wait(timeout=120) in (0, -signal.SIGTERM)
     served.require_clean_log()
 
 

@@ -76,4 +76,4 @@ def developing(site: Site, log: Path) -> Iterator[Dev]:
     finally:
         if popen.poll() is None:
             popen.send_signal(signal.SIGINT)
-        popen.wait(timeout=60)
+        popen.wait(timeout=300)

@@ -190,7 +190,7 @@ class Site:
             yield popen
         finally:
             popen.send_signal(signal.SIGINT)
-            popen.wait(timeout=60)
+            popen.wait(timeout=300)
 
     @contextmanager
     def server(self, command: str = "collect", log: Path | None = None, ready: int = 200) -> Iterator["Server"]:
@@ -204,7 +204,7 @@ class Site:
         finally:
             if popen.poll() is None:
                 popen.terminate()
-            popen.wait(timeout=30)
+            popen.wait(timeout=120)
 
 
 @dataclass

@@ -32,7 +32,7 @@ def test_registry_copy__killed_at_every_transaction__has_every_row_once(
         # The first transaction prepares the target, the second is of the next batch, and then of the end.
         at = "1" if deaths == 0 else "2"
         process = [sys.executable, "-m", "tests.recovery.killed_copy", at, when, *command]
-        ended = subprocess.run(process, cwd=ROOT, check=False, timeout=120).returncode
+        ended = subprocess.run(process, cwd=ROOT, check=False, timeout=600).returncode
         if ended != -signal.SIGKILL:
             break
         if deaths == 1:

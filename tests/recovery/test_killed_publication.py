@@ -70,7 +70,7 @@ def end_between(here: Installation, how: signal.Signals, *command: str) -> int:
     arguments = [how.name, "--data-dir", str(here.settings.data_dir), *command]
     return subprocess.run(
         [sys.executable, "-m", "tests.recovery.killed_publication", *arguments],
-        cwd=ROOT, check=False, capture_output=True, timeout=120,
+        cwd=ROOT, check=False, capture_output=True, timeout=600,
     ).returncode  # fmt: skip
 
 
