@@ -42,16 +42,41 @@ def test_lake__that_may_not_be_written__is_told_reads_go_on_and_nothing_is_lost(
     with small_disk(site.settings.lake_dir, 16 * MIB) as disk:
         site.land("before")
         assert site.run("lake", "ingest").worked
-        site.land("after")
         with fault(disk):
-            for command in (("lake", "ingest"), ("lake", "vacuum")):
-                site.run(*command).require_told(*FORBIDDEN)
-            for command in (("lake", "status"), ("refresh", EXPERIMENT), ("results", EXPERIMENT)):
+            site.require_results_of_what_was_sent()
+            for command in (("lake", "status"), ("results", EXPERIMENT)):
                 outcome = site.run(*command)
                 assert outcome.worked, outcome.said
+            site.land("after")
+            for command in (("lake", "ingest"), ("lake", "vacuum")):
+                site.run(*command).require_told(*FORBIDDEN)
         assert site.run("lake", "ingest").worked
         site.require_exactly_once()
+
+
+def test_stores_of_a_refresh__that_may_not_be_written__are_told_and_the_last_results_stay(
+    site: Site, fault: Fault
+) -> None:
+    with (
+        small_disk(site.settings.artifacts_dir, 16 * MIB) as artifacts,
+        small_disk(site.root / "dagster", 16 * MIB) as dagster,
+    ):
+        site.land("before")
+        assert site.run("lake", "ingest").worked
         site.require_results_of_what_was_sent()
+        before = site.results()
+        site.land("after")
+        with fault(artifacts):
+            assert site.run("lake", "ingest").worked
+            site.run("refresh", EXPERIMENT).require_told(*FORBIDDEN)
+            assert site.results() == before
+        with fault(dagster):
+            site.run("refresh", EXPERIMENT).require_told(*FORBIDDEN)
+            assert site.results() == before
+            assert site.run("results", EXPERIMENT).worked
+        site.require_exactly_once()
+        site.require_results_of_what_was_sent()
+        assert site.failures() == 0
 
 
 def test_landing_zone__that_may_not_be_written__refuses_events_and_is_ingested(site: Site, fault: Fault) -> None:
