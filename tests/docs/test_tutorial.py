@@ -30,7 +30,13 @@ def test_tutorial__every_block_in_order__does_and_prints_what_the_page_says(tmp_
 def test_tutorial__every_message_of_its_hints__is_one_of_the_programs() -> None:
     sources = "\n".join(text for path, text in texts() if path.endswith((".py", ".sql")) and "tests/" not in path)
     words = sources.replace("_", " ")
-    foreign = {"experiment-pipeline: command not found", "address already in use", "Failed to flush", '"status": 401'}
+    foreign = {
+        "No such file or directory",
+        "experiment-pipeline: command not found",
+        "address already in use",
+        "Failed to flush",
+        '"status": 401',
+    }
     quoted = {each for hint in HINTS.findall(PAGE) for each in re.findall("`([^`]+)`", hint)} - foreign
     assert {"0 identities exposed", "collecting data"} <= quoted
     assert [message for message in quoted if message.removeprefix("0 ") not in words] == []
