@@ -23,7 +23,7 @@ from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot
 from experiment_pipeline.lake.ingestion import BatchLedger, create_tables, exclusive_lock, write_batch
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.reading_mark import ReadingMark
-from experiment_pipeline.lake.soundness import Batches, Finding, Flaw, batches_of, find_flaw, state_of
+from experiment_pipeline.lake.soundness import Batches, Finding, Flaw, LakeState, batches_of, find_flaw, state_of
 from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing.listing import modified_at
 
@@ -244,8 +244,19 @@ class Repair:
                 report.differing.append((stored.batch.number, stored.events or 0, events))
 
     def _restore_files(self, report: RepairReport) -> None:
-        """Read again what missing files may hold, and strike them from the log at the end."""
+        """Read again what missing files may hold, and strike them from the log at the end of each table."""
         state = state_of(self.lake.root)
+        by_batch = {file.batch: file for file in state.lost_rejected if file.batch is not None}
+        for stored, gone in self._acceptable(sorted(by_batch), report):  # first: batches that retry read them
+            names = {landed.name for landed in gone}
+            objects = [each for each in stored.batch.objects if each.name not in names]
+            lost = by_batch[stored.batch.number]
+            self._restage(replace(stored, batch=replace(stored.batch, objects=tuple(objects))), lost)
+        if report.stopped is None:
+            self._restore_events(state, report)
+
+    def _restore_events(self, state: LakeState, report: RepairReport) -> None:
+        """Add the events that missing files held, and strike these from the log."""
         keys = {file.partition["environment_key"] for file in state.lost_events}
         for stored, gone in self._acceptable(batches_of(state.lost_events, state.held), report, keys):
             names = {landed.name for landed in gone}
@@ -254,20 +265,15 @@ class Repair:
             report.restored.append(stored.batch.number)
         if report.stopped is None and state.lost_events:
             Snapshot.open(self.lake.root, EVENTS).commit_rewrite(state.lost_events, [])
-        by_batch = {file.batch: file for file in state.lost_rejected if file.batch is not None}
-        if report.stopped is None:
-            for stored, gone in self._acceptable(sorted(by_batch), report):
-                names = {landed.name for landed in gone}
-                objects = [each for each in stored.batch.objects if each.name not in names]
-                lost = by_batch[stored.batch.number]
-                self._restage(replace(stored, batch=replace(stored.batch, objects=tuple(objects))), lost)
 
     def _restage(self, stored: StoredBatch, lost_rejected: DataFile | None = None) -> None:
         """Add those events of a batch that the lake does not hold, or write its rejected records again."""
         table = Snapshot.open(self.lake.root, REJECTED if lost_rejected else EVENTS)
         with self.lake.writing(), self.lake.connect() as connection:
             staging = Staging(connection, stored.batch, ReadingMark(self.lake.root))
-            rejected = Snapshot.open(self.lake.root, REJECTED).all_files()
+            log = Snapshot.open(self.lake.root, REJECTED)
+            missing = log.missing_files()
+            rejected = [log.readable(file) for file in log.data_files() if file not in missing]
             staging.read(self.landing, stored.environments, None, rejected=rejected)
             if lost_rejected is not None:
                 table.commit_rewrite([lost_rejected], staging.write_rejected(table))

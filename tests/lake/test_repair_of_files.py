@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from experiment_pipeline.lake.compaction import compact
-from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
+from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot
 from experiment_pipeline.lake.lake import WRITING
+from experiment_pipeline.lake.retrying import Retrying
 from experiment_pipeline.lake.staging import Staging
 from tests.lake.installations import Installation
 from tests.lake.ledger import NOW, land, record
@@ -68,3 +69,18 @@ def test_repair__object_that_is_damaged_and_looks_the_same__is_told(here: Instal
     here.lose_lake()
     report = here.repair()
     assert (report.restored, report.losses, report.differing) == ([1, 2, 3], [], [(2, 2, 0)])
+
+
+def test_repair__all_files_of_both_tables_missing__restores_a_batch_that_retried(tmp_path: Path) -> None:
+    here = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    land(here.landing, [record(), record(identifier=""), record(identifier="x")], "1.jsonl", "later")
+    here.ingest()
+    here.registry.environments.create("later", "Later", actor="test", now=NOW.replace(hour=13))
+    Retrying(here.lake, here.registry.batches, here.landing, NOW).run()
+    whole = here.rows()
+    for table in (EVENTS, REJECTED):
+        for file in Snapshot.open(here.lake.root, table).data_files():
+            (here.lake.root / table.name / file.path).unlink()
+    assert here.repair().stopped is None
+    assert here.rows() == whole
+    here.registry.close()
