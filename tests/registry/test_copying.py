@@ -32,7 +32,9 @@ def fill(registry: Registry, experiments: int = 3) -> None:
         run = registry.runs.open(created.id, f"run-{number}", NOW + MINUTE, HOUR)
         for computation in Computation:
             registry.computations.publish(
-                Publication(run, computation, PAYLOAD, "0123456789ab", NOW + MINUTE, HOUR, timedelta(seconds=0.1))
+                Publication(
+                    run, computation, PAYLOAD, "0123456789ab", NOW + MINUTE, HOUR, timedelta(seconds=0.1), [PAYLOAD]
+                )
             )
     registry.claims.create(1, Computation.RESULTS, ClaimSource.API, NOW + 2 * MINUTE, MINUTE)
     registry.claims.delete_closed(NOW + HOUR)
