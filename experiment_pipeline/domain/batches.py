@@ -70,12 +70,14 @@ class StoredBatch:
 
     environments:  those that existed when it was ingested; records of others were rejected
     loss_accepted: whether somebody has accepted that objects of it are gone
+    lost:          the objects of which that was accepted; none where nobody knows its objects
     events:        how many it had, duplicates of other batches' among them; None where that is not known
     """
 
     batch: PlannedBatch
     environments: frozenset[str]
     loss_accepted: bool
+    lost: frozenset[LandedObject] = frozenset()
     events: int | None = None
 
 

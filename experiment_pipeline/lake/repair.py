@@ -308,7 +308,6 @@ class Repair:
         """
         for number in numbers:
             stored = self.repairs.batch(number)
-            accepted = stored.loss_accepted or number in self.accepted
             gone, changed, retimed = [], [], []
             for landed in stored.batch.objects:
                 if landed.retried is not None:  # it is read from the table of rejected records
@@ -323,7 +322,9 @@ class Repair:
                 elif not (self.ignores_times or landed.is_same(status.st_size, modified_at(status))):
                     retimed.append(landed)
             is_known = bool(stored.batch.objects)
-            loss = Loss(number, tuple(gone), tuple(changed), tuple(retimed), is_known, accepted)
+            loss = Loss(number, tuple(gone), tuple(changed), tuple(retimed), is_known)
+            was_accepted = stored.loss_accepted and stored.lost.issuperset(loss.objects)
+            loss = replace(loss, is_accepted=was_accepted or number in self.accepted)
             yield stored, loss if loss.objects or not is_known else None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch, StoredBatch
@@ -17,6 +17,11 @@ from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.tables import batches, environments, landing_objects
 
 OBJECTS_AUDITED = 50  # names of lost objects in one line of the audit log
+_OBJECT = select(landing_objects.c.name, landing_objects.c.reading)
+
+
+def _is_of(number: int) -> ColumnElement[bool]:
+    return landing_objects.c.batch == number
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +43,20 @@ class Repairs:
             existed = select(environments.c.key)
             if Reason.UNKNOWN_ENVIRONMENT in (row.rejected or {}):
                 existed = existed.where(environments.c.created_at <= row.planned_at)
+            objects = objects_of(connection, number)
+            lost = set(
+                connection.execute(_OBJECT.where(_is_of(number), landing_objects.c.loss_accepted_at.is_not(None)))
+            )
             return StoredBatch(
-                batch=PlannedBatch(number, row.planned_at, objects_of(connection, number), row.timezone),
+                batch=PlannedBatch(number, row.planned_at, objects, row.timezone),
                 environments=frozenset(connection.scalars(existed)),
                 loss_accepted=row.loss_accepted_at is not None,
+                lost=frozenset(landed for landed in objects if (landed.name, landed.reading) in lost),
                 events=None if row.accepted is None or row.duplicates is None else row.accepted + row.duplicates,
             )
 
     def accept_loss(self, number: int, gone: Sequence[LandedObject], *, actor: str, now: datetime) -> None:
-        """Record that objects of a batch are gone for good; a second time changes nothing.
+        """Record that objects of a batch are gone for good; the same objects a second time change nothing.
 
         Args:
             number: of the batch.
@@ -55,10 +65,12 @@ class Repairs:
             now: UTC.
         """
         with writing(self.database) as connection:
-            open_ = (batches.c.number == number) & batches.c.loss_accepted_at.is_(None)
-            if connection.execute(update(batches).where(open_).values(loss_accepted_at=now)).rowcount == 0:
+            is_open = (batches.c.number == number) & batches.c.loss_accepted_at.is_(None)
+            is_first = connection.execute(update(batches).where(is_open).values(loss_accepted_at=now)).rowcount > 0
+            new = [landed for landed in gone if self._mark_lost(connection, number, landed, now)]
+            if not (is_first or new):
                 return
-            by_environment = sorted(gone, key=lambda landed: landed.environment_key)
+            by_environment = sorted(new, key=lambda landed: landed.environment_key)
             groups = [(key, list(those)) for key, those in groupby(by_environment, lambda each: each.environment_key)]
             for key, those in groups or [("", [])]:
                 names = [landed.name for landed in those[:OBJECTS_AUDITED]]
@@ -71,6 +83,12 @@ class Repairs:
                     action="accept_loss",
                     before={"objects": len(those), "first": names},
                 )
+
+    def _mark_lost(self, connection: Connection, number: int, landed: LandedObject, now: datetime) -> bool:
+        """Record the loss of one object, and return whether it is a new one."""
+        is_it = _is_of(number) & (landing_objects.c.name == landed.name) & (landing_objects.c.reading == landed.reading)
+        open_ = is_it & landing_objects.c.loss_accepted_at.is_(None)
+        return connection.execute(update(landing_objects).where(open_).values(loss_accepted_at=now)).rowcount > 0
 
     def adopt(
         self,

@@ -263,7 +263,7 @@ batches = Table(  # rule E6: batch n is the n-th ingestion
     Column("accepted", Integer),
     Column("duplicates", Integer),
     Column("rejected", JSON),  # {reason: records}
-    Column("loss_accepted_at", UtcDateTime),  # null: the lake has to hold it as a whole
+    Column("loss_accepted_at", UtcDateTime),  # null: nobody has accepted that anything of it is gone
     Column("timezone", String(64)),  # of timestamps without one; null: they were rejected
 )
 
@@ -280,6 +280,7 @@ landing_objects = Table(  # rule E7: a landing object belongs to one batch, and 
     Column("retried_batch", Integer),  # null: what is read is the file; else what this batch rejected of it
     Column("retried_reason", String(100)),  # for this reason
     Column("problem", Text),  # what was wrong with the object as a whole, e.g. truncated gzip
+    Column("loss_accepted_at", UtcDateTime),  # null: its batch has to hold what was read of it
 )
 Index("ix_landing_objects_environment_batch", landing_objects.c.environment_key, landing_objects.c.batch)
 

@@ -117,6 +117,22 @@ def test_repair__objects_that_are_gone__are_listed_and_stop_it_until_their_loss_
     assert on_each.repair().restored == [1, 2, 3]
 
 
+def test_repair__another_object_of_a_batch_whose_loss_is_accepted__stops_it_again(here: Installation) -> None:
+    here.land(4)
+    other = land(here.landing, [record(event_id="another")], "another.jsonl")
+    assert here.ingest().batch == 4
+    here.lose_lake()
+    here.object(4).unlink()
+    assert here.repair(4).stopped is None
+    here.lose_lake()
+    other.unlink()
+    report = here.repair()
+    assert (report.restored, report.stopped) == ([1, 2, 3], 4)
+    assert here.repair(4).stopped is None
+    audited = here.registry.audit.list(action="accept_loss")
+    assert [line.before and line.before["objects"] for line in audited] == [1, 1], "each loss was accepted by name"
+
+
 def test_repair__object_of_another_size__is_never_taken_for_its_batch(here: Installation) -> None:
     here.lose_lake()
     here.object(3).write_text(json.dumps(record(event_id="another")) + "\n")
