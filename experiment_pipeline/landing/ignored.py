@@ -30,7 +30,7 @@ class IgnoredReason(StrEnum):
 
 
 _EXPLANATIONS = {
-    IgnoredReason.UNKNOWN_SUFFIX: f"only {', '.join(SUFFIXES)} are read: rename it",
+    IgnoredReason.UNKNOWN_SUFFIX: f"only {', '.join(SUFFIXES)} are read: rename JSON lines, convert others",
     IgnoredReason.WRONG_PLACE: f"events lie below {EVENTS}/{ENVIRONMENT_FOLDER}<environment>/: move it there",
     IgnoredReason.HIDDEN: "a folder or file whose name begins with _ is not finished yet: rename it",
     IgnoredReason.NAME_NOT_TEXT: "its name is not UTF-8: rename it",
