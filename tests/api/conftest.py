@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
+from structlog.testing import capture_logs
 
 from experiment_pipeline.api.app import create_app
 from experiment_pipeline.domain.api_keys import Scope
@@ -86,6 +87,14 @@ class Api:
         assert created.status_code == 201, created.text
         shown: dict[str, Any] = created.json()
         return shown
+
+
+@pytest.fixture(autouse=True)
+def no_error_of_the_server() -> Iterator[None]:
+    """A 500 or a traceback that the API logs fails the test, but where the test plants a bug and captures the lines."""
+    with capture_logs() as lines:
+        yield
+    assert [line for line in lines if line.get("exc_info") or line.get("status") == 500] == []
 
 
 @pytest.fixture
