@@ -47,7 +47,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "results": ["checkout"],
     "serve": ["--port", "{port}"],
 }
-NEEDS_NO_REGISTRY = {"lake compact", "lake rejected", "lake vacuum"}
+NEEDS_NO_REGISTRY = {"schema manifest", "lake compact", "lake rejected", "lake vacuum"}
 SERVERS = {"collect", "dev", "serve"}
 READS_WHAT_IS_KEPT = {"environments list", "keys list"}
 
