@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,8 +67,15 @@ def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ma
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of the test's own; on PostgreSQL it is migrated already."""
+    with own_database(request, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def own_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """A database of the kind that the fixture's parameter names, until the block ends."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'registry.sqlite'}"
+        yield f"sqlite:///{folder / 'registry.sqlite'}"
         return
     server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
     name = f"test_{uuid4().hex}"

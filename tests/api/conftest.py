@@ -15,6 +15,7 @@ from experiment_pipeline.api.app import create_app
 from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
+from tests.conftest import own_database
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ACTOR = "tests"
@@ -87,6 +88,13 @@ class Api:
         assert created.status_code == 201, created.text
         shown: dict[str, Any] = created.json()
         return shown
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of each kind; in the fast suite the registry's own tests alone run on PostgreSQL."""
+    with own_database(request, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)

@@ -131,4 +131,4 @@ def test_demo__as_json__counts_what_it_did(demo: Demo) -> None:
 
 def test_make_demo__ends_with_the_next_step() -> None:
     recipe = (Path(__file__).parents[2] / "Makefile").read_text("utf-8").partition("\ndemo:")[2].partition("\n\n")[0]
-    assert "Next, your own data: $(BIN)/experiment-pipeline apply --help" in recipe.splitlines()[-1]
+    assert "Next, your own data: docs/tutorial.md" in recipe.splitlines()[-1]
