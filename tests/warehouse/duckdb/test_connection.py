@@ -9,12 +9,13 @@ import pytest
 
 from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 
-# Many small pieces, as a scan has: DuckDB looks for a signal between them, and a cross product may be one piece.
+# In one thread and many small pieces, as DuckDB looks for a signal between them: after one it waits for the pieces that
+# its other threads have begun, each of which may be the whole of a statement.
 TAKES_MINUTES = "select sum(hash(range) % 7) from range(100000000000)"
 
 
 def test_kept_connection__sigint_during_a_statement__is_a_keyboard_interrupt_and_the_next_call_works() -> None:
-    kept = KeptConnection(duckdb.connect)
+    kept = KeptConnection(lambda: duckdb.connect(config={"threads": 1}))
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt), kept() as connection:
         connection.execute(TAKES_MINUTES)
