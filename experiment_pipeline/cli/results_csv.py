@@ -6,7 +6,7 @@ from typing import TextIO
 
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ComputationState
-from experiment_pipeline.results.payload import MetricPayload, ResultsPayload
+from experiment_pipeline.results.payload import MetricPayload, ResultsPayload, effect_columns
 from experiment_pipeline.times import iso_utc
 
 COLUMNS = (
@@ -68,15 +68,10 @@ def _rows(metric: MetricPayload) -> Iterator[dict[str, object]]:
 
 
 def _comparison(metric: MetricPayload, treatment: str) -> dict[str, object]:
-    effect, lift = metric["effect"][treatment], metric["inference"][treatment]
+    effect = metric["effect"][treatment]
     anytime = metric.get("anytime", {}).get(treatment)
     return {
-        "effect": effect and effect["value"],
-        "effect_low": effect and effect["ci_low"],
-        "effect_high": effect and effect["ci_high"],
-        "lift": lift and lift["lift"],
-        "lift_low": lift and lift["ci_low"],
-        "lift_high": lift and lift["ci_high"],
+        **effect_columns(effect, metric["inference"][treatment]),
         "chance_to_win": effect and effect["chance_to_win"],
         "p_all_looks": anytime and anytime["adjusted_p_value"],
         "verdict": metric["verdict"][treatment],

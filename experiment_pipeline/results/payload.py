@@ -212,6 +212,18 @@ def comparison_rows(results: ExperimentResults) -> list[dict[str, object]]:
     ]
 
 
+def effect_columns(effect: EffectPayload | None, lift: LiftPayload | None) -> dict[str, object]:
+    """Return effect and lift, each with its interval, as columns of a flat table; null where one is withheld."""
+    return {
+        "effect": effect and effect["value"],
+        "effect_low": effect and effect["ci_low"],
+        "effect_high": effect and effect["ci_high"],
+        "lift": lift and lift["lift"],
+        "lift_low": lift and lift["ci_low"],
+        "lift_high": lift and lift["ci_high"],
+    }
+
+
 def _point(point: ExposuresPoint) -> PointPayload:
     payload: PointPayload = {"bucket": iso_utc(point.bucket), "new_identities": point.new_identities}
     if point.unlisted_identities:
@@ -287,15 +299,9 @@ def _risk(comparison: Comparison) -> RiskPayload | None:
 
 
 def _row(comparison: Comparison) -> dict[str, object]:
-    effect, lift = _effect(comparison), _lift(comparison)
     return {
         "treatment": comparison.treatment,
-        "effect": effect and effect["value"],
-        "effect_low": effect and effect["ci_low"],
-        "effect_high": effect and effect["ci_high"],
-        "lift": lift and lift["lift"],
-        "lift_low": lift and lift["ci_low"],
-        "lift_high": lift and lift["ci_high"],
+        **effect_columns(_effect(comparison), _lift(comparison)),
         "chance_to_win": comparison.chance_to_win,
         "expected_loss": comparison.expected_loss,
         "reason": comparison.reason,
