@@ -147,7 +147,10 @@ class _Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A metric's design, its analysed variants, and every treatment beside control."""
+    """A metric's design, its analysed variants, and every treatment beside control.
+
+    withheld: why there is no verdict on a treatment, whatever the numbers say; None where there may be one
+    """
 
     attached: AttachedMetric
     design: Design
@@ -155,21 +158,7 @@ class _Compared:
     values: dict[str, int]
     invalid_values: dict[str, int]
     pairs: dict[str, _Pair | NotComputable]
-
-    def withheld(self, treatment: str) -> NotComputable | None:
-        """Return why there is no verdict on a treatment, whatever the numbers say."""
-        counts = zip(self.values.values(), self.invalid_values.values(), strict=True)
-        if any(are_unreadable(*of_arm) for of_arm in counts):
-            return UNREADABLE_VALUES
-        return MISSING_VALUES_DIFFER if self._missing_values_differ(treatment) else None
-
-    def _missing_values_differ(self, treatment: str) -> bool:
-        control, other = self.arms[CONTROL], self.arms[treatment]
-        if self.attached.metric.aggregation is not Aggregation.MEAN or not (control.aggregate and other.aggregate):
-            return False
-        return missing_values_differ(
-            (control.aggregate.n, control.values.with_value), (other.aggregate.n, other.values.with_value)
-        )
+    withheld: dict[str, NotComputable | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +179,23 @@ def _compared(
     values = {key: found.values.get(key, 0) for key in split.identities}
     invalid_values = {key: found.invalid_values.get(key, 0) for key in split.identities}
     arms = {key: _arm(found, key, attached, values[key] - invalid_values[key]) for key in split.identities}
-    pairs = {key: _pair(arms[CONTROL], arm, attached, design, floors) for key, arm in arms.items() if key != CONTROL}
-    return _Compared(attached, design, arms, values, invalid_values, pairs)
+    treatments = {key: arm for key, arm in arms.items() if key != CONTROL}
+    pairs = {key: _pair(arms[CONTROL], arm, attached, design, floors) for key, arm in treatments.items()}
+    unreadable = any(are_unreadable(values[key], invalid_values[key]) for key in arms)
+    withheld = {
+        key: UNREADABLE_VALUES if unreadable else _withheld_for_missing_values(arms[CONTROL], arm, attached)
+        for key, arm in treatments.items()
+    }
+    return _Compared(attached, design, arms, values, invalid_values, pairs, withheld)
+
+
+def _withheld_for_missing_values(control: _Arm, treatment: _Arm, attached: AttachedMetric) -> NotComputable | None:
+    if attached.metric.aggregation is not Aggregation.MEAN or not (control.aggregate and treatment.aggregate):
+        return None
+    differ = missing_values_differ(
+        (control.aggregate.n, control.values.with_value), (treatment.aggregate.n, treatment.values.with_value)
+    )
+    return MISSING_VALUES_DIFFER if differ else None
 
 
 def _arm(found: MetricAggregates, variant: str, attached: AttachedMetric, numeric_values: int) -> _Arm:
@@ -243,7 +247,7 @@ def _p_values(compared: Sequence[_Compared]) -> PerComparison:
     for metric in compared:
         found = {key: _anytime_effect(pair, metric.design.alpha) for key, pair in metric.pairs.items()}
         p_values[metric.attached.metric.id] = {
-            key: 1.0 if metric.withheld(key) or isinstance(each, NotComputable) else each.p_value
+            key: 1.0 if metric.withheld[key] or isinstance(each, NotComputable) else each.p_value
             for key, each in found.items()
         }
     return p_values
@@ -268,7 +272,7 @@ def _metric_results(metric: _Compared, family: Family, judged: _Judged, split: S
 
 
 def _comparison(metric: _Compared, treatment: str, judged: _Judged, split: Split) -> Comparison:
-    attached, pair, withheld = metric.attached, metric.pairs[treatment], metric.withheld(treatment)
+    attached, pair, withheld = metric.attached, metric.pairs[treatment], metric.withheld[treatment]
     level = judged.levels[attached.metric.id][treatment]
     anytime = _anytime_effect(pair, level)
     verdict = decide(
