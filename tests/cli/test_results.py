@@ -13,13 +13,14 @@ from experiment_pipeline.cli.report import report
 from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.cli.results_csv import COLUMNS
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
-from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import results_payload
 from tests.cli.conftest import Run
+from tests.results.subjects import EVEN, experiment
 
 AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -97,28 +98,13 @@ def reported(
     health: StoredHealth | None = None,
 ) -> str:
     """Return the printed lines of control and one treatment."""
-    experiment = Experiment(
-        id=1,
-        environment_key="prod",
-        key="checkout",
-        partition_key="checkout-1",
-        name="Checkout",
-        feature="checkout",
-        status=ExperimentStatus.RUNNING,
-        variants=(
-            Variant("control", VariantRole.CONTROL),
-            Variant("b", VariantRole.TREATMENT, 50),
-            *([Variant("c", VariantRole.TREATMENT, 0)] if empty_arm else []),
-        ),
-        metrics=(AttachedMetric(metric, expected),),
-        design=design or Design(),
-        started_at=AT.replace(day=1),
-    )
+    variants = (*EVEN, Variant("c", VariantRole.TREATMENT, 0)) if empty_arm else EVEN
+    subject = experiment(variants, metric, expected, design, started_at=AT.replace(day=1))
     identities = {key: 1000 if arm is None else arm.n for key, arm in arms.items()}
     if empty_arm:
         identities["c"] = empty_arm
     aggregates = MetricAggregates(metric.id, arms, *(values or ({}, {})))
-    computed = compute_results(experiment, identities, [aggregates], Floors())
+    computed = compute_results(subject, identities, [aggregates], Floors())
     point: dict[str, Any] = {"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}
     exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": [point]}}
     if unlisted is not None:
@@ -129,7 +115,7 @@ def reported(
     results = replace(state(Computation.RESULTS, payload), last_error_at=failed_at)
     console = Console(width=150)
     with console.capture() as capture:
-        console.print(report(experiment, ComputedTogether(state(Computation.EXPOSURES, exposures), results), health))
+        console.print(report(subject, ComputedTogether(state(Computation.EXPOSURES, exposures), results), health))
     return capture.get()
 
 
@@ -263,22 +249,11 @@ def test_report__payload_of_a_version_that_did_not_name_metrics__reads_the_same(
 
 def test_json__of_results__says_whose_they_are_and_of_which_window() -> None:
     measured = metric(Aggregation.OCCURRENCE)
-    experiment = Experiment(
-        id=1,
-        environment_key="prod",
-        key="checkout",
-        partition_key="checkout-1",
-        name="Checkout",
-        feature="button",
-        status=ExperimentStatus.RUNNING,
-        variants=(Variant("control", VariantRole.CONTROL), Variant("b", VariantRole.TREATMENT, 50)),
-        metrics=(AttachedMetric(measured, ExpectedDirection.INCREASE),),
-        started_at=AT.replace(day=1),
-    )
+    subject = replace(experiment(metric=measured, started_at=AT.replace(day=1)), feature="button")
     exposures = {"excluded_identities": 0, "timeseries": {"granularity": "day", "points": []}}
     both = ComputedTogether(state(Computation.EXPOSURES, exposures), state(Computation.RESULTS, {}))
     health = StoredHealth(AT, 1, [{"severity": "ok", "check": "c"}])
-    document = as_json_document(experiment, both, health)
+    document = as_json_document(subject, both, health)
     described = {name: value for name, value in document.items() if name not in ("exposures", "results", "health")}
     assert described == {
         "key": "checkout",

@@ -8,12 +8,13 @@ from rich.console import Console
 from experiment_pipeline.cli.context import REPORT_WIDTH
 from experiment_pipeline.cli.results_table import ResultsTable
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
-from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.experiments import Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.metrics import Aggregation, Direction, Metric
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import ResultsPayload, results_payload
 from tests.cli.test_results import AT
+from tests.results.subjects import CONTROL, experiment
 
 METRIC, TREATMENT = "orders above the free delivery limit", "larger_button_below_the_price"
 WIDTHS = (40, 60, 80, 100, 120, 200, REPORT_WIDTH)  # the last one where output is piped
@@ -22,18 +23,7 @@ WIDTHS = (40, 60, 80, 100, 120, 200, REPORT_WIDTH)  # the last one where output 
 def subject() -> Experiment:
     """One metric and one treatment of long names."""
     measured = Metric(1, "prod", METRIC, "purchase", Aggregation.OCCURRENCE, Direction.UP)
-    return Experiment(
-        id=1,
-        environment_key="prod",
-        key="checkout",
-        partition_key="checkout-1",
-        name="Checkout",
-        feature="checkout",
-        status=ExperimentStatus.RUNNING,
-        variants=(Variant("control", VariantRole.CONTROL), Variant(TREATMENT, VariantRole.TREATMENT, 50)),
-        metrics=(AttachedMetric(measured, ExpectedDirection.INCREASE),),
-        started_at=AT.replace(day=1),
-    )
+    return experiment((CONTROL, Variant(TREATMENT, VariantRole.TREATMENT, 50)), measured, started_at=AT.replace(day=1))
 
 
 def winning(experiment: Experiment) -> ResultsPayload:

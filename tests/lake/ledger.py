@@ -23,6 +23,7 @@ from experiment_pipeline.domain.batches import (
     RejectedRows,
 )
 from experiment_pipeline.errors import Conflict
+from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.lake.lake import Lake
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -110,6 +111,21 @@ class MemoryLedger:
 
     def environment_exists(self, key: str) -> bool:
         return key in self.known_environments
+
+
+@dataclass
+class LakeInOneFolder:
+    """A lake, its ledger in memory, and a landing zone, all in one folder."""
+
+    root: Path
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.root / "lake")
+
+    def ingest(self, *, whole: bool = True) -> IngestionReport:
+        return ingest(self.lake, self.ledger, self.root, NOW, whole=whole)
 
 
 def record(**changes: Any) -> dict[str, Any]:

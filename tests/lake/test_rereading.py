@@ -1,7 +1,6 @@
 """Landing objects that changed after they were ingested: named, and read again on request alone."""
 
 import os
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,34 +8,22 @@ from typing import Any
 import pytest
 
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.lake.ingestion import IngestionReport, ingest, landing_state
-from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.lake.ingestion import landing_state
 from experiment_pipeline.lake.rereading import Reread, read_again
 from experiment_pipeline.lake.staging import Staging
-from tests.lake.ledger import NOW, MemoryLedger, land, record, stored
+from tests.lake.ledger import NOW, LakeInOneFolder, land, record, stored
 
 NAME = "events/env_key=prod/2026/03/01/11/20260301T110000Z-a.jsonl"
 CHANGED_AT = datetime(2026, 3, 1, 11, 30, tzinfo=UTC)
 
 
-@dataclass
-class Installation:
+class Installation(LakeInOneFolder):
     """A lake over one landing object, that was ingested and may be changed."""
-
-    root: Path
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(self.root / "lake")
 
     def write(self, *records: dict[str, Any], at: datetime | None = None) -> None:
         path = land(self.root, records)
         if at is not None:
             os.utime(path, (at.timestamp(), at.timestamp()))
-
-    def ingest(self, *, whole: bool = True) -> IngestionReport:
-        return ingest(self.lake, self.ledger, self.root, NOW, whole=whole)
 
     def again(self, name: str = NAME) -> Reread:
         return read_again(self.lake, self.ledger, self.root, name, NOW)

@@ -1,38 +1,24 @@
 """Rejected records that are taken in again once the cause is gone (rules E3, E4, E7)."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from experiment_pipeline.domain import events
-from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.lake.inspection import latest_rejected
-from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.retrying import Retry, Retrying
 from experiment_pipeline.lake.staging import Staging
-from tests.lake.ledger import NOW, MemoryLedger, land, record, stored
+from tests.lake.ledger import NOW, LakeInOneFolder, land, record, stored
 
 LATER = "later"
 NO_ZONE = "2026-02-25T06:13:20"
 
 
-@dataclass
-class Installation:
+class Installation(LakeInOneFolder):
     """A lake that rejected records of an environment that did not exist yet."""
-
-    root: Path
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(self.root / "lake")
 
     def land(self, *lines: object, name: str = "20260301T110000Z-a.jsonl") -> None:
         land(self.root, lines, name, LATER)
-
-    def ingest(self) -> IngestionReport:
-        return ingest(self.lake, self.ledger, self.root, NOW)
 
     def retrying(self, reason: str | None = None, timezone: str | None = None) -> Retrying:
         return Retrying(self.lake, self.ledger, self.root, NOW, reason, timezone)

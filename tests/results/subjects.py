@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
@@ -23,6 +24,7 @@ def experiment(
     metric: Metric = PURCHASE,
     expected: ExpectedDirection = ExpectedDirection.INCREASE,
     design: Design | None = None,
+    started_at: datetime | None = None,
 ) -> Experiment:
     return Experiment(
         id=1,
@@ -35,6 +37,7 @@ def experiment(
         variants=variants,
         metrics=(AttachedMetric(metric, expected),),
         design=design or Design(),
+        started_at=started_at,
     )
 
 
