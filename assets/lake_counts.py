@@ -25,7 +25,8 @@ def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Wareho
 def _events(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> dict[str, int] | None:
     """Return the kinds of events, only where a metric has none: to count them all takes a scan of their names."""
     silent = metrics_without_events(inputs)
-    return warehouse.event_names(run.scope, {each.event for each in silent}, READ_NAMES) if silent else None
+    names = {name for metric in silent for name in metric.event_names}
+    return warehouse.event_names(run.scope, names, READ_NAMES) if silent else None
 
 
 def _other_spellings(run: ExperimentRun, warehouse: Warehouse) -> dict[str, SeenExposures]:

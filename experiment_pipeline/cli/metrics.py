@@ -40,7 +40,8 @@ def list_metrics(context: Context, environment: str | None, as_json: bool) -> No
     columns = ("id", "environment", "name", "aggregation", "event", "direction")
     table = listing(*columns)
     for each in found:
-        add_row(table, str(each.id), each.environment_key, each.name, each.aggregation, each.event, each.direction)
+        read = (each.aggregation or "", ", ".join(each.event_names))
+        add_row(table, str(each.id), each.environment_key, each.name, *read, each.direction)
     context.wide_console.print(table)
 
 

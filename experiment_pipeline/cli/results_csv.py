@@ -57,7 +57,7 @@ def write_csv(experiment: Experiment, results: ComputationState[ResultsPayload],
     for metric in results.payload["metrics"]:
         of = attached[metric["metric_id"]]
         for row in _rows(metric):
-            writer.writerow({**look, "metric": of.name, "aggregation": of.aggregation.value, **row})
+            writer.writerow({**look, "metric": of.name, "aggregation": of.aggregation, **row})
 
 
 def _rows(metric: MetricPayload) -> Iterator[dict[str, object]]:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from experiment_pipeline.cli.tables import plain
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.results.payload import AnytimePayload, MetricPayload, ResultsPayload, VariantPayload
 from experiment_pipeline.stats.verdict import Verdict

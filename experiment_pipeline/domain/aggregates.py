@@ -7,6 +7,7 @@ the payload and never used to get a variance back: at mean 1e9 and sd 1 they wou
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 LARGEST_COUNT = 2**53  # beyond it a float cannot tell two counts apart
 ROUNDING = 1e-12  # engines agree on moments to this relative accuracy (rule X5)
@@ -173,14 +174,76 @@ class ValueSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricAggregates:
-    """Aggregates of one metric by variant.
+class QuantileEstimate:
+    """The quantile of one variant, with the order statistics around it (rule M12).
 
     Attributes:
-        by_variant: None where the moments are too large for a float.
+        n: identities.
+        value: the quantile, by nearest rank.
+        low: of its interval at 95 %; None where the interval reaches beyond the smallest value; `high` likewise.
+    """
+
+    n: int
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The bounds that a metric's values were held to (rule M10).
+
+    Attributes:
+        cap: values above count as it; None for none. `floor` likewise below.
+        capped: identities whose value was above the cap, by variant; `floored` likewise.
+    """
+
+    cap: float | None
+    floor: float | None
+    capped: dict[str, int]
+    floored: dict[str, int]
+
+
+class Part(StrEnum):
+    """The kinds of parts that a metric is also shown by: steps of a funnel, slices of events, values of a dimension."""
+
+    STEP = "step"
+    SLICE = "slice"
+    DIMENSION = "dimension"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Group:
+    """One part of a metric (rules M14, M15, M18).
+
+    Attributes:
+        part: its kind.
+        name: of the dimension; the path of the property that slices; the number of the step.
+        value: of the dimension or the property; None where an identity or an event has none, and for `other`.
+        is_other: whether it holds all values beyond the largest ones.
+    """
+
+    part: Part
+    name: str
+    value: str | None = None
+    is_other: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAggregates:
+    """Aggregates of one metric, or of one part of it, by variant.
+
+    Attributes:
+        by_variant: of the metric's values; of a ratio, of its numerator. None where the moments are too large for a
+            float.
         values: events whose value the metric reads as a number, by variant.
         invalid_values: those of them whose value is not a number (rule E5), by variant.
         of_identities: the other numbers of the identities' values, by variant, where they were counted.
+        joint: `by_variant` (y) with the denominator of a ratio or the pre-period of the metric (x); empty for others.
+        quantiles: of a quantile; None where a variant has no value. Empty for others.
+        not_mature: identities that wait for their window to end, by variant (rule M8); empty where none are left out.
+        bounds: None where there are none.
+        groups: the same of every part, without parts of their own.
     """
 
     metric_id: int
@@ -188,6 +251,11 @@ class MetricAggregates:
     values: dict[str, int] = field(default_factory=dict)
     invalid_values: dict[str, int] = field(default_factory=dict)
     of_identities: dict[str, ValueSummary] = field(default_factory=dict)
+    joint: dict[str, PairAggregate | None] = field(default_factory=dict)
+    quantiles: dict[str, QuantileEstimate | None] = field(default_factory=dict)
+    not_mature: dict[str, int] = field(default_factory=dict)
+    bounds: Bounds | None = None
+    groups: "dict[Group, MetricAggregates]" = field(default_factory=dict)
 
 
 def are_unreadable(values: int, invalid_values: int) -> bool:

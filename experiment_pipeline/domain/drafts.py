@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema, with_config
+from pydantic import BeforeValidator, Field, WithJsonSchema, with_config
 
 from experiment_pipeline.domain.experiments import (
     CONTROL,
@@ -40,7 +40,8 @@ from experiment_pipeline.domain.fields import (
     Text,
     VariantKey,
 )
-from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import VERSION_1_AGGREGATIONS, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.texts import printable
 
 DEFINITION_VERSION = 1  # rule M1
@@ -55,6 +56,21 @@ Definition = Annotated[
             "additionalProperties": False,
         }
     ),
+]
+
+
+def _version_1_aggregation(name: object) -> object:
+    if name not in VERSION_1_AGGREGATIONS:
+        allowed = ", ".join(f"'{each}'" for each in VERSION_1_AGGREGATIONS[:-1])
+        got = f", got '{printable(name[:80])}'" if isinstance(name, str) else ""
+        raise ValueError(f"Must be {allowed} or '{VERSION_1_AGGREGATIONS[-1]}'{got}.")
+    return name
+
+
+Version1Aggregation = Annotated[
+    Aggregation,
+    BeforeValidator(_version_1_aggregation),
+    WithJsonSchema({"type": "string", "enum": [each.value for each in VERSION_1_AGGREGATIONS]}),
 ]
 
 
@@ -114,7 +130,7 @@ class MetricDraft:
     """A metric to declare."""
 
     name: Name
-    aggregation: Annotated[Aggregation, Field(description="how the events of one identity become one number")]
+    aggregation: Annotated[Version1Aggregation, Field(description="how the events of one identity become one number")]
     definition: Definition
     direction: Annotated[Direction, Field(description="the better side")] = Direction.UP
     description: Annotated[Text, Field(description="for people")] = ""
@@ -153,7 +169,7 @@ def to_metric_draft(metric: Metric) -> MetricDraft:
     """Return the draft that would declare this metric again."""
     return MetricDraft(
         name=metric.name,
-        aggregation=metric.aggregation,
+        aggregation=metric.aggregation or Aggregation.MEAN,
         definition=definition_of(metric),
         direction=metric.direction,
         description=metric.description,
@@ -163,7 +179,7 @@ def to_metric_draft(metric: Metric) -> MetricDraft:
 
 def definition_of(metric: Metric) -> dict[str, object]:
     """Return a metric's versioned definition (rule M1)."""
-    return {"version": DEFINITION_VERSION, "event": metric.event}
+    return {"version": DEFINITION_VERSION, "event": metric.event_names[0]}
 
 
 def check_name(name: str) -> None:

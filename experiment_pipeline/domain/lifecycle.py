@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from experiment_pipeline.domain.drafts import ExperimentDraft, changed_fields
+from experiment_pipeline.domain.drafts import ExperimentDraft, changed_fields, to_metric_draft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.fields import FieldErrors
 from experiment_pipeline.domain.metrics import Metric
@@ -170,9 +170,9 @@ def check_metric_revision(before: Metric, after: Metric, attached_to: Collection
     if set(attached_to) <= {ExperimentStatus.CREATED}:
         return
     errors = FieldErrors()
-    frozen = {"event": "definition", "aggregation": "aggregation", "direction": "direction", "window": "window"}
-    for attribute, name in frozen.items():
-        if getattr(before, attribute) != getattr(after, attribute):
+    present, wanted = to_metric_draft(before), to_metric_draft(after)
+    for name in ("definition", "aggregation", "direction", "window"):
+        if getattr(present, name) != getattr(wanted, name):
             errors.add(name, "Cannot be changed: the metric is attached to an experiment that has started.")
     errors.raise_any()
 

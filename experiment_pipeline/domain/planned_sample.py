@@ -12,7 +12,7 @@ from experiment_pipeline.domain.experiments import (
     expected_shares,
 )
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 
 PLANNED_POWER = 0.8  # what the anytime-valid interval is tuned and measured at (docs/adr/0021)
 PLANNED_SAMPLES = 1.6  # fixed samples in which the verdict reaches that power
@@ -66,7 +66,7 @@ def _nonzero_share(baseline: float, aggregation: Aggregation) -> tuple[float, fl
             return baseline, (1 - baseline) / baseline
         case Aggregation.COUNT:
             return -math.expm1(-baseline), 1 / baseline
-        case Aggregation.SUM | Aggregation.MEAN:
+        case _:
             return RARE, (1 - RARE) / RARE
 
 

@@ -19,7 +19,7 @@ def judge_metric_events(inputs: HealthInputs) -> Finding:
     evidence = {"metrics": {metric.name: _evidence(metric, seen) for metric in silent}}
     environment = inputs.experiment.environment_key
     told = " ".join(_told(metric, seen, environment) for metric in silent)
-    if any(metric.event not in seen for metric in silent):
+    if any(_silent_event(metric, seen) not in seen for metric in silent):
         return Finding("metric_event_missing", Severity.ERROR, "Event never seen", told, evidence)
     return Finding("metric_events_of_others", Severity.WARNING, "Events of nobody who was exposed", told, evidence)
 
@@ -39,26 +39,33 @@ def _is_silent(inputs: HealthInputs, metric_id: int) -> bool:
 
 
 def _evidence(metric: Metric, seen: Mapping[str, int]) -> dict[str, object]:
-    return {"event": metric.event, "events": seen.get(metric.event, 0), "nearest": _near(metric, seen)}
+    event = _silent_event(metric, seen)
+    return {"event": event, "events": seen.get(event, 0), "nearest": _near(event, seen)}
 
 
-def _near(metric: Metric, seen: Mapping[str, int]) -> dict[str, int]:
-    return {} if metric.event in seen else {name: seen[name] for name in nearest(metric.event, seen)}
+def _silent_event(metric: Metric, seen: Mapping[str, int]) -> str:
+    """Return the first event of the metric that never occurred; where all did, its first one."""
+    return next((name for name in metric.event_names if name not in seen), metric.event_names[0])
+
+
+def _near(event: str, seen: Mapping[str, int]) -> dict[str, int]:
+    return {} if event in seen else {name: seen[name] for name in nearest(event, seen)}
 
 
 def _told(metric: Metric, seen: Mapping[str, int], environment: str) -> str:
-    name, event = printable(metric.name), quoted(metric.event)
-    if metric.event in seen:
+    name, silent = printable(metric.name), _silent_event(metric, seen)
+    event = quoted(silent)
+    if silent in seen:
         return (
-            f"{name}: {seen[metric.event]:,} events {event} came, none of an identity after its exposure. See whether "
+            f"{name}: {seen[silent]:,} events {event} came, none of an identity after its exposure. See whether "
             "they carry the same identifier as the exposures."
         )
     where = f"{printable(environment)} in the months of the experiment"
-    return f"{name}: the event {event} never came to {where}.{_did_come(metric, seen)}"
+    return f"{name}: the event {event} never came to {where}.{_did_come(silent, seen)}"
 
 
-def _did_come(metric: Metric, seen: Mapping[str, int]) -> str:
-    if near := _near(metric, seen):
+def _did_come(event: str, seen: Mapping[str, int]) -> str:
+    if near := _near(event, seen):
         return f" Near it: {', '.join(f'{quoted(other)} ({count:,})' for other, count in near.items())}."
     if not seen:
         return " No events but exposures came."

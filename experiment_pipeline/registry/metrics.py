@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from experiment_pipeline.domain.drafts import DEFINITION_VERSION, MetricDraft, check_metric, to_metric_draft
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.lifecycle import check_metric_deletable, check_metric_revision
-from experiment_pipeline.domain.metrics import Aggregation, Direction, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import Direction, Metric, mean_of_version_1
 from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.registry import audit, environments
 from experiment_pipeline.registry.engine import Database, reading, writing
@@ -96,11 +97,9 @@ class Metrics:
             after = replace(
                 before,
                 name=draft.name,
-                event=event,
-                aggregation=draft.aggregation,
+                statistic=mean_of_version_1(event, draft.aggregation, draft.window),
                 direction=draft.direction,
                 description=draft.description,
-                window=draft.window,
             )
             if after == before:
                 return before
@@ -142,11 +141,14 @@ def decode(row: RowMapping) -> Metric:
         id=row["id"],
         environment_key=row["environment_key"],
         name=row["name"],
-        event=row["definition"]["event"],
-        aggregation=Aggregation(row["aggregation"]),
+        statistic=mean_of_version_1(
+            row["definition"]["event"],
+            Aggregation(row["aggregation"]),
+            None if seconds is None else timedelta(seconds=seconds),
+        ),
         direction=Direction(row["direction"]),
         description=row["description"],
-        window=None if seconds is None else timedelta(seconds=seconds),
+        version=row["definition"]["version"],
     )
 
 

@@ -13,7 +13,8 @@ from experiment_pipeline.domain.aggregates import (
 )
 from experiment_pipeline.domain.experiments import CONTROL, Design, Experiment, SharesUnknown, expected_shares
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.results.families import (
     Family,
     PerComparison,
@@ -218,7 +219,7 @@ def _pair(
     too_little = below_floor(
         control.aggregate,
         treatment.aggregate,
-        attached.metric.aggregation,
+        attached.metric.aggregation or Aggregation.MEAN,
         nonzero=(control.values.nonzero, treatment.values.nonzero),
         minimum_identities=floors.identities,
         minimum_conversions=floors.conversions,
@@ -228,7 +229,7 @@ def _pair(
     if isinstance(difference, NotComputable):
         return difference
     evidence = accrued_evidence(
-        attached.metric.aggregation,
+        attached.metric.aggregation or Aggregation.MEAN,
         control.aggregate,
         treatment.aggregate,
         (control.events, treatment.events),

@@ -5,7 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from experiment_pipeline.domain.drafts import AttachmentDraft, Definition, ExperimentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.domain.drafts import (
+    AttachmentDraft,
+    Definition,
+    ExperimentDraft,
+    MetricDraft,
+    VariantDraft,
+    Version1Aggregation,
+)
 from experiment_pipeline.domain.experiments import Design, MultipleExposures
 from experiment_pipeline.domain.fields import (
     AttributionWindow,
@@ -16,7 +23,7 @@ from experiment_pipeline.domain.fields import (
     RefreshInterval,
     Text,
 )
-from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
 
 
 class Body(BaseModel):
@@ -63,7 +70,7 @@ class MetricPatch(Body):
     """Fields of a metric to change; those left out stay."""
 
     name: Name = _left_out()
-    aggregation: Aggregation = _left_out()
+    aggregation: Version1Aggregation = _left_out()
     definition: Definition = _left_out()
     direction: Direction = _left_out()
     description: Text = _left_out()

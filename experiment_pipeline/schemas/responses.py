@@ -9,7 +9,8 @@ from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.drafts import definition_of
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Payload
 from experiment_pipeline.times import Duration, iso_utc
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 
 Mixture: TypeAlias = tuple[tuple[float, float], ...]  # lifts and their weights, which add up to 1
 

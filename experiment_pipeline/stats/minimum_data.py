@@ -1,7 +1,7 @@
 """The floors under which nothing is inferred: too little data is `collecting_data`, not a wide interval."""
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.not_computable import NotComputable
 
 

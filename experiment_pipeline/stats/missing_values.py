@@ -5,7 +5,7 @@ A mean over those who have a value compares different people where the treatment
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.evidence import accrued_evidence

@@ -16,7 +16,7 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.analysis import AnalysisScope
-from experiment_pipeline.domain.metrics import Aggregation, Metric
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, write_frame
 from experiment_pipeline.warehouse.base import Frame
@@ -24,10 +24,11 @@ from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.bench.data import DAYS, ENVIRONMENT, FEATURE, WINDOW, statement
 from tests.bench.turns import run_when_told
+from tests.metrics import version_1
 
 MEMORY_LIMIT = "2GiB"
 METRICS = tuple(
-    Metric(id=at, environment_key=ENVIRONMENT, name=event, event=event, aggregation=aggregation)
+    version_1(id=at, environment_key=ENVIRONMENT, name=event, event=event, aggregation=aggregation)
     for at, (event, aggregation) in enumerate(
         [
             ("signup", Aggregation.OCCURRENCE),

@@ -30,7 +30,8 @@ from sqlalchemy import func, select, update
 
 from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
 from experiment_pipeline.domain.experiments import ExperimentStatus
-from experiment_pipeline.domain.metrics import Aggregation, ExpectedDirection
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.domain.refresh import ClaimOutcome, ClaimSource, Computation
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake

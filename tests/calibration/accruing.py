@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from tests.calibration.peeking import (
     MINIMUM_CONVERSIONS,
     MINIMUM_NONZERO,

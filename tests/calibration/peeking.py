@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.confidence_sequence import log_mixture
 from experiment_pipeline.stats.evidence import UNPLANNED, Mixture, planned_lift

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.evidence import accrued_evidence

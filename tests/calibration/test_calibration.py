@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiment_pipeline.domain.aggregates import PairAggregate
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.cuped import cuped

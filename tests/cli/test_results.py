@@ -15,11 +15,13 @@ from experiment_pipeline.cli.results_csv import COLUMNS
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import results_payload
 from tests.cli.conftest import Run
+from tests.metrics import version_1
 from tests.results.subjects import EVEN, experiment
 
 AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -120,7 +122,7 @@ def reported(
 
 
 def metric(aggregation: Aggregation, direction: Direction = Direction.UP) -> Metric:
-    return Metric(1, "prod", "measured", "purchase", aggregation, direction)
+    return version_1(1, "prod", "measured", "purchase", aggregation, direction)
 
 
 def test_report__what_is_withheld__stands_with_its_reason() -> None:

@@ -10,10 +10,12 @@ from experiment_pipeline.cli.results_table import ResultsTable
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.experiments import Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, Direction, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import Direction
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import ResultsPayload, results_payload
 from tests.cli.test_results import AT
+from tests.metrics import version_1
 from tests.results.subjects import CONTROL, experiment
 
 METRIC, TREATMENT = "orders above the free delivery limit", "larger_button_below_the_price"
@@ -22,7 +24,7 @@ WIDTHS = (40, 60, 80, 100, 120, 200, REPORT_WIDTH)  # the last one where output 
 
 def subject() -> Experiment:
     """One metric and one treatment of long names."""
-    measured = Metric(1, "prod", METRIC, "purchase", Aggregation.OCCURRENCE, Direction.UP)
+    measured = version_1(1, "prod", METRIC, "purchase", Aggregation.OCCURRENCE, Direction.UP)
     return experiment((CONTROL, Variant(TREATMENT, VariantRole.TREATMENT, 50)), measured, started_at=AT.replace(day=1))
 
 

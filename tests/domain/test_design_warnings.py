@@ -6,7 +6,9 @@ import pytest
 
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
+from tests.metrics import version_1
 
 EXPERIMENT = Experiment(
     id=1,
@@ -28,7 +30,7 @@ AS_WANTED = {
 
 
 def attached(direction: Direction, expected: ExpectedDirection) -> AttachedMetric:
-    return AttachedMetric(Metric(1, "production", "load_time", "load", Aggregation.MEAN, direction), expected)
+    return AttachedMetric(version_1(1, "production", "load_time", "load", Aggregation.MEAN, direction), expected)
 
 
 @pytest.mark.parametrize("direction", Direction)

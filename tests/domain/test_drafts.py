@@ -19,7 +19,7 @@ from experiment_pipeline.domain.drafts import (
 )
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.fields import EXPERIMENT_KEY
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.errors import ConfigurationError
 
 DRAFT = ExperimentDraft(name="n", hypothesis="h", feature="f", variants=(VariantDraft("a", 50.0),))

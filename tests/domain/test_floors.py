@@ -1,7 +1,7 @@
 """Floors: what an installation sets, and what each aggregation needs."""
 
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.settings import Settings
 
 

@@ -7,7 +7,8 @@ import pytest
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import mean_of_version_1
 from experiment_pipeline.domain.planned_sample import floor_warnings
 from experiment_pipeline.settings import Settings
 from tests.results.subjects import CONTROL, EVEN, PURCHASE, experiment
@@ -16,7 +17,7 @@ TENTH = (CONTROL, Variant("b", VariantRole.TREATMENT, 10))
 
 
 def subject(design: Design, aggregation: Aggregation = Aggregation.OCCURRENCE, *, tenth: bool = False) -> Experiment:
-    metric = dataclasses.replace(PURCHASE, aggregation=aggregation)
+    metric = dataclasses.replace(PURCHASE, statistic=mean_of_version_1("purchase", aggregation))
     return experiment(TENTH if tenth else EVEN, metric, design=design)
 
 

@@ -6,18 +6,19 @@ import pytest
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, Metric
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.health.dominant_identity import CHECK
 from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.results.compute import compute_results
+from tests.metrics import version_1
 from tests.results.subjects import experiment
 
 USUAL = ValueSummary(nonzero=200, with_value=1000, largest=5.0, total=500.0)
 
 
 def found(treatment: ValueSummary, arm: VariantAggregate | None = None) -> Finding:
-    subject = experiment(metric=Metric(7, "prod", "revenue", "purchase", Aggregation.SUM))
+    subject = experiment(metric=version_1(7, "prod", "revenue", "purchase", Aggregation.SUM))
     moments = {"control": VariantAggregate(1000, 0.5, 900.0), "b": arm}
     aggregates = (MetricAggregates(7, moments, of_identities={"control": USUAL, "b": treatment}),)
     computed = compute_results(subject, {"control": 1000, "b": 1000}, aggregates, Floors())

@@ -6,18 +6,20 @@ from dataclasses import replace
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.inputs import HealthInputs, LakeCounts
 from experiment_pipeline.health.metric_events import CHECK
 from experiment_pipeline.results.compute import compute_results
 from tests.health.test_split import CHECKOUT
+from tests.metrics import version_1
 
 COUNTS = {"control": 50, "b": 50}
 
 
 def found(events: Mapping[str, int] | None, event: str = "purchase", mean: float = 0.0) -> Finding:
-    measured = Metric(1, "prod", "bought", event, Aggregation.OCCURRENCE, Direction.UP)
+    measured = version_1(1, "prod", "bought", event, Aggregation.OCCURRENCE, Direction.UP)
     experiment = replace(CHECKOUT, metrics=(AttachedMetric(measured, ExpectedDirection.INCREASE),))
     arms: dict[str, VariantAggregate | None] = {
         key: VariantAggregate(n, mean, n * mean * (1 - mean)) for key, n in COUNTS.items()

@@ -6,14 +6,15 @@ import pytest
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, Metric
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.health.unreadable_values import CHECK
 from experiment_pipeline.results.compute import compute_results
+from tests.metrics import version_1
 from tests.results.subjects import experiment
 
-REVENUE = Metric(7, "prod", "revenue", "purchase", Aggregation.SUM)
+REVENUE = version_1(7, "prod", "revenue", "purchase", Aggregation.SUM)
 
 
 def found(values: dict[str, int], invalid: dict[str, int]) -> Finding:

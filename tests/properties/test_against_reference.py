@@ -15,7 +15,8 @@ from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, Variant, VariantRole
 from experiment_pipeline.domain.exposures import Window, summarise_exposures
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.results.compute import compute_results
@@ -24,6 +25,7 @@ from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from experiment_pipeline.warehouse.frame_schemas import listed_exposures, metric_aggregates, validated
 from tests.lake.ledger import NOW, MemoryLedger
+from tests.metrics import version_1
 from tests.reference import exposures as expected
 from tests.reference.inference import MINIMUM_CONVERSIONS, MINIMUM_IDENTITIES, MINIMUM_NONZERO
 from tests.reference.payloads import payloads
@@ -74,7 +76,7 @@ def of_ours(described: expected.Experiment) -> tuple[Experiment, AnalysisScope]:
         variants=tuple(Variant(v.key, VariantRole(v.role), v.percentage_allocation) for v in described.variants),
         metrics=tuple(
             AttachedMetric(
-                Metric(
+                version_1(
                     id=metric.id,
                     environment_key=described.environment_key,
                     name=str(metric.id),

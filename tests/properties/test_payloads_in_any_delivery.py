@@ -10,18 +10,19 @@ import pytest
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import Window
-from experiment_pipeline.domain.metrics import Aggregation, Metric
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record
+from tests.metrics import version_1
 
 START = datetime(2026, 1, 20, tzinfo=UTC)  # two months, two partitions
 WINDOW = Window(START, START + timedelta(days=21))
 METRICS = tuple(
-    Metric(id=number, environment_key=PROD, name=kind.value, event=event, aggregation=kind)
+    version_1(id=number, environment_key=PROD, name=kind.value, event=event, aggregation=kind)
     for number, (event, kind) in enumerate(
         [
             ("purchase", Aggregation.SUM),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
 from experiment_pipeline.stats import bayesian, frequentist
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.cuped import cuped

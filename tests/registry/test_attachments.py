@@ -4,7 +4,8 @@ import pytest
 
 from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection, Metric
 from experiment_pipeline.errors import ConfigurationError, NotAllowed, NotFound
 from experiment_pipeline.registry.registry import Registry
 from tests.registry.conftest import ACTOR, NOW, draft

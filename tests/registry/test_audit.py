@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from experiment_pipeline.domain.drafts import MetricDraft
 from experiment_pipeline.domain.experiments import ExperimentStatus
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.registry.registry import Registry
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
 

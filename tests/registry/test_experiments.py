@@ -7,7 +7,8 @@ import pytest
 
 from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft, VariantDraft
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
-from experiment_pipeline.domain.metrics import Aggregation, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.errors import ConfigurationError, Conflict, InvalidTransition, NotAllowed, NotFound
 from experiment_pipeline.registry.registry import Registry

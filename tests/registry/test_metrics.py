@@ -7,9 +7,11 @@ import pytest
 
 from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft
 from experiment_pipeline.domain.experiments import ExperimentStatus
-from experiment_pipeline.domain.metrics import Aggregation, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Metric
 from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
 from experiment_pipeline.registry.registry import Registry
+from tests.metrics import version_1
 from tests.registry.conftest import ACTOR, NOW, draft
 
 
@@ -29,7 +31,7 @@ def attach(registry: Registry, metric: Metric, *steps: ExperimentStatus) -> int:
 
 def test_create__read_back__is_the_same_by_id_and_name(registry: Registry) -> None:
     created = create(registry, direction=Direction.DOWN, description="x", window=timedelta(days=7))
-    assert created == Metric(
+    assert created == version_1(
         created.id, "production", "revenue", "purchase", Aggregation.SUM, Direction.DOWN, "x", timedelta(days=7)
     )
     assert created == registry.metrics.find("production", created.id) == registry.metrics.find("production", "revenue")
@@ -53,7 +55,7 @@ def test_change__not_attached_to_anything_that_started__everything(registry: Reg
         actor=ACTOR,
         now=NOW,
     )
-    assert (changed.name, changed.aggregation, changed.event) == ("sales", Aggregation.MEAN, "buy")
+    assert (changed.name, changed.aggregation, changed.event_names) == ("sales", Aggregation.MEAN, ("buy",))
     assert registry.metrics.find("production", "sales") == changed
 
 

@@ -8,14 +8,16 @@ from typing import Any
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection, Metric
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import ExperimentResults
 from experiment_pipeline.results.payload import results_payload
+from tests.metrics import version_1
 
 CONTROL = Variant("control", VariantRole.CONTROL)
 EVEN = (CONTROL, Variant("b", VariantRole.TREATMENT, 50))
-PURCHASE = Metric(7, "prod", "bought", "purchase", Aggregation.OCCURRENCE)
+PURCHASE = version_1(7, "prod", "bought", "purchase", Aggregation.OCCURRENCE)
 Moments = Mapping[str, VariantAggregate | None]
 
 

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import comparison_rows, results_payload, split_rows
 from experiment_pipeline.stats.verdict import Verdict
 from experiment_pipeline.warehouse.frame_schemas import frame_of, validated
+from tests.metrics import version_1
 from tests.results.subjects import CONTROL, EVEN, PURCHASE, experiment, metric_payload, rate, results
 
 
@@ -29,13 +31,13 @@ def test_results__moments_too_large_for_a_float__are_withheld_with_their_reason(
 
 def test_results__moments_whose_sums_alone_overflow__keep_the_payload_finite() -> None:
     huge = VariantAggregate(1000, 1e200, 1.0)
-    spent = Metric(7, "prod", "spent", "purchase", Aggregation.SUM)
+    spent = version_1(7, "prod", "spent", "purchase", Aggregation.SUM)
     metric = metric_payload(results(experiment(metric=spent), {"control": huge, "b": huge}))
     assert metric["variants"]["b"] == {"n": 1000, "sum": pytest.approx(1e203), "sum_squares": None}
 
 
 def test_results__effect_without_a_lift__says_why() -> None:
-    spent = Metric(7, "prod", "spent", "purchase", Aggregation.SUM)
+    spent = version_1(7, "prod", "spent", "purchase", Aggregation.SUM)
     moments = {"control": VariantAggregate(1000, -1.0, 900.0), "b": VariantAggregate(1000, 2.0, 900.0)}
     read = MetricAggregates(7, dict(moments), values={"control": 2_000, "b": 2_000})
     metric = metric_payload(compute_results(experiment(metric=spent), {"control": 1000, "b": 1000}, [read], Floors()))
@@ -98,7 +100,7 @@ def test_results__guardrail_harmed_on_a_broken_split__is_said_all_the_same__s3()
 
 def test_results__lower_is_better__flips_the_chance_and_the_verdict__m1() -> None:
     moments = {"control": rate(1000, 200), "b": rate(1000, 100)}
-    lower = Metric(7, "prod", "bought", "purchase", Aggregation.OCCURRENCE, Direction.DOWN)
+    lower = version_1(7, "prod", "bought", "purchase", Aggregation.OCCURRENCE, Direction.DOWN)
     up, down = (metric_payload(results(experiment(metric=metric), moments)) for metric in (PURCHASE, lower))
     assert up["inference"]["b"]["chance_to_win"] == pytest.approx(
         1 - down["inference"]["b"]["chance_to_win"], abs=1e-12
@@ -136,7 +138,7 @@ RISE, NO_RISE = ExpectedDirection.INCREASE, ExpectedDirection.NOT_INCREASE
 def verdicts_of(*metrics: tuple[ExpectedDirection, VariantAggregate]) -> list[str]:
     """Return the verdicts of one treatment on these metrics, the first being the primary one."""
     attached = tuple(
-        AttachedMetric(Metric(i, "prod", str(i), "purchase", Aggregation.OCCURRENCE), expected)
+        AttachedMetric(version_1(i, "prod", str(i), "purchase", Aggregation.OCCURRENCE), expected)
         for i, (expected, _) in enumerate(metrics)
     )
     moments = [MetricAggregates(i, {"control": NONE, "b": arm}) for i, (_, arm) in enumerate(metrics)]
@@ -162,7 +164,7 @@ def test_results__primary_metric_and_guardrails__are_judged_whatever_else_is_att
 
 
 def test_results__design_in_the_primary_metric_s_unit__does_not_silence_other_metrics() -> None:
-    spent = Metric(8, "prod", "spent", "purchase", Aggregation.SUM)
+    spent = version_1(8, "prod", "spent", "purchase", Aggregation.SUM)
     attached = (AttachedMetric(PURCHASE, RISE), AttachedMetric(spent, ExpectedDirection.NOT_DECREASE))
     subject = dataclasses.replace(experiment(design=Design(mde=0.1, baseline=0.1)), metrics=attached)
     arms = {"control": VariantAggregate(10_000, 50.0, 9e8), "b": VariantAggregate(10_000, 20.0, 9e8)}  # 7 errors
@@ -213,7 +215,7 @@ def test_results__of_any_moments_at_all__are_json_numbers_or_withheld_with_a_rea
     share: float,
 ) -> None:
     variants = (CONTROL, Variant("b", VariantRole.TREATMENT, share))
-    subject = experiment(variants, Metric(7, "prod", "m", "purchase", aggregation, direction), expected)
+    subject = experiment(variants, version_1(7, "prod", "m", "purchase", aggregation, direction), expected)
     arms = {key: data.draw(moments_of(aggregation), label=key) for key in ("control", "b")}
     computed = results(subject, arms)
     metric = metric_payload(computed)  # refuses NaN and infinity

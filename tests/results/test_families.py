@@ -2,8 +2,10 @@
 
 import pytest
 
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
 from experiment_pipeline.results.families import Family, adjusted_p_values, comparison_levels, family_of
+from tests.metrics import version_1
 
 RISE, NO_RISE = ExpectedDirection.INCREASE, ExpectedDirection.NOT_INCREASE
 ALPHA = 0.06
@@ -12,7 +14,7 @@ ALPHA = 0.06
 def attached(*expected: ExpectedDirection) -> list[AttachedMetric]:
     """Return one metric per direction, with ids from 1."""
     return [
-        AttachedMetric(Metric(number, "prod", str(number), "purchase", Aggregation.OCCURRENCE), direction)
+        AttachedMetric(version_1(number, "prod", str(number), "purchase", Aggregation.OCCURRENCE), direction)
         for number, direction in enumerate(expected, start=1)
     ]
 

@@ -8,15 +8,16 @@ import pytest
 from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, Metric
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.results.compute import compute_results
+from tests.metrics import version_1
 from tests.results.subjects import experiment, metric_payload
 
 EXPERIMENTS, LOOKS, BATCH = 60, 30, 500  # identities an arm and look
 MANY, FEW = 0.1, 0.01  # buyers; each arm earns one per identity on average
 PLANNED, FIXED_SAMPLE = 1_000, 7.849  # identities an arm; squared standard errors that have 80 % power
 DESIGN = Design(mde=math.sqrt(2 * FIXED_SAMPLE * (math.e / MANY - 1) / PLANNED), baseline=1.0)
-REVENUE = Metric(7, "prod", "revenue", "purchase", Aggregation.SUM)
+REVENUE = version_1(7, "prod", "revenue", "purchase", Aggregation.SUM)
 
 
 def arms(rng: np.random.Generator, buyers: float) -> list[tuple[VariantAggregate, ValueSummary]]:
@@ -62,7 +63,7 @@ def test_results__floor_of_nonzero__is_kept_exactly_in_both_arms(
 ) -> None:
     moments: dict[str, VariantAggregate | None] = dict.fromkeys(("control", "b"), VariantAggregate(1000, 2.0, 900.0))
     values = {key: ValueSummary(count, 1000, 9.0, 2000.0) for key, count in zip(("control", "b"), nonzero, strict=True)}
-    subject = experiment(metric=Metric(7, "prod", "m", "purchase", aggregation))
+    subject = experiment(metric=version_1(7, "prod", "m", "purchase", aggregation))
     aggregates = [MetricAggregates(7, moments, of_identities=values)]
     metric = metric_payload(compute_results(subject, {"control": 1000, "b": 1000}, aggregates, Floors()))
     assert metric["reason"] == {"b": "below_minimum_nonzero" if reason else None}

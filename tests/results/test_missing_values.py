@@ -7,8 +7,10 @@ import pytest
 from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.results.compute import compute_results
+from tests.metrics import version_1
 from tests.results.subjects import CONTROL, EVEN, experiment, metric_payload
 
 N = 10_000
@@ -30,7 +32,7 @@ def compared(
     **with_value: int,
 ) -> dict[str, Any]:
     arms = {key: measured(count) for key, count in with_value.items()}
-    metric = Metric(7, "prod", "load_time", "page", aggregation)
+    metric = version_1(7, "prod", "load_time", "page", aggregation)
     aggregates = MetricAggregates(
         7,
         {key: arm for key, (arm, _) in arms.items()},

@@ -7,13 +7,15 @@ import pytest
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.metrics import Aggregation, AttachedMetric, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.stats.verdict import Verdict
+from tests.metrics import version_1
 from tests.results.subjects import experiment, metric_payload
 
 ARMS = {"control": VariantAggregate(1000, 10.0, 4000.0), "b": VariantAggregate(1000, 2.5, 4000.0)}
-REVENUE = Metric(7, "prod", "revenue", "purchase", Aggregation.SUM)
+REVENUE = version_1(7, "prod", "revenue", "purchase", Aggregation.SUM)
 
 
 def with_values(values: dict[str, int], invalid: dict[str, int], expected: ExpectedDirection) -> dict[str, Any]:

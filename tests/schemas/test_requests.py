@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from experiment_pipeline.domain.drafts import ExperimentDraft, MetricDraft, VariantDraft
 from experiment_pipeline.domain.fields import errors_by_field
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.schemas.requests import ExperimentPatch, MetricPatch
 
 EXPERIMENT = ExperimentDraft(name="n", hypothesis="h", feature="f", variants=(VariantDraft("a", 50.0),), key="k")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.evidence import (
     UNPLANNED,
     accrued_evidence,

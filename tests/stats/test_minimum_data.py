@@ -1,7 +1,7 @@
 """The floors under which nothing is inferred."""
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.not_computable import NotComputable
 from tests.stats.arms import TREATMENT

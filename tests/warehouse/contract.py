@@ -17,10 +17,12 @@ import pytest
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
-from experiment_pipeline.domain.metrics import Aggregation, Metric
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import ArtifactMissing
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.frame_schemas import validated
+from tests.metrics import version_1
 
 STARTED_AT = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
 MILLISECOND, HOUR, DAY = timedelta(milliseconds=1), timedelta(hours=1), timedelta(days=1)
@@ -65,7 +67,7 @@ def scope(
 
 
 def metric(number: int, aggregation: Aggregation, *, window: timedelta | None = None, event: str = PURCHASE) -> Metric:
-    return Metric(number, "prod", f"metric {number}", event, aggregation, window=window)
+    return version_1(number, "prod", f"metric {number}", event, aggregation, window=window)
 
 
 def buckets(engine: Warehouse, of: AnalysisScope) -> list[tuple[timedelta, str, bool, int]]:

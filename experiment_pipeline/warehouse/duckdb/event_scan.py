@@ -38,7 +38,7 @@ def measures(metrics: Iterable[Metric]) -> list[Measure]:
     """Return the metrics grouped by event and window: metrics of one group read the same events."""
     sharing: defaultdict[tuple[str, timedelta | None], list[Metric]] = defaultdict(list)
     for metric in metrics:
-        sharing[metric.event, metric.window].append(metric)
+        sharing[metric.event_names[0], metric.window].append(metric)
     return [
         Measure(event, None if window is None else window // timedelta(microseconds=1), tuple(members))
         for (event, window), members in sharing.items()
@@ -71,7 +71,7 @@ class EventScan:
                 for piece in pieces(_until_end(read)):
                     tally.add(*piece)
                 for metric in measure.metrics:
-                    moments = tally.moments(metric.aggregation)
+                    moments = tally.moments(metric.measures[0].aggregation)
                     found |= {(metric.id, variant): of for variant, of in zip(self.variants, moments, strict=True)}
         return found
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.arrays import Floats
 
 Integers: TypeAlias = NDArray[np.int64]
@@ -213,7 +213,7 @@ class Tally:
                 return self.events.astype(np.float64)
             case Aggregation.SUM:
                 return self.sums.totals()
-            case Aggregation.MEAN:
+            case _:
                 return self.sums.totals() / np.maximum(self.numeric_events, 1)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import summarise_exposures
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.results.payload import exposures_payload
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.duckdb.tally import Population

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.domain.metrics import Aggregation
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.warehouse.duckdb.tally import ExactSums, Moments, Population, Tally
 

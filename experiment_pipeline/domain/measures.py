@@ -1,0 +1,136 @@
+"""Measures: which events of an identity count, and how they become one number (rules M2, M3, M6-M8, M10)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+Scalar: TypeAlias = str | int | float | bool
+
+
+class Aggregation(StrEnum):
+    """The ways in which one identity's events become one number (rules M3, M6)."""
+
+    OCCURRENCE = "occurrence"
+    COUNT = "count"
+    SUM = "sum"
+    MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+    FIRST = "first"
+    LAST = "last"
+    DAYS = "days"
+    DISTINCT = "distinct"
+
+    @property
+    def reads_numbers(self) -> bool:
+        """Whether it reads the events' values as numbers, so that other values are invalid ones (rule E5)."""
+        return self is Aggregation.SUM or self.may_lack_value
+
+    @property
+    def may_lack_value(self) -> bool:
+        """Whether an identity without a number among its events has no value, instead of 0 (rule M6)."""
+        return self in (Aggregation.MEAN, Aggregation.MIN, Aggregation.MAX, Aggregation.FIRST, Aggregation.LAST)
+
+
+class Missing(StrEnum):
+    """The treatment of an identity without a value: left out of the metric, or 0 (rule M6)."""
+
+    LEFT_OUT = "left_out"
+    ZERO = "zero"
+
+
+class Operator(StrEnum):
+    """The comparisons of a condition (rule M7)."""
+
+    IS = "is"
+    IN = "in"
+    NOT_IN = "not_in"
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+    EXISTS = "exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on one field of an event (rule M7).
+
+    Attributes:
+        field: `value`, or a path into the event's traits or metadata: `traits.country`, `metadata.cart.size`.
+        operand: True or False for `exists`, a tuple for `in` and `not_in`, one scalar otherwise. Numbers compare as
+            numbers, text as text.
+    """
+
+    field: str
+    operator: Operator
+    operand: Scalar | tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureWindow:
+    """The part of time after the first exposure in which events count, half-open (rules M2, M8); `end` None: no end."""
+
+    start: timedelta = timedelta(0)
+    end: timedelta | None = None
+
+
+WHOLE_TIME = MeasureWindow()
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The events of an identity that count: of one name, meeting all conditions, in a window (rules M2, M7, M8)."""
+
+    name: str
+    where: tuple[Condition, ...] = ()
+    window: MeasureWindow = WHOLE_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A bound of the values of identities: a number, or a percentile of the values themselves (rule M10).
+
+    Exactly one of `at` and `percentile` is given.
+
+    Attributes:
+        at: the bound, in the measure's unit.
+        percentile: between 50 and 100 for a cap and between 0 and 50 for a floor, exclusive; of all analysed identities
+            of the compared variants together, by nearest rank.
+        of_nonzero: whether the percentile is of the values that are not 0.
+    """
+
+    at: float | None = None
+    percentile: float | None = None
+    of_nonzero: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number of each identity, made of its events (rule M6).
+
+    Attributes:
+        events: those that count.
+        aggregation: how they become one number.
+        missing: whether an identity without a value is left out or 0; without effect on aggregations that always have
+            a value.
+        cap: values above it count as it; None for no cap.
+        floor: values below it count as it; None for no floor.
+        slice_by: a path into the events' metadata or traits, by whose values the measure is split (rule M18).
+    """
+
+    events: Events
+    aggregation: Aggregation
+    missing: Missing = Missing.LEFT_OUT
+    cap: Bound | None = None
+    floor: Bound | None = None
+    slice_by: str | None = None
+
+    @property
+    def may_lack_value(self) -> bool:
+        """Whether identities without a value are left out (rule M6)."""
+        return self.aggregation.may_lack_value and self.missing is Missing.LEFT_OUT
+
+    @property
+    def pooled_bounds(self) -> tuple[Bound, ...]:
+        """Its bounds that are percentiles, and so known once the values of all identities are."""
+        return tuple(bound for bound in (self.cap, self.floor) if bound is not None and bound.percentile is not None)
