@@ -5,6 +5,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
+from typing_extensions import override
+
 Scalar: TypeAlias = str | int | float | bool
 
 
@@ -59,11 +61,31 @@ class Condition:
         field: `value`, or a path into the event's traits or metadata: `traits.country`, `metadata.cart.size`.
         operand: True or False for `exists`, a tuple for `in` and `not_in`, one scalar otherwise. Numbers compare as
             numbers, text as text.
+
+    Two conditions are equal when they mean the same: 1 is 1.0, and not true, although Python has `1 == True`.
     """
 
     field: str
     operator: Operator
     operand: Scalar | tuple[Scalar, ...]
+
+    @property
+    def operands(self) -> tuple[Scalar, ...]:
+        """The operand as a tuple, whether it is one scalar or several."""
+        return self.operand if isinstance(self.operand, tuple) else (self.operand,)
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Condition) and self._meaning == other._meaning
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self._meaning)
+
+    @property
+    def _meaning(self) -> tuple[object, ...]:
+        kinds = tuple((isinstance(each, bool), each) for each in self.operands)
+        return self.field, self.operator, isinstance(self.operand, tuple), kinds
 
 
 @dataclass(frozen=True, slots=True)
