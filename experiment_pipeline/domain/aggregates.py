@@ -241,8 +241,11 @@ class MetricAggregates:
         of_identities: the other numbers of the identities' values, by variant, where they were counted.
         joint: `by_variant` (y) with the denominator of a ratio or the pre-period of the metric (x); empty for others.
         quantiles: of a quantile; None where a variant has no value. Empty for others.
+        identities: analysed identities whose window has ended, by variant, those without a value included (rule M6);
+            empty where they are the `n` of the aggregates.
         not_mature: identities that wait for their window to end, by variant (rule M8); empty where none are left out.
-        bounds: None where there are none.
+        bounds: None where there are none; of a ratio, those of its numerator.
+        denominator_bounds: of the denominator of a ratio.
         groups: the same of every part, without parts of their own.
     """
 
@@ -253,8 +256,10 @@ class MetricAggregates:
     of_identities: dict[str, ValueSummary] = field(default_factory=dict)
     joint: dict[str, PairAggregate | None] = field(default_factory=dict)
     quantiles: dict[str, QuantileEstimate | None] = field(default_factory=dict)
+    identities: dict[str, int] = field(default_factory=dict)
     not_mature: dict[str, int] = field(default_factory=dict)
     bounds: Bounds | None = None
+    denominator_bounds: Bounds | None = None
     groups: "dict[Group, MetricAggregates]" = field(default_factory=dict)
 
 
