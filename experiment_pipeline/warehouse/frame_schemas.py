@@ -2,18 +2,31 @@
 
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
-from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
+from experiment_pipeline.domain.aggregates import (
+    Bounds,
+    Group,
+    MetricAggregates,
+    PairAggregate,
+    Part,
+    QuantileEstimate,
+    ValueSummary,
+    VariantAggregate,
+)
 from experiment_pipeline.domain.events import NAME_LIMIT
 from experiment_pipeline.domain.exposures import LISTED_VARIANTS, ExposureBucket, UnlistedExposures
 from experiment_pipeline.errors import ArtifactMissing
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
+
+Row: TypeAlias = Mapping[str, Any]
 
 
 def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -75,25 +88,72 @@ def metric_aggregates(rows: pl.DataFrame) -> list[MetricAggregates]:
     """
     if missing := [name for name in COLUMNS["variant_aggregates"] if name not in rows.columns]:
         raise ArtifactMissing(f"variant_aggregates: stored without {', '.join(missing)}. Materialise it again.")
+    of_parts: defaultdict[int, dict[Group | None, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows.iter_rows(named=True):
+        of_parts[row["metric_id"]][_group(row)].append(row)
     return [
-        MetricAggregates(
-            metric_id=metric_id,
-            by_variant={row["variant"]: _aggregate(row) for row in of_metric.iter_rows(named=True)},
-            values=dict(of_metric.select("variant", "values").iter_rows()),
-            invalid_values=dict(of_metric.select("variant", "invalid_values").iter_rows()),
-            of_identities={row["variant"]: _value_summary(row) for row in of_metric.iter_rows(named=True)},
+        replace(
+            _metric_aggregates(metric_id, parts.pop(None, [])),
+            groups={group: _metric_aggregates(metric_id, of_group) for group, of_group in parts.items() if group},
         )
-        for (metric_id,), of_metric in rows.group_by("metric_id", maintain_order=True)
+        for metric_id, parts in of_parts.items()
     ]
 
 
-def _aggregate(row: Mapping[str, Any]) -> VariantAggregate | None:
+def _group(row: Row) -> Group | None:
+    return None if row["part"] is None else Group(Part(row["part"]), row["name"], row["value"], row["is_other"])
+
+
+def _metric_aggregates(metric_id: int, rows: Sequence[Row]) -> MetricAggregates:
+    """Return the aggregates of one metric, or of one part of it."""
+
+    def counted(name: str) -> dict[str, int]:
+        return {row["variant"]: row[name] for row in rows}
+
+    has_x = any(row["mean_x"] is not None for row in rows)
+    has_quantile = any(row["quantile"] is not None for row in rows)
+    return MetricAggregates(
+        metric_id=metric_id,
+        by_variant={row["variant"]: _aggregate(row) for row in rows},
+        values=counted("values"),
+        invalid_values=counted("invalid_values"),
+        of_identities={row["variant"]: _value_summary(row) for row in rows},
+        identities=counted("identities"),
+        joint={row["variant"]: _joint(row) for row in rows} if has_x else {},
+        quantiles={row["variant"]: _quantile(row) for row in rows} if has_quantile else {},
+        not_mature=counted("not_mature"),
+        bounds=_bounds(rows, "cap", "floor", counted("capped"), counted("floored")),
+        denominator_bounds=_bounds(rows, "cap_x", "floor_x", counted("capped_x"), counted("floored_x")),
+    )
+
+
+def _joint(row: Row) -> PairAggregate | None:
+    moments = [row[name] for name in ("mean_x", "mean", "m2_x", "m2", "c_xy")]
+    return None if None in moments else PairAggregate(row["n"], *moments)
+
+
+def _quantile(row: Row) -> QuantileEstimate | None:
+    if row["quantile"] is None:
+        return None
+    return QuantileEstimate(row["n"], row["quantile"], row["quantile_low"], row["quantile_high"])
+
+
+def _bounds(
+    rows: Sequence[Row], cap: str, floor: str, capped: dict[str, int], floored: dict[str, int]
+) -> Bounds | None:
+    for row in rows:
+        if row[cap] is not None or row[floor] is not None:
+            return Bounds(row[cap], row[floor], capped, floored)
+    return None
+
+
+def _aggregate(row: Row) -> VariantAggregate | None:
     if row["mean"] is None or row["m2"] is None:
         return None
     return VariantAggregate(n=row["n"], mean=row["mean"], m2=row["m2"])
 
 
-def _value_summary(row: Mapping[str, Any]) -> ValueSummary:
+def _value_summary(row: Row) -> ValueSummary:
     total = None if row["mean"] is None else row["n"] * row["mean"]
     return ValueSummary(
         nonzero=row["nonzero"],
@@ -112,7 +172,12 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
     },
     "variant_aggregates": {
         "metric_id": pl.Int64,
+        "part": pl.String,
+        "name": pl.String,
+        "value": pl.String,
+        "is_other": pl.Boolean,
         "variant": pl.String,
+        "identities": pl.Int64,
         "n": pl.Int64,
         "mean": pl.Float64,
         "m2": pl.Float64,
@@ -121,6 +186,21 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "largest": pl.Float64,
         "values": pl.Int64,
         "invalid_values": pl.Int64,
+        "not_mature": pl.Int64,
+        "mean_x": pl.Float64,
+        "m2_x": pl.Float64,
+        "c_xy": pl.Float64,
+        "cap": pl.Float64,
+        "capped": pl.Int64,
+        "floor": pl.Float64,
+        "floored": pl.Int64,
+        "cap_x": pl.Float64,
+        "capped_x": pl.Int64,
+        "floor_x": pl.Float64,
+        "floored_x": pl.Int64,
+        "quantile": pl.Float64,
+        "quantile_low": pl.Float64,
+        "quantile_high": pl.Float64,
     },
     "srm": {
         "variant": pl.String,
@@ -146,13 +226,27 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
 }
 KEYS = {
     "exposure_buckets": ["bucket", "variant", "quarantined"],
-    "variant_aggregates": ["metric_id", "variant"],
+    "variant_aggregates": ["metric_id", "part", "name", "value", "is_other", "variant"],
     "srm": ["variant"],
     "bayesian_results": ["metric_id", "treatment"],
 }
-COUNTS = {"new_identities", "n", "nonzero", "with_value", "values", "invalid_values", "identities"}
+COUNTS = {
+    "new_identities",
+    "identities",
+    "n",
+    "nonzero",
+    "with_value",
+    "values",
+    "invalid_values",
+    "not_mature",
+    "capped",
+    "floored",
+    "capped_x",
+    "floored_x",
+}
+NULLABLE = {"reason", "part", "name", "value"}
 SHARES = {"expected_share", "p_value", "anytime_p_value", "chance_to_win"}
-NOT_NEGATIVE = {"m2", "expected_loss"}
+NOT_NEGATIVE = {"m2", "m2_x", "expected_loss"}
 
 
 def schema(name: str) -> "DataFrameSchema":
@@ -172,7 +266,7 @@ def schema(name: str) -> "DataFrameSchema":
             return Column(dtype, Check.in_range(0, 1), nullable=True)
         if dtype == pl.Float64:
             return Column(dtype, Check.in_range(0 if label in NOT_NEGATIVE else -largest, largest), nullable=True)
-        return Column(dtype, nullable=label == "reason")
+        return Column(dtype, nullable=label in NULLABLE)
 
     columns = {label: column(label, dtype) for label, dtype in COLUMNS[name].items()}
     return DataFrameSchema(columns, strict=True, ordered=True, unique=KEYS[name], name=name)

@@ -42,6 +42,8 @@ class Event:
     number: float | None = None
     feature: str | None = None
     batch: int = 1
+    traits: str | None = None
+    metadata: str | None = None
 
 
 class Build(Protocol):
@@ -98,6 +100,18 @@ def exact_moments(values: Sequence[float]) -> tuple[int, float, float]:
 def near(wanted: tuple[int, float, float]) -> tuple[Any, Any, Any]:
     n, mean, m2 = wanted
     return n, pytest.approx(mean, rel=ACCURACY, abs=0), pytest.approx(m2, rel=ACCURACY, abs=0)
+
+
+NOTHING: dict[str, Any] = {  # a row of a version 1 metric in which nothing happened
+    **dict.fromkeys(("part", "name", "value", "mean_x", "m2_x", "c_xy", "cap", "floor", "cap_x", "floor_x")),
+    **dict.fromkeys(("quantile", "quantile_low", "quantile_high")),
+    **dict.fromkeys(("values", "invalid_values", "not_mature", "nonzero"), 0),
+    **dict.fromkeys(("capped", "floored", "capped_x", "floored_x"), 0),
+    "is_other": False,
+    "mean": 0.0,
+    "m2": 0.0,
+    "largest": 0.0,
+}
 
 
 class WarehouseContract:
@@ -209,14 +223,20 @@ class WarehouseContract:
             Aggregation.COUNT: (3, 1, 1, 0),
             Aggregation.SUM: (8, 0, -2, 0),
             Aggregation.MEAN: (4, 0, -2, 0),
+            Aggregation.MIN: (3, 0, -2, 0),
+            Aggregation.MAX: (5, 0, -2, 0),
+            Aggregation.FIRST: (3, 0, -2, 0),
+            Aggregation.LAST: (5, 0, -2, 0),
+            Aggregation.DAYS: (1, 1, 1, 0),
+            Aggregation.DISTINCT: (2, 0, 1, 0),
         }
         for number, kind in enumerate(Aggregation, start=1):
             row = rows[number]
             assert (row["n"], row["mean"], row["m2"]) == near(exact_moments(per_identity[kind])), kind
-            assert row["invalid_values"] == (2 if kind in (Aggregation.SUM, Aggregation.MEAN) else 0), kind
-            assert row["values"] == (5 if kind in (Aggregation.SUM, Aggregation.MEAN) else 0), kind
+            assert row["invalid_values"] == (2 if kind.reads_numbers else 0), kind
+            assert row["values"] == (5 if kind.reads_numbers else 0), kind
             assert row["nonzero"] == sum(value != 0 for value in per_identity[kind]), kind
-            assert row["with_value"] == (2 if kind is Aggregation.MEAN else 4), kind
+            assert row["with_value"] == (2 if kind.may_lack_value else 4), kind
             assert row["largest"] == max(per_identity[kind]), kind
 
     def test_values__that_are_no_numbers__are_counted_by_variant__e5(self, build: Build) -> None:
@@ -235,16 +255,12 @@ class WarehouseContract:
         rows = aggregates(engine, scope(), metric(2, Aggregation.SUM), metric(1, Aggregation.OCCURRENCE))
         assert rows == [
             {
+                **NOTHING,
                 "metric_id": number,
                 "variant": variant,
+                "identities": n,
                 "n": n,
-                "mean": 0.0,
-                "m2": 0.0,
-                "nonzero": 0,
                 "with_value": n,
-                "largest": 0.0,
-                "values": 0,
-                "invalid_values": 0,
             }
             for number in (1, 2)
             for variant, n in (("b", 1), ("control", 2))
@@ -282,8 +298,9 @@ class WarehouseContract:
     def test_sums__too_large_for_a_float__have_neither_mean_nor_m2(self, build: Build) -> None:
         engine = build([seen(1, "b"), seen(2, "c"), did(1, 1.7e308), did(1, 1.7e308), did(2, 1.0)])
         overflown, sound = aggregates(engine, scope(), metric(1, Aggregation.SUM))
-        counts = {"n": 1, "nonzero": 1, "with_value": 1, "values": 2, "invalid_values": 0}
-        assert overflown == {"metric_id": 1, "variant": "b", "mean": None, "m2": None, "largest": None, **counts}
+        counts = {"identities": 1, "n": 1, "nonzero": 1, "with_value": 1, "values": 2}
+        none = {"mean": None, "m2": None, "largest": None}
+        assert overflown == {**NOTHING, "metric_id": 1, "variant": "b", **none, **counts}
         assert (sound["mean"], sound["m2"]) == (1.0, 0.0)
 
     def test_squares__too_large_for_a_float__have_no_m2(self, build: Build) -> None:

@@ -19,6 +19,7 @@ from experiment_pipeline.warehouse.frame_schemas import (
     metric_aggregates,
     validated,
 )
+from tests.warehouse.contract import NOTHING
 
 ROWS: dict[str, dict[str, Any]] = {
     "exposure_buckets": {
@@ -28,8 +29,10 @@ ROWS: dict[str, dict[str, Any]] = {
         "new_identities": 3,
     },
     "variant_aggregates": {
+        **NOTHING,
         "metric_id": 1,
         "variant": "b",
+        "identities": 3,
         "n": 3,
         "mean": 0.5,
         "m2": 1.5,
@@ -152,11 +155,27 @@ def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None
             values={"b": 4, "control": 4},
             invalid_values={"b": 2, "control": 1},
             of_identities={"b": ValueSummary(2, 3, 2.0, 1.5), "control": ValueSummary(2, 3, None, None)},
+            identities={"b": 3, "control": 3},
+            not_mature={"b": 0, "control": 0},
         ),
         MetricAggregates(
-            2, {"b": VariantAggregate(0, 0.0, 0.0)}, {"b": 4}, {"b": 0}, {"b": ValueSummary(0, 0, None, 0.0)}
+            2,
+            {"b": VariantAggregate(0, 0.0, 0.0)},
+            {"b": 4},
+            {"b": 0},
+            {"b": ValueSummary(0, 0, None, 0.0)},
+            identities={"b": 3},
+            not_mature={"b": 0},
         ),
-        MetricAggregates(3, {"b": None}, {"b": 4}, {"b": 0}, {"b": ValueSummary(2, 3, 3e200, 3e200)}),
+        MetricAggregates(
+            3,
+            {"b": None},
+            {"b": 4},
+            {"b": 0},
+            {"b": ValueSummary(2, 3, 3e200, 3e200)},
+            identities={"b": 3},
+            not_mature={"b": 0},
+        ),
     ]
 
 

@@ -1,48 +1,25 @@
 """Scans of events: DuckDB reads them in a thread of its own, and they are tallied meanwhile."""
 
-from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import duckdb
 from arro3.core import RecordBatch
 
-from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import sql_text
 from experiment_pipeline.warehouse.duckdb.arrow_columns import Batches, ahead, batches, columns, pieces
-from experiment_pipeline.warehouse.duckdb.tally import OF_VALUES, Moments, Population, Tally
+from experiment_pipeline.warehouse.duckdb.event_numbers import EventNumbers
+from experiment_pipeline.warehouse.duckdb.funnels import StepEvents
+from experiment_pipeline.warehouse.duckdb.metric_values import Kept
+from experiment_pipeline.warehouse.duckdb.population import Population
+from experiment_pipeline.warehouse.duckdb.readings import KeptNumbers, KeptSteps, Reading, Request
+from experiment_pipeline.warehouse.duckdb.tally import Piece, Tally
 
 statement = partial(sql_text, "experiment_pipeline.warehouse.duckdb")
-ANALYSED_IDENTITIES, MEASURED_EVENTS = "analysed_identities", "measured_events"
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """Metrics of one event and conversion window: the events are read once for all of them."""
-
-    event: str
-    window_us: int | None
-    metrics: tuple[Metric, ...]
-
-    @property
-    def with_values(self) -> bool:
-        """Whether any of them needs the events' values."""
-        return any(metric.aggregation in OF_VALUES for metric in self.metrics)
-
-
-def measures(metrics: Iterable[Metric]) -> list[Measure]:
-    """Return the metrics grouped by event and window: metrics of one group read the same events."""
-    sharing: defaultdict[tuple[str, timedelta | None], list[Metric]] = defaultdict(list)
-    for metric in metrics:
-        sharing[metric.event_names[0], metric.window].append(metric)
-    return [
-        Measure(event, None if window is None else window // timedelta(microseconds=1), tuple(members))
-        for (event, window), members in sharing.items()
-    ]
+ANALYSED_IDENTITIES = "analysed_identities"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +28,54 @@ class EventScan:
 
     Attributes:
         exposures: parameters of the statement that reads the identities.
-        events: parameters of the statement that reads their events, but for the event's name.
+        events: parameters of the statement that reads their events, for a reading.
         variants: their keys; the position of a key is the number of its arm.
     """
 
     connection: duckdb.DuckDBPyConnection
     exposures: dict[str, Any]
-    events: dict[str, Any]
+    events: Callable[[Reading], dict[str, Any]]
     variants: list[str]
 
-    def moments(self, measures: Sequence[Measure]) -> dict[tuple[int, str], Moments]:
-        """Return the moments of every metric in every variant, by metric id and variant."""
-        found: dict[tuple[int, str], Moments] = {}
-        with closing(self._answers(measures)) as answers, closing(ahead(answers)) as read:
+    def tallied(self, wanted: Sequence[Reading]) -> tuple[Population, dict[Request, Kept]]:
+        """Return the identities, and what was kept of their events for every request."""
+        found: dict[Request, Kept] = {}
+        with closing(self._answers(wanted)) as answers, closing(ahead(answers)) as read:
             identity_hash, first_exposed_at, arm = columns(_until_end(read))
             population = Population(identity_hash, first_exposed_at, arm, len(self.variants))
-            for measure in measures:
-                tally = Tally.of(population, measure.window_us)
-                for piece in pieces(_until_end(read)):
-                    tally.add(*piece)
-                for metric in measure.metrics:
-                    moments = tally.moments(metric.measures[0].aggregation)
-                    found |= {(metric.id, variant): of for variant, of in zip(self.variants, moments, strict=True)}
-        return found
+            for reading in wanted:
+                kept = {request: _empty(population, reading, request) for request in reading.requests}
+                names = reading.columns
+                for read_columns in pieces(_until_end(read)):
+                    if not len(read_columns[0]) or not len(population):
+                        continue
+                    piece = Piece(population, dict(zip(names, read_columns, strict=True)))
+                    for each in kept.values():
+                        each.add(piece)
+                found |= kept
+        return population, found
 
-    def _answers(self, measures: Sequence[Measure]) -> Generator[RecordBatch | None, None, None]:
-        """Yield the identities, and then the events of each measure; None ends each of them."""
+    def _answers(self, wanted: Sequence[Reading]) -> Generator[RecordBatch | None, None, None]:
+        """Yield the identities, and then the events of each reading; None ends each of them."""
         with self.connection.cursor() as cursor:
             exposures = {**self.exposures, "variants": self.variants}
             yield from batches(cursor.sql(statement(ANALYSED_IDENTITIES), params=exposures))
             yield None
-            for measure in measures:
-                events = cursor.sql(statement(MEASURED_EVENTS), params={**self.events, "event": measure.event})
-                yield from batches(events.select(*(events.columns if measure.with_values else events.columns[:2])))
+            for reading in wanted:
+                sql, conditions = reading.statement()
+                yield from batches(cursor.sql(sql, params={**self.events(reading), **conditions}))
                 yield None
+
+
+def _empty(population: Population, reading: Reading, request: Request) -> Kept:
+    names = reading.conditions
+    match request:
+        case KeptSteps(_, steps):
+            return StepEvents([(step, names.get(where)) for step, where in steps])
+        case KeptNumbers(_, where, span):
+            return EventNumbers(population, span, names.get(where))
+        case _:
+            return Tally(population, request.span, reading.requests[request], names.get(request.where))
 
 
 def _until_end(read: Iterator[RecordBatch | None]) -> Batches:

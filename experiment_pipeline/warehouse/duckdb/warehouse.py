@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC
+from functools import partial
 from glob import escape
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -26,19 +27,15 @@ from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_s
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
-from experiment_pipeline.warehouse.duckdb.event_scan import (
-    ANALYSED_IDENTITIES,
-    MEASURED_EVENTS,
-    EventScan,
-    measures,
-    statement,
-)
-from experiment_pipeline.warehouse.duckdb.tally import Moments
+from experiment_pipeline.warehouse.duckdb.event_scan import ANALYSED_IDENTITIES, EventScan, statement
+from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
+from experiment_pipeline.warehouse.duckdb.readings import Reading, readings
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 
 FIRST_EXPOSURES = "first_exposures"
 MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
-NO_EVENTS = "no_events"  # DuckDB refuses an empty list of files: an empty lake reads this empty one
+NO_EVENTS = "no_events"  # the statement
+EMPTY_LAKE = "empty_lake"  # its file: DuckDB refuses an empty list of files: an empty lake reads this empty one
 
 EventFiles: TypeAlias = Callable[[str, Window, int], list[str]]
 
@@ -93,20 +90,21 @@ class DuckDBWarehouse(Warehouse):
 
     @override
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
-        sql = f"{statement(ANALYSED_IDENTITIES)};\n{statement(MEASURED_EVENTS)}"
+        wanted = readings(metrics)
+        statements = [statement(ANALYSED_IDENTITIES), *(reading.statement()[0] for reading in wanted)]
+        sql = ";\n".join(dict.fromkeys(statements))
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
-        wanted = measures(metrics)
-        found: dict[tuple[int, str], Moments] = {}
         with self._session() as connection:
             identities = _in_scope(self._identities(connection, scope), scope)
-            exposures, events = self._artifact_parameters(scope), self._event_parameters(connection, scope)
-            for hashes in _ranges(sum(identities.values())):
-                scan = EventScan(connection, {**exposures, **hashes}, {**events, **hashes}, list(identities))
-                part = scan.moments(wanted)
-                found |= {key: found[key].merge(new) if key in found else new for key, new in part.items()}
+            ranges = list(_ranges(sum(identities.values())))
+            with MetricAggregation(metrics, scope.window.as_of, on_disk=len(ranges) > 1) as aggregation:
+                for hashes in ranges:
+                    exposures = {**self._artifact_parameters(scope), **hashes}
+                    events = partial(self._reading_parameters, connection, scope, hashes)
+                    aggregation.add(*EventScan(connection, exposures, events, list(identities)).tallied(wanted))
+                rows = aggregation.rows(list(identities))
         self._require_same(scope)
-        rows = [_row(*key, identities[key[1]], found[key]) for key in sorted(found)]
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
 
     @override
@@ -162,6 +160,13 @@ class DuckDBWarehouse(Warehouse):
             "exclude_quarantined": scope.multiple_exposures is MultipleExposures.EXCLUDE,
         }
 
+    def _reading_parameters(
+        self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, hashes: dict[str, int], reading: Reading
+    ) -> dict[str, Any]:
+        """Return the parameters of one kind of event; those of a pre-period come from before the window."""
+        since = replace(scope.window, started_at=scope.window.started_at - reading.before)
+        return {**self._event_parameters(connection, replace(scope, window=since)), **hashes, "event": reading.name}
+
     def _event_parameters(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, Any]:
         return {
             "event_files": self.event_files(scope.environment_key, scope.window, scope.data_version)
@@ -172,7 +177,7 @@ class DuckDBWarehouse(Warehouse):
         }
 
     def _no_events(self, connection: duckdb.DuckDBPyConnection) -> str:
-        path = self.artifacts.root / f"{NO_EVENTS}.parquet"
+        path = self.artifacts.root / f"{EMPTY_LAKE}.parquet"
         if not path.exists():
             with replacing(path) as temporary:
                 connection.execute(statement(NO_EVENTS), {"target": str(temporary)})
@@ -199,19 +204,3 @@ def _in_scope(identities: dict[str, int], scope: AnalysisScope) -> dict[str, int
     if scope.variants is None:
         return identities
     return {variant: identities[variant] for variant in sorted(scope.variants) if variant in identities}
-
-
-def _row(metric_id: int, variant: str, n: int, moments: Moments) -> dict[str, object]:
-    """Return one row of the frame; mean and m2 are null where they are too large for a double."""
-    return {
-        "metric_id": metric_id,
-        "variant": variant,
-        "n": n,
-        "mean": moments.mean,
-        "m2": moments.m2,
-        "nonzero": moments.nonzero,
-        "with_value": moments.with_value,
-        "largest": moments.largest,
-        "values": moments.values,
-        "invalid_values": moments.invalid_values,
-    }

@@ -16,7 +16,7 @@ from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.results.payload import exposures_payload
 from experiment_pipeline.warehouse.base import Warehouse
-from experiment_pipeline.warehouse.duckdb.tally import Population
+from experiment_pipeline.warehouse.duckdb.population import Population
 from experiment_pipeline.warehouse.frame_schemas import listed_exposures, metric_aggregates, validated
 from tests.warehouse.contract import FEATURE, HOUR, Build, did, metric, scope, seen
 from tests.warehouse.duckdb.test_warehouse import build  # noqa: F401 - the fixture

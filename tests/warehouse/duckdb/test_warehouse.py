@@ -46,6 +46,8 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "numeric_value": pl.Float64,
     "timestamp": pl.Datetime("us", "UTC"),
     "batch": pl.Int64,
+    "traits": pl.String,
+    "metadata": pl.String,
 }
 
 
@@ -67,7 +69,10 @@ def build(tmp_path: Path) -> Build:
         folder.mkdir()
         paths = []
         for number, events in enumerate(contents):
-            rows = [(e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch) for e in events]
+            rows = [
+                (e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch, e.traits, e.metadata)
+                for e in events
+            ]
             paths.append(str(folder / f"{number}.parquet"))
             pl.DataFrame(rows, schema=COLUMNS, orient="row").write_parquet(paths[-1])
         return over(lambda *_: paths, folder / "artifacts", threads)

@@ -1,5 +1,5 @@
--- One kind of event in the window, of identities with hashes in a range; NaN where the value is not a number (E5).
-select identity_hash, epoch_us(timestamp) as at_us, coalesce(numeric_value, 'nan') as number
+-- One kind of event of identities with hashes in a range; what is read of it is chosen around this.
+select identity_hash, epoch_us(timestamp) as at_us, value, numeric_value, traits, metadata
 from read_parquet($event_files, hive_partitioning = false)
 where event = $event
     and timestamp >= $started_at

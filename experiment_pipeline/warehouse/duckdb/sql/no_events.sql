@@ -6,6 +6,8 @@ copy (
         null::bigint as identity_hash,
         null::varchar as value,
         null::double as numeric_value,
+        null::varchar as traits,
+        null::varchar as metadata,
         null::timestamptz as timestamp,
         null::bigint as batch
     limit 0

@@ -1,0 +1,91 @@
+"""Conditions on events as SQL expressions, their operands bound as parameters (rule M7)."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from experiment_pipeline.domain.measures import Condition, Operator, Scalar
+
+Parameters = dict[str, Any]
+
+
+def meets_all(conditions: Iterable[Condition], name: str) -> tuple[str, Parameters]:
+    """Return an expression that is true for events that meet all conditions, and false for others; never null.
+
+    Args:
+        conditions: at least one.
+        name: that the names of its parameters begin with.
+
+    Returns:
+        The expression, over the columns `value`, `numeric_value`, `traits` and `metadata`, and its parameters.
+    """
+    expressions, parameters = [], Parameters()
+    for position, condition in enumerate(conditions):
+        expression, bound = _meets(condition, f"{name}_{position}")
+        expressions.append(f"coalesce({expression}, false)")
+        parameters |= bound
+    return " and ".join(expressions), parameters
+
+
+def path_of(field: str) -> tuple[str, str]:
+    """Return the column of a field and its path within: `traits.cart.size` is at `$."cart"."size"` of `traits`."""
+    column, _, names = field.partition(".")
+    return column, "$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in names.split("."))
+
+
+def _meets(condition: Condition, name: str) -> tuple[str, Parameters]:
+    field = _Value() if condition.field == "value" else _Property(condition.field, name)
+    operand = condition.operand
+    if condition.operator is Operator.EXISTS:
+        return (field.exists if operand else f"not coalesce({field.exists}, false)"), field.parameters
+    operands = operand if isinstance(operand, tuple) else (operand,)
+    compared = [field.compared(each, condition.operator, f"{name}_{at}") for at, each in enumerate(operands)]
+    any_of = " or ".join(f"coalesce({expression}, false)" for expression in compared)
+    parameters = field.parameters | {f"{name}_{at}": _bound(each) for at, each in enumerate(operands)}
+    if condition.operator is Operator.NOT_IN:
+        return f"{field.is_scalar} and not ({any_of})", parameters
+    return f"({any_of})", parameters
+
+
+def _bound(operand: Scalar) -> str | float | bool:
+    return operand if isinstance(operand, str | bool) else float(operand)
+
+
+def _sign(operator: Operator) -> str:
+    return {Operator.AT_LEAST: ">=", Operator.AT_MOST: "<="}.get(operator, "=")
+
+
+class _Value:
+    """The event's own value, which the lake keeps as a text, and as a number where it is one (rule E5)."""
+
+    exists = "value is not null"
+    is_scalar = exists
+
+    def __init__(self) -> None:
+        self.parameters: Parameters = {}
+
+    def compared(self, operand: Scalar, operator: Operator, name: str) -> str:
+        if isinstance(operand, bool):
+            return f"value {_sign(operator)} case when ${name} then 'true' else 'false' end"
+        column = "value" if isinstance(operand, str) else "numeric_value"
+        return f"{column} {_sign(operator)} ${name}"
+
+
+class _Property:
+    """A property of the event's traits or metadata."""
+
+    def __init__(self, field: str, name: str) -> None:
+        column, path = path_of(field)
+        self.parameters: Parameters = {f"{name}_path": path}
+        self._type = f"json_type({column}, ${name}_path)"
+        self._text = f"json_extract_string({column}, ${name}_path)"
+        self.exists = f"{self._type} <> 'NULL'"
+        self.is_scalar = f"{self._type} not in ('NULL', 'OBJECT', 'ARRAY')"
+
+    def compared(self, operand: Scalar, operator: Operator, name: str) -> str:
+        if isinstance(operand, bool):
+            return f"{self._type} = 'BOOLEAN' and {self._text} = case when ${name} then 'true' else 'false' end"
+        if isinstance(operand, str):
+            return f"{self._type} = 'VARCHAR' and {self._text} {_sign(operator)} ${name}"
+        is_number = f"{self._type} in ('BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT', 'DOUBLE')"
+        return f"{is_number} and try_cast({self._text} as double) {_sign(operator)} ${name}"

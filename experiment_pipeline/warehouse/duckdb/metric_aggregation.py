@@ -1,0 +1,253 @@
+"""Aggregation of metrics over all identities, range by range: moments, bounds and quantiles (rules M5, M10, M12).
+
+Bounds that are percentiles and quantiles need the values of all identities at once: these are kept, on disk where there
+are several ranges, and reduced after the last one.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiment_pipeline.domain.aggregates import Group, Part, QuantileEstimate
+from experiment_pipeline.domain.measures import Bound, Events, Measure
+from experiment_pipeline.domain.metrics import Metric, Quantile, Ratio
+from experiment_pipeline.stats.arrays import Floats
+from experiment_pipeline.stats.quantile import interval_ranks
+from experiment_pipeline.warehouse.duckdb.event_numbers import ShareBelow
+from experiment_pipeline.warehouse.duckdb.metric_values import Clipping, Kept, MetricValues, metric_values
+from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
+from experiment_pipeline.warehouse.duckdb.order_statistics import nearest_rank, order_statistics
+from experiment_pipeline.warehouse.duckdb.population import Integers, Population
+from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND, Request
+
+T = TypeVar("T", bound=np.generic)
+Row: TypeAlias = dict[str, object]
+ArmKey: TypeAlias = tuple[Group | None, int]  # None for the metric as a whole; the number of the arm
+Members: TypeAlias = Mapping[ArmKey, Integers]
+
+NO_PART: Row = {"part": None, "name": None, "value": None}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """One metric over one range of identities."""
+
+    values: MetricValues
+    members: Members
+
+
+class MetricAggregation:
+    """Aggregates of metrics, while the identities come range by range. A context manager: it may write to disk."""
+
+    def __init__(self, metrics: Sequence[Metric], as_of: datetime, *, on_disk: bool) -> None:
+        self._metrics, self._as_of_us = metrics, (as_of - EPOCH) // MICROSECOND
+        self._folder = TemporaryDirectory(prefix="experiment-pipeline-values-") if on_disk else None
+        self._held: defaultdict[int, list[_Range]] = defaultdict(list)
+        self._moments: defaultdict[int, dict[ArmKey, ArmMoments]] = defaultdict(dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def add(self, population: Population, found: Mapping[Request, Kept]) -> None:
+        """Take in the events of one range of identities."""
+        members: Members = {(None, arm): numbers for arm, numbers in enumerate(population.members)}
+        kept_members = self._kept(members) if any(map(_needs_all, self._metrics)) else members
+        for metric in self._metrics:
+            values = metric_values(metric, population, found, self._as_of_us)
+            if _needs_all(metric):
+                self._held[metric.id].append(_Range(self._kept_values(values), kept_members))
+            else:
+                self._merge(metric, _Range(values, members), *_clippings(metric, []))
+
+    def rows(self, variants: Sequence[str]) -> list[Row]:
+        """Return a row per metric, part and variant, sorted."""
+        rows = [row for metric in self._metrics for row in self._rows_of(metric, variants)]
+        return sorted(rows, key=lambda row: tuple((row[name] is not None, row[name]) for name in ROW_KEY))
+
+    def _rows_of(self, metric: Metric, variants: Sequence[str]) -> Iterator[Row]:
+        held = self._held[metric.id]
+        bounds = _clippings(metric, held)
+        for each in held:
+            self._merge(metric, each, *bounds)
+        for (group, arm), moments in self._moments[metric.id].items():
+            quantile = _quantile(metric.statistic, held, (group, arm), bounds[0])
+            yield {
+                **_key_columns(metric.id, group, variants[arm]),
+                **_moment_columns(moments),
+                **_bound_columns(*bounds),
+                **_quantile_columns(quantile),
+            }
+
+    def _merge(self, metric: Metric, new: _Range, y_bounds: Clipping, x_bounds: Clipping) -> None:
+        of_metric = self._moments[metric.id]
+        for key, moments in _moments(new, y_bounds, x_bounds):
+            of_metric[key] = of_metric[key].merge(moments) if key in of_metric else moments
+
+    def _kept(self, arrays: Mapping[ArmKey, Integers]) -> Members:
+        return {key: self._kept_array(array) for key, array in arrays.items()}
+
+    def _kept_values(self, values: MetricValues) -> MetricValues:
+        def kept(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(kept, value))
+            return self._kept_array(value) if isinstance(value, np.ndarray) else value
+
+        return replace(values, **{each.name: kept(getattr(values, each.name)) for each in fields(values)})
+
+    def _kept_array(self, array: NDArray[T]) -> NDArray[T]:
+        """Return the same array; of several ranges as a file, which takes no memory while it is not read."""
+        if self._folder is None:
+            return array
+        path = Path(self._folder.name, f"{len(list(Path(self._folder.name).iterdir()))}.npy")
+        np.save(path, array)
+        kept: NDArray[T] = np.load(path, mmap_mode="r")
+        return kept
+
+
+def _needs_all(metric: Metric) -> bool:
+    """Return whether it needs the values of all identities at once."""
+    return isinstance(metric.statistic, Quantile) or any(measure.pooled_bounds for measure in metric.measures)
+
+
+def _moments(of: _Range, y_bounds: Clipping, x_bounds: Clipping) -> Iterator[tuple[ArmKey, ArmMoments]]:
+    """Yield the moments of every arm, of the metric and of every step of a funnel."""
+    for (group, arm), members in of.members.items():
+        yield (group, arm), of.values.moments(members, y_bounds, x_bounds)
+        if group is None:
+            for number, step in enumerate(of.values.steps, start=1):
+                reached = replace(of.values, y=step)
+                yield (Group(Part.STEP, str(number)), arm), reached.moments(members, y_bounds, x_bounds)
+
+
+def _clippings(metric: Metric, held: Sequence[_Range]) -> tuple[Clipping, Clipping]:
+    """Return the bounds of a metric's measure, and those of its denominator or its pre-period."""
+    of_y = of_x = next(iter(metric.measures), None)
+    if isinstance(metric.statistic, Ratio):
+        of_x = metric.statistic.denominator
+    return _clipping(of_y, _pooled(held, "y")), _clipping(of_x, _pooled(held, "x"))
+
+
+def _clipping(measure: Measure | None, values: Sequence[Floats]) -> Clipping:
+    return Clipping() if measure is None else Clipping(_bound(measure.cap, values), _bound(measure.floor, values))
+
+
+def _bound(bound: Bound | None, values: Sequence[Floats]) -> float | None:
+    """Return a bound as a number; None where there is none, or no value that a percentile could be of."""
+    if bound is None or bound.percentile is None:
+        return None if bound is None else bound.at
+    pieces = [piece[piece != 0] for piece in values] if bound.of_nonzero else list(values)
+    n = sum(map(len, pieces))
+    if not n:
+        return None
+    return order_statistics(pieces, [nearest_rank(Fraction(str(bound.percentile)) / 100, n)])[0]
+
+
+def _pooled(held: Iterable[_Range], name: str) -> list[Floats]:
+    """Return the values of all compared variants together (rule M10)."""
+    found = []
+    for each in held:
+        values = getattr(each.values, name)
+        if values is not None:
+            found += [
+                values[each.values.measured(members)] for (group, _), members in each.members.items() if group is None
+            ]
+    return found
+
+
+def _quantile(statistic: object, held: Sequence[_Range], key: ArmKey, bounds: Clipping) -> QuantileEstimate | None:
+    match statistic:
+        case Quantile(q, Events()):
+            return _quantile_of_events(q, held, key)
+        case Quantile(q, Measure()):
+            return _quantile_of_identities(q, held, key, bounds)
+        case _:
+            return None
+
+
+def _quantile_of_identities(q: float, held: Sequence[_Range], key: ArmKey, bounds: Clipping) -> QuantileEstimate | None:
+    pieces = [bounds.clipped(each.values.y[each.values.measured(each.members[key])]) for each in held]
+    n = sum(map(len, pieces))
+    return _estimate(q, pieces, n, math.sqrt(q * (1 - q) / n)) if n else None
+
+
+def _quantile_of_events(q: float, held: Sequence[_Range], key: ArmKey) -> QuantileEstimate | None:
+    kept = [_numbers_of(each, key) for each in held]
+    pieces = [numbers for _, numbers, _ in kept]
+    n = sum(map(len, pieces))
+    if not n:
+        return None
+    quantile = order_statistics(pieces, [nearest_rank(q, n)])[0]
+    share = ShareBelow()
+    for identities, numbers, size in kept:
+        share.add(np.bincount(identities, minlength=size), np.bincount(identities[numbers <= quantile], minlength=size))
+    return replace(_estimate(q, pieces, n, share.error), n=share.identities)
+
+
+def _numbers_of(each: _Range, key: ArmKey) -> tuple[Integers, Floats, int]:
+    """Return the identities and the numbers of the events of one arm, and how many identities there are at most."""
+    assert each.values.event_numbers is not None  # noqa: S101 - kept for a quantile of events
+    identities, numbers = each.values.event_numbers
+    is_member = np.zeros(len(each.values.y), bool)
+    is_member[each.values.measured(each.members[key])] = True
+    own = np.flatnonzero(is_member[identities])
+    return identities[own], numbers[own], len(is_member)
+
+
+def _estimate(q: float, pieces: Sequence[Floats], n: int, share_error: float) -> QuantileEstimate:
+    low, high = interval_ranks(q, n, share_error) if math.isfinite(share_error) else (None, None)
+    ranks = [nearest_rank(q, n), *(rank for rank in (low, high) if rank is not None)]
+    value, *ends = order_statistics(pieces, ranks)
+    found = iter(ends)
+    return QuantileEstimate(n, value, None if low is None else next(found), None if high is None else next(found))
+
+
+ROW_KEY = ("metric_id", "part", "name", "value", "is_other", "variant")
+
+
+def _key_columns(metric_id: int, group: Group | None, variant: str) -> Row:
+    of_group = {"part": group.part.value, "name": group.name, "value": group.value} if group else NO_PART
+    return {"metric_id": metric_id, **of_group, "is_other": group is not None and group.is_other, "variant": variant}
+
+
+def _moment_columns(moments: ArmMoments) -> Row:
+    """Return the moments, null where they are too large for a float, and the counts."""
+    y, x = moments.y, moments.x
+    return {
+        "n": y.n,
+        "mean": y.mean,
+        "m2": y.m2,
+        "largest": moments.largest,
+        "mean_x": x and x.mean,
+        "m2_x": x and x.m2,
+        "c_xy": moments.c_xy,
+        **asdict(moments.counts),
+    }
+
+
+def _bound_columns(of_y: Clipping, of_x: Clipping) -> Row:
+    return {"cap": of_y.cap, "floor": of_y.floor, "cap_x": of_x.cap, "floor_x": of_x.floor}
+
+
+def _quantile_columns(quantile: QuantileEstimate | None) -> Row:
+    return {
+        "quantile": quantile and quantile.value,
+        "quantile_low": quantile and quantile.low,
+        "quantile_high": quantile and quantile.high,
+    }

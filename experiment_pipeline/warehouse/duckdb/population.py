@@ -1,0 +1,68 @@
+"""The analysed identities of one scan, found again by their hashes."""
+
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers: TypeAlias = NDArray[np.int64]
+
+NOT_EXPOSED = np.iinfo(np.int64).max  # the time of an identity that was never exposed
+MOST_STEPS = 8
+
+
+class Population:
+    """Analysed identities, numbered in the order of their hashes.
+
+    Attributes:
+        members: by arm, the numbers of its identities.
+
+    Hashes are spread evenly, so the first bits of a hash tell its position among the sorted ones to within a step or
+    two.
+    """
+
+    def __init__(self, identity_hash: Integers, first_exposed_at: Integers, arm: Integers, arms: int) -> None:
+        order = np.argsort(identity_hash, kind="stable")  # hardly any time where they come in order already
+        self._size = len(order)
+        self._hashes = np.append(identity_hash[order], NOT_EXPOSED)  # an end mark: no hash comes after it
+        self._first_exposed_at = np.append(first_exposed_at[order], NOT_EXPOSED)
+        by_arm = np.argsort(arm[order], kind="stable")
+        ends = np.cumsum(np.bincount(arm, minlength=arms))
+        self.members = [by_arm[start:end] for start, end in pairwise([0, *ends.tolist()])]
+        self._bits = self._size.bit_length() + 1
+        sharing = np.bincount(self._first_bits(self._hashes[:-1]), minlength=1 << self._bits)
+        self._starts = np.cumsum(sharing) - sharing
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def first_exposed_at(self) -> Integers:
+        """The time of every identity's first exposure, in microseconds since 1970."""
+        return self._first_exposed_at[:-1]
+
+    def find(self, identity_hash: Integers) -> tuple[Integers, Integers, Integers]:
+        """Return the numbers and first-exposure times of the identities in a column of hashes.
+
+        Args:
+            identity_hash: the identity of every event; events of one identity are neighbours.
+
+        Returns:
+            The numbers of the identities, their first-exposure times, and for every event the index of its identity in
+            these two. An unknown identity gets an arbitrary number and the time `NOT_EXPOSED`.
+        """
+        changes = np.concatenate(([True], identity_hash[1:] != identity_hash[:-1]))  # an identity's events lie together
+        belongs_to = np.cumsum(changes) - 1
+        identity_hash = identity_hash[np.flatnonzero(changes)]
+        numbers = self._starts[self._first_bits(identity_hash)]
+        behind = np.flatnonzero(self._hashes[numbers] < identity_hash)
+        for _ in range(MOST_STEPS):
+            numbers[behind] += 1
+            behind = behind[self._hashes[numbers[behind]] < identity_hash[behind]]
+        numbers[behind] = np.searchsorted(self._hashes, identity_hash[behind])  # only forged hashes are so much alike
+        exposed_at = np.where(self._hashes[numbers] == identity_hash, self._first_exposed_at[numbers], NOT_EXPOSED)
+        return numbers, exposed_at, belongs_to
+
+    def _first_bits(self, identity_hash: Integers) -> Integers:
+        return (identity_hash >> (64 - self._bits)) + (1 << (self._bits - 1))

@@ -1,0 +1,153 @@
+"""Readings: what metrics need to be read of the lake, each kind of event once for all of them."""
+
+from collections import ChainMap, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from experiment_pipeline.domain.measures import Aggregation, Condition, Events, Measure
+from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Quantile, Ratio, Retention
+from experiment_pipeline.durable_files import sql_text
+from experiment_pipeline.warehouse.duckdb.conditions import meets_all
+from experiment_pipeline.warehouse.duckdb.tally import TimeSpan
+
+Conditions: TypeAlias = tuple[Condition, ...]
+
+MEASURED_EVENTS = "measured_events"
+MICROSECOND = timedelta(microseconds=1)
+TEXT_HASH = "coalesce(md5_number_lower(value), 0)"  # 0, which is no text's hash, for an event without a value
+
+
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """Events that are tallied, by identity; metrics that count the same ones share them."""
+
+    name: str
+    where: Conditions
+    span: TimeSpan
+
+
+@dataclass(frozen=True, slots=True)
+class KeptNumbers:
+    """Events whose own numbers are kept, for the quantile of events."""
+
+    name: str
+    where: Conditions
+    span: TimeSpan
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSteps:
+    """Events of one name whose times are kept, for a funnel; `steps` are those that they can be, from 0 on."""
+
+    name: str
+    steps: tuple[tuple[int, Conditions], ...]
+
+
+Request: TypeAlias = Tallied | KeptNumbers | KeptSteps
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One kind of event, read once for all metrics.
+
+    Attributes:
+        requests: what is kept of it, with the aggregations that what is tallied is for.
+    """
+
+    name: str
+    requests: dict[Request, frozenset[Aggregation]]
+
+    @property
+    def conditions(self) -> dict[Conditions, str]:
+        """The names of the columns that say which events meet what; events without conditions have none."""
+        found = dict.fromkeys(where for request in self.requests for where in _conditions_of(request) if where)
+        return {where: f"condition_{position}" for position, where in enumerate(found)}
+
+    @property
+    def before(self) -> timedelta:
+        """How long before the first exposure events are read, for pre-periods."""
+        starts = [request.span.start_us for request in self.requests if not isinstance(request, KeptSteps)]
+        return -min([0, *starts]) * MICROSECOND
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that are read, with their SQL."""
+        aggregations: frozenset[Aggregation] = frozenset().union(*self.requests.values())
+        columns = {"identity_hash": "identity_hash", "at_us": "at_us"}
+        keeps_numbers = any(isinstance(request, KeptNumbers) for request in self.requests)
+        if keeps_numbers or any(each.reads_numbers for each in aggregations):
+            columns["number"] = "coalesce(numeric_value, 'nan')"
+        if Aggregation.DISTINCT in aggregations:
+            columns["text"] = TEXT_HASH
+        return columns | {name: f"({meets_all(where, name)[0]})::utinyint" for where, name in self.conditions.items()}
+
+    def statement(self) -> tuple[str, dict[str, Any]]:
+        """Return the SQL that reads the events, with the parameters of its conditions."""
+        columns = ", ".join(f"{expression} as {name}" for name, expression in self.columns.items())
+        base = sql_text("experiment_pipeline.warehouse.duckdb", MEASURED_EVENTS)
+        parameters = [meets_all(where, name)[1] for where, name in self.conditions.items()]
+        return f"select {columns}\nfrom (\n{base})\n", dict(ChainMap(*parameters))
+
+
+def readings(metrics: Iterable[Metric]) -> list[Reading]:
+    """Return what is read for these metrics, by the name of the event."""
+    by_name: defaultdict[str, defaultdict[Request, set[Aggregation]]] = defaultdict(lambda: defaultdict(set))
+    for metric in metrics:
+        for request, aggregation in _requests(metric):
+            by_name[request.name][request].update([] if aggregation is None else [aggregation])
+    return [
+        Reading(name, {request: frozenset(wanted) for request, wanted in requests.items()})
+        for name, requests in by_name.items()
+    ]
+
+
+def tallied(measure: Measure) -> Tallied:
+    """Return the events that a measure counts."""
+    return Tallied(measure.events.name, measure.events.where, span_of(measure.events))
+
+
+def tallied_before(measure: Measure, before: timedelta) -> Tallied:
+    """Return the events that a measure counts over the pre-period (rule M11)."""
+    return Tallied(measure.events.name, measure.events.where, TimeSpan(-(before // MICROSECOND), 0))
+
+
+def kept_numbers(events: Events) -> KeptNumbers:
+    """Return the events whose numbers a quantile of events is of."""
+    return KeptNumbers(events.name, events.where, span_of(events))
+
+
+def kept_steps(funnel: Funnel) -> list[KeptSteps]:
+    """Return the events that a funnel is made of: one that two steps ask for is one event."""
+    by_name: defaultdict[str, list[tuple[int, Conditions]]] = defaultdict(list)
+    for position, step in enumerate(funnel.steps):
+        by_name[step.name].append((position, step.where))
+    return [KeptSteps(name, tuple(steps)) for name, steps in by_name.items()]
+
+
+def span_of(events: Events) -> TimeSpan:
+    """Return the window of events in microseconds."""
+    end = events.window.end
+    return TimeSpan(events.window.start // MICROSECOND, None if end is None else end // MICROSECOND)
+
+
+def _requests(metric: Metric) -> Iterator[tuple[Request, Aggregation | None]]:
+    match metric.statistic:
+        case Funnel() as funnel:
+            yield from ((steps, None) for steps in kept_steps(funnel))
+        case Quantile(of=Events() as events):
+            yield kept_numbers(events), None
+        case Mean(measure, before):
+            yield tallied(measure), measure.aggregation
+            if before is not None:
+                yield tallied_before(measure, before), measure.aggregation
+        case Ratio() | Retention() | Quantile():
+            yield from ((tallied(measure), measure.aggregation) for measure in metric.measures)
+
+
+def _conditions_of(request: Request) -> Iterator[Conditions]:
+    if isinstance(request, KeptSteps):
+        yield from (where for _, where in request.steps)
+    else:
+        yield request.where
