@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import strategies as st
 
 from tests.reference.events import EPOCH, EXPOSURE, MILLISECOND, LandingObject
-from tests.reference.exposures import Experiment, Metric, Variant
+from tests.reference.exposures import Experiment, Variant
+from tests.reference.metrics import Metric, version_1
 
 Record = dict[str, str | None]  # field -> JSON literal; None leaves the field out
 
@@ -95,7 +96,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         for place in draw(st.lists(st.integers(0, len(places) - 1), min_size=1, max_size=3)):
             lines[place].append(line)
     for crowd in draw(st.sampled_from([(), CROWDS[:2], CROWDS[:2], CROWDS])):
-        for part in draw(_crowds(crowd, [metric.event for metric in experiment.metrics])):
+        for part in draw(_crowds(crowd, [events.name for metric in experiment.metrics for events in metric.events])):
             places.append(((ENVIRONMENTS[0], LANDED_LATE), draw(batch_of)))
             lines.append(part)
 
@@ -163,7 +164,7 @@ def _variants() -> st.SearchStrategy[Sequence[Variant]]:
 
 def _metrics() -> st.SearchStrategy[Metric]:
     return st.builds(
-        Metric,
+        version_1,
         id=st.just(0),
         event=st.sampled_from(EVENTS),
         aggregation=st.sampled_from(("occurrence", "count", "sum", "mean")),
@@ -185,7 +186,7 @@ def _bounds(experiment: Experiment) -> list[datetime]:
     """Where a window ends or a bucket turns."""
     started_at, as_of = experiment.started_at, experiment.as_of
     next_hour = started_at.replace(minute=0, second=0, microsecond=0) + HOUR
-    windows = {metric.window for metric in experiment.metrics if metric.window is not None}
+    windows = {events.end for metric in experiment.metrics for events in metric.events if events.end is not None}
     return [started_at, next_hour, as_of, *sorted(started_at + window for window in windows)]
 
 

@@ -1,13 +1,15 @@
 """Landing objects to events: rules E1-E6, one record at a time.
 
-An event is a value: two records that are one event (rule E4) are equal here, so a set of events has no duplicates.
+An event is a value: two records that are one event (rule E4) are equal here, so a set of events has no duplicates. Of
+several deliveries of one event it keeps the first, with its traits and metadata.
 """
 
+import hashlib
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,7 +38,7 @@ class LandingObject:
 
 @dataclass(frozen=True)
 class Event:
-    """Identity of an event: the parts that rule E4 compares, and nothing else."""
+    """The parts that rule E4 compares, and beside them traits and metadata: JSON, numbers as they were written."""
 
     environment_key: str
     event: str
@@ -45,14 +47,21 @@ class Event:
     value: str | None
     timestamp: datetime
     event_id: str
+    traits: dict[str, Any] | None = field(default=None, compare=False)
+    metadata: dict[str, Any] | None = field(default=None, compare=False)
 
     @property
     def number(self) -> float | None:
         """The numeric value, rule E5."""
-        if self.value is None or not NUMERIC.fullmatch(self.value):
-            return None
-        number = float(self.value)
-        return number if math.isfinite(number) else None
+        return numeric_value(self.value)
+
+    @property
+    def hash(self) -> int:
+        """The hash of rule E4 as the lake orders events by it: the MD5 of all parts, each with its length in bytes."""
+        milliseconds = str((self.timestamp - EPOCH) // MILLISECOND)
+        named = [self.environment_key, self.event, self.feature_name, self.identifier]
+        parts = [*map(_with_length, named), f"{milliseconds}:", _with_length(self.value), self.event_id]
+        return int.from_bytes(hashlib.md5("".join(parts).encode(), usedforsecurity=False).digest(), "little")
 
 
 @dataclass(frozen=True)
@@ -77,15 +86,24 @@ class _Refused(Exception):
     """Its text is the reason of rule E3."""
 
 
-class _Number(str):
+class JsonNumber(str):
     """A JSON number, kept as the text that was written: 1 and 1.0 are different values."""
 
     __slots__ = ()
 
 
+def numeric_value(text: str | None) -> float | None:
+    """Rule E5."""
+    if text is None or not NUMERIC.fullmatch(text):
+        return None
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
 def ingest(batches: Sequence[Sequence[LandingObject]], environments: Iterable[str] | None = None) -> list[Batch]:
     """Every batch in turn; an event belongs to the earliest one that it came in (rules E4, E6).
 
+    In a batch objects come in the order of their arrival stamps, and of their names where these are equal.
     `environments` are the known ones; None knows them all.
     """
     known_environments = None if environments is None else set(environments)
@@ -95,7 +113,7 @@ def ingest(batches: Sequence[Sequence[LandingObject]], environments: Iterable[st
         new: set[Event] = set()
         duplicates = 0
         rejected = []
-        for landing_object in objects:
+        for landing_object in sorted(objects, key=lambda one: (one.landed_at, one.name)):
             for record in parse_object(landing_object, known_environments):
                 if isinstance(record, Rejected):
                     rejected.append(record)
@@ -168,9 +186,20 @@ def _texts_in_envelope(line: bytes) -> list[bytes]:
 
 def _loaded(text: bytes) -> Any:
     try:
-        return json.loads(text.decode("utf-8"), parse_int=_Number, parse_float=_Number, parse_constant=_not_json)
+        return json.loads(
+            text.decode("utf-8"),
+            object_pairs_hook=_first_of_each,
+            parse_int=JsonNumber,
+            parse_float=JsonNumber,
+            parse_constant=_not_json,
+        )
     except ValueError:
         raise _Refused("not_json") from None
+
+
+def _first_of_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Rule M7: of equal names the first counts."""
+    return dict(reversed(members))
 
 
 def _not_json(constant: str) -> None:
@@ -194,9 +223,9 @@ def _event(record: Any, source: LandingObject) -> Event:
     assert identifier is not None
     value = _value(record, required=is_exposure)
     timestamp = _timestamp(record, source.landed_at)
-    for field in ("traits", "metadata"):
-        if not isinstance(record.get(field), dict | None):
-            raise _Refused(f"bad_type:{field}")
+    for name_of_object in ("traits", "metadata"):
+        if not isinstance(record.get(name_of_object), dict | None):
+            raise _Refused(f"bad_type:{name_of_object}")
     return Event(
         environment_key=source.environment_key,
         event=name,
@@ -205,7 +234,13 @@ def _event(record: Any, source: LandingObject) -> Event:
         value=value,
         timestamp=timestamp,
         event_id=_text(record, "event_id") or "",
+        traits=record.get("traits"),
+        metadata=record.get("metadata"),
     )
+
+
+def _with_length(part: str | None) -> str:
+    return "-" if part is None else f"{len(part.encode())}:{part}"
 
 
 def _text(record: dict[str, Any], field: str) -> str | None:
@@ -213,14 +248,14 @@ def _text(record: dict[str, Any], field: str) -> str | None:
     content = record.get(field)
     if content is None:
         return None
-    if isinstance(content, _Number) or not isinstance(content, str):
+    if isinstance(content, JsonNumber) or not isinstance(content, str):
         raise _Refused(f"bad_type:{field}")
     return content
 
 
 def _numbered(identifier: Any) -> Any:
     """Rule E1: an integer stands for its decimal text."""
-    if isinstance(identifier, _Number) and re.fullmatch(r"-?[0-9]+", identifier):
+    if isinstance(identifier, JsonNumber) and re.fullmatch(r"-?[0-9]+", identifier):
         return "0" if identifier == "-0" else "".join(identifier)
     return identifier
 
@@ -264,14 +299,14 @@ def _timestamp(record: dict[str, Any], landed_at: datetime) -> datetime:
     content = record.get("timestamp")
     if content is None:
         raise _Refused("missing_field:timestamp")
-    if isinstance(content, _Number) and re.fullmatch(r"-?[0-9]+", content):
+    if isinstance(content, JsonNumber) and re.fullmatch(r"-?[0-9]+", content):
         milliseconds = int(content)
-    elif isinstance(content, str) and not isinstance(content, _Number) and ISO_WITH_OFFSET.fullmatch(content):
+    elif isinstance(content, str) and not isinstance(content, JsonNumber) and ISO_WITH_OFFSET.fullmatch(content):
         try:
             milliseconds = (datetime.fromisoformat(content) - EPOCH) // MILLISECOND
         except ValueError:
             raise _Refused("bad_timestamp") from None
-    elif isinstance(content, str) and not isinstance(content, _Number) and ISO_WITHOUT_OFFSET.fullmatch(content):
+    elif isinstance(content, str) and not isinstance(content, JsonNumber) and ISO_WITHOUT_OFFSET.fullmatch(content):
         raise _Refused("timestamp_without_zone" if _is_date(content[:10]) else "bad_timestamp")
     else:
         raise _Refused("bad_timestamp")

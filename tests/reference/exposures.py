@@ -1,17 +1,16 @@
-"""Who was exposed to what, and when first: rules X1-X7."""
+"""Who was exposed to what, and when first, and who of them is analysed: rules X1-X7, M15, M19 and M23."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from tests.reference.conditions import meets_all, text_of
 from tests.reference.events import EXPOSURE, LONGEST_NAME, Event
+from tests.reference.metrics import Condition, Metric
 
 Role = Literal["control", "treatment", "holdout"]
-Aggregation = Literal["occurrence", "count", "sum", "mean"]
-Direction = Literal["up", "down", "informational"]
-Expected = Literal["increase", "decrease", "not_increase", "not_decrease"]
 
 
 @dataclass(frozen=True)
@@ -24,27 +23,19 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """Rule M1."""
+class Entry:
+    """Rule M19: the event from which on an identity is analysed."""
 
-    id: int
     event: str
-    aggregation: Aggregation
-    direction: Direction = "up"
-    window: timedelta | None = None
-    expected: Expected = "increase"
-
-    @property
-    def lower_is_better(self) -> bool:
-        """A guardrail's side is its own; of others it is the metric's, and the expected one where it has none."""
-        if self.expected.startswith("not_"):
-            return self.expected == "not_increase"
-        return self.direction == "down" or (self.direction == "informational" and self.expected == "decrease")
+    where: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that one refresh of one experiment depends on, the events aside."""
+    """Everything that one refresh of one experiment depends on, the events aside.
+
+    `dimensions` is the path of a trait by the dimension's name, and `cross` names pairs of dimensions.
+    """
 
     environment_key: str
     feature: str
@@ -55,6 +46,11 @@ class Experiment:
     data_version: int
     multiple_exposures: Literal["exclude", "first"] = "exclude"
     ignored_variants: Sequence[str] = ()
+    dimensions: dict[str, str] = field(default_factory=dict)
+    cross: Sequence[tuple[str, str]] = ()
+    entry: Entry | None = None
+    only: tuple[Condition, ...] = ()
+    exclude_identifiers: Sequence[str] = ()
 
     @property
     def compared_keys(self) -> list[str]:
@@ -68,16 +64,32 @@ class Experiment:
 
 @dataclass(frozen=True)
 class FirstExposure:
-    """An identity's entry into the experiment (rule X2); `excluded` follows the policy (rule X3)."""
+    """An identity's first exposure (rule X2); `excluded` follows the policy (rule X3).
+
+    `event` is the exposure itself: of several at that time in that variant, the one with the smallest hash (rule M15).
+    """
 
     at: datetime
     variant: str
     excluded: bool
+    event: Event | None = field(default=None, compare=False)
+
+    def text_of(self, trait: str) -> str | None:
+        """Rule M15: a dimension's value."""
+        return None if self.event is None else text_of(self.event, f"traits.{trait}")
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """An identity that is analysed, and from when on its events count."""
+
+    first: FirstExposure
+    start: datetime
 
 
 def first_exposures(events: Iterable[Event], experiment: Experiment) -> dict[str, FirstExposure]:
     """The first exposure of every identity in the window."""
-    seen: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
+    seen: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events:
         if (
             event.environment_key == experiment.environment_key
@@ -85,15 +97,45 @@ def first_exposures(events: Iterable[Event], experiment: Experiment) -> dict[str
             and event.feature_name == experiment.feature
             and experiment.started_at <= event.timestamp < experiment.as_of
         ):
-            assert event.value is not None
-            seen[event.identifier].append((event.timestamp, event.value))
+            seen[event.identifier].append(event)
 
     firsts = {}
     for identity, exposures in seen.items():
-        at, variant = min(exposures)
-        several = len({value for _, value in exposures}) > 1
-        firsts[identity] = FirstExposure(at, variant, several and experiment.multiple_exposures == "exclude")
+        first = min(exposures, key=lambda event: (event.timestamp, event.value, event.hash))
+        assert first.value is not None
+        several = len({event.value for event in exposures}) > 1
+        excluded = several and experiment.multiple_exposures == "exclude"
+        firsts[identity] = FirstExposure(first.timestamp, first.value, excluded, first)
     return firsts
+
+
+def remaining(firsts: dict[str, FirstExposure], experiment: Experiment) -> dict[str, FirstExposure]:
+    """Rules X3 and M23: those whom the split is tested on."""
+    return {
+        identity: first
+        for identity, first in firsts.items()
+        if not first.excluded
+        and identity not in experiment.exclude_identifiers
+        and (not experiment.only or (first.event is not None and meets_all(first.event, experiment.only)))
+    }
+
+
+def analysed(events: Iterable[Event], firsts: dict[str, FirstExposure], experiment: Experiment) -> dict[str, Analysed]:
+    """Rule M19: of those who remain everybody, or those with an event of entry, from their first one on."""
+    who = remaining(firsts, experiment)
+    if experiment.entry is None:
+        return {identity: Analysed(first, first.at) for identity, first in who.items()}
+    entered: defaultdict[str, list[datetime]] = defaultdict(list)
+    for event in events:
+        if (
+            event.environment_key == experiment.environment_key
+            and event.identifier in who
+            and event.event == experiment.entry.event
+            and who[event.identifier].at <= event.timestamp < experiment.as_of
+            and meets_all(event, experiment.entry.where)
+        ):
+            entered[event.identifier].append(event.timestamp)
+    return {identity: Analysed(who[identity], min(times)) for identity, times in entered.items()}
 
 
 def exposures_payload(firsts: dict[str, FirstExposure], experiment: Experiment) -> dict[str, Any]:

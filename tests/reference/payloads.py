@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.reference.aggregates import aggregate
 from tests.reference.events import Event, LandingObject, ingest
-from tests.reference.exposures import Experiment, FirstExposure, exposures_payload, first_exposures
+from tests.reference.exposures import Experiment, FirstExposure, exposures_payload, first_exposures, remaining
 from tests.reference.inference import (
     infer,
     is_enough,
@@ -39,7 +39,7 @@ def payloads(objects_by_batch: Sequence[Sequence[LandingObject]], experiment: Ex
 
 def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experiment: Experiment) -> Payload:
     """Arms without identities are there, with zeros; holdout and unknown variants are not (rule X6)."""
-    identities = Counter(first.variant for first in firsts.values() if not first.excluded)
+    identities = Counter(first.variant for first in remaining(firsts, experiment).values())
     metrics: list[Payload] = []
     for metric in experiment.metrics:
         aggregated = aggregate(metric, events, firsts, experiment)
@@ -49,7 +49,7 @@ def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experi
             key: is_enough(
                 arms[control],
                 arms[key],
-                occurrence=metric.aggregation == "occurrence",
+                occurrence=metric.is_occurrence,
                 nonzero=(aggregated.nonzero[control], aggregated.nonzero[key]),
             )
             for key in experiment.keys_of("treatment")

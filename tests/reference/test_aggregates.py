@@ -7,7 +7,8 @@ import pytest
 
 from tests.reference.aggregates import Aggregates, aggregate, moments
 from tests.reference.events import Event
-from tests.reference.exposures import Aggregation, Experiment, FirstExposure, Metric, Variant
+from tests.reference.exposures import Experiment, FirstExposure, Variant
+from tests.reference.metrics import Aggregation, version_1
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -45,7 +46,7 @@ EVENTS = [
 
 def of(aggregation: Aggregation, window: timedelta | None = None) -> Aggregates:
     """The aggregates of a purchase metric."""
-    return aggregate(Metric(1, "purchase", aggregation, window=window), EVENTS, FIRSTS, EXPERIMENT)
+    return aggregate(version_1(1, "purchase", aggregation, window=window), EVENTS, FIRSTS, EXPERIMENT)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_m2_the_metric_window_is_half_open() -> None:
 
 
 def test_e5_values_that_are_no_numbers_are_counted() -> None:
-    assert of("sum").invalid_values == {"b": 1}
+    assert of("sum").invalid_values == {"b": 1, "control": 0}
     assert of("count").invalid_values == {}
 
 

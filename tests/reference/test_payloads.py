@@ -9,7 +9,8 @@ from hypothesis import given, settings
 
 from tests import strategies
 from tests.reference.events import LandingObject, Rejected, parse_object
-from tests.reference.exposures import Experiment, Metric, Variant
+from tests.reference.exposures import Experiment, Variant
+from tests.reference.metrics import version_1
 from tests.reference.payloads import payloads
 from tests.strategies import LANDED_LATE, STARTED_AT, Scenario, scenarios
 
@@ -17,7 +18,7 @@ EXPERIMENT = Experiment(
     environment_key="demo",
     feature="checkout",
     variants=[Variant("control", "control"), Variant("b", "treatment", 50), Variant("h", "holdout", 10)],
-    metrics=[Metric(7, "purchase", "sum")],
+    metrics=[version_1(7, "purchase", "sum")],
     started_at=STARTED_AT,
     as_of=STARTED_AT + timedelta(days=9),
     data_version=1,

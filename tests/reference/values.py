@@ -1,0 +1,196 @@
+"""What every identity is to a metric: rules M6, M8-M14."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from tests.reference.events import Event
+from tests.reference.exposures import Analysed, Experiment, FirstExposure, analysed
+from tests.reference.measures import (
+    Thresholds,
+    counted,
+    counted_before,
+    covariate,
+    has_number,
+    steps_reached,
+    thresholds,
+    value_of,
+)
+from tests.reference.metrics import READING_NUMBERS, Events, Funnel, Mean, Measure, Metric, Quantile, Ratio
+
+EventsOf = Mapping[str, Sequence[Event]]
+Chosen = Callable[[Event], bool]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One identity: y, and x where there are two; both None where the identity is left out.
+
+    `read` are the events whose value is read as a number, `invalid` those of them where it is none. `events` are the
+    numeric values of single events, where the metric is about these. `capped` and `floored` tell, measure by measure,
+    whether a bound has touched the value.
+    """
+
+    y: Fraction | None
+    x: Fraction | None = None
+    has_number: bool = True
+    read: int = 0
+    invalid: int = 0
+    capped: tuple[bool, ...] = ()
+    floored: tuple[bool, ...] = ()
+    events: Sequence[Fraction] = ()
+
+
+@dataclass(frozen=True)
+class Values:
+    """All identities, and the thresholds of each measure."""
+
+    of_identity: dict[str, Value]
+    held_to: Sequence[Thresholds] = ()
+    are_pairs: bool = False
+
+    def only(self, identities: Iterable[str]) -> "Values":
+        """Some of the identities; the thresholds stay."""
+        kept = {identity: self.of_identity[identity] for identity in identities if identity in self.of_identity}
+        return replace(self, of_identity=kept)
+
+
+@dataclass(frozen=True)
+class People:
+    """The identities that a metric is about, those that wait for their window to end, and the events of all."""
+
+    who: dict[str, Analysed]
+    waiting: dict[str, Analysed]
+    events: EventsOf
+    experiment: Experiment
+
+    def of(self, wanted: Events) -> dict[str, list[Event]]:
+        """The counted events of each."""
+        as_of = self.experiment.as_of
+        return {identity: counted(self.events[identity], wanted, who, as_of) for identity, who in self.who.items()}
+
+    def only(self, identities: set[str]) -> "People":
+        """Some of them."""
+        return replace(
+            self,
+            who={identity: who for identity, who in self.who.items() if identity in identities},
+            waiting={identity: who for identity, who in self.waiting.items() if identity in identities},
+        )
+
+    def is_compared(self, identity: str) -> bool:
+        """Whether its variant is control or a treatment."""
+        who = self.who.get(identity) or self.waiting[identity]
+        return who.first.variant in self.experiment.compared_keys
+
+    def pooled(self, values: Mapping[str, Fraction | None]) -> list[Fraction]:
+        """The values that there are in the compared variants, all together."""
+        return [value for identity, value in values.items() if value is not None and self.is_compared(identity)]
+
+
+def people_of(
+    metric: Metric, events: Iterable[Event], firsts: dict[str, FirstExposure], experiment: Experiment
+) -> People:
+    """Rule M8: with `maturity: complete` those whose longest window has ended by the as-of, and those who wait."""
+    events = list(events)
+    everybody = analysed(events, firsts, experiment)
+    own: defaultdict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.environment_key == experiment.environment_key:
+            own[event.identifier].append(event)
+    ends = [wanted.end for wanted in metric.events if wanted.end is not None]
+    waiting = {
+        identity: who
+        for identity, who in everybody.items()
+        if metric.complete and ends and who.start + max(ends) > experiment.as_of
+    }
+    who = {identity: who for identity, who in everybody.items() if identity not in waiting}
+    return People(who, waiting, own, experiment)
+
+
+def values_of(metric: Metric, people: People, chosen: Chosen = lambda _: True, step: int | None = None) -> Values:
+    """What each identity is to the metric.
+
+    `chosen` tells the events of a slice, which the first of two measures is of (rule M18). `step` is that of a funnel;
+    the last one, unless it is given.
+    """
+    match metric.statistic:
+        case Funnel() as funnel:
+            wanted = step or len(funnel.steps)
+            as_of = people.experiment.as_of
+            return Values(
+                {
+                    identity: Value(Fraction(steps_reached(funnel, people.events[identity], who, as_of) >= wanted))
+                    for identity, who in people.who.items()
+                }
+            )
+        case Quantile(of=Events() as events):
+            return Values({identity: _value_of_events(own) for identity, own in people.of(events).items()})
+        case Ratio(numerator, denominator):
+            y = _values_of_measure(numerator, people, _only(people.of(numerator.events), chosen))
+            x = _values_of_measure(denominator, people, people.of(denominator.events))
+            pairs = {identity: _pair(y.of_identity[identity], x.of_identity[identity]) for identity in people.who}
+            return Values(pairs, [*y.held_to, *x.held_to], are_pairs=True)
+        case Mean(measure, before) if before is not None:
+            y = _values_of_measure(measure, people, _only(people.of(measure.events), chosen))
+            earlier = {
+                identity: counted_before(people.events[identity], measure.events, who, before)
+                for identity, who in people.who.items()
+            }
+            x = _values_of_measure(covariate(measure), people, _only(earlier, chosen))
+            beside = {identity: replace(own, x=x.of_identity[identity].y) for identity, own in y.of_identity.items()}
+            return Values(beside, y.held_to, are_pairs=True)
+        case _:
+            (measure,) = metric.measures
+            return _values_of_measure(measure, people, _only(people.of(measure.events), chosen))
+
+
+def _only(events: dict[str, list[Event]], chosen: Chosen) -> dict[str, list[Event]]:
+    return {identity: list(filter(chosen, own)) for identity, own in events.items()}
+
+
+def _values_of_measure(measure: Measure, people: People, events: EventsOf) -> Values:
+    raw = {identity: value_of(measure, own) for identity, own in events.items()}
+    limits = thresholds(measure, people.pooled(raw))
+    reads = measure.aggregation in READING_NUMBERS
+    return Values(
+        {
+            identity: Value(
+                y=None if value is None else limits.held(value),
+                has_number=has_number(measure, events[identity]),
+                read=len(events[identity]) if reads else 0,
+                invalid=sum(event.number is None for event in events[identity]) if reads else 0,
+                capped=(value is not None and limits.is_capped(value),),
+                floored=(value is not None and limits.is_floored(value),),
+            )
+            for identity, value in raw.items()
+        },
+        [limits],
+    )
+
+
+def _value_of_events(own: Sequence[Event]) -> Value:
+    numbers = [Fraction(event.number) for event in own if event.number is not None]
+    return Value(
+        y=Fraction(0),
+        has_number=bool(numbers),
+        read=len(own),
+        invalid=len(own) - len(numbers),
+        events=numbers,
+    )
+
+
+def _pair(y: Value, x: Value) -> Value:
+    """Rule M6: an identity counts if both have a value."""
+    is_whole = y.y is not None and x.y is not None
+    touched_by_cap, touched_by_floor = (*y.capped, *x.capped), (*y.floored, *x.floored)
+    return replace(
+        y,
+        y=y.y if is_whole else None,
+        x=x.y if is_whole else None,
+        has_number=y.has_number and x.has_number,
+        read=y.read + x.read,
+        invalid=y.invalid + x.invalid,
+        capped=tuple(touched and is_whole for touched in touched_by_cap),
+        floored=tuple(touched and is_whole for touched in touched_by_floor),
+    )
