@@ -34,6 +34,7 @@ from tests.warehouse.contract import (
     scope,
     seen,
 )
+from tests.warehouse.measures_contract import MeasuresContract
 
 STAGES = sorted(
     entry.name.removesuffix(".sql") for entry in files("experiment_pipeline.warehouse.duckdb").joinpath("sql").iterdir()
@@ -80,7 +81,7 @@ def build(tmp_path: Path) -> Build:
     return engine
 
 
-class TestDuckDB(WarehouseContract):
+class TestDuckDB(WarehouseContract, MeasuresContract):
     """Over files of the test's own."""
 
 
