@@ -29,8 +29,11 @@ def meets_all(conditions: Iterable[Condition], name: str) -> tuple[str, Paramete
 
 def path_of(field: str) -> tuple[str, str]:
     """Return the column of a field and its path within: `traits.cart.size` is at `$."cart"."size"` of `traits`."""
-    column, _, names = field.partition(".")
-    return column, "$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in names.split("."))
+    column, _, path = field.partition(".")
+    names = path.split(".")
+    if "*" in names:  # which stands for any name in such a path; in JSON pointers it does not
+        return column, "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)
+    return column, "$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in names)
 
 
 def _meets(condition: Condition, name: str) -> tuple[str, Parameters]:
