@@ -6,7 +6,9 @@ from typing import TextIO
 
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ComputationState
-from experiment_pipeline.results.payload import MetricPayload, ResultsPayload, effect_columns
+from experiment_pipeline.results.comparison_payload import effect_columns
+from experiment_pipeline.results.metric_payload import MetricPayload
+from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.times import iso_utc
 
 COLUMNS = (

@@ -14,7 +14,9 @@ from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.domain.texts import printable, shortened
-from experiment_pipeline.results.payload import AnytimePayload, MetricPayload, ResultsPayload, VariantPayload
+from experiment_pipeline.results.comparison_payload import AnytimePayload, VariantPayload
+from experiment_pipeline.results.metric_payload import MetricPayload
+from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.stats.verdict import Verdict
 
 VERDICT_STYLES = {

@@ -85,8 +85,6 @@ EMPTY = VariantAggregate(n=0, mean=0.0, m2=0.0)
 class PairAggregate:
     """Joint moments of two per-identity values: what ratio metrics and pre-period adjustment need of one variant.
 
-    Not used by the pipeline yet: for metrics version 2.
-
     Attributes:
         mean_x: of the denominator of a ratio, or of the metric over the pre-period; `m2_x` likewise.
         mean_y: of the numerator, or of the metric itself; `m2_y` likewise.

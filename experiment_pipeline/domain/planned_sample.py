@@ -11,30 +11,29 @@ from experiment_pipeline.domain.experiments import (
     VariantRole,
     expected_shares,
 )
-from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.floors import Floors, counted_by
 from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Retention
 
 PLANNED_POWER = 0.8  # what the anytime-valid interval is tuned and measured at (docs/adr/0021)
 PLANNED_SAMPLES = 1.6  # fixed samples in which the verdict reaches that power
 ENOUGH_FLOORS = 2  # the floor should be reached early on, not at the planned end
 RARE = 1e-6  # the share of buyers for which the fewest are needed; fewer change nothing
+COUNTING = (Aggregation.COUNT, Aggregation.DAYS, Aggregation.DISTINCT)
 
 
 def floor_warnings(experiment: Experiment, floors: Floors) -> Iterator[str]:
     """Yield a warning where the planned sample hardly brings what the primary metric needs before it has a verdict."""
-    design, aggregation = experiment.design, experiment.metrics[0].metric.aggregation if experiment.metrics else None
-    if design.mde is None or not design.baseline or aggregation is None:
+    design, metric = experiment.design, experiment.metrics[0].metric if experiment.metrics else None
+    if design.mde is None or not design.baseline or metric is None:
         return
-    if aggregation is Aggregation.OCCURRENCE and not 0 < design.baseline < 1:
-        yield (
-            "design.baseline: must lie between 0 and 1 for a primary metric that is an occurrence. It is the share of "
-            "control's identities that convert."
-        )
+    if metric.is_proportion and not 0 < design.baseline < 1:
+        yield f"design.baseline: must lie between 0 and 1 for a primary metric that is {_share_words(metric)}"
         return
-    floor, expected = floors.of_values(aggregation), _expected_nonzero(experiment, aggregation)
+    floor, expected = floors.least(counted_by(metric)), _expected_nonzero(experiment, metric)
     if expected is None or expected >= ENOUGH_FLOORS * floor:
         return
-    what = "conversions" if aggregation is Aggregation.OCCURRENCE else "identities that are not 0"
+    what = "conversions" if metric.is_proportion else "identities that are not 0"
     yield (
         f"design.mde: the primary metric has no verdict before each arm has {floor} {what}, and {PLANNED_SAMPLES:g} "
         f"times the planned sample may bring as few as {expected:.0f} to an arm. Verdicts come later than planned, if "
@@ -42,7 +41,18 @@ def floor_warnings(experiment: Experiment, floors: Floors) -> Iterator[str]:
     )
 
 
-def _expected_nonzero(experiment: Experiment, aggregation: Aggregation) -> float | None:
+def _share_words(metric: Metric) -> str:
+    """Return what a share of identities is called, and whose share it is."""
+    match metric.statistic:
+        case Retention():
+            return "a retention. It is the share of control's identities that come back."
+        case Funnel():
+            return "a funnel. It is the share of control's identities that reach the last step."
+        case _:
+            return "an occurrence. It is the share of control's identities that convert."
+
+
+def _expected_nonzero(experiment: Experiment, metric: Metric) -> float | None:
     """Return how many identities of the smallest arm are not 0 at `PLANNED_SAMPLES` fixed samples; None if unknown.
 
     By control's mean alone, so for the values that need the smallest sample: conversions as they are, Poisson counts,
@@ -51,7 +61,10 @@ def _expected_nonzero(experiment: Experiment, aggregation: Aggregation) -> float
     design, ratio = experiment.design, _smallest_ratio(experiment)
     if ratio is None or design.mde is None or not design.baseline:
         return None
-    share, relative_variance = _nonzero_share(abs(design.baseline), aggregation)
+    shape = _nonzero_share(abs(design.baseline), metric)
+    if shape is None:
+        return None
+    share, relative_variance = shape
     normal = NormalDist()
     quantiles = normal.inv_cdf(1 - design.alpha / 2) + normal.inv_cdf(PLANNED_POWER)
     in_effects = quantiles / design.mde
@@ -59,15 +72,23 @@ def _expected_nonzero(experiment: Experiment, aggregation: Aggregation) -> float
     return PLANNED_SAMPLES * share * min(1.0, ratio) * control
 
 
-def _nonzero_share(baseline: float, aggregation: Aggregation) -> tuple[float, float]:
-    """Return the share of identities that are not 0, and the variance of a value in squared means."""
-    match aggregation:
-        case Aggregation.OCCURRENCE:
-            return baseline, (1 - baseline) / baseline
-        case Aggregation.COUNT:
+def _nonzero_share(baseline: float, metric: Metric) -> tuple[float, float] | None:
+    """Return the share of identities that are not 0, and the variance of a value in squared means.
+
+    None where a mean tells nothing of the variance: of values that every identity in the metric has, of ratios, and of
+    quantiles.
+    """
+    if metric.is_proportion:
+        return baseline, (1 - baseline) / baseline
+    match metric.statistic:
+        case Mean(measure) if measure.may_lack_value:
+            return None
+        case Mean(measure) if measure.aggregation in COUNTING:
             return -math.expm1(-baseline), 1 / baseline
-        case _:
+        case Mean():
             return RARE, (1 - RARE) / RARE
+        case _:
+            return None
 
 
 def _smallest_ratio(experiment: Experiment) -> float | None:

@@ -4,9 +4,17 @@ A number that cannot be given is withheld with its reason, never replaced (docs/
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from experiment_pipeline.domain.aggregates import ValueSummary, VariantAggregate, are_unreadable
+from experiment_pipeline.domain.aggregates import (
+    Group,
+    MetricAggregates,
+    ValueSummary,
+    VariantAggregate,
+    are_unreadable,
+)
 from experiment_pipeline.domain.metrics import AttachedMetric
+from experiment_pipeline.results.arms import Arm
 from experiment_pipeline.results.families import Family
 from experiment_pipeline.stats.bayesian import ExpectedLoss
 from experiment_pipeline.stats.effect import Effect
@@ -126,56 +134,123 @@ class AnytimeReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """The numbers of one treatment against control.
+
+    Attributes:
+        effect: absolute.
+        lift: relative to control, or why there is none.
+        chance_to_win: that the treatment is the better one, on the better side that the verdict has, too (rule M1).
+        risk: per identity, of each decision if it is the wrong one, in the metric's unit.
+    """
+
+    effect: Effect
+    lift: Lift | NotComputable
+    chance_to_win: float
+    risk: ExpectedLoss
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedReading:
+    """The same after adjustment for the pre-period (rule M11).
+
+    Attributes:
+        reading: its lift is relative to control's mean as it was measured.
+        variance_reduction: the share of the variance that the pre-period explains.
+    """
+
+    reading: Reading
+    variance_reduction: float
+
+
+class DecidedBy(StrEnum):
+    """The reading that the verdict is about: the adjusted one wherever a metric has a pre-period that varies (C8)."""
+
+    PLAIN = "plain"
+    ADJUSTED = "adjusted"
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One treatment against control on one metric; what is withheld says why.
 
-    chance_to_win: that the treatment is the better one, on the better side that the verdict has, too (rule M1)
-    risk: per identity, of each decision if it is the wrong one, in the metric's unit
-    anytime: what the verdict is read from; None where it is read from nothing
-    withheld: why there is no verdict, whatever the numbers are; None where a verdict may be given
+    Attributes:
+        reading: as the metric is measured.
+        anytime: what the verdict is read from; None where it is read from nothing.
+        withheld: why there is no verdict, whatever the numbers are; None where a verdict may be given.
+        adjusted: for the pre-period, or why not; None where the metric has none.
     """
 
     treatment: str
-    effect: Effect | NotComputable
-    lift: Lift | NotComputable
-    chance_to_win: float | None
-    risk: ExpectedLoss | None
+    reading: Reading | NotComputable
     verdict: Verdict
     anytime: AnytimeReading | None = None
     withheld: NotComputable | None = None
+    adjusted: AdjustedReading | NotComputable | None = None
 
     @property
     def expected_loss(self) -> float | None:
         """The expected loss of shipping the treatment."""
-        return None if self.risk is None else self.risk.if_ship
+        return None if isinstance(self.reading, NotComputable) else self.reading.risk.if_ship
+
+    @property
+    def decided_by(self) -> DecidedBy:
+        """The reading that the verdict is about."""
+        return DecidedBy.ADJUSTED if isinstance(self.adjusted, AdjustedReading) else DecidedBy.PLAIN
 
     @property
     def reason(self) -> str | None:
         """The reason why there is no verdict, no effect or, where there are both, no lift; None where all are given."""
-        for part in (self.withheld, self.effect, self.lift):
-            if isinstance(part, NotComputable):
-                return part.reason
-        return None
+        parts = (self.withheld, self.reading, None if isinstance(self.reading, NotComputable) else self.reading.lift)
+        return next((part.reason for part in parts if isinstance(part, NotComputable)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PartResults:
+    """One part of a metric: a step of a funnel, a slice of its events, or a value of a dimension.
+
+    Attributes:
+        group: which part.
+        arms: by analysed variant.
+        comparisons: judged in a family of the metric's parts of this kind, never in the decision (rule M15).
+    """
+
+    group: Group
+    arms: dict[str, Arm]
+    comparisons: tuple[Comparison, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MetricResults:
     """One attached metric: its aggregates by analysed variant, and every treatment against control.
 
-    aggregates:     None where the moments are too large for a float
-    values:         events whose value the metric reads as a number, by analysed variant
-    invalid_values: those of them whose value is not a number (rule E5)
-    of_identities:  the other numbers of the identities' values, by analysed variant
-    family:         that its comparisons are judged in
+    Attributes:
+        family: that its comparisons are judged in.
+        arms: by analysed variant.
+        values: events whose value the metric reads as a number, by analysed variant.
+        invalid_values: those of them whose value is not a number (rule E5).
+        parts: steps, slices, and values of dimensions, in the order in which they are shown.
+        found: what the engine counted.
     """
 
     attached: AttachedMetric
     family: Family
-    aggregates: dict[str, VariantAggregate | None]
+    arms: dict[str, Arm]
     comparisons: tuple[Comparison, ...]
     values: dict[str, int]
     invalid_values: dict[str, int]
-    of_identities: dict[str, ValueSummary]
+    found: MetricAggregates
+    parts: tuple[PartResults, ...] = ()
+
+    @property
+    def aggregates(self) -> dict[str, VariantAggregate | None]:
+        """The moments of its values, by analysed variant; None where they are too large for a float."""
+        return {key: arm.aggregate for key, arm in self.arms.items()}
+
+    @property
+    def of_identities(self) -> dict[str, ValueSummary]:
+        """The other numbers of the identities' values, by analysed variant."""
+        return {key: arm.values for key, arm in self.arms.items()}
 
     @property
     def has_unreadable_values(self) -> bool:

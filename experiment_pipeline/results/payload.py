@@ -4,17 +4,15 @@ A payload is stored when it is published and served as it is for as long as it s
 added are `NotRequired`: what an older version stored has none of them.
 """
 
-import math
 from typing import NotRequired  # pydantic reads no other TypedDict before Python 3.12
 
 from typing_extensions import TypedDict
 
-from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.exposures import ExposuresPoint, ExposuresSummary, Granularity
-from experiment_pipeline.results.families import Family
-from experiment_pipeline.results.model import Comparison, ExperimentResults, MetricResults, Split
+from experiment_pipeline.results.comparison_payload import effect_columns, effect_payload, lift_payload
+from experiment_pipeline.results.metric_payload import MetricPayload, metric_payload
+from experiment_pipeline.results.model import Comparison, ExperimentResults, Split
 from experiment_pipeline.stats.not_computable import NotComputable
-from experiment_pipeline.stats.verdict import Verdict
 from experiment_pipeline.times import iso_utc
 
 
@@ -65,86 +63,6 @@ class SplitPayload(TypedDict):
     reason: str | None
 
 
-class VariantPayload(TypedDict):
-    """A metric over the `n` analysed identities of a variant; sums are null where they are too large for a float."""
-
-    n: int
-    sum: float | None
-    sum_squares: float | None
-
-
-class LiftPayload(TypedDict):
-    """The effect relative to control, with its credible interval; 0.1 is ten percent more than control."""
-
-    lift: float
-    ci_low: float
-    ci_high: float
-    chance_to_win: float
-
-
-class EffectPayload(TypedDict):
-    """Treatment less control in the metric's unit, with its credible interval."""
-
-    value: float
-    ci_low: float
-    ci_high: float
-    chance_to_win: float
-
-
-class AnytimePayload(TypedDict):
-    """The basis of the verdict: an interval of the effect that holds at every refresh at once.
-
-    It is in the metric's unit. `level` is the probability with which it may miss, as the family of comparisons leaves
-    it; it excludes 0 where `adjusted_p_value` is at most the design's alpha. `p_value` is of the comparison alone.
-    """
-
-    p_value: float
-    adjusted_p_value: float
-    ci_low: float
-    ci_high: float
-    level: float
-
-
-class RiskPayload(TypedDict):
-    """The expected loss per identity of each decision if it is the wrong one, in the metric's unit."""
-
-    if_ship: float
-    if_keep: float
-
-
-class MetricPayload(TypedDict):
-    """One metric: its aggregates by variant and, by treatment, how that compares with control.
-
-    `inference` is the lift, `effect` the absolute difference, `standard_error` its error, `expected_loss` per identity,
-    of shipping the treatment, and `risk` that of shipping it and of keeping control. `anytime` is what the verdict is
-    read from. Its comparisons are judged in a `family`: the primary metric's, a guardrail's own, or that of all
-    secondary metrics.
-    What is withheld is null, and `reason` says why. By variant, `values` counts the events whose
-    value the metric reads, and `invalid_values` those of them whose value is not a number: with over 1 % of these in
-    any variant the metric has no verdict (`inconclusive`, reason `unreadable_values`). Of the identities, `nonzero`
-    counts those whose value is not 0, `with_value` those that have one (of a mean those with a readable value,
-    otherwise all), and `largest` is the largest value.
-    """
-
-    metric_id: int
-    name: NotRequired[str]
-    variants: dict[str, VariantPayload]
-    inference: dict[str, LiftPayload | None]
-    effect: dict[str, EffectPayload | None]
-    expected_loss: dict[str, float | None]
-    verdict: dict[str, Verdict]
-    reason: dict[str, str | None]
-    values: NotRequired[dict[str, int]]
-    invalid_values: NotRequired[dict[str, int]]
-    nonzero: NotRequired[dict[str, int]]
-    with_value: NotRequired[dict[str, int]]
-    largest: NotRequired[dict[str, float | None]]
-    family: NotRequired[Family]
-    standard_error: NotRequired[dict[str, float | None]]
-    anytime: NotRequired[dict[str, AnytimePayload | None]]
-    risk: NotRequired[dict[str, RiskPayload | None]]
-
-
 class ResultsPayload(TypedDict):
     """Results of one experiment at one refresh.
 
@@ -184,7 +102,7 @@ def results_payload(results: ExperimentResults) -> ResultsPayload:
             "expected_shares": split.shares,
             "reason": split.reason,
         },
-        "metrics": [_metric(metric, split) for metric in results.metrics],
+        "metrics": [metric_payload(metric, split) for metric in results.metrics],
     }
 
 
@@ -212,18 +130,6 @@ def comparison_rows(results: ExperimentResults) -> list[dict[str, object]]:
     ]
 
 
-def effect_columns(effect: EffectPayload | None, lift: LiftPayload | None) -> dict[str, object]:
-    """Return effect and lift, each with its interval, as columns of a flat table; null where one is withheld."""
-    return {
-        "effect": effect and effect["value"],
-        "effect_low": effect and effect["ci_low"],
-        "effect_high": effect and effect["ci_high"],
-        "lift": lift and lift["lift"],
-        "lift_low": lift and lift["ci_low"],
-        "lift_high": lift and lift["ci_high"],
-    }
-
-
 def _point(point: ExposuresPoint) -> PointPayload:
     payload: PointPayload = {"bucket": iso_utc(point.bucket), "new_identities": point.new_identities}
     if point.unlisted_identities:
@@ -231,82 +137,12 @@ def _point(point: ExposuresPoint) -> PointPayload:
     return payload
 
 
-def _metric(metric: MetricResults, split: Split) -> MetricPayload:
-    compared = {comparison.treatment: comparison for comparison in metric.comparisons}
-    return {
-        "metric_id": metric.attached.metric.id,
-        "name": metric.attached.metric.name,
-        "variants": {key: _variant(split.identities[key], each) for key, each in metric.aggregates.items()},
-        "inference": {key: _lift(comparison) for key, comparison in compared.items()},
-        "effect": {key: _effect(comparison) for key, comparison in compared.items()},
-        "expected_loss": {key: comparison.expected_loss for key, comparison in compared.items()},
-        "verdict": {key: comparison.verdict for key, comparison in compared.items()},
-        "reason": {key: comparison.reason for key, comparison in compared.items()},
-        "values": metric.values,
-        "invalid_values": metric.invalid_values,
-        "nonzero": {key: each.nonzero for key, each in metric.of_identities.items()},
-        "with_value": {key: each.with_value for key, each in metric.of_identities.items()},
-        "largest": {key: each.largest for key, each in metric.of_identities.items()},
-        "family": metric.family,
-        "standard_error": {key: _standard_error(comparison) for key, comparison in compared.items()},
-        "anytime": {key: _anytime(comparison) for key, comparison in compared.items()},
-        "risk": {key: _risk(comparison) for key, comparison in compared.items()},
-    }
-
-
-def _variant(identities: int, aggregate: VariantAggregate | None) -> VariantPayload:
-    return {
-        "n": identities,
-        "sum": None if aggregate is None else _finite(aggregate.sum),
-        "sum_squares": None if aggregate is None else _finite(aggregate.sum_squares),
-    }
-
-
-def _lift(comparison: Comparison) -> LiftPayload | None:
-    lift, chance = comparison.lift, comparison.chance_to_win
-    if isinstance(lift, NotComputable) or chance is None:
-        return None
-    return {"lift": lift.value, "ci_low": lift.ci_low, "ci_high": lift.ci_high, "chance_to_win": chance}
-
-
-def _effect(comparison: Comparison) -> EffectPayload | None:
-    effect, chance = comparison.effect, comparison.chance_to_win
-    if isinstance(effect, NotComputable) or chance is None:
-        return None
-    return {"value": effect.value, "ci_low": effect.ci_low, "ci_high": effect.ci_high, "chance_to_win": chance}
-
-
-def _standard_error(comparison: Comparison) -> float | None:
-    return None if isinstance(comparison.effect, NotComputable) else comparison.effect.standard_error
-
-
-def _anytime(comparison: Comparison) -> AnytimePayload | None:
-    found = comparison.anytime
-    if found is None:
-        return None
-    return {
-        "p_value": found.p_value,
-        "adjusted_p_value": found.adjusted_p_value,
-        "ci_low": found.ci_low,
-        "ci_high": found.ci_high,
-        "level": found.level,
-    }
-
-
-def _risk(comparison: Comparison) -> RiskPayload | None:
-    found = comparison.risk
-    return None if found is None else {"if_ship": found.if_ship, "if_keep": found.if_keep}
-
-
 def _row(comparison: Comparison) -> dict[str, object]:
+    reading = comparison.reading
     return {
         "treatment": comparison.treatment,
-        **effect_columns(_effect(comparison), _lift(comparison)),
-        "chance_to_win": comparison.chance_to_win,
+        **effect_columns(effect_payload(reading), lift_payload(reading)),
+        "chance_to_win": None if isinstance(reading, NotComputable) else reading.chance_to_win,
         "expected_loss": comparison.expected_loss,
         "reason": comparison.reason,
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -1,7 +1,4 @@
-"""CUPED: the same metric from before the first exposure takes out what identities differed by already.
-
-Not used by the pipeline yet: for metrics version 2.
-"""
+"""CUPED: the same metric from before the first exposure takes out what identities differed by already (rule M11)."""
 
 import math
 from dataclasses import dataclass

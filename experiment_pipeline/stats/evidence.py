@@ -7,11 +7,11 @@ their number stands still while the difference goes on. docs/adr/0038 has what w
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.measures import Aggregation
 
 Mixture: TypeAlias = tuple[tuple[float, float], ...]  # lifts and their weights, which add up to 1
 
@@ -19,7 +19,27 @@ Mixture: TypeAlias = tuple[tuple[float, float], ...]  # lifts and their weights,
 # that are very large. A wrong guess costs width, never validity.
 UNPLANNED: Mixture = ((0.16, 0.45), (0.07, 0.45), (0.02, 0.1))
 
-LARGEST, LARGEST_ODDS = 1e40, 1e16  # a float has no use for more
+LARGEST, LARGEST_ODDS, LARGEST_EXPONENT = 1e40, 1e16, 90.0  # a float has no use for more
+
+
+class Clock(StrEnum):
+    """The ways in which evidence accrues (rule C1); docs/adr/0041 has what was measured of each.
+
+    - `odds`: values are 0 or 1, and turn from 0 to 1 once: occurrence, retention, steps of a funnel.
+    - `events`: values grow or settle with every event: count, sum, mean, days.
+    - `information`: of the estimate itself, where there is no number of events to count: ratios, quantiles.
+    - `identities`: values are final once they are there: the first event's, and all where only identities whose window
+      has ended are analysed.
+    - `extremes`: each event may take the place of all before it: min, max.
+    - `replaced`: each event does: last.
+    """
+
+    ODDS = "odds"
+    EVENTS = "events"
+    INFORMATION = "information"
+    IDENTITIES = "identities"
+    EXTREMES = "extremes"
+    REPLACED = "replaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +57,7 @@ class Evidence:
 
 
 def accrued_evidence(
-    aggregation: Aggregation,
+    clock: Clock,
     control: VariantAggregate,
     treatment: VariantAggregate,
     events: tuple[float, float],
@@ -47,18 +67,21 @@ def accrued_evidence(
 
     - With a design, `(mean / SE)^2`: the information about the lift. Where events come at any rate, the same or
       another for every identity, the correlation of two moments is that of a Brownian motion that runs on this.
-    - Occurrence: the same, which is `n p / (1 - p)` with `n = n_c n_t / (n_c + n_t)`, times `1 + odds^2`. A conversion
+    - `odds`: the same, which is `n p / (1 - p)` with `n = n_c n_t / (n_c + n_t)`, times `1 + odds^2`. A conversion
       happens once, so that the motion runs on the odds; the factor is for identities that arrive while most have
       converted, and decide the difference for a while. With a design it is the cube of that, over its value at the
       baseline: at the planned end it is 1.
-    - Count, sum and mean without a design: n times the counted events of an identity. They have no unit, never fall,
-      and hold for means of any sign.
+    - `information`: the same, with a design and without.
+    - Others without a design: n times the counted events of an identity, of `identities` times 1. They have no unit,
+      never fall, and hold for means of any sign.
+    - `extremes` and `replaced`: that times `_replacement` of the counted events of an identity, for while identities
+      stand still, their values go on changing.
 
     Args:
-        aggregation: how the metric makes one number of an identity's events.
+        clock: how the evidence accrues.
         control: the arm that is compared with, of two identities or more.
         treatment: the arm that is compared, of two identities or more.
-        events: of control and treatment that count; not read for occurrence.
+        events: of control and treatment that count; not read for odds, information and identities.
         design: the lift that the experiment was made to detect; one without, for a metric that it was not made for.
 
     Returns:
@@ -69,21 +92,40 @@ def accrued_evidence(
 
     Example:
         >>> arm = VariantAggregate(n=10_000, mean=0.1, m2=900.0)
-        >>> found = accrued_evidence(Aggregation.OCCURRENCE, arm, arm, (1_000, 1_000), Design(mde=0.1, baseline=0.1))
+        >>> found = accrued_evidence(Clock.ODDS, arm, arm, (1_000, 1_000), Design(mde=0.1, baseline=0.1))
         >>> round(found.amount, 1), found.mixture
         (555.5, ((0.1, 1.0),))
     """
     lift = planned_lift(design)
     mixture = UNPLANNED if lift is None else ((lift, 1.0),)
-    if aggregation is Aggregation.OCCURRENCE:
+    if clock is Clock.ODDS:
         ahead = 1 + _odds(control, treatment) ** 2
         if lift is not None:
             ahead = (ahead / (1 + _odds_of(design.baseline or 0) ** 2)) ** 3
         return Evidence(min(relative_information(control, treatment) * ahead, LARGEST), mixture)
-    if lift is not None:
-        return Evidence(relative_information(control, treatment), mixture)
     identities = control.n + treatment.n
-    return Evidence(control.n * (treatment.n / identities) * (sum(events) / identities), mixture)
+    of_each = sum(events) / identities
+    if lift is not None or clock is Clock.INFORMATION:
+        amount = relative_information(control, treatment)
+    else:
+        amount = control.n * (treatment.n / identities) * (1.0 if clock is Clock.IDENTITIES else of_each)
+    return Evidence(min(amount * _replacement(clock, of_each), LARGEST), mixture)
+
+
+def _replacement(clock: Clock, events: float) -> float:
+    """Return the factor for values that later events take the place of, by the counted events of an identity.
+
+    The largest of k values is that of their first half with probability one half, so that the correlation of two
+    moments may be as low as the ratio of their events: the clock runs on its square. The last of them correlates with
+    itself later by the probability that no event has come since, `exp(-events)`.
+    """
+    match clock:
+        case Clock.EXTREMES:
+            return max(1.0, events)
+        case Clock.REPLACED:
+            return math.exp(min(2 * max(0.0, events - 1), LARGEST_EXPONENT))
+        case _:
+            return 1.0
 
 
 def planned_lift(design: Design) -> float | None:

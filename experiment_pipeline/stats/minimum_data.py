@@ -1,47 +1,39 @@
 """The floors under which nothing is inferred: too little data is `collecting_data`, not a wide interval."""
 
-from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.floors import Counted, Floors
 from experiment_pipeline.stats.not_computable import NotComputable
+
+ROUNDING = 1e-9  # of n q (1 - q)
+HALF = 0.5  # a conversion: what rounding may leave out of a sum of zeros and ones
 
 
 def below_floor(
-    control: VariantAggregate,
-    treatment: VariantAggregate,
-    aggregation: Aggregation,
-    *,
-    nonzero: tuple[int, int],
-    minimum_identities: int,
-    minimum_conversions: int,
-    minimum_nonzero: int,
+    identities: tuple[int, int], counted: tuple[float, float], kind: Counted, floors: Floors
 ) -> NotComputable | None:
-    """Return why this comparison has too little data yet, or None.
+    """Return why a comparison of two arms has too little data yet, or None.
 
-    `below_minimum_identities` in either arm; for occurrence `below_minimum_conversions`, where an arm's conversions
-    are the sum of its zeros and ones; for count, sum and mean `below_minimum_nonzero`. The normal approximation of a
-    proportion needs conversions, and that of any mean needs identities that are not 0: while the largest purchases of
-    an arm of few buyers have not come yet, its mean is too low, and so is its variance (docs/adr/0034).
+    `below_minimum_identities` in either arm; of shares `below_minimum_conversions`, of means and ratios
+    `below_minimum_nonzero`, of quantiles `too_few_values`. The normal approximation of a proportion needs conversions,
+    and that of any mean needs identities that are not 0: while the largest purchases of an arm of few buyers have not
+    come yet, its mean is too low, and so is its variance (docs/adr/0034). A quantile needs values on its rarer side.
 
     Args:
-        control: the arm that is compared with.
-        treatment: the arm that is compared.
-        aggregation: how the metric makes one number of an identity's events.
-        nonzero: identities of control and of treatment whose value is not 0; not read for occurrence.
-        minimum_identities: analysed identities that each arm must have.
-        minimum_conversions: conversions that each arm must have, for occurrence alone.
-        minimum_nonzero: identities that are not 0 that each arm must have, for every other aggregation.
+        identities: of control and of treatment that are in the metric.
+        counted: of control and of treatment, of the kind that the metric needs.
+        kind: which identities are counted.
+        floors: how many of each an arm must have.
 
     Example:
-        >>> few = VariantAggregate(n=400, mean=0.1, m2=36.0)
-        >>> floors = {"minimum_identities": 50, "minimum_conversions": 5, "minimum_nonzero": 100}
-        >>> below_floor(few, few, Aggregation.SUM, nonzero=(40, 40), **floors)
+        >>> below_floor((400, 400), (40, 40), Counted.NONZERO, Floors())
         NotComputable(reason='below_minimum_nonzero')
     """
-    arms = (control, treatment)
-    if any(arm.n < minimum_identities for arm in arms):
+    if min(identities) < floors.identities:
         return NotComputable("below_minimum_identities")
-    if aggregation is not Aggregation.OCCURRENCE:
-        return NotComputable("below_minimum_nonzero") if min(nonzero) < minimum_nonzero else None
-    if any(arm.sum < minimum_conversions - 0.5 for arm in arms):
-        return NotComputable("below_minimum_conversions")
-    return None
+    least = floors.least(kind)
+    match kind:
+        case Counted.CONVERSIONS:
+            return NotComputable("below_minimum_conversions") if min(counted) < least - HALF else None
+        case Counted.NONZERO:
+            return NotComputable("below_minimum_nonzero") if min(counted) < least else None
+        case Counted.BEYOND_QUANTILE:
+            return NotComputable("too_few_values") if min(counted) < least * (1 - ROUNDING) else None

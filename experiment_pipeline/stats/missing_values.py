@@ -5,10 +5,9 @@ A mean over those who have a value compares different people where the treatment
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import effect
-from experiment_pipeline.stats.evidence import accrued_evidence
+from experiment_pipeline.stats.evidence import Clock, accrued_evidence
 from experiment_pipeline.stats.not_computable import NotComputable
 
 MISSING_ALPHA = 0.001  # as rare as a false alarm of the split
@@ -40,7 +39,7 @@ def missing_values_differ(control: tuple[int, int], treatment: tuple[int, int]) 
     difference = effect(*arms)
     if isinstance(difference, NotComputable):
         return False
-    evidence = accrued_evidence(Aggregation.OCCURRENCE, *arms, (with_c, with_t), Design())
+    evidence = accrued_evidence(Clock.ODDS, *arms, (with_c, with_t), Design())
     return anytime_effect(difference, *arms, evidence, alpha=MISSING_ALPHA).p_value <= MISSING_ALPHA
 
 

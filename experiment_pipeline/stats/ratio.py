@@ -2,8 +2,6 @@
 
 An arm's ratio is reduced to a `VariantAggregate` whose mean is the ratio and whose variance is that of the delta
 method, so that everything that works on means (effect, lift, chance to win, anytime-valid interval) works on ratios.
-
-Not used by the pipeline yet: for metrics version 2.
 """
 
 import math

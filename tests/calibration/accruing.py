@@ -15,6 +15,7 @@ import numpy as np
 
 from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import VERSION_1_AGGREGATIONS
 from tests.calibration.peeking import (
     MINIMUM_CONVERSIONS,
     MINIMUM_NONZERO,
@@ -178,7 +179,7 @@ def combinations() -> Iterator[Case]:
     """Yield the combinations of all factors, each drawn alone."""
     rng = np.random.default_rng(COMBINATIONS_SEED)
     for _ in range(COMBINATIONS):
-        aggregation = list(Aggregation)[rng.integers(len(Aggregation))]
+        aggregation = VERSION_1_AGGREGATIONS[rng.integers(len(VERSION_1_AGGREGATIONS))]
         options = SHARES if aggregation is Aggregation.OCCURRENCE else EVENTS
         level = list(options)[rng.integers(len(options))]
         traffic = Traffic(

@@ -11,12 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from experiment_pipeline.domain.aggregates import PairAggregate
-from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import effect
-from experiment_pipeline.stats.evidence import accrued_evidence, pooled_standard_error
+from experiment_pipeline.stats.evidence import Clock, accrued_evidence, pooled_standard_error
 from experiment_pipeline.stats.multiplicity import benjamini_hochberg_levels
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.ratio import ratio_aggregate
@@ -51,7 +50,7 @@ def test_peeking__arrays__say_what_the_verdict_s_own_interval_says() -> None:
     log_m: Floats = log_anytime(paths, DESIGN)
     for i, k in np.ndindex(3, 4):
         arms = control.aggregate(i, k), treatment.aggregate(i, k)
-        evidence = accrued_evidence(Aggregation.OCCURRENCE, *arms, (0, 0), DESIGN)
+        evidence = accrued_evidence(Clock.ODDS, *arms, (0, 0), DESIGN)
         exact = anytime_effect(computed(effect(*arms)), *arms, evidence)
         assert exact.p_value == pytest.approx(math.exp(-max(0.0, float(log_m[i, k]))), rel=1e-9)
 

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
 from experiment_pipeline.stats import bayesian, frequentist
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.evidence import accrued_evidence, planned_lift
+from experiment_pipeline.stats.evidence import Clock, accrued_evidence, planned_lift
 from experiment_pipeline.stats.group_sequential import (
     drift_for_power,
     exit_probabilities,
@@ -62,8 +61,8 @@ def test_means__any_two_arms__answer_or_say_why(
         return
     assert 0 <= bayesian.chance_to_win(absolute, direction) <= 1
     assert_sound(bayesian.expected_loss(absolute, direction))
-    for aggregation in (Aggregation.OCCURRENCE, Aggregation.SUM):
-        evidence = accrued_evidence(aggregation, control, treatment, (min(control.n, 7), treatment.n), design)
+    for clock in Clock:
+        evidence = accrued_evidence(clock, control, treatment, (min(control.n, 7), treatment.n), design)
         assert_sound(evidence)
         anytime = anytime_effect(absolute, control, treatment, evidence, alpha=alpha)
         assert_sound(anytime)

@@ -1,0 +1,172 @@
+"""Payloads of comparisons: variants, effects, lifts, and what a verdict is read from, JSON-ready."""
+
+import math
+from typing import NotRequired  # pydantic reads no other TypedDict before Python 3.12
+
+from typing_extensions import TypedDict
+
+from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.results.arms import Arm
+from experiment_pipeline.results.model import AdjustedReading, Comparison, Reading
+from experiment_pipeline.stats.not_computable import NotComputable
+
+
+class VariantPayload(TypedDict):
+    """A metric over the `n` identities of a variant; sums are null where they are too large for a float.
+
+    Of version 1, `n` are all analysed identities. Of version 2 they are those that are in the metric, `value` is what
+    its statistic comes to (null where it cannot be computed), and the sums are those of the values, of a ratio's
+    numerator.
+    """
+
+    n: int
+    sum: float | None
+    sum_squares: float | None
+    value: NotRequired[float | None]
+
+
+class LiftPayload(TypedDict):
+    """The effect relative to control, with its credible interval; 0.1 is ten percent more than control."""
+
+    lift: float
+    ci_low: float
+    ci_high: float
+    chance_to_win: float
+
+
+class EffectPayload(TypedDict):
+    """Treatment less control in the metric's unit, with its credible interval."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+    chance_to_win: float
+
+
+class AnytimePayload(TypedDict):
+    """The basis of the verdict: an interval of the effect that holds at every refresh at once.
+
+    It is in the metric's unit. `level` is the probability with which it may miss, as the family of comparisons leaves
+    it; it excludes 0 where `adjusted_p_value` is at most the design's alpha. `p_value` is of the comparison alone.
+    """
+
+    p_value: float
+    adjusted_p_value: float
+    ci_low: float
+    ci_high: float
+    level: float
+
+
+class RiskPayload(TypedDict):
+    """The expected loss per identity of each decision if it is the wrong one, in the metric's unit."""
+
+    if_ship: float
+    if_keep: float
+
+
+class AdjustedPayload(TypedDict):
+    """A comparison adjusted for what identities did before their first exposure.
+
+    `variance_reduction` is the share of the variance that this explains: at 0.5 half of the identities are enough. What
+    is withheld is null, and `reason` says why.
+    """
+
+    effect: EffectPayload | None
+    inference: LiftPayload | None
+    standard_error: float | None
+    variance_reduction: float | None
+    reason: str | None
+
+
+def variant_payload(identities: int, aggregate: VariantAggregate | None) -> VariantPayload:
+    """Return a variant of a metric of version 1."""
+    return {
+        "n": identities,
+        "sum": None if aggregate is None else _finite(aggregate.sum),
+        "sum_squares": None if aggregate is None else _finite(aggregate.sum_squares),
+    }
+
+
+def arm_payload(arm: Arm) -> VariantPayload:
+    """Return a variant of a metric of version 2, or of a part."""
+    value = None if isinstance(arm.reduced, NotComputable) or arm.n == 0 else arm.reduced.mean
+    return {**variant_payload(arm.n, arm.aggregate), "value": value}
+
+
+def effect_payload(reading: Reading | NotComputable) -> EffectPayload | None:
+    """Return the absolute effect; None where it is withheld."""
+    if isinstance(reading, NotComputable):
+        return None
+    effect, chance = reading.effect, reading.chance_to_win
+    return {"value": effect.value, "ci_low": effect.ci_low, "ci_high": effect.ci_high, "chance_to_win": chance}
+
+
+def lift_payload(reading: Reading | NotComputable) -> LiftPayload | None:
+    """Return the lift; None where it is withheld."""
+    if isinstance(reading, NotComputable) or isinstance(reading.lift, NotComputable):
+        return None
+    lift, chance = reading.lift, reading.chance_to_win
+    return {"lift": lift.value, "ci_low": lift.ci_low, "ci_high": lift.ci_high, "chance_to_win": chance}
+
+
+def standard_error(reading: Reading | NotComputable) -> float | None:
+    """Return the standard error of the effect; None where it is withheld."""
+    return None if isinstance(reading, NotComputable) else reading.effect.standard_error
+
+
+def risk_payload(reading: Reading | NotComputable) -> RiskPayload | None:
+    """Return the expected losses; None where they are withheld."""
+    if isinstance(reading, NotComputable):
+        return None
+    return {"if_ship": reading.risk.if_ship, "if_keep": reading.risk.if_keep}
+
+
+def anytime_payload(comparison: Comparison) -> AnytimePayload | None:
+    """Return what the verdict is read from; None where it is read from nothing."""
+    found = comparison.anytime
+    if found is None:
+        return None
+    return {
+        "p_value": found.p_value,
+        "adjusted_p_value": found.adjusted_p_value,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "level": found.level,
+    }
+
+
+def adjusted_payload(adjusted: AdjustedReading | NotComputable) -> AdjustedPayload:
+    """Return the adjusted comparison, or why there is none."""
+    if isinstance(adjusted, NotComputable):
+        nothing: AdjustedPayload = {
+            "effect": None,
+            "inference": None,
+            "standard_error": None,
+            "variance_reduction": None,
+            "reason": adjusted.reason,
+        }
+        return nothing
+    lift = adjusted.reading.lift
+    return {
+        "effect": effect_payload(adjusted.reading),
+        "inference": lift_payload(adjusted.reading),
+        "standard_error": standard_error(adjusted.reading),
+        "variance_reduction": adjusted.variance_reduction,
+        "reason": lift.reason if isinstance(lift, NotComputable) else None,
+    }
+
+
+def effect_columns(effect: EffectPayload | None, lift: LiftPayload | None) -> dict[str, object]:
+    """Return effect and lift, each with its interval, as columns of a flat table; null where one is withheld."""
+    return {
+        "effect": effect and effect["value"],
+        "effect_low": effect and effect["ci_low"],
+        "effect_high": effect and effect["ci_high"],
+        "lift": lift and lift["lift"],
+        "lift_low": lift and lift["ci_low"],
+        "lift_high": lift and lift["ci_high"],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

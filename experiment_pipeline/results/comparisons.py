@@ -1,0 +1,267 @@
+"""Comparisons of treatments with control on one metric, or on one part of it: the numbers, and then the verdict."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate, are_unreadable
+from experiment_pipeline.domain.experiments import CONTROL, Design
+from experiment_pipeline.domain.floors import Floors, counted_by
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, Maturity, Metric, Quantile, Ratio
+from experiment_pipeline.results.arms import CAP_IS_ZERO, OUT_OF_RANGE, Arm, arms_of
+from experiment_pipeline.results.model import AdjustedReading, AnytimeReading, Comparison, Reading
+from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
+from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
+from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
+from experiment_pipeline.stats.effect import Effect, effect
+from experiment_pipeline.stats.evidence import Clock, Evidence, accrued_evidence
+from experiment_pipeline.stats.lift import lift
+from experiment_pipeline.stats.minimum_data import below_floor
+from experiment_pipeline.stats.missing_values import missing_values_differ
+from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.verdict import decide
+
+UNREADABLE_VALUES = NotComputable("unreadable_values")  # rule E5
+MISSING_VALUES_DIFFER = NotComputable("missing_values_differ")  # rules M3, M6
+
+CLOCKS = {
+    Aggregation.OCCURRENCE: Clock.ODDS,
+    Aggregation.FIRST: Clock.IDENTITIES,
+    Aggregation.MIN: Clock.EXTREMES,
+    Aggregation.MAX: Clock.EXTREMES,
+    Aggregation.LAST: Clock.REPLACED,
+}
+REPLACING = (Clock.REPLACED, Clock.EXTREMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A treatment and control with enough data to be compared."""
+
+    control: VariantAggregate
+    treatment: VariantAggregate
+    effect: Effect
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """The same two arms adjusted for their pre-period (rule M11)."""
+
+    pair: Pair
+    variance_reduction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A metric's design, its analysed variants, and every treatment beside control.
+
+    Attributes:
+        pairs: as the metric is measured.
+        adjusted: for the pre-period, or why not; empty where the metric has none.
+        withheld: why there is no verdict on a treatment, whatever the numbers say; None where there may be one.
+    """
+
+    attached: AttachedMetric
+    design: Design
+    arms: dict[str, Arm]
+    values: dict[str, int]
+    invalid_values: dict[str, int]
+    pairs: dict[str, Pair | NotComputable]
+    adjusted: dict[str, Adjusted | NotComputable]
+    withheld: dict[str, NotComputable | None]
+
+    def deciding(self, treatment: str) -> Pair | NotComputable:
+        """Return what the verdict is read from: the adjusted arms where the metric has a pre-period (rule C8).
+
+        The plain ones are read where they cannot be adjusted, which the values before the exposures alone determine.
+        """
+        adjusted = self.adjusted.get(treatment)
+        return adjusted.pair if isinstance(adjusted, Adjusted) else self.pairs[treatment]
+
+    def p_values(self) -> dict[str, float]:
+        """Return the p-value of every comparison, 1 where it cannot be made yet, or where no verdict may rest on it.
+
+        The interval that comes with it is dropped: only once every p-value of a family is known is the level known at
+        which each interval of it is wanted, and `comparisons` computes it then.
+        """
+        found = {key: _anytime_effect(self.deciding(key), self.design.alpha) for key in self.pairs}
+        return {
+            key: 1.0 if self.withheld[key] or isinstance(each, NotComputable) else each.p_value
+            for key, each in found.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The outcome of a family: the level of every comparison and its adjusted p-value, by treatment."""
+
+    levels: Mapping[str, float]
+    adjusted_p_values: Mapping[str, float]
+
+
+def compared(
+    attached: AttachedMetric, found: MetricAggregates, variants: Collection[str], design: Design, floors: Floors
+) -> Compared:
+    """Return the comparisons of a metric, or of one part of it.
+
+    Args:
+        attached: the metric.
+        found: its aggregates, or those of the part.
+        variants: the analysed ones, control among them.
+        design: what the experiment was made to detect, if it was made for this metric.
+        floors: how much data an arm needs.
+    """
+    values = {key: found.values.get(key, 0) for key in variants}
+    invalid_values = {key: found.invalid_values.get(key, 0) for key in variants}
+    arms = arms_of(attached.metric, found, variants)
+    treatments = {key: arm for key, arm in arms.items() if key != CONTROL}
+    pairs = {key: _pair(arms[CONTROL], arm, attached.metric, design, floors) for key, arm in treatments.items()}
+    unreadable = any(are_unreadable(values[key], invalid_values[key]) for key in arms)
+    return Compared(
+        attached=attached,
+        design=design,
+        arms=arms,
+        values=values,
+        invalid_values=invalid_values,
+        pairs=pairs,
+        adjusted=_adjusted(attached.metric, arms, pairs, design),
+        withheld={
+            key: UNREADABLE_VALUES if unreadable else _withheld_for_missing_values(arms[CONTROL], arm, attached.metric)
+            for key, arm in treatments.items()
+        },
+    )
+
+
+def comparisons(of: Compared, judged: Judged, *, trustworthy: bool) -> tuple[Comparison, ...]:
+    """Return the comparisons with their verdicts, once their family is judged."""
+    return tuple(_comparison(of, treatment, judged, trustworthy=trustworthy) for treatment in of.pairs)
+
+
+def _comparison(of: Compared, treatment: str, judged: Judged, *, trustworthy: bool) -> Comparison:
+    attached, plain, adjusted, withheld = of.attached, of.pairs[treatment], of.adjusted.get(treatment), of.withheld
+    anytime = _anytime_effect(of.deciding(treatment), judged.levels[treatment])
+    verdict = decide(
+        anytime,
+        direction=attached.metric.direction,
+        expected_direction=attached.expected_direction,
+        trustworthy=trustworthy,
+        readable=withheld[treatment] is None,
+    )
+    reading = None
+    if withheld[treatment] is None and not isinstance(anytime, NotComputable):
+        level, p_value = judged.levels[treatment], judged.adjusted_p_values[treatment]
+        reading = AnytimeReading(anytime.p_value, p_value, anytime.ci_low, anytime.ci_high, level)
+    return Comparison(
+        treatment=treatment,
+        reading=_reading(plain, of),
+        verdict=verdict,
+        anytime=reading,
+        withheld=withheld[treatment],
+        adjusted=_adjusted_reading(adjusted, of),
+    )
+
+
+def _adjusted_reading(found: Adjusted | NotComputable | None, of: Compared) -> AdjustedReading | NotComputable | None:
+    if not isinstance(found, Adjusted):
+        return found
+    reading = _reading(found.pair, of)
+    return reading if isinstance(reading, NotComputable) else AdjustedReading(reading, found.variance_reduction)
+
+
+def _reading(pair: Pair | NotComputable, of: Compared) -> Reading | NotComputable:
+    if isinstance(pair, NotComputable):
+        return pair
+    better = of.attached.better_direction
+    return Reading(
+        effect=pair.effect,
+        lift=lift(pair.control, pair.treatment, alpha=of.design.alpha),
+        chance_to_win=chance_to_win(pair.effect, better),
+        risk=expected_loss(pair.effect, better),
+    )
+
+
+def _pair(control: Arm, treatment: Arm, metric: Metric, design: Design, floors: Floors) -> Pair | NotComputable:
+    for reason in (CAP_IS_ZERO, OUT_OF_RANGE):  # not cured by more data
+        if reason in (control.reduced, treatment.reduced):
+            return reason
+    counted = control.counted, treatment.counted
+    too_little = below_floor((control.n, treatment.n), counted, counted_by(metric), floors)
+    return too_little or _pair_of(
+        control.reduced, treatment.reduced, metric, (control.events, treatment.events), design
+    )
+
+
+def _pair_of(
+    control: VariantAggregate | NotComputable,
+    treatment: VariantAggregate | NotComputable,
+    metric: Metric,
+    events: tuple[float, float],
+    design: Design,
+) -> Pair | NotComputable:
+    if isinstance(control, NotComputable):
+        return control
+    if isinstance(treatment, NotComputable):
+        return treatment
+    difference = effect(control, treatment, alpha=design.alpha)
+    if isinstance(difference, NotComputable):
+        return difference
+    evidence = accrued_evidence(clock_of(metric), control, treatment, events, design)
+    return Pair(control, treatment, difference, evidence)
+
+
+def _adjusted(
+    metric: Metric, arms: Mapping[str, Arm], pairs: Mapping[str, Pair | NotComputable], design: Design
+) -> dict[str, Adjusted | NotComputable]:
+    """Return every comparison adjusted for the pre-period, or why not; nothing where the metric has none."""
+    control = arms[CONTROL]
+    found: dict[str, Adjusted | NotComputable] = {}
+    for key, pair in pairs.items():
+        treatment = arms[key]
+        if isinstance(pair, NotComputable) and control.pre_period is not None:
+            found[key] = pair
+        elif control.pre_period is not None and treatment.pre_period is not None:
+            arms_adjusted = cuped(control.pre_period, treatment.pre_period)
+            found[key] = _adjusted_pair(arms_adjusted, metric, (control.events, treatment.events), design)
+    return found
+
+
+def _adjusted_pair(
+    adjustment: CupedAdjustment | NotComputable, metric: Metric, events: tuple[float, float], design: Design
+) -> Adjusted | NotComputable:
+    if isinstance(adjustment, NotComputable):
+        return adjustment
+    pair = _pair_of(adjustment.control, adjustment.treatment, metric, events, design)
+    return pair if isinstance(pair, NotComputable) else Adjusted(pair, adjustment.variance_reduction)
+
+
+def clock_of(metric: Metric) -> Clock:
+    """Return how the evidence of a metric accrues (rule C1)."""
+    if metric.is_proportion:
+        return Clock.ODDS
+    clocks = [CLOCKS.get(measure.aggregation, Clock.EVENTS) for measure in metric.measures]
+    replacing = next((clock for clock in REPLACING if clock in clocks), None)
+    is_final = metric.maturity is Maturity.COMPLETE
+    if isinstance(metric.statistic, Ratio | Quantile):
+        return Clock.INFORMATION if is_final or replacing is None else replacing
+    if replacing is not None:
+        return Clock.IDENTITIES if is_final else replacing
+    return clocks[0]
+
+
+def _anytime_effect(pair: Pair | NotComputable, alpha: float) -> AnytimeEffect | NotComputable:
+    if isinstance(pair, NotComputable):
+        return pair
+    return anytime_effect(pair.effect, pair.control, pair.treatment, pair.evidence, alpha=alpha)
+
+
+def _withheld_for_missing_values(control: Arm, treatment: Arm, metric: Metric) -> NotComputable | None:
+    """Return why a comparison of those who have a value is one of different people, or None."""
+    if not any(measure.aggregation.may_lack_value for measure in metric.measures):
+        return None
+    if control.aggregate is None or treatment.aggregate is None:
+        return None
+    differ = missing_values_differ(
+        (control.identities, control.values.with_value), (treatment.identities, treatment.values.with_value)
+    )
+    return MISSING_VALUES_DIFFER if differ else None

@@ -1,0 +1,250 @@
+"""The payload of a metric, JSON-ready.
+
+Members that version 1 does not have are `NotRequired`, and a metric of version 1 is written without them.
+"""
+
+from collections.abc import Iterator
+from typing import NotRequired  # pydantic reads no other TypedDict before Python 3.12
+
+from typing_extensions import TypedDict
+
+from experiment_pipeline.domain.aggregates import Bounds, Part
+from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Retention
+from experiment_pipeline.results.comparison_payload import (
+    AdjustedPayload,
+    AnytimePayload,
+    EffectPayload,
+    LiftPayload,
+    RiskPayload,
+    VariantPayload,
+    adjusted_payload,
+    anytime_payload,
+    arm_payload,
+    effect_payload,
+    lift_payload,
+    risk_payload,
+    standard_error,
+    variant_payload,
+)
+from experiment_pipeline.results.families import Family
+from experiment_pipeline.results.model import DecidedBy, MetricResults, PartResults, Split
+from experiment_pipeline.stats.verdict import Verdict
+
+
+class CappedPayload(TypedDict):
+    """The bounds that values were held to, and how many identities each of them touched, by variant."""
+
+    cap: float | None
+    floor: float | None
+    capped: dict[str, int]
+    floored: dict[str, int]
+
+
+class QuantilePayload(TypedDict):
+    """The interval of a variant's quantile at 95 %; a bound is null where it lies beyond all values."""
+
+    low: float | None
+    high: float | None
+
+
+class StepPayload(TypedDict):
+    """A step of a funnel: the share of all identities that reach it, by variant, and each treatment beside control."""
+
+    step: int
+    event: str
+    variants: dict[str, VariantPayload]
+    effect: dict[str, EffectPayload | None]
+    inference: dict[str, LiftPayload | None]
+    reason: dict[str, str | None]
+
+
+class PartPayload(TypedDict):
+    """A metric for one value of a dimension, or for the events with one value of a property.
+
+    `value` is null for identities or events without one, and where `other` is true: then it is all values beyond the
+    largest ones. Its verdicts are a family of the metric's values of this kind, and no part of the decision.
+    """
+
+    value: str | None
+    other: bool
+    variants: dict[str, VariantPayload]
+    effect: dict[str, EffectPayload | None]
+    inference: dict[str, LiftPayload | None]
+    anytime: dict[str, AnytimePayload | None]
+    verdict: dict[str, Verdict]
+    reason: dict[str, str | None]
+    adjusted: NotRequired[dict[str, AdjustedPayload]]
+
+
+class MetricPayload(TypedDict):
+    """One metric: its aggregates by variant and, by treatment, how that compares with control.
+
+    `inference` is the lift, `effect` the absolute difference, `standard_error` its error, `expected_loss` per identity,
+    of shipping the treatment, and `risk` that of shipping it and of keeping control. `anytime` is what the verdict is
+    read from. Its comparisons are judged in a `family`: the primary metric's, a guardrail's own, or that of all
+    secondary metrics.
+    What is withheld is null, and `reason` says why. By variant, `values` counts the events whose
+    value the metric reads, and `invalid_values` those of them whose value is not a number: with over 1 % of these in
+    any variant the metric has no verdict (`inconclusive`, reason `unreadable_values`). Of the identities, `nonzero`
+    counts those whose value is not 0, `with_value` those that have one (of a mean those with a readable value,
+    otherwise all), and `largest` is the largest value.
+
+    Of version 2: `type` is the statistic, `unit` that of its values, and `identities` are all that were analysed, those
+    without a value included; `identities_not_mature` wait for their window to end. `capped` has the bounds of the
+    values, `capped_denominator` those of a ratio's denominator. `adjusted` has each comparison adjusted for what
+    identities did before; `decided_by` says which of both readings `anytime` and `verdict` are about. `quantile` has
+    each variant's interval, `steps` a funnel's steps, `slices` the metric by a property of its events, and `breakdown`
+    by each dimension of the identities.
+    """
+
+    metric_id: int
+    name: NotRequired[str]
+    variants: dict[str, VariantPayload]
+    inference: dict[str, LiftPayload | None]
+    effect: dict[str, EffectPayload | None]
+    expected_loss: dict[str, float | None]
+    verdict: dict[str, Verdict]
+    reason: dict[str, str | None]
+    values: NotRequired[dict[str, int]]
+    invalid_values: NotRequired[dict[str, int]]
+    nonzero: NotRequired[dict[str, int]]
+    with_value: NotRequired[dict[str, int]]
+    largest: NotRequired[dict[str, float | None]]
+    family: NotRequired[Family]
+    standard_error: NotRequired[dict[str, float | None]]
+    anytime: NotRequired[dict[str, AnytimePayload | None]]
+    risk: NotRequired[dict[str, RiskPayload | None]]
+    type: NotRequired[str]
+    unit: NotRequired[str]
+    identities: NotRequired[dict[str, int]]
+    identities_not_mature: NotRequired[dict[str, int]]
+    capped: NotRequired[CappedPayload]
+    capped_denominator: NotRequired[CappedPayload]
+    quantile: NotRequired[dict[str, QuantilePayload]]
+    adjusted: NotRequired[dict[str, AdjustedPayload]]
+    decided_by: NotRequired[dict[str, DecidedBy]]
+    steps: NotRequired[list[StepPayload]]
+    slices: NotRequired[list[PartPayload]]
+    breakdown: NotRequired[dict[str, list[PartPayload]]]
+
+
+def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
+    """Return a metric with everything that its version and its kind have."""
+    compared = {comparison.treatment: comparison for comparison in metric.comparisons}
+    readings = {key: comparison.reading for key, comparison in compared.items()}
+    payload: MetricPayload = {
+        "metric_id": metric.attached.metric.id,
+        "name": metric.attached.metric.name,
+        "variants": {key: variant_payload(split.identities[key], each) for key, each in metric.aggregates.items()},
+        "inference": {key: lift_payload(reading) for key, reading in readings.items()},
+        "effect": {key: effect_payload(reading) for key, reading in readings.items()},
+        "expected_loss": {key: comparison.expected_loss for key, comparison in compared.items()},
+        "verdict": {key: comparison.verdict for key, comparison in compared.items()},
+        "reason": {key: comparison.reason for key, comparison in compared.items()},
+        "values": metric.values,
+        "invalid_values": metric.invalid_values,
+        "nonzero": {key: each.nonzero for key, each in metric.of_identities.items()},
+        "with_value": {key: each.with_value for key, each in metric.of_identities.items()},
+        "largest": {key: each.largest for key, each in metric.of_identities.items()},
+        "family": metric.family,
+        "standard_error": {key: standard_error(reading) for key, reading in readings.items()},
+        "anytime": {key: anytime_payload(comparison) for key, comparison in compared.items()},
+        "risk": {key: risk_payload(reading) for key, reading in readings.items()},
+    }
+    if metric.attached.metric.version > 1:
+        _add_version_2(payload, metric)
+    if breakdown := dict(_breakdown(metric)):
+        payload["breakdown"] = breakdown
+    return payload
+
+
+def _add_version_2(payload: MetricPayload, metric: MetricResults) -> None:
+    """Add what a metric of version 2 has, each only where it applies."""
+    found, of = metric.found, metric.attached.metric
+    payload["type"] = type_of(of)
+    payload["variants"] = {key: arm_payload(arm) for key, arm in metric.arms.items()}
+    payload["identities"] = {key: arm.identities for key, arm in metric.arms.items()}
+    if of.unit:
+        payload["unit"] = of.unit
+    if of.maturity is Maturity.COMPLETE:
+        payload["identities_not_mature"] = {key: found.not_mature.get(key, 0) for key in metric.arms}
+    if found.bounds is not None:
+        payload["capped"] = _capped(found.bounds, metric)
+    if found.denominator_bounds is not None:
+        payload["capped_denominator"] = _capped(found.denominator_bounds, metric)
+    if isinstance(of.statistic, Quantile):
+        payload["quantile"] = dict(_quantiles(metric))
+    adjusted = {each.treatment: each.adjusted for each in metric.comparisons if each.adjusted is not None}
+    if adjusted:
+        payload["adjusted"] = {key: adjusted_payload(each) for key, each in adjusted.items()}
+        payload["decided_by"] = {each.treatment: each.decided_by for each in metric.comparisons}
+    if isinstance(of.statistic, Funnel):
+        payload["steps"] = [_step(each, of.statistic) for each in metric.parts if each.group.part is Part.STEP]
+    if slices := [_part(each) for each in metric.parts if each.group.part is Part.SLICE]:
+        payload["slices"] = slices
+
+
+def type_of(metric: Metric) -> str:
+    """Return the name of a metric's statistic, as it is declared."""
+    match metric.statistic:
+        case Mean():
+            return "mean"
+        case Ratio():
+            return "ratio"
+        case Quantile():
+            return "quantile"
+        case Retention():
+            return "retention"
+        case Funnel():
+            return "funnel"
+
+
+def _capped(bounds: Bounds, metric: MetricResults) -> CappedPayload:
+    return {
+        "cap": bounds.cap,
+        "floor": bounds.floor,
+        "capped": {key: bounds.capped.get(key, 0) for key in metric.arms},
+        "floored": {key: bounds.floored.get(key, 0) for key in metric.arms},
+    }
+
+
+def _quantiles(metric: MetricResults) -> Iterator[tuple[str, QuantilePayload]]:
+    for key in metric.arms:
+        found = metric.found.quantiles.get(key)
+        yield key, {"low": None, "high": None} if found is None else {"low": found.low, "high": found.high}
+
+
+def _step(part: PartResults, funnel: Funnel) -> StepPayload:
+    step, readings = int(part.group.name), {each.treatment: each.reading for each in part.comparisons}
+    return {
+        "step": step,
+        "event": funnel.steps[step - 1].name,
+        "variants": {key: arm_payload(arm) for key, arm in part.arms.items()},
+        "effect": {key: effect_payload(reading) for key, reading in readings.items()},
+        "inference": {key: lift_payload(reading) for key, reading in readings.items()},
+        "reason": {each.treatment: each.reason for each in part.comparisons},
+    }
+
+
+def _breakdown(metric: MetricResults) -> Iterator[tuple[str, list[PartPayload]]]:
+    parts = [each for each in metric.parts if each.group.part is Part.DIMENSION]
+    for name in dict.fromkeys(each.group.name for each in parts):
+        yield name, [_part(each) for each in parts if each.group.name == name]
+
+
+def _part(part: PartResults) -> PartPayload:
+    readings = {each.treatment: each.reading for each in part.comparisons}
+    payload: PartPayload = {
+        "value": part.group.value,
+        "other": part.group.is_other,
+        "variants": {key: arm_payload(arm) for key, arm in part.arms.items()},
+        "effect": {key: effect_payload(reading) for key, reading in readings.items()},
+        "inference": {key: lift_payload(reading) for key, reading in readings.items()},
+        "anytime": {each.treatment: anytime_payload(each) for each in part.comparisons},
+        "verdict": {each.treatment: each.verdict for each in part.comparisons},
+        "reason": {each.treatment: each.reason for each in part.comparisons},
+    }
+    adjusted = {each.treatment: each.adjusted for each in part.comparisons if each.adjusted is not None}
+    if adjusted:
+        payload["adjusted"] = {key: adjusted_payload(each) for key, each in adjusted.items()}
+    return payload

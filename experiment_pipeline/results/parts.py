@@ -1,0 +1,60 @@
+"""Parts of a metric: steps of a funnel, slices of its events, values of dimensions (rules M14, M15, M18).
+
+Their verdicts are a family of their own for each metric and kind of part, and never part of the decision.
+"""
+
+from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part
+from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.results.comparisons import Compared, Judged, compared, comparisons
+from experiment_pipeline.results.model import PartResults
+from experiment_pipeline.stats.multiplicity import benjamini_hochberg, benjamini_hochberg_levels
+
+
+def parts_of(
+    metric: Compared, found: MetricAggregates, floors: Floors, *, trustworthy: bool
+) -> tuple[PartResults, ...]:
+    """Return the parts of a metric, judged by Benjamini and Hochberg's procedure over all parts of one kind.
+
+    Args:
+        metric: the whole metric, compared.
+        found: its aggregates, with those of its parts.
+        floors: how much data an arm of a part needs; the same as of the whole.
+        trustworthy: whether the split is.
+
+    Returns:
+        Steps in their order; then slices, then dimensions by name: the values with the most identities first, of
+        equal ones by text, no value before any, and the rest last.
+    """
+    design = Design(alpha=metric.design.alpha)  # no part is what the sample was planned for
+    parts = {
+        group: compared(metric.attached, found.groups[group], metric.arms, design, floors)
+        for group in sorted(found.groups, key=lambda group: _place(group, found.groups[group]))
+    }
+    judged = {kind: _judged({g: each for g, each in parts.items() if g.part is kind}, design.alpha) for kind in Part}
+    return tuple(
+        PartResults(group, each.arms, comparisons(each, judged[group.part][group], trustworthy=trustworthy))
+        for group, each in parts.items()
+    )
+
+
+def _place(group: Group, found: MetricAggregates) -> tuple[int, int, str, bool, int, bool, str]:
+    step = int(group.name) if group.part is Part.STEP else 0
+    size = sum(found.identities.values()) or sum(each.n for each in found.by_variant.values() if each is not None)
+    value = group.value
+    return list(Part).index(group.part), step, group.name, group.is_other, -size, value is not None, value or ""
+
+
+def _judged(parts: dict[Group, Compared], alpha: float) -> dict[Group, Judged]:
+    """Return the outcome of one family: all treatments in all these parts."""
+    keys = [(group, treatment) for group, each in parts.items() for treatment in each.pairs]
+    p_values = [p_value for each in parts.values() for p_value in each.p_values().values()]
+    levels = dict(zip(keys, benjamini_hochberg_levels(p_values, alpha), strict=True))
+    adjusted = dict(zip(keys, benjamini_hochberg(p_values), strict=True))
+    return {
+        group: Judged(
+            {treatment: levels[group, treatment] for treatment in each.pairs},
+            {treatment: adjusted[group, treatment] for treatment in each.pairs},
+        )
+        for group, each in parts.items()
+    }
