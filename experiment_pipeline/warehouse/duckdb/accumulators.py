@@ -138,25 +138,29 @@ class Days:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._identities = np.empty(0, np.int64)
-        self._keys = np.empty(0, np.int64)
+        self._pairs: list[tuple[Integers, Integers]] = []
 
     def add(self, events: CountedEvents) -> None:
         """Take in the events' days."""
         self._add(events.identities, events.column("at_us") // DAY_US)
 
     def _add(self, identities: Integers, keys: Integers) -> None:
-        """Keep each pair of an identity and a key once."""
-        identities, keys = np.concatenate((self._identities, identities)), np.concatenate((self._keys, keys))
-        order = np.lexsort((keys, identities))
-        identities, keys = identities[order], keys[order]
-        is_new = np.ones(len(order), bool)
-        is_new[1:] = (identities[1:] != identities[:-1]) | (keys[1:] != keys[:-1])
-        self._identities, self._keys = identities[is_new], keys[is_new]
+        """Keep each pair of an identity and a key once; what is kept is gone through when as much has come again."""
+        self._pairs.append(_distinct_pairs(identities, keys))
+        while len(self._pairs) > 1 and len(self._pairs[-1][0]) * 2 >= len(self._pairs[-2][0]):
+            self._merge_last(2)
+
+    def _merge_last(self, number: int) -> None:
+        last = self._pairs[-number:]
+        del self._pairs[-number:]
+        self._pairs.append(_distinct_pairs(*(np.concatenate(column) for column in zip(*last, strict=True))))
 
     def values(self) -> Floats:
         """Return how many there are."""
-        return np.bincount(self._identities, minlength=self._size).astype(np.float64)
+        if not self._pairs:
+            return np.zeros(self._size)
+        self._merge_last(len(self._pairs))
+        return np.bincount(self._pairs[0][0], minlength=self._size).astype(np.float64)
 
 
 class Distinct(Days):
@@ -167,6 +171,14 @@ class Distinct(Days):
         texts = events.column("text")
         has_text = np.flatnonzero(texts != NO_TEXT)
         self._add(events.identities[has_text], texts[has_text])
+
+
+def _distinct_pairs(identities: Integers, keys: Integers) -> tuple[Integers, Integers]:
+    order = np.lexsort((keys, identities))
+    identities, keys = identities[order], keys[order]
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (identities[1:] != identities[:-1]) | (keys[1:] != keys[:-1])
+    return identities[is_new], keys[is_new]
 
 
 def _signed(events: CountedEvents, sign: float) -> Floats:

@@ -8,7 +8,7 @@ select
     identifier,
     value,
     timestamp_ms,
-    null::varchar as traits,
+    '{"country":"' || ['DE', 'AT', 'FR', 'US'][1 + (hash(identifier) % 4)::bigint] || '","plan":"pro"}' as traits,
     null::varchar as metadata,
     null::varchar as event_id,
     (timestamp_ms + 60000) * 1000 as landed_us,
