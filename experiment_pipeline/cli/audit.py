@@ -78,8 +78,12 @@ def _difference(change: "AuditRecord") -> str:
     """
     if change.before is None or change.after is None:
         return ""
-    names = [name for name, value in change.after.items() if value != change.before.get(name) and name != "updated_at"]
-    return ", ".join(f"{name}: {_short(change.before.get(name))} -> {_short(change.after[name])}" for name in names)
+    from experiment_pipeline.registry.audit import changes
+
+    differing = changes(change.before, change.after)
+    return ", ".join(
+        f"{name}: {_short(old)} -> {_short(new)}" for name, (old, new) in differing.items() if name != "updated_at"
+    )
 
 
 def _short(value: Any) -> str:

@@ -9,12 +9,15 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, with_config
 
+from experiment_pipeline.domain.definition_forms import EXAMPLES, AnyDefinition, ShownAs
+from experiment_pipeline.domain.definition_rules import read_version_1, read_version_2, version_of
+from experiment_pipeline.domain.definitions import Defined, definition, definition_of
 from experiment_pipeline.domain.experiments import (
     CONTROL,
     Design,
@@ -28,7 +31,6 @@ from experiment_pipeline.domain.fields import (
     STRICT,
     AttributionWindow,
     EnvironmentKey,
-    EventName,
     ExperimentKey,
     Feature,
     FieldErrors,
@@ -38,24 +40,26 @@ from experiment_pipeline.domain.fields import (
     Percentage,
     RefreshInterval,
     Text,
+    Unit,
     VariantKey,
 )
 from experiment_pipeline.domain.measures import Aggregation
-from experiment_pipeline.domain.metrics import VERSION_1_AGGREGATIONS, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.metrics import (
+    VERSION_1_AGGREGATIONS,
+    Direction,
+    ExpectedDirection,
+    Metric,
+    mean_of_version_1,
+)
 from experiment_pipeline.domain.texts import printable
 
-DEFINITION_VERSION = 1  # rule M1
-
+BELONGS_TO_VERSION_1 = {  # fields beside the definition, with the place that they have in version 2
+    "aggregation": "measure: {event: purchased, aggregation: sum}",
+    "window": "measure: {event: purchased, aggregation: sum, window: {to: P7D}}",
+}
 Definition = Annotated[
-    Any,  # judged by `check_metric`, which may have two things to say of it
-    WithJsonSchema(
-        {
-            "type": "object",
-            "required": ["version", "event"],
-            "properties": {"version": {"const": DEFINITION_VERSION}, "event": {"type": "string", "minLength": 1}},
-            "additionalProperties": False,
-        }
-    ),
+    Any,  # judged by `check_metric`, which may have several things to say of it
+    ShownAs(AnyDefinition),
 ]
 
 
@@ -130,13 +134,20 @@ class MetricDraft:
     """A metric to declare."""
 
     name: Name
-    aggregation: Annotated[Version1Aggregation, Field(description="how the events of one identity become one number")]
-    definition: Definition
+    definition: Annotated[
+        Definition, Field(description="what is measured; version 2 has more to say than version 1", examples=EXAMPLES)
+    ]
+    aggregation: Annotated[
+        Version1Aggregation | None,
+        Field(description="of version 1, which requires it: how the events of one identity become one number"),
+    ] = None
     direction: Annotated[Direction, Field(description="the better side")] = Direction.UP
     description: Annotated[Text, Field(description="for people")] = ""
     window: Annotated[
-        AttributionWindow | None, Field(description="how long after its first exposure an identity counts")
+        AttributionWindow | None,
+        Field(description="of version 1: how long after its first exposure an identity counts"),
     ] = None
+    unit: Annotated[Unit, Field(description="of version 2: the unit of its values, for people, such as EUR")] = ""
 
 
 def to_draft(experiment: Experiment) -> ExperimentDraft:
@@ -167,19 +178,23 @@ def to_variant_draft(variant: Variant) -> VariantDraft:
 
 def to_metric_draft(metric: Metric) -> MetricDraft:
     """Return the draft that would declare this metric again."""
+    is_version_1 = metric.version == 1
     return MetricDraft(
         name=metric.name,
-        aggregation=metric.aggregation or Aggregation.MEAN,
         definition=definition_of(metric),
+        aggregation=metric.aggregation if is_version_1 else None,
         direction=metric.direction,
         description=metric.description,
-        window=metric.window,
+        window=metric.window if is_version_1 else None,
+        unit=metric.unit,
     )
 
 
-def definition_of(metric: Metric) -> dict[str, object]:
-    """Return a metric's versioned definition (rule M1)."""
-    return {"version": DEFINITION_VERSION, "event": metric.event_names[0]}
+def upgraded(metric: Metric) -> MetricDraft:
+    """Return the draft of version 2 that gives the same numbers as a metric of version 1 (rule M6)."""
+    return replace(
+        to_metric_draft(metric), definition=definition(metric.statistic, metric.maturity), aggregation=None, window=None
+    )
 
 
 def check_name(name: str) -> None:
@@ -197,17 +212,28 @@ def check_environment(key: str, name: str) -> None:
     errors.raise_any()
 
 
-def check_metric(draft: MetricDraft) -> str:
-    """Check a metric by rule M1 and return the event that it counts.
+def check_metric(draft: MetricDraft) -> Defined:
+    """Check a metric by rules M1 and M6-M14 and return what its definition says.
 
     Raises:
         ConfigurationError: names every field at fault
     """
     errors = FieldErrors()
     errors.validate(type(draft), draft)
-    event = _event_of(errors, draft.definition)
+    if version_of(draft.definition) == 2:
+        defined = read_version_2(errors, draft.definition)
+        for name, example in BELONGS_TO_VERSION_1.items():
+            message = f"Belongs to version 1. In version 2 it is a part of the definition, such as {example}."
+            errors.require(getattr(draft, name) is None, name, message)
+    else:
+        event = read_version_1(errors, draft.definition)
+        errors.require(draft.aggregation is not None, "aggregation", "This field is required.")
+        errors.require(not draft.unit, "unit", "Belongs to version 2, such as definition: {version: 2, ...}.")
+        aggregation = draft.aggregation or Aggregation.MEAN  # where there is none, an error says so
+        defined = Defined(1, mean_of_version_1(event, aggregation, draft.window))
     errors.raise_any()
-    return event
+    assert defined is not None  # noqa: S101 - otherwise there are errors
+    return defined
 
 
 def check_experiment(draft: ExperimentDraft, present: ExperimentDraft | None = None) -> tuple[Variant, ...]:
@@ -316,19 +342,3 @@ def _with_control_share(errors: FieldErrors, stated: list[Variant], control: Var
         )
         errors.add("variants", message)
     return tuple(Variant(v.key, v.role, remainder) if v is control else v for v in stated)
-
-
-def _event_of(errors: FieldErrors, definition: object) -> str:
-    if not isinstance(definition, dict):
-        errors.add("definition", "Definition must be an object.")
-        return ""
-    version, event = definition.get("version"), definition.get("event")
-    if isinstance(version, bool) or version != DEFINITION_VERSION:
-        errors.add("definition", "Definition must specify a supported 'version'.")
-    if not isinstance(event, str) or not event.strip():
-        errors.add("definition", "Definition must specify a non-empty 'event'.")
-        return ""
-    errors.validate(EventName, event, "definition.event")
-    for unknown in sorted(str(name) for name in definition.keys() - {"version", "event"}):
-        errors.add("definition", f"Unknown field '{unknown[:80]}'.")
-    return event

@@ -44,6 +44,7 @@ SHORTEST_REFRESH_INTERVAL = timedelta(minutes=5)  # rule R4
 LONGEST_DURATION = timedelta(days=366)
 MAX_LOOKS = 1_000
 MAX_IGNORED = 100
+UNIT_LENGTH = 40
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*", re.ASCII)
 MOMENT_EXPECTED = "Must be a time with a zone, such as 2026-11-01T00:00:00Z"
 MESSAGES = {  # in place of pydantic's own, by its type of error
@@ -121,6 +122,11 @@ Text = Annotated[
     rule(lambda text: not NOT_TEXT.search(text), "Must not hold null characters or half of a surrogate pair."),
     at_most(TEXT_LENGTH),
 ]
+Unit = Annotated[
+    str,
+    rule(lambda text: not CONTROL_CHARACTER.search(text), "Must not hold control characters."),
+    at_most(UNIT_LENGTH),
+]
 EnvironmentKey = Annotated[
     str, rule(ENVIRONMENT_KEY.fullmatch, "Must be 1 to 255 letters, digits, dots, underscores or hyphens.")
 ]
@@ -195,7 +201,7 @@ class FieldErrors:
             path: where the value stands; empty for a draft as a whole
         """
         try:
-            validated: T = _adapter(kind).validate_python(value)
+            validated: T = adapter(kind).validate_python(value)
         except ValidationError as invalid:
             for field, messages in errors_by_field(invalid.errors(include_url=False)).items():
                 self.errors.setdefault(path or field, []).extend(messages)
@@ -224,5 +230,6 @@ def errors_by_field(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> di
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return the validator of a kind of field or of a class of drafts, made once."""
     return TypeAdapter(kind)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from experiment_pipeline.domain.definitions import canonical_text
 from experiment_pipeline.domain.drafts import ExperimentDraft, changed_fields, to_metric_draft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.fields import FieldErrors
@@ -171,8 +172,13 @@ def check_metric_revision(before: Metric, after: Metric, attached_to: Collection
         return
     errors = FieldErrors()
     present, wanted = to_metric_draft(before), to_metric_draft(after)
+    changed = {name: getattr(present, name) != getattr(wanted, name) for name in ("aggregation", "direction", "window")}
+    if before.version != after.version:  # what version 1 has beside the definition says nothing more than that
+        changed |= {"definition": True, "aggregation": False, "window": False}
+    else:
+        changed["definition"] = canonical_text(present.definition) != canonical_text(wanted.definition)
     for name in ("definition", "aggregation", "direction", "window"):
-        if getattr(present, name) != getattr(wanted, name):
+        if changed[name]:
             errors.add(name, "Cannot be changed: the metric is attached to an experiment that has started.")
     errors.raise_any()
 

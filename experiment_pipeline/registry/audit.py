@@ -1,13 +1,16 @@
 """The audit log: who changed what, when, from what to what (rule L5)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, true
 
+from experiment_pipeline.domain.definitions import canonical_text
+from experiment_pipeline.domain.drafts import to_metric_draft
+from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.registry.engine import Database, reading
 from experiment_pipeline.registry.tables import audit_log
 from experiment_pipeline.times import iso_utc
@@ -112,7 +115,9 @@ def record(
 
 
 def as_json(value: object) -> Any:
-    """Return a domain value as JSON-ready values: durations in seconds, moments in ISO-8601."""
+    """Return a domain value as JSON-ready values: durations in seconds, moments in ISO-8601, metrics as declared."""
+    if isinstance(value, Metric):
+        return {"id": value.id, "environment_key": value.environment_key, **as_json(to_metric_draft(value))}
     if dataclasses.is_dataclass(value):
         return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -121,9 +126,47 @@ def as_json(value: object) -> Any:
         return [as_json(item) for item in value]
     if isinstance(value, StrEnum):
         return value.value
+    return _scalar_as_json(value)
+
+
+def _scalar_as_json(value: object) -> object:
     if isinstance(value, timedelta):
         return value.total_seconds()
     return iso_utc(value) if isinstance(value, datetime) else value
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what differs between two states, as `as_json` has them: old and new value by field.
+
+    A metric's definition is told by its own fields, such as `definition.measure.cap.percentile`; one that is not there
+    is None.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, value in after.items():
+        old = before.get(name)
+        if name == "definition" and old is not None:
+            found.update(_changes_within(name, old, value))
+        elif canonical_text(old) != canonical_text(value):
+            found[name] = old, value
+    return found
+
+
+def _changes_within(path: str, before: Any, after: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    if canonical_text(before) == canonical_text(after):
+        return
+    old, new = _parts(before), _parts(after)
+    if old is None or new is None:
+        yield path, (before, after)
+        return
+    for name in {**old, **new}:
+        yield from _changes_within(f"{path}.{name}", old.get(name), new.get(name))
+
+
+def _parts(value: Any) -> dict[str, Any] | None:
+    """Return the parts of an object or of a list of objects, by name or position; None for what is one value."""
+    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+        return {str(position): each for position, each in enumerate(value)}
+    return value if isinstance(value, dict) else None
 
 
 class Subject(Protocol):

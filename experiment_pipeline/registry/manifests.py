@@ -13,7 +13,7 @@ from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.errors import ConfigurationError, Conflict, ExperimentPipelineError, NotFound
-from experiment_pipeline.registry.audit import as_json
+from experiment_pipeline.registry.audit import as_json, changes
 from experiment_pipeline.registry.declarations import check_declared, explained_conflict, in_environments
 from experiment_pipeline.registry.engine import Database, writing
 from experiment_pipeline.registry.environments import Environments
@@ -212,9 +212,5 @@ def _naming(path: str, otherwise: str | None = None) -> Iterator[None]:
 
 def _difference(subject: str, before: object, after: object) -> Difference:
     old: dict[str, Any] = {} if before is None else as_json(before)
-    fields = {
-        name: (old.get(name), value)
-        for name, value in as_json(after).items()
-        if name not in HIDDEN_FIELDS and old.get(name) != value
-    }
+    fields = {name: change for name, change in changes(old, as_json(after)).items() if name not in HIDDEN_FIELDS}
     return Difference("create" if not old else "change" if fields else "keep", subject, fields)

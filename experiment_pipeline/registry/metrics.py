@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.domain.drafts import DEFINITION_VERSION, MetricDraft, check_metric, to_metric_draft
+from experiment_pipeline.domain.definition_rules import stored_definition
+from experiment_pipeline.domain.definitions import Defined
+from experiment_pipeline.domain.drafts import MetricDraft, check_metric, to_metric_draft
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.lifecycle import check_metric_deletable, check_metric_revision
 from experiment_pipeline.domain.measures import Aggregation
@@ -60,10 +62,10 @@ class Metrics:
             NotFound: no environment has this key.
             Conflict: a metric of the environment has this name.
         """
-        event = check_metric(draft)
+        defined = check_metric(draft)
         with writing(self.database) as connection:
             environments.require(connection, environment_key)
-            created = find(connection, environment_key, _insert(connection, environment_key, draft, event, now))
+            created = find(connection, environment_key, _insert(connection, environment_key, draft, defined, now))
             _audit(connection, "create", None, created, actor=actor, now=now)
         return created
 
@@ -93,18 +95,21 @@ class Metrics:
         with writing(self.database) as connection:
             before = _lock(connection, environment_key, id_or_name)
             draft = revise(to_metric_draft(before))
-            event = check_metric(draft)
+            defined = check_metric(draft)
             after = replace(
                 before,
                 name=draft.name,
-                statistic=mean_of_version_1(event, draft.aggregation, draft.window),
+                statistic=defined.statistic,
                 direction=draft.direction,
                 description=draft.description,
+                maturity=defined.maturity,
+                version=defined.version,
+                unit=draft.unit,
             )
             if after == before:
                 return before
             check_metric_revision(before, after, _statuses(connection, before.id))
-            _update(connection, before.id, draft, event, now)
+            _update(connection, before.id, draft, defined, now)
             _audit(connection, "change", before, after, actor=actor, now=now)
         return after
 
@@ -136,20 +141,26 @@ def find(connection: Connection, environment_key: str, id_or_name: int | str, *,
 
 def decode(row: RowMapping) -> Metric:
     """Return the metric of a row of the table `metrics`, or of a join that holds its columns."""
-    seconds = row["window_seconds"]
+    defined = _defined(row)
     return Metric(
         id=row["id"],
         environment_key=row["environment_key"],
         name=row["name"],
-        statistic=mean_of_version_1(
-            row["definition"]["event"],
-            Aggregation(row["aggregation"]),
-            None if seconds is None else timedelta(seconds=seconds),
-        ),
+        statistic=defined.statistic,
         direction=Direction(row["direction"]),
         description=row["description"],
-        version=row["definition"]["version"],
+        maturity=defined.maturity,
+        version=defined.version,
+        unit=row["unit"],
     )
+
+
+def _defined(row: RowMapping) -> Defined:
+    definition, seconds = row["definition"], row["window_seconds"]
+    if definition["version"] == 2:
+        return stored_definition(definition)
+    window = None if seconds is None else timedelta(seconds=seconds)
+    return Defined(1, mean_of_version_1(definition["event"], Aggregation(row["aggregation"]), window))
 
 
 def _alive(environment_key: str | None, search: str = "") -> ColumnElement[bool]:
@@ -162,8 +173,8 @@ def _alive(environment_key: str | None, search: str = "") -> ColumnElement[bool]
     return and_(*conditions)
 
 
-def _insert(connection: Connection, environment_key: str, draft: MetricDraft, event: str, now: datetime) -> int:
-    values = {**_columns(draft, event), "environment_key": environment_key, "created_at": now, "updated_at": now}
+def _insert(connection: Connection, environment_key: str, draft: MetricDraft, defined: Defined, now: datetime) -> int:
+    values = {**_columns(draft, defined), "environment_key": environment_key, "created_at": now, "updated_at": now}
     try:
         with connection.begin_nested():
             new_id: int = connection.execute(insert(metrics).values(values).returning(metrics.c.id)).scalar_one()
@@ -172,8 +183,8 @@ def _insert(connection: Connection, environment_key: str, draft: MetricDraft, ev
     return new_id
 
 
-def _update(connection: Connection, metric_id: int, draft: MetricDraft, event: str, now: datetime) -> None:
-    values = {**_columns(draft, event), "updated_at": now}
+def _update(connection: Connection, metric_id: int, draft: MetricDraft, defined: Defined, now: datetime) -> None:
+    values = {**_columns(draft, defined), "updated_at": now}
     try:
         with connection.begin_nested():
             connection.execute(update(metrics).where(metrics.c.id == metric_id).values(values))
@@ -199,14 +210,15 @@ def _statuses(connection: Connection, metric_id: int) -> set[ExperimentStatus]:
     return {ExperimentStatus(status) for status in rows}
 
 
-def _columns(draft: MetricDraft, event: str) -> dict[str, Any]:
+def _columns(draft: MetricDraft, defined: Defined) -> dict[str, Any]:
     return {
         "name": draft.name,
         "description": draft.description,
-        "aggregation": draft.aggregation.value,
+        "aggregation": None if draft.aggregation is None else draft.aggregation.value,
         "direction": draft.direction.value,
-        "definition": {"version": DEFINITION_VERSION, "event": event},
+        "definition": defined.as_json,
         "window_seconds": None if draft.window is None else int(draft.window.total_seconds()),
+        "unit": draft.unit,
     }
 
 

@@ -132,10 +132,11 @@ metrics = Table(
     Column("environment_key", ForeignKey("environments.key"), nullable=False),
     Column("name", String(255), nullable=False),
     Column("description", Text, nullable=False),
-    Column("aggregation", String(20), nullable=False),
+    Column("aggregation", String(20)),  # of a definition of version 1, as is the window; null in version 2
     Column("direction", String(20), nullable=False),
-    Column("definition", JSON, nullable=False),  # {"version": 1, "event": ...}, rule M1
+    Column("definition", JSON, nullable=False),  # canonical, rule M1
     Column("window_seconds", Integer),
+    Column("unit", String(40), nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),

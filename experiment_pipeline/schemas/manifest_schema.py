@@ -5,11 +5,13 @@ of the fields in their own words; `apply` checks them.
 """
 
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator
 
-from experiment_pipeline.domain.fields import Rule
+from experiment_pipeline.domain import definition_forms
+from experiment_pipeline.domain.fields import Rule, adapter
 from experiment_pipeline.schemas.manifests import NOUNS, PARTS, Manifest
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -34,7 +36,7 @@ def manifest_schema() -> dict[str, Any]:
     schema = Manifest.model_json_schema()
     for name, part in schema["$defs"].items():
         _without_titles(part)
-        _describe(part, next((each for each in PARTS.values() if each.__name__ == name), None))
+        _describe(part, _class_of(name))
     for name in ("DeclaredMetric", "DeclaredExperiment"):
         _loosen_entry(schema["$defs"][name])
     _without_titles(schema)
@@ -59,14 +61,28 @@ def rules_of(annotation: Any) -> Iterator[str]:
             yield from rules_of(inner)
 
 
+def _class_of(name: str) -> type | None:
+    """Return the class that a part of the schema is named for; None for an enumeration."""
+    by_name = {each.__name__: each for each in PARTS.values()}
+    form = getattr(definition_forms, name, None)
+    return by_name.get(name) or (form if isinstance(form, type) and is_dataclass(form) else None)
+
+
+def _rules_by_field(of: type) -> dict[str, list[str]]:
+    """Return the messages of the rules of every field, by the name that the field has in a file."""
+    hints = get_type_hints(of, include_extras=True)
+    names = dict(zip(hints, adapter(of).json_schema()["properties"], strict=True))
+    return {names[field]: list(rules_of(hint)) for field, hint in hints.items()}
+
+
 def _describe(part: dict[str, Any], of: type | None) -> None:
     """Add to every field's description the rules that it states, and what its place says."""
-    hints = get_type_hints(of, include_extras=True) if of else {}
+    rules_by_field = _rules_by_field(of) if of else {}
     for name, field in part.get("properties", {}).items():
         said = [field["description"]] if "description" in field else []
         if of is PARTS["metrics.*"] or of is PARTS["experiments.*"]:
             said = [OF_THE_PLACE[name]] if name in OF_THE_PLACE else [LATER[name]] if name in LATER else said
-        rules = [message for message in dict.fromkeys(rules_of(hints.get(name))) if message not in OF_EVERY_TEXT]
+        rules = [message for message in dict.fromkeys(rules_by_field.get(name, ())) if message not in OF_EVERY_TEXT]
         if said or rules:
             field["description"] = " ".join([*(f"{text}." for text in said), *rules])
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from experiment_pipeline.domain.definition_rules import version_of
 from experiment_pipeline.domain.drafts import (
     AttachmentDraft,
     Definition,
@@ -22,6 +23,7 @@ from experiment_pipeline.domain.fields import (
     Name,
     RefreshInterval,
     Text,
+    Unit,
 )
 from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
 
@@ -70,15 +72,23 @@ class MetricPatch(Body):
     """Fields of a metric to change; those left out stay."""
 
     name: Name = _left_out()
-    aggregation: Version1Aggregation = _left_out()
     definition: Definition = _left_out()
+    aggregation: Version1Aggregation | None = _left_out()
     direction: Direction = _left_out()
     description: Text = _left_out()
     window: AttributionWindow | None = _left_out()
+    unit: Unit = _left_out()
 
     def revise(self, draft: MetricDraft) -> MetricDraft:
-        """Return the draft with the fields that were sent."""
-        return replace(draft, **_sent(self))
+        """Return the draft with the fields that were sent.
+
+        A definition of another version takes the place of what only the former one has beside it.
+        """
+        sent = _sent(self)
+        former, wanted = version_of(draft.definition), version_of(sent.get("definition", draft.definition))
+        if wanted != former:
+            sent = {**({"aggregation": None, "window": None} if wanted == 2 else {"unit": ""}), **sent}
+        return replace(draft, **sent)
 
 
 def _sent(patch: Body) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Annotated, Generic, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
+from experiment_pipeline.domain.definition_forms import AnyDefinition, ShownAs
+from experiment_pipeline.domain.definitions import definition_of
 from experiment_pipeline.domain.design_warnings import design_warnings
-from experiment_pipeline.domain.drafts import definition_of
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation
@@ -103,23 +104,17 @@ class ExperimentView(BaseModel):
         )
 
 
-class DefinitionView(BaseModel):
-    """Definition of what a metric counts."""
-
-    version: int
-    event: str
-
-
 class MetricView(BaseModel):
-    """One metric."""
+    """One metric. Version 2 has null for what stands beside a definition of version 1."""
 
     id: int
     name: str
     description: str
-    aggregation: Aggregation
+    aggregation: Aggregation | None = Field(description="of version 2 the closest one of version 1; null where none is")
     direction: Direction
-    definition: DefinitionView
-    window: Duration | None
+    definition: Annotated[dict[str, JsonValue], ShownAs(AnyDefinition)] = Field(description="in its canonical form")
+    window: Duration | None = Field(description="of version 1 alone")
+    unit: str = Field(description="of its values, for people; empty where none is stated")
 
     @classmethod
     def of(cls, metric: Metric) -> Self:
@@ -130,8 +125,9 @@ class MetricView(BaseModel):
             description=metric.description,
             aggregation=metric.aggregation,
             direction=metric.direction,
-            definition=DefinitionView.model_validate(definition_of(metric)),
-            window=metric.window,
+            definition=definition_of(metric),
+            window=metric.window if metric.version == 1 else None,
+            unit=metric.unit,
         )
 
 

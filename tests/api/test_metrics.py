@@ -9,7 +9,7 @@ from tests.api.conftest import METRIC, Api, detail
 
 def test_metrics__declared_listed_changed_deleted(api: Api) -> None:
     created = api.metric(direction="down", description="Money", window="P7D")
-    assert created == {**METRIC, "id": 1, "direction": "down", "description": "Money", "window": "P7D"}
+    assert created == {**METRIC, "id": 1, "direction": "down", "description": "Money", "window": "P7D", "unit": ""}
     api.metric(name="orders")
     assert [each["name"] for each in api.get("/metrics/").json()["results"]] == ["orders", "revenue"]
     assert api.get("/metrics/?q=REV").json()["count"] == 1
@@ -32,6 +32,52 @@ def test_create_metric__broken_definition__says_which_rule(api: Api, definition:
     refused = api.post("/metrics/", {**METRIC, "definition": definition})
     assert refused.status_code == 400
     assert refused.json()["errors"] == {"definition": [message]}
+
+
+RATIO: dict[str, Any] = {
+    "version": 2,
+    "statistic": "ratio",
+    "numerator": {"event": "purchase", "aggregation": "sum", "window": {"to": 604800}},
+    "denominator": {"event": "purchase", "aggregation": "count"},
+}
+WINDOW = {"from": "P1D", "to": "P2D"}
+RETENTION = {"version": 2, "statistic": "retention", "measure": {"event": "open"}, "window": WINDOW}
+
+
+def test_metrics__version_2__is_declared_shown_in_its_canonical_form_and_changed(api: Api) -> None:
+    created = api.post("/metrics/", {"name": "aov", "definition": RATIO, "unit": "EUR"})
+    shown = {
+        "id": 1, "name": "aov", "description": "", "aggregation": None, "direction": "up", "window": None,
+        "unit": "EUR", "definition": {**RATIO, "numerator": {**RATIO["numerator"], "window": {"to": "P7D"}}},
+    }  # fmt: skip
+    assert (created.status_code, created.json()) == (201, shown)
+    assert api.get("/metrics/1/").json() == api.get("/metrics/").json()["results"][0] == shown
+    changed = api.patch("/metrics/1/", {"definition": RETENTION})
+    assert changed.json() == {**shown, "aggregation": "occurrence", "definition": RETENTION}
+    assert api.patch("/metrics/1/", {"definition": changed.json()["definition"]}).json() == changed.json()
+    log = api.get("/audit/?subject=metric:1&action=change").json()["results"]
+    assert [line["after"]["definition"] for line in log] == [RETENTION]
+
+
+def test_change_metric__definition_of_the_other_version__takes_what_stands_beside_it(api: Api) -> None:
+    api.metric(window="P7D")
+    changed = api.patch("/metrics/1/", {"definition": RATIO, "unit": "EUR"})
+    assert (changed.status_code, changed.json()["aggregation"], changed.json()["window"]) == (200, None, None)
+    refused = api.patch("/metrics/1/", {"window": "P1D"})
+    assert list(refused.json()["errors"]) == ["window"]
+    refused = api.patch("/metrics/1/", {"definition": METRIC["definition"]})
+    assert refused.json()["errors"] == {"aggregation": ["This field is required."]}
+    changed = api.patch("/metrics/1/", {"definition": METRIC["definition"], "aggregation": "sum"})
+    assert changed.json() == {**METRIC, "id": 1, "direction": "up", "description": "", "window": None, "unit": ""}
+
+
+def test_create_metric__version_2_that_breaks_rules__names_every_field(api: Api) -> None:
+    broken = {**RATIO, "denominator": {"event": 5, "aggregation": "coun"}}
+    refused = api.post("/metrics/", {"name": "aov", "definition": broken, "aggregation": "sum"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (
+        400, ["definition.denominator.event", "definition.denominator.aggregation", "aggregation"],
+    )  # fmt: skip
+    assert api.get("/metrics/").json()["count"] == 0
 
 
 def test_create_metric__name_that_is_taken__conflicts(api: Api) -> None:

@@ -11,6 +11,21 @@ BEGIN, END = "<!-- tables made from the schema: begin -->\n", "<!-- end -->\n"
 PARTS = {  # of the schema, by the heading of their table
     "environments": ("EnvironmentBody", "An entry is named by the key: `production:` is enough."),
     "metrics": ("DeclaredMetric", "An entry is named by the metric's name."),
+    "definition of version 1": ("Version1Form", "One event; `aggregation` and `window` stand beside the definition."),
+    "definition of a mean": ("MeanForm", "The mean of a measure over identities."),
+    "definition of a ratio": ("RatioForm", "The sum of one measure divided by that of another one."),
+    "definition of a quantile of identities": ("QuantileForm", "The median of a measure, say, over identities."),
+    "definition of a quantile of events": ("EventQuantileForm", "The same over the values of single events."),
+    "definition of a retention": ("RetentionForm", "The share of identities with an event in a window."),
+    "definition of a funnel": ("FunnelForm", "The share of identities that reach the last step."),
+    "measure": ("MeasureForm", "One number of each identity, made of its events."),
+    "events of a step or of a retention": ("EventsForm", ""),
+    "events of a quantile of events": ("EventValuesForm", ""),
+    "condition of `where`": ("ConditionForm", "A field, and one comparison."),
+    "window of a measure": ("WindowForm", "Half-open: an event at `to` does not count any more."),
+    "cap of a measure": ("CapForm", "One of `at` and `percentile`."),
+    "floor of a measure": ("FloorForm", "One of `at` and `percentile`."),
+    "covariate of a mean": ("CovariateForm", ""),
     "experiments": ("DeclaredExperiment", "An entry is named by the experiment's key."),
     "variants of an experiment": ("VariantDraft", ""),
     "metrics of an experiment": ("AttachmentDraft", ""),
@@ -69,11 +84,17 @@ def _kind(field: dict[str, Any]) -> str:
             "date-time": "a time with its zone, such as `2026-11-01T00:00:00Z`",
             "duration": "an ISO 8601 duration such as `PT1H`",
         }[field["format"]]
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
     if field["type"] == "array":
-        return "a list of mappings, see below" if "$ref" in field["items"] else "a list of texts"
-    if "event" in field.get("required", ()):
-        return "`{version: 1, event: NAME}`"
-    return {"string": "text", "integer": "a whole number", "number": "a number"}[field["type"]]
+        if "$ref" in field["items"]:
+            return "a list of mappings, see below"
+        return "a list of texts, numbers, true or false" if "anyOf" in field["items"] else "a list of texts"
+    return {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}[
+        field["type"]
+    ]
 
 
 if __name__ == "__main__":

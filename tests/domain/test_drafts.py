@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiment_pipeline.domain.definitions import Defined
 from experiment_pipeline.domain.drafts import (
     ExperimentDraft,
     MetricDraft,
@@ -16,14 +17,26 @@ from experiment_pipeline.domain.drafts import (
     check_experiment,
     check_metric,
     key_from_name,
+    to_metric_draft,
+    upgraded,
 )
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.fields import EXPERIMENT_KEY
-from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.measures import Aggregation, Events, Measure, MeasureWindow
+from experiment_pipeline.domain.metrics import (
+    VERSION_1_AGGREGATIONS,
+    Direction,
+    Maturity,
+    Mean,
+    Metric,
+    Retention,
+    mean_of_version_1,
+)
 from experiment_pipeline.errors import ConfigurationError
+from tests.metrics import version_1
 
 DRAFT = ExperimentDraft(name="n", hypothesis="h", feature="f", variants=(VariantDraft("a", 50.0),))
-METRIC = MetricDraft("m", Aggregation.COUNT, {"version": 1, "event": "e"})
+METRIC = MetricDraft("m", {"version": 1, "event": "e"}, Aggregation.COUNT)
 
 
 def errors_of(draft: ExperimentDraft) -> dict[str, list[str]]:
@@ -129,7 +142,7 @@ def test_check__design_with_an_effect_that_is_relative_to_nothing__names_the_bas
         ({"version": True, "event": "e"}, ["Definition must specify a supported 'version'."]),
         ({"version": 1}, ["Definition must specify a non-empty 'event'."]),
         ({"version": 1, "event": " "}, ["Definition must specify a non-empty 'event'."]),
-        ({"version": 2, "event": 5},
+        ({"version": 3, "event": 5},
          ["Definition must specify a supported 'version'.", "Definition must specify a non-empty 'event'."]),
         ({"version": 1, "event": "e", "wher": 1}, ["Unknown field 'wher'."]),
     ],
@@ -155,3 +168,70 @@ def test_check_environment__key_that_is_no_path_part__is_refused(key: str) -> No
 @given(st.text(min_size=1, max_size=300))
 def test_key_from_name__any_name__is_a_key(name: str) -> None:
     assert EXPERIMENT_KEY.fullmatch(key_from_name(name, lambda _: False))
+
+
+MEAN_OF_SUM = {"version": 2, "statistic": "mean", "measure": {"event": "e", "aggregation": "sum"}}
+
+
+def test_check_metric__version_2__is_the_whole_definition() -> None:
+    defined = check_metric(MetricDraft("m", MEAN_OF_SUM, unit="EUR"))
+    assert defined == Defined(2, Mean(Measure(Events("e"), Aggregation.SUM)))
+
+
+def test_check_metric__version_1__has_its_aggregation_and_window_beside_it() -> None:
+    assert check_metric(replace(METRIC, window=timedelta(days=1))) == Defined(
+        1, mean_of_version_1("e", Aggregation.COUNT, timedelta(days=1))
+    )
+
+
+@pytest.mark.parametrize(
+    ("draft", "errors"),
+    [
+        (replace(METRIC, aggregation=None), {"aggregation": ["This field is required."]}),
+        (replace(METRIC, unit="EUR"), {"unit": ["Belongs to version 2, such as definition: {version: 2, ...}."]}),
+        (replace(METRIC, definition=MEAN_OF_SUM, window=timedelta(days=1)),
+         {"aggregation": ["Belongs to version 1. In version 2 it is a part of the definition, such as measure: {event: "
+                          "purchased, aggregation: sum}."],
+          "window": ["Belongs to version 1. In version 2 it is a part of the definition, such as measure: {event: "
+                     "purchased, aggregation: sum, window: {to: P7D}}."]}),
+        (MetricDraft("", {**MEAN_OF_SUM, "q": 0.5}, unit="a\nb"),
+         {"name": ["Must not be empty."], "unit": ["Must not hold control characters."],
+          "definition.q": ["A mean has none, which belongs to quantile: a metric has one statistic. Leave it out, or "
+                           "declare another metric for it."]}),
+        (MetricDraft("m", MEAN_OF_SUM, unit="x" * 41), {"unit": ["Must not be longer than 40 characters."]}),
+    ],
+)  # fmt: skip
+def test_check_metric__fields_beside_the_definition__belong_to_one_version(
+    draft: MetricDraft, errors: dict[str, list[str]]
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_metric(draft)
+    assert refused.value.errors == errors
+
+
+@pytest.mark.parametrize("metric", [
+    version_1(1, "production", "m", "e", Aggregation.MEAN, Direction.DOWN, "d", timedelta(days=7)),
+    Metric(1, "production", "m", Retention(Measure(Events("e", window=MeasureWindow(timedelta(1), timedelta(2))),
+                                                   Aggregation.OCCURRENCE)), maturity=Maturity.COMPLETE, unit="%"),
+])  # fmt: skip
+def test_to_metric_draft__of_each_version__declares_the_same_metric_again(metric: Metric) -> None:
+    draft = to_metric_draft(metric)
+    defined = check_metric(draft)
+    assert (defined.version, defined.statistic, defined.maturity) == (metric.version, metric.statistic, metric.maturity)
+    assert (draft.name, draft.direction, draft.description, draft.unit) == (
+        metric.name, metric.direction, metric.description, metric.unit,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("aggregation", VERSION_1_AGGREGATIONS)
+def test_upgraded__metric_of_version_1__measures_the_same_in_version_2(aggregation: Aggregation) -> None:
+    metric = version_1(1, "production", "m", "e", aggregation, Direction.DOWN, "d", timedelta(days=7))
+    draft = upgraded(metric)
+    measure: dict[str, object] = {"event": "e", "aggregation": aggregation.value, "window": {"to": "P7D"}}
+    if aggregation is Aggregation.MEAN:
+        measure["missing"] = "zero"
+    assert draft == MetricDraft(
+        "m", {"version": 2, "statistic": "mean", "measure": measure}, None, Direction.DOWN, "d", None
+    )
+    (same,), (read,) = metric.measures, replace(metric, statistic=check_metric(draft).statistic).measures
+    assert (read.events, read.aggregation, read.may_lack_value) == (same.events, same.aggregation, same.may_lack_value)

@@ -17,7 +17,7 @@ UP, DOWN = ExpectedDirection.INCREASE, ExpectedDirection.DECREASE
 def metrics(registry: Registry) -> list[Metric]:
     return [
         registry.metrics.create(
-            "production", MetricDraft(name, Aggregation.COUNT, {"version": 1, "event": name}), actor=ACTOR, now=NOW
+            "production", MetricDraft(name, {"version": 1, "event": name}, Aggregation.COUNT), actor=ACTOR, now=NOW
         )
         for name in ("signup", "purchase")
     ]

@@ -34,7 +34,7 @@ def test_list__whole_life_of_an_experiment__says_who_what_when_before_and_after(
 
 
 def test_list__changes_of_a_metric__are_audited(registry: Registry) -> None:
-    wanted = MetricDraft("revenue", Aggregation.SUM, {"version": 1, "event": "purchase"})
+    wanted = MetricDraft("revenue", {"version": 1, "event": "purchase"}, Aggregation.SUM)
     metric = registry.metrics.create("production", wanted, actor=ACTOR, now=NOW)
     registry.metrics.change("production", metric.id, lambda now: replace(now, name="x"), actor="ann", now=NOW)
     registry.metrics.delete("production", metric.id, actor="bob", now=NOW)

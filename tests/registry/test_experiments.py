@@ -29,7 +29,7 @@ def move(registry: Registry, experiment: Experiment, *steps: ExperimentStatus) -
 
 @pytest.fixture
 def metric(registry: Registry) -> Metric:
-    wanted = MetricDraft("purchase", Aggregation.OCCURRENCE, {"version": 1, "event": "purchase"})
+    wanted = MetricDraft("purchase", {"version": 1, "event": "purchase"}, Aggregation.OCCURRENCE)
     return registry.metrics.create("production", wanted, actor=ACTOR, now=NOW)
 
 
@@ -100,7 +100,7 @@ def test_create__two_at_once_for_one_feature__one_wins_and_the_other_conflicts(r
 @pytest.mark.parametrize("reference", [404, 2**40, "unknown", "elsewhere"])
 def test_create__metric_that_is_not_of_the_environment__is_refused(registry: Registry, reference: int | str) -> None:
     registry.environments.create("staging", "Staging", actor=ACTOR, now=NOW)
-    elsewhere = MetricDraft("elsewhere", Aggregation.COUNT, {"version": 1, "event": "e"})
+    elsewhere = MetricDraft("elsewhere", {"version": 1, "event": "e"}, Aggregation.COUNT)
     registry.metrics.create("staging", elsewhere, actor=ACTOR, now=NOW)
     with pytest.raises(ConfigurationError) as refused:
         create(registry, metrics=(AttachmentDraft(reference, ExpectedDirection.INCREASE),))

@@ -113,6 +113,44 @@ def test_apply__changed_file__tells_what_was_and_what_is(registry: Registry) -> 
     ]
 
 
+ENVIRONMENT = "environments: {production: {}}"
+VERSION_2 = """
+metrics:
+  revenue:
+    unit: EUR
+    definition:
+      version: 2
+      statistic: mean
+      measure: {event: purchase, aggregation: sum, where: [{field: value, is: 1}], cap: {percentile: 99}}
+"""
+
+
+def test_apply__changed_definition_of_version_2__tells_the_fields_that_changed(registry: Registry) -> None:
+    apply(registry, ENVIRONMENT + VERSION_2)
+    changed = VERSION_2.replace("is: 1", "is: true").replace("percentile: 99", "percentile: 99.5, of_nonzero: true")
+    assert apply(registry, ENVIRONMENT + changed.replace("unit: EUR", "description: Money"), dry_run=True) == [
+        Difference(
+            "change",
+            "metric production/revenue",
+            {
+                "definition.measure.where.0.is": (1, True),
+                "definition.measure.cap.percentile": (99, 99.5),
+                "definition.measure.cap.of_nonzero": (None, True),
+                "description": ("", "Money"),
+                "unit": ("EUR", ""),
+            },
+        )
+    ]
+    measures = "numerator: {event: a, aggregation: sum}, denominator: {event: b, aggregation: count}"
+    definition = f"{{version: 2, statistic: ratio, {measures}}}"
+    other = VERSION_2[: VERSION_2.index("definition:")] + f"definition: {definition}"
+    (difference,) = apply(registry, ENVIRONMENT + other)
+    assert list(difference.fields) == [
+        "definition.statistic", "definition.measure", "definition.numerator", "definition.denominator",
+    ]  # fmt: skip
+    assert apply(registry, ENVIRONMENT + other) == []
+
+
 def test_apply__renamed_environment__keeps_everything_else(registry: Registry) -> None:
     apply(registry, MANIFEST)
     (difference,) = apply(registry, MANIFEST.replace("{name: Production}", "{name: Live}"))
@@ -143,7 +181,9 @@ def test_apply__without_a_status__leaves_the_status(registry: Registry) -> None:
          "to control."),
         ("    feature: checkout_button", "    environment: prodction\n    feature: checkout_button",
          "experiments.checkout.environment: No environment 'prodction'. Did you mean 'production'?"),
-        ("version: 1", "version: 2", "metrics.purchase.definition: Definition must specify a supported 'version'."),
+        ("version: 1", "version: 3", "metrics.purchase.definition: Definition must specify a supported 'version'."),
+        ("version: 1", "version: 2", "metrics.purchase.definition.statistic: This field is required: 'mean', 'ratio',"),
+        ("version: 1", "version: 2", "metrics.purchase.window: Belongs to version 1. In version 2 it is a part of the"),
         ("ended_at: 2026-02-01", "ended_at: 2046-02-01", "experiments.previous.ended_at: Must not lie in the future."),
         ("ended_at: 2026-02-01", "ended_at: 2025-02-01", "experiments.previous.ended_at: Must lie after started_at."),
         ("    status: running", "    started_at: 2026-01-01T00:00:00Z", "experiments.checkout.started_at: Needs a"),

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from experiment_pipeline.domain.definitions import definition_of
 from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft
 from experiment_pipeline.domain.experiments import ExperimentStatus
-from experiment_pipeline.domain.measures import Aggregation
-from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, Events, Measure, Operator
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Mean, Metric
 from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
 from experiment_pipeline.registry.registry import Registry
 from tests.metrics import version_1
@@ -76,6 +78,48 @@ def test_change__attached_to_a_started_experiment__name_and_description_alone(re
         )
     frozen = ["Cannot be changed: the metric is attached to an experiment that has started."]
     assert refused.value.errors == {"definition": frozen, "window": frozen}
+
+
+MEAN: dict[str, object] = {"event": "bought", "aggregation": "sum", "where": [{"field": "value", "is": 1}]}
+
+
+def version_2(measure: dict[str, object]) -> dict[str, Any]:
+    return {"aggregation": None, "definition": {"version": 2, "statistic": "mean", "measure": measure}}
+
+
+def test_create__version_2__is_read_back_as_it_was_meant(registry: Registry) -> None:
+    created = create(registry, **version_2({**MEAN, "cap": {"percentile": 99.5}}), unit="EUR")
+    measure = Measure(
+        Events("bought", (Condition("value", Operator.IS, 1),)), Aggregation.SUM, cap=Bound(percentile=99.5)
+    )
+    assert created == Metric(created.id, "production", "revenue", Mean(measure), unit="EUR")
+    assert registry.metrics.list("production") == [created]
+    experiment_id = attach(registry, created)
+    assert [each.metric for each in registry.experiments.get(experiment_id).metrics] == [created]
+    (line,) = registry.audit.list("production", subject=f"metric:{created.id}")
+    assert line.after is not None
+    assert line.after["definition"] == definition_of(created)
+
+
+def test_change__version_2_of_a_started_experiment__is_frozen_but_for_its_spelling__m17(registry: Registry) -> None:
+    metric = create(registry, **version_2(MEAN))
+    attach(registry, metric, ExperimentStatus.RUNNING)
+
+    def change(definition: object, **further: Any) -> Metric:
+        def revise(now: MetricDraft) -> MetricDraft:
+            return replace(now, definition=definition, **further)
+
+        return registry.metrics.change("production", metric.id, revise, actor=ACTOR, now=NOW)
+
+    spelled = {**MEAN, "where": [{"field": "value", "is": 1.0}], "window": {"from": 0}, "cap": None}
+    assert change(version_2(spelled)["definition"], unit="EUR") == replace(metric, unit="EUR")
+    for other in ({**MEAN, "where": [{"field": "value", "is": True}]}, {**MEAN, "slice_by": "metadata.a"}):
+        with pytest.raises(ConfigurationError) as refused:
+            change(version_2(other)["definition"])
+        assert list(refused.value.errors) == ["definition"]
+    with pytest.raises(ConfigurationError) as refused:
+        change({"version": 1, "event": "bought"}, aggregation=Aggregation.SUM, unit="")
+    assert list(refused.value.errors) == ["definition"]
 
 
 def test_change__to_a_name_that_is_taken__is_a_conflict(registry: Registry) -> None:

@@ -12,7 +12,7 @@ from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.schemas.requests import ExperimentPatch, MetricPatch
 
 EXPERIMENT = ExperimentDraft(name="n", hypothesis="h", feature="f", variants=(VariantDraft("a", 50.0),), key="k")
-METRIC = MetricDraft("m", Aggregation.COUNT, {"version": 1, "event": "e"}, window=timedelta(days=1))
+METRIC = MetricDraft("m", {"version": 1, "event": "e"}, Aggregation.COUNT, window=timedelta(days=1))
 
 
 def test_revise__fields_that_are_sent__change_alone() -> None:
