@@ -1,5 +1,6 @@
 """Rules E1-E6 by hand-made records."""
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -171,6 +172,30 @@ def test_e4_e6_an_event_belongs_to_the_earliest_batch_that_it_came_in() -> None:
     assert [event.identifier for event in first.new] == ["ann"]
     assert [event.identifier for event in second.new] == ["bob"]
     assert second.duplicates == 2
+
+
+def test_e4_the_first_delivery_keeps_its_traits() -> None:
+    """In a batch objects come in the order of arrival stamps and names, lines in their own."""
+
+    def purchase(country: str) -> str:
+        return json.dumps(EXPOSURE | {"traits": {"country": country}})
+
+    early = LandingObject("z", "demo", LANDED - timedelta(hours=1), purchase("DE").encode())
+    for batches in (
+        [[object_of(purchase("DE"), purchase("AT"))]],
+        [[object_of(purchase("AT"), name="b"), object_of(purchase("DE"), name="a")]],
+        [[object_of(purchase("AT"), name="a"), early]],
+        [[object_of(purchase("DE"), name="b")], [object_of(purchase("AT"), name="a")]],
+    ):
+        ((kept,), *_) = (batch.new for batch in ingest(batches))
+        assert kept.traits == {"country": "DE"}
+
+
+def test_e4_the_hash_is_that_of_the_parts() -> None:
+    purchase = event(event="buy", feature_name=None, identifier="ünï", value="3", event_id="x")
+    text = "4:demo3:buy-5:ünï1772323200000:1:3x"
+    assert purchase.hash == int.from_bytes(hashlib.md5(text.encode()).digest(), "little")  # noqa: S324 - no secret
+    assert event(traits={"a": 1}).hash == event().hash != event(event_id="1").hash
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,22 @@
-"""Rules X1-X7 on a handful of identities."""
+"""Rules X1-X7, M19 and M23 on a handful of identities."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.reference.events import EXPOSURE, Event
-from tests.reference.exposures import Experiment, FirstExposure, Variant, exposures_payload, first_exposures
+from tests.reference.exposures import (
+    Analysed,
+    Entry,
+    Experiment,
+    FirstExposure,
+    Variant,
+    analysed,
+    exposures_payload,
+    first_exposures,
+    remaining,
+)
+from tests.reference.metrics import Condition
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EXPERIMENT = Experiment(
@@ -81,3 +93,39 @@ def test_x4_x7_points_are_sparse_sorted_and_hourly_up_to_72_hours() -> None:
         "2026-03-01T00:00:00Z",
         "2026-03-02T00:00:00Z",
     ]
+
+
+def test_m23_only_who_meets_the_conditions_on_the_first_exposure_remains() -> None:
+    german = changed(only=(Condition("traits.country", "is", "DE"),), exclude_identifiers=["eve"])
+    events = [
+        replace(seen("ann", "b"), traits={"country": "DE"}),
+        replace(seen("ann", "b", timedelta(hours=1)), traits={"country": "AT"}),
+        replace(seen("bob", "b"), traits={"country": "AT"}),
+        replace(seen("bob", "b", timedelta(hours=1)), traits={"country": "DE"}),
+        replace(seen("eve", "b"), traits={"country": "DE"}),
+        seen("dan", "control"),
+    ]
+    assert set(remaining(first_exposures(events, german), german)) == {"ann"}
+    assert set(remaining(first_exposures(events, EXPERIMENT), EXPERIMENT)) == {"ann", "bob", "eve", "dan"}
+
+
+def test_m19_an_identity_is_analysed_from_its_first_event_of_entry_on() -> None:
+    hour = timedelta(hours=1)
+    entering = changed(entry=Entry("page", (Condition("value", "is", "cart"),)))
+
+    def page(who: str, value: str, after: timedelta) -> Event:
+        return Event("demo", "page", None, who, value, START + after, "")
+
+    events = [
+        *(seen("ann", "b", hour), page("ann", "cart", timedelta(0)), page("ann", "home", hour)),
+        *(page("ann", "cart", 3 * hour), page("ann", "cart", 2 * hour)),
+        *(seen("bob", "b"), page("bob", "cart", timedelta(0))),
+        *(seen("cat", "b"), page("cat", "home", hour)),
+        *(seen("dan", "b"), page("dan", "cart", timedelta(hours=72))),  # at the as-of
+    ]
+    firsts = first_exposures(events, entering)
+    assert analysed(events, firsts, entering) == {
+        "ann": Analysed(firsts["ann"], START + 2 * hour),
+        "bob": Analysed(firsts["bob"], START),
+    }
+    assert set(analysed(events, firsts, EXPERIMENT)) == {"ann", "bob", "cat", "dan"}
