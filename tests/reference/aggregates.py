@@ -222,7 +222,7 @@ def _dimensions(metric: Metric, people: People) -> dict[Group, Aggregates]:
         for identity, value in of_identity.items():
             if people.is_compared(identity):
                 shown = value[0] if len(value) == 1 else value
-                name = " x ".join(names)
+                name = " × ".join(names)
                 is_listed = value in listed
                 group = Group("dimension", name, shown) if is_listed else Group("dimension", name, is_other=True)
                 cells[group].add(identity)

@@ -38,7 +38,8 @@ def of_identities(values: Sequence[Fraction], q: Fraction) -> QuantileEstimate |
 
 
 def of_events(values_of_identities: Sequence[Sequence[Fraction]], q: Fraction) -> QuantileEstimate | None:
-    """The same number has the variance of a ratio over identities: the delta method."""
+    """The same number has the variance of a ratio over identities with an event: the delta method."""
+    values_of_identities = [own for own in values_of_identities if own]
     values = [value for own in values_of_identities for value in own]
     if not values:
         return None

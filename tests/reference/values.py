@@ -127,30 +127,42 @@ def values_of(metric: Metric, people: People, chosen: Chosen = lambda _: True, s
         case Quantile(of=Events() as events):
             return Values({identity: _value_of_events(own) for identity, own in people.of(events).items()})
         case Ratio(numerator, denominator):
-            y = _values_of_measure(numerator, people, _only(people.of(numerator.events), chosen))
-            x = _values_of_measure(denominator, people, people.of(denominator.events))
+            own_y, own_x = _only(people.of(numerator.events), chosen), people.of(denominator.events)
+            whole = _with_value(numerator, own_y) & _with_value(denominator, own_x)
+            y, x = (
+                _values_of_measure(numerator, people, own_y, whole),
+                _values_of_measure(denominator, people, own_x, whole),
+            )
             pairs = {identity: _pair(y.of_identity[identity], x.of_identity[identity]) for identity in people.who}
             return Values(pairs, [*y.held_to, *x.held_to], are_pairs=True)
         case Mean(measure, before) if before is not None:
-            y = _values_of_measure(measure, people, _only(people.of(measure.events), chosen))
+            own_y = _only(people.of(measure.events), chosen)
             earlier = {
                 identity: counted_before(people.events[identity], measure.events, who, before)
                 for identity, who in people.who.items()
             }
-            x = _values_of_measure(covariate(measure), people, _only(earlier, chosen))
+            whole = _with_value(measure, own_y)
+            y = _values_of_measure(measure, people, own_y, whole)
+            x = _values_of_measure(covariate(measure), people, _only(earlier, chosen), whole)
             beside = {identity: replace(own, x=x.of_identity[identity].y) for identity, own in y.of_identity.items()}
             return Values(beside, y.held_to, are_pairs=True)
         case _:
             (measure,) = metric.measures
-            return _values_of_measure(measure, people, _only(people.of(measure.events), chosen))
+            own = _only(people.of(measure.events), chosen)
+            return _values_of_measure(measure, people, own, _with_value(measure, own))
 
 
 def _only(events: dict[str, list[Event]], chosen: Chosen) -> dict[str, list[Event]]:
     return {identity: list(filter(chosen, own)) for identity, own in events.items()}
 
 
-def _values_of_measure(measure: Measure, people: People, events: EventsOf) -> Values:
-    raw = {identity: value_of(measure, own) for identity, own in events.items()}
+def _with_value(measure: Measure, events: EventsOf) -> set[str]:
+    return {identity for identity, own in events.items() if value_of(measure, own) is not None}
+
+
+def _values_of_measure(measure: Measure, people: People, events: EventsOf, whole: set[str]) -> Values:
+    """`whole` are the identities that count in the metric, so that percentiles are of these."""
+    raw = {identity: value_of(measure, own) if identity in whole else None for identity, own in events.items()}
     limits = thresholds(measure, people.pooled(raw))
     reads = measure.aggregation in READING_NUMBERS
     return Values(
@@ -182,15 +194,12 @@ def _value_of_events(own: Sequence[Event]) -> Value:
 
 def _pair(y: Value, x: Value) -> Value:
     """Rule M6: an identity counts if both have a value."""
-    is_whole = y.y is not None and x.y is not None
-    touched_by_cap, touched_by_floor = (*y.capped, *x.capped), (*y.floored, *x.floored)
     return replace(
         y,
-        y=y.y if is_whole else None,
-        x=x.y if is_whole else None,
-        has_number=y.has_number and x.has_number,
+        x=x.y,
+        has_number=y.y is not None and x.y is not None,
         read=y.read + x.read,
         invalid=y.invalid + x.invalid,
-        capped=tuple(touched and is_whole for touched in touched_by_cap),
-        floored=tuple(touched and is_whole for touched in touched_by_floor),
+        capped=(*y.capped, *x.capped),
+        floored=(*y.floored, *x.floored),
     )

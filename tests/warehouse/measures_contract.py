@@ -103,6 +103,7 @@ class MeasuresContract:
             (Operator.IS, "5", 1),
             (Operator.IS, True, 1),
             (Operator.NOT_IN, ("5", "true"), 3),
+            (Operator.NOT_IN, (5,), 1),
             (Operator.AT_LEAST, 5, 3),
             (Operator.EXISTS, True, 5),
             (Operator.EXISTS, False, 1),

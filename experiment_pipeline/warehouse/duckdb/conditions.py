@@ -46,7 +46,7 @@ def _meets(condition: Condition, name: str) -> tuple[str, Parameters]:
     any_of = " or ".join(f"coalesce({expression}, false)" for expression in compared)
     parameters = field.parameters | {f"{name}_{at}": _bound(each) for at, each in enumerate(operands)}
     if condition.operator is Operator.NOT_IN:
-        return f"{field.is_scalar} and not ({any_of})", parameters
+        return f"{field.is_comparable_with(operands)} and not ({any_of})", parameters
     return f"({any_of})", parameters
 
 
@@ -62,10 +62,14 @@ class _Value:
     """The event's own value, which the lake keeps as a text, and as a number where it is one (rule E5)."""
 
     exists = "value is not null"
-    is_scalar = exists
 
     def __init__(self) -> None:
         self.parameters: Parameters = {}
+
+    def is_comparable_with(self, operands: Iterable[Scalar]) -> str:
+        """Return an expression: of a value that is no number, an operand that is one finds nothing."""
+        is_number = any(isinstance(each, int | float) and not isinstance(each, bool) for each in operands)
+        return "numeric_value is not null" if is_number else self.exists
 
     def compared(self, operand: Scalar, operator: Operator, name: str) -> str:
         if isinstance(operand, bool):
@@ -84,7 +88,9 @@ class _Property:
         self._json = f"json_extract({column}, ${name}_path)"
         self._text = f"json_extract_string({column}, ${name}_path)"
         self.exists = f"{self._type} <> 'NULL'"
-        self.is_scalar = f"{self._type} not in ('NULL', 'OBJECT', 'ARRAY')"
+
+    def is_comparable_with(self, _: Iterable[Scalar]) -> str:
+        return f"{self._type} not in ('NULL', 'OBJECT', 'ARRAY')"
 
     def compared(self, operand: Scalar, operator: Operator, name: str) -> str:
         if isinstance(operand, bool):
