@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from experiment_pipeline.domain.audience import EVERYBODY, Audience
 from experiment_pipeline.domain.experiments import Experiment, MultipleExposures
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.refresh import RefreshRun
@@ -18,6 +19,7 @@ class AnalysisScope:
         installation: the id of the installation that computes; None before its first ingestion.
         variants: those that are compared, and so aggregated; None for every variant that was seen. Whoever sends
             exposures chooses how many these are.
+        audience: the identities that are analysed, and what they are grouped by.
     """
 
     partition_key: str
@@ -28,6 +30,7 @@ class AnalysisScope:
     multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE
     variants: tuple[str, ...] | None = None
     installation: str | None = None
+    audience: Audience = EVERYBODY
 
     @classmethod
     def of(cls, experiment: Experiment, run: RefreshRun, installation: str | None = None) -> "AnalysisScope":

@@ -73,8 +73,13 @@ class Warehouse(Protocol):
             counts those whose value the metric reads, `invalid_values` those whose value is not a number.
         """
 
-    def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
-        """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1)."""
+    def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
+        """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1).
+
+        Args:
+            scope: of the analysis.
+            before_entry: whether those are counted, too, that never had the event where their analysis would start.
+        """
 
     def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:
         """Count the exposures of a flag of the scope's environment in any window, at the scope's data version."""

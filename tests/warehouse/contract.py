@@ -33,7 +33,10 @@ FEATURE, PURCHASE = "checkout", "purchase"
 
 @dataclass(frozen=True)
 class Event:
-    """One row of the lake, as far as an analysis reads it; `at` counts from the start of the window."""
+    """One row of the lake, as far as an analysis reads it; `at` counts from the start of the window.
+
+    The identifier is the text of `identity`; `hash` is the event's.
+    """
 
     identity: int
     event: str
@@ -44,6 +47,7 @@ class Event:
     batch: int = 1
     traits: str | None = None
     metadata: str | None = None
+    hash: tuple[int, int] = (0, 0)
 
 
 class Build(Protocol):

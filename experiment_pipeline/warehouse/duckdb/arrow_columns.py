@@ -55,9 +55,9 @@ def _duckdb_error(text: str) -> duckdb.Error:
     return duckdb.Error(text)
 
 
-def columns(read: Batches) -> Columns:
-    """Return all rows at once; where there are none, three empty columns."""
-    return next(pieces(read, math.inf), (NO_ROWS,) * 3)
+def columns(read: Batches, number: int) -> Columns:
+    """Return all rows at once, in so many columns; where there are none, these are empty."""
+    return next(pieces(read, math.inf), (NO_ROWS,) * number)
 
 
 def pieces(read: Batches, at_least: float = PIECE) -> Iterator[Columns]:

@@ -9,17 +9,34 @@ from typing import Any
 import duckdb
 from arro3.core import RecordBatch
 
+from experiment_pipeline.domain.aggregates import Group
 from experiment_pipeline.durable_files import sql_text
 from experiment_pipeline.warehouse.duckdb.arrow_columns import Batches, ahead, batches, columns, pieces
 from experiment_pipeline.warehouse.duckdb.event_numbers import EventNumbers
+from experiment_pipeline.warehouse.duckdb.first_exposures import DimensionGroups
 from experiment_pipeline.warehouse.duckdb.funnels import StepEvents
 from experiment_pipeline.warehouse.duckdb.metric_values import Kept
-from experiment_pipeline.warehouse.duckdb.population import Population
+from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import KeptNumbers, KeptSteps, Reading, Request
 from experiment_pipeline.warehouse.duckdb.tally import Piece, Tally
 
 statement = partial(sql_text, "experiment_pipeline.warehouse.duckdb")
 ANALYSED_IDENTITIES = "analysed_identities"
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedRange:
+    """One range of identities, and what their events were kept as.
+
+    Attributes:
+        population: the identities.
+        kept: what was kept of their events, for every request.
+        members: the identities of every group and arm: `None` for everybody.
+    """
+
+    population: Population
+    kept: dict[Request, Kept]
+    members: dict[tuple[Group | None, int], Integers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +47,22 @@ class EventScan:
         exposures: parameters of the statement that reads the identities.
         events: parameters of the statement that reads their events, for a reading.
         variants: their keys; the position of a key is the number of its arm.
+        dimensions: that identities are grouped by.
     """
 
     connection: duckdb.DuckDBPyConnection
     exposures: dict[str, Any]
     events: Callable[[Reading], dict[str, Any]]
     variants: list[str]
+    dimensions: Sequence[DimensionGroups] = ()
 
-    def tallied(self, wanted: Sequence[Reading]) -> tuple[Population, dict[Request, Kept]]:
+    def scanned(self, wanted: Sequence[Reading]) -> ScannedRange:
         """Return the identities, and what was kept of their events for every request."""
         found: dict[Request, Kept] = {}
         with closing(self._answers(wanted)) as answers, closing(ahead(answers)) as read:
-            identity_hash, first_exposed_at, arm = columns(_until_end(read))
+            identity_hash, first_exposed_at, arm, *codes = columns(_until_end(read), 3 + len(self.dimensions))
             population = Population(identity_hash, first_exposed_at, arm, len(self.variants))
+            members = self._members(population, codes)
             for reading in wanted:
                 kept = {request: _empty(population, reading, request) for request in reading.requests}
                 names = reading.columns
@@ -53,18 +73,43 @@ class EventScan:
                     for each in kept.values():
                         each.add(piece)
                 found |= kept
-        return population, found
+        return ScannedRange(population, found, members)
+
+    def _members(self, population: Population, codes: Sequence[Integers]) -> dict[tuple[Group | None, int], Integers]:
+        members: dict[tuple[Group | None, int], Integers] = {
+            (None, arm): numbers for arm, numbers in enumerate(population.members)
+        }
+        for dimension, of_dimension in zip(self.dimensions, codes, strict=True):
+            groups = population.members_of(of_dimension, len(dimension.values) + 2)
+            for code, by_arm in enumerate(groups):
+                if any(map(len, by_arm)):
+                    members |= {(dimension.group(code), arm): numbers for arm, numbers in enumerate(by_arm)}
+        return members
 
     def _answers(self, wanted: Sequence[Reading]) -> Generator[RecordBatch | None, None, None]:
         """Yield the identities, and then the events of each reading; None ends each of them."""
         with self.connection.cursor() as cursor:
-            exposures = {**self.exposures, "variants": self.variants}
-            yield from batches(cursor.sql(statement(ANALYSED_IDENTITIES), params=exposures))
+            yield from batches(cursor.sql(identities_statement(self.dimensions), params=self._identity_parameters()))
             yield None
             for reading in wanted:
                 sql, conditions = reading.statement()
                 yield from batches(cursor.sql(sql, params={**self.events(reading), **conditions}))
                 yield None
+
+    def _identity_parameters(self) -> dict[str, Any]:
+        values = {_values_of(at): list(dimension.values) for at, dimension in enumerate(self.dimensions)}
+        return {**self.exposures, "variants": self.variants, **values}
+
+
+def identities_statement(dimensions: Sequence[DimensionGroups] = ()) -> str:
+    """Return the SQL that reads the identities, with the number of their group in each dimension."""
+    codes = [f"{each.code(_values_of(at))}::bigint as group_{at}" for at, each in enumerate(dimensions)]
+    columns = ", ".join(["identity_hash", "first_exposed_at_us", "arm", *codes])
+    return f"select {columns}\nfrom (\n{statement(ANALYSED_IDENTITIES)})\n"
+
+
+def _values_of(position: int) -> str:
+    return f"values_of_{position}"
 
 
 def _empty(population: Population, reading: Reading, request: Request) -> Kept:

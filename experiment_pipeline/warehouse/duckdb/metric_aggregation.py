@@ -24,11 +24,12 @@ from experiment_pipeline.domain.metrics import Metric, Quantile, Ratio
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.quantile import interval_ranks
 from experiment_pipeline.warehouse.duckdb.event_numbers import ShareBelow
-from experiment_pipeline.warehouse.duckdb.metric_values import Clipping, Kept, MetricValues, metric_values
+from experiment_pipeline.warehouse.duckdb.event_scan import ScannedRange
+from experiment_pipeline.warehouse.duckdb.metric_values import Clipping, MetricValues, metric_values
 from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
 from experiment_pipeline.warehouse.duckdb.order_statistics import nearest_rank, order_statistics
-from experiment_pipeline.warehouse.duckdb.population import Integers, Population
-from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND, Request
+from experiment_pipeline.warehouse.duckdb.population import Integers
+from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND
 
 T = TypeVar("T", bound=np.generic)
 Row: TypeAlias = dict[str, object]
@@ -65,12 +66,12 @@ class MetricAggregation:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def add(self, population: Population, found: Mapping[Request, Kept]) -> None:
+    def add(self, scanned: ScannedRange) -> None:
         """Take in the events of one range of identities."""
-        members: Members = {(None, arm): numbers for arm, numbers in enumerate(population.members)}
+        members = scanned.members
         kept_members = self._kept(members) if any(map(_needs_all, self._metrics)) else members
         for metric in self._metrics:
-            values = metric_values(metric, population, found, self._as_of_us)
+            values = metric_values(metric, scanned.population, scanned.kept, self._as_of_us)
             if _needs_all(metric):
                 self._held[metric.id].append(_Range(self._kept_values(values), kept_members))
             else:

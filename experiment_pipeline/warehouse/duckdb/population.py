@@ -27,9 +27,8 @@ class Population:
         self._size = len(order)
         self._hashes = np.append(identity_hash[order], NOT_EXPOSED)  # an end mark: no hash comes after it
         self._first_exposed_at = np.append(first_exposed_at[order], NOT_EXPOSED)
-        by_arm = np.argsort(arm[order], kind="stable")
-        ends = np.cumsum(np.bincount(arm, minlength=arms))
-        self.members = [by_arm[start:end] for start, end in pairwise([0, *ends.tolist()])]
+        self._order, self._arm, self._arms = order, arm[order], arms
+        self.members = _grouped(self._arm, arms)
         self._bits = self._size.bit_length() + 1
         sharing = np.bincount(self._first_bits(self._hashes[:-1]), minlength=1 << self._bits)
         self._starts = np.cumsum(sharing) - sharing
@@ -41,6 +40,16 @@ class Population:
     def first_exposed_at(self) -> Integers:
         """The time of every identity's first exposure, in microseconds since 1970."""
         return self._first_exposed_at[:-1]
+
+    def members_of(self, codes: Integers, groups: int) -> list[list[Integers]]:
+        """Return the numbers of the identities of every group, by arm.
+
+        Args:
+            codes: the number of the group of every identity, in the order in which the identities were given.
+            groups: how many there are.
+        """
+        members = _grouped(codes[self._order] * self._arms + self._arm, groups * self._arms)
+        return [members[group * self._arms : (group + 1) * self._arms] for group in range(groups)]
 
     def find(self, identity_hash: Integers) -> tuple[Integers, Integers, Integers]:
         """Return the numbers and first-exposure times of the identities in a column of hashes.
@@ -66,3 +75,10 @@ class Population:
 
     def _first_bits(self, identity_hash: Integers) -> Integers:
         return (identity_hash >> (64 - self._bits)) + (1 << (self._bits - 1))
+
+
+def _grouped(codes: Integers, groups: int) -> list[Integers]:
+    """Return the positions of every code, in order."""
+    by_code = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=groups))
+    return [by_code[start:end] for start, end in pairwise([0, *ends.tolist()])]

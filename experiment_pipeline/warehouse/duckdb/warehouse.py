@@ -18,6 +18,7 @@ from arro3.core import Table
 from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.audience import LARGEST_VALUES
 from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
@@ -27,7 +28,12 @@ from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_s
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
-from experiment_pipeline.warehouse.duckdb.event_scan import ANALYSED_IDENTITIES, EventScan, statement
+from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement, statement
+from experiment_pipeline.warehouse.duckdb.first_exposures import (
+    DimensionGroups,
+    dimensions_of,
+    first_exposures_statement,
+)
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings
 from experiment_pipeline.warehouse.frame_schemas import frame_of
@@ -58,11 +64,12 @@ class DuckDBWarehouse(Warehouse):
     @override
     def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
         target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key)
-        sql = statement("first_exposures")
+        sql, of_audience = first_exposures_statement(scope.audience)
         stamp = Stamp.of(scope, sql)
         with self._session() as connection, replacing(target) as temporary:
             parameters = {
                 **self._event_parameters(connection, scope),
+                **of_audience,
                 "exposure_event": EXPOSURE_EVENT,
                 "feature": scope.feature,
                 "target": str(temporary),
@@ -91,26 +98,28 @@ class DuckDBWarehouse(Warehouse):
     @override
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
         wanted = readings(metrics)
-        statements = [statement(ANALYSED_IDENTITIES), *(reading.statement()[0] for reading in wanted)]
+        statements = [identities_statement(), *(reading.statement()[0] for reading in wanted)]
         sql = ";\n".join(dict.fromkeys(statements))
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
         with self._session() as connection:
             identities = _in_scope(self._identities(connection, scope), scope)
+            dimensions = self._dimensions(connection, scope, list(identities))
             ranges = list(_ranges(sum(identities.values())))
             with MetricAggregation(metrics, scope.window.as_of, on_disk=len(ranges) > 1) as aggregation:
                 for hashes in ranges:
                     exposures = {**self._artifact_parameters(scope), **hashes}
                     events = partial(self._reading_parameters, connection, scope, hashes)
-                    aggregation.add(*EventScan(connection, exposures, events, list(identities)).tallied(wanted))
+                    scan = EventScan(connection, exposures, events, list(identities), dimensions)
+                    aggregation.add(scan.scanned(wanted))
                 rows = aggregation.rows(list(identities))
         self._require_same(scope)
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
 
     @override
-    def variant_identities(self, scope: AnalysisScope) -> dict[str, int]:
+    def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
         with self._session() as connection:
-            identities = self._identities(connection, scope)
+            identities = self._identities(connection, scope, before_entry=before_entry)
         self._require_same(scope)
         return identities
 
@@ -144,9 +153,23 @@ class DuckDBWarehouse(Warehouse):
         stamp = self.stamp(scope.partition_key)
         scope.require_same(stamp.window, stamp.data_version, stamp.installation)
 
-    def _identities(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, int]:
+    def _identities(
+        self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, *, before_entry: bool = False
+    ) -> dict[str, int]:
         """Return the number of analysed identities of each variant, in the order of the variants' keys."""
-        return dict(connection.execute(statement("variant_identities"), self._artifact_parameters(scope)).fetchall())
+        parameters = {**self._artifact_parameters(scope), "before_entry": before_entry}
+        return dict(connection.execute(statement("variant_identities"), parameters).fetchall())
+
+    def _dimensions(
+        self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, variants: list[str]
+    ) -> list[DimensionGroups]:
+        """Return the dimensions of the scope with their largest values among the identities of these variants."""
+        parameters = {**self._artifact_parameters(scope), "variants": variants, "limit": LARGEST_VALUES}
+        found = []
+        for dimension in dimensions_of(scope.audience):
+            values = connection.execute(dimension.statement(), parameters).fetchall()
+            found.append(replace(dimension, values=tuple(value for (value,) in values)))
+        return found
 
     @contextmanager
     def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:

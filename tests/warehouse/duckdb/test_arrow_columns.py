@@ -13,14 +13,14 @@ from experiment_pipeline.warehouse.duckdb.arrow_columns import AHEAD, ahead, bat
 def test_columns__of_an_answer__are_its_rows_at_once_or_in_pieces() -> None:
     with duckdb.connect() as connection:
         many = connection.sql("select range as number, range / 2 as half from range(300_000)")
-        number, half = columns(batches(many))
+        number, half = columns(batches(many), 3)
         assert number.tolist() == list(range(300_000))
         assert half[3] == 1.5
         split = [piece for piece, _ in pieces(batches(many), at_least=100_000)]
         assert len(split) > 1
         assert [row for piece in split for row in piece.tolist()] == number.tolist()
         nothing = connection.sql("select 1 as one, 2 as two, 3 as three limit 0")
-        assert [len(column) for column in columns(batches(nothing))] == [0, 0, 0]
+        assert [len(column) for column in columns(batches(nothing), 3)] == [0, 0, 0]
         assert list(pieces(batches(nothing))) == []
 
 

@@ -21,6 +21,7 @@ from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.event_scan import statement
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse, EventFiles
 from tests.lake.ledger import NOW, PROD, MemoryLedger, land, record
+from tests.warehouse.audience_contract import AudienceContract
 from tests.warehouse.contract import (
     ACCURACY,
     STARTED_AT,
@@ -47,6 +48,9 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "numeric_value": pl.Float64,
     "timestamp": pl.Datetime("us", "UTC"),
     "batch": pl.Int64,
+    "identifier": pl.String,
+    "event_hash_high": pl.Int64,
+    "event_hash_low": pl.Int64,
     "traits": pl.String,
     "metadata": pl.String,
 }
@@ -71,7 +75,8 @@ def build(tmp_path: Path) -> Build:
         paths = []
         for number, events in enumerate(contents):
             rows = [
-                (e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch, e.traits, e.metadata)
+                (e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch)
+                + (str(e.identity), *e.hash, e.traits, e.metadata)
                 for e in events
             ]
             paths.append(str(folder / f"{number}.parquet"))
@@ -81,7 +86,7 @@ def build(tmp_path: Path) -> Build:
     return engine
 
 
-class TestDuckDB(WarehouseContract, MeasuresContract):
+class TestDuckDB(WarehouseContract, MeasuresContract, AudienceContract):
     """Over files of the test's own."""
 
 

@@ -1,0 +1,53 @@
+"""Audiences: the identities that an experiment analyses, and the groups of them (rules M15, M19, M20, M23)."""
+
+from dataclasses import dataclass
+
+from experiment_pipeline.domain.measures import Condition, Events
+
+LARGEST_VALUES = 20  # of a dimension that are told apart; the others are one group
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A trait of identities by which results are broken down (rule M15).
+
+    Attributes:
+        name: what results call it.
+        trait: the path into the traits of the first exposure, with dots: `device.kind`.
+    """
+
+    name: str
+    trait: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The identities that an experiment analyses, and the groups that it breaks its results down by.
+
+    Attributes:
+        only: conditions on the first exposure; who does not meet them is not analysed (rule M23).
+        exclude_identifiers: identities that are not analysed, such as staff.
+        entry: events of which the first one at or after the exposure is where the analysis of an identity starts; who
+            has none is not analysed (rule M19). None for the exposure itself.
+        dimensions: that results are broken down by.
+        cross: pairs of names of dimensions whose values are also crossed (rule M20).
+    """
+
+    only: tuple[Condition, ...] = ()
+    exclude_identifiers: tuple[str, ...] = ()
+    entry: Events | None = None
+    dimensions: tuple[Dimension, ...] = ()
+    cross: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def reads_properties(self) -> bool:
+        """Whether it reads the first exposure's traits or other properties."""
+        return bool(self.only or self.dimensions)
+
+
+EVERYBODY = Audience()
+
+
+def crossed_name(pair: tuple[str, str]) -> str:
+    """Return the name of two crossed dimensions."""
+    return " × ".join(pair)

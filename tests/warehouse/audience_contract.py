@@ -1,0 +1,156 @@
+"""What every engine must do for audiences: who is analysed, from when on, and in which groups (M15, M19, M20, M23)."""
+
+import json
+from dataclasses import replace
+
+from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part
+from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.audience import Audience, Dimension
+from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, Events, Measure, Operator
+from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Statistic
+from experiment_pipeline.warehouse.base import Warehouse
+from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
+from tests.warehouse.contract import HOUR, LENGTH, MILLISECOND, PURCHASE, Build, Event, did, scope, seen
+
+SPENT = Mean(Measure(Events(PURCHASE), Aggregation.SUM))
+COUNTRY, DEVICE = Dimension("country", "country"), Dimension("device", "device.kind")
+
+
+def of(audience: Audience) -> AnalysisScope:
+    return replace(scope(), audience=audience)
+
+
+def measured(engine: Warehouse, of: AnalysisScope, statistic: Statistic = SPENT) -> MetricAggregates:
+    engine.write_first_exposures(of)
+    rows = engine.variant_aggregates(of, (Metric(1, "prod", "metric", statistic),)).rows
+    (found,) = metric_aggregates(validated("variant_aggregates", rows))
+    return found
+
+
+def seen_from(identity: int, variant: str, **traits: object) -> Event:
+    return replace(seen(identity, variant), traits=json.dumps(traits))
+
+
+def sums(found: MetricAggregates, name: str = "country") -> dict[tuple[str | None, bool], dict[str, tuple[int, float]]]:
+    """n and sum by variant, of every group of a dimension."""
+    return {
+        (group.value, group.is_other): {
+            variant: (each.n, each.sum) for variant, each in part.by_variant.items() if each and each.n
+        }
+        for group, part in found.groups.items()
+        if (group.part, group.name) == (Part.DIMENSION, name)
+    }
+
+
+class AudienceContract:
+    """Inherit, and give `build`."""
+
+    def test_dimension__is_the_trait_at_the_first_exposure__m15(self, build: Build) -> None:
+        later = replace(seen(1, "b", 2 * HOUR), traits='{"country": "FR"}')
+        early = replace(seen(2, "b", -HOUR), traits='{"country": "FR"}')
+        engine = build([seen_from(1, "b", country="DE"), later, early, seen_from(2, "b", country=None), did(1, 5)])
+        found = measured(engine, of(Audience(dimensions=(COUNTRY,))))
+        assert sums(found) == {("DE", False): {"b": (1, 5)}, (None, False): {"b": (1, 0)}}
+        assert found.by_variant["b"] is not None
+        assert (found.by_variant["b"].n, found.by_variant["b"].sum) == (2, 5)
+
+    def test_dimension__of_exposures_at_one_time__is_that_of_the_smallest_hash_in_the_variant__m15(
+        self, build: Build
+    ) -> None:
+        tied = [("c", (-9, 0), "other"), ("b", (1, -5), "second"), ("b", (0, 7), "first"), ("b", (1, -6), "third")]
+        exposures = [replace(seen(1, v), hash=h, traits=json.dumps({"country": text})) for v, h, text in tied]
+        first = replace(of(Audience(dimensions=(COUNTRY,))), multiple_exposures="first")
+        assert list(sums(measured(build(exposures), first))) == [("first", False)]
+
+    def test_dimension__of_a_scalar__is_its_text_and_of_anything_else_is_null__m15(self, build: Build) -> None:
+        values = ["5", 5, True, "", {"a": 1}, ["x"], None]
+        engine = build([seen_from(number, "b", country=value) for number, value in enumerate(values)])
+        found = sums(measured(engine, of(Audience(dimensions=(COUNTRY,)))))
+        assert {value: each["b"][0] for (value, _), each in found.items()} == {"5": 2, "true": 1, "": 1, None: 3}
+
+    def test_dimension__of_many_values__has_the_twenty_largest_and_others__m15(self, build: Build) -> None:
+        exposed = [(f"v{value:02}", "b") for value in range(25) for _ in range(2 if value > 21 else 1)]
+        engine = build([
+            *(seen_from(number, variant, country=value) for number, (value, variant) in enumerate(exposed)),
+            *(seen_from(100 + number, "unheard of", country="v20") for number in range(5)),
+        ])  # fmt: skip
+        found = sums(measured(engine, replace(of(Audience(dimensions=(COUNTRY,))), variants=("b",))))
+        kept = [f"v{value:02}" for value in (22, 23, 24, *range(17))]
+        assert sorted(value for value, is_other in found if not is_other and value) == sorted(kept)
+        assert found[None, True] == {"b": (5, 0.0)}
+
+    def test_dimensions__crossed__have_a_group_for_each_pair__m20(self, build: Build) -> None:
+        engine = build([
+            seen_from(1, "b", country="DE", device={"kind": "ios"}),
+            seen_from(2, "b", country="DE", device={"kind": "web"}),
+            seen_from(3, "b", country="DE"),
+            did(2, 7),
+        ])  # fmt: skip
+        crossed = Audience(dimensions=(COUNTRY, DEVICE), cross=(("country", "device"),))
+        found = measured(engine, of(crossed))
+        assert sums(found, "country × device") == {
+            ('["DE","ios"]', False): {"b": (1, 0)},
+            ('["DE","web"]', False): {"b": (1, 7)},
+            ('["DE",null]', False): {"b": (1, 0)},
+        }
+        assert sums(found, "device") == {
+            ("ios", False): {"b": (1, 0)},
+            ("web", False): {"b": (1, 7)},
+            (None, False): {"b": (1, 0)},
+        }
+
+    def test_groups__have_the_bounds_of_everybody_and_no_parts_of_their_own__m10(self, build: Build) -> None:
+        engine = build([seen_from(1, "b", country="DE"), seen_from(2, "b", country="FR"), did(1, 5), did(2, 50)])
+        audience = of(Audience(dimensions=(COUNTRY,)))
+        capped = Mean(Measure(Events(PURCHASE), Aggregation.SUM, cap=Bound(percentile=51)))
+        found = measured(engine, audience, capped)
+        assert {value: each["b"][1] for (value, _), each in sums(found).items()} == {"DE": 5, "FR": 50}
+        funnel = measured(engine, audience, Funnel((Events(PURCHASE), Events(PURCHASE))))
+        assert [group.name for group in funnel.groups] == ["country", "country", "1", "2"]
+        assert funnel.groups[Group(Part.DIMENSION, "country", "DE")].groups == {}
+
+    def test_only__leaves_out_who_does_not_meet_it_at_the_first_exposure__m23(self, build: Build) -> None:
+        later = replace(seen(2, "b", 2 * HOUR), traits='{"country": "DE"}')
+        engine = build([seen_from(1, "b", country="DE"), seen_from(2, "b", country="FR"), later, seen(3, "b")])
+        audience = of(Audience(only=(Condition("traits.country", Operator.IS, "DE"),)))
+        assert engine.write_first_exposures(audience).identities == 1
+        assert engine.variant_identities(audience) == {"b": 1}
+
+    def test_exclude_identifiers__leaves_them_out_of_everything__m23(self, build: Build) -> None:
+        engine = build([seen(1, "b"), seen(2, "b"), seen(2, "c"), seen(3, "c"), did(1, 5)])
+        audience = of(Audience(exclude_identifiers=("1", "2", "nobody")))
+        written = engine.write_first_exposures(audience)
+        assert (written.identities, written.quarantined) == (1, 0)
+        assert engine.variant_identities(audience) == {"c": 1}
+
+    def test_entry__starts_the_analysis_of_who_has_it__m19(self, build: Build) -> None:
+        viewed = Events("viewed", (Condition("metadata.page", Operator.IS, "checkout"),))
+
+        def view(identity: int, at: int, page: str = "checkout") -> Event:
+            return replace(did(identity, None, at * HOUR, event="viewed"), metadata=json.dumps({"page": page}))
+
+        engine = build(
+            [seen(1, "b"), seen(2, "b"), seen(3, "c"), seen(4, "c", LENGTH - HOUR)],
+            [view(1, 0), view(1, 2, "home"), view(1, 4), view(1, 3), view(2, 0), view(3, 1)],
+            [did(1, 1, 3 * HOUR - MILLISECOND), did(1, 10, 3 * HOUR), did(3, 100, HOUR), did(2, 1000)],
+            [replace(view(4, 0), at=LENGTH)],
+        )
+        audience = of(Audience(entry=viewed))
+        found = measured(engine, audience)
+        assert {key: each and (each.n, each.sum) for key, each in found.by_variant.items()} == {
+            "b": (1, 10),
+            "c": (1, 100),
+        }
+        assert engine.variant_identities(audience) == {"b": 1, "c": 1}
+        assert engine.variant_identities(audience, before_entry=True) == {"b": 2, "c": 2}
+        assert sum(engine.exposure_buckets(audience).rows["new_identities"]) == 4
+
+    def test_audience__of_all_at_once__agrees(self, build: Build) -> None:
+        engine = build([seen_from(identity, "b", country="DE") for identity in range(4)], [did(2, 1), did(3, 2)])
+        audience = Audience(
+            only=(Condition("traits.country", Operator.EXISTS, True), Condition("value", Operator.IS, "b")),
+            exclude_identifiers=("3",),
+            entry=Events(PURCHASE),
+            dimensions=(COUNTRY,),
+        )
+        assert sums(measured(engine, of(audience))) == {("DE", False): {"b": (1, 1)}}
