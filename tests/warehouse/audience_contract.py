@@ -6,6 +6,7 @@ from dataclasses import replace
 from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import Audience, Dimension
+from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, Events, Measure, Operator
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Statistic
 from experiment_pipeline.warehouse.base import Warehouse
@@ -59,7 +60,7 @@ class AudienceContract:
     ) -> None:
         tied = [("c", (-9, 0), "other"), ("b", (1, -5), "second"), ("b", (0, 7), "first"), ("b", (1, -6), "third")]
         exposures = [replace(seen(1, v), hash=h, traits=json.dumps({"country": text})) for v, h, text in tied]
-        first = replace(of(Audience(dimensions=(COUNTRY,))), multiple_exposures="first")
+        first = replace(of(Audience(dimensions=(COUNTRY,))), multiple_exposures=MultipleExposures.FIRST)
         assert list(sums(measured(build(exposures), first))) == [("first", False)]
 
     def test_dimension__of_a_scalar__is_its_text_and_of_anything_else_is_null__m15(self, build: Build) -> None:
@@ -93,11 +94,8 @@ class AudienceContract:
             ('["DE","web"]', False): {"b": (1, 7)},
             ('["DE",null]', False): {"b": (1, 0)},
         }
-        assert sums(found, "device") == {
-            ("ios", False): {"b": (1, 0)},
-            ("web", False): {"b": (1, 7)},
-            (None, False): {"b": (1, 0)},
-        }
+        devices = {value: each["b"] for (value, _), each in sums(found, "device").items()}
+        assert devices == {"ios": (1, 0), "web": (1, 7), None: (1, 0)}
 
     def test_groups__have_the_bounds_of_everybody_and_no_parts_of_their_own__m10(self, build: Build) -> None:
         engine = build([seen_from(1, "b", country="DE"), seen_from(2, "b", country="FR"), did(1, 5), did(2, 50)])
@@ -137,10 +135,8 @@ class AudienceContract:
         )
         audience = of(Audience(entry=viewed))
         found = measured(engine, audience)
-        assert {key: each and (each.n, each.sum) for key, each in found.by_variant.items()} == {
-            "b": (1, 10),
-            "c": (1, 100),
-        }
+        spent = {key: each and (each.n, each.sum) for key, each in found.by_variant.items()}
+        assert spent == {"b": (1, 10), "c": (1, 100)}
         assert engine.variant_identities(audience) == {"b": 1, "c": 1}
         assert engine.variant_identities(audience, before_entry=True) == {"b": 2, "c": 2}
         assert sum(engine.exposure_buckets(audience).rows["new_identities"]) == 4

@@ -75,8 +75,10 @@ def build(tmp_path: Path) -> Build:
         paths = []
         for number, events in enumerate(contents):
             rows = [
-                (e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch)
-                + (str(e.identity), *e.hash, e.traits, e.metadata)
+                (
+                    *(e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch),
+                    *(str(e.identity), *e.hash, e.traits, e.metadata),
+                )
                 for e in events
             ]
             paths.append(str(folder / f"{number}.parquet"))
