@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from experiment_pipeline.cli.results_parts import note_lines, part_lines
 from experiment_pipeline.cli.results_table import ResultsTable, readable, shown
 from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import Experiment
@@ -35,7 +36,9 @@ def report(experiment: Experiment, computed: ComputedTogether, health: StoredHea
         *_split_lines(results.payload),
         ResultsTable(experiment, results.payload),
         *_unreadable_lines(experiment, results.payload),
+        *note_lines(experiment, results.payload),
         *_reasons(experiment, results.payload),
+        *part_lines(experiment, results.payload),
         *_finding_lines(health),
         "",
     )

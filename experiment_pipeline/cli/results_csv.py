@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from typing import TextIO
 
+from experiment_pipeline.cli.results_table import value_of
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ComputationState
 from experiment_pipeline.results.comparison_payload import effect_columns
@@ -34,6 +35,13 @@ COLUMNS = (
     "p_all_looks",
     "verdict",
     "reason",
+    "type",
+    "unit",
+    "adjusted_effect",
+    "adjusted_low",
+    "adjusted_high",
+    "variance_reduction",
+    "decided_by",
 )
 
 
@@ -59,13 +67,13 @@ def write_csv(experiment: Experiment, results: ComputationState[ResultsPayload],
     for metric in results.payload["metrics"]:
         of = attached[metric["metric_id"]]
         for row in _rows(metric):
-            writer.writerow({**look, "metric": of.name, "aggregation": of.aggregation, **row})
+            kind = {"aggregation": of.aggregation, "type": metric.get("type"), "unit": metric.get("unit")}
+            writer.writerow({**look, "metric": of.name, **kind, **row})
 
 
 def _rows(metric: MetricPayload) -> Iterator[dict[str, object]]:
     for variant, aggregate in metric["variants"].items():
-        n, total = aggregate["n"], aggregate["sum"]
-        row: dict[str, object] = {"variant": variant, "n": n, "value": total / n if total is not None and n else None}
+        row: dict[str, object] = {"variant": variant, "n": aggregate["n"], "value": value_of(aggregate)}
         yield row | (_comparison(metric, variant) if variant in metric["verdict"] else {})
 
 
@@ -73,9 +81,24 @@ def _comparison(metric: MetricPayload, treatment: str) -> dict[str, object]:
     effect = metric["effect"][treatment]
     anytime = metric.get("anytime", {}).get(treatment)
     return {
+        **_adjusted(metric, treatment),
         **effect_columns(effect, metric["inference"][treatment]),
         "chance_to_win": effect and effect["chance_to_win"],
         "p_all_looks": anytime and anytime["adjusted_p_value"],
         "verdict": metric["verdict"][treatment],
         "reason": metric["reason"][treatment],
+    }
+
+
+def _adjusted(metric: MetricPayload, treatment: str) -> dict[str, object]:
+    adjusted = metric.get("adjusted", {}).get(treatment)
+    if adjusted is None:
+        return {}
+    effect = adjusted["effect"]
+    return {
+        "adjusted_effect": effect and effect["value"],
+        "adjusted_low": effect and effect["ci_low"],
+        "adjusted_high": effect and effect["ci_high"],
+        "variance_reduction": adjusted["variance_reduction"],
+        "decided_by": metric.get("decided_by", {}).get(treatment),
     }

@@ -11,10 +11,14 @@ from rich.text import Text
 
 from experiment_pipeline.cli.tables import plain
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.domain.texts import printable, shortened
-from experiment_pipeline.results.comparison_payload import AnytimePayload, VariantPayload
+from experiment_pipeline.results.comparison_payload import (
+    AnytimePayload,
+    EffectPayload,
+    LiftPayload,
+    VariantPayload,
+)
 from experiment_pipeline.results.metric_payload import MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.stats.verdict import Verdict
@@ -94,29 +98,43 @@ class ResultsTable:
 
 def _variant_rows(attached: AttachedMetric, metric: MetricPayload) -> Iterator[tuple[str, list[str | Text]]]:
     """Yield each variant with its cells, one per label; empty ones are of control."""
-    quantity = _Quantity.of(attached, metric["variants"])
+    quantity = Quantity.of(attached, metric["variants"])
     for variant, aggregate in metric["variants"].items():
         compared = _treatment_cells(quantity, metric, variant) if variant in metric["verdict"] else NO_CELLS
-        yield variant, [quantity.identities(aggregate), _value(quantity, aggregate), *compared]
+        yield variant, [quantity.identities(aggregate), quantity.value(aggregate), *compared]
+        adjusted = metric.get("adjusted", {}).get(variant)
+        if adjusted is not None and adjusted["effect"] is not None:
+            numbers = _number_cells(quantity, adjusted["effect"], adjusted["inference"])
+            yield f"{shown(variant)}, adjusted", ["", "", *numbers, "", ""]
 
 
 def _wanted(attached: AttachedMetric) -> str:
-    """Return what the verdict is about: a guardrail's bound, the better side, or for neither what was expected."""
+    """Return what the verdict is about, and the unit.
+
+    It is about a guardrail's bound, the better side, or for neither what was expected.
+    """
     if attached.expected_direction.is_guardrail or attached.metric.direction is Direction.INFORMATIONAL:
-        return EXPECTATIONS[attached.expected_direction]
-    return "lower is better" if attached.metric.direction is Direction.DOWN else "higher is better"
+        wanted = EXPECTATIONS[attached.expected_direction]
+    else:
+        wanted = "lower is better" if attached.metric.direction is Direction.DOWN else "higher is better"
+    return f"{wanted}, in {printable(attached.metric.unit)}" if attached.metric.unit else wanted
 
 
-def _treatment_cells(quantity: "_Quantity", metric: MetricPayload, treatment: str) -> list[str | Text]:
-    effect, inference = metric["effect"][treatment], metric["inference"][treatment]
+def _treatment_cells(quantity: "Quantity", metric: MetricPayload, treatment: str) -> list[str | Text]:
     verdict = metric["verdict"][treatment]
+    return [
+        *_number_cells(quantity, metric["effect"][treatment], metric["inference"][treatment]),
+        _p_value(metric.get("anytime", {}).get(treatment)),
+        Text(verdict.replace("_", " "), style=VERDICT_STYLES.get(verdict, "")),
+    ]
+
+
+def _number_cells(quantity: "Quantity", effect: EffectPayload | None, inference: LiftPayload | None) -> list[str]:
     return [
         quantity.signed(effect["value"]) if effect else WITHHELD,
         f"{100 * inference['lift']:+.2f} %" if inference else WITHHELD,
         f"{100 * inference['ci_low']:+.2f} to {100 * inference['ci_high']:+.2f} %" if inference else WITHHELD,
         _chance(effect["chance_to_win"]) if effect else WITHHELD,
-        _p_value(metric.get("anytime", {}).get(treatment)),
-        Text(verdict.replace("_", " "), style=VERDICT_STYLES.get(verdict, "")),
     ]
 
 
@@ -135,35 +153,42 @@ def _p_value(anytime: AnytimePayload | None) -> str:
     return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
-def _value(quantity: "_Quantity", aggregate: VariantPayload) -> str:
-    if aggregate["sum"] is None or not aggregate["n"]:
-        return WITHHELD
-    return quantity.plain(aggregate["sum"] / aggregate["n"])
+def value_of(aggregate: VariantPayload) -> float | None:
+    """Return what a metric comes to in a variant: its mean, ratio or quantile; None where it cannot be given."""
+    if "value" in aggregate:
+        return aggregate["value"]
+    return None if aggregate["sum"] is None or not aggregate["n"] else aggregate["sum"] / aggregate["n"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Quantity:
-    """Format of one metric's numbers: all have the decimals that the largest one needs."""
+class Quantity:
+    """Format of one metric's numbers: shares in per cent, others with the decimals that the largest one needs."""
 
     is_share: bool
     decimals: int | None  # None: too large or too small to be written out
 
     @classmethod
-    def of(cls, attached: AttachedMetric, variants: Mapping[str, VariantPayload]) -> "_Quantity":
-        is_share = attached.metric.aggregation is Aggregation.OCCURRENCE
-        means = [abs(each["sum"]) / each["n"] for each in variants.values() if each["sum"] and each["n"]]
-        magnitude = math.floor(math.log10(max(means))) if means and max(means) > 0 else 0
+    def of(cls, attached: AttachedMetric, variants: Mapping[str, VariantPayload]) -> "Quantity":
+        """Return the format of a metric, by what it comes to in its variants."""
+        values = [abs(value) for each in variants.values() if (value := value_of(each))]
+        magnitude = math.floor(math.log10(max(values))) if values else 0
         written_out = -4 <= magnitude <= 14
-        return cls(is_share, max(0, DIGITS - 1 - magnitude) if written_out else None)
+        return cls(attached.metric.is_proportion, max(0, DIGITS - 1 - magnitude) if written_out else None)
 
     def identities(self, aggregate: VariantPayload) -> str:
+        """Return the identities of a variant, of a share after those that have it."""
         converted = f"{round(aggregate['sum']):,} of " if self.is_share and aggregate["sum"] is not None else ""
         return f"{converted}{aggregate['n']:,}"
 
-    def plain(self, value: float) -> str:
+    def value(self, aggregate: VariantPayload) -> str:
+        """Return what the metric comes to in a variant."""
+        value = value_of(aggregate)
+        if value is None:
+            return WITHHELD
         return f"{100 * value:.3f} %" if self.is_share else f"{value:{self._format}}"
 
     def signed(self, value: float) -> str:
+        """Return a difference with its sign."""
         return f"{100 * value:+.3f} points" if self.is_share else f"{value:+{self._format}}"
 
     @property

@@ -116,12 +116,13 @@ def _replacement(clock: Clock, events: float) -> float:
     """Return the factor for values that later events take the place of, by the counted events of an identity.
 
     The largest of k values is that of their first half with probability one half, so that the correlation of two
-    moments may be as low as the ratio of their events: the clock runs on its square. The last of them correlates with
-    itself later by the probability that no event has come since, `exp(-events)`.
+    moments may be as low as the ratio of their events, where that of a sum is its root; and while identities arrive,
+    the newest of them differ most. The last value correlates with itself later by the probability that no event has
+    come since, `exp(-events)`.
     """
     match clock:
         case Clock.EXTREMES:
-            return max(1.0, events)
+            return max(1.0, min(events, LARGEST_ODDS)) ** 2
         case Clock.REPLACED:
             return math.exp(min(2 * max(0.0, events - 1), LARGEST_EXPONENT))
         case _:

@@ -1,5 +1,7 @@
 """The evidence of a comparison: what the clock of the anytime-valid interval counts (C1, C2)."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +57,46 @@ def test_accrued_evidence__design__is_the_information_about_the_lift(clock: Cloc
     found = accrued_evidence(clock, arm, arm, (0, 0), DESIGN)
     assert found.amount == pytest.approx(4 / (9 * 2 / 5_000))
     assert found.mixture == ((0.1, 1.0),)
+
+
+@pytest.mark.parametrize("design", [DESIGN, NO_DESIGN])
+@pytest.mark.parametrize(
+    ("clock", "events", "factor"),
+    [
+        (Clock.EXTREMES, 0.5, 1.0),
+        (Clock.EXTREMES, 1.0, 1.0),
+        (Clock.EXTREMES, 3.0, 9.0),
+        (Clock.REPLACED, 0.5, 1.0),
+        (Clock.REPLACED, 3.0, math.exp(4)),
+    ],
+)
+def test_accrued_evidence__values_that_later_events_replace__runs_ahead_of_the_events__c1(
+    clock: Clock, events: float, factor: float, design: Design
+) -> None:
+    arm = VariantAggregate(1_000, 2.0, 9e3)
+    of_both = (1_000 * events, 1_000 * events)
+    plain = accrued_evidence(Clock.EVENTS, arm, arm, of_both, design).amount
+    assert accrued_evidence(clock, arm, arm, of_both, design).amount == pytest.approx(factor * plain)
+
+
+def test_accrued_evidence__many_replaced_values__is_a_number() -> None:
+    arm = VariantAggregate(1_000, 2.0, 9e3)
+    for clock in (Clock.EXTREMES, Clock.REPLACED):
+        assert 1e12 < accrued_evidence(clock, arm, arm, (1e300, 1e300), DESIGN).amount <= 1e40
+
+
+def test_accrued_evidence__final_values__count_identities_alone() -> None:
+    arms = VariantAggregate(30_000, 0.1, 9e3), VariantAggregate(10_000, 3.0, 9e4)
+    for events in (0.0, 1e6):
+        assert accrued_evidence(Clock.IDENTITIES, *arms, (events, events), NO_DESIGN).amount == pytest.approx(7_500)
+
+
+def test_accrued_evidence__estimates_without_events__is_the_information_with_and_without_a_design() -> None:
+    arm = VariantAggregate(5_000, 2.0, 4_999 * 9.0)
+    for design, mixture in ((DESIGN, ((0.1, 1.0),)), (NO_DESIGN, UNPLANNED)):
+        found = accrued_evidence(Clock.INFORMATION, arm, arm, (7.0, 7.0), design)
+        assert found.amount == pytest.approx(4 / (9 * 2 / 5_000))
+        assert found.mixture == mixture
 
 
 def test_accrued_evidence__fixed_sample_of_the_design__is_that_of_80_percent_power_at_5_percent() -> None:

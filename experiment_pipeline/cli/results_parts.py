@@ -1,0 +1,92 @@
+"""Lines below the table of results, of metrics of version 2: bounds, waiting identities, and parts of a metric."""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from rich.text import Text
+
+from experiment_pipeline.cli.results_table import VERDICT_STYLES, WITHHELD, Quantity, readable, shown
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.metrics import AttachedMetric
+from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload, PartPayload, StepPayload
+from experiment_pipeline.results.payload import ResultsPayload
+from experiment_pipeline.stats.verdict import Verdict
+
+NO_VERDICTS: Mapping[str, Verdict] = {}  # of steps
+
+
+def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
+    """Yield what the table has no column for: bounds of values, identities that wait, readings that were adjusted."""
+    for name, _, metric in _metrics(experiment, results):
+        for of, bounds in ((name, metric.get("capped")), (f"{name}, denominator", metric.get("capped_denominator"))):
+            yield from (Text(f"{of}: {line}", style="dim") for line in _bound_lines(bounds))
+        waiting = metric.get("identities_not_mature", {})
+        if any(waiting.values()):
+            yield Text(f"{name}: not counted until their window ends: {_by_variant(waiting)}", style="dim")
+        for treatment, adjusted in metric.get("adjusted", {}).items():
+            if adjusted["variance_reduction"] is not None:
+                share = f"{100 * adjusted['variance_reduction']:.1f} %"
+                line = f"the pre-period explains {share} of the variance; the adjusted reading decides"
+            else:
+                line = f"not adjusted, {readable(adjusted['reason'] or 'unknown')}; the plain reading decides"
+            yield Text(f"{name}, {shown(treatment)}: {line}", style="dim")
+
+
+def part_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
+    """Yield the steps, slices and breakdowns of every metric, one line for each and treatment."""
+    for name, attached, metric in _metrics(experiment, results):
+        quantity = Quantity.of(attached, metric["variants"])
+        for step in metric.get("steps", []):
+            label = f"{name}, step {step['step']} {printable(step['event'])}"
+            yield from _lines(label, step, quantity)
+        slices = [("slice", metric.get("slices", []))]
+        for dimension, parts in chain(slices, metric.get("breakdown", {}).items()):
+            for part in parts:
+                yield from _lines(f"{name}, {printable(dimension)} {_value(part)}", part, quantity, part["verdict"])
+
+
+def _metrics(experiment: Experiment, results: ResultsPayload) -> Iterator[tuple[str, AttachedMetric, MetricPayload]]:
+    attached = {each.metric.id: each for each in experiment.metrics}
+    for metric in results["metrics"]:
+        of = attached[metric["metric_id"]]
+        yield printable(of.metric.name), of, metric
+
+
+def _bound_lines(bounds: CappedPayload | None) -> Iterator[str]:
+    if bounds is None:
+        return
+    if bounds["cap"] is not None:
+        yield f"values above {bounds['cap']:,.6g} count as it: {_by_variant(bounds['capped'])}"
+    if bounds["floor"] is not None:
+        yield f"values below {bounds['floor']:,.6g} count as it: {_by_variant(bounds['floored'])}"
+
+
+def _by_variant(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{shown(key)} {count:,}" for key, count in counts.items()) + " identities"
+
+
+def _value(part: PartPayload) -> str:
+    """Return a value so that no value reads like the lack of one, or like the rest."""
+    if part["other"]:
+        return "(all others)"
+    return "(none)" if part["value"] is None else f'"{shown(part["value"])}"'
+
+
+def _lines(
+    label: str, part: StepPayload | PartPayload, quantity: Quantity, verdicts: Mapping[str, Verdict] = NO_VERDICTS
+) -> Iterator[Text]:
+    for treatment, lift in part["inference"].items():
+        values = ", ".join(
+            f"{shown(key)} {quantity.value(each)} of {each['n']:,}"
+            for key, each in part["variants"].items()
+            if key == treatment or key not in part["inference"]
+        )
+        found = WITHHELD
+        if lift is not None:
+            found = f"{100 * lift['lift']:+.2f} % ({100 * lift['ci_low']:+.2f} to {100 * lift['ci_high']:+.2f} %)"
+        reason = part["reason"][treatment]
+        line = Text.assemble((f"{label}: ", "dim"), f"{values}, lift {found}")
+        if treatment in verdicts:
+            line.append(f", {readable(verdicts[treatment])}", style=VERDICT_STYLES.get(verdicts[treatment], ""))
+        yield line.append("" if reason is None else f", {readable(reason)}")

@@ -1,0 +1,121 @@
+"""Metrics of version 2 in a terminal and as CSV: every kind has its numbers, its unit, and its parts."""
+
+import csv
+import io
+from datetime import timedelta
+
+from rich.console import Console
+from rich.console import Group as Lines
+
+from experiment_pipeline.cli.results_csv import write_csv
+from experiment_pipeline.cli.results_parts import note_lines, part_lines
+from experiment_pipeline.cli.results_table import ResultsTable
+from experiment_pipeline.domain.aggregates import (
+    Bounds,
+    Group,
+    MetricAggregates,
+    PairAggregate,
+    Part,
+    QuantileEstimate,
+    VariantAggregate,
+)
+from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.measures import Aggregation, Events, Measure
+from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Statistic
+from experiment_pipeline.domain.refresh import Computation, ComputationState
+from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.payload import ResultsPayload, results_payload
+from tests.results.subjects import experiment, rate
+
+N = 1_000
+COUNT = Measure(Events("visit"), Aggregation.COUNT)
+HABITS = PairAggregate(N, 2.0, 4.0, 2e3, 3e3, 1.8e3)
+
+
+def found(moments: VariantAggregate | None, **parts: object) -> MetricAggregates:
+    arms = dict.fromkeys(("control", "b"), moments)
+    return MetricAggregates(7, arms, values=dict.fromkeys(arms, N), **parts)  # type: ignore[arg-type]
+
+
+def state_of(payload: ResultsPayload) -> ComputationState[ResultsPayload]:
+    times: tuple[None, None, None] = (None, None, None)
+    return ComputationState(Computation.RESULTS, *times, payload, False, None, 0, None, None)
+
+
+def printed(statistic: Statistic, aggregates: MetricAggregates, unit: str = "") -> str:
+    """Return what is printed of a metric, each run of spaces as one."""
+    subject = experiment(metric=Metric(7, "prod", "m", statistic, maturity=Maturity.COMPLETE, unit=unit))
+    payload = results_payload(compute_results(subject, {"control": N, "b": N}, [aggregates], Floors()))
+    console = Console(width=300, file=io.StringIO(), markup=False, color_system=None)
+    with console.capture() as capture:
+        console.print(
+            Lines(ResultsTable(subject, payload), *note_lines(subject, payload), *part_lines(subject, payload))
+        )
+    return "\n".join(" ".join(line.split()) for line in capture.get().splitlines())
+
+
+def test_results__ratio__is_a_number_with_its_unit_and_its_bounds() -> None:
+    joint = PairAggregate(N, 2.0, 60.0, 2e3, 2e6, 6e4)
+    bounds = Bounds(99.5, None, {"control": 3, "b": 0}, {})
+    aggregates = found(VariantAggregate(N, 60.0, 2e6), joint=dict.fromkeys(("control", "b"), joint), bounds=bounds)
+    text = printed(Ratio(COUNT, COUNT), aggregates, unit="EUR")
+    assert "m control 1,000 30.000" in text
+    assert "higher is better, in EUR b 1,000 30.000 +0.000" in text
+    assert "m: values above 99.5 count as it: control 3, b 0 identities" in text
+
+
+def test_results__quantile__is_a_number() -> None:
+    estimates = dict.fromkeys(("control", "b"), QuantileEstimate(N, 2.5, 2.4, 2.6))
+    text = printed(Quantile(0.9, Events("page")), found(None, quantiles=estimates))
+    assert "m control 1,000 2.5000" in text
+
+
+def test_results__funnel__is_a_share_with_its_steps() -> None:
+    steps = {Group(Part.STEP, str(step)): found(rate(N, 600 // step)) for step in (1, 2)}
+    text = printed(Funnel((Events("cart"), Events("buy"))), found(rate(N, 300), groups=steps))
+    assert "300 of 1,000 30.000 %" in text
+    assert "m, step 1 cart: control 60.000 % of 1,000, b 60.000 % of 1,000, lift +0.00 % (" in text
+    assert "m, step 2 buy: control 30.000 %" in text
+
+
+def test_results__adjusted__has_a_row_of_its_own() -> None:
+    joint = dict.fromkeys(("control", "b"), HABITS)
+    aggregates = found(VariantAggregate(N, 4.0, 3e3), joint=joint, not_mature={"control": 9})
+    text = printed(Mean(COUNT, covariate_before=timedelta(14)), aggregates)
+    assert "b, adjusted +0.0000 +0.00 %" in text
+    assert "m, b: the pre-period explains 54.0 % of the variance; the adjusted reading decides" in text
+    assert "m: not counted until their window ends: control 9, b 0 identities" in text
+
+
+def test_results__not_adjusted__says_why() -> None:
+    joint = dict.fromkeys(("control", "b"), PairAggregate(N, 0.0, 4.0, 0.0, 3e3, 0.0))
+    text = printed(Mean(COUNT, covariate_before=timedelta(14)), found(VariantAggregate(N, 4.0, 3e3), joint=joint))
+    assert "m, b: not adjusted, pre period without variance; the plain reading decides" in text
+    assert "b, adjusted" not in text
+
+
+def test_results__breakdown__tells_values_from_the_lack_of_one() -> None:
+    cells = {
+        Group(Part.DIMENSION, "country", "other"): found(rate(400, 40)),
+        Group(Part.DIMENSION, "country", None): found(rate(300, 3)),
+        Group(Part.DIMENSION, "country", None, is_other=True): found(rate(300, 30)),
+    }
+    text = printed(Mean(Measure(Events("buy"), Aggregation.OCCURRENCE)), found(rate(N, 100), groups=cells))
+    assert 'm, country "other": control 10.000 % of 400, b 10.000 % of 400, lift' in text
+    assert "m, country (none): control 1.000 % of 300" in text
+    assert "lift –, collecting data, below minimum conversions" in text
+    assert "m, country (all others): control" in text
+    assert ", inconclusive" in text
+
+
+def test_results__as_csv__have_type_unit_and_adjusted_reading() -> None:
+    statistic = Mean(COUNT, covariate_before=timedelta(14))
+    subject = experiment(metric=Metric(7, "prod", "m", statistic, unit="visits"))
+    aggregates = found(VariantAggregate(N, 4.0, 3e3), joint=dict.fromkeys(("control", "b"), HABITS))
+    payload = results_payload(compute_results(subject, {"control": N, "b": N}, [aggregates], Floors()))
+    file = io.StringIO()
+    write_csv(subject, state_of(payload), file)
+    control, treatment = csv.DictReader(io.StringIO(file.getvalue()))
+    assert (control["type"], control["unit"], control["value"], control["decided_by"]) == ("mean", "visits", "4.0", "")
+    assert (treatment["adjusted_effect"], treatment["decided_by"]) == ("0.0", "adjusted")
+    assert float(treatment["variance_reduction"]) == 0.54
