@@ -76,6 +76,7 @@ OPERANDS: tuple[Scalar, ...] = (
 )
 NUMBERS_OF_VALUE: tuple[Scalar, ...] = (1, 1.0, 0, -3, 2.5, 5, 1000, 0.5)
 TEXTS_OF_VALUE: tuple[Scalar, ...] = ("1", "1.0", "true", "", "NaN", " 1", "ä", "😀", "\uffff", "5.")
+DIMENSIONS = {"country": "country", "plan": "plan", "paid": "plan.paid", "other name": "a b"}
 AGGREGATIONS: tuple[Aggregation, ...] = (
     *("occurrence", "count", "sum", "sum", "mean", "min", "max", "first", "last", "days", "distinct"),
 )
@@ -109,7 +110,7 @@ def measured_scenarios(draw: st.DrawFn, metric_count: int) -> Scenario:
 
 @st.composite
 def _experiments(draw: st.DrawFn, batch_count: int, metric_count: int) -> Experiment:
-    metrics = [draw(_metrics(number)) for number in range(1, metric_count + 1)]
+    names = draw(st.lists(st.sampled_from(sorted(DIMENSIONS)), max_size=2, unique=True))
     return Experiment(
         environment_key=ENVIRONMENTS[0],
         feature=FEATURE,
@@ -119,11 +120,16 @@ def _experiments(draw: st.DrawFn, batch_count: int, metric_count: int) -> Experi
             Variant("c", "treatment", 30),
             Variant("h", "holdout", 10),
         ),
-        metrics=metrics,
+        metrics=[draw(_metrics(number)) for number in range(1, metric_count + 1)],
         started_at=STARTED_AT,
         as_of=STARTED_AT + draw(st.sampled_from(AS_OFS)),
         data_version=draw(st.sampled_from([1, *[batch_count] * 3])),
         multiple_exposures=draw(st.sampled_from(("exclude", "first"))),
+        dimensions={name: DIMENSIONS[name] for name in names},
+        cross=[(names[0], names[1])] if len(names) == 2 and draw(st.booleans()) else [],
+        entry=draw(st.one_of(st.none(), st.none(), STEPS)),
+        only=tuple(draw(st.lists(CONDITIONS, max_size=1))) if draw(st.integers(0, 3)) == 0 else (),
+        exclude_identifiers=draw(st.lists(st.sampled_from((*IDENTIFIERS, "nobody")), max_size=2)),
     )
 
 

@@ -1,12 +1,13 @@
 """The reference's experiments and metrics in the package's own nouns, and its landing objects in a real lake."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.audience import Audience, Dimension
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, Variant, VariantRole
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.measures import (
@@ -88,8 +89,19 @@ def experiment_of(described: exposures.Experiment) -> tuple[Experiment, Analysis
         data_version=described.data_version,
         multiple_exposures=MultipleExposures(described.multiple_exposures),
         variants=experiment.compared_keys,
+        audience=_audience_of(described),
     )
     return experiment, scope
+
+
+def _audience_of(described: exposures.Experiment) -> Audience:
+    return Audience(
+        only=conditions_of(described.only),
+        exclude_identifiers=tuple(described.exclude_identifiers),
+        entry=None if described.entry is None else events_of(described.entry),
+        dimensions=tuple(Dimension(name, trait) for name, trait in described.dimensions.items()),
+        cross=tuple(described.cross),
+    )
 
 
 def metric_of(described: metrics.Metric, environment_key: str) -> Metric:
@@ -134,8 +146,12 @@ def measure_of(described: metrics.Measure) -> Measure:
 
 def events_of(described: metrics.Events) -> Events:
     """The events that a measure of the reference counts."""
-    conditions = tuple(Condition(one.field, Operator(one.operator), one.operand) for one in described.where)
-    return Events(described.name, conditions, MeasureWindow(described.start, described.end))
+    return Events(described.name, conditions_of(described.where), MeasureWindow(described.start, described.end))
+
+
+def conditions_of(described: Iterable[metrics.Condition]) -> tuple[Condition, ...]:
+    """Conditions of the reference."""
+    return tuple(Condition(one.field, Operator(one.operator), one.operand) for one in described)
 
 
 def _bound_of(described: metrics.Bound | None) -> Bound | None:

@@ -1,10 +1,11 @@
 """One number per identity and its exact moments per variant: rules M4-M15, M18 and M20."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 from tests.reference.conditions import text_of
 from tests.reference.events import Event
@@ -61,11 +62,11 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Group:
-    """A step of a funnel, a slice, or a value of a dimension or of two that are crossed."""
+    """A step of a funnel, a slice, or a value of a dimension; of two that are crossed the JSON text of both."""
 
     part: Literal["step", "slice", "dimension"]
     name: str
-    value: str | tuple[str | None, ...] | None = None
+    value: str | None = None
     is_other: bool = False
 
 
@@ -199,7 +200,7 @@ def _slices(metric: Metric, people: People) -> dict[Group, Aggregates]:
             metric, people, values_of(metric, people, lambda event: (text_of(event, path) in values) is inside)
         )
 
-    listed = _largest(texts)
+    listed = _listed(texts)
     groups = {Group("slice", path, value): only({value}, inside=True) for value in listed}
     if len(texts) > len(listed):
         groups[Group("slice", path, is_other=True)] = only(set(listed), inside=False)
@@ -214,29 +215,26 @@ def _dimensions(metric: Metric, people: People) -> dict[Group, Aggregates]:
     for names in [(name,) for name in experiment.dimensions] + list(experiment.cross):
         traits = [experiment.dimensions[name] for name in names]
         of_identity = {
-            identity: tuple(who.first.text_of(trait) for trait in traits)
+            identity: _shown([who.first.text_of(trait) for trait in traits])
             for identity, who in (people.who | people.waiting).items()
+            if people.is_compared(identity)
         }
-        listed = _largest(Counter(value for identity, value in of_identity.items() if people.is_compared(identity)))
+        listed = _listed(Counter(of_identity.values()))
         cells: defaultdict[Group, set[str]] = defaultdict(set)
         for identity, value in of_identity.items():
-            if people.is_compared(identity):
-                shown = value[0] if len(value) == 1 else value
-                name = " × ".join(names)
-                is_listed = value in listed
-                group = Group("dimension", name, shown) if is_listed else Group("dimension", name, is_other=True)
-                cells[group].add(identity)
+            is_other = value not in listed
+            group = Group("dimension", " × ".join(names), None if is_other else value, is_other)
+            cells[group].add(identity)
         for group, identities in cells.items():
             groups[group] = _summary(metric, people.only(identities), values.only(identities))
     return groups
 
 
-def _largest(sizes: Counter[Any]) -> list[Any]:
-    """The largest values, ties by text; one that is missing comes before every text."""
-    return sorted(sizes, key=lambda value: (-sizes[value], _sortable(value)))[:LISTED]
+def _shown(texts: Sequence[str | None]) -> str | None:
+    return texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
 
 
-def _sortable(value: str | tuple[str | None, ...] | None) -> Any:
-    if isinstance(value, tuple):
-        return tuple(map(_sortable, value))
-    return (value is not None, value or "")
+def _listed(sizes: Counter[str | None]) -> list[str | None]:
+    """The largest values, ties by text, and beside them the missing one, which is a value of its own."""
+    texts = sorted((value for value in sizes if value is not None), key=lambda text: (-sizes[text], text))
+    return [*texts[:LISTED], *([None] if None in sizes else [])]

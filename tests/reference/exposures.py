@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tests.reference.conditions import meets_all, text_of
 from tests.reference.events import EXPOSURE, LONGEST_NAME, Event
-from tests.reference.metrics import Condition, Metric
+from tests.reference.metrics import Condition, Events, Metric
 
 Role = Literal["control", "treatment", "holdout"]
 
@@ -23,18 +23,11 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Rule M19: the event from which on an identity is analysed."""
-
-    event: str
-    where: tuple[Condition, ...] = ()
-
-
-@dataclass(frozen=True)
 class Experiment:
     """Everything that one refresh of one experiment depends on, the events aside.
 
-    `dimensions` is the path of a trait by the dimension's name, and `cross` names pairs of dimensions.
+    `dimensions` is the path of a trait by the dimension's name, `cross` names pairs of dimensions, and `entry` are the
+    events from whose first one on an identity is analysed (rule M19).
     """
 
     environment_key: str
@@ -48,7 +41,7 @@ class Experiment:
     ignored_variants: Sequence[str] = ()
     dimensions: dict[str, str] = field(default_factory=dict)
     cross: Sequence[tuple[str, str]] = ()
-    entry: Entry | None = None
+    entry: Events | None = None
     only: tuple[Condition, ...] = ()
     exclude_identifiers: Sequence[str] = ()
 
@@ -130,7 +123,7 @@ def analysed(events: Iterable[Event], firsts: dict[str, FirstExposure], experime
         if (
             event.environment_key == experiment.environment_key
             and event.identifier in who
-            and event.event == experiment.entry.event
+            and event.event == experiment.entry.name
             and who[event.identifier].at <= event.timestamp < experiment.as_of
             and meets_all(event, experiment.entry.where)
         ):

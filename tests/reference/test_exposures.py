@@ -7,7 +7,6 @@ from typing import Any
 from tests.reference.events import EXPOSURE, Event
 from tests.reference.exposures import (
     Analysed,
-    Entry,
     Experiment,
     FirstExposure,
     Variant,
@@ -16,7 +15,7 @@ from tests.reference.exposures import (
     first_exposures,
     remaining,
 )
-from tests.reference.metrics import Condition
+from tests.reference.metrics import Condition, Events
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EXPERIMENT = Experiment(
@@ -111,7 +110,7 @@ def test_m23_only_who_meets_the_conditions_on_the_first_exposure_remains() -> No
 
 def test_m19_an_identity_is_analysed_from_its_first_event_of_entry_on() -> None:
     hour = timedelta(hours=1)
-    entering = changed(entry=Entry("page", (Condition("value", "is", "cart"),)))
+    entering = changed(entry=Events("page", (Condition("value", "is", "cart"),)))
 
     def page(who: str, value: str, after: timedelta) -> Event:
         return Event("demo", "page", None, who, value, START + after, "")
