@@ -25,7 +25,7 @@ COMMANDS = {  # by name: the function, and the line in the help
     "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
     "environments": ("experiment_pipeline.cli.environments:environments", "List and create environments."),
     "experiments": ("experiment_pipeline.cli.experiments:experiments", "List, show, start, pause, complete, delete."),
-    "metrics": ("experiment_pipeline.cli.metrics:metrics", "List and delete metrics."),
+    "metrics": ("experiment_pipeline.cli.metrics:metrics", "List, show, upgrade and delete metrics."),
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),

@@ -157,8 +157,13 @@ def check_deletable(experiment: Experiment) -> None:
         raise NotAllowed("Cannot delete a running experiment. Pause or complete it first.")
 
 
+def may_be_redefined(attached_to: Collection[ExperimentStatus]) -> bool:
+    """Return whether what a metric measures may change: no experiment that uses it has started (rules L3, M17)."""
+    return set(attached_to) <= {ExperimentStatus.CREATED}
+
+
 def check_metric_revision(before: Metric, after: Metric, attached_to: Collection[ExperimentStatus]) -> None:
-    """Check a change by rule L3: what a metric measures freezes once an experiment that uses it has started.
+    """Check a change by rules L3 and M17: what a metric measures freezes once an experiment that uses it has started.
 
     Args:
         before: the metric before the change.
@@ -168,7 +173,7 @@ def check_metric_revision(before: Metric, after: Metric, attached_to: Collection
     Raises:
         ConfigurationError: names each field at fault.
     """
-    if set(attached_to) <= {ExperimentStatus.CREATED}:
+    if may_be_redefined(attached_to):
         return
     errors = FieldErrors()
     present, wanted = to_metric_draft(before), to_metric_draft(after)

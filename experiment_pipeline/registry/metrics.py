@@ -1,7 +1,7 @@
 """Metrics in the registry (rules M1, L3, L4)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -11,17 +11,25 @@ from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain.definition_rules import stored_definition
 from experiment_pipeline.domain.definitions import Defined
-from experiment_pipeline.domain.drafts import MetricDraft, check_metric, to_metric_draft
+from experiment_pipeline.domain.drafts import MetricDraft, check_metric, to_metric_draft, upgraded
 from experiment_pipeline.domain.experiments import ExperimentStatus
-from experiment_pipeline.domain.lifecycle import check_metric_deletable, check_metric_revision
+from experiment_pipeline.domain.lifecycle import check_metric_deletable, check_metric_revision, may_be_redefined
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Direction, Metric, mean_of_version_1
-from experiment_pipeline.errors import Conflict, NotFound
+from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
 from experiment_pipeline.registry import audit, environments
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.tables import attachments, experiments, is_id, metrics
 
 _audit = partial(audit.record_change, "metric")
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The metrics that were upgraded to version 2, as they are now, and those that are frozen as they are."""
+
+    upgraded: list[Metric] = field(default_factory=list)
+    frozen: list[Metric] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,41 @@ class Metrics:
             _audit(connection, "change", before, after, actor=actor, now=now)
         return after
 
+    def upgrade(
+        self, environment_key: str, id_or_name: int | str | None = None, *, actor: str, now: datetime, dry_run: bool
+    ) -> Upgrade:
+        """Declare metrics of version 1 as what measures the same in version 2; those that are frozen stay (rule L3).
+
+        Args:
+            environment_key: of the metrics.
+            id_or_name: of one metric; None for every one of the environment.
+            actor: for the audit log.
+            now: for the audit log.
+            dry_run: change nothing.
+
+        Raises:
+            ConfigurationError: a metric cannot be declared in version 2: its event has a name that is reserved there.
+            NotFound: the environment has no such metric.
+        """
+        upgrade = Upgrade()
+        with writing(self.database) as connection:
+            store = Metrics(connection)
+            found = store.list(environment_key) if id_or_name is None else [store.find(environment_key, id_or_name)]
+            for metric in found:
+                if metric.version != 1:
+                    continue
+                if not may_be_redefined(_statuses(connection, metric.id)):
+                    upgrade.frozen.append(metric)
+                    continue
+                try:
+                    changed = store.change(environment_key, metric.id, _to_version_2(metric), actor=actor, now=now)
+                except ConfigurationError as invalid:
+                    raise invalid.below(metric.name) from None
+                upgrade.upgraded.append(changed)
+            if dry_run:
+                connection.rollback()
+        return upgrade
+
     def delete(self, environment_key: str, id_or_name: int | str, *, actor: str, now: datetime) -> None:
         """Delete a metric softly: its row stays (rule L4).
 
@@ -190,6 +233,10 @@ def _update(connection: Connection, metric_id: int, draft: MetricDraft, defined:
             connection.execute(update(metrics).where(metrics.c.id == metric_id).values(values))
     except IntegrityError:
         raise _name_taken(draft.name) from None
+
+
+def _to_version_2(metric: Metric) -> Callable[[MetricDraft], MetricDraft]:
+    return lambda _: upgraded(metric)
 
 
 def _lock(connection: Connection, environment_key: str, id_or_name: int | str) -> Metric:

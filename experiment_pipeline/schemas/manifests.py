@@ -7,13 +7,21 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, with_config
 
-from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, MetricDraft, VariantDraft
+from experiment_pipeline.domain.drafts import (
+    AttachmentDraft,
+    ExperimentDraft,
+    MetricDraft,
+    VariantDraft,
+    to_metric_draft,
+)
 from experiment_pipeline.domain.experiments import Design, ExperimentStatus
 from experiment_pipeline.domain.fields import STRICT, Moment
+from experiment_pipeline.domain.metrics import Direction, Metric
 from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.schemas.manifest_messages import explain
 from experiment_pipeline.schemas.requests import Body
+from experiment_pipeline.times import format_duration
 
 
 class EnvironmentBody(Body):
@@ -82,6 +90,21 @@ def parse_manifest(text: str, *, only: Collection[str] = ()) -> Manifest:
         return Manifest.model_validate(_completed(_chosen(content, only), environments))
     except ValidationError as invalid:
         raise ConfigurationError(explain(invalid.errors(include_url=False), PARTS)) from None
+
+
+def metric_entry(metric: Metric) -> dict[str, Any]:
+    """Return the entry that declares a metric again, JSON-ready, without what it may leave out."""
+    draft = to_metric_draft(metric)
+    entry = {
+        "environment": metric.environment_key,
+        "description": draft.description,
+        "direction": None if draft.direction is Direction.UP else draft.direction.value,
+        "unit": draft.unit,
+        "aggregation": None if draft.aggregation is None else draft.aggregation.value,
+        "definition": draft.definition,
+        "window": None if draft.window is None else format_duration(draft.window),
+    }
+    return {name: value for name, value in entry.items() if value not in (None, "")}
 
 
 def _load(text: str) -> dict[Any, Any]:
