@@ -1,4 +1,4 @@
-"""Hypothesis strategies: metrics drawn from the whole grammar, and events that make them collide (rules M6-M18).
+"""Hypothesis strategies: metrics drawn from the whole grammar, and events that make them collide (rules M6-M14, M18).
 
 Pools are small: events lie at the bounds of windows, values are equal or nearly so, conditions meet mixed types, and an
 event comes again with other traits. Records are kept as JSON literals, as in `tests.strategies`.

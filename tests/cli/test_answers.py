@@ -34,6 +34,8 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "lake vacuum": [],
     "metrics delete": ["unused", "--yes"],
     "metrics list": [],
+    "metrics show": ["purchase"],
+    "metrics upgrade": ["unused"],
     "registry copy": ["--to", "{copy}"],
     "refresh": ["checkout", "--no-wait"],  # test_refresh.py waits for one
     "results": ["checkout"],

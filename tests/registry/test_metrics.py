@@ -1,4 +1,4 @@
-"""Metrics in the registry (rules M1, L3, L4)."""
+"""Metrics in the registry (rules M1, M17, L3, L4)."""
 
 from dataclasses import replace
 from datetime import timedelta
