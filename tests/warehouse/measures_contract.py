@@ -221,6 +221,31 @@ class MeasuresContract:
         assert soon.by_variant["b"] is not None
         assert soon.by_variant["b"].sum == 0
 
+    def test_slices__of_a_property_of_the_events__add_up_to_the_whole__m18(self, build: Build) -> None:
+        def bought(identity: int, number: float, category: object) -> Event:
+            return replace(did(identity, number), metadata=json.dumps({"category": category}))
+
+        events = [bought(1, 1, "shoes"), bought(1, 2, "hats"), bought(2, 4, "shoes"), bought(2, 8, None), did(2, 16)]
+        engine = build([seen(1, "b"), seen(2, "b"), seen(3, "b")], events)
+        found = measured(engine, Mean(replace(SUM, slice_by="metadata.category")))
+        sums = {group.value: part.by_variant["b"] for group, part in found.groups.items() if not group.is_other}
+        assert {value: each and (each.n, each.sum) for value, each in sums.items()} == {
+            "shoes": (3, 5), "hats": (3, 2), None: (3, 24)
+        }  # fmt: skip
+        assert found.by_variant["b"] is not None
+        assert found.by_variant["b"].sum == 31
+
+    def test_slices__of_many_values__are_the_twenty_of_most_events_and_others__m18(self, build: Build) -> None:
+        names = [f"v{number:02}" for number in range(23) for _ in range(2 if number > 20 else 1)]
+        events = [replace(did(1, 1), metadata=json.dumps({"category": name})) for name in names]
+        early = [replace(did(1, 1, HOUR - MILLISECOND), metadata='{"category": "early"}')] * 9
+        found = measured(build([seen(1, "b"), *events, *early]), Mean(replace(SUM, slice_by="metadata.category")))
+        listed = {group.value for group in found.groups if not group.is_other}
+        assert listed == {f"v{number:02}" for number in (21, 22, *range(18))}
+        others = found.groups[Group(Part.SLICE, "metadata.category", is_other=True)].by_variant["b"]
+        assert others is not None
+        assert others.sum == 3
+
     def test_metrics__of_one_event__share_its_scan(self, build: Build) -> None:
         engine = build(crowd([1, 2]))
         engine.write_first_exposures(scope())

@@ -27,6 +27,18 @@ def meets_all(conditions: Iterable[Condition], name: str) -> tuple[str, Paramete
     return " and ".join(expressions), parameters
 
 
+def text_of(column: str, parameter: str) -> str:
+    """Return the SQL of the text of a property that is a scalar; null of anything else (rules M15, M18).
+
+    Args:
+        column: that holds it.
+        parameter: name of the parameter that its path is bound to.
+    """
+    path = f"${parameter}"
+    is_scalar = f"json_type({column}, {path}) not in ('NULL', 'OBJECT', 'ARRAY')"
+    return f"case when {is_scalar} then json_extract_string({column}, {path}) end"
+
+
 def path_of(field: str) -> tuple[str, str]:
     """Return the column of a field and its path within: `traits.cart.size` is at `$."cart"."size"` of `traits`."""
     column, _, path = field.partition(".")

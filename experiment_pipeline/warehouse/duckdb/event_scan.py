@@ -17,7 +17,7 @@ from experiment_pipeline.warehouse.duckdb.first_exposures import DimensionGroups
 from experiment_pipeline.warehouse.duckdb.funnels import StepEvents
 from experiment_pipeline.warehouse.duckdb.metric_values import Kept
 from experiment_pipeline.warehouse.duckdb.population import Integers, Population
-from experiment_pipeline.warehouse.duckdb.readings import KeptNumbers, KeptSteps, Reading, Request
+from experiment_pipeline.warehouse.duckdb.readings import KeptNumbers, KeptSteps, Reading, Request, Tallied
 from experiment_pipeline.warehouse.duckdb.tally import Piece, Tally
 
 statement = partial(sql_text, "experiment_pipeline.warehouse.duckdb")
@@ -80,7 +80,7 @@ class EventScan:
             (None, arm): numbers for arm, numbers in enumerate(population.members)
         }
         for dimension, of_dimension in zip(self.dimensions, codes, strict=True):
-            groups = population.members_of(of_dimension, len(dimension.values) + 2)
+            groups = population.members_of(of_dimension, len(dimension.values) + 1)
             for code, by_arm in enumerate(groups):
                 if any(map(len, by_arm)):
                     members |= {(dimension.group(code), arm): numbers for arm, numbers in enumerate(by_arm)}
@@ -116,11 +116,11 @@ def _empty(population: Population, reading: Reading, request: Request) -> Kept:
     names = reading.conditions
     match request:
         case KeptSteps(_, steps):
-            return StepEvents([(step, names.get(where)) for step, where in steps])
+            return StepEvents([(step, names.get((where, None))) for step, where in steps])
         case KeptNumbers(_, where, span):
-            return EventNumbers(population, span, names.get(where))
-        case _:
-            return Tally(population, request.span, reading.requests[request], names.get(request.where))
+            return EventNumbers(population, span, names.get((where, None)))
+        case Tallied(_, where, span, of):
+            return Tally(population, span, reading.requests[request], names.get((where, of)))
 
 
 def _until_end(read: Iterator[RecordBatch | None]) -> Batches:

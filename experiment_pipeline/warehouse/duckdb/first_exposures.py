@@ -8,7 +8,7 @@ from experiment_pipeline.domain.aggregates import Group, Part
 from experiment_pipeline.domain.audience import Audience, crossed_name
 from experiment_pipeline.domain.measures import Events
 from experiment_pipeline.durable_files import sql_text
-from experiment_pipeline.warehouse.duckdb.conditions import meets_all, path_of
+from experiment_pipeline.warehouse.duckdb.conditions import meets_all, path_of, text_of
 
 Parameters: TypeAlias = dict[str, Any]
 
@@ -32,7 +32,7 @@ def first_exposures_statement(audience: Audience) -> tuple[str, Parameters]:
         condition, bound = meets_all(audience.only, "only")
         conditions, parameters = [f"where {condition}"], parameters | bound
     for position, dimension in enumerate(audience.dimensions):
-        columns.append(f"{_text_of_trait(position)} as {column_of(position)}")
+        columns.append(f"{text_of('traits', f'trait_{position}')} as {column_of(position)}")
         parameters[f"trait_{position}"] = path_of(f"traits.{dimension.trait}")[1]
     if audience.entry is None:
         columns.append("first_exposed_at_ms as entered_at_ms")
@@ -59,16 +59,18 @@ class DimensionGroups:
 
     name: str
     expression: str
-    values: tuple[str, ...] = ()
+    values: tuple[str | None, ...] = ()
 
     def code(self, parameter: str) -> str:
-        """Return the SQL of the number of an identity's group: 0 without a value, then the values, then the others.
+        """Return the SQL of the number of an identity's group: the values in their order, and then the others.
 
         Args:
             parameter: name of the parameter that `values` are bound to.
         """
-        listed = f"list_position(${parameter}, {self.expression})"
-        return f"case when {self.expression} is null then 0 else coalesce({listed}, {len(self.values) + 1}) end"
+        others = len(self.values)
+        of_null = self.values.index(None) if None in self.values else others
+        listed = f"list_position(${parameter}, {self.expression}) - 1"
+        return f"case when {self.expression} is null then {of_null} else coalesce({listed}, {others}) end"
 
     def statement(self) -> str:
         """Return the SQL that reads the largest values."""
@@ -77,9 +79,8 @@ class DimensionGroups:
 
     def group(self, code: int) -> Group:
         """Return the group of a number."""
-        is_other = code > len(self.values)
-        value = None if is_other or not code else self.values[code - 1]
-        return Group(Part.DIMENSION, self.name, value, is_other)
+        is_other = code == len(self.values)
+        return Group(Part.DIMENSION, self.name, None if is_other else self.values[code], is_other)
 
 
 def dimensions_of(audience: Audience) -> list[DimensionGroups]:
@@ -95,12 +96,6 @@ def dimensions_of(audience: Audience) -> list[DimensionGroups]:
 def column_of(position: int) -> str:
     """Return the name of a dimension's column."""
     return f"dimension_{position}"
-
-
-def _text_of_trait(position: int) -> str:
-    path = f"$trait_{position}"
-    has_text = f"json_type(traits, {path}) not in ('NULL', 'OBJECT', 'ARRAY')"
-    return f"case when {has_text} then json_extract_string(traits, {path}) end"
 
 
 def _entry(entry: Events) -> tuple[str, Parameters]:

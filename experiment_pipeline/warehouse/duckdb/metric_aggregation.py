@@ -30,10 +30,12 @@ from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
 from experiment_pipeline.warehouse.duckdb.order_statistics import nearest_rank, order_statistics
 from experiment_pipeline.warehouse.duckdb.population import Integers
 from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND
+from experiment_pipeline.warehouse.duckdb.slices import Slice
 
 T = TypeVar("T", bound=np.generic)
 Row: TypeAlias = dict[str, object]
 ArmKey: TypeAlias = tuple[Group | None, int]  # None for the metric as a whole; the number of the arm
+Sliced: TypeAlias = tuple[Metric, Slice | None]
 Members: TypeAlias = Mapping[ArmKey, Integers]
 
 NO_PART: Row = {"part": None, "name": None, "value": None}
@@ -51,11 +53,11 @@ class _Range:
 class MetricAggregation:
     """Aggregates of metrics, while the identities come range by range. A context manager: it may write to disk."""
 
-    def __init__(self, metrics: Sequence[Metric], as_of: datetime, *, on_disk: bool) -> None:
-        self._metrics, self._as_of_us = metrics, (as_of - EPOCH) // MICROSECOND
+    def __init__(self, sliced: Sequence[Sliced], as_of: datetime, *, on_disk: bool) -> None:
+        self._sliced, self._as_of_us = sliced, (as_of - EPOCH) // MICROSECOND
         self._folder = TemporaryDirectory(prefix="experiment-pipeline-values-") if on_disk else None
-        self._held: defaultdict[int, list[_Range]] = defaultdict(list)
-        self._moments: defaultdict[int, dict[ArmKey, ArmMoments]] = defaultdict(dict)
+        self._held: defaultdict[Sliced, list[_Range]] = defaultdict(list)
+        self._moments: defaultdict[Sliced, dict[ArmKey, ArmMoments]] = defaultdict(dict)
 
     def __enter__(self) -> Self:
         return self
@@ -68,36 +70,39 @@ class MetricAggregation:
 
     def add(self, scanned: ScannedRange) -> None:
         """Take in the events of one range of identities."""
-        members = scanned.members
-        kept_members = self._kept(members) if any(map(_needs_all, self._metrics)) else members
-        for metric in self._metrics:
-            values = metric_values(metric, scanned.population, scanned.kept, self._as_of_us)
+        everybody = {key: numbers for key, numbers in scanned.members.items() if key[0] is None}
+        needs_all = any(_needs_all(metric) for metric, _ in self._sliced)
+        kept = self._kept(scanned.members) if needs_all else scanned.members
+        for metric, of in self._sliced:
+            values = metric_values((metric, of), scanned.population, scanned.kept, self._as_of_us)
+            members = kept if of is None else {key: kept[key] for key in everybody}
             if _needs_all(metric):
-                self._held[metric.id].append(_Range(self._kept_values(values), kept_members))
+                self._held[metric, of].append(_Range(self._kept_values(values), members))
             else:
-                self._merge(metric, _Range(values, members), *_clippings(metric, []))
+                self._merge((metric, of), _Range(values, members), *_clippings(metric, []))
 
     def rows(self, variants: Sequence[str]) -> list[Row]:
         """Return a row per metric, part and variant, sorted."""
-        rows = [row for metric in self._metrics for row in self._rows_of(metric, variants)]
+        rows = [row for sliced in self._sliced for row in self._rows_of(sliced, variants)]
         return sorted(rows, key=lambda row: tuple((row[name] is not None, row[name]) for name in ROW_KEY))
 
-    def _rows_of(self, metric: Metric, variants: Sequence[str]) -> Iterator[Row]:
-        held = self._held[metric.id]
+    def _rows_of(self, sliced: Sliced, variants: Sequence[str]) -> Iterator[Row]:
+        metric, of = sliced
+        held = self._held[sliced]
         bounds = _clippings(metric, held)
         for each in held:
-            self._merge(metric, each, *bounds)
-        for (group, arm), moments in self._moments[metric.id].items():
+            self._merge(sliced, each, *bounds)
+        for (group, arm), moments in self._moments[sliced].items():
             quantile = _quantile(metric.statistic, held, (group, arm), bounds[0])
             yield {
-                **_key_columns(metric.id, group, variants[arm]),
+                **_key_columns(metric.id, group if of is None else of.group, variants[arm]),
                 **_moment_columns(moments),
                 **_bound_columns(*bounds),
                 **_quantile_columns(quantile),
             }
 
-    def _merge(self, metric: Metric, new: _Range, y_bounds: Clipping, x_bounds: Clipping) -> None:
-        of_metric = self._moments[metric.id]
+    def _merge(self, sliced: Sliced, new: _Range, y_bounds: Clipping, x_bounds: Clipping) -> None:
+        of_metric = self._moments[sliced]
         for key, moments in _moments(new, y_bounds, x_bounds):
             of_metric[key] = of_metric[key].merge(moments) if key in of_metric else moments
 

@@ -17,6 +17,7 @@ from experiment_pipeline.warehouse.duckdb.funnels import StepEvents, reached_ste
 from experiment_pipeline.warehouse.duckdb.moments import ArmMoments, Counts
 from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND, Request
+from experiment_pipeline.warehouse.duckdb.slices import Slice
 from experiment_pipeline.warehouse.duckdb.tally import Tally
 
 Booleans: TypeAlias = NDArray[np.bool_]
@@ -102,15 +103,18 @@ class MetricValues:
         return ArmMoments.of(y_bounds.clipped(y), None if x is None else x_bounds.clipped(x), counts)
 
 
-def metric_values(metric: Metric, population: Population, found: Mapping[Request, Kept], as_of_us: int) -> MetricValues:
+def metric_values(
+    sliced: tuple[Metric, Slice | None], population: Population, found: Mapping[Request, Kept], as_of_us: int
+) -> MetricValues:
     """Return the values of a metric, made of the events that were kept for it.
 
     Args:
-        metric: the metric.
+        sliced: the metric, and the slice that it is of; None for the whole.
         population: the identities.
         found: what was kept of the events, for every request of the metric.
         as_of_us: the refresh, in microseconds since 1970.
     """
+    metric, of = sliced
     mature = _mature(metric, population, as_of_us)
     match metric.statistic:
         case Funnel() as funnel:
@@ -129,16 +133,18 @@ def metric_values(metric: Metric, population: Population, found: Mapping[Request
                 event_numbers=(identities, numbers),
             )
         case Mean(measure, before) if before is not None:
-            pre_period = _tally(found[readings.tallied_before(measure, before)]).values(measure.aggregation)
-            return replace(_of_measure(measure, found), x=pre_period, mature=mature)
+            pre_period = _tally(found[readings.tallied_before(measure, before, of)]).values(measure.aggregation)
+            return replace(_of_measure(measure, of, found), x=pre_period, mature=mature)
         case Ratio(numerator, denominator):
-            return replace(_of_ratio(_of_measure(numerator, found), _of_measure(denominator, found)), mature=mature)
+            return replace(
+                _of_ratio(_of_measure(numerator, of, found), _of_measure(denominator, of, found)), mature=mature
+            )
         case _:
-            return replace(_of_measure(metric.measures[0], found), mature=mature)
+            return replace(_of_measure(metric.measures[0], of, found), mature=mature)
 
 
-def _of_measure(measure: Measure, found: Mapping[Request, Kept]) -> MetricValues:
-    tally, aggregation = _tally(found[readings.tallied(measure)]), measure.aggregation
+def _of_measure(measure: Measure, of: Slice | None, found: Mapping[Request, Kept]) -> MetricValues:
+    tally, aggregation = _tally(found[readings.tallied(measure, of)]), measure.aggregation
     read = tally.events if aggregation.reads_numbers else np.zeros_like(tally.events)
     return MetricValues(
         y=tally.values(aggregation),

@@ -4,17 +4,22 @@ from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
+from experiment_pipeline.domain.audience import LARGEST_VALUES
 from experiment_pipeline.domain.measures import Aggregation, Condition, Events, Measure
-from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Quantile, Ratio, Retention
+from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Retention
 from experiment_pipeline.durable_files import sql_text
-from experiment_pipeline.warehouse.duckdb.conditions import meets_all
+from experiment_pipeline.warehouse.duckdb.conditions import Parameters, meets_all, path_of, text_of
+from experiment_pipeline.warehouse.duckdb.slices import Slice
 from experiment_pipeline.warehouse.duckdb.tally import TimeSpan
 
 Conditions: TypeAlias = tuple[Condition, ...]
+Chosen: TypeAlias = tuple[Conditions, Slice | None]
 
 MEASURED_EVENTS = "measured_events"
+_statement = partial(sql_text, "experiment_pipeline.warehouse.duckdb")
 MICROSECOND = timedelta(microseconds=1)
 TEXT_HASH = "coalesce(md5_number_lower(value), 0)"  # 0, which is no text's hash, for an event without a value
 
@@ -26,6 +31,7 @@ class Tallied:
     name: str
     where: Conditions
     span: TimeSpan
+    slice: Slice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,10 @@ class Reading:
     requests: dict[Request, frozenset[Aggregation]]
 
     @property
-    def conditions(self) -> dict[Conditions, str]:
-        """The names of the columns that say which events meet what; events without conditions have none."""
-        found = dict.fromkeys(where for request in self.requests for where in _conditions_of(request) if where)
-        return {where: f"condition_{position}" for position, where in enumerate(found)}
+    def conditions(self) -> dict[Chosen, str]:
+        """The names of the columns that say which events are chosen; where all are, there is none."""
+        found = dict.fromkeys(chosen for request in self.requests for chosen in _chosen(request) if any(chosen))
+        return {chosen: f"condition_{position}" for position, chosen in enumerate(found)}
 
     @property
     def before(self) -> timedelta:
@@ -81,21 +87,21 @@ class Reading:
             columns["number"] = "coalesce(numeric_value, 'nan')"
         if Aggregation.DISTINCT in aggregations:
             columns["text"] = TEXT_HASH
-        return columns | {name: f"({meets_all(where, name)[0]})::utinyint" for where, name in self.conditions.items()}
+        return columns | {name: f"({_is_chosen(each, name)[0]})::utinyint" for each, name in self.conditions.items()}
 
     def statement(self) -> tuple[str, dict[str, Any]]:
         """Return the SQL that reads the events, with the parameters of its conditions."""
         columns = ", ".join(f"{expression} as {name}" for name, expression in self.columns.items())
-        base = sql_text("experiment_pipeline.warehouse.duckdb", MEASURED_EVENTS)
-        parameters = [meets_all(where, name)[1] for where, name in self.conditions.items()]
+        base = _statement(MEASURED_EVENTS)
+        parameters = [_is_chosen(each, name)[1] for each, name in self.conditions.items()]
         return f"select {columns}\nfrom (\n{base})\n", dict(ChainMap(*parameters))
 
 
-def readings(metrics: Iterable[Metric]) -> list[Reading]:
-    """Return what is read for these metrics, by the name of the event."""
+def readings(sliced: Iterable[tuple[Metric, Slice | None]]) -> list[Reading]:
+    """Return what is read for these metrics, or slices of them, by the name of the event."""
     by_name: defaultdict[str, defaultdict[Request, set[Aggregation]]] = defaultdict(lambda: defaultdict(set))
-    for metric in metrics:
-        for request, aggregation in _requests(metric):
+    for metric, of in sliced:
+        for request, aggregation in _requests(metric, of):
             by_name[request.name][request].update([] if aggregation is None else [aggregation])
     return [
         Reading(name, {request: frozenset(wanted) for request, wanted in requests.items()})
@@ -103,14 +109,35 @@ def readings(metrics: Iterable[Metric]) -> list[Reading]:
     ]
 
 
-def tallied(measure: Measure) -> Tallied:
-    """Return the events that a measure counts."""
-    return Tallied(measure.events.name, measure.events.where, span_of(measure.events))
+def slice_values_statement(metric: Metric, path: str) -> tuple[str, Parameters]:
+    """Return the SQL of the largest values of a property among the events that a metric counts: one over the limit."""
+    request = tallied(metric.measures[0], None)
+    condition, parameters = meets_all(request.where, "counted") if request.where else ("true", {})
+    column, json_path = path_of(path)
+    events, identities = _statement(MEASURED_EVENTS), _statement("analysed_identities")
+    event = f"select *, {text_of(column, 'slice_path')} as slice_value\nfrom (\n{events})\nwhere {condition}"
+    is_complete = metric.maturity is Maturity.COMPLETE
+    bound = {
+        "slice_path": json_path,
+        "start_us": request.span.start_us,
+        "end_us": request.span.end_us,
+        "mature_after_us": request.span.end_us if is_complete else None,
+        "limit": LARGEST_VALUES + 1,
+    }
+    return (
+        f"with event as (\n{event}\n),\nidentity as (\n{identities})\n{_statement('slice_values')}",
+        parameters | bound,
+    )
 
 
-def tallied_before(measure: Measure, before: timedelta) -> Tallied:
-    """Return the events that a measure counts over the pre-period (rule M11)."""
-    return Tallied(measure.events.name, measure.events.where, TimeSpan(-(before // MICROSECOND), 0))
+def tallied(measure: Measure, of: Slice | None) -> Tallied:
+    """Return the events that a measure counts, or a slice of them."""
+    return Tallied(measure.events.name, measure.events.where, span_of(measure.events), of)
+
+
+def tallied_before(measure: Measure, before: timedelta, of: Slice | None) -> Tallied:
+    """Return the events that a measure counts over the pre-period (rule M11), or a slice of them."""
+    return Tallied(measure.events.name, measure.events.where, TimeSpan(-(before // MICROSECOND), 0), of)
 
 
 def kept_numbers(events: Events) -> KeptNumbers:
@@ -132,22 +159,35 @@ def span_of(events: Events) -> TimeSpan:
     return TimeSpan(events.window.start // MICROSECOND, None if end is None else end // MICROSECOND)
 
 
-def _requests(metric: Metric) -> Iterator[tuple[Request, Aggregation | None]]:
+def _requests(metric: Metric, of: Slice | None) -> Iterator[tuple[Request, Aggregation | None]]:
     match metric.statistic:
         case Funnel() as funnel:
             yield from ((steps, None) for steps in kept_steps(funnel))
         case Quantile(of=Events() as events):
             yield kept_numbers(events), None
         case Mean(measure, before):
-            yield tallied(measure), measure.aggregation
+            yield tallied(measure, of), measure.aggregation
             if before is not None:
-                yield tallied_before(measure, before), measure.aggregation
+                yield tallied_before(measure, before, of), measure.aggregation
         case Ratio() | Retention() | Quantile():
-            yield from ((tallied(measure), measure.aggregation) for measure in metric.measures)
+            yield from ((tallied(measure, of), measure.aggregation) for measure in metric.measures)
 
 
-def _conditions_of(request: Request) -> Iterator[Conditions]:
-    if isinstance(request, KeptSteps):
-        yield from (where for _, where in request.steps)
-    else:
-        yield request.where
+def _chosen(request: Request) -> Iterator[Chosen]:
+    match request:
+        case KeptSteps(_, steps):
+            yield from ((where, None) for _, where in steps)
+        case KeptNumbers(_, where, _):
+            yield where, None
+        case Tallied(_, where, _, of):
+            yield where, of
+
+
+def _is_chosen(chosen: Chosen, name: str) -> tuple[str, Parameters]:
+    """Return the SQL of whether an event meets the conditions and is in the slice."""
+    where, of = chosen
+    expression, parameters = meets_all(where, name) if where else ("true", {})
+    if of is None:
+        return expression, parameters
+    is_in, bound = of.holds(f"{name}_slice")
+    return f"{expression} and {is_in}", parameters | bound

@@ -35,7 +35,8 @@ from experiment_pipeline.warehouse.duckdb.first_exposures import (
     first_exposures_statement,
 )
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
-from experiment_pipeline.warehouse.duckdb.readings import Reading, readings
+from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
+from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 
 FIRST_EXPOSURES = "first_exposures"
@@ -97,22 +98,22 @@ class DuckDBWarehouse(Warehouse):
 
     @override
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
-        wanted = readings(metrics)
-        statements = [identities_statement(), *(reading.statement()[0] for reading in wanted)]
-        sql = ";\n".join(dict.fromkeys(statements))
         if not metrics:
-            return Frame(rows=frame_of("variant_aggregates", []), sql=sql)
+            return Frame(rows=frame_of("variant_aggregates", []), sql=identities_statement())
         with self._session() as connection:
             identities = _in_scope(self._identities(connection, scope), scope)
             dimensions = self._dimensions(connection, scope, list(identities))
+            sliced = [each for metric in metrics for each in self._sliced(connection, scope, metric, list(identities))]
+            wanted = readings(sliced)
             ranges = list(_ranges(sum(identities.values())))
-            with MetricAggregation(metrics, scope.window.as_of, on_disk=len(ranges) > 1) as aggregation:
+            with MetricAggregation(sliced, scope.window.as_of, on_disk=len(ranges) > 1) as aggregation:
                 for hashes in ranges:
                     exposures = {**self._artifact_parameters(scope), **hashes}
                     events = partial(self._reading_parameters, connection, scope, hashes)
                     scan = EventScan(connection, exposures, events, list(identities), dimensions)
                     aggregation.add(scan.scanned(wanted))
                 rows = aggregation.rows(list(identities))
+        sql = ";\n".join([identities_statement(dimensions), *(reading.statement()[0] for reading in wanted)])
         self._require_same(scope)
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
 
@@ -170,6 +171,28 @@ class DuckDBWarehouse(Warehouse):
             values = connection.execute(dimension.statement(), parameters).fetchall()
             found.append(replace(dimension, values=tuple(value for (value,) in values)))
         return found
+
+    def _sliced(
+        self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, metric: Metric, variants: list[str]
+    ) -> Iterator[tuple[Metric, Slice | None]]:
+        """Yield the metric as a whole, and its slices."""
+        yield metric, None
+        path = next((measure.slice_by for measure in metric.measures), None)
+        if path is None:
+            return
+        (everything,) = _ranges(0)
+        sql, parameters = slice_values_statement(metric, path)
+        (reading,) = readings([(metric, None)])
+        found = connection.execute(
+            sql,
+            {
+                **self._reading_parameters(connection, scope, everything, reading),
+                **self._artifact_parameters(scope),
+                **parameters,
+                "variants": variants,
+            },
+        ).fetchall()
+        yield from ((metric, each) for each in slices_of(path, [value for (value,) in found]))
 
     @contextmanager
     def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
