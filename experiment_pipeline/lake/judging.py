@@ -59,6 +59,8 @@ NUMERIC = {"numeric_value": events.NUMERIC_VALUE.pattern.replace("++", "+").repl
 REJECTED = {"object": pl.UInt32, "line": pl.UInt32, "position": pl.UInt32, "reason": pl.String, "record": pl.String}
 ACCEPTED = {
     "object": pl.UInt32,
+    "line": pl.UInt32,
+    "position": pl.UInt32,
     "environment_key": pl.String,
     "event": pl.String,
     "feature_name": pl.String,
@@ -176,7 +178,7 @@ class Judge:
                 if isinstance(verdict, Rejected):
                     rejected.append((number, line, place, verdict.reason, record))
                 else:
-                    accepted.append((number, *_row(verdict, landed)))
+                    accepted.append((number, line, place, *_row(verdict, landed)))
         return (
             pl.DataFrame(accepted, schema=ACCEPTED, orient="row").with_columns(
                 is_plain=True, reason=pl.lit(None, pl.String)

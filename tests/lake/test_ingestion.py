@@ -165,6 +165,14 @@ def test_ingest__e4__the_first_to_arrive_is_kept(here: Installation) -> None:
     assert here.column("metadata") == ['{"n":1}']
 
 
+def test_ingest__e4__the_first_is_kept_where_sql_leaves_it_to_python(here: Installation) -> None:
+    here.land(record(event_id="in a line", metadata={"text": "\x01"}), record(event_id="in a line", metadata={"n": 2}))
+    enveloped = [record(event_id="in one", metadata={"text": "\x01"}), record(event_id="in one", metadata={"n": 2})]
+    here.land({"events": enveloped}, name="20260301T110001Z-b.jsonl")
+    assert here.ingest().duplicates == 2
+    assert here.column("metadata") == ['{"text":"\\u0001"}'] * 2
+
+
 def test_ingest__redelivered_shuffled_under_other_names__changes_nothing(here: Installation) -> None:
     rows = [record(identifier=f"user-{n % 50}", timestamp=1_768_000_000_000 + n * 20_000_000) for n in range(200)]
     here.land(*rows)

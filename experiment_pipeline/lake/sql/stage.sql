@@ -25,6 +25,9 @@ measured as (
     where is_plain
 )
 select
+    object,
+    line,
+    position,
     environment_key,
     month,
     event,

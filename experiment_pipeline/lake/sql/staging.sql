@@ -1,5 +1,8 @@
--- What one batch has accepted so far, in order of arrival (the row id): before duplicates are dropped.
+-- What one batch has accepted so far, before duplicates are dropped: in any order, with the place that each came in.
 create temp table staged (
+    object uinteger,
+    line uinteger,
+    position uinteger,
     environment_key varchar,
     month varchar,
     event varchar,

@@ -2,6 +2,8 @@
 create or replace temp table judged as
 select
     0::uinteger as object,
+    0::uinteger as line,
+    null::uinteger as position,
     'bench' as environment_key,
     event,
     feature_name,
