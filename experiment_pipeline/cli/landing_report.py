@@ -1,6 +1,5 @@
 """What an ingestion did, and what lies in the landing zone without being ingested, as text and as JSON."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -83,8 +82,8 @@ def retry_as_json(found: "Retry", *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def print_as_json(report: "IngestionReport") -> None:
-    """Print the same as JSON."""
+def report_as_json(report: "IngestionReport") -> dict[str, Any]:
+    """Return the same for JSON."""
     counts = {name: getattr(report, name) for name in ("batch", "objects", "accepted", "duplicates", "rejected")}
     lists = {
         "problems": _problems_as_json(report.problems),
@@ -93,7 +92,7 @@ def print_as_json(report: "IngestionReport") -> None:
         "unreadable": left_out_as_json(report.unreadable),
         "changed": left_out_as_json(report.changed),
     }
-    click.echo(json.dumps(counts | lists, indent=2))
+    return counts | lists
 
 
 def print_left_out(*groups: IgnoredFiles) -> None:
