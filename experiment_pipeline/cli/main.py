@@ -18,7 +18,7 @@ from experiment_pipeline.errors import (
     Throttled,
     is_interrupt,
 )
-from experiment_pipeline.machine_errors import explained
+from experiment_pipeline.machine_errors import explained, too_few_open_files
 from experiment_pipeline.settings import PREFIX, read_settings
 
 COMMANDS = {  # by name: the function, and the line in the help
@@ -112,7 +112,7 @@ class LazyGroup(click.Group):
             # The message may quote what somebody else wrote.
             message = "\n".join(printable(line) for line in f"{error}{_remedy(error)}".split("\n"))
             raise shown(message) from error
-        except Exception as error:
+        except BaseException as error:  # a panic of a library is no Exception
             if is_interrupt(error):
                 raise _end_of(ctx) from None
             reason = explained(error)
@@ -173,4 +173,6 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
     from experiment_pipeline import logs
 
     logs.configure_for_people()
+    if too_few := too_few_open_files():
+        raise Broken(too_few)
     ctx.obj = Context(settings=read_settings(data_dir))
