@@ -21,14 +21,17 @@ REMEDIES = {
     errno.ENOMEM: MEMORY, errno.EIO: "See whether the disk is full or failing",
 }  # fmt: skip
 LIBRARIES = {"duckdb", "_duckdb", "deltalake", "_internal", "polars", "pyo3_runtime", "sqlite3", "sqlalchemy"}
-SPELLED = {  # beside what the system says itself
-    "database or disk is full": FREE,
-    "attempt to write a readonly database": WRITABLE,
-    "unable to open database file": f"{OWNER}, or r{FILES[1:]}",  # SQLite does not say which
-    "disk I/O error": REMEDIES[errno.EIO],
-    "out of memory": MEMORY,
-    "memory allocation": MEMORY,
-} | {os.strerror(number): remedy for number, remedy in REMEDIES.items()}
+SPELLED = (
+    {  # beside what the system says itself
+        "database or disk is full": FREE,
+        "attempt to write a readonly database": WRITABLE,
+        "unable to open database file": f"{OWNER}, or r{FILES[1:]}",  # SQLite does not say which
+        "disk I/O error": REMEDIES[errno.EIO],
+        "out of memory": MEMORY,
+        "memory allocation": MEMORY,
+    }
+    | {os.strerror(number): remedy for number, remedy in REMEDIES.items()}
+)
 TEXT = re.compile("|".join(map(re.escape, SPELLED)), re.IGNORECASE)
 REMEDIES_OF_TEXTS = {text.lower(): remedy for text, remedy in SPELLED.items()}
 LEAST_OPEN_FILES = 64
