@@ -64,7 +64,7 @@ def mean_paths(
 ) -> Paths:
     """Experiments on a metric that is a mean, `batches` identities of control and treatment arriving at each look.
 
-    Proportions count from the shipped floor of conversions on, everything from that of identities.
+    Proportions count from the shipped floor of conversions on, others from that of identities that are not 0.
     """
     rng = np.random.default_rng(seed)
     c, t = control(rng, experiments, looks, batches[0]), treatment(rng, experiments, looks, batches[1])
@@ -78,7 +78,8 @@ def between(control: Sums, treatment: Sums, *, proportions: bool = False) -> Pat
         Moments(treatment.n, treatment.mean, treatment.m2),
         Aggregation.OCCURRENCE if proportions else Aggregation.SUM,
         events=(control.events + treatment.events) / (control.n + treatment.n),
-        enough=np.minimum(control.y, treatment.y) >= (MINIMUM_CONVERSIONS if proportions else 0),
+        enough=np.minimum(control.nonzero, treatment.nonzero)
+        >= (MINIMUM_CONVERSIONS if proportions else MINIMUM_NONZERO),
     )
 
 
