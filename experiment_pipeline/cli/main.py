@@ -13,6 +13,7 @@ from experiment_pipeline.errors import (
     ArtifactMissing,
     BackupError,
     ExperimentPipelineError,
+    InvalidTransition,
     LakeError,
     RegistryUnavailable,
     Throttled,
@@ -110,7 +111,8 @@ class LazyGroup(click.Group):
             broken = LakeError | ArtifactMissing | BackupError | RegistryUnavailable
             shown = Broken if isinstance(error, broken) else Refused
             # The message may quote what somebody else wrote.
-            message = "\n".join(printable(line) for line in f"{error}{_remedy(error)}".split("\n"))
+            told = error.advice if isinstance(error, InvalidTransition) else f"{error}{_remedy(error)}"
+            message = "\n".join(printable(line) for line in told.split("\n"))
             raise shown(message) from error
         except BaseException as error:  # a panic of a library is no Exception
             if is_interrupt(error):
