@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import eventually
+from tests.e2e.test_outages import LOCKED, prepare, serving
 from tests.faults.dev import developing
 from tests.faults.machine import MIB, PAGE, small_disk
 from tests.faults.site import EXPERIMENT, Site
@@ -105,3 +106,21 @@ def test_full_disk__under_every_store_of_dev__it_goes_on_once_there_is_room(tmp_
             dev.require_going_on("there is room")
         site.require_exactly_once()
         site.require_results_of_what_was_sent()
+
+
+@pytest.mark.e2e
+def test_full_registry__of_sqlite__reads_and_events_go_on_and_changes_are_503(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 2 * MIB) as disk:
+        url = f"sqlite:///{disk.folder / 'registry.sqlite'}"
+
+        def fill() -> bool:
+            disk.fill()
+            return served.ask("rename").status_code == 503
+
+        with serving(tmp_path, url, prepare(url)) as served:
+            eventually(served.works, "all is well")
+            eventually(fill, "the journal is full too")
+            assert served.statuses() == LOCKED
+            disk.empty()
+            eventually(served.works, "it goes on")
+        served.require_every_event_once(url)
