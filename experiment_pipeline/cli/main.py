@@ -30,7 +30,10 @@ COMMANDS = {  # by name: the function, and the line in the help
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
-    "registry": ("experiment_pipeline.cli.registry:registry", "Copy the registry to another database."),
+    "registry": (
+        "experiment_pipeline.cli.registry:registry",
+        "Copy the registry to another database, or bind it to its lake.",
+    ),
     "backup": (
         "experiment_pipeline.cli.backup:backup",
         "Copy the whole installation to a folder, while it runs or not.",
