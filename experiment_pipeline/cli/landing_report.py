@@ -7,15 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.domain.unknown_fields import ADVICE, UnknownFields, likely_field
 from experiment_pipeline.landing.ignored import NAMES_KEPT, IgnoredFiles
 from experiment_pipeline.landing.problems import explanation
+from experiment_pipeline.settings import PREFIX
 
 if TYPE_CHECKING:
     from experiment_pipeline.lake.ingestion import IngestionReport
     from experiment_pipeline.lake.rereading import Reread
     from experiment_pipeline.lake.retrying import Retry
+
+
+REMEDIES: Mapping[str, str] = {  # of reasons that do not say it themselves; docs/events.md has them all
+    Reason.BAD_TIMESTAMP: "write RFC 3339 with an offset, such as 2026-11-01T00:00:00Z, or whole epoch milliseconds",
+    Reason.TIMESTAMP_WITHOUT_ZONE: f"add the offset, such as Z, or set {PREFIX}LANDING_TIMEZONE",
+    Reason.TIMESTAMP_TOO_OLD: "before 2020: an integer is milliseconds, not seconds",
+    Reason.TIMESTAMP_IN_FUTURE: "over 24 hours after its arrival: correct the sender's clock",
+    Reason.UNKNOWN_ENVIRONMENT: "declare the environment, then `lake rejected --retry`",
+}
 
 
 def print_report(report: "IngestionReport") -> None:
@@ -119,7 +130,8 @@ def print_changed(files: IgnoredFiles) -> None:
 
 def _print_reasons(rejected: Mapping[str, int]) -> None:
     for reason, records in sorted(rejected.items()):
-        click.echo(f"  rejected, {reason}: {records:,}")
+        advice = f" ({REMEDIES[reason]})" if reason in REMEDIES else ""
+        click.echo(f"  rejected, {reason}: {records:,}{advice}")
 
 
 def _print_problems(problems: Mapping[str, str]) -> None:

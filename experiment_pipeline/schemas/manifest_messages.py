@@ -16,6 +16,9 @@ SHAPES = {  # of what stands in a list, by the list's name
     "variants": "{key: larger, percentage_allocation: 50}",
     "metrics": "{metric: purchase, expected_direction: increase}",
 }
+DEFINITION = "{version: 1, event: purchase}"
+ELSEWHERE = {"metrics.*.event": f" The name of the event belongs in definition: {DEFINITION}."}  # by place
+EXAMPLES = {"metrics.*.definition": f"Write for example {DEFINITION}."}
 QUOTED = re.compile("'([^']*)'")
 SHOWN = 60  # characters of what was found
 
@@ -35,7 +38,8 @@ def explain(errors: Iterable[Mapping[str, Any]], parts: Mapping[str, type]) -> d
     for place, error in found:
         if error["type"] in UNKNOWN_FIELD:
             known = _field_names(parts.get(_pattern(place[:-1]), object))
-            message = f"Unknown field.{suggestion(place[-1], known) or _allowed(known)}"
+            advice = ELSEWHERE.get(_pattern(place)) or suggestion(place[-1], known) or _allowed(known)
+            message = f"Unknown field.{advice}"
             misspelt |= {(*place[:-1], name): place[-1] for name in nearest(place[-1], known, 1)}
         elif error["type"] == "missing" and place in misspelt:
             message = f"{MESSAGES['missing']} {quoted(misspelt[place])} is probably meant to be it."
@@ -43,6 +47,12 @@ def explain(errors: Iterable[Mapping[str, Any]], parts: Mapping[str, type]) -> d
             message = _message(error, place)
         explained.setdefault(".".join(place) or "YAML", []).append(message)
     return explained
+
+
+def with_example(field: str, messages: list[str]) -> list[str]:
+    """Return the messages about a field, whatever found them, with an example where the field needs one."""
+    example = EXAMPLES.get(_pattern(tuple(field.split("."))))
+    return messages if example is None else [*messages, example]
 
 
 def _message(error: Mapping[str, Any], place: tuple[str, ...]) -> str:

@@ -30,6 +30,7 @@ def test_results__before_anything_was_computed__say_so(declared: Run) -> None:
     shown = declared("results", "checkout")
     assert shown.exit_code == 0
     assert "Nothing has been computed yet" in shown.stdout
+    assert "chance to win" not in shown.stdout
     document = json.loads(declared("results", "checkout", "--json").stdout)
     nothing = ("window", "as_of", "data_version", "granularity", "exposures", "results", "health")
     assert {name: document[name] for name in nothing} == dict.fromkeys(nothing)

@@ -87,3 +87,14 @@ def test_explain__misspelt_field_that_is_required__is_told_before_the_missing_on
     assert list(errors_of(variants)) == ["experiments.e.variants.0.Key"]  # a key may be left out
     missing = EXPERIMENT.replace("feature: f, ", "flag: f, ") % "name: e"
     assert errors_of(missing)["experiments.e.feature"] == ["This field is required."]
+
+
+def test_explain__event_outside_of_the_definition__says_where_it_belongs() -> None:
+    errors = errors_of("metrics: {bought: {aggregation: sum, event: purchase}}")
+    assert errors["metrics.bought.event"] == [
+        "Unknown field. The name of the event belongs in definition: {version: 1, event: purchase}."
+    ]
+
+
+def test_parse_manifest__tab__is_called_one() -> None:
+    assert errors_of("metrics:\n\tbought: {}") == {"line 2": ["A tab stands where YAML wants spaces."]}
