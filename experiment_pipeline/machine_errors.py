@@ -35,6 +35,7 @@ SPELLED = (
 TEXT = re.compile("|".join(map(re.escape, SPELLED)), re.IGNORECASE)
 REMEDIES_OF_TEXTS = {text.lower(): remedy for text, remedy in SPELLED.items()}
 LEAST_OPEN_FILES = 64
+NO_THREAD = "can't start new thread"  # Python's own error has no other sign
 
 
 def explained(error: BaseException) -> str | None:
@@ -68,6 +69,8 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 def _remedy(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return MEMORY
+    if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
+        return f"{MEMORY}, or raise the limit of processes (ulimit -u)"
     if isinstance(error, OSError) and error.errno is not None:
         return REMEDIES.get(error.errno)
     if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in LIBRARIES:

@@ -62,9 +62,16 @@ def test_explained__a_database_that_cannot_be_opened__names_both_reasons() -> No
     )
 
 
+def test_explained__no_more_threads__names_memory_and_the_limit_of_processes() -> None:
+    told = explained(RuntimeError("can't start new thread"))
+    remedy = f"{REMEDIES[errno.ENOMEM]}, or raise the limit of processes (ulimit -u)"
+    assert told == f"can't start new thread. {remedy}, then try again."
+
+
 @pytest.mark.parametrize(
     "error",
     [
+        RuntimeError("somebody says: can't start new thread"),
         ValueError(f"{FULL}: so somebody called an experiment"),
         FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/data/lake"),
         duckdb.BinderException("Binder Error: no such column"),

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.e2e.conftest import eventually
-from tests.faults.machine import limited, with_open_files
+from tests.faults.machine import MIB, limited, with_open_files
 from tests.faults.site import EXPERIMENT, Site
 from tests.lake.ledger import unnamed_files
 
@@ -99,6 +99,23 @@ def test_memory_limit_of_the_engine__is_reached__is_told_and_the_last_results_st
     assert site.run("lake", "ingest").worked
     site.run("refresh", EXPERIMENT, duckdb_memory_limit="1MB").require_told(*LITTLE_MEMORY)
     assert (site.results(), site.failures()) == (before, 1)
+    site.require_exactly_once()
+    site.require_results_of_what_was_sent()
+    assert site.failures() == 0
+
+
+def test_memory_limit_of_the_process__is_reached__ends_it_and_the_last_results_stay(site: Site) -> None:
+    site.land("before")
+    assert site.run("lake", "ingest").worked
+    site.require_results_of_what_was_sent()
+    before = site.results()
+    site.land("after")
+    assert site.run("lake", "ingest").worked
+    within = ["timeout", "--signal=KILL", "120"]  # libraries may wait for threads that could not start
+    site.wrap = lambda command: [*within, *limited(**{"as": 1_000 * MIB})(command)]
+    assert not site.run("refresh", EXPERIMENT).worked
+    assert site.results() == before
+    site.wrap = free
     site.require_exactly_once()
     site.require_results_of_what_was_sent()
     assert site.failures() == 0
