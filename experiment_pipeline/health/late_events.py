@@ -25,10 +25,10 @@ def judge_late_events(late: LateEvents) -> Finding:
         detail = "No event of the experiment arrived after its results were final."
         return Finding("no_late_events", Severity.OK, "No late events", detail, evidence)
     detail = (
-        f"{late.exposures:,} exposures of the flag and {late.metric_events:,} events of the metrics (of anybody), "
-        f"dated in the window, arrived after the results were final, the last {late.last_landed_at:%Y-%m-%d %H:%M} "
-        "UTC: they do not count. Where events come that late, set a longer EXPERIMENT_PIPELINE_FINALITY_GRACE before "
-        "the next experiment ends."
+        f"Dated in the window, {late.exposures:,} exposures of the flag and {late.metric_events:,} events of its "
+        "metrics, of identities that were exposed or not, arrived after the results were final, the last "
+        f"{late.last_landed_at:%Y-%m-%d %H:%M} UTC: they do not count. Where events come that late, set a longer "
+        "EXPERIMENT_PIPELINE_FINALITY_GRACE before the next experiment ends."
     )
     return Finding("late_events", Severity.WARNING, "Late events", detail, evidence)
 

@@ -61,10 +61,10 @@ def test_lake_ingest__events_for_final_results__names_the_experiment(final: Run,
     )
     (finding,) = health(final)
     assert (finding["check"], finding["severity"]) == ("no_late_events", "warning")
-    assert "2 exposures of the flag and 0 events of the metrics" in str(finding["detail"])
+    assert "2 exposures of the flag and 0 events of its metrics" in str(finding["detail"])
     land(landing, [late({"event": "purchase"}, "a")], "b.jsonl", "production")
     assert json.loads(final("lake", "ingest", "--json").stdout)["late_events"] == {"count": 1, "first": ["checkout"]}
-    assert "2 exposures of the flag and 1 events of the metrics" in str(health(final)[0]["detail"])
+    assert "2 exposures of the flag and 1 events of its metrics" in str(health(final)[0]["detail"])
     key = dg.AssetCheckKey(dg.AssetKey("experiment_results"), "no_late_events")
     with open_instance(tmp_path / "data" / "dagster") as instance:
         newest = newest_evaluation(instance, key, "checkout-1")

@@ -20,8 +20,10 @@ def test_late_events__while_results_are_computed__are_none() -> None:
 def test_late_events__after_results_were_final__are_counted_with_what_to_do() -> None:
     finding = judge_late_events(LATE)
     assert (finding.code, finding.severity) == ("late_events", Severity.WARNING)
-    assert finding.detail.startswith("1,200 exposures of the flag and 34 events of the metrics (of anybody), dated in")
-    assert "the last 2026-03-09 10:15 UTC: they do not count." in finding.detail
+    assert finding.detail.startswith(
+        "Dated in the window, 1,200 exposures of the flag and 34 events of its metrics, of"
+    )
+    assert "final, the last 2026-03-09 10:15 UTC: they do not count." in finding.detail
     assert "EXPERIMENT_PIPELINE_FINALITY_GRACE" in finding.detail
 
 
