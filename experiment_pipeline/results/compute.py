@@ -33,6 +33,7 @@ from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.evidence import Evidence, accrued_evidence
+from experiment_pipeline.stats.late_values import widened_for_late_values
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.missing_values import missing_values_differ
@@ -234,6 +235,9 @@ def _pair(
         (control.events, treatment.events),
         design,
     )
+    if attached.metric.aggregation is Aggregation.MEAN:
+        with_value = (control.values.with_value, treatment.values.with_value)
+        evidence = widened_for_late_values(evidence, control.aggregate, treatment.aggregate, with_value)
     return _Pair(control.aggregate, treatment.aggregate, difference, evidence)
 
 

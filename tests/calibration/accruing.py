@@ -87,11 +87,14 @@ def paths_of(case: Case, seed: Seed, experiments: int, lift: float = 0.0) -> Pat
     aggregation = case.traffic.aggregation
     control, treatment = draw_arms(case.traffic, seed, experiments, case.looks, lift)
     floor = MINIMUM_CONVERSIONS if aggregation is Aggregation.OCCURRENCE else MINIMUM_NONZERO
+    identities = np.maximum(control.n + treatment.n, 1)
+    nonzero = control.nonzero + treatment.nonzero  # values of means are positive: those who have one
     return paths_between(
         _moments(control),
         _moments(treatment),
         aggregation,
-        events=(control.events + treatment.events) / np.maximum(control.n + treatment.n, 1),
+        events=(control.events + treatment.events) / identities,
+        with_value=nonzero / identities if aggregation is Aggregation.MEAN else None,
         enough=np.minimum(control.nonzero, treatment.nonzero) >= floor,
     )
 
@@ -133,6 +136,7 @@ CONVERSIONS = Case(Traffic(Aggregation.OCCURRENCE, 20_000, hazard(0.3)))
 COUNTS = Case(Traffic(Aggregation.COUNT, 5_000, 1.0))
 REVENUE = Case(Traffic(Aggregation.SUM, 10_000, 0.3))
 BASES = (CONVERSIONS, COUNTS, REVENUE)
+ARRIVING = Case(Traffic(Aggregation.MEAN, 1_000, 10.0, enrolled_within=1.0))
 
 ENROLMENTS = (0.1, 0.25, 0.5, 1.0)
 SHARES = {0.05: 20_000, 0.3: 20_000, 0.7: 5_000, 0.95: 4_000}  # identities of an arm by the share that converts
@@ -162,6 +166,8 @@ def one_at_a_time() -> Iterator[Case]:
         if events != COUNTS.traffic.events:
             yield _with(COUNTS, events=events, identities=identities)
         yield _with(COUNTS, aggregation=Aggregation.MEAN, events=events, identities=identities)
+    for log_sd in (0.1, 1.0):  # where some have no value yet, who has one may be all that differs
+        yield _with(ARRIVING, log_sd=log_sd)
     yield _with(REVENUE, log_sd=1.5)
     yield _with(REVENUE, refunded=0.3)
     yield _with(REVENUE, refunded=0.5, rates=Rates.DECAYING)
@@ -201,13 +207,19 @@ def beyond_the_clock() -> Iterator[Case]:
 
     Identities arrive all the time, and each does all that it does in a tenth of it. Those who have just come are at 0,
     and how many they are moves the means to and fro: the more, the more an identity does. Only where all do as much is
-    that large against what differs between them: the last case, with rates that differ, keeps the bound.
+    that large against what differs between them. Likewise for conversions that nearly all make, with a design, and for
+    means of many values, of which the first few decide for a while. With rates that differ the bound is kept.
     """
     busy = Case(Traffic(Aggregation.COUNT, 1_000, 50.0, enrolled_within=1.0, window=0.1))
     for plan in (Plan.NONE, Plan.RIGHT):
         yield replace(busy, plan=plan)
         yield _with(replace(busy, plan=plan), events=200.0)
     yield _with(busy, gamma=0.5)
+    for share in (0.97, 0.99):  # that has converted by the end
+        all_soon = _with(CONVERSIONS, identities=4_000, events=1 / (1 - share), enrolled_within=1.0)
+        yield replace(all_soon, plan=Plan.RIGHT)
+    yield _with(ARRIVING, events=50.0)
+    yield _with(ARRIVING, events=50.0, gamma=0.5)
 
 
 def _with(case: Case, **changes: object) -> Case:
@@ -217,7 +229,8 @@ def _with(case: Case, **changes: object) -> Case:
 def _words(case: Case) -> Iterator[str]:
     traffic, aggregation = case.traffic, case.traffic.aggregation
     if aggregation is Aggregation.OCCURRENCE:
-        yield f"conversions, {-math.expm1(-traffic.events):.0%}"
+        converted = -math.expm1(-traffic.events)
+        yield f"conversions, {converted:.0%}" if converted < 0.999 else f"conversions, {traffic.events:g} an identity"
     else:
         what = {Aggregation.COUNT: "counts", Aggregation.SUM: "revenue", Aggregation.MEAN: "means"}[aggregation]
         yield f"{what}, {traffic.events:g} an identity"
@@ -227,8 +240,8 @@ def _words(case: Case) -> Iterator[str]:
         yield {Rates.DECAYING: "decaying", Rates.CYCLES: "in cycles"}[traffic.rates]
     if traffic.gamma is not None:
         yield "gamma rates"
-    if aggregation in (Aggregation.SUM, Aggregation.MEAN) and traffic.log_sd > 1:
-        yield "heavier tail"
+    if aggregation in (Aggregation.SUM, Aggregation.MEAN) and traffic.log_sd != 1:
+        yield "heavier tail" if traffic.log_sd > 1 else "values nearly equal"
     if traffic.refunded:
         yield f"{traffic.refunded:.0%} refunded"
     if traffic.window is not None:

@@ -14,6 +14,7 @@ from experiment_pipeline.results.payload import results_payload
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.evidence import UNPLANNED, Evidence, pooled_standard_error
+from experiment_pipeline.stats.late_values import widened_for_late_values
 from tests.results.subjects import experiment, rate
 
 N = 4_000  # identities of either arm
@@ -44,17 +45,34 @@ def expected_evidence(aggregation: Aggregation, *, planned: bool) -> Evidence:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("aggregation", Aggregation)
 def test_anytime__of_every_kind_of_metric__runs_on_its_own_evidence__c1(aggregation: Aggregation, place: str) -> None:
+    expected = p_value_of(expected_evidence(aggregation, planned=place == "primary"))
+    assert 0.001 < expected < 1
+    assert shown_p_value(aggregation, place, with_value=N) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_anytime__of_a_mean_that_some_have_no_value_for__is_widened__c1(place: str) -> None:
+    evidence = expected_evidence(Aggregation.MEAN, planned=place == "primary")
+    expected = p_value_of(widened_for_late_values(evidence, CONTROL, TREATMENT, (3_000, 3_000)))
+    assert expected > 1.03 * p_value_of(evidence)
+    assert shown_p_value(Aggregation.MEAN, place, with_value=3_000) == pytest.approx(expected, rel=1e-9)
+    assert shown_p_value(Aggregation.SUM, place, with_value=3_000) == pytest.approx(p_value_of(evidence), rel=1e-9)
+
+
+def p_value_of(evidence: Evidence) -> float:
+    difference = effect(CONTROL, TREATMENT)
+    assert isinstance(difference, Effect)
+    return anytime_effect(difference, CONTROL, TREATMENT, evidence).p_value
+
+
+def shown_p_value(aggregation: Aggregation, place: str, *, with_value: int) -> float:
+    """Return the anytime-valid p-value of the payload, of a metric that so many identities have a value for."""
     judged = AttachedMetric(Metric(7, "prod", "m", "purchase", aggregation), PLACES[place])
     attached = (judged, FIRST) if place == "primary" else (FIRST, judged)
     moments: dict[str, VariantAggregate | None] = {"control": CONTROL, "b": TREATMENT}
-    of_identities = {key: ValueSummary(800, N, 1.0, 800.0) for key in moments}
+    of_identities = {key: ValueSummary(800, with_value, 1.0, 800.0) for key in moments}
     aggregates = MetricAggregates(7, moments, values=NUMERIC, of_identities=of_identities)
     subject = dataclasses.replace(experiment(design=DESIGN), metrics=attached)
     payload = results_payload(compute_results(subject, dict.fromkeys(moments, N), [aggregates], Floors()))
     (metric,) = (each for each in json.loads(json.dumps(payload))["metrics"] if each["metric_id"] == 7)
-    difference = effect(CONTROL, TREATMENT)
-    assert isinstance(difference, Effect)
-    evidence = expected_evidence(aggregation, planned=place == "primary")
-    expected = anytime_effect(difference, CONTROL, TREATMENT, evidence)
-    assert 0.001 < expected.p_value < 1
-    assert metric["anytime"]["b"]["p_value"] == pytest.approx(expected.p_value, rel=1e-9)
+    return float(metric["anytime"]["b"]["p_value"])
