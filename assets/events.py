@@ -1,6 +1,6 @@
 """Landing objects become one numbered batch of the events lake (rules E1-E8)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -10,8 +10,10 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.domain.unknown_fields import UnknownFields
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
+from experiment_pipeline.lake.late_events import count_late_events
 from experiment_pipeline.landing.ignored import NAMES_KEPT, IgnoredFiles
 from experiment_pipeline.landing.problems import explanation
+from experiment_pipeline.resources.dagster_instance import report_late_events
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource
 
@@ -43,10 +45,12 @@ def events(
     except UnsoundLake as unsound:
         yield dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=False, description=str(unsound))
         raise
-    yield _materialised(report)
+    late = count_late_events(lake.open(), runs.registry.health)
+    report_late_events(context.instance, runs.registry.health, late)
+    yield _materialised(report, [results.partition_key for results in late])
 
 
-def _materialised(report: IngestionReport) -> dg.MaterializeResult[None]:
+def _materialised(report: IngestionReport, late: Sequence[str]) -> dg.MaterializeResult[None]:
     """Return the counts of an ingestion and the outcomes of both checks."""
     readable = dg.AssetCheckResult(
         check_name=OBJECTS_READABLE.name,
@@ -64,6 +68,7 @@ def _materialised(report: IngestionReport) -> dg.MaterializeResult[None]:
             "ignored": _named(report.ignored),
             "unreadable": _named(report.unreadable),
             "changed": _named(report.changed),
+            "late_for": [*late[:NAMES_KEPT], *([f"and {len(late) - NAMES_KEPT} more"] if late[NAMES_KEPT:] else [])],
         },
         check_results=[readable, dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True)],
     )

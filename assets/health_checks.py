@@ -8,16 +8,10 @@ import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.health.catalogue import HEALTH_CHECKS
-from experiment_pipeline.health.finding import Finding, Severity
+from experiment_pipeline.health.finding import Finding
 from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.inputs import HealthInputs
-from experiment_pipeline.resources.dagster_instance import newest_evaluation
-
-SEVERITIES = {
-    Severity.OK: dg.AssetCheckSeverity.ERROR,  # Dagster wants one of a check that passed, too, and shows none
-    Severity.WARNING: dg.AssetCheckSeverity.WARN,
-    Severity.ERROR: dg.AssetCheckSeverity.ERROR,
-}
+from experiment_pipeline.resources.dagster_instance import SEVERITIES, newest_evaluation
 
 
 def check_specs(checks: Iterable[HealthCheck] = HEALTH_CHECKS) -> list[dg.AssetCheckSpec]:

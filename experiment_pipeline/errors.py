@@ -82,9 +82,14 @@ class NotAllowed(ExperimentPipelineError):
 
 
 class InvalidTransition(NotAllowed):
-    """Rule L1 has no such transition."""
+    """Rule L1 has no such transition.
 
-    def __init__(self, current: str, requested: str) -> None:
+    Attributes:
+        advice: what the experiment is, and what can be done with it; `str()` is the fixed text of the API's answer.
+    """
+
+    def __init__(self, current: str, requested: str, advice: str) -> None:
+        self.advice = advice
         super().__init__(f"Cannot transition from '{current}' to '{requested}'.")
 
 

@@ -6,7 +6,7 @@ The command line reaches Dagster through this module alone.
 import fcntl
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +17,19 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.utils import make_new_run_id
 
+from experiment_pipeline.domain.late_events import FinalResults
 from experiment_pipeline.errors import RefreshRefused
+from experiment_pipeline.health.finding import Severity
+from experiment_pipeline.health.late_events import CHECK as LATE_EVENTS
+from experiment_pipeline.registry.health import Health
 from experiment_pipeline.resources.own_runs import locked_run
 from experiment_pipeline.resources.ticks import forget_ticks_ahead
 from experiment_pipeline.settings import Settings
@@ -31,6 +38,11 @@ LOCATION = "experiment_pipeline.definitions"  # Dagster loads it by name, and so
 RUN_KEY_TAG = "dagster/run_key"  # which request a run answers
 ROOT_RUN_TAG = "dagster/root_run_id"  # of which run it is a re-execution
 EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+SEVERITIES = {
+    Severity.OK: dg.AssetCheckSeverity.ERROR,  # Dagster wants one of a check that passed, too, and shows none
+    Severity.WARNING: dg.AssetCheckSeverity.WARN,
+    Severity.ERROR: dg.AssetCheckSeverity.ERROR,
+}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -122,13 +134,55 @@ def newest_evaluation(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str
 ) -> dg.AssetCheckEvaluation | None:
     """Return the newest outcome of a check of a partition; None where it was never evaluated."""
-    records = instance.event_log_storage.get_asset_check_execution_history(
-        check, limit=1, status=EVALUATED, partition_filter=PartitionKeyFilter(key=partition_key)
-    )
-    for record in records:
+    for record in _newest_evaluations(instance, check, partition_key):
         if record.event is not None and record.event.dagster_event is not None:
             return record.event.dagster_event.asset_check_evaluation_data
     return None
+
+
+def _newest_evaluations(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str
+) -> Sequence[AssetCheckExecutionRecord]:
+    """Return the record of the newest outcome of a check of a partition, or none."""
+    return instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=1, status=EVALUATED, partition_filter=PartitionKeyFilter(key=partition_key)
+    )
+
+
+def report_late_events(instance: dg.DagsterInstance, health: Health, late: Iterable[FinalResults]) -> None:
+    """Report the check of late events, as its finding is stored now, of results that are final (rule R6)."""
+    asset = dg.AssetKey(LATE_EVENTS.artifact)
+    for results in late:
+        stored = health.get(results.experiment_id)
+        for finding in () if stored is None else stored.findings:
+            if finding["check"] == LATE_EVENTS.name:
+                evaluation = dg.AssetCheckEvaluation(
+                    asset_key=asset,
+                    check_name=LATE_EVENTS.name,
+                    passed=finding["severity"] == Severity.OK,
+                    severity=SEVERITIES[Severity(finding["severity"])],
+                    description=f"{finding['title']}. {finding['detail']}",
+                    metadata={"code": finding["code"], **finding["evidence"]},
+                    partition=results.partition_key,
+                    target_materialization_data=newest_materialization(instance, asset, results.partition_key),
+                )
+                _report_again(instance, evaluation)
+
+
+def _report_again(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -> None:
+    """Put an outcome in the place of the partition's newest one, in the log of the same run.
+
+    Dagster keeps one outcome by check, partition and run, and of those without a run only the first.
+    """
+    newest = _newest_evaluations(instance, evaluation.asset_check_key, evaluation.partition or "")
+    run_id = newest[0].run_id if newest else make_new_run_id()
+    run = instance.get_run_by_id(run_id)
+    event = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+        event_specific_data=evaluation,
+        job_name=run.job_name if run else "",
+    )
+    instance.report_dagster_event(event, run_id=run_id)
 
 
 def add_partitions(instance: dg.DagsterInstance, partitions: dg.DynamicPartitionsDefinition, keys: list[str]) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 
 import duckdb
 import pytest
-from polars.exceptions import ComputeError
+from polars.exceptions import ComputeError, PanicException
 from sqlalchemy.exc import OperationalError
 
 from experiment_pipeline.machine_errors import REMEDIES, TEXT, explained
@@ -40,12 +40,13 @@ FULL = "No space left on device"
         (OSError(f"Generic LocalFileSystem error\n  caused by: {FULL} (os error 28)"), errno.ENOSPC),
         (ComputeError(f"{FULL} (os error 28)"), errno.ENOSPC),
         (OperationalError("insert", {}, sqlite3.OperationalError("database or disk is full")), errno.ENOSPC),
+        (PanicException(f'Failed: Os {{ code: 24, message: "{os.strerror(errno.EMFILE)}" }}'), errno.EMFILE),
         (sqlite3.OperationalError("attempt to write a readonly database"), errno.EROFS),
         (MemoryError(), errno.ENOMEM),
         (wrapped(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), is_cause=True), errno.EMFILE),
     ],
 )
-def test_explained__error_of_a_library__is_one_line_with_the_remedy(error: Exception, number: int) -> None:
+def test_explained__error_of_a_library__is_one_line_with_the_remedy(error: BaseException, number: int) -> None:
     told = explained(error)
     assert told is not None
     assert told.endswith(f"{REMEDIES[number]}, then try again.")
@@ -53,9 +54,24 @@ def test_explained__error_of_a_library__is_one_line_with_the_remedy(error: Excep
     assert TEXT.search(told.partition(f" {REMEDIES[number]}")[0])
 
 
+def test_explained__a_database_that_cannot_be_opened__names_both_reasons() -> None:
+    told = explained(sqlite3.OperationalError("unable to open database file"))
+    assert told == (
+        "unable to open database file. Let this user read and write there, or raise the limit of open files "
+        "(ulimit -n), then try again."
+    )
+
+
+def test_explained__no_more_threads__names_memory_and_the_limit_of_processes() -> None:
+    told = explained(RuntimeError("can't start new thread"))
+    remedy = f"{REMEDIES[errno.ENOMEM]}, or raise the limit of processes (ulimit -u)"
+    assert told == f"can't start new thread. {remedy}, then try again."
+
+
 @pytest.mark.parametrize(
     "error",
     [
+        RuntimeError("somebody says: can't start new thread"),
         ValueError(f"{FULL}: so somebody called an experiment"),
         FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/data/lake"),
         duckdb.BinderException("Binder Error: no such column"),

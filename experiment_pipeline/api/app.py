@@ -115,6 +115,7 @@ def collector_from_environment() -> FastAPI:
 
 def _start(create: Callable[[Registry, Settings], FastAPI]) -> FastAPI:
     logs.configure_server()
+    server.end_with_master()
     try:
         settings = read_settings()
         limits = WaitLimits.of_requests(settings.http_registry_wait)

@@ -1,13 +1,15 @@
 """The event collector, `POST /v1/events`: the endpoint that the flag SDKs send to, unchanged.
 
 A body is limited before it is parsed, lands verbatim as one line, good and bad records alike, and is acknowledged once
-that line is durable. The answer says which records the lake will reject, by the lake's own rules (E3).
+that line is durable. The answer says which records the lake will reject, by the lake's own rules (E3), and which fields
+it does not keep.
 """
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -15,7 +17,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from experiment_pipeline.api.admission import Admission
@@ -27,6 +29,7 @@ from experiment_pipeline.api.senders import sender_of
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.envelopes import open_envelope, text_of
 from experiment_pipeline.domain.events import Reason, Rejected
+from experiment_pipeline.domain.unknown_fields import count_unknown, likely_field
 from experiment_pipeline.errors import (
     BodyTooLarge,
     EventsRefused,
@@ -56,12 +59,23 @@ class RejectedRecord(BaseModel):
     reason: str
 
 
+class UnknownField(BaseModel):
+    """A field that no event has: it has landed with its record, and is not kept."""
+
+    name: str
+    records: int
+    is_meant: str | None = Field(description="the field that is probably meant")
+
+
 class Receipt(BaseModel):
     """Outcome of a request whose body is durable now."""
 
     received: int
     accepted: int
     rejected: list[RejectedRecord]
+    unknown_fields: list[UnknownField] | None = Field(
+        default=None, description="the twenty that most records hold; left out where there are none"
+    )
 
 
 class Collector:
@@ -142,7 +156,23 @@ def judge(body: bytearray, environment_key: str, now: datetime, timezone: ZoneIn
         for index, record in enumerate(records)
         if isinstance(verdict := events.parse(record, environment_key, now, timezone), Rejected)
     ]
-    return Receipt(received=len(records), accepted=len(records) - len(rejected), rejected=rejected)
+    return Receipt(
+        received=len(records),
+        accepted=len(records) - len(rejected),
+        rejected=rejected,
+        unknown_fields=_unknown_fields(records),
+    )
+
+
+def _unknown_fields(records: Iterable[object]) -> list[UnknownField] | None:
+    """Return the fields that no event has, those that most records hold first; None for none."""
+    found = count_unknown(records).records
+    return [UnknownField(name=name, records=count, is_meant=_likely(name)) for name, count in found.items()] or None
+
+
+@lru_cache(maxsize=1_000)  # a sender repeats its mistakes
+def _likely(name: str) -> str | None:
+    return likely_field(name)
 
 
 @router.post(
@@ -171,7 +201,7 @@ def judge(body: bytearray, environment_key: str, now: datetime, timezone: ZoneIn
 )
 async def post_events(request: Request) -> Response:
     receipt = await request.app.state.collector.collect(request)
-    return JSONResponse(receipt.model_dump(), 202)
+    return JSONResponse(receipt.model_dump(exclude=None if receipt.unknown_fields else {"unknown_fields"}), 202)
 
 
 @router.options(PATH, status_code=204, summary="CORS preflight", response_class=Response)

@@ -1,7 +1,9 @@
 """The server's process: uvicorn with our limits and logs, and one place for the metrics of several workers."""
 
+import multiprocessing
 import os
 import resource
+import signal
 import threading
 from contextlib import AbstractContextManager, nullcontext
 
@@ -59,6 +61,23 @@ def exit_within(seconds: float) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+def end_with_master() -> None:
+    """Stop this worker as SIGTERM does once the process that started it is gone: a killed one cannot stop its workers.
+
+    They would keep its port and go on with settings that nobody sees. Nothing happens in a process that serves alone.
+    """
+    master = multiprocessing.parent_process()
+    if master is None:
+        return
+
+    def end() -> None:
+        master.join()
+        log.error("server.master_gone", master=master.pid)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end, name="master", daemon=True).start()
 
 
 def _allow_open_files(connections: int) -> None:

@@ -1,10 +1,13 @@
 """Sensors: they request ingestion and refreshes, and record runs that died. `dispatch` decides what is due."""
 
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
+from typing_extensions import override
 
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of_several
@@ -20,6 +23,30 @@ from experiment_pipeline.times import is_within
 
 # Dagster's daemon evaluates sensors every 5 s; a minimum above 4 s would make it every 10 s.
 SENSOR_INTERVAL_SECONDS = 4
+# The lake is compared with the registry before each ingestion, too: a flaw is told so late only while nothing lands.
+SOUNDNESS_INTERVAL = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class LandingCursor:
+    """State that a tick of `landing_objects` leaves to the next one.
+
+    requested: when an ingestion was last requested, UTC
+    checked:   when the lake was last found to fit the registry, UTC
+    """
+
+    requested: datetime
+    checked: datetime
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self:
+        """Return the cursor of its text; an older one has only the first moment."""
+        requested, checked, *_ = [*map(float, (text or "0").split()), 0.0]
+        return cls(datetime.fromtimestamp(requested, UTC), datetime.fromtimestamp(checked, UTC))
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.requested.timestamp()} {self.checked.timestamp()}"
 
 
 @dg.sensor(
@@ -42,21 +69,24 @@ def _ingestion(
     context: dg.SensorEvaluationContext, runs: RefreshSession, lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     now = datetime.now(UTC)
-    interval, last = runs.settings.ingestion_interval, datetime.fromtimestamp(float(context.cursor or 0), UTC)
-    if is_within(last, interval, now):
-        return dg.SkipReason(f"The last ingestion was requested {(now - last).total_seconds():.0f} s ago.")
+    interval, cursor = runs.settings.ingestion_interval, LandingCursor.parse(context.cursor)
+    if is_within(cursor.requested, interval, now):
+        return dg.SkipReason(f"The last ingestion was requested {(now - cursor.requested).total_seconds():.0f} s ago.")
     batches, listed = runs.registry.batches, now - runs.settings.landing_object_age
-    if (finding := find_flaw(Path(lake.lake_dir), batches)) is not None:
-        # One run that fails and says it in Dagster's pages, and not one in every interval.
-        return dg.RunRequest(run_key=f"unsound:{sha256(finding.message.encode()).hexdigest()[:16]}")
     state = landing_state(batches, lake.landing, whole=False)
-    if state.all_is_in and batches.awaits_listing(listed, runs.settings.finality_grace):
+    is_due = state.all_is_in and batches.awaits_listing(listed, runs.settings.finality_grace)
+    if state.waits or is_due or not is_within(cursor.checked, SOUNDNESS_INTERVAL, now):
+        if (finding := find_flaw(Path(lake.lake_dir), batches)) is not None:
+            # One run that fails and says it in Dagster's pages, and not one in every interval.
+            return dg.RunRequest(run_key=f"unsound:{sha256(finding.message.encode()).hexdigest()[:16]}")
+        cursor = replace(cursor, checked=now)
+    if is_due:
         state = landing_state(batches, lake.landing)
         if state.all_is_in:
             batches.record_scan(listed, now)
+    context.update_cursor(str(replace(cursor, requested=now) if state.waits else cursor))
     if not state.waits:
         return dg.SkipReason(_why_nothing_is_ingested(state))
-    context.update_cursor(str(now.timestamp()))
     return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S%f}")
 
 

@@ -58,10 +58,11 @@ def dev(context: Context, port: int, api_port: int, verbose: bool) -> None:
     level = "info" if verbose else "warning"
     # The daemon starts a code server a minute, and each warns when it is stopped: only their errors matter.
     quiet = [] if verbose else ["--code-server-log-level", "error"]
+    daemon = "dagster._daemon" if verbose else "experiment_pipeline.resources.dagster_daemon"
     webserver = ["dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port), "--dagster-log-level", level]
     commands = {
         "webserver": [*python, *webserver, *quiet],
-        DAEMON: [*python, "dagster._daemon", "run", "-m", LOCATION, "--log-level", level, *quiet],
+        DAEMON: [*python, daemon, "run", "-m", LOCATION, "--log-level", level, *quiet],
         "API": [*python, "experiment_pipeline", "serve", "--host", "127.0.0.1", "--port", str(api_port)],
     }
     _require_free("--port", port)

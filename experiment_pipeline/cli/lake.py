@@ -10,6 +10,7 @@ import click
 from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
 from experiment_pipeline.cli.repair import open_lake, progress_bar, repair
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.texts import printable
@@ -92,9 +93,9 @@ def ingest(context: Context, again: str | None, as_json: bool) -> None:
         def show(read: BytesRead) -> None:
             progress.update(bar, description=f"Batch {read.batch}", completed=read.done, total=read.total)
 
-        settings = context.settings
+        settings, opened = context.settings, _open(context)
         report = ingestion.ingest(
-            _open(context),
+            opened,
             registry.batches,
             settings.landing_dir,
             context.now,
@@ -102,7 +103,12 @@ def ingest(context: Context, again: str | None, as_json: bool) -> None:
             object_age=settings.landing_object_age,
             timezone=settings.landing_timezone,
         )
-    landing_report.print_as_json(report) if as_json else landing_report.print_report(report)
+        late = count_late(context, registry, opened)
+    if as_json:
+        click.echo(json.dumps(landing_report.report_as_json(report) | late_as_json(late), indent=2))
+        return
+    landing_report.print_report(report)
+    print_late(late)
 
 
 @lake.command()
@@ -230,29 +236,31 @@ def _as_json(
 def _ingest_again(context: Context, name: str, *, as_json: bool) -> None:
     from experiment_pipeline.lake.rereading import read_again
 
-    settings = context.settings
+    settings, opened = context.settings, _open(context)
     with context.registry() as registry:
         found = read_again(
-            _open(context),
+            opened,
             registry.batches,
             settings.landing_dir,
             name,
             context.now,
             timezone=settings.landing_timezone,
         )
+        late = count_late(context, registry, opened)
     if as_json:
-        click.echo(json.dumps(landing_report.reread_as_json(found), indent=2))
-    else:
-        landing_report.print_reread(found)
+        click.echo(json.dumps(landing_report.reread_as_json(found) | late_as_json(late), indent=2))
+        return
+    landing_report.print_reread(found)
+    print_late(late)
 
 
 def _retry(context: Context, reason: str | None, *, dry_run: bool, as_json: bool) -> None:
     from experiment_pipeline.lake.retrying import Retrying
 
-    settings = context.settings
+    settings, opened = context.settings, _open(context)
     with context.registry() as registry:
         retrying = Retrying(
-            _open(context),
+            opened,
             registry.batches,
             settings.landing_dir,
             context.now,
@@ -260,10 +268,12 @@ def _retry(context: Context, reason: str | None, *, dry_run: bool, as_json: bool
             timezone=settings.landing_timezone,
         )
         found = retrying.plan() if dry_run else retrying.run()
+        late = [] if dry_run else count_late(context, registry, opened)
     if as_json:
-        click.echo(json.dumps(landing_report.retry_as_json(found, dry_run=dry_run), indent=2))
-    else:
-        landing_report.print_retry(found, dry_run=dry_run)
+        click.echo(json.dumps(landing_report.retry_as_json(found, dry_run=dry_run) | late_as_json(late), indent=2))
+        return
+    landing_report.print_retry(found, dry_run=dry_run)
+    print_late(late)
 
 
 def _print_partitions(context: Context, parts: "list[Partition]") -> None:

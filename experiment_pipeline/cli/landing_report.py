@@ -1,6 +1,5 @@
 """What an ingestion did, and what lies in the landing zone without being ingested, as text and as JSON."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -8,15 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.domain.unknown_fields import ADVICE, UnknownFields, likely_field
 from experiment_pipeline.landing.ignored import NAMES_KEPT, IgnoredFiles
 from experiment_pipeline.landing.problems import explanation
+from experiment_pipeline.settings import PREFIX
 
 if TYPE_CHECKING:
     from experiment_pipeline.lake.ingestion import IngestionReport
     from experiment_pipeline.lake.rereading import Reread
     from experiment_pipeline.lake.retrying import Retry
+
+
+REMEDIES: Mapping[str, str] = {  # of reasons that do not say it themselves; docs/events.md has them all
+    Reason.BAD_TIMESTAMP: "write RFC 3339 with an offset, such as 2026-11-01T00:00:00Z, or whole epoch milliseconds",
+    Reason.TIMESTAMP_WITHOUT_ZONE: f"add the offset, such as Z, or set {PREFIX}LANDING_TIMEZONE",
+    Reason.TIMESTAMP_TOO_OLD: "before 2020: an integer is milliseconds, not seconds",
+    Reason.TIMESTAMP_IN_FUTURE: "over 24 hours after its arrival: correct the sender's clock",
+    Reason.UNKNOWN_ENVIRONMENT: "declare the environment, then `lake rejected --retry`",
+}
 
 
 def print_report(report: "IngestionReport") -> None:
@@ -83,8 +93,8 @@ def retry_as_json(found: "Retry", *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def print_as_json(report: "IngestionReport") -> None:
-    """Print the same as JSON."""
+def report_as_json(report: "IngestionReport") -> dict[str, Any]:
+    """Return the same for JSON."""
     counts = {name: getattr(report, name) for name in ("batch", "objects", "accepted", "duplicates", "rejected")}
     lists = {
         "problems": _problems_as_json(report.problems),
@@ -93,7 +103,7 @@ def print_as_json(report: "IngestionReport") -> None:
         "unreadable": left_out_as_json(report.unreadable),
         "changed": left_out_as_json(report.changed),
     }
-    click.echo(json.dumps(counts | lists, indent=2))
+    return counts | lists
 
 
 def print_left_out(*groups: IgnoredFiles) -> None:
@@ -120,7 +130,8 @@ def print_changed(files: IgnoredFiles) -> None:
 
 def _print_reasons(rejected: Mapping[str, int]) -> None:
     for reason, records in sorted(rejected.items()):
-        click.echo(f"  rejected, {reason}: {records:,}")
+        advice = f" ({REMEDIES[reason]})" if reason in REMEDIES else ""
+        click.echo(f"  rejected, {reason}: {records:,}{advice}")
 
 
 def _print_problems(problems: Mapping[str, str]) -> None:

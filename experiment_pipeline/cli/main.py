@@ -13,12 +13,13 @@ from experiment_pipeline.errors import (
     ArtifactMissing,
     BackupError,
     ExperimentPipelineError,
+    InvalidTransition,
     LakeError,
     RegistryUnavailable,
     Throttled,
     is_interrupt,
 )
-from experiment_pipeline.machine_errors import explained
+from experiment_pipeline.machine_errors import explained, too_few_open_files
 from experiment_pipeline.settings import PREFIX, read_settings
 
 COMMANDS = {  # by name: the function, and the line in the help
@@ -29,7 +30,10 @@ COMMANDS = {  # by name: the function, and the line in the help
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
-    "registry": ("experiment_pipeline.cli.registry:registry", "Copy the registry to another database."),
+    "registry": (
+        "experiment_pipeline.cli.registry:registry",
+        "Copy the registry to another database, or bind it to its lake.",
+    ),
     "backup": (
         "experiment_pipeline.cli.backup:backup",
         "Copy the whole installation to a folder, while it runs or not.",
@@ -110,9 +114,10 @@ class LazyGroup(click.Group):
             broken = LakeError | ArtifactMissing | BackupError | RegistryUnavailable
             shown = Broken if isinstance(error, broken) else Refused
             # The message may quote what somebody else wrote.
-            message = "\n".join(printable(line) for line in f"{error}{_remedy(error)}".split("\n"))
+            told = error.advice if isinstance(error, InvalidTransition) else f"{error}{_remedy(error)}"
+            message = "\n".join(printable(line) for line in told.split("\n"))
             raise shown(message) from error
-        except Exception as error:
+        except BaseException as error:  # a panic of a library is no Exception
             if is_interrupt(error):
                 raise _end_of(ctx) from None
             reason = explained(error)
@@ -173,4 +178,6 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
     from experiment_pipeline import logs
 
     logs.configure_for_people()
+    if too_few := too_few_open_files():
+        raise Broken(too_few)
     ctx.obj = Context(settings=read_settings(data_dir))

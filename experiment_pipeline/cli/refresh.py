@@ -9,6 +9,7 @@ from experiment_pipeline.cli import options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import report
+from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation
 from experiment_pipeline.errors import RefreshRefused, RegistryUnavailable
@@ -58,10 +59,9 @@ def refresh(context: Context, key: str, environment: str | None, *, no_wait: boo
         computed = registry.computations.get_together(experiment.id)
         health = registry.health.get(experiment.id)
     if as_json:
-        envelopes = {"exposures": computed.exposures.envelope(), "results": computed.results.envelope()}
-        click.echo(json.dumps(envelopes, indent=2))
+        click.echo(json.dumps(as_json_document(experiment, computed, health), indent=2))
         return
-    context.wide_console.print(report(experiment, computed, health))
+    context.wide_console.print(report(experiment, computed, health, floors=context.floors))
 
 
 def _claim(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import Engine, make_url
@@ -16,12 +17,15 @@ from experiment_pipeline.registry.engine import closing_engine, open_engine, sho
 from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import PREFIX
 
+if TYPE_CHECKING:
+    from experiment_pipeline.lake.binding import Binding
+
 WHOLE_TABLES = WaitLimits(answer=3_600)  # a statement may read or compare one
 
 
 @click.group()
 def registry() -> None:
-    """Copy the registry to another database."""
+    """Copy the registry to another database, or bind it to its lake."""
 
 
 @registry.command()
@@ -80,6 +84,54 @@ def copy(context: Context, target_url: str, dry_run: bool, as_json: bool) -> Non
     click.echo(f"Copied {total:,} rows in {len(rows)} tables to {where}. Counts and digests of all tables agree.")
     click.echo(f"Next: set {PREFIX}REGISTRY_URL to that database for every process, run `lake status`, and start them.")
     click.echo("The old registry is unchanged. Do not use it any more: what is written there would be missing here.")
+
+
+@registry.command()
+@click.option(
+    "--to", "found", metavar="LAKE", help="The id of the lake in this data directory: bind the registry to it."
+)
+@options.as_json
+@click.pass_obj
+def bind(context: Context, found: str | None, as_json: bool) -> None:
+    """Bind the registry to the lake in this data directory, where it belongs to another one.
+
+    Without --to nothing changes: both ids are shown, and whether it can be done. Refused where a batch that the
+    registry knows is another one in this lake, or nothing tells: its events would be lost unnoticed.
+
+    \b
+    Examples:
+      experiment-pipeline registry bind
+      experiment-pipeline registry bind --to 2b6f0cc9-04d1-4a60-b3c5-7c2e9f2d8a11
+    """
+    from experiment_pipeline.lake.binding import bind, plan_binding
+
+    root = context.settings.lake_dir
+    with context.registry() as opened:
+        if found is None:
+            binding = plan_binding(root, opened.batches, opened.repairs)
+        else:
+            binding = bind(root, opened.batches, opened.repairs, found, actor=context.actor, now=context.now)
+    if as_json:
+        shown = {"dry_run": found is None, "known": binding.known, "found": binding.found}
+        click.echo(json.dumps({**shown, "compared": binding.compared, "lacking": list(binding.lacking)}, indent=2))
+    else:
+        _print_binding(binding, is_bound=found is not None)
+
+
+def _print_binding(binding: "Binding", *, is_bound: bool) -> None:
+    from experiment_pipeline.lake.soundness import named
+
+    if not binding.is_needed:
+        click.echo(f"The registry belongs to the lake here, {binding.found}: there is nothing to bind.")
+        return
+    click.echo(f"The registry {'belonged' if is_bound else 'belongs'} to the lake {binding.known}.")
+    click.echo(f"The lake here is {binding.found}; {binding.compared:,} of its batches are the registry's own.")
+    if binding.lacking:
+        click.echo(f"It lacks {named(binding.lacking)} that the registry knows: `lake repair` reads them again.")
+    if is_bound:
+        click.echo("The registry belongs to the lake here now. Next: run `lake status`.")
+    else:
+        click.echo(f"Nothing has changed. To bind the registry to this lake: registry bind --to {binding.found}")
 
 
 def _target(url: str, *, dry_run: bool) -> Engine:

@@ -9,16 +9,31 @@ from rich.text import Text
 from experiment_pipeline.cli.results_parts import note_lines, part_lines
 from experiment_pipeline.cli.results_table import ResultsTable, readable, shown
 from experiment_pipeline.domain.aggregates import are_unreadable
-from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.experiments import CONTROL, Experiment
+from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
 from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.results.metric_payload import MetricPayload
 from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload, SplitPayload
 
 TOLD_ABOVE = ("split_as_configured", "values_readable")  # health checks that have lines of their own
 
 
-def report(experiment: Experiment, computed: ComputedTogether, health: StoredHealth | None = None) -> RenderableType:
-    """Return a heading, exposures and split, then per metric and variant n, value, effect, lift, chance to win."""
+def report(
+    experiment: Experiment,
+    computed: ComputedTogether,
+    health: StoredHealth | None = None,
+    *,
+    floors: Floors = SHIPPED_FLOORS,
+) -> RenderableType:
+    """Return a heading, exposures and split, then per metric and variant n, value, effect, lift, chance to win.
+
+    Args:
+        experiment: as it is configured.
+        computed: what is published of it.
+        health: the findings of its newest results.
+        floors: of the installation; they are named where an arm has less.
+    """
     exposures: ComputationState[ExposuresPayload] = computed.exposures
     results: ComputationState[ResultsPayload] = computed.results
     heading = Text.assemble((printable(experiment.name), "bold"), f"  {experiment.key}, {experiment.status.value}")
@@ -37,7 +52,7 @@ def report(experiment: Experiment, computed: ComputedTogether, health: StoredHea
         ResultsTable(experiment, results.payload),
         *_unreadable_lines(experiment, results.payload),
         *note_lines(experiment, results.payload),
-        *_reasons(experiment, results.payload),
+        *_reasons(experiment, results.payload, floors),
         *part_lines(experiment, results.payload),
         *_finding_lines(health),
         "",
@@ -108,13 +123,33 @@ def _unreadable_lines(experiment: Experiment, results: ResultsPayload) -> Iterat
                 yield Text(f"unreadable: {where}: {counts}", style=style)
 
 
-def _reasons(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
+def _reasons(experiment: Experiment, results: ResultsPayload, floors: Floors) -> Iterator[Text]:
     names = {each.metric.id: printable(each.metric.name) for each in experiment.metrics}
     for metric in results["metrics"]:
         for treatment, reason in metric["reason"].items():
             if reason is not None:
                 where = f"{names[metric['metric_id']]}, {shown(treatment)}"
-                yield Text(f"withheld: {where}: {readable(reason)}", style="yellow")
+                yield Text(f"withheld: {where}: {_shortfall(reason, metric, treatment, floors)}", style="yellow")
+
+
+def _shortfall(reason: str, metric: MetricPayload, treatment: str, floors: Floors) -> str:
+    """Return a reason in words; of a floor, how much each arm has and how much it needs."""
+    arms = (CONTROL, treatment)
+    if reason == "below_minimum_identities":
+        what, floor = "identities", floors.identities
+        has: list[float | None] = [metric["variants"][arm]["n"] for arm in arms]
+    elif reason == "below_minimum_conversions":
+        what, floor = "conversions", floors.conversions
+        has = [metric["variants"][arm]["sum"] for arm in arms]
+    elif reason == "below_minimum_nonzero":
+        what, floor = "identities with a value that is not 0", floors.nonzero
+        has = [metric.get("nonzero", {}).get(arm) for arm in arms]
+    else:
+        return readable(reason)
+    counts = [f"{shown(arm)} {number:,.0f}" for arm, number in zip(arms, has, strict=True) if number is not None]
+    if len(counts) < len(arms):
+        return readable(reason)
+    return f"too few {what}: {', '.join(counts)}; each arm needs {floor:,}"
 
 
 def _finding_lines(health: StoredHealth | None) -> Iterator[Text]:

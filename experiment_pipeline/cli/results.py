@@ -56,7 +56,8 @@ def results(context: Context, key: str, environment: str | None, *, as_json: boo
     elif as_csv:
         write_csv(experiment, computed.results, sys.stdout)
     else:
-        context.wide_console.print(report(experiment, computed, health), LEGEND)
+        legend = [] if computed.results.payload is None else [LEGEND]
+        context.wide_console.print(report(experiment, computed, health, floors=context.floors), *legend)
         return
     if computed.newer is not None:
         click.echo(newer_line(computed.newer), err=True)

@@ -14,6 +14,7 @@ AGAINST = {
     Direction.DOWN: {ExpectedDirection.INCREASE, ExpectedDirection.NOT_DECREASE},
     Direction.INFORMATIONAL: set[ExpectedDirection](),
 }
+LARGEST_SHARE = 1.0  # an allocation below 1 % is rather a share that was taken for one
 BETTER = {Direction.UP: "higher", Direction.DOWN: "lower"}
 
 
@@ -38,6 +39,13 @@ def _of_variants(variants: tuple[Variant, ...]) -> Iterator[str]:
         yield (
             "variants: the other variants take 100 % of the traffic and leave none for control: there is nothing to "
             "compare with. Lower an allocation, or call the variant that is in use today control."
+        )
+    others = [each.percentage_allocation or 0 for each in variants if each.role is not VariantRole.CONTROL]
+    largest = max(others, default=0)
+    if 0 < largest < LARGEST_SHARE:
+        yield (
+            f"variants: no variant but control gets more than {largest:g} % of the traffic. Allocations are per cent: "
+            "50 is a half."
         )
 
 

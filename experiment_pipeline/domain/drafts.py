@@ -335,10 +335,11 @@ def _with_control_share(errors: FieldErrors, stated: list[Variant], control: Var
         errors.add("variants", f"Variant allocations must not exceed 100%, got {math.fsum(others):g}%.")
     elif control.percentage_allocation is not None and unallocated([*others, control.percentage_allocation]) != 0:
         total = math.fsum([*others, control.percentage_allocation])
-        message = (
-            f"Variant allocations must not exceed 100%, got {total:g}%."
-            if total > 100
-            else f"Control takes what is not allocated, {remainder:g}%: leave its allocation out or state just that."
-        )
+        if total > 100:
+            message = f"Variant allocations must not exceed 100%, got {total:g}%."
+        else:
+            hint = " Allocations are per cent: 50 is a half." if total <= 1 else ""
+            taken = f"Control takes what is not allocated, {remainder:g}%"
+            message = f"{taken}: leave its allocation out or state just that.{hint}"
         errors.add("variants", message)
     return tuple(Variant(v.key, v.role, remainder) if v is control else v for v in stated)

@@ -18,6 +18,12 @@ TRANSITIONS: Mapping[ExperimentStatus, tuple[ExperimentStatus, ...]] = {  # rule
     ExperimentStatus.PAUSED: (ExperimentStatus.RUNNING, ExperimentStatus.COMPLETED),
     ExperimentStatus.COMPLETED: (),
 }
+STANDS: Mapping[ExperimentStatus, str] = {  # what an experiment of each status is, and what can be done with it
+    ExperimentStatus.CREATED: "has not started: it can be started",
+    ExperimentStatus.RUNNING: "is running{already}: it can be paused or completed",
+    ExperimentStatus.PAUSED: "is paused{already}: it can be started again or completed",
+    ExperimentStatus.COMPLETED: "is completed{already}, for good: to go on, declare another one under another key",
+}
 LONGEST_AHEAD = timedelta(days=1)  # of a start or an end: such a day passes, a year of a wrong clock does not
 IMMUTABLE = ("key", "feature")
 ALWAYS_EDITABLE = ("name", "hypothesis", "ignored_variants")
@@ -45,13 +51,18 @@ def transition(
     ended_at = _unless_ahead(experiment.ended_at, present)
     is_dated_anew = to is experiment.status and (started_at, ended_at) != (experiment.started_at, experiment.ended_at)
     if to not in TRANSITIONS[experiment.status] and not is_dated_anew:
-        raise InvalidTransition(experiment.status.value, to.value)
+        raise InvalidTransition(experiment.status.value, to.value, _advice(experiment.status, to))
     moment = to_milliseconds(at)
     if to is ExperimentStatus.RUNNING or experiment.started_at is not None:
         started_at = started_at or moment
     if to is ExperimentStatus.COMPLETED and ended_at is None:
         ended_at = max(moment, started_at) if started_at is not None else moment
     return replace(experiment, status=to, started_at=started_at, ended_at=ended_at)
+
+
+def _advice(current: ExperimentStatus, to: ExperimentStatus) -> str:
+    already = " already" if current is to else ""
+    return f"The experiment {STANDS[current].format(already=already)}."
 
 
 def _unless_ahead(moment: datetime | None, now: datetime) -> datetime | None:

@@ -153,6 +153,11 @@ class Measure:
         return self.aggregation.may_lack_value and self.missing is Missing.LEFT_OUT
 
     @property
+    def counts_missing_as_zero(self) -> bool:
+        """Whether identities without a value are 0 in it (rule M6)."""
+        return self.aggregation.may_lack_value and self.missing is Missing.ZERO
+
+    @property
     def pooled_bounds(self) -> tuple[Bound, ...]:
         """Its bounds that are percentiles, and so known once the values of all identities are."""
         return tuple(bound for bound in (self.cap, self.floor) if bound is not None and bound.percentile is not None)

@@ -9,7 +9,9 @@ from difflib import get_close_matches
 from experiment_pipeline.domain.events import FIELDS
 
 NAMES_KEPT = 20  # the rest is a count
+NAMES_COUNTED = 1_000  # of one request: its sender chooses how many there are
 NAME_KEPT = 200  # characters of a name
+KNOWN = frozenset(FIELDS)
 SIMILARITY = 0.75  # `revenue` and `event` have 0.67
 ADVICE = "only the fields of an event are kept: a number belongs in value, everything else in metadata"
 NO_LETTER = re.compile(r"[^a-z0-9]")
@@ -39,6 +41,18 @@ def unknown_in(record: object) -> list[str]:
     if not isinstance(record, dict):
         return []
     return [name[:NAME_KEPT].encode(errors="replace").decode() for name in record if name not in FIELDS]
+
+
+def count_unknown(records: Iterable[object]) -> UnknownFields:
+    """Return the unknown fields of decoded records, of the first `NAMES_COUNTED` names.
+
+    A record without any costs one comparison of its names: a collector asks this of all that it takes.
+    """
+    found: Counter[str] = Counter()
+    for record in records:
+        if isinstance(record, dict) and not record.keys() <= KNOWN:
+            found.update(name for name in unknown_in(record) if name in found or len(found) < NAMES_COUNTED)
+    return UnknownFields(len(found), dict(_first(found)))
 
 
 def likely_field(name: str, fields: Iterable[str] = FIELDS) -> str | None:

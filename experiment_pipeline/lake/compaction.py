@@ -105,7 +105,8 @@ def _merge(lake: Lake, table: Snapshot, merge: Merge) -> None:
     partition = {"environment_key": merge.environment_key, "month": merge.month}
     with lake.connect() as connection:
         rows = connection.sql(sql("merge_files"), params={"files": [table.readable(file) for file in merge.files]})
-        merged = table.write(rows, merge.rows, partition, name="merged")
+        newest = max(file.newest_batch for file in merge.files)
+        merged = table.write(rows, merge.rows, partition, name=f"merged-to-{newest}")
     table.commit_rewrite(merge.files, [merged])
 
 

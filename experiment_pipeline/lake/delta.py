@@ -35,6 +35,7 @@ INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction
 COMPACTION = "experiment-pipeline/compaction"  # counts the rewrites
 LOG = "_delta_log"
 BATCH_FILE = re.compile(r"batch-(\d+)-[^/]*\.parquet$")  # another name is that of a merged file
+MERGED_FILE = re.compile(r"merged-to-(\d+)-[^/]*\.parquet$")  # named by the newest batch in it
 CONFIGURATION = {
     "delta.checkpointInterval": "20",
     # Each checkpoint lists the files replaced within so long, which a vacuum deletes after a day. With Delta's own
@@ -120,6 +121,12 @@ class DataFile:
         """The batch of its rows; None where it was merged from the files of several."""
         found = BATCH_FILE.search(self.path)
         return int(found[1]) if found else None
+
+    @property
+    def newest_batch(self) -> int:
+        """The newest batch that it has rows of; 0 where it was merged before names of merged files said so."""
+        found = BATCH_FILE.search(self.path) or MERGED_FILE.search(self.path)
+        return int(found[1]) if found else 0
 
 
 class Snapshot:

@@ -17,6 +17,7 @@ from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot,
 
 BATCHES_NAMED = 20
 REMEDY = "Name the data directory and the registry that belong together, or see `lake repair --dry-run`."
+REMEDY_OF_OTHER = "Name the data directory and the registry that belong together, or see `registry bind`."
 Batches = Sequence[int]
 
 
@@ -92,7 +93,8 @@ def compare(ledger: LedgerState, lake: LakeState) -> Finding | None:
     known = None if ledger.installation is None else ledger.installation.lake
     is_other = known is not None and lake.identity != known
     if is_other and lake.events:
-        return Finding(Flaw.OTHER_LAKE, (), f"The lake here is not the one that the registry belongs to. {REMEDY}")
+        message = f"The lake here is not the one that the registry belongs to. {REMEDY_OF_OTHER}"
+        return Finding(Flaw.OTHER_LAKE, (), message)
     expected = max(ledger.newest, ledger.planned or 0)
     if lake.newest > expected:
         ahead = range(expected + 1, lake.newest + 1)

@@ -20,7 +20,8 @@ EVERYWHERE = {
 SPELLED = "|".join(re.escape(os.strerror(number)) for number in sorted(EVERYWHERE | {errno.EIO, errno.EACCES}))
 # Rust's libraries write an operating system's error in one of the first two ways.
 OS_ERROR = re.compile(
-    rf"\(os error \d+\)|\bOs \{{ code: \d+|{SPELLED}|memory allocation|out of memory|can't start new thread",
+    rf"\(os error \d+\)|\bOs \{{ code: \d+|{SPELLED}|memory allocation|out of memory|can't start new thread"
+    "|instance has previously been poisoned",  # what a library makes once per process could not be made
     re.IGNORECASE,
 )
 # A processor addresses 2^47 bytes, which have 15 digits: damaged files ask for 2^61, which no machine ever gives.

@@ -14,6 +14,7 @@ from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry import audit
 from experiment_pipeline.registry.batches import insert_batch, objects_of
 from experiment_pipeline.registry.engine import Database, reading, writing
+from experiment_pipeline.registry.installation import Installations
 from experiment_pipeline.registry.tables import batches, environments, landing_objects
 
 OBJECTS_AUDITED = 50  # names of lost objects in one line of the audit log
@@ -89,6 +90,31 @@ class Repairs:
         is_it = _is_of(number) & (landing_objects.c.name == landed.name) & (landing_objects.c.reading == landed.reading)
         open_ = is_it & landing_objects.c.loss_accepted_at.is_(None)
         return connection.execute(update(landing_objects).where(open_).values(loss_accepted_at=now)).rowcount > 0
+
+    def rebind(self, known: str, found: str, *, actor: str, now: datetime) -> None:
+        """Record that the registry belongs to another lake than before.
+
+        Args:
+            known: the id of the lake that it belongs to.
+            found: the id of the lake that it belongs to from now on.
+            actor: for the audit log (rule L5).
+            now: UTC.
+
+        Raises:
+            Conflict: it belongs to another lake than the known one.
+        """
+        with writing(self.database) as connection:
+            Installations(connection).bind(found, now, replaces=known)
+            audit.record(
+                connection,
+                at=now,
+                actor=actor,
+                environment_key="",
+                subject="registry",
+                action="bind",
+                before={"lake": known},
+                after={"lake": found},
+            )
 
     def adopt(
         self,

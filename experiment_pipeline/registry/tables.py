@@ -210,6 +210,7 @@ health = Table(  # the findings of the newest results, replaced with them
     Column("as_of", UtcDateTime, nullable=False),
     Column("data_version", Integer, nullable=False),
     Column("findings", JSON, nullable=False),
+    Column("late_counted_to", Integer, nullable=False, server_default="0"),  # batch; later ones bring late events (R6)
 )
 
 claims = Table(  # rule R2

@@ -15,6 +15,7 @@ from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.evidence import Clock, Evidence, accrued_evidence
+from experiment_pipeline.stats.late_values import widened_for_late_values
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.missing_values import missing_values_differ
@@ -32,6 +33,14 @@ CLOCKS = {
     Aggregation.LAST: Clock.REPLACED,
 }
 REPLACING = (Clock.REPLACED, Clock.EXTREMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Accrued:
+    """Events of control and treatment that count, and their identities that have a value."""
+
+    events: tuple[float, float]
+    with_value: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +196,14 @@ def _pair(control: Arm, treatment: Arm, metric: Metric, design: Design, floors: 
             return reason
     counted = control.counted, treatment.counted
     too_little = below_floor((control.n, treatment.n), counted, counted_by(metric), floors)
-    return too_little or _pair_of(
-        control.reduced, treatment.reduced, metric, (control.events, treatment.events), design
-    )
+    return too_little or _pair_of(control.reduced, treatment.reduced, metric, _accrued(control, treatment), design)
 
 
 def _pair_of(
     control: VariantAggregate | NotComputable,
     treatment: VariantAggregate | NotComputable,
     metric: Metric,
-    events: tuple[float, float],
+    accrued: Accrued,
     design: Design,
 ) -> Pair | NotComputable:
     if isinstance(control, NotComputable):
@@ -206,8 +213,14 @@ def _pair_of(
     difference = effect(control, treatment, alpha=design.alpha)
     if isinstance(difference, NotComputable):
         return difference
-    evidence = accrued_evidence(clock_of(metric), control, treatment, events, design)
+    evidence = accrued_evidence(clock_of(metric), control, treatment, accrued.events, design)
+    if any(measure.counts_missing_as_zero for measure in metric.measures):
+        evidence = widened_for_late_values(evidence, control, treatment, accrued.with_value)
     return Pair(control, treatment, difference, evidence)
+
+
+def _accrued(control: Arm, treatment: Arm) -> Accrued:
+    return Accrued((control.events, treatment.events), (control.values.with_value, treatment.values.with_value))
 
 
 def _adjusted(
@@ -222,16 +235,16 @@ def _adjusted(
             found[key] = pair
         elif control.pre_period is not None and treatment.pre_period is not None:
             arms_adjusted = cuped(control.pre_period, treatment.pre_period)
-            found[key] = _adjusted_pair(arms_adjusted, metric, (control.events, treatment.events), design)
+            found[key] = _adjusted_pair(arms_adjusted, metric, _accrued(control, treatment), design)
     return found
 
 
 def _adjusted_pair(
-    adjustment: CupedAdjustment | NotComputable, metric: Metric, events: tuple[float, float], design: Design
+    adjustment: CupedAdjustment | NotComputable, metric: Metric, accrued: Accrued, design: Design
 ) -> Adjusted | NotComputable:
     if isinstance(adjustment, NotComputable):
         return adjustment
-    pair = _pair_of(adjustment.control, adjustment.treatment, metric, events, design)
+    pair = _pair_of(adjustment.control, adjustment.treatment, metric, accrued, design)
     return pair if isinstance(pair, NotComputable) else Adjusted(pair, adjustment.variance_reduction)
 
 

@@ -6,19 +6,20 @@ from contextlib import contextmanager
 import yaml
 
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.schemas.manifest_messages import with_example
 
 MERGE = "tag:yaml.org,2002:merge"  # of the key `<<`
 
 
 @contextmanager
 def naming_lines(text: str) -> Iterator[None]:
-    """Name the line of each field in an error of the block; `text` is the manifest's YAML."""
+    """Name the line of each field in an error of the block, with an example; `text` is the manifest's YAML."""
     try:
         yield
     except ConfigurationError as invalid:
         lines = _lines(text)
         raise ConfigurationError(
-            {_with_line(field, lines): messages for field, messages in invalid.errors.items()}
+            {_with_line(field, lines): with_example(field, messages) for field, messages in invalid.errors.items()}
         ) from None
 
 

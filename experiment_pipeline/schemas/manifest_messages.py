@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from experiment_pipeline.domain.fields import MESSAGES
-from experiment_pipeline.domain.texts import shortened, suggestion
+from experiment_pipeline.domain.texts import nearest, quoted, shortened, suggestion
 
 UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}
 MAPPING = {"dataclass_type", "model_type", "model_attributes_type", "dict_type"}
@@ -16,6 +16,9 @@ SHAPES = {  # of what stands in a list, by the list's name
     "variants": "{key: larger, percentage_allocation: 50}",
     "metrics": "{metric: purchase, expected_direction: increase}",
 }
+DEFINITION = "{version: 1, event: purchase}"
+ELSEWHERE = {"metrics.*.event": f" The name of the event belongs in definition: {DEFINITION}."}  # by place
+EXAMPLES = {"metrics.*.definition": f"Write for example {DEFINITION}."}
 QUOTED = re.compile("'([^']*)'")
 SHOWN = 60  # characters of what was found
 
@@ -28,18 +31,32 @@ def explain(errors: Iterable[Mapping[str, Any]], parts: Mapping[str, type]) -> d
         parts: the classes that a manifest is made of, by the place of each with `*` for names and positions: `` for
             the manifest, `experiments.*.variants.*` for a variant.
     """
+    found = [(tuple(str(part) for part in error["loc"]), error) for error in errors]
+    found.sort(key=lambda each: each[1]["type"] not in UNKNOWN_FIELD)  # a misspelt field is why another one is missing
+    misspelt: dict[tuple[str, ...], str] = {}  # the name that stands in the file, by the place that it was meant for
     explained: dict[str, list[str]] = {}
-    for error in errors:
-        place = tuple(str(part) for part in error["loc"])
-        explained.setdefault(".".join(place) or "YAML", []).append(_message(error, place, parts))
+    for place, error in found:
+        if error["type"] in UNKNOWN_FIELD:
+            known = _field_names(parts.get(_pattern(place[:-1]), object))
+            advice = ELSEWHERE.get(_pattern(place)) or suggestion(place[-1], known) or _allowed(known)
+            message = f"Unknown field.{advice}"
+            misspelt |= {(*place[:-1], name): place[-1] for name in nearest(place[-1], known, 1)}
+        elif error["type"] == "missing" and place in misspelt:
+            message = f"{MESSAGES['missing']} {quoted(misspelt[place])} is probably meant to be it."
+        else:
+            message = _message(error, place)
+        explained.setdefault(".".join(place) or "YAML", []).append(message)
     return explained
 
 
-def _message(error: Mapping[str, Any], place: tuple[str, ...], parts: Mapping[str, type]) -> str:
+def with_example(field: str, messages: list[str]) -> list[str]:
+    """Return the messages about a field, whatever found them, with an example where the field needs one."""
+    example = EXAMPLES.get(_pattern(tuple(field.split("."))))
+    return messages if example is None else [*messages, example]
+
+
+def _message(error: Mapping[str, Any], place: tuple[str, ...]) -> str:
     kind, found = error["type"], error.get("input")
-    if kind in UNKNOWN_FIELD:
-        known = _field_names(parts.get(_pattern(place[:-1]), object))
-        return f"Unknown field.{suggestion(place[-1], known) or _allowed(known)}"
     if kind == "enum":
         expected = str(error["ctx"]["expected"])  # 'created', 'running' or ...
         return f"Must be {expected}, got {_shown(found)}.{suggestion(str(found), QUOTED.findall(expected))}"

@@ -60,6 +60,7 @@ class Manifest(Body):
     experiments: dict[str, DeclaredExperiment] = Field(default={})
 
 
+TAB = "found character '\\t' that cannot start any token"  # in the words of the YAML library
 NOUNS = tuple(Manifest.model_fields)
 PARTS: dict[str, type] = {
     "": Manifest,
@@ -113,12 +114,17 @@ def _load(text: str) -> dict[Any, Any]:
     except yaml.MarkedYAMLError as unreadable:
         mark = unreadable.problem_mark
         line = f"line {mark.line + 1}" if mark else "YAML"
-        raise ConfigurationError.of(line, unreadable.problem or "unreadable") from None
+        raise ConfigurationError.of(line, _problem(unreadable)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as unreadable:
         raise ConfigurationError.of("YAML", str(unreadable).replace("\n", " ")) from None
     if not isinstance(content, dict):
         raise ConfigurationError.of("YAML", "Must be a mapping with environments, metrics and experiments.")
     return content
+
+
+def _problem(unreadable: yaml.MarkedYAMLError) -> str:
+    problem = unreadable.problem or "unreadable"
+    return "A tab stands where YAML wants spaces." if problem == TAB else problem
 
 
 def _chosen(content: dict[Any, Any], only: Collection[str]) -> dict[Any, Any]:

@@ -86,7 +86,7 @@ def anytime_effect(
     check_level("alpha", alpha)
     if effect.standard_error == 0:
         return AnytimeEffect(ci_low=effect.value, ci_high=effect.value, p_value=float(effect.value == 0))
-    standard_error = max(effect.standard_error, pooled_standard_error(control, treatment))
+    standard_error = max(effect.standard_error, pooled_standard_error(control, treatment)) * evidence.error_factor
     amount, z = np.array(evidence.amount), np.array(min(abs(effect.value) / standard_error, LARGEST_Z))
     half = float(boundary(amount, evidence.mixture, alpha)) * standard_error
     log_m = float(log_mixture(z, amount, evidence.mixture))

@@ -50,10 +50,13 @@ class Evidence:
         amount: accrued so far, without a unit: about `(mean / SE)^2`, or 1 for every four counted events. A test with
             a fixed sample has 80 % power for a lift of l at 5 % where `(mean / SE)^2` reaches `7.85 / l^2`.
         mixture: the lifts that the interval is tuned to.
+        error_factor: by which the standard error is taken as larger, where a part of the difference is faster than the
+            evidence; from `late_values`.
     """
 
     amount: float
     mixture: Mixture
+    error_factor: float = 1.0
 
 
 def accrued_evidence(

@@ -81,8 +81,21 @@ def test_events__good_and_bad__land_verbatim_and_are_judged(collecting: Collecti
     answered = collecting.send(body)
     assert answered.status_code == 202, answered.text
     rejected = [{"index": 1, "reason": "not_an_object"}]
-    assert answered.json() == {"received": 2, "accepted": 1, "rejected": rejected}
+    unknown = [{"name": "n", "records": 1, "is_meant": None}]
+    assert answered.json() == {"received": 2, "accepted": 1, "rejected": rejected, "unknown_fields": unknown}
     assert collecting.lines() == [body.decode().replace("\n", " ").replace("\r", " ")]
+
+
+def test_events__misspelt_fields__are_named_in_the_answer(collecting: Collecting) -> None:
+    misspelt = [{**GOOD, "Event": GOOD["event"], "revenue": 5}, {**GOOD, "revenue": 7}, GOOD]
+    del misspelt[0]["event"]
+    answered = collecting.send({"events": misspelt}).json()
+    assert answered["rejected"] == [{"index": 0, "reason": "missing_field:event"}]
+    assert answered["unknown_fields"] == [
+        {"name": "revenue", "records": 2, "is_meant": None},
+        {"name": "Event", "records": 1, "is_meant": "event"},
+    ]
+    assert collecting.send({"events": [GOOD]}).json() == {"received": 1, "accepted": 1, "rejected": []}
 
 
 def test_events__gzip_of_several_members__lands_inflated(collecting: Collecting) -> None:

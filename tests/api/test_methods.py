@@ -1,5 +1,6 @@
 """HEAD, OPTIONS and `Allow`, for every path of the OpenAPI document; media types that are not supported."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import Iterator
@@ -96,6 +97,24 @@ def test_head__is_the_get_without_its_body(served: Served, path: str) -> None:
         )
         assert ours == theirs
         assert get.content
+
+
+def test_head__hands_no_body_to_the_server(served: Served) -> None:
+    """The test's client leaves out the body of a HEAD by itself."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asked = {"method": "HEAD", "path": "/healthz", "raw_path": b"/healthz", "query_string": b"", "headers": []}
+    server = {"scheme": "http", "http_version": "1.1", "root_path": "", "server": ("test", 80), "client": ("::1", 1)}
+    asyncio.run(served.client.app({"type": "http", **asked, **server}, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 200
+    assert dict(sent[0]["headers"])[b"content-length"] != b"0"
+    assert [message["body"] for message in sent[1:]] == [b""]
 
 
 def test_path__that_there_is_not__is_a_404_for_every_method(served: Served) -> None:

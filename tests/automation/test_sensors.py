@@ -12,6 +12,7 @@ from experiment_pipeline.automation import sensors
 from experiment_pipeline.definitions import build
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.refresh import ClaimSource, Computation, Publication
+from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading
 from tests.assets.conftest import Installation, crowd
@@ -64,6 +65,56 @@ def test_landing_objects__lake_is_gone__requests_one_run_that_fails_and_records_
         request.run_key for _ in range(2) for request in tick(installation, sensors.landing_objects).run_requests or []
     }
     assert len(keys) == 1
+    assert installation.registry.batches.scanned_at() == scanned_at
+
+
+def cursor(checked: timedelta) -> str:
+    """The cursor of a tick that has checked the lake so long ago, and requested nothing yet."""
+    return str(sensors.LandingCursor.parse(f"0 {(datetime.now(UTC) - checked).timestamp()}"))
+
+
+def test_landing_objects__lake_is_gone_and_nothing_waits__is_told_within_five_minutes(
+    installation: Installation,
+) -> None:
+    installation.land("first", crowd(1, 1))
+    installation.ingest()
+    sound = tick(installation, sensors.landing_objects)
+    assert sound.skip_message == "All that has landed is in the lake."
+    shutil.rmtree(installation.settings.lake_dir)
+    idle = tick(installation, sensors.landing_objects, sound.cursor)
+    assert (idle.skip_message, idle.cursor) == ("All that has landed is in the lake.", sound.cursor)
+    assert not tick(installation, sensors.landing_objects, cursor(5 * MINUTE - timedelta(seconds=30))).run_requests
+    (told,) = tick(installation, sensors.landing_objects, cursor(5 * MINUTE)).run_requests or []
+    assert (told.run_key or "").startswith("unsound:")
+
+
+def test_landing_objects__lake_is_gone_and_something_waits__is_told_at_once_and_nothing_is_ingested(
+    installation: Installation,
+) -> None:
+    installation.land("first", crowd(1, 1))
+    installation.ingest()
+    shutil.rmtree(installation.settings.lake_dir)
+    installation.land("second", crowd(1, 1))
+    (told,) = tick(installation, sensors.landing_objects, cursor(timedelta(0))).run_requests or []
+    assert (told.run_key or "").startswith("unsound:")
+    known = installation.registry.batches.state()
+    with pytest.raises(UnsoundLake, match="The lake lacks batch 1"):
+        installation.ingest()
+    assert installation.registry.batches.state() == known
+
+
+def test_landing_objects__complete_listing_is_awaited__is_not_recorded_of_an_unsound_lake(
+    installation: Installation,
+) -> None:
+    installation.land("first", crowd(1, 1))
+    installation.ingest()
+    now, experiment = datetime.now(UTC), installation.experiment()
+    installation.registry.experiments.transition(experiment.id, ExperimentStatus.COMPLETED, actor="test", now=now)
+    installation.settings = installation.settings.model_copy(update={"landing_object_age": timedelta(0)})
+    scanned_at = installation.registry.batches.scanned_at()
+    shutil.rmtree(installation.settings.lake_dir)
+    (told,) = tick(installation, sensors.landing_objects, cursor(timedelta(0))).run_requests or []
+    assert (told.run_key or "").startswith("unsound:")
     assert installation.registry.batches.scanned_at() == scanned_at
 
 

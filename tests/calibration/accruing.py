@@ -27,6 +27,7 @@ from tests.calibration.populations import Moments, Seed
 from tests.calibration.traffic import ArmOverTime, Rates, Traffic, draw_arms
 
 FOUND_AT_THE_END = 2.8016  # z_0.975 + z_0.8: standard errors of an effect that is found with 80 % power by then
+NEARLY_ALL = 0.999  # a design's effect may be more than there is room for
 CHUNK = 50  # experiments drawn at a time: some million events
 HOURS, FIVE_MINUTES = 720, 8_640  # looks in a month
 
@@ -68,8 +69,8 @@ def _frequency(traffic: Traffic, lift: float) -> float:
     """Return by how much more often identities act where the metric is higher by a lift; of conversions the hazard."""
     if traffic.aggregation is not Aggregation.OCCURRENCE:
         return lift
-    p = -math.expm1(-traffic.events)
-    return math.log1p(-p * (1 + lift)) / -traffic.events - 1
+    p = _mean_at_the_end(traffic)
+    return math.log1p(-min(p * (1 + lift), NEARLY_ALL)) / math.log1p(-p) - 1
 
 
 def _called(case: Case, seed: Seed, experiments: int, lift: float) -> Counter[str]:
@@ -87,11 +88,14 @@ def paths_of(case: Case, seed: Seed, experiments: int, lift: float = 0.0) -> Pat
     aggregation = case.traffic.aggregation
     control, treatment = draw_arms(case.traffic, seed, experiments, case.looks, lift)
     floor = MINIMUM_CONVERSIONS if aggregation is Aggregation.OCCURRENCE else MINIMUM_NONZERO
+    identities = np.maximum(control.n + treatment.n, 1)
+    nonzero = control.nonzero + treatment.nonzero  # values of means are positive: those who have one
     return paths_between(
         _moments(control),
         _moments(treatment),
         aggregation,
-        events=(control.events + treatment.events) / np.maximum(control.n + treatment.n, 1),
+        events=(control.events + treatment.events) / identities,
+        with_value=nonzero / identities if aggregation is Aggregation.MEAN else None,
         enough=np.minimum(control.nonzero, treatment.nonzero) >= floor,
     )
 
@@ -111,10 +115,9 @@ def _lift_found(traffic: Traffic) -> float:
     """Return the lift that a fixed-sample test finds with 80 % power at the end, whose standard error it changes."""
     lift = 0.0
     for _ in range(3):
-        errors = paths_of(Case(traffic, looks=1), (0,), 200, _frequency(traffic, lift)).standard_error
-        lift = (
-            FOUND_AT_THE_END * float(np.sqrt(np.square(errors[np.isfinite(errors)]).mean())) / _mean_at_the_end(traffic)
-        )
+        paths = paths_of(Case(traffic, looks=1), (0,), 200, _frequency(traffic, lift))
+        variances = sum(arm.m2 / (arm.n - 1) / arm.n for arm in (paths.control, paths.treatment))  # floors or not
+        lift = FOUND_AT_THE_END * math.sqrt(float(np.mean(variances))) / _mean_at_the_end(traffic)
     return lift
 
 
@@ -134,6 +137,7 @@ CONVERSIONS = Case(Traffic(Aggregation.OCCURRENCE, 20_000, hazard(0.3)))
 COUNTS = Case(Traffic(Aggregation.COUNT, 5_000, 1.0))
 REVENUE = Case(Traffic(Aggregation.SUM, 10_000, 0.3))
 BASES = (CONVERSIONS, COUNTS, REVENUE)
+ARRIVING = Case(Traffic(Aggregation.MEAN, 1_000, 10.0, enrolled_within=1.0))
 
 ENROLMENTS = (0.1, 0.25, 0.5, 1.0)
 SHARES = {0.05: 20_000, 0.3: 20_000, 0.7: 5_000, 0.95: 4_000}  # identities of an arm by the share that converts
@@ -163,6 +167,8 @@ def one_at_a_time() -> Iterator[Case]:
         if events != COUNTS.traffic.events:
             yield _with(COUNTS, events=events, identities=identities)
         yield _with(COUNTS, aggregation=Aggregation.MEAN, events=events, identities=identities)
+    for log_sd in (0.1, 1.0):  # where some have no value yet, who has one may be all that differs
+        yield _with(ARRIVING, log_sd=log_sd)
     yield _with(REVENUE, log_sd=1.5)
     yield _with(REVENUE, refunded=0.3)
     yield _with(REVENUE, refunded=0.5, rates=Rates.DECAYING)
@@ -197,6 +203,26 @@ def combinations() -> Iterator[Case]:
         yield Case(traffic, looks=(30, HOURS, FIVE_MINUTES)[rng.integers(3)], plan=list(Plan)[rng.integers(4)])
 
 
+def beyond_the_clock() -> Iterator[Case]:
+    """Yield traffic in which the difference is faster than the evidence: see the limits in docs/adr/0038.
+
+    Identities arrive all the time, and each does all that it does in a tenth of it. Those who have just come are at 0,
+    and how many they are moves the means to and fro: the more, the more an identity does. Only where all do as much is
+    that large against what differs between them. Likewise for conversions that nearly all make, with a design, and for
+    means of many values, of which the first few decide for a while. With rates that differ the bound is kept.
+    """
+    busy = Case(Traffic(Aggregation.COUNT, 1_000, 50.0, enrolled_within=1.0, window=0.1))
+    for plan in (Plan.NONE, Plan.RIGHT):
+        yield replace(busy, plan=plan)
+        yield _with(replace(busy, plan=plan), events=200.0)
+    yield _with(busy, gamma=0.5)
+    for share in (0.97, 0.99):  # that has converted by the end
+        all_soon = _with(CONVERSIONS, identities=4_000, events=1 / (1 - share), enrolled_within=1.0)
+        yield replace(all_soon, plan=Plan.RIGHT)
+    yield _with(ARRIVING, events=50.0)
+    yield _with(ARRIVING, events=50.0, gamma=0.5)
+
+
 def _with(case: Case, **changes: object) -> Case:
     return replace(case, traffic=replace(case.traffic, **changes))  # type: ignore[arg-type]
 
@@ -204,7 +230,8 @@ def _with(case: Case, **changes: object) -> Case:
 def _words(case: Case) -> Iterator[str]:
     traffic, aggregation = case.traffic, case.traffic.aggregation
     if aggregation is Aggregation.OCCURRENCE:
-        yield f"conversions, {-math.expm1(-traffic.events):.0%}"
+        converted = -math.expm1(-traffic.events)
+        yield f"conversions, {converted:.0%}" if converted < 0.999 else f"conversions, {traffic.events:g} an identity"
     else:
         what = {Aggregation.COUNT: "counts", Aggregation.SUM: "revenue", Aggregation.MEAN: "means"}[aggregation]
         yield f"{what}, {traffic.events:g} an identity"
@@ -214,8 +241,8 @@ def _words(case: Case) -> Iterator[str]:
         yield {Rates.DECAYING: "decaying", Rates.CYCLES: "in cycles"}[traffic.rates]
     if traffic.gamma is not None:
         yield "gamma rates"
-    if aggregation in (Aggregation.SUM, Aggregation.MEAN) and traffic.log_sd > 1:
-        yield "heavier tail"
+    if aggregation in (Aggregation.SUM, Aggregation.MEAN) and traffic.log_sd != 1:
+        yield "heavier tail" if traffic.log_sd > 1 else "values nearly equal"
     if traffic.refunded:
         yield f"{traffic.refunded:.0%} refunded"
     if traffic.window is not None:

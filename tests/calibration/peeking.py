@@ -6,6 +6,7 @@ Also the other side of it: how often a true effect is found in time, since a ver
 import math
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from scipy import special
 from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.stats.confidence_sequence import log_mixture
+from experiment_pipeline.stats.confidence_sequence import boundary, log_mixture
 from experiment_pipeline.stats.evidence import UNPLANNED, Mixture, planned_lift
 from experiment_pipeline.stats.group_sequential import spending_boundaries
 from experiment_pipeline.stats.normal import lower_quantile
@@ -30,6 +31,7 @@ from tests.calibration.populations import (
 )
 
 MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS, MINIMUM_NONZERO = 50, 5, 150  # the shipped floors per arm
+LOG_EVIDENCE = np.linspace(math.log(1e-9), math.log(1e18), 20_000)
 NAIVE_Z = -lower_quantile(0.05)  # "chance to win above 95 %", for either arm
 
 
@@ -40,6 +42,7 @@ class Paths:
     effect: in the metric's unit; `pooled_error` and `standard_error` of it, the latter inf below a floor
     cautious_error: the larger of both, for the anytime-valid interval; inf below a floor
     events: that have counted in both arms, for an identity of them; None for metrics that have a design
+    with_value: share of the identities that have a value, for means
     """
 
     effect: Floats
@@ -50,6 +53,7 @@ class Paths:
     treatment: Moments
     aggregation: Aggregation = Aggregation.SUM
     events: Floats | None = None
+    with_value: Floats | None = None
 
     @property
     def z(self) -> Floats:
@@ -64,7 +68,7 @@ def mean_paths(
 ) -> Paths:
     """Experiments on a metric that is a mean, `batches` identities of control and treatment arriving at each look.
 
-    Proportions count from the shipped floor of conversions on, everything from that of identities.
+    Proportions count from the shipped floor of conversions on, others from that of identities that are not 0.
     """
     rng = np.random.default_rng(seed)
     c, t = control(rng, experiments, looks, batches[0]), treatment(rng, experiments, looks, batches[1])
@@ -78,7 +82,8 @@ def between(control: Sums, treatment: Sums, *, proportions: bool = False) -> Pat
         Moments(treatment.n, treatment.mean, treatment.m2),
         Aggregation.OCCURRENCE if proportions else Aggregation.SUM,
         events=(control.events + treatment.events) / (control.n + treatment.n),
-        enough=np.minimum(control.y, treatment.y) >= (MINIMUM_CONVERSIONS if proportions else 0),
+        enough=np.minimum(control.nonzero, treatment.nonzero)
+        >= (MINIMUM_CONVERSIONS if proportions else MINIMUM_NONZERO),
     )
 
 
@@ -116,6 +121,7 @@ def paths_between(
     aggregation: Aggregation = Aggregation.SUM,
     *,
     events: Floats | None = None,
+    with_value: Floats | None = None,
     enough: npt.NDArray[np.bool_] | bool = True,
 ) -> Paths:
     """Return experiments from the moments of their arms."""
@@ -132,6 +138,7 @@ def paths_between(
         treatment=treatment,
         aggregation=aggregation,
         events=events,
+        with_value=with_value,
     )
 
 
@@ -150,7 +157,9 @@ def peeking(paths: Paths, design: Design) -> Counter[str]:
 
 def log_anytime(paths: Paths, design: Design) -> Floats:
     """`log M` of every experiment at every look."""
-    return log_mixture(np.abs(paths.effect) / paths.cautious_error, evidence(paths, design), mixture(design))
+    accrued = evidence(paths, design)
+    error = paths.cautious_error * (1.0 if paths.with_value is None else error_factor(paths, accrued, mixture(design)))
+    return log_mixture(np.abs(paths.effect) / error, accrued, mixture(design))
 
 
 def mixture(design: Design) -> Mixture:
@@ -176,6 +185,29 @@ def evidence(paths: Paths, design: Design) -> Floats:
         return information * ahead
     baseline = design.baseline or 0
     return information * (ahead / (1 + (baseline / (1 - baseline)) ** 2)) ** 3
+
+
+def error_factor(paths: Paths, accrued: Floats, tuned_to: Mixture) -> Floats:
+    """`widened_for_late_values` over arrays."""
+    assert paths.with_value is not None
+    n_c, n_t = paths.control.n, paths.treatment.n
+    share = np.clip(paths.with_value, 1e-12, 1 - 1e-12)
+    odds, n = share / (1 - share), n_c * n_t / (n_c + n_t)
+    mean_of_values = (n_c * paths.control.mean + n_t * paths.treatment.mean) / (n_c + n_t) / share
+    of_who_has_one = np.minimum(1, (mean_of_values / paths.pooled_error) ** 2 * share * (1 - share) / n)
+    wider = _boundary(n * odds * (1 + odds**2), UNPLANNED) / _boundary(accrued, tuned_to)
+    factor: Floats = np.sqrt(1 + of_who_has_one * np.maximum(0, wider**2 - 1))
+    return factor
+
+
+def _boundary(accrued: Floats, tuned_to: Mixture) -> Floats:
+    """Return the boundary at 5 %, read from a table: solving for it takes longer than all else."""
+    return np.interp(np.log(np.maximum(accrued, 1e-9)), LOG_EVIDENCE, _table(tuned_to))
+
+
+@cache
+def _table(tuned_to: Mixture) -> Floats:
+    return boundary(np.exp(LOG_EVIDENCE), tuned_to, 0.05)
 
 
 def planned(paths: Paths) -> Counter[str]:

@@ -32,12 +32,14 @@ class Sums:
     Sums of squares are accurate enough here: these populations have means near their standard deviations.
 
     events: that have counted; y itself for conversions and counts
+    nonzero: identities whose value is not 0
     """
 
     n: Floats
     y: Floats
     yy: Floats
     events: Floats
+    nonzero: Floats
 
     @property
     def mean(self) -> Floats:
@@ -120,7 +122,7 @@ class Binary:
 
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> Sums:
         converted = rng.binomial(batch, self.rate, (experiments, looks)).cumsum(axis=1).astype(float)
-        return Sums(_looks(looks, batch), converted, converted, converted)
+        return Sums(_looks(looks, batch), converted, converted, converted, converted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,22 @@ class Counts:
 
     rate: float
 
+    @property
+    def mean(self) -> float:
+        """Per identity."""
+        return self.rate
+
+    @property
+    def variance(self) -> float:
+        """Between identities."""
+        return self.rate
+
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> Sums:
         events = rng.poisson(self.rate, (experiments, looks, batch))
-        y, yy = (of_look.sum(axis=2).cumsum(axis=1).astype(float) for of_look in (events, events * events))
-        return Sums(_looks(looks, batch), y, yy, y)
+        y, yy, nonzero = (
+            of_look.sum(axis=2).cumsum(axis=1).astype(float) for of_look in (events, events * events, events > 0)
+        )
+        return Sums(_looks(looks, batch), y, yy, y, nonzero)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +162,11 @@ class Revenue:
         """Per identity."""
         return self.buyers * self.scale * math.exp(self.sigma * self.sigma / 2)
 
+    @property
+    def variance(self) -> float:
+        """Between identities."""
+        return self.mean**2 * (math.exp(self.sigma * self.sigma) / self.buyers - 1)
+
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> Sums:
         bought = rng.binomial(batch, self.buyers, experiments * looks)
         spent = self.scale * rng.lognormal(0, self.sigma, bought.sum())
@@ -157,7 +176,7 @@ class Revenue:
             for values in (spent, spent * spent)
         )
         purchases = bought.reshape(experiments, looks).cumsum(axis=1).astype(float)
-        return Sums(_looks(looks, batch), y.cumsum(axis=1), yy.cumsum(axis=1), purchases)
+        return Sums(_looks(looks, batch), y.cumsum(axis=1), yy.cumsum(axis=1), purchases, nonzero=purchases)
 
 
 @dataclass(frozen=True, slots=True)

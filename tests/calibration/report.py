@@ -10,7 +10,9 @@ HEAD = """# Calibration
 
 Written by `make calibrate`: seed {seed}, {on}; `n` is how many experiments were simulated, `+-` two standard errors of
 the simulation. Rows without a bound show other rules, for comparison. The fixed sample is the one that has 80 % power
-at the design's effect. Where values accrue, `within 0.5 of the time` says by when all identities have been exposed.
+at the design's effect. Where values accrue, `within 0.5 of the time` says by when all identities have been exposed, and
+events an identity are those of one that is exposed at the start and has no window. A known limit without a bound is
+traffic in which the verdict does not hold ([ADR 38](adr/0038-the-interval-runs-on-accrued-evidence.md)).
 
 | study | what | n | measured | bound | |
 | --- | --- | ---: | ---: | --- | --- |

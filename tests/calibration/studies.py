@@ -1,12 +1,14 @@
 """Every simulation that `make calibrate` runs, and the bound that each of its numbers must keep."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.stats.power import sample_size
 from tests.calibration import accruing
+from tests.calibration.accruing import FOUND_AT_THE_END
 from tests.calibration.families import secondary_metrics
 from tests.calibration.fixed import coverage, cuped_arms, errors, mean_arms, ratio_arms
 from tests.calibration.peeking import (
@@ -66,7 +68,14 @@ MANY_LOOKS = (
     Reading('"chance to win above 95 %", any look', ("naive",)),
     Reading("anytime-valid verdict, any look", ("anytime",), high=0.056),
 )
-IN_TIME = (Reading("anytime-valid verdict by 1.6 times the fixed sample", ("anytime",), low=0.8),)
+UNEQUAL = (
+    Reading("anytime-valid verdict, any look", ("anytime",), high=0.056),
+    Reading("anytime-valid verdict, last look alone", ("anytime_once",)),
+)
+BY_THEN = Reading("anytime-valid verdict by 1.6 times the fixed sample", ("anytime",), low=0.8)
+IN_TIME = (BY_THEN,)
+# Three points less than an interval tuned to 10,000 identities found at 30 and at 720 looks (before docs/adr/0038).
+IN_TIME_UNPLANNED = (replace(BY_THEN, low=0.719),), (replace(BY_THEN, low=0.742),)
 FALSE_SHARE, ALONE, TOGETHER = "share of false verdicts", "each at its own 5 %", "Benjamini-Hochberg"
 NOTHING_MOVES = (
     Reading(f"{ALONE}, any verdict at any look", ("alone:any",)),
@@ -102,10 +111,24 @@ def _peek_binary(looks: int, design: Design) -> Callable[[Seed, int], Counter[st
     )
 
 
-def _find_binary(looks: int) -> Callable[[Seed, int], Counter[str]]:
+def _find_binary(looks: int, design: Design) -> Callable[[Seed, int], Counter[str]]:
     batch = int(EXTENDED / looks)
     return lambda seed, n: peeking(
-        mean_paths(seed, n, CONVERSION, CONVERSION_MORE, looks=looks, batches=(batch, batch)), DESIGN
+        mean_paths(seed, n, CONVERSION, CONVERSION_MORE, looks=looks, batches=(batch, batch)), design
+    )
+
+
+def _find_at_the_floor(kind: str, arms: tuple[Counts, Counts] | tuple[Revenue, Revenue], looks: int) -> Study:
+    """Return a study of an effect so large that 1.6 fixed samples bring hardly twice the identities of the floor."""
+    control, treatment = arms
+    difference = treatment.mean - control.mean
+    fixed_sample = FOUND_AT_THE_END**2 * (control.variance + treatment.variance) / difference**2
+    batch, design = int(1.6 * fixed_sample / looks), Design(mde=difference / control.mean, baseline=control.mean)
+    return Study(
+        f"An effect of the design's size, {kind}, hardly twice the floor, {looks} looks",
+        lambda seed, n: peeking(mean_paths(seed, n, *arms, looks=looks, batches=(batch, batch)), design),
+        IN_TIME,
+        share=0.5,
     )
 
 
@@ -118,6 +141,22 @@ def _peek_ratio(looks: int, batch: int) -> Callable[[Seed, int], Counter[str]]:
 def _peek_cuped(looks: int, batch: int) -> Callable[[Seed, int], Counter[str]]:
     return lambda seed, n: peeking(
         cuped_paths(seed, n, HABITS, looks=looks, batch=batch), Design(mde=0.1, baseline=2.0)
+    )
+
+
+def _unequal(buyers: tuple[float, float], sigma: float, fixed_sample: int) -> Study:
+    """Return a study of arms whose mean is the same and whose share of buyers is not; 0 for no design."""
+    rates = tuple(Revenue(share, sigma, scale=math.exp(-sigma * sigma / 2) / share) for share in buyers)
+    variance = 2 * rates[0].variance  # an experimenter knows control's
+    design = NO_DESIGN
+    if fixed_sample:
+        design = Design(mde=FOUND_AT_THE_END * math.sqrt(variance / fixed_sample), baseline=1.0)
+    return Study(
+        f"Equal means, {buyers[0]:.0%} and {buyers[1]:.0%} buyers, lognormal {sigma:g}, 100 looks, "
+        + (f"design of {fixed_sample:,}" if fixed_sample else "no design"),
+        lambda seed, n: peeking(mean_paths(seed, n, *rates, looks=100, batches=(400, 400)), design),
+        UNEQUAL,
+        share=0.5,
     )
 
 
@@ -229,8 +268,10 @@ STUDIES = (
     Study("10 secondary metrics of 2 treatments, none has an effect, 30 looks", _secondary(0, 30), NOTHING_MOVES),
     Study("10 secondary metrics of 2 treatments, none has an effect, 720 looks", _secondary(0, 720), NOTHING_MOVES),
     Study("10 secondary metrics of 2 treatments, 4 of 20 have an effect, 30 looks", _secondary(4, 30), SOME_MOVE),
-    Study("An effect of the design's size, 30 looks", _find_binary(30), IN_TIME),
-    Study("An effect of the design's size, 720 looks", _find_binary(720), IN_TIME),
+    Study("An effect of the design's size, 30 looks", _find_binary(30, DESIGN), IN_TIME),
+    Study("An effect of the design's size, 720 looks", _find_binary(720, DESIGN), IN_TIME),
+    Study("An effect of the design's size, no design, 30 looks", _find_binary(30, NO_DESIGN), IN_TIME_UNPLANNED[0]),
+    Study("An effect of the design's size, no design, 720 looks", _find_binary(720, NO_DESIGN), IN_TIME_UNPLANNED[1]),
     Study(
         "5 planned looks, conversions",
         lambda seed, n: planned(
@@ -248,6 +289,26 @@ STUDIES = (
     Study("Sound split, thirds, 720 looks", _split(THIRDS, THIRDS, 720, 72_000), SOUND_SPLIT),
     Study("Sound split, 90/10, 720 looks", _split(TENTH, TENTH, 720, 72_000), SOUND_SPLIT),
     Study("Split off by 1 %, a million identities", _split(HALVES, SHIFTED, 30, 1_000_000), BROKEN_SPLIT),
+)
+
+# Few buyers of much against many of little (docs/adr/0034): `buyers` of control and treatment, and what they spend.
+UNEQUAL_SHAPES = (
+    _unequal((0.1, 0.02), 0, 3_000),
+    _unequal((0.1, 0.02), 1, 3_000),
+    _unequal((0.1, 0.01), 1, 3_000),
+    _unequal((0.1, 0.01), 1, 1_000),
+    _unequal((0.1, 0.02), 1, 0),
+    _unequal((0.1, 0.01), 1, 0),
+    _unequal((0.02, 0.1), 1, 3_000),
+    _unequal((0.05, 0.05), 1.5, 3_000),
+    _unequal((0.1, 0.01), 2, 3_000),
+)
+
+BUYING = REVENUE, Revenue(buyers=0.075, sigma=1.0)
+COUNTED = COUNTS, Counts(0.625)
+AT_THE_FLOOR = (
+    *(_find_at_the_floor("revenue", BUYING, looks) for looks in (30, 720)),
+    _find_at_the_floor("Poisson counts", COUNTED, 30),
 )
 
 ONE_READING = (Reading("anytime-valid verdict, any look", ("anytime",), high=0.056),)
@@ -268,10 +329,17 @@ def _called_by_the_end(case: accruing.Case) -> Study:
     )
 
 
-# Where values accrue. Too many and too large for the small calibration of the tests, which has cases of its own.
+def _limit(case: accruing.Case) -> Study:
+    bounded = ONE_READING if case.traffic.gamma else (replace(ONE_READING[0], high=1.0),)
+    return Study(f"Known limit: {case.name}", lambda seed, n: accruing.errors(case, seed, n), bounded, share=0.5)
+
+
+# Where values accrue. Too many and too large for the fast tests, which have cases of their own.
 ACCRUING = (
     *(_called_by_the_end(case) for case in accruing.with_an_effect()),
     *(_accruing(case) for case in accruing.one_at_a_time()),
     *(_accruing(case) for case in accruing.combinations()),
+    *(_limit(case) for case in accruing.beyond_the_clock()),
 )
-ALL_STUDIES = (*STUDIES, *ACCRUING)
+LARGE_STUDIES = (*AT_THE_FLOOR, *UNEQUAL_SHAPES, *ACCRUING)
+ALL_STUDIES = (*STUDIES, *LARGE_STUDIES)

@@ -1,5 +1,6 @@
 """A small, seeded calibration: every bound of the full one, as wide as its fewer experiments need."""
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -23,24 +24,36 @@ from tests.calibration import __main__ as command
 from tests.calibration.families import rejected_together
 from tests.calibration.fixed import Arms
 from tests.calibration.peeking import Paths, cuped_paths, log_anytime, mean_paths, ratio_paths
-from tests.calibration.populations import Baskets, Binary, Habits, PairPopulation, computed
+from tests.calibration.populations import Baskets, Binary, Habits, PairPopulation, Seed, computed
 from tests.calibration.report import table
-from tests.calibration.studies import DESIGN, STUDIES, Study
+from tests.calibration.studies import DESIGN, LARGE_STUDIES, STUDIES, Study
 
-EXPERIMENTS = 400
+EXPERIMENTS, FEW = 400, 50
 
 
-def noise(share: float) -> float:
-    """Four standard errors of a share that so few experiments find."""
-    return 4 * math.sqrt(max(share * (1 - share), 1 / EXPERIMENTS) / EXPERIMENTS)
+def refuted(study: Study, seed: Seed, experiments: int) -> list[str]:
+    """Return the readings that lie further outside their bounds than four standard errors of so few experiments."""
+
+    def noise(share: float) -> float:
+        return 4 * math.sqrt(max(share * (1 - share), 1 / experiments) / experiments)
+
+    found = study.run(seed, experiments)
+    return [
+        reading.name
+        for reading in study.readings
+        if not reading.low - noise(reading.low) <= reading.measured(found) <= reading.high + noise(reading.high)
+    ]
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=[study.name for study in STUDIES])
 def test_calibration__small_sample__does_not_refute_the_bound(study: Study) -> None:
-    found = study.run((7, STUDIES.index(study)), EXPERIMENTS)
-    for reading in study.readings:
-        measured = reading.measured(found)
-        assert reading.low - noise(reading.low) <= measured <= reading.high + noise(reading.high), reading.name
+    assert refuted(study, (7, STUDIES.index(study)), EXPERIMENTS) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", LARGE_STUDIES, ids=[study.name for study in LARGE_STUDIES])
+def test_calibration__small_sample_of_a_large_study__does_not_refute_the_bound(study: Study) -> None:
+    assert refuted(study, (8, LARGE_STUDIES.index(study)), FEW) == []
 
 
 def test_peeking__arrays__say_what_the_verdict_s_own_interval_says() -> None:
@@ -129,6 +142,7 @@ def test_command__finished_studies__are_taken_from_their_file(tmp_path: Path) ->
     assert CliRunner().invoke(command.main, arguments).exit_code in (0, 1)
     (line,) = finished.read_text("utf-8").splitlines()
     assert '"anytime": ' in line
+    assert json.loads(line)["seconds"] > 0
     finished.write_text(re.sub('"anytime": [0-9]+', '"anytime": 250', line) + "\n", "utf-8")
     assert CliRunner().invoke(command.main, arguments).exit_code == 1
     assert "| 100.00%" in output.read_text("utf-8")

@@ -34,7 +34,10 @@ def test_experiments__through_a_life__say_where_they_are(declared: Run) -> None:
     for step, status in (("pause", "paused"), ("start", "running"), ("complete", "completed")):
         assert declared("experiments", step, EXPERIMENT).stdout == f"checkout is {status}.\n"
     refused = declared("experiments", "start", EXPERIMENT)
-    assert (refused.exit_code, refused.stderr) == (2, "Error: Cannot transition from 'completed' to 'running'.\n")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "Error: The experiment is completed, for good: to go on, declare another one under another key.\n",
+    )
     assert declared("experiments", "delete", EXPERIMENT, "--yes").stdout == "Deleted checkout.\n"
     assert declared("experiments", "show", EXPERIMENT).exit_code == 2
 

@@ -119,3 +119,21 @@ def test_lake_ingest_again__names_a_changed_file_and_reads_it(declared: Run, tmp
     land(landing, [record(identifier="cy")], "a.jsonl", "production")
     again = json.loads(declared("lake", "ingest", "--again", path, "--json").output)
     assert (again["batch"], again["accepted"], again["problems"]) == (3, 1, {})
+
+
+def test_lake_ingest__rejected_times_and_environments__say_what_to_do(declared: Run, tmp_path: Path) -> None:
+    landing = tmp_path / "data" / "landing"
+    times = ["01/03/2026", "2026-03-01T12:00:00", 1_772_366_400, "2999-01-01T00:00:00Z"]
+    land(landing, [record(timestamp=time) for time in times], "a.jsonl", "production")
+    land(landing, [record()], "a.jsonl", "prod")
+    land(landing, [record(identifier="")], "b.jsonl", "production")
+    assert declared("lake", "ingest").output.splitlines()[1:] == [
+        "  rejected, bad_timestamp: 1 (write RFC 3339 with an offset, such as 2026-11-01T00:00:00Z, or whole epoch "
+        "milliseconds)",
+        "  rejected, empty:identifier: 1",
+        "  rejected, timestamp_in_future: 1 (over 24 hours after its arrival: correct the sender's clock)",
+        "  rejected, timestamp_too_old: 1 (before 2020: an integer is milliseconds, not seconds)",
+        "  rejected, timestamp_without_zone: 1 (add the offset, such as Z, or set "
+        "EXPERIMENT_PIPELINE_LANDING_TIMEZONE)",
+        "  rejected, unknown_environment: 1 (declare the environment, then `lake rejected --retry`)",
+    ]

@@ -15,10 +15,13 @@ from tests.cli.conftest import Run
 
 
 def test_refresh__on_an_empty_lake__publishes_and_serves_its_claim(declared: Run) -> None:
-    shown = declared("refresh", "checkout")
-    assert shown.exit_code == 0, shown.output
-    assert "0 identities exposed" in shown.stdout
+    refreshed = declared("refresh", "checkout", "--json")
+    assert refreshed.exit_code == 0, refreshed.output
+    document = json.loads(refreshed.stdout)
+    assert "0 identities exposed" in declared("results", "checkout").stdout
     payloads = json.loads(declared("results", "checkout", "--json").stdout)
+    assert document == payloads
+    assert (document["key"], document["environment"], document["data_version"]) == ("checkout", "production", 0)
     assert payloads["results"]["payload"]["srm_p_value"] is None
     assert payloads["exposures"]["payload"]["excluded_identities"] == 0
 

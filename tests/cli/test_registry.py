@@ -1,5 +1,6 @@
-"""`experiment-pipeline registry copy`."""
+"""`experiment-pipeline registry`: copy, bind."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from experiment_pipeline.settings import PREFIX
 from tests.cli.conftest import Run
 from tests.conftest import MakeDatabase
+from tests.lake.ledger import land, record
 
 SECRET = "planted-secret"
 
@@ -57,3 +59,26 @@ def test_registry_copy__without_a_registry__is_refused(run: Run, tmp_path: Path)
     assert refused.exit_code == 2
     assert refused.stderr.startswith("Error: No registry at ")
     assert not (tmp_path / "copy.sqlite").exists()
+
+
+def test_registry_bind__shows_both_ids_and_binds_the_one_that_is_named(declared: Run, tmp_path: Path) -> None:
+    right, wrong = tmp_path / "data", tmp_path / "wrong"
+    land(right / "landing", [record(event_id="1")], "1.jsonl", "production")
+    assert declared("lake", "ingest").exit_code == 0
+    known = json.loads(declared("registry", "bind", "--json").stdout)["found"]
+    assert f"belongs to the lake here, {known}: there is nothing to bind" in declared("registry", "bind").stdout
+    (right / "lake").rename(right / "aside")
+    assert declared("lake", "repair", "--accept-loss", "1").exit_code == 0
+    (right / "lake").rename(wrong)
+    (right / "aside").rename(right / "lake")
+    for command in (("lake", "ingest"), ("refresh", "checkout")):
+        assert "See `registry bind`".lower() in declared(*command).output.lower()
+    planned = declared("registry", "bind")
+    shown = json.loads(declared("registry", "bind", "--json").stdout)
+    assert (shown["found"], shown["compared"], shown["lacking"]) == (known, 1, [])
+    assert f"belongs to the lake {shown['known']}.\nThe lake here is {known}; 1 of its batches" in planned.stdout
+    assert f"registry bind --to {known}" in planned.stdout
+    assert declared("lake", "ingest").exit_code == 1
+    assert declared("registry", "bind", "--to", shown["known"]).exit_code == 2
+    assert "belongs to the lake here now" in declared("registry", "bind", "--to", known).stdout
+    assert declared("lake", "ingest").exit_code == 0

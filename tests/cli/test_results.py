@@ -12,9 +12,9 @@ from rich.console import Console
 from experiment_pipeline.cli.report import report
 from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.cli.results_csv import COLUMNS
-from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
-from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
@@ -24,6 +24,7 @@ from tests.cli.conftest import Run
 from tests.metrics import version_1
 from tests.results.subjects import EVEN, experiment
 
+NONZERO = {"control": 149, "b": 2_000}
 AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
@@ -31,6 +32,7 @@ def test_results__before_anything_was_computed__say_so(declared: Run) -> None:
     shown = declared("results", "checkout")
     assert shown.exit_code == 0
     assert "Nothing has been computed yet" in shown.stdout
+    assert "chance to win" not in shown.stdout
     document = json.loads(declared("results", "checkout", "--json").stdout)
     nothing = ("window", "as_of", "data_version", "granularity", "exposures", "results", "health")
     assert {name: document[name] for name in nothing} == dict.fromkeys(nothing)
@@ -98,6 +100,8 @@ def reported(
     values: tuple[dict[str, int], dict[str, int]] | None = None,
     unlisted: tuple[int, int] | None = None,
     health: StoredHealth | None = None,
+    floors: Floors = SHIPPED_FLOORS,
+    nonzero: dict[str, int] | None = None,
 ) -> str:
     """Return the printed lines of control and one treatment."""
     variants = (*EVEN, Variant("c", VariantRole.TREATMENT, 0)) if empty_arm else EVEN
@@ -105,19 +109,21 @@ def reported(
     identities = {key: 1000 if arm is None else arm.n for key, arm in arms.items()}
     if empty_arm:
         identities["c"] = empty_arm
-    aggregates = MetricAggregates(metric.id, arms, *(values or ({}, {})))
-    computed = compute_results(subject, identities, [aggregates], Floors())
+    counted = {key: ValueSummary(count, 5_000, 9.0, 2_000.0) for key, count in (nonzero or {}).items()}
+    aggregates = MetricAggregates(metric.id, arms, *(values or ({}, {})), of_identities=counted)
+    computed = compute_results(subject, identities, [aggregates], floors)
     point: dict[str, Any] = {"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}
     exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": [point]}}
     if unlisted is not None:
         exposures["unlisted_variants"], point["unlisted_identities"] = unlisted
     payload = results_payload(computed)
     if not names:
-        del payload["metrics"][0]["name"]
+        del payload["metrics"][0]["name"], payload["metrics"][0]["nonzero"]
     results = replace(state(Computation.RESULTS, payload), last_error_at=failed_at)
     console = Console(width=150)
     with console.capture() as capture:
-        console.print(report(subject, ComputedTogether(state(Computation.EXPOSURES, exposures), results), health))
+        together = ComputedTogether(state(Computation.EXPOSURES, exposures), results)
+        console.print(report(subject, together, health, floors=floors))
     return capture.get()
 
 
@@ -130,6 +136,29 @@ def test_report__what_is_withheld__stands_with_its_reason() -> None:
     assert "withheld: measured, b: out of range" in text
     assert text.count("–") == 6, "value, effect, lift, interval, chance to win, p"
     assert "collecting data" in text
+
+
+@pytest.mark.parametrize(
+    ("control", "b", "aggregation", "told"),
+    [
+        ((10, 0.5), (1_200, 0.5), Aggregation.OCCURRENCE, "too few identities: control 10, b 1,200; each arm needs 50"),
+        ((80, 0.05), (80, 0.5), Aggregation.OCCURRENCE, "too few conversions: control 4, b 40; each arm needs 7"),
+        ((800, 0.5), (800, 0.5), Aggregation.SUM,
+         "too few identities with a value that is not 0: control 149, b 2,000; each arm needs 150"),
+    ],
+)  # fmt: skip
+def test_report__less_data_than_the_floor__says_how_much_each_arm_has_and_needs(
+    control: tuple[int, float], b: tuple[int, float], aggregation: Aggregation, told: str
+) -> None:
+    arms = {key: VariantAggregate(n, mean, 20.0) for key, (n, mean) in (("control", control), ("b", b))}
+    floors = Floors(conversions=7)
+    assert f"withheld: measured, b: {told}\n" in reported({**arms}, metric(aggregation), floors=floors, nonzero=NONZERO)
+
+
+def test_report__floor_of_a_payload_that_did_not_count__is_named() -> None:
+    arms = {key: VariantAggregate(800, 0.5, 20.0) for key in ("control", "b")}
+    text = reported({**arms}, metric(Aggregation.SUM), nonzero=NONZERO, names=False)
+    assert "withheld: measured, b: below minimum nonzero\n" in text
 
 
 def test_report__variant_that_a_sender_made_up__is_shown_as_it_is_on_its_line() -> None:

@@ -1,5 +1,6 @@
 """The commands of docs/moving.md do what the page says, in the order in which they stand there."""
 
+import json
 import os
 import re
 import subprocess
@@ -60,7 +61,7 @@ def execute(script: str, root: Path, database: str) -> str:
 
 
 def test_page__has_commands_in_each_section_and_all_are_run() -> None:
-    assert set(SCRIPTS) == {*CHANGES, "Backups", "Restoring"}
+    assert set(SCRIPTS) == {*CHANGES, "Backups", "Restoring", "Back to the right lake"}
     assert PAGE.count("experiment-pipeline --data-dir") == sum(
         script.count("experiment-pipeline --data-dir") for script in SCRIPTS.values()
     )
@@ -81,3 +82,24 @@ def test_backups_and_restoring__then_results__are_the_same(root: Path) -> None:
     printed = execute(SCRIPTS["Backups"] + SCRIPTS["Restoring"], root, "")
     assert "Data version 1. Every landing object is ingested." in printed
     assert Place(root / "srv/restored").shown() == before
+
+
+@pytest.mark.slow
+def test_back_to_the_right_lake__then_results__are_the_same(root: Path) -> None:
+    data = root / "srv/experiments"
+    place = Place(data)
+    before = place.shown()
+    (data / "lake").rename(data / "aside")
+    place.done("lake", "repair", "--accept-loss", "1")
+    (data / "lake").rename(data / "wrong")
+    (data / "aside").rename(data / "lake")
+    shown, bound = BLOCK.findall(dict(SECTION.findall(PAGE))["Back to the right lake"])
+    (found,) = re.findall(r"registry bind --to (\S+)", execute(shown, root, ""))
+    printed = execute(re.sub(r"--to \S+", f"--to {found}", bound), root, "")
+    assert "Data version 1. Every landing object is ingested." in printed
+    *results, audit, keys = place.shown()
+    assert [*results, keys] == [*before[:-2], before[-1]]
+    assert [line["action"] for line in json.loads(audit)] == [
+        "bind",
+        *(each["action"] for each in json.loads(before[-2])),
+    ]

@@ -58,6 +58,21 @@ def test_design_warnings__expected_direction__name_metric_and_better_side() -> N
     ]
 
 
+@pytest.mark.parametrize(
+    ("allocations", "warned"), [((0.5,), True), ((0.5, 0.5), True), ((1.0,), False), ((0.5, 20), False)]
+)
+def test_design_warnings__allocations_that_are_shares__say_that_they_are_per_cent(
+    allocations: tuple[float, ...], warned: bool
+) -> None:
+    treatments = [Variant(f"t{number}", VariantRole.TREATMENT, each) for number, each in enumerate(allocations)]
+    control = Variant("control", VariantRole.CONTROL, 100 - sum(allocations))
+    found = design_warnings(dataclasses.replace(EXPERIMENT, variants=(control, *treatments)))
+    told = (
+        "variants: no variant but control gets more than 0.5 % of the traffic. Allocations are per cent: 50 is a half."
+    )
+    assert (told in found) is warned
+
+
 def test_design_warnings__control_without_traffic__says_what_to_do() -> None:
     variants = (Variant("control", VariantRole.CONTROL, 0.0), Variant("larger", VariantRole.TREATMENT, 100.0))
     (warning,) = design_warnings(dataclasses.replace(EXPERIMENT, variants=variants))

@@ -66,6 +66,9 @@ def test_check__empty_keys__are_null_and_may_repeat() -> None:
          {"variants": ["Variant allocations must not exceed 100%, got 120%."]}),
         ((VariantDraft("control", 10.0), VariantDraft("b", 60.0)),
          {"variants": ["Control takes what is not allocated, 40%: leave its allocation out or state just that."]}),
+        ((VariantDraft("control", 0.5), VariantDraft("a", 0.5)),
+         {"variants": ["Control takes what is not allocated, 99.5%: leave its allocation out or state just that. "
+                       "Allocations are per cent: 50 is a half."]}),
         ((), {"variants": ["Only multivariate features can be experimented on: add a treatment."]}),
         ((VariantDraft("control"), VariantDraft("h", 5.0, VariantRole.HOLDOUT)),
          {"variants": ["Only multivariate features can be experimented on: add a treatment."]}),

@@ -40,6 +40,25 @@ def test_transition__every_pair__is_allowed_just_where_the_rule_has_a_step(
             transition(experiment(current), to, NOW)
 
 
+@pytest.mark.parametrize(
+    ("current", "to", "advice"),
+    [
+        (CREATED, PAUSED, "The experiment has not started: it can be started."),
+        (RUNNING, RUNNING, "The experiment is running already: it can be paused or completed."),
+        (RUNNING, CREATED, "The experiment is running: it can be paused or completed."),
+        (PAUSED, PAUSED, "The experiment is paused already: it can be started again or completed."),
+        (COMPLETED, COMPLETED,
+         "The experiment is completed already, for good: to go on, declare another one under another key."),
+    ],
+)  # fmt: skip
+def test_transition__that_does_not_exist__says_what_can_be_done(
+    current: ExperimentStatus, to: ExperimentStatus, advice: str
+) -> None:
+    with pytest.raises(InvalidTransition) as refused:
+        transition(experiment(current), to, NOW)
+    assert refused.value.advice == advice
+
+
 def test_transition__moments__are_cut_to_milliseconds_and_never_run_backwards() -> None:
     started = transition(experiment(CREATED), RUNNING, NOW)
     assert started.started_at == NOW.replace(microsecond=123_000)

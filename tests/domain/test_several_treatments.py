@@ -20,12 +20,21 @@ def variants(treatments: int) -> tuple[Variant, ...]:
     return (CONTROL, *(Variant(f"b{i}", VariantRole.TREATMENT, share) for i in range(treatments)))
 
 
+def power_of(treatments: int, fixed_samples: float) -> float:
+    """Return the computed power for the first of several treatments to be called by so many fixed samples."""
+    fractions = [fixed_samples * (look + 1) / LOOKS for look in range(LOOKS)]
+    boundaries = boundary(FIXED_SAMPLE * np.array(fractions), ((1.0, 1.0),), 0.05 / treatments)
+    return float(exit_probabilities(fractions, boundaries.tolist(), DRIFT).total)
+
+
 @pytest.mark.parametrize("treatments", [1, 2, 4, 10])
 def test_sample_factor__computed_power__is_80_percent_there(treatments: int) -> None:
-    fractions = [sample_factor(treatments) * (look + 1) / LOOKS for look in range(LOOKS)]
-    boundaries = boundary(FIXED_SAMPLE * np.array(fractions), ((1.0, 1.0),), 0.05 / treatments)
-    found = exit_probabilities(fractions, boundaries.tolist(), DRIFT)
-    assert found.total == pytest.approx(0.8, abs=0.005)
+    assert power_of(treatments, sample_factor(treatments)) == pytest.approx(0.8, abs=0.005)
+
+
+@pytest.mark.parametrize(("treatments", "power"), [(1, 0.83), (2, 0.76), (3, 0.71), (4, 0.67), (6, 0.62), (10, 0.55)])
+def test_power__at_1_6_fixed_samples__is_what_the_documentation_says(treatments: int, power: float) -> None:
+    assert power_of(treatments, 1.6) == pytest.approx(power, abs=0.005)
 
 
 def test_several_treatments__planned_design__is_told_what_they_cost() -> None:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from experiment_pipeline.domain.unknown_fields import NAMES_KEPT, UnknownFields, likely_field, unknown_in
+from experiment_pipeline.domain.unknown_fields import (
+    NAMES_KEPT,
+    UnknownFields,
+    count_unknown,
+    likely_field,
+    unknown_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +42,10 @@ def test_unknown_fields__of_two_batches__keep_the_most_frequent_and_count_the_re
     both = first + many
     assert (both.count, len(both.records), both.unnamed) == (NAMES_KEPT + 2, NAMES_KEPT, 2)
     assert "b" not in both.records
+
+
+def test_count_unknown__of_records__counts_the_first_names_and_passes_over_what_is_no_record() -> None:
+    records = [{"event": "a", "revenue": 1}, {"revenue": 2, "Event": "a"}, {"event": "a"}, 7, None]
+    assert count_unknown(records) == UnknownFields(2, {"revenue": 2, "Event": 1})
+    many = count_unknown([{f"name-{number:05}": 1 for number in range(5_000)}] * 2)
+    assert (many.count, len(many.records), many.records["name-00000"]) == (1_000, NAMES_KEPT, 2)

@@ -142,7 +142,7 @@ def started_system(data_dir: Path, **variables: str) -> Iterator[System]:
     started = System(settings, registry, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{api_port}", token, environment)
     try:
         for url in (f"{started.dagster}/server_info", f"{started.api}/readyz"):
-            eventually(lambda url=url: _answers(url), f"{url} answers")  # type: ignore[misc]
+            eventually(lambda url=url: answers(url), f"{url} answers")  # type: ignore[misc]
         yield started
     finally:
         process.send_signal(signal.SIGINT)
@@ -153,7 +153,7 @@ def started_system(data_dir: Path, **variables: str) -> Iterator[System]:
             print((data_dir / "dev.log").read_text()[-20_000:])
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:

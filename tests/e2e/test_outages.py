@@ -37,7 +37,7 @@ BASE = "/api/v1/environments/production"
 END_OTHER_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> 'postgres'"
 KINDS = ("healthz", "read", "results", "rename", "refresh", "events")
 ROUND = [kind for kind in KINDS for _ in range(4)] + ["rename"] * 40  # more than the server has threads for
-CLIENT_TIMEOUT = 20  # seconds: what takes so long is lost for a client
+CLIENT_TIMEOUT = 28  # seconds: less than the 30 that runs and commands wait for a lock, so that no request may
 NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 
 Kind = str
@@ -141,6 +141,7 @@ def serving(tmp_path: Path, url: str, token: str = NOBODY) -> Iterator[Served]:
         f"{PREFIX}DATA_DIR": str(tmp_path / "data"),
         f"{PREFIX}REGISTRY_URL": url,
         f"{PREFIX}REFRESH_MIN_INTERVAL": "0",
+        f"{PREFIX}HTTP_REGISTRY_WAIT": "3",  # on a busy machine a read may wait so long for a free connection
     }
     command = [sys.executable, "-m", "experiment_pipeline", "serve", "--port", str(port)]
     with log.open("wb") as stderr:
@@ -211,7 +212,7 @@ def test_sqlite__locked__reads_and_events_go_on_and_changes_are_503(tmp_path: Pa
     file = tmp_path / "registry.sqlite"
     url = f"sqlite:///{file}"
     with serving(tmp_path, url, prepare(url)) as served:
-        assert served.works()
+        eventually(served.works, "all is well")
         other = sqlite3.connect(file, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         for _ in range(3):
@@ -229,7 +230,7 @@ def test_postgresql__away__everything_is_503_but_health_and_events(
     begin: Callable[[], None] = registered.server.stop if outage == "stopped" else registered.network.cut
     end: Callable[[], None] = registered.server.start if outage == "stopped" else registered.network.mend
     with serving(tmp_path, registered.url, prepare(registered.direct)) as served:
-        assert served.works()
+        eventually(served.works, "all is well")
         begin()
         try:
             for _ in range(3):
@@ -245,7 +246,7 @@ def test_postgresql__transaction_that_has_a_lock__keeps_out_changes_of_the_same_
     tmp_path: Path, registered: Registered
 ) -> None:
     with serving(tmp_path, registered.url, prepare(registered.direct)) as served:
-        assert served.works()
+        eventually(served.works, "all is well")
         with transaction(registered.direct) as other:
             other.execute(text("UPDATE experiments SET name = 'Theirs'"))
             other.execute(text("UPDATE computations SET refresh_requested_at = NULL"))
@@ -263,7 +264,7 @@ def test_postgresql__that_became_read_only__reads_go_on_and_changes_are_503(
     tmp_path: Path, registered: Registered
 ) -> None:
     with serving(tmp_path, registered.url, prepare(registered.direct)) as served:
-        assert served.works()
+        eventually(served.works, "all is well")
         setting = f"ALTER DATABASE {registered.name}"
         administer(registered.server.url, f"{setting} SET default_transaction_read_only = on", END_OTHER_SESSIONS)
         assert served.statuses() == LOCKED
@@ -288,39 +289,3 @@ def test_server__that_starts_while_the_registry_is_away__recovers_by_itself(
     finally:
         if not socket_of(registered.server.url).exists():
             registered.server.start()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 2 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no small disk can be mounted here: that needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_sqlite__disk_full__reads_and_events_go_on_and_changes_are_503(tmp_path: Path, small_disk: Path) -> None:
-    url = f"sqlite:///{small_disk / 'registry.sqlite'}"
-    with serving(tmp_path, url, prepare(url)) as served:
-        assert served.works()
-        filler = small_disk / "filler"
-        with filler.open("wb") as file:
-            _fill(file.fileno())
-        eventually(lambda: served.ask("rename").status_code == 503, "the journal is full too")
-        assert served.statuses() == LOCKED
-        filler.unlink()
-        eventually(served.works, "it goes on")
-    served.require_every_event_once(url)
-
-
-def _fill(descriptor: int) -> None:
-    try:
-        while True:
-            os.write(descriptor, bytes(4_096))
-    except OSError:
-        return

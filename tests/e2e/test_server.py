@@ -6,18 +6,23 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
+from experiment_pipeline.lake.ingestion import ingest
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.settings import PREFIX
 from tests.assets.conftest import Installation, installation  # noqa: F401 - a fixture
 from tests.e2e.conftest import eventually, free_port
 from tests.e2e.test_collector import Process
 from tests.e2e.test_senders import answer, one_event, stalled
+from tests.lake.ledger import stored
 
 pytestmark = pytest.mark.e2e
 
@@ -38,8 +43,8 @@ def serving(data_dir: Path, command: str, workers: int) -> Iterator[tuple[Proces
         yield server, log
     finally:
         if popen.poll() is None:
-            popen.kill()
-        popen.wait()
+            popen.terminate()  # a killed one would leave its workers to end by themselves
+        popen.wait(timeout=2 * SECONDS_TO_END)
 
 
 def _is_up(url: str) -> bool:
@@ -79,6 +84,26 @@ def test_sigterm__half_sent_bodies_and_heads__every_process_ends(
         eventually(lambda: not [each for each in processes if Path(f"/proc/{each}").exists()], ends, SECONDS_TO_END)
     assert lines(log)
     assert "Traceback" not in log.read_text()
+
+
+def test_sigkill__of_the_master__its_workers_end_and_what_they_had_acknowledged_is_published(
+    installation: Installation,  # noqa: F811
+) -> None:
+    data_dir = installation.settings.data_dir
+    with serving(data_dir, "serve", 2) as (server, log):
+        for number in range(10):
+            assert server.send(one_event(f"{number}")).status_code == 202
+        _, *workers = family(server.popen)
+        assert len(workers) >= 2
+        server.popen.kill()
+        server.popen.wait()
+        ended = "every worker ends, and its port is free"
+        eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in workers), ended, 2 * SECONDS_TO_END)
+        assert not _is_up(server.url)
+    lake = Lake(installation.settings.lake_dir)
+    ingest(lake, installation.registry.batches, installation.settings.landing_dir, datetime.now(UTC))
+    assert Counter(row["identifier"] for row in stored(lake)) == Counter(map(str, range(10)))
+    assert [line["event"] for line in lines(log)].count("server.master_gone") == 2
 
 
 def test_sigterm__body_on_its_way__is_still_taken(installation: Installation) -> None:  # noqa: F811

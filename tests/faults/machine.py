@@ -89,6 +89,13 @@ def limited(**limits: int) -> Callable[[list[str]], list[str]]:
     return lambda command: ["prlimit", *options, "--", *command]
 
 
+def with_open_files(left: int) -> Callable[[list[str]], list[str]]:
+    """Return what makes of a command one that may open so many files more: it inherits others that are open."""
+    allowed, standard = 512, 3
+    opened = f"for _ in {{1..{allowed - standard - left}}}; do exec {{file}}</dev/null; done"
+    return lambda command: limited(nofile=allowed)(["bash", "-c", f'{opened}; exec "$@"', "bash", *command])
+
+
 @dataclass(frozen=True)
 class Clock:
     """A clock that all processes with its environment share, and that can be set while they run."""

@@ -1,7 +1,12 @@
 """Every disk of an installation is full, at every write: one line says so, and nothing is lost (rules E7, R3)."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.e2e.conftest import eventually
+from tests.e2e.test_outages import LOCKED, prepare, serving
+from tests.faults.dev import developing
 from tests.faults.machine import MIB, PAGE, small_disk
 from tests.faults.site import EXPERIMENT, Site
 from tests.lake.ledger import unnamed_files
@@ -75,3 +80,47 @@ def test_full_disk__at_each_write_of_a_refresh__is_told_and_the_last_results_sta
         assert refused >= 1
         site.require_results_of_what_was_sent()
         assert site.failures() == 0
+
+
+@pytest.mark.e2e
+def test_full_disk__under_every_store_of_dev__it_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    log = tmp_path / "dev.log"
+    with small_disk(tmp_path / "data", 64 * MIB) as disk:
+        site = Site(tmp_path / "data")
+        with developing(site, log) as dev:
+            assert dev.api.send("before").status_code == 202
+            site.land("waiting")
+            disk.fill()
+            answers = []
+            for number in range(1_000):  # what is deleted meanwhile makes room for some
+                answers.append(dev.api.send(f"meanwhile-{number}"))
+                if answers[-1].status_code == 503:
+                    break
+                disk.fill()
+            assert {answer.status_code for answer in answers} <= {202, 503}
+            assert answers[-1].headers["retry-after"] == "5"
+            assert [dev.api.status(path) for path in ("/readyz", "/healthz")] == [503, 200]
+            eventually(lambda: "disk I/O error" in log.read_text(), "the daemon has met the full disk")
+            disk.empty()
+            eventually(lambda: dev.api.status("/readyz") == 200, "it is ready")
+            dev.require_going_on("there is room")
+        site.require_exactly_once()
+        site.require_results_of_what_was_sent()
+
+
+@pytest.mark.e2e
+def test_full_registry__of_sqlite__reads_and_events_go_on_and_changes_are_503(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 2 * MIB) as disk:
+        url = f"sqlite:///{disk.folder / 'registry.sqlite'}"
+
+        def fill() -> bool:
+            disk.fill()
+            return served.ask("rename").status_code == 503
+
+        with serving(tmp_path, url, prepare(url)) as served:
+            eventually(served.works, "all is well")
+            eventually(fill, "the journal is full too")
+            assert served.statuses() == LOCKED
+            disk.empty()
+            eventually(served.works, "it goes on")
+        served.require_every_event_once(url)

@@ -15,7 +15,11 @@ from tests.faults.site import Site
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 HOUR = 3_600
-PROCESSES = {"webserver": "dagster_webserver", "daemon": "dagster._daemon run", "API": "experiment_pipeline serve"}
+PROCESSES = {
+    "webserver": "dagster_webserver",
+    "daemon": "resources.dagster_daemon run",
+    "API": "experiment_pipeline serve",
+}
 CODE_SERVER = "dagster api grpc"  # webserver and daemon have one each
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 

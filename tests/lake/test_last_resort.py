@@ -96,6 +96,7 @@ NOT_OF_THE_OBJECT = [
     RuntimeError("can't start new thread"),
     RuntimeError("a bug of ours"),
     PanicException("called `Result::unwrap()` on an `Err` value: Os { code: 11, kind: WouldBlock }"),
+    PanicException("LazyLock instance has previously been poisoned"),
     ComputeError("Too many open files (os error 24)"),
     ConnectionResetError(),
     TimeoutError(),

@@ -1,14 +1,15 @@
 """Which registry and lake fit, and what is said where they do not (rules R3, E7)."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from experiment_pipeline.domain.batches import Installation, LedgerState, PlannedBatch
-from experiment_pipeline.errors import LakeError
+from experiment_pipeline.errors import LakeError, UnsoundLake
 from experiment_pipeline.lake.batch_commits import BatchSummary
-from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
-from experiment_pipeline.lake.soundness import Flaw, LakeState, batches_of, compare, named
+from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot
+from experiment_pipeline.lake.soundness import Flaw, LakeState, batches_of, compare, named, require_sound
 from tests.lake.ledger import NOW
 
 OURS = Installation("ours", "lake-1")
@@ -49,7 +50,8 @@ def test_compare__a_pair_that_does_not_fit__says_which_batches(
     finding = compare(ledger, lake)
     assert finding is not None
     assert (finding.flaw, list(finding.batches)) == (flaw, batches)
-    assert finding.message.endswith("or see `lake repair --dry-run`.")
+    remedy = "registry bind" if lake.events and flaw is Flaw.OTHER_LAKE else "lake repair --dry-run"
+    assert finding.message.endswith(f"or see `{remedy}`.")
 
 
 def test_compare__files_missing__says_the_batches_that_they_may_hold() -> None:
@@ -58,6 +60,26 @@ def test_compare__files_missing__says_the_batches_that_they_may_hold() -> None:
     assert finding is not None
     assert (finding.flaw, list(finding.batches)) == (Flaw.FILES_MISSING, [2])
     assert list(batches_of([*lost, DataFile("merged-x.parquet", {}, 1, 1)], 3)) == [1, 2, 3]
+
+
+@dataclass
+class Late:
+    """A ledger that answers with these states in turn, and with the last from then on."""
+
+    states: list[LedgerState]
+
+    def state(self) -> LedgerState:
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+
+def test_require_sound__batch_that_came_between_its_two_looks__is_no_flaw(tmp_path: Path) -> None:
+    for table in (REJECTED, EVENTS):
+        snapshot = Snapshot.open_or_create(tmp_path, table)
+        snapshot.commit_batch(PlannedBatch(1, NOW, ()), "ours", [], BatchSummary(0, 0, {}, {}))
+    before, after = LedgerState(None, 0, None), LedgerState(None, 1, None)
+    assert require_sound(tmp_path, Late([before, after])) == after
+    with pytest.raises(UnsoundLake, match="holds batch 1 that the registry does not know"):
+        require_sound(tmp_path, Late([before]))
 
 
 def test_named__many_batches__names_twenty_and_counts_the_others() -> None:

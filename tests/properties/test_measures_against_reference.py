@@ -64,7 +64,7 @@ def assert_aggregates_equal_the_reference(scenario: Scenario) -> None:
 
 
 class Comparison:
-    """Of one metric: counts exactly, moments to RELATIVE."""
+    """Both sides of one metric: counts exactly, moments to RELATIVE."""
 
     def __init__(self, metric: Metric, variants: Iterable[str]) -> None:
         self._metric = metric

@@ -88,7 +88,7 @@ def events_by_day(seed: int = 7) -> Days:
 
 
 def payload(lake: Lake, root: Path) -> tuple[list[object], pl.DataFrame]:
-    """What is computed of a lake: counts of exposures, and aggregates."""
+    """Counts of exposures and aggregates, computed over a lake."""
     warehouse = DuckDBWarehouse(lake.connect, lake.event_files, ArtifactStore(root / "artifacts"))
     scope = AnalysisScope("experiment-1", PROD, "checkout", WINDOW, lake.newest_batch)
     first = warehouse.write_first_exposures(scope)

@@ -38,7 +38,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class JointMoments:
-    """Of pairs: x is the denominator of a ratio or the pre-period, y the numerator or the metric."""
+    """Moments of pairs: x is the denominator of a ratio or the pre-period, y the numerator or the metric."""
 
     x: Moments
     y: Moments
@@ -161,7 +161,7 @@ def _quantiles(metric: Metric, rows: Mapping[str, Sequence[Value]]) -> dict[str,
 
 
 def _bounds(metric: Metric, rows: Mapping[str, Sequence[Value]], values: Values, number: int) -> Bounds | None:
-    """Of the metric's only measure, of its numerator, or of its denominator; None where it has none."""
+    """Bounds of the metric's only measure, its numerator or its denominator; None where it has none."""
     if number >= len(metric.measures):
         return None
     measure = metric.measures[number]

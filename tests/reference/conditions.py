@@ -33,7 +33,7 @@ def meets(event: Event, condition: Condition) -> bool:
 
 
 def content_of(event: Event, field: str) -> Any:
-    """What stands under a path; `ABSENT` where nothing does. A path leads through the names of objects alone."""
+    """The content under a path; `ABSENT` where nothing does. A path leads through the names of objects alone."""
     if field == "value":
         return event.value
     first, *names = field.split(".")
@@ -73,7 +73,7 @@ def _equal(content: Any, operand: Scalar) -> bool:
 
 
 def _has_kind_of(content: Any, operand: Scalar) -> bool:
-    """In Python a boolean is a number, too; in JSON it is none."""
+    """Whether both are of one kind: in Python a boolean is a number, too; in JSON it is none."""
     return type(content) is type(_as_read(operand))
 
 

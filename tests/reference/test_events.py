@@ -175,7 +175,7 @@ def test_e4_e6_an_event_belongs_to_the_earliest_batch_that_it_came_in() -> None:
 
 
 def test_e4_the_first_delivery_keeps_its_traits() -> None:
-    """In a batch objects come in the order of arrival stamps and names, lines in their own."""
+    """Objects of a batch come in the order of arrival stamps and names, lines in their own."""
 
     def purchase(country: str) -> str:
         return json.dumps(EXPOSURE | {"traits": {"country": country}})

@@ -109,7 +109,7 @@ def people_of(
 
 
 def values_of(metric: Metric, people: People, chosen: Chosen = lambda _: True, step: int | None = None) -> Values:
-    """What each identity is to the metric.
+    """The value of each identity for the metric.
 
     `chosen` tells the events of a slice, which the first of two measures is of (rule M18). `step` is that of a funnel;
     the last one, unless it is given.

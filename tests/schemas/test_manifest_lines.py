@@ -46,3 +46,12 @@ def test_naming_lines__field_of_no_entry__stays_as_it_is(text: str) -> None:
     with pytest.raises(ConfigurationError) as refused, naming_lines(text):
         raise ConfigurationError.of("--environment", "Wrong.")
     assert refused.value.errors == {"--environment": ["Wrong."]}
+
+
+def test_naming_lines__definition_of_a_metric__has_an_example() -> None:
+    text = "metrics:\n  bought:\n    definition: purchase\n"
+    with pytest.raises(ConfigurationError) as refused, naming_lines(text):
+        raise ConfigurationError.of("metrics.bought.definition", "Wrong.")
+    assert refused.value.errors == {
+        "metrics.bought.definition (line 3)": ["Wrong.", "Write for example {version: 1, event: purchase}."]
+    }

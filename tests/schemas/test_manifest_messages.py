@@ -75,3 +75,26 @@ def test_explain__section_of_another_shape__says_what_it_is(text: str, place: st
 def test_explain__long_value__is_shown_by_its_beginning() -> None:
     (message,) = errors_of(EXPERIMENT % f"status: {'x' * 500}")["experiments.e.status"]
     assert len(message) < 150
+
+
+def test_explain__misspelt_field_that_is_required__is_told_before_the_missing_one() -> None:
+    metric = "metrics: {purchase: {agregation: sum, definition: {version: 1, event: e}, direction: sideways}}"
+    assert list(errors_of(metric).items())[:2] == [
+        ("metrics.purchase.agregation", ["Unknown field. Did you mean 'aggregation'?"]),
+        ("metrics.purchase.aggregation", ["This field is required. 'agregation' is probably meant to be it."]),
+    ]
+    variants = EXPERIMENT.replace("key: a", "Key: a") % "name: e"
+    assert list(errors_of(variants)) == ["experiments.e.variants.0.Key"]  # a key may be left out
+    missing = EXPERIMENT.replace("feature: f, ", "flag: f, ") % "name: e"
+    assert errors_of(missing)["experiments.e.feature"] == ["This field is required."]
+
+
+def test_explain__event_outside_of_the_definition__says_where_it_belongs() -> None:
+    errors = errors_of("metrics: {bought: {aggregation: sum, event: purchase}}")
+    assert errors["metrics.bought.event"] == [
+        "Unknown field. The name of the event belongs in definition: {version: 1, event: purchase}."
+    ]
+
+
+def test_parse_manifest__tab__is_called_one() -> None:
+    assert errors_of("metrics:\n\tbought: {}") == {"line 2": ["A tab stands where YAML wants spaces."]}

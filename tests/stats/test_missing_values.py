@@ -27,6 +27,11 @@ def test_shares__by_size_and_difference__differ_or_not(
     assert missing_values_differ(treatment, control) is differ
 
 
+@pytest.mark.parametrize(("with_value", "differ"), [(4_690, True), (4_700, False)])  # p is 0.0005 and 0.00104
+def test_shares__around_p_of_0_001__differ_just_below_it(with_value: int, differ: bool) -> None:
+    assert missing_values_differ((10_000, 5_000), (10_000, with_value)) is differ
+
+
 @pytest.mark.parametrize(("share", "arms"), [(0.5, (100, 100)), (0.97, (180, 20))])
 def test_shares__that_are_equal__are_called_different_hardly_ever_over_all_looks(
     share: float, arms: tuple[int, int]

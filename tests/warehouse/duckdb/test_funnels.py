@@ -25,7 +25,7 @@ def reached(named: list[list[Event]], within: int | None) -> list[list[bool]]:
 
 
 def tried(named: list[list[Event]], within: int | None) -> list[list[bool]]:
-    """Whether any chain of different events fits, of all that there are."""
+    """By step and identity: whether any chain of different events fits, of all that there are."""
 
     def fits(chain: tuple[Event, ...]) -> bool:
         in_order = all(one[1] <= other[1] for one, other in pairwise(chain))

@@ -64,3 +64,13 @@ def test_quantile_aggregate__median_on_a_step__is_rarely_a_difference__c12(step:
         error = math.sqrt(sum(squared_standard_error(arm) for arm in arms if isinstance(arm, VariantAggregate)))
         rejected += abs(means[1] - means[0]) > Z_95 * error
     assert rejected <= 0.05 * 300
+
+
+@pytest.mark.parametrize(
+    ("q", "n", "error", "ranks"),
+    [(0.5, 100, 0.05, (40, 61)), (0.5, 4, 0.25, (None, None)), (0.9, 100, 0.03, (84, 97)), (0.5, 10, 0.0, (5, 6))],
+)
+def test_interval_ranks__beyond_the_values__are_none__m12(
+    q: float, n: int, error: float, ranks: tuple[int | None, int | None]
+) -> None:
+    assert interval_ranks(q, n, error) == ranks

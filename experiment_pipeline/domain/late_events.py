@@ -1,0 +1,50 @@
+"""Late events: those that arrived after an experiment's results were final, and so do not count (rule R6)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from experiment_pipeline.domain.exposures import Window
+
+
+@dataclass(frozen=True, slots=True)
+class FinalResults:
+    """Final results of one experiment, and up to where late events were looked for.
+
+    Attributes:
+        window: of the results; events outside of it would not have counted.
+        counted_to: the newest batch whose events are in the results or in the count of late ones.
+    """
+
+    experiment_id: int
+    key: str
+    partition_key: str
+    environment_key: str
+    feature: str
+    window: Window
+    counted_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class LateEvents:
+    """Number of late events of one experiment.
+
+    Attributes:
+        exposures: of its flag, dated in the window.
+        metric_events: of its metrics, dated in the window, of anybody.
+        last_landed_at: when the last of them arrived, UTC; None for none.
+    """
+
+    exposures: int = 0
+    metric_events: int = 0
+    last_landed_at: datetime | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return self.exposures + self.metric_events > 0
+
+    def __add__(self, other: "LateEvents") -> "LateEvents":
+        """Return the number of both; they have no event in common."""
+        landed = [each.last_landed_at for each in (self, other) if each.last_landed_at is not None]
+        return LateEvents(
+            self.exposures + other.exposures, self.metric_events + other.metric_events, max(landed, default=None)
+        )
