@@ -18,8 +18,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tests.calibration.kinds import EVERY_STUDY
 from tests.calibration.report import table
-from tests.calibration.studies import ALL_STUDIES, Study
+from tests.calibration.studies import Study
 
 CHUNK = 250  # experiments simulated at a time: 720 looks of them are some ten megabytes
 
@@ -38,7 +39,7 @@ def main(  # noqa: PLR0917 - one argument for each option
 ) -> None:
     """Run, write, and exit with 1 where a bound is missed."""
     console = Console(stderr=True)
-    chosen = [each for each in ALL_STUDIES if study in each.name]
+    chosen = [each for each in EVERY_STUDY if study in each.name]
     found = simulate(chosen, Run(experiments, seed, finished), processes, console)
     text, missed = table(chosen, found, seed=seed, on=datetime.now(UTC).date())
     output.write_text(text, "utf-8")
@@ -85,7 +86,7 @@ def simulate(studies: Sequence[Study], run: Run, processes: int, console: Consol
     with ProcessPoolExecutor(processes) as pool, Progress(*columns, console=console) as progress:
         left = {number: run.chunks(study) for number, study in enumerate(studies) if not found[number]}
         chunks = {
-            pool.submit(run_chunk, ALL_STUDIES.index(studies[number]), run.seed, chunk): number
+            pool.submit(run_chunk, EVERY_STUDY.index(studies[number]), run.seed, chunk): number
             for number, size in left.items()
             for chunk in range(size)
         }
@@ -102,7 +103,7 @@ def simulate(studies: Sequence[Study], run: Run, processes: int, console: Consol
 
 def run_chunk(number: int, seed: int, chunk: int) -> Counter[str]:
     """Some experiments of one study, on random numbers of their own."""
-    return ALL_STUDIES[number].run((seed, number, chunk), CHUNK)
+    return EVERY_STUDY[number].run((seed, number, chunk), CHUNK)
 
 
 if __name__ == "__main__":
