@@ -74,7 +74,7 @@ KINDS = (
         EFFECT,
     ),
     Study(
-        "A/A, capped revenue, 1/99, 500 buyers in the small arm", _capped((990_000, 10_000)), CAPPED_SMALL, share=0.1
+        "A/A, capped revenue, 1/99, 500 buyers in the small arm", _capped((990_000, 10_000)), CAPPED_SMALL, share=0.5
     ),
     Study("A/A, adjusted revenue, 20,000 an arm", lambda seed, n: errors(_adjusted(seed, n)), EFFECT, share=0.25),
     Study(
