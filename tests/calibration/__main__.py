@@ -20,8 +20,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tests.calibration.kinds import EVERY_STUDY
 from tests.calibration.report import table
-from tests.calibration.studies import ALL_STUDIES, Study
+from tests.calibration.studies import Study
 
 CHUNK = 250  # experiments simulated at a time: 720 looks of them are some ten megabytes
 
@@ -40,7 +41,7 @@ def main(  # noqa: PLR0917 - one argument for each option
 ) -> None:
     """Run, write, and exit with 1 where a bound is missed."""
     console = Console(stderr=True)
-    chosen = [each for each in ALL_STUDIES if study in each.name]
+    chosen = [each for each in EVERY_STUDY if study in each.name]
     simulated = simulate(chosen, Run(experiments, seed, finished), processes, console)
     text, missed = table(chosen, [each.found for each in simulated], seed=seed, on=datetime.now(UTC).date())
     output.write_text(text, "utf-8")
@@ -97,7 +98,7 @@ def simulate(studies: Sequence[Study], run: Run, processes: int, console: Consol
     with ProcessPoolExecutor(processes) as pool, Progress(*columns, console=console) as progress:
         left = {number: run.chunks(study) for number, study in enumerate(studies) if not simulated[number].found}
         chunks = {
-            pool.submit(run_chunk, ALL_STUDIES.index(studies[number]), run.seed, chunk): number
+            pool.submit(run_chunk, EVERY_STUDY.index(studies[number]), run.seed, chunk): number
             for number, size in left.items()
             for chunk in range(size)
         }
@@ -119,7 +120,7 @@ def run_chunk(number: int, seed: int, chunk: int) -> tuple[Counter[str], float]:
 
     Their random numbers are those of the study's name and the chunk, so that a new study changes no other.
     """
-    study, started = ALL_STUDIES[number], time.process_time()
+    study, started = EVERY_STUDY[number], time.process_time()
     return study.run((seed, crc32(study.name.encode()), chunk), CHUNK), time.process_time() - started
 
 

@@ -110,7 +110,7 @@ def computed(answer: T | NotComputable) -> T:
     return answer
 
 
-def _looks(looks: int, batch: int) -> Floats:
+def sizes_at_looks(looks: int, batch: int) -> Floats:
     return batch * np.arange(1.0, looks + 1)
 
 
@@ -122,7 +122,7 @@ class Binary:
 
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> Sums:
         converted = rng.binomial(batch, self.rate, (experiments, looks)).cumsum(axis=1).astype(float)
-        return Sums(_looks(looks, batch), converted, converted, converted, converted)
+        return Sums(sizes_at_looks(looks, batch), converted, converted, converted, converted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Counts:
         y, yy, nonzero = (
             of_look.sum(axis=2).cumsum(axis=1).astype(float) for of_look in (events, events * events, events > 0)
         )
-        return Sums(_looks(looks, batch), y, yy, y, nonzero)
+        return Sums(sizes_at_looks(looks, batch), y, yy, y, nonzero)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Revenue:
             for values in (spent, spent * spent)
         )
         purchases = bought.reshape(experiments, looks).cumsum(axis=1).astype(float)
-        return Sums(_looks(looks, batch), y.cumsum(axis=1), yy.cumsum(axis=1), purchases, nonzero=purchases)
+        return Sums(sizes_at_looks(looks, batch), y.cumsum(axis=1), yy.cumsum(axis=1), purchases, nonzero=purchases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class Baskets:
         keenness = rng.standard_gamma(2.0, shape) / 2
         x = rng.poisson(self.orders * keenness).astype(float)
         y = self.worth * x * (0.5 + rng.standard_gamma(2.0, shape) / 4)
-        return _pair_sums(x, y, batch)
+        return pair_sums(x, y, batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +202,9 @@ class Habits:
 
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> PairSums:
         habit = self.rate * rng.standard_gamma(1.5, (experiments, looks, batch)) / 1.5
-        return _pair_sums(rng.poisson(habit).astype(float), rng.poisson(habit).astype(float), batch)
+        return pair_sums(rng.poisson(habit).astype(float), rng.poisson(habit).astype(float), batch)
 
 
-def _pair_sums(x: Floats, y: Floats, batch: int) -> PairSums:
+def pair_sums(x: Floats, y: Floats, batch: int) -> PairSums:
     sums = (values.sum(axis=2).cumsum(axis=1) for values in (x, y, x * x, y * y, x * y))
-    return PairSums(_looks(x.shape[1], batch), *sums)
+    return PairSums(sizes_at_looks(x.shape[1], batch), *sums)

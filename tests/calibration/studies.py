@@ -49,7 +49,7 @@ class Study:
     share: float = 1.0
 
 
-def _tails(method: str, label: str) -> tuple[Reading, ...]:
+def tails(method: str, label: str) -> tuple[Reading, ...]:
     low, high = f"{method}:low", f"{method}:high"
     return (
         Reading(f"{label}, two-sided error", (low, high), 0.044, 0.056),
@@ -58,7 +58,7 @@ def _tails(method: str, label: str) -> tuple[Reading, ...]:
     )
 
 
-ONE_LOOK = (*_tails("effect", "effect interval"), *_tails("welch", "Welch's t"))
+ONE_LOOK = (*tails("effect", "effect interval"), *tails("welch", "Welch's t"))
 COVERED = (
     Reading("effect interval covers", ("effect",), 0.944, 0.956),
     Reading("Fieller lift interval covers", ("lift",), 0.944, 0.956),
@@ -188,7 +188,7 @@ STUDIES = (
     Study(
         "A/A, conversions, 3,000 identities an arm at 2 %",
         lambda seed, n: errors(mean_arms(seed, n, BINARY, BINARY, 3_000), proportions=True),
-        (*ONE_LOOK, *_tails("proportion", "Newcombe interval")),
+        (*ONE_LOOK, *tails("proportion", "Newcombe interval")),
     ),
     Study(
         "A/A, Poisson counts, 1,000 an arm", lambda seed, n: errors(mean_arms(seed, n, COUNTS, COUNTS, 1_000)), ONE_LOOK

@@ -7,8 +7,8 @@ import pytest
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.measures import Aggregation
-from experiment_pipeline.domain.metrics import mean_of_version_1
+from experiment_pipeline.domain.measures import Aggregation, Events, Measure, Missing
+from experiment_pipeline.domain.metrics import Funnel, Mean, Quantile, Ratio, Retention, Statistic, mean_of_version_1
 from experiment_pipeline.domain.planned_sample import floor_warnings
 from experiment_pipeline.settings import Settings
 from tests.results.subjects import CONTROL, EVEN, PURCHASE, experiment
@@ -65,6 +65,54 @@ def test_warnings__of_a_planned_sample_that_hardly_reaches_the_floor__say_how_ma
         assert f"as few as {expected} to an arm" in found[0]
         what = "5 conversions" if aggregation is Aggregation.OCCURRENCE else "150 identities that are not 0"
         assert f"before each arm has {what}" in found[0]
+
+
+EVENTS = Events("purchase")
+SUM, COUNT = Measure(EVENTS, Aggregation.SUM), Measure(EVENTS, Aggregation.COUNT)
+
+
+def of_statistic(statistic: Statistic, design: Design) -> list[str]:
+    metric = dataclasses.replace(PURCHASE, statistic=statistic, version=2)
+    return list_of(experiment(EVEN, metric, design=design), Floors())
+
+
+@pytest.mark.parametrize(
+    ("statistic", "whose"),
+    [
+        (
+            Retention(Measure(EVENTS, Aggregation.OCCURRENCE)),
+            "a retention. It is the share of control's identities that",
+        ),
+        (Funnel((EVENTS, EVENTS)), "a funnel. It is the share of control's identities that reach the last step"),
+    ],
+)
+def test_warnings__of_a_share_of_identities__are_those_of_conversions(statistic: Statistic, whose: str) -> None:
+    (few,) = of_statistic(statistic, Design(mde=2.0, baseline=0.05))
+    assert "before each arm has 5 conversions" in few
+    assert "as few as 6 to an arm" in few
+    (no_share,) = of_statistic(statistic, Design(mde=0.1, baseline=5.0))
+    assert whose in no_share
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected"),
+    [
+        (Mean(Measure(EVENTS, Aggregation.DAYS)), 125),  # as counts
+        (Mean(Measure(EVENTS, Aggregation.DISTINCT)), 125),
+        (Mean(Measure(EVENTS, Aggregation.MAX, Missing.ZERO)), None),  # 628 identities that are not 0
+        (
+            Mean(Measure(EVENTS, Aggregation.MAX)),
+            None,
+        ),  # the mean of values that all have tells nothing
+        (Ratio(SUM, COUNT), None),
+        (Quantile(0.9, EVENTS), None),
+    ],
+)
+def test_warnings__of_other_statistics__are_given_where_the_mean_tells_what_the_sample_brings(
+    statistic: Statistic, expected: int | None
+) -> None:
+    found = of_statistic(statistic, Design(mde=0.2, baseline=5.0))
+    assert [f"as few as {expected} to an arm" in each for each in found] == [True] * (expected is not None)
 
 
 def test_warnings__of_a_small_arm__are_about_what_it_gets() -> None:

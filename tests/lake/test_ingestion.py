@@ -173,6 +173,28 @@ def test_ingest__e4__the_first_is_kept_where_sql_leaves_it_to_python(here: Insta
     assert here.column("metadata") == ['{"text":"\\u0001"}'] * 2
 
 
+def written(traits: str, *, enveloped: bool) -> str:
+    """A purchase with traits in just this form."""
+    text = json.dumps(record(traits={})).replace('"traits": {}', f'"traits": {traits}')
+    return f'{{"events": [{text}]}}' if enveloped else text
+
+
+@pytest.mark.parametrize("enveloped", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("traits", ['{"n":1}', '{"n":1E2}'])  # SQL leaves the second form to Python
+@pytest.mark.parametrize("other", ["20260301T110000Z-a.jsonl", "20260301T110000Z-b.jsonl"])
+def test_ingest__e4__the_first_delivery_in_a_batch_keeps_its_traits(
+    here: Installation, enveloped: tuple[bool, bool], traits: str, other: str
+) -> None:
+    first, second = written(traits, enveloped=enveloped[0]), written('{"n":2}', enveloped=enveloped[1])
+    if other.endswith("a.jsonl"):
+        here.land(first, second)
+    else:
+        here.land(first)
+        here.land(second, name=other)
+    here.ingest()
+    assert here.column("traits") == [traits]
+
+
 def test_ingest__redelivered_shuffled_under_other_names__changes_nothing(here: Installation) -> None:
     rows = [record(identifier=f"user-{n % 50}", timestamp=1_768_000_000_000 + n * 20_000_000) for n in range(200)]
     here.land(*rows)

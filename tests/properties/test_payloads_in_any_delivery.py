@@ -11,6 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.audience import Audience, Dimension
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, Events, Measure, MeasureWindow, Operator
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Retention, Statistic
@@ -37,6 +38,7 @@ def measure(event: str, aggregation: Aggregation, **fields: Any) -> Measure:
 STATISTICS: dict[str, Statistic] = {
     **{f"mean of {kind}": Mean(measure("purchase", kind)) for kind in Aggregation},
     **{f"bounded {kind}": Mean(measure("purchase", kind, **BOUNDED)) for kind in (Aggregation.SUM, Aggregation.MEAN)},
+    "slices": Mean(measure("purchase", Aggregation.SUM, slice_by="metadata.cart.size")),
     "adjusted": Mean(measure("purchase", Aggregation.SUM, **BOUNDED), covariate_before=timedelta(days=7)),
     "ratio": Ratio(measure("purchase", Aggregation.SUM), measure("view", Aggregation.COUNT)),
     "ratio of who has both": Ratio(measure("rating", Aggregation.MAX, **BOUNDED), measure("view", Aggregation.MIN)),
@@ -45,6 +47,7 @@ STATISTICS: dict[str, Statistic] = {
     "retention": Retention(Measure(Events("view", window=LATER), Aggregation.OCCURRENCE)),
     "funnel": Funnel((Events("view"), Events("rating", (DEAR,)), Events("purchase")), within=timedelta(days=2)),
 }
+AUDIENCE = Audience(dimensions=(Dimension("country", "country"),))
 VERSION_1 = tuple(
     version_1(id=100 + number, environment_key=PROD, name=f"version 1 {kind}", event=event, aggregation=kind)
     for number, (event, kind) in enumerate(
@@ -72,7 +75,12 @@ def events_by_day(seed: int = 7) -> Days:
         at = int((START + timedelta(days=day)).timestamp() * 1000) + draw.randrange(86_400_000)
         variant = draw.choice(["a", "b"]) if who % 50 == 0 else "ab"[who % 2]
         line = (
-            exposure(identifier=f"user-{who}", value=variant, timestamp=at)
+            exposure(
+                identifier=f"user-{who}",
+                value=variant,
+                timestamp=at,
+                traits={"country": draw.choice(["DE", "AT", None])},
+            )
             if draw.random() < 0.2
             else record(
                 event=draw.choice(["purchase", "view", "rating"]),
@@ -90,7 +98,7 @@ def events_by_day(seed: int = 7) -> Days:
 def payload(lake: Lake, root: Path) -> tuple[list[object], pl.DataFrame]:
     """Counts of exposures and aggregates, computed over a lake."""
     warehouse = DuckDBWarehouse(lake.connect, lake.event_files, ArtifactStore(root / "artifacts"))
-    scope = AnalysisScope("experiment-1", PROD, "checkout", WINDOW, lake.newest_batch)
+    scope = AnalysisScope("experiment-1", PROD, "checkout", WINDOW, lake.newest_batch, audience=AUDIENCE)
     first = warehouse.write_first_exposures(scope)
     counts = [first.identities, first.quarantined, warehouse.exposure_buckets(scope).rows.to_dicts()]
     return counts, warehouse.variant_aggregates(scope, METRICS).rows

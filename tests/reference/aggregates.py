@@ -235,6 +235,5 @@ def _shown(texts: Sequence[str | None]) -> str | None:
 
 
 def _listed(sizes: Counter[str | None]) -> list[str | None]:
-    """The largest values, ties by text, and beside them the missing one, which is a value of its own."""
-    texts = sorted((value for value in sizes if value is not None), key=lambda text: (-sizes[text], text))
-    return [*texts[:LISTED], *([None] if None in sizes else [])]
+    """The largest values, ties by text; the missing one, which is a value of its own, comes before every text."""
+    return sorted(sizes, key=lambda value: (-sizes[value], value is not None, value or ""))[:LISTED]

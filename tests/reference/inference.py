@@ -5,6 +5,7 @@ from fractions import Fraction
 from statistics import NormalDist
 
 from tests.reference.aggregates import Moments
+from tests.reference.estimates import Estimate
 from tests.reference.exposures import Experiment
 
 MINIMUM_FOR_SRM = 100  # identities in all, rule S2
@@ -12,6 +13,8 @@ MINIMUM_IDENTITIES = 50  # per arm
 MINIMUM_CONVERSIONS = 5  # per arm, occurrence metrics
 MINIMUM_NONZERO = 20  # per arm, all other metrics: lower than what ships, for small samples
 Z = NormalDist().inv_cdf(0.975)
+
+Sample = Moments | Estimate
 
 
 def known_shares(experiment: Experiment) -> dict[str, Fraction] | None:
@@ -110,17 +113,17 @@ def infer(control: Moments, treatment: Moments, *, lower_is_better: bool) -> dic
     }
 
 
-def standard_error(control: Moments, treatment: Moments) -> float:
+def standard_error(control: Sample, treatment: Sample) -> float:
     """The standard error of the difference of the means."""
     return math.sqrt(squared_error(control) + squared_error(treatment))
 
 
-def squared_error(arm: Moments) -> Fraction:
+def squared_error(arm: Sample) -> Fraction:
     """The squared standard error of the mean."""
     return arm.m2 / (arm.n - 1) / arm.n
 
 
-def chance_to_win(control: Moments, treatment: Moments, *, lower_is_better: bool) -> float:
+def chance_to_win(control: Sample, treatment: Sample, *, lower_is_better: bool) -> float:
     """Phi(D / SE(D)) on the absolute scale, flipped when lower is better; exact without variance."""
     effect = treatment.mean - control.mean
     if lower_is_better:
@@ -131,7 +134,7 @@ def chance_to_win(control: Moments, treatment: Moments, *, lower_is_better: bool
     return 0.5 * math.erfc(-float(effect) / math.sqrt(2 * variance))
 
 
-def lift_interval(control: Moments, treatment: Moments) -> tuple[float, float] | None:
+def lift_interval(control: Sample, treatment: Sample) -> tuple[float, float] | None:
     """Fieller: every ratio r with (t - r c)^2 <= z^2 (v_t + r^2 v_c), minus one.
 
     None where the control mean is not positive or not distinguishable from 0: no bounded interval is left then.
