@@ -1,6 +1,7 @@
 """`experiment-pipeline experiments`."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from experiment_pipeline.cli import options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context, confirm
 from experiment_pipeline.cli.tables import add_row, listing
+from experiment_pipeline.domain.audience_forms import audience_json
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.lifecycle import check_deletable
@@ -154,12 +156,22 @@ def _card(context: Context, experiment: Experiment) -> Table:
             for v in experiment.variants
         ),
         *(("ignored", printable(shortened(variant, IGNORED_SHOWN))) for variant in experiment.ignored_variants),
+        *_audience_lines(experiment),
         *(("metric", f"{a.metric.name}: {a.expected_direction}") for a in experiment.metrics),
         *(("warning", warning) for warning in design_warnings(experiment, context.floors)),
         ("partition", experiment.partition_key),
     ):
         add_row(table, label, str(value))
     return table
+
+
+def _audience_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """Yield what is declared of the identities that are analysed, as a manifest has it."""
+    declared = {**audience_json(experiment.audience), "post_stratify": experiment.post_stratify}
+    excluded = declared.pop("exclude_identifiers")
+    yield from ((name, json.dumps(value, ensure_ascii=False)) for name, value in declared.items() if value)
+    if excluded:
+        yield "excluded", f"{len(excluded)} identifiers"
 
 
 def _date(moment: datetime | None) -> str:

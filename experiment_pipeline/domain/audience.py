@@ -1,12 +1,23 @@
 """Audiences: the identities that an experiment analyses, and the groups of them (rules M15, M19, M20, M23)."""
 
+import re
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field, with_config
+
+from experiment_pipeline.domain.definition_fields import Path
+from experiment_pipeline.domain.fields import STRICT, Line, at_most, rule
 from experiment_pipeline.domain.measures import Condition, Events
 
 LARGEST_VALUES = 20  # of a dimension that are told apart; the others are one group
 
 
+DIMENSION_LENGTH = 40
+TRAIT = re.compile(r"[^.]+(\.[^.]+)*", re.DOTALL)
+
+
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Dimension:
     """A trait of identities by which results are broken down (rule M15).
@@ -16,8 +27,17 @@ class Dimension:
         trait: the path into the traits of the first exposure, with dots: `device.kind`.
     """
 
-    name: str
-    trait: str
+    name: Annotated[Annotated[Line, at_most(DIMENSION_LENGTH)], Field(description="what results call it")]
+    trait: Annotated[
+        Annotated[
+            Path,
+            rule(
+                lambda path: TRAIT.fullmatch(path) and not path.startswith("traits."),
+                "Must be names joined by dots below the traits, such as device.kind.",
+            ),
+        ],
+        Field(description="of the first exposure"),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler, with_config
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+from typing_extensions import override
 
 from experiment_pipeline.domain.definition_fields import (
     LIST_SCHEMA,
@@ -52,7 +53,11 @@ def _of_one_comparison(schema: dict[str, Any]) -> None:
         operand.pop("default", None)
 
 
-@with_config(ConfigDict(**STRICT, json_schema_extra=_of_one_comparison))
+# An instance is taken as it is: its fields have other names than in JSON.
+READ_ONCE = ConfigDict(extra="forbid", revalidate_instances="never", json_schema_extra=_of_one_comparison)
+
+
+@with_config(READ_ONCE)
 @dataclass(frozen=True, slots=True)
 class ConditionForm:
     """A condition on one field of an event: `field` and one comparison."""
@@ -90,6 +95,14 @@ class ConditionForm:
         Operand(truth, TRUTH_SCHEMA),
         Field(description="whether the field is there"),
     ] = None
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ConditionForm) and repr(self) == repr(other)  # 1 is not true, as it is in Python
+
+    @override
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
 
 Conditions = Annotated[

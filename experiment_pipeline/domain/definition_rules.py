@@ -140,7 +140,7 @@ def _check(errors: FieldErrors, form: Form) -> None:
     """Collect the rules between fields that a form breaks."""
     for place, events in _events(form):
         for position, condition in enumerate(events.where):
-            _check_condition(errors, f"{place}.where.{position}", condition)
+            check_condition(errors, f"{place}.where.{position}", condition)
         if not isinstance(events, EventsForm):
             _check_window(errors, f"{place}.window", events.window)
         if isinstance(events, MeasureForm):
@@ -164,7 +164,8 @@ def _events(form: Form) -> list[tuple[str, MeasureForm | EventsForm | EventValue
             return [("measure", form.measure)]
 
 
-def _check_condition(errors: FieldErrors, place: str, form: ConditionForm) -> None:
+def check_condition(errors: FieldErrors, place: str, form: ConditionForm) -> None:
+    """Collect that a condition has not exactly one comparison (rule M7)."""
     stated = [operator.value for operator, _ in stated_comparisons(form)]
     if len(stated) == 1:
         return

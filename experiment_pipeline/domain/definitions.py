@@ -69,13 +69,13 @@ def statistic_of(form: Form) -> Defined:
         case QuantileForm():
             return Defined(2, Quantile(form.q, _measure(form.measure)), form.maturity)
         case EventQuantileForm():
-            events = Events(form.measure.event, _conditions(form.measure.where), _window(form.measure.window))
+            events = Events(form.measure.event, conditions_of(form.measure.where), _window(form.measure.window))
             return Defined(2, Quantile(form.q, events), form.maturity)
         case RetentionForm():
-            events = Events(form.measure.event, _conditions(form.measure.where), _window(form.window))
+            events = Events(form.measure.event, conditions_of(form.measure.where), _window(form.window))
             return Defined(2, Retention(Measure(events, Aggregation.OCCURRENCE)), Maturity.COMPLETE)
         case FunnelForm():
-            return Defined(2, Funnel(tuple(map(_step, form.steps)), form.within))
+            return Defined(2, Funnel(tuple(map(step_of, form.steps)), form.within))
 
 
 def definition_of(metric: Metric) -> dict[str, Any]:
@@ -95,14 +95,14 @@ def definition(statistic: Statistic, maturity: Maturity = Maturity.ALL) -> dict[
             return _given("ratio", **parts, maturity=identities)
         case Quantile(q, of):
             if isinstance(of, Events):
-                return _given("quantile", q=q, unit="event", measure=_events_json(of), maturity=identities)
+                return _given("quantile", q=q, unit="event", measure=events_json(of), maturity=identities)
             return _given("quantile", q=q, measure=_measure_json(of), maturity=identities)
         case Retention(measure):
             window = _window_json(measure.events.window)
-            return _given("retention", measure=_events_json(measure.events, timed=False), window=window)
+            return _given("retention", measure=events_json(measure.events, timed=False), window=window)
         case Funnel(steps, within):
             limit = None if within is None else format_duration(within)
-            return _given("funnel", steps=[_events_json(step, timed=False) for step in steps], within=limit)
+            return _given("funnel", steps=[events_json(step, timed=False) for step in steps], within=limit)
 
 
 def canonical_text(definition: object) -> str:
@@ -112,7 +112,7 @@ def canonical_text(definition: object) -> str:
 
 def _measure(form: MeasureForm) -> Measure:
     return Measure(
-        events=Events(form.event, _conditions(form.where), _window(form.window)),
+        events=Events(form.event, conditions_of(form.where), _window(form.window)),
         aggregation=form.aggregation,
         missing=form.missing or Missing.LEFT_OUT,
         cap=_bound(form.cap),
@@ -121,12 +121,21 @@ def _measure(form: MeasureForm) -> Measure:
     )
 
 
-def _step(form: EventsForm) -> Events:
-    return Events(form.event, _conditions(form.where))
+def step_of(form: EventsForm) -> Events:
+    """Return the events that a form declares, in no window."""
+    return Events(form.event, conditions_of(form.where))
 
 
-def _conditions(forms: tuple[ConditionForm, ...]) -> tuple[Condition, ...]:
+def conditions_of(forms: tuple[ConditionForm, ...]) -> tuple[Condition, ...]:
+    """Return the conditions that forms declare."""
     return tuple(Condition(form.field, *stated_comparisons(form)[0]) for form in forms)
+
+
+def form_of_condition(condition: Condition) -> ConditionForm:
+    """Return the form that declares a condition."""
+    names = {operator: name for name, operator in OPERATORS.items()}
+    operand: dict[str, Any] = {names.get(condition.operator, condition.operator.value): condition.operand}
+    return ConditionForm(condition.field, **operand)
 
 
 def stated_comparisons(form: ConditionForm) -> list[tuple[Operator, Any]]:
@@ -153,7 +162,7 @@ def _without_none(parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measure_json(measure: Measure) -> dict[str, Any]:
-    events = _events_json(measure.events)
+    events = events_json(measure.events)
     further = {
         "cap": _bound_json(measure.cap),
         "floor": _bound_json(measure.floor),
@@ -163,13 +172,15 @@ def _measure_json(measure: Measure) -> dict[str, Any]:
     return {"event": events.pop("event"), "aggregation": measure.aggregation.value, **events, **_without_none(further)}
 
 
-def _events_json(events: Events, *, timed: bool = True) -> dict[str, Any]:
-    where = [_condition_json(condition) for condition in events.where]
+def events_json(events: Events, *, timed: bool = True) -> dict[str, Any]:
+    """Return events in their canonical form, JSON-ready; without their window where that stands elsewhere."""
+    where = [condition_json(condition) for condition in events.where]
     window = _window_json(events.window) if timed and events.window != WHOLE_TIME else None
     return _without_none({"event": events.name, "where": where or None, "window": window})
 
 
-def _condition_json(condition: Condition) -> dict[str, Any]:
+def condition_json(condition: Condition) -> dict[str, Any]:
+    """Return a condition in its canonical form, JSON-ready."""
     operand = condition.operand
     written = list(map(_scalar_json, operand)) if isinstance(operand, tuple) else _scalar_json(operand)
     return {"field": condition.field, condition.operator.value: written}

@@ -15,6 +15,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, with_config
 
+from experiment_pipeline.domain.audience_forms import (
+    Crossed,
+    Dimensions,
+    Entry,
+    Excluded,
+    Only,
+    Stratified,
+    check_audience,
+    declared_fields,
+)
 from experiment_pipeline.domain.definition_forms import EXAMPLES, AnyDefinition, ShownAs
 from experiment_pipeline.domain.definition_rules import read_version_1, read_version_2, version_of
 from experiment_pipeline.domain.definitions import Defined, definition, definition_of
@@ -126,6 +136,12 @@ class ExperimentDraft:
         IgnoredVariants,
         Field(description="variants of exposures that may have traffic outside the split: testers, renamed keys"),
     ] = ()
+    dimensions: Dimensions = ()
+    cross: Crossed = ()
+    entry: Entry = None
+    only: Only = ()
+    exclude_identifiers: Excluded = ()
+    post_stratify: Stratified = None
 
 
 @with_config(STRICT)
@@ -163,6 +179,8 @@ def to_draft(experiment: Experiment) -> ExperimentDraft:
         refresh_interval=experiment.refresh_interval,
         design=experiment.design,
         ignored_variants=experiment.ignored_variants,
+        post_stratify=experiment.post_stratify,
+        **declared_fields(experiment.audience),
     )
 
 
@@ -253,6 +271,8 @@ def check_experiment(draft: ExperimentDraft, present: ExperimentDraft | None = N
     validated = errors.validate(type(draft), draft)
     if present is None or validated.design != present.design:
         _check_design(errors, validated.design)
+    if not errors.errors:  # fields of the wrong type have no names to compare
+        check_audience(errors, validated)
     if any(path.startswith("variants.") for path in errors.errors):
         errors.raise_any()
     variants = _resolve_variants(errors, validated.variants)

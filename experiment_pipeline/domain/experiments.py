@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, with_config
 
+from experiment_pipeline.domain.audience import EVERYBODY, Audience
 from experiment_pipeline.domain.fields import STRICT, Looks, Number, between, rule
 from experiment_pipeline.domain.metrics import AttachedMetric
 
@@ -77,6 +78,8 @@ class Experiment:
     """One experiment as the registry knows it. All times are UTC; `partition_key` is `<key>-<id>` (rule L6).
 
     ignored_variants: values of exposures that do not count as traffic outside the split (rule S2)
+    audience: who is analysed, and the groups that results are broken down by
+    post_stratify: the dimension that the overall effect is also adjusted by
     """
 
     id: int
@@ -93,6 +96,8 @@ class Experiment:
     refresh_interval: timedelta = timedelta(hours=1)
     design: Design = field(default_factory=Design)
     ignored_variants: tuple[str, ...] = ()
+    audience: Audience = EVERYBODY
+    post_stratify: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     started_at: datetime | None = None

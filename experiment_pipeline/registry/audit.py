@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, true
 
+from experiment_pipeline.domain.audience import Audience
+from experiment_pipeline.domain.audience_forms import audience_json
 from experiment_pipeline.domain.definitions import canonical_text
 from experiment_pipeline.domain.drafts import to_metric_draft
 from experiment_pipeline.domain.metrics import Metric
@@ -116,23 +118,27 @@ def record(
 
 def as_json(value: object) -> Any:
     """Return a domain value as JSON-ready values: durations in seconds, moments in ISO-8601, metrics as declared."""
-    if isinstance(value, Metric):
-        return {"id": value.id, "environment_key": value.environment_key, **as_json(to_metric_draft(value))}
-    if dataclasses.is_dataclass(value):
-        return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [as_json(item) for item in value]
-    if isinstance(value, StrEnum):
-        return value.value
-    return _scalar_as_json(value)
-
-
-def _scalar_as_json(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return iso_utc(value) if isinstance(value, datetime) else value
+    match value:
+        case Metric():
+            declared = as_json(to_metric_draft(value))
+            rendered: Any = {"id": value.id, "environment_key": value.environment_key, **declared}
+        case Audience():
+            rendered = audience_json(value)
+        case dict():
+            rendered = {key: as_json(item) for key, item in value.items()}
+        case tuple() | list():
+            rendered = [as_json(item) for item in value]
+        case StrEnum():
+            rendered = value.value
+        case timedelta():
+            rendered = value.total_seconds()
+        case datetime():
+            rendered = iso_utc(value)
+        case _ if dataclasses.is_dataclass(value):
+            rendered = {each.name: as_json(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        case _:
+            rendered = value
+    return rendered
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain import lifecycle
+from experiment_pipeline.domain.audience_forms import audience_json, audience_of
 from experiment_pipeline.domain.drafts import (
     ExperimentDraft,
     changed_fields,
@@ -311,6 +312,8 @@ def _columns(draft: ExperimentDraft) -> dict[str, Any]:
         "refresh_interval_seconds": int(draft.refresh_interval.total_seconds()),
         "design": asdict(draft.design),
         "ignored_variants": list(draft.ignored_variants),
+        "audience": audience_json(audience_of(draft)),
+        "post_stratify": draft.post_stratify,
     }
 
 

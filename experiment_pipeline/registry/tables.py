@@ -95,6 +95,8 @@ experiments = Table(
     Column("refresh_interval_seconds", Integer, nullable=False),
     Column("design", JSON, nullable=False),
     Column("ignored_variants", JSON, nullable=False, server_default="[]"),
+    Column("audience", JSON, nullable=False, server_default="{}"),  # canonical, rules M15, M19, M20, M23
+    Column("post_stratify", String(40)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),

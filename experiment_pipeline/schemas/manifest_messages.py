@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any
 
+from experiment_pipeline.domain.definition_rules import field_names
 from experiment_pipeline.domain.fields import MESSAGES
 from experiment_pipeline.domain.texts import nearest, quoted, shortened, suggestion
 
@@ -15,6 +16,8 @@ NUMBER = {"float_type", "int_type", "float_parsing", "int_parsing", "int_from_fl
 SHAPES = {  # of what stands in a list, by the list's name
     "variants": "{key: larger, percentage_allocation: 50}",
     "metrics": "{metric: purchase, expected_direction: increase}",
+    "dimensions": "{name: country, trait: country}",
+    "only": "{field: traits.country, is: DE}",
 }
 DEFINITION = "{version: 1, event: purchase}"
 ELSEWHERE = {"metrics.*.event": f" The name of the event belongs in definition: {DEFINITION}."}  # by place
@@ -104,5 +107,5 @@ def _pattern(place: tuple[str, ...]) -> str:
 
 def _field_names(part: type) -> list[str]:
     if is_dataclass(part):
-        return [field.name for field in fields(part)]
+        return list(field_names(part))
     return list(getattr(part, "model_fields", ()))

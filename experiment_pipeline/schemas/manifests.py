@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, with_config
 
+from experiment_pipeline.domain.audience import Dimension
+from experiment_pipeline.domain.definition_forms import ConditionForm, EventsForm
 from experiment_pipeline.domain.drafts import (
     AttachmentDraft,
     ExperimentDraft,
@@ -70,6 +72,9 @@ PARTS: dict[str, type] = {
     "experiments.*.variants.*": VariantDraft,
     "experiments.*.metrics.*": AttachmentDraft,
     "experiments.*.design": Design,
+    "experiments.*.dimensions.*": Dimension,
+    "experiments.*.entry": EventsForm,
+    "experiments.*.only.*": ConditionForm,
 }
 
 

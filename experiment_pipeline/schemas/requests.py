@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from experiment_pipeline.domain.audience_forms import Crossed, Dimensions, Entry, Excluded, Only, Stratified
 from experiment_pipeline.domain.definition_rules import version_of
 from experiment_pipeline.domain.drafts import (
     AttachmentDraft,
@@ -62,6 +63,12 @@ class ExperimentPatch(Body):
     refresh_interval: RefreshInterval = _left_out()
     design: Design = _left_out()
     ignored_variants: IgnoredVariants = _left_out()
+    dimensions: Dimensions = _left_out()
+    cross: Crossed = _left_out()
+    entry: Entry = _left_out()
+    only: Only = _left_out()
+    exclude_identifiers: Excluded = _left_out()
+    post_stratify: Stratified = _left_out()
 
     def revise(self, draft: ExperimentDraft) -> ExperimentDraft:
         """Return the draft with the fields that were sent."""

@@ -5,7 +5,8 @@ from typing import Annotated, Generic, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
-from experiment_pipeline.domain.definition_forms import AnyDefinition, ShownAs
+from experiment_pipeline.domain.audience_forms import audience_json
+from experiment_pipeline.domain.definition_forms import AnyDefinition, Conditions, EventsForm, ShownAs
 from experiment_pipeline.domain.definitions import definition_of
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, MultipleExposures, VariantRole
@@ -59,6 +60,13 @@ class DesignView(BaseModel):
     baseline: float | None
 
 
+class DimensionView(BaseModel):
+    """A trait of the first exposure by which results are broken down."""
+
+    name: str
+    trait: str
+
+
 class ExperimentView(BaseModel):
     """One experiment."""
 
@@ -75,6 +83,16 @@ class ExperimentView(BaseModel):
     design: DesignView
     design_warnings: list[str] = Field(description="what is allowed in the design, and probably not meant")
     ignored_variants: list[str] = Field(description="variants that may have traffic outside the split (rule S2)")
+    dimensions: list[DimensionView] = Field(description="that results are broken down by")
+    cross: list[list[str]] = Field(description="pairs of dimensions that are also crossed")
+    entry: Annotated[dict[str, JsonValue] | None, ShownAs(EventsForm | None)] = Field(
+        description="the event that identities are analysed from"
+    )
+    only: Annotated[list[dict[str, JsonValue]], ShownAs(Conditions)] = Field(
+        description="conditions on the first exposure"
+    )
+    exclude_identifiers: list[str] = Field(description="identities that are not analysed")
+    post_stratify: str | None = Field(description="the dimension that the overall effect is also adjusted by")
     created_at: Moment | None
     updated_at: Moment | None
     started_at: Moment | None
@@ -97,6 +115,8 @@ class ExperimentView(BaseModel):
             design=DesignView.model_validate(experiment.design),
             design_warnings=design_warnings(experiment, floors),
             ignored_variants=list(experiment.ignored_variants),
+            **audience_json(experiment.audience),
+            post_stratify=experiment.post_stratify,
             created_at=experiment.created_at,
             updated_at=experiment.updated_at,
             started_at=experiment.started_at,

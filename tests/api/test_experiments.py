@@ -249,3 +249,29 @@ def test_change__by_a_key__is_audited_with_its_name(api: Api) -> None:
     assert [
         line.actor for line in api.registry.audit.list("production", subject=f"experiment:{created['id']}")[::-1]
     ] == [f"key:{prefix}"]
+
+
+def test_experiments__audience__is_declared_shown_and_changed(api: Api) -> None:
+    audience = {
+        "dimensions": [{"name": "country", "trait": "country"}, {"name": "device", "trait": "device.kind"}],
+        "cross": [["country", "device"]],
+        "entry": {"event": "opened", "where": [{"field": "value", "is": True}]},
+        "only": [{"field": "traits.country", "in": ["DE", "AT"]}],
+        "exclude_identifiers": ["staff"],
+        "post_stratify": "country",
+    }
+    created = api.experiment(**audience)
+    assert {name: created[name] for name in audience} == audience
+    changed = api.patch("/experiments/checkout/", {"only": [], "entry": None}).json()
+    assert {name: changed[name] for name in audience} == {**audience, "only": [], "entry": None}
+    refused = api.patch("/experiments/checkout/", {"cross": [["country", "devise"]], "post_stratify": "land"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["cross.0", "post_stratify"])
+    refused = api.patch("/experiments/checkout/", {"only": [{"field": "value", "is": None, "are": 1}]})
+    assert list(refused.json()["errors"]) == ["only.0.is", "only.0.are"]
+    api.post("/experiments/checkout/start/")
+    assert list(api.patch("/experiments/checkout/", {"dimensions": []}).json()["errors"]) == [
+        "cross.0",
+        "post_stratify",
+    ]
+    frozen = api.patch("/experiments/checkout/", {"exclude_identifiers": []})
+    assert list(frozen.json()["errors"]) == ["exclude_identifiers"]

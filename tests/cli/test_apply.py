@@ -139,3 +139,20 @@ def test_apply__effect_without_a_baseline__is_refused_by_its_field(run: Run, man
     assert refused.exit_code == 2
     assert "experiments.checkout.design.baseline" in refused.stderr
     assert "Needed with mde, which is relative to it." in refused.stderr
+
+
+def test_apply__audience__is_declared_once_shown_and_its_mistakes_are_named(run: Run, manifest: Path) -> None:
+    audience = (
+        "    dimensions: [{name: country, trait: country}]\n    only: [{field: traits.country, in: [DE, AT]}]\n"
+        "    entry: {event: opened}\n    exclude_identifiers: [staff]\n    post_stratify: country\n"
+    )
+    manifest.write_text(MANIFEST + audience, "utf-8")
+    assert run("apply", manifest).exit_code == 0
+    assert run("apply", manifest).stdout == "Everything is as declared.\n"
+    card = run("experiments", "show", "checkout").stdout
+    assert '[{"field": "traits.country", "in": ["DE", "AT"]}]' in card
+    assert "1 identifiers" in card
+    manifest.write_text(MANIFEST + audience.replace("trait: country", "trai: country").replace("in:", "inn:"), "utf-8")
+    refused = run("apply", manifest).stderr
+    assert "experiments.checkout.dimensions.0.trai (line 13): Unknown field. Did you mean 'trait'?" in refused
+    assert "experiments.checkout.only.0.inn (line 14): Unknown field. Did you mean 'in'?" in refused

@@ -30,6 +30,7 @@ PARTS = {  # of the schema, by the heading of their table
     "variants of an experiment": ("VariantDraft", ""),
     "metrics of an experiment": ("AttachmentDraft", ""),
     "design of an experiment": ("Design", ""),
+    "dimension of an experiment": ("Dimension", ""),
 }  # fmt: skip
 
 
@@ -89,12 +90,18 @@ def _kind(field: dict[str, Any]) -> str:
     if "const" in field:
         return f"`{field['const']}`"
     if field["type"] == "array":
-        if "$ref" in field["items"]:
-            return "a list of mappings, see below"
-        return "a list of texts, numbers, true or false" if "anyOf" in field["items"] else "a list of texts"
+        return _kind_of_list(field["items"])
     return {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}[
         field["type"]
     ]
+
+
+def _kind_of_list(items: dict[str, Any]) -> str:
+    if "$ref" in items:
+        return "a list of mappings, see below"
+    if items.get("type") == "array":
+        return "a list of pairs"
+    return "a list of texts, numbers, true or false" if "anyOf" in items else "a list of texts"
 
 
 if __name__ == "__main__":

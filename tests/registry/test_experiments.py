@@ -2,12 +2,15 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from experiment_pipeline.domain.audience import EVERYBODY, Audience, Dimension
+from experiment_pipeline.domain.definition_forms import ConditionForm, EventsForm
 from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft, VariantDraft
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
-from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.measures import Aggregation, Condition, Events, Operator
 from experiment_pipeline.domain.metrics import ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.errors import ConfigurationError, Conflict, InvalidTransition, NotAllowed, NotFound
@@ -43,6 +46,44 @@ def test_create__minimal_draft__gets_control_key_and_computations(registry: Regi
     )
     assert (created.status, created.created_at, created.started_at) == (ExperimentStatus.CREATED, NOW, None)
     assert [registry.computations.get(created.id, each).payload for each in Computation] == [None, None]
+
+
+AUDIENCE: dict[str, Any] = {
+    "dimensions": (Dimension("country", "country"), Dimension("device", "device.kind")),
+    "cross": (("country", "device"),),
+    "entry": EventsForm("opened", (ConditionForm("metadata.page", within=("a", "b")),)),
+    "only": (ConditionForm("traits.version", at_least=1),),
+    "exclude_identifiers": ("staff",),
+    "post_stratify": "country",
+}
+
+
+def test_create__audience__is_kept_audited_and_frozen_at_the_start(registry: Registry) -> None:
+    created = create(registry, **AUDIENCE)
+    assert created.audience == Audience(
+        (Condition("traits.version", Operator.AT_LEAST, 1),),
+        ("staff",),
+        Events("opened", (Condition("metadata.page", Operator.IN, ("a", "b")),)),
+        AUDIENCE["dimensions"],
+        AUDIENCE["cross"],
+    )
+    assert registry.experiments.get(created.id) == created
+    assert registry.experiments.change(created.id, lambda now: now, actor=ACTOR, now=NOW) == created
+    (line,) = registry.audit.list("production", subject=f"experiment:{created.id}")
+    assert line.after is not None
+    assert line.after["audience"]["only"] == [{"field": "traits.version", "at_least": 1}]
+    everybody = {"dimensions": (), "cross": (), "entry": None, "only": (), "exclude_identifiers": ()}
+    wanted = {**everybody, "post_stratify": None}
+    assert changed(registry, created, **wanted).audience == EVERYBODY
+    again = changed(registry, created, **AUDIENCE)
+    move(registry, again, RUNNING)
+    with pytest.raises(ConfigurationError) as refused:
+        changed(registry, again, **wanted)
+    assert set(refused.value.errors) == set(AUDIENCE)
+
+
+def changed(registry: Registry, experiment: Experiment, **fields: Any) -> Experiment:
+    return registry.experiments.change(experiment.id, lambda now: replace(now, **fields), actor=ACTOR, now=NOW)
 
 
 def test_create__read_back__is_the_same_by_id_key_and_partition(registry: Registry, metric: Metric) -> None:
