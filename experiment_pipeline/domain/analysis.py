@@ -50,6 +50,7 @@ class AnalysisScope:
             multiple_exposures=experiment.multiple_exposures,
             variants=tuple(experiment.compared_keys),
             installation=installation,
+            audience=experiment.audience,
         )
 
     def require_same(self, window: Window, data_version: int, installation: str | None) -> None:

@@ -11,7 +11,7 @@ from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.results.comparisons import Judged, compared, comparisons
 from experiment_pipeline.results.families import adjusted_p_values, comparison_levels, family_of
 from experiment_pipeline.results.model import ExperimentResults, MetricResults, Split, TrafficOutsideSplit
-from experiment_pipeline.results.parts import parts_of
+from experiment_pipeline.results.parts import parts_of, post_stratified_effects
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.srm import NEGLIGIBLE_SHARE, anytime_srm_test, srm_test
 
@@ -23,6 +23,7 @@ def compute_results(
     identities: Mapping[str, int],
     aggregates: Sequence[MetricAggregates],
     floors: Floors,
+    before_entry: Mapping[str, int] | None = None,
 ) -> ExperimentResults:
     """Return the results of an experiment at one refresh.
 
@@ -31,11 +32,15 @@ def compute_results(
         identities: analysed identities per variant seen, holdout and unknown ones included (rule X6).
         aggregates: one per attached metric, in any order; a metric without one has no events and no identities.
         floors: how much data an arm needs before anything is inferred from it.
+        before_entry: identities per variant, those that never had the event where analysis starts among them; None
+            where it starts with the exposure (rule M19).
 
     Returns:
         The split and one `MetricResults` per attached metric, in the experiment's order.
     """
     split = _split(experiment, identities)
+    if before_entry is not None:
+        split = replace(split, before_entry=_split(experiment, before_entry))
     by_metric = {metric.metric_id: metric for metric in aggregates}
     every = [
         (compared(attached, found, split.identities, _design_of(attached, experiment), floors), found)
@@ -57,7 +62,8 @@ def compute_results(
             values=each.values,
             invalid_values=each.invalid_values,
             found=found,
-            parts=parts_of(each, found, floors, trustworthy=trustworthy),
+            parts=(parts := parts_of(each, found, floors, trustworthy=trustworthy)),
+            post_stratified=post_stratified_effects(each, parts, experiment.post_stratify, floors),
         )
         for each, found in every
     ]

@@ -28,6 +28,8 @@ from experiment_pipeline.results.comparison_payload import (
 )
 from experiment_pipeline.results.families import Family
 from experiment_pipeline.results.model import DecidedBy, MetricResults, PartResults, Split
+from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.post_stratification import PostStratified
 from experiment_pipeline.stats.verdict import Verdict
 
 
@@ -76,6 +78,21 @@ class PartPayload(TypedDict):
     adjusted: NotRequired[dict[str, AdjustedPayload]]
 
 
+class PostStratifiedPayload(TypedDict):
+    """The effect made of those within the values of a dimension, each weighted by its share of all identities.
+
+    `value` is treatment less control, with its interval and standard error; `cells` are the values that it is made of.
+    They are null with a `reason` where there is none. The verdict is never about it.
+    """
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    standard_error: float | None
+    cells: int | None
+    reason: str | None
+
+
 class MetricPayload(TypedDict):
     """One metric: its aggregates by variant and, by treatment, how that compares with control.
 
@@ -94,7 +111,7 @@ class MetricPayload(TypedDict):
     values, `capped_denominator` those of a ratio's denominator. `adjusted` has each comparison adjusted for what
     identities did before; `decided_by` says which of both readings `anytime` and `verdict` are about. `quantile` has
     each variant's interval, `steps` a funnel's steps, `slices` the metric by a property of its events, and `breakdown`
-    by each dimension of the identities.
+    by each dimension of the identities. `post_stratified` has the overall effect made of those within one dimension.
     """
 
     metric_id: int
@@ -126,6 +143,7 @@ class MetricPayload(TypedDict):
     steps: NotRequired[list[StepPayload]]
     slices: NotRequired[list[PartPayload]]
     breakdown: NotRequired[dict[str, list[PartPayload]]]
+    post_stratified: NotRequired[dict[str, PostStratifiedPayload]]
 
 
 def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
@@ -155,6 +173,8 @@ def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
         _add_version_2(payload, metric)
     if breakdown := dict(_breakdown(metric)):
         payload["breakdown"] = breakdown
+    if metric.post_stratified:
+        payload["post_stratified"] = {key: _post_stratified(each) for key, each in metric.post_stratified.items()}
     return payload
 
 
@@ -197,6 +217,21 @@ def type_of(metric: Metric) -> str:
             return "retention"
         case Funnel():
             return "funnel"
+
+
+def _post_stratified(found: PostStratified | NotComputable) -> PostStratifiedPayload:
+    if isinstance(found, NotComputable):
+        none = dict.fromkeys(("value", "ci_low", "ci_high", "standard_error"))
+        return {**none, "cells": None, "reason": found.reason}
+    effect = found.effect
+    return {
+        "value": effect.value,
+        "ci_low": effect.ci_low,
+        "ci_high": effect.ci_high,
+        "standard_error": effect.standard_error,
+        "cells": found.cells,
+        "reason": None,
+    }
 
 
 def _capped(bounds: Bounds, metric: MetricResults) -> CappedPayload:

@@ -3,7 +3,7 @@
 A number that cannot be given is withheld with its reason, never replaced (docs/statistics.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from experiment_pipeline.domain.aggregates import (
@@ -20,6 +20,7 @@ from experiment_pipeline.stats.bayesian import ExpectedLoss
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.lift import Lift
 from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.post_stratification import PostStratified
 from experiment_pipeline.stats.srm import MINIMUM_IDENTITIES, AnytimeSrmTest, SrmTest
 from experiment_pipeline.stats.verdict import Verdict
 
@@ -71,6 +72,7 @@ class Split:
     fixed:       the fixed-sample test, for those who look once
     anytime:     the test that holds at every refresh
     outside:     traffic that the split does not provide for
+    before_entry: the split of all who were exposed, where only those who entered are analysed (rule M19)
     """
 
     identities: dict[str, int]
@@ -78,11 +80,12 @@ class Split:
     fixed: SrmTest | NotComputable
     anytime: AnytimeSrmTest | NotComputable
     outside: TrafficOutsideSplit = NO_TRAFFIC_OUTSIDE
+    before_entry: "Split | None" = None
 
     @property
     def trustworthy(self) -> bool | None:
-        """False on a mismatch of either kind, None where there is none and the shares could not be tested."""
-        if self.outside.mismatch:
+        """False on a mismatch of any kind, None where there is none and the shares could not be tested."""
+        if self.outside.mismatch or (self.before_entry is not None and self.before_entry.trustworthy is False):
             return False
         return None if isinstance(self.anytime, NotComputable) else not self.anytime.mismatch
 
@@ -230,6 +233,8 @@ class MetricResults:
         values: events whose value the metric reads as a number, by analysed variant.
         invalid_values: those of them whose value is not a number (rule E5).
         parts: steps, slices, and values of dimensions, in the order in which they are shown.
+        post_stratified: the effect of each treatment from those within the values of a dimension (rule C11); empty
+            where none is asked for.
         found: what the engine counted.
     """
 
@@ -241,6 +246,7 @@ class MetricResults:
     invalid_values: dict[str, int]
     found: MetricAggregates
     parts: tuple[PartResults, ...] = ()
+    post_stratified: dict[str, PostStratified | NotComputable] = field(default_factory=dict)
 
     @property
     def aggregates(self) -> dict[str, VariantAggregate | None]:

@@ -3,12 +3,18 @@
 Their verdicts are a family of their own for each metric and kind of part, and never part of the decision.
 """
 
-from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part
-from experiment_pipeline.domain.experiments import Design
+from collections.abc import Collection, Iterable
+
+from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part, VariantAggregate
+from experiment_pipeline.domain.experiments import CONTROL, Design
 from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.metrics import Quantile, Ratio
+from experiment_pipeline.results.arms import Arm
 from experiment_pipeline.results.comparisons import Compared, Judged, compared, comparisons
 from experiment_pipeline.results.model import PartResults
 from experiment_pipeline.stats.multiplicity import benjamini_hochberg, benjamini_hochberg_levels
+from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.post_stratification import PostStratified, post_stratified
 
 
 def parts_of(
@@ -36,6 +42,36 @@ def parts_of(
         PartResults(group, each.arms, comparisons(each, judged[group.part][group], trustworthy=trustworthy))
         for group, each in parts.items()
     )
+
+
+def post_stratified_effects(
+    metric: Compared, parts: Collection[PartResults], dimension: str | None, floors: Floors
+) -> dict[str, PostStratified | NotComputable]:
+    """Return the effect of each treatment from those within the values of a dimension (rule C11).
+
+    Of ratios and quantiles there is none: they are not means of those of the values.
+    """
+    if dimension is None or isinstance(metric.attached.metric.statistic, Ratio | Quantile):
+        return {}
+    cells = [each.arms for each in parts if each.group.part is Part.DIMENSION and each.group.name == dimension]
+    return {
+        treatment: _post_stratified([(arms[CONTROL], arms[treatment]) for arms in cells], metric.design, floors)
+        for treatment in metric.pairs
+    }
+
+
+def _post_stratified(
+    cells: Iterable[tuple[Arm, Arm]], design: Design, floors: Floors
+) -> PostStratified | NotComputable:
+    reduced = []
+    for control, treatment in cells:
+        for arm in (control.reduced, treatment.reduced):
+            if isinstance(arm, NotComputable):
+                return arm
+        assert isinstance(control.reduced, VariantAggregate)  # noqa: S101 - just seen
+        assert isinstance(treatment.reduced, VariantAggregate)  # noqa: S101 - likewise
+        reduced.append((control.reduced, treatment.reduced))
+    return post_stratified(reduced, minimum_identities=floors.identities, alpha=design.alpha)
 
 
 def _place(group: Group, found: MetricAggregates) -> tuple[int, int, str, bool, int, bool, str]:

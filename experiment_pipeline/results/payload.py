@@ -52,7 +52,8 @@ class SplitPayload(TypedDict):
     `chi_square`, with `degrees_of_freedom`, is of the fixed-sample test, whose p-value is `srm_p_value`;
     `anytime_p_value` is of the test that holds at every refresh. They are null with a `reason` where they could not be
     made. `traffic_in_arm_without_share` and `unknown_variants` are the reasons of a split that is not trustworthy
-    whatever these tests say (rule S2).
+    whatever these tests say (rule S2). `before_entry` has the same of all who were exposed, where only those are
+    analysed who entered (rule M19).
     """
 
     chi_square: NotRequired[float | None]
@@ -61,6 +62,7 @@ class SplitPayload(TypedDict):
     identities: dict[str, int]
     expected_shares: dict[str, float]
     reason: str | None
+    before_entry: NotRequired["SplitPayload"]
 
 
 class ResultsPayload(TypedDict):
@@ -94,16 +96,23 @@ def results_payload(results: ExperimentResults) -> ResultsPayload:
     return {
         "srm_p_value": split.p_value,
         "trustworthy": split.trustworthy,
-        "srm": {
-            "chi_square": split.chi_square,
-            "degrees_of_freedom": split.degrees_of_freedom,
-            "anytime_p_value": split.anytime_p_value,
-            "identities": split.identities,
-            "expected_shares": split.shares,
-            "reason": split.reason,
-        },
+        "srm": _split(split),
         "metrics": [metric_payload(metric, split) for metric in results.metrics],
     }
+
+
+def _split(split: Split) -> SplitPayload:
+    payload: SplitPayload = {
+        "chi_square": split.chi_square,
+        "degrees_of_freedom": split.degrees_of_freedom,
+        "anytime_p_value": split.anytime_p_value,
+        "identities": split.identities,
+        "expected_shares": split.shares,
+        "reason": split.reason,
+    }
+    if split.before_entry is not None:
+        payload["before_entry"] = _split(split.before_entry)
+    return payload
 
 
 def split_rows(split: Split) -> list[dict[str, object]]:

@@ -1,6 +1,6 @@
 """The overall effect from the effects within cells, such as countries, each weighted by its share of all identities.
 
-It takes out what the arms differ in by chance in who they are made of. Not used by the pipeline yet.
+It takes out what the arms differ in by chance in who they are made of.
 """
 
 import math
