@@ -14,6 +14,7 @@ from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.lifecycle import check_deletable
+from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.texts import printable, shortened
 
 IGNORED_SHOWN = 60  # characters of a variant that a sender may have made up
@@ -154,12 +155,16 @@ def _card(context: Context, experiment: Experiment) -> Table:
             for v in experiment.variants
         ),
         *(("ignored", printable(shortened(variant, IGNORED_SHOWN))) for variant in experiment.ignored_variants),
-        *(("metric", f"{a.metric.name}: {a.expected_direction}") for a in experiment.metrics),
+        *(("metric", f"{a.metric.name}: {a.expected_direction}{_later(a)}") for a in experiment.metrics),
         *(("warning", warning) for warning in design_warnings(experiment, context.floors)),
         ("partition", experiment.partition_key),
     ):
         add_row(table, label, str(value))
     return table
+
+
+def _later(attached: AttachedMetric) -> str:
+    return ", added after the start" if attached.added_after_start else ""
 
 
 def _date(moment: datetime | None) -> str:

@@ -111,6 +111,7 @@ class MetricPayload(TypedDict):
     with_value: NotRequired[dict[str, int]]
     largest: NotRequired[dict[str, float | None]]
     family: NotRequired[Family]
+    added_after_start: NotRequired[bool]
     standard_error: NotRequired[dict[str, float | None]]
     anytime: NotRequired[dict[str, AnytimePayload | None]]
     risk: NotRequired[dict[str, RiskPayload | None]]
@@ -155,6 +156,8 @@ def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
         _add_version_2(payload, metric)
     if breakdown := dict(_breakdown(metric)):
         payload["breakdown"] = breakdown
+    if metric.attached.added_after_start:
+        payload["added_after_start"] = True
     return payload
 
 
