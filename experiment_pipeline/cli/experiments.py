@@ -16,6 +16,7 @@ from experiment_pipeline.domain.audience_forms import audience_json
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.lifecycle import check_deletable
+from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.texts import printable, shortened
 
 IGNORED_SHOWN = 60  # characters of a variant that a sender may have made up
@@ -157,7 +158,7 @@ def _card(context: Context, experiment: Experiment) -> Table:
         ),
         *(("ignored", printable(shortened(variant, IGNORED_SHOWN))) for variant in experiment.ignored_variants),
         *_audience_lines(experiment),
-        *(("metric", f"{a.metric.name}: {a.expected_direction}") for a in experiment.metrics),
+        *(("metric", f"{a.metric.name}: {a.expected_direction}{_later(a)}") for a in experiment.metrics),
         *(("warning", warning) for warning in design_warnings(experiment, context.floors)),
         ("partition", experiment.partition_key),
     ):
@@ -172,6 +173,10 @@ def _audience_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield from ((name, json.dumps(value, ensure_ascii=False)) for name, value in declared.items() if value)
     if excluded:
         yield "excluded", f"{len(excluded)} identifiers"
+
+
+def _later(attached: AttachedMetric) -> str:
+    return ", added after the start" if attached.added_after_start else ""
 
 
 def _date(moment: datetime | None) -> str:

@@ -26,6 +26,8 @@ STANDS: Mapping[ExperimentStatus, str] = {  # what an experiment of each status 
 }
 LONGEST_AHEAD = timedelta(days=1)  # of a start or an end: such a day passes, a year of a wrong clock does not
 IMMUTABLE = ("key", "feature")
+FROZEN = "Cannot be changed after the experiment has started."
+MAY_BE_ADDED = "Secondary metrics may be added as the last ones until it is completed."
 ALWAYS_EDITABLE = ("name", "hypothesis", "ignored_variants")
 
 
@@ -139,6 +141,8 @@ def check_start_may_move(
 def check_revision(experiment: Experiment, before: ExperimentDraft, after: ExperimentDraft) -> None:
     """Check a change by rule L3: key and feature never change; all but `ALWAYS_EDITABLE` freezes at the start.
 
+    Secondary metrics may still be added (rule M22).
+
     Args:
         experiment: the experiment before the change.
         before: its draft, with every default filled in.
@@ -151,9 +155,20 @@ def check_revision(experiment: Experiment, before: ExperimentDraft, after: Exper
     for name in changed_fields(before, after):
         if name in IMMUTABLE:
             errors.add(name, f"The {name} cannot be changed.")
+        elif name == "metrics" and experiment.started_at is not None:
+            if not _only_adds_secondary(experiment, before, after):
+                errors.add(name, f"{FROZEN} {MAY_BE_ADDED}")
         elif name not in ALWAYS_EDITABLE and experiment.started_at is not None:
-            errors.add(name, "Cannot be changed after the experiment has started.")
+            errors.add(name, FROZEN)
     errors.raise_any()
+
+
+def _only_adds_secondary(experiment: Experiment, before: ExperimentDraft, after: ExperimentDraft) -> bool:
+    """Return whether a change of metrics only adds secondary ones, as the last ones, before the end (rule M22)."""
+    kept, added = after.metrics[: len(before.metrics)], after.metrics[len(before.metrics) :]
+    has_primary = bool(before.metrics)
+    is_secondary = not any(each.expected_direction.is_guardrail for each in added)
+    return kept == before.metrics and has_primary and is_secondary and experiment.ended_at is None
 
 
 def check_detachable(experiment: Experiment) -> None:

@@ -175,10 +175,14 @@ def better_direction(direction: Direction, expected: ExpectedDirection) -> Direc
 
 @dataclass(frozen=True, slots=True)
 class AttachedMetric:
-    """A metric as one experiment uses it; the first attached is the primary one."""
+    """A metric as one experiment uses it; the first attached is the primary one.
+
+    added_after_start: whether it is a secondary metric that came after the start, with results in view (rule M22)
+    """
 
     metric: Metric
     expected_direction: ExpectedDirection
+    added_after_start: bool = False
 
     @property
     def better_direction(self) -> Direction:

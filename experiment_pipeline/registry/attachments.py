@@ -19,11 +19,11 @@ class Attachments:
     database: Database
 
     def attach(self, experiment_id: int, draft: AttachmentDraft, *, actor: str, now: datetime) -> AttachedMetric:
-        """Attach a metric to an experiment that has not started, as its last one.
+        """Attach a metric to an experiment as its last one; once it has started, secondary metrics alone (rule M22).
 
         Raises:
             ConfigurationError: the metric is not of the environment, or attached already (names `metric`), or the
-                experiment has started (names `metrics`).
+                experiment has started and it would not be secondary, or it is completed (names `metrics`).
             NotFound: no experiment has this id, or it is deleted.
         """
         with writing(self.database) as connection:

@@ -31,7 +31,12 @@ def select_variants(connection: Connection, ids: Select[tuple[int]]) -> dict[int
 def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[AttachedMetric]]:
     """Return attached metrics by experiment id, the primary first; `ids` selects the experiments."""
     rows = connection.execute(
-        select(attachments.c.experiment_id, attachments.c.expected_direction, metrics_table)
+        select(
+            attachments.c.experiment_id,
+            attachments.c.expected_direction,
+            attachments.c.added_after_start,
+            metrics_table,
+        )
         .join(metrics_table, metrics_table.c.id == attachments.c.metric_id)
         .where(attachments.c.experiment_id.in_(ids))
         .order_by(attachments.c.experiment_id, attachments.c.position)
@@ -39,7 +44,7 @@ def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int,
     found: dict[int, list[AttachedMetric]] = defaultdict(list)
     for row in rows:
         found[row["experiment_id"]].append(
-            AttachedMetric(metrics.decode(row), ExpectedDirection(row["expected_direction"]))
+            AttachedMetric(metrics.decode(row), ExpectedDirection(row["expected_direction"]), row["added_after_start"])
         )
     return found
 
@@ -88,15 +93,27 @@ def replace_variants(connection: Connection, experiment_id: int, arms: tuple[Var
 def replace_metrics(connection: Connection, experiment_id: int, attached: tuple[AttachmentDraft, ...]) -> None:
     """Write an experiment's attached metrics, resolved to ids, in place of those it had."""
     connection.execute(delete(attachments).where(attachments.c.experiment_id == experiment_id))
-    if not attached:
-        return
+    add_metrics(connection, experiment_id, attached)
+
+
+def add_metrics(
+    connection: Connection,
+    experiment_id: int,
+    attached: tuple[AttachmentDraft, ...],
+    *,
+    after: int = 0,
+    added_after_start: bool = False,
+) -> None:
+    """Write attached metrics, resolved to ids, behind the first `after` that an experiment has."""
     rows = [
         {
             "experiment_id": experiment_id,
             "metric_id": draft.metric,
             "position": position,
             "expected_direction": draft.expected_direction.value,
+            "added_after_start": added_after_start,
         }
-        for position, draft in enumerate(attached)
+        for position, draft in enumerate(attached, start=after)
     ]
-    connection.execute(insert(attachments), rows)
+    if rows:
+        connection.execute(insert(attachments), rows)

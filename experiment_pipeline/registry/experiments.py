@@ -175,8 +175,13 @@ class Experiments:
             _update(connection, experiment_id, {**_columns(after), "updated_at": now})
             if arms != before.variants:
                 experiment_parts.replace_variants(connection, experiment_id, arms)
-            if attached != present.metrics:
+            if attached != present.metrics and before.started_at is None:
                 experiment_parts.replace_metrics(connection, experiment_id, attached)
+            elif attached != present.metrics:  # only more of them, or the change is refused
+                had = len(present.metrics)
+                experiment_parts.add_metrics(
+                    connection, experiment_id, attached[had:], after=had, added_after_start=True
+                )
             changed = Experiments(connection).get(experiment_id)
             _audit(connection, "change", before, changed, actor=actor, now=now)
         return changed

@@ -162,6 +162,7 @@ attachments = Table(
     Column("metric_id", ForeignKey("metrics.id"), nullable=False, index=True),
     Column("position", Integer, nullable=False),
     Column("expected_direction", String(20), nullable=False),
+    Column("added_after_start", Boolean, nullable=False, server_default=false()),  # rule M22
     UniqueConstraint("experiment_id", "metric_id"),
     UniqueConstraint("experiment_id", "position"),
     sqlite_autoincrement=True,

@@ -27,6 +27,8 @@ MISSING_VALUES_DIFFER = NotComputable("missing_values_differ")  # rules M3, M6
 
 CLOCKS = {
     Aggregation.OCCURRENCE: Clock.ODDS,
+    Aggregation.DAYS: Clock.SATURATING,
+    Aggregation.DISTINCT: Clock.SATURATING,
     Aggregation.FIRST: Clock.IDENTITIES,
     Aggregation.MIN: Clock.EXTREMES,
     Aggregation.MAX: Clock.EXTREMES,

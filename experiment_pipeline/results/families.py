@@ -25,20 +25,27 @@ class Family(StrEnum):
     PRIMARY = "primary"
     GUARDRAIL = "guardrail"
     SECONDARY = "secondary"
+    LATER = "added_after_start"  # rule M22
+
+
+JOINT = (Family.SECONDARY, Family.LATER)  # all metrics of one are judged together
 
 
 def family_of(attached: AttachedMetric, metrics: Sequence[AttachedMetric]) -> Family:
     """Return the family of one of the attached metrics, of which the first is the primary one."""
     if attached == metrics[0]:
         return Family.PRIMARY
+    if attached.added_after_start:
+        return Family.LATER
     return Family.GUARDRAIL if attached.expected_direction.is_guardrail else Family.SECONDARY
 
 
 def comparison_levels(metrics: Sequence[AttachedMetric], p_values: PerComparison, alpha: float) -> PerComparison:
     """Return the level of every comparison's anytime-valid interval, from its family.
 
-    The primary metric and every guardrail are families of their own, their treatments judged by Holm's procedure; all
-    other metrics are one family, judged by Benjamini and Hochberg's.
+    The primary metric and every guardrail are families of their own, their treatments judged by Holm's procedure; the
+    secondary metrics are one family, judged by Benjamini and Hochberg's, and those that were added after the start are
+    another one (rule M22).
 
     Args:
         metrics: the attached metrics, the primary first.
@@ -62,8 +69,8 @@ def _by_family(
     metrics: Sequence[AttachedMetric], p_values: PerComparison, *, alone: Procedure, together: Procedure
 ) -> PerComparison:
     """Return the outcome of one procedure on each metric that is a family alone, and of another on all the others."""
-    families = [(alone, [each]) for each in metrics if family_of(each, metrics) is not Family.SECONDARY]
-    families.append((together, [each for each in metrics if family_of(each, metrics) is Family.SECONDARY]))
+    families = [(alone, [each]) for each in metrics if family_of(each, metrics) not in JOINT]
+    families += [(together, [each for each in metrics if family_of(each, metrics) is joint]) for joint in JOINT]
     found: dict[int, dict[str, float]] = {}
     for procedure, family in families:
         comparisons = [(each.metric.id, treatment) for each in family for treatment in p_values[each.metric.id]]

@@ -128,6 +128,7 @@ class MetricPayload(TypedDict):
     with_value: NotRequired[dict[str, int]]
     largest: NotRequired[dict[str, float | None]]
     family: NotRequired[Family]
+    added_after_start: NotRequired[bool]
     standard_error: NotRequired[dict[str, float | None]]
     anytime: NotRequired[dict[str, AnytimePayload | None]]
     risk: NotRequired[dict[str, RiskPayload | None]]
@@ -175,6 +176,8 @@ def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
         payload["breakdown"] = breakdown
     if metric.post_stratified:
         payload["post_stratified"] = {key: _post_stratified(each) for key, each in metric.post_stratified.items()}
+    if metric.attached.added_after_start:
+        payload["added_after_start"] = True
     return payload
 
 
@@ -221,8 +224,14 @@ def type_of(metric: Metric) -> str:
 
 def _post_stratified(found: PostStratified | NotComputable) -> PostStratifiedPayload:
     if isinstance(found, NotComputable):
-        none = dict.fromkeys(("value", "ci_low", "ci_high", "standard_error"))
-        return {**none, "cells": None, "reason": found.reason}
+        return {
+            "value": None,
+            "ci_low": None,
+            "ci_high": None,
+            "standard_error": None,
+            "cells": None,
+            "reason": found.reason,
+        }
     effect = found.effect
     return {
         "value": effect.value,

@@ -36,6 +36,7 @@ class AttachmentView(BaseModel):
     name: str
     expected_direction: ExpectedDirection
     is_guardrail: bool
+    added_after_start: bool = Field(description="a secondary metric that came with results in view (rule M22)")
 
     @classmethod
     def of(cls, attached: AttachedMetric) -> Self:
@@ -45,6 +46,7 @@ class AttachmentView(BaseModel):
             name=attached.metric.name,
             expected_direction=attached.expected_direction,
             is_guardrail=attached.expected_direction.is_guardrail,
+            added_after_start=attached.added_after_start,
         )
 
 

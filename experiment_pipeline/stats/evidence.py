@@ -26,7 +26,8 @@ class Clock(StrEnum):
     """The ways in which evidence accrues (rule C1); docs/adr/0041 has what was measured of each.
 
     - `odds`: values are 0 or 1, and turn from 0 to 1 once: occurrence, retention, steps of a funnel.
-    - `events`: values grow or settle with every event: count, sum, mean, days.
+    - `events`: values grow or settle with every event: count, sum, mean.
+    - `saturating`: values are whole numbers that each thing adds to once, until nothing is left: days, distinct.
     - `information`: of the estimate itself, where there is no number of events to count: ratios, quantiles.
     - `identities`: values are final once they are there: the first event's, and all where only identities whose window
       has ended are analysed.
@@ -36,6 +37,7 @@ class Clock(StrEnum):
 
     ODDS = "odds"
     EVENTS = "events"
+    SATURATING = "saturating"
     INFORMATION = "information"
     IDENTITIES = "identities"
     EXTREMES = "extremes"
@@ -74,7 +76,8 @@ def accrued_evidence(
       happens once, so that the motion runs on the odds; the factor is for identities that arrive while most have
       converted, and decide the difference for a while. With a design it is the cube of that, over its value at the
       baseline: at the planned end it is 1.
-    - `information`: the same, with a design and without.
+    - `information`: the same, with a design and without. So it is for `saturating`, times `1 + odds^2` again, where the
+      odds are those that a sum of independent conversions with this mean and variance has: `mean / variance - 1`.
     - Others without a design: n times the counted events of an identity, of `identities` times 1. They have no unit,
       never fall, and hold for means of any sign.
     - `extremes` and `replaced`: that times `_replacement` of the counted events of an identity, for while identities
@@ -84,7 +87,7 @@ def accrued_evidence(
         clock: how the evidence accrues.
         control: the arm that is compared with, of two identities or more.
         treatment: the arm that is compared, of two identities or more.
-        events: of control and treatment that count; not read for odds, information and identities.
+        events: of control and treatment that count; not read for odds, saturating, information and identities.
         design: the lift that the experiment was made to detect; one without, for a metric that it was not made for.
 
     Returns:
@@ -108,10 +111,12 @@ def accrued_evidence(
         return Evidence(min(relative_information(control, treatment) * ahead, LARGEST), mixture)
     identities = control.n + treatment.n
     of_each = sum(events) / identities
-    if lift is not None or clock is Clock.INFORMATION:
+    if lift is not None or clock in (Clock.INFORMATION, Clock.SATURATING):
         amount = relative_information(control, treatment)
     else:
         amount = control.n * (treatment.n / identities) * (1.0 if clock is Clock.IDENTITIES else of_each)
+    if clock is Clock.SATURATING:
+        amount *= 1 + _odds_of_parts(control, treatment) ** 2
     return Evidence(min(amount * _replacement(clock, of_each), LARGEST), mixture)
 
 
@@ -153,6 +158,16 @@ def relative_information(control: VariantAggregate, treatment: VariantAggregate)
 def _odds(control: VariantAggregate, treatment: VariantAggregate) -> float:
     """Return the pooled odds of a conversion."""
     return _odds_of((control.sum + treatment.sum) / (control.n + treatment.n))
+
+
+def _odds_of_parts(control: VariantAggregate, treatment: VariantAggregate) -> float:
+    """Return the odds of the conversions that values are a sum of; 0 where they differ more than such sums do."""
+    identities = control.n + treatment.n
+    mean = control.mean * (control.n / identities) + treatment.mean * (treatment.n / identities)
+    variance = control.m2 / (identities - 2) + treatment.m2 / (identities - 2)
+    if mean <= variance:
+        return 0.0
+    return min(mean / variance - 1, LARGEST_ODDS) if variance > mean / LARGEST_ODDS else LARGEST_ODDS
 
 
 def _odds_of(p: float) -> float:

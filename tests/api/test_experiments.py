@@ -86,7 +86,13 @@ def test_create__full_body__shows_everything(api: Api) -> None:
             {"key": "out", "role": "holdout", "percentage_allocation": 10.0},
         ],
         "metrics": [
-            {"metric": 1, "name": "revenue", "expected_direction": "not_decrease", "is_guardrail": True},
+            {
+                "metric": 1,
+                "name": "revenue",
+                "expected_direction": "not_decrease",
+                "is_guardrail": True,
+                "added_after_start": False,
+            },
         ],
         "design_warnings": [
             "design.power: changes nothing yet. Verdicts are tuned for 80 % power.",

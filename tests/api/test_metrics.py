@@ -105,6 +105,7 @@ def test_attachments__attached_listed_changed_detached(api: Api) -> None:
     assert attached.status_code == 201
     assert attached.json() == {
         "metric": 2, "name": "orders", "expected_direction": "not_increase", "is_guardrail": True,
+        "added_after_start": False,
     }  # fmt: skip
     changed = api.patch("/experiments/checkout/metrics/2/", {"expected_direction": "decrease"})
     assert (changed.status_code, changed.json()["is_guardrail"]) == (200, False)
@@ -142,14 +143,17 @@ def test_attachments__once_started__are_frozen(api: Api) -> None:
     api.metric()
     api.metric(name="orders")
     api.experiment("start", metrics=[{"metric": 1, "expected_direction": "increase"}])
-    frozen = {"metrics": ["Cannot be changed after the experiment has started."]}
+    remedy = "Secondary metrics may be added as the last ones until it is completed."
+    frozen = [f"Cannot be changed after the experiment has started. {remedy}"]
     for refused in (
-        api.post("/experiments/checkout/metrics/", {"metric": 2, "expected_direction": "increase"}),
+        api.post("/experiments/checkout/metrics/", {"metric": 2, "expected_direction": "not_increase"}),
         api.patch("/experiments/checkout/metrics/1/", {"expected_direction": "decrease"}),
         api.delete("/experiments/checkout/metrics/1/"),
     ):
         assert refused.status_code == 400
-        assert refused.json()["errors"] == frozen
+        assert refused.json()["errors"] == {"metrics": frozen}
+    later = api.post("/experiments/checkout/metrics/", {"metric": 2, "expected_direction": "increase"})
+    assert (later.status_code, later.json()["added_after_start"]) == (201, True)
     api.post("/experiments/checkout/complete/")
     refused = api.delete("/experiments/checkout/metrics/1/")
     assert refused.status_code == 400

@@ -20,6 +20,8 @@ from tests.calibration.clocks import Looks, called
 from tests.calibration.populations import Seed
 
 CLOCKS = {
+    Aggregation.DAYS: Clock.SATURATING,
+    Aggregation.DISTINCT: Clock.SATURATING,
     Aggregation.FIRST: Clock.IDENTITIES,
     Aggregation.LAST: Clock.REPLACED,
     Aggregation.MIN: Clock.EXTREMES,
@@ -177,5 +179,6 @@ CASES = (
     Changing(A.DAYS, 600, 30.0, looks=30, arriving=True, planned=True),
     Changing(A.DISTINCT, 1_000, 4.0),
     Changing(A.DISTINCT, 600, 12.0, arriving=True),
+    Changing(A.DISTINCT, 600, 12.0, arriving=True, decaying=True),
     Changing(A.DISTINCT, 600, 12.0, arriving=True, planned=True),
 )

@@ -9,7 +9,7 @@ import numpy as np
 from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.confidence_sequence import log_mixture
-from experiment_pipeline.stats.evidence import LARGEST, LARGEST_EXPONENT, UNPLANNED, Clock, planned_lift
+from experiment_pipeline.stats.evidence import LARGEST, LARGEST_EXPONENT, LARGEST_ODDS, UNPLANNED, Clock, planned_lift
 
 MINIMUM_IDENTITIES = 50
 
@@ -63,8 +63,13 @@ def _amount(clock: Clock, control: Looks, treatment: Looks, information: Floats,
     identities = np.maximum(control.n + treatment.n, 1)
     of_each = (control.events + treatment.events) / identities
     amount = information
-    if not is_planned and clock is not Clock.INFORMATION:
+    if not is_planned and clock not in (Clock.INFORMATION, Clock.SATURATING):
         amount = control.n * treatment.n / identities * (1.0 if clock is Clock.IDENTITIES else of_each)
+    if clock is Clock.SATURATING:
+        mean = (control.n * control.mean + treatment.n * treatment.mean) / identities
+        variance = (control.m2 + treatment.m2) / np.maximum(identities - 2, 1)
+        odds = np.divide(mean, variance, out=np.full_like(mean, LARGEST_ODDS), where=variance > mean / LARGEST_ODDS)
+        amount = amount * (1 + np.clip(odds - 1, 0, LARGEST_ODDS) ** 2)
     if clock is Clock.EXTREMES:
         amount = amount * np.maximum(1.0, of_each) ** 2
     if clock is Clock.REPLACED:

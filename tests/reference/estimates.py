@@ -21,7 +21,7 @@ class Estimate:
 
     @property
     def m2(self) -> Fraction:
-        """What the sum of squared deviations would be, of a mean with this error."""
+        """Sum of squared deviations that a mean with this error would have."""
         return self.squared_error * self.n * (self.n - 1)
 
 
@@ -80,7 +80,7 @@ def adjusted(control: Pairs, treatment: Pairs) -> Adjusted | None:
 
 
 def standard_error(control: Estimate, treatment: Estimate) -> float:
-    """Of the difference of both."""
+    """Standard error of the difference of both."""
     return math.sqrt(control.squared_error + treatment.squared_error)
 
 

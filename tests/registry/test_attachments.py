@@ -1,4 +1,6 @@
-"""Attaching metrics to an experiment, one at a time (rules L3, L4, M1)."""
+"""Attaching metrics to an experiment, one at a time (rules L3, L4, M1, M22)."""
+
+from dataclasses import replace
 
 import pytest
 
@@ -83,3 +85,43 @@ def test_detach__started_or_completed__is_refused__l3_l4(
     registry.experiments.transition(created.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
     with pytest.raises(NotAllowed, match=r"^Cannot detach metrics from a completed experiment\.$"):
         registry.attachments.detach(created.id, metrics[0].id, actor=ACTOR, now=NOW)
+
+
+def test_attach__secondary_to_a_started_experiment__is_marked_and_kept_apart__m22(
+    registry: Registry, created: Experiment, metrics: list[Metric]
+) -> None:
+    first, later = metrics
+    registry.attachments.attach(created.id, AttachmentDraft(first.id, UP), actor=ACTOR, now=NOW)
+    registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
+    attached = registry.attachments.attach(created.id, AttachmentDraft(later.name, DOWN), actor=ACTOR, now=NOW)
+    assert attached == AttachedMetric(later, DOWN, added_after_start=True)
+    renamed = registry.experiments.change(created.id, lambda now: replace(now, name="x"), actor=ACTOR, now=NOW)
+    assert renamed.metrics == (AttachedMetric(first, UP), attached)
+    with pytest.raises(ConfigurationError):
+        registry.attachments.detach(created.id, later.id, actor=ACTOR, now=NOW)
+    registry.experiments.transition(created.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
+    assert registry.experiments.get(created.id).metrics == renamed.metrics
+
+
+def test_attach__guardrail_or_primary_or_after_the_end__is_refused__m22(
+    registry: Registry, created: Experiment, metrics: list[Metric]
+) -> None:
+    def refused(metric: Metric, direction: ExpectedDirection) -> bool:
+        with pytest.raises(ConfigurationError) as frozen:
+            registry.attachments.attach(created.id, AttachmentDraft(metric.id, direction), actor=ACTOR, now=NOW)
+        return list(frozen.value.errors) == ["metrics"]
+
+    registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
+    assert refused(metrics[0], UP)
+    other = registry.experiments.create(
+        "production", draft("other", metrics=(AttachmentDraft(metrics[0].id, UP),)), actor=ACTOR, now=NOW
+    )
+    registry.experiments.transition(other.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
+    created = other
+    assert refused(metrics[1], ExpectedDirection.NOT_INCREASE)
+    swapped = tuple(AttachmentDraft(metric.id, UP) for metric in metrics[::-1])
+    with pytest.raises(ConfigurationError):
+        registry.experiments.change(other.id, lambda now: replace(now, metrics=swapped), actor=ACTOR, now=NOW)
+    registry.experiments.transition(other.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
+    assert refused(metrics[1], UP)
+    assert registry.experiments.get(other.id).metrics == (AttachedMetric(metrics[0], UP),)

@@ -184,7 +184,9 @@ def test_identities_that_are_not_mature__are_counted_where_they_are_left_out__m8
 @pytest.mark.parametrize(
     ("statistic", "clock", "when_complete"),
     [
-        *((Mean(Measure(PURCHASE, each)), Clock.EVENTS, Clock.EVENTS) for each in (Aggregation.SUM, Aggregation.DAYS)),
+        (Mean(SUM), Clock.EVENTS, Clock.EVENTS),
+        (Mean(Measure(PURCHASE, Aggregation.DAYS)), Clock.SATURATING, Clock.SATURATING),
+        (Mean(Measure(PURCHASE, Aggregation.DISTINCT)), Clock.SATURATING, Clock.SATURATING),
         (Mean(Measure(PURCHASE, Aggregation.OCCURRENCE)), Clock.ODDS, Clock.ODDS),
         (Funnel((PURCHASE, PURCHASE)), Clock.ODDS, Clock.ODDS),
         (Mean(Measure(PURCHASE, Aggregation.FIRST)), Clock.IDENTITIES, Clock.IDENTITIES),

@@ -1,4 +1,6 @@
-"""Families of comparisons: which metrics are judged together (docs/adr/0027)."""
+"""Families of comparisons: which metrics are judged together (docs/adr/0027, rule M22)."""
+
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +36,16 @@ def test_levels__secondary_metrics__are_one_family_of_benjamini_and_hochberg() -
     levels = comparison_levels(attached(RISE, RISE, RISE, RISE), p_values, ALPHA)
     assert levels[1] == {"b": ALPHA}
     assert [levels[number]["b"] for number in (2, 3, 4)] == pytest.approx([ALPHA * 2 / 3] * 3)
+
+
+def test_levels__metrics_added_after_the_start__are_a_family_of_their_own__m22() -> None:
+    later = [replace(each, added_after_start=True) for each in attached(RISE, RISE, RISE, RISE, RISE)[3:]]
+    metrics = [*attached(RISE, RISE, RISE), *later]
+    assert [family_of(each, metrics) for each in later] == [Family.LATER] * 2
+    without = {1: {"b": 1.0}, 2: {"b": 0.001}, 3: {"b": 0.9}}
+    levels = comparison_levels(metrics, {**without, 4: {"b": 0.0001}, 5: {"b": 0.9}}, ALPHA)
+    assert {number: levels[number] for number in without} == comparison_levels(metrics[:3], without, ALPHA)
+    assert [levels[number]["b"] for number in (4, 5)] == pytest.approx([ALPHA / 2] * 2)
 
 
 def test_levels__metric_without_a_treatment__takes_no_part() -> None:

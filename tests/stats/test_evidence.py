@@ -91,6 +91,24 @@ def test_accrued_evidence__final_values__count_identities_alone() -> None:
         assert accrued_evidence(Clock.IDENTITIES, *arms, (events, events), NO_DESIGN).amount == pytest.approx(7_500)
 
 
+@pytest.mark.parametrize("design", [DESIGN, NO_DESIGN])
+def test_accrued_evidence__sum_of_conversions__runs_on_their_odds__c1(design: Design) -> None:
+    """Ten conversions of 80 % each: the odds are 4."""
+    sums = VariantAggregate(5_000, 8.0, 4_998 * 1.6)
+    found = accrued_evidence(Clock.SATURATING, sums, sums, (0, 0), design)
+    assert found.amount == pytest.approx(relative_information(sums, sums) * (1 + 4**2), rel=1e-3)
+    spread = VariantAggregate(5_000, 8.0, 5_000 * 9.0)
+    assert accrued_evidence(Clock.SATURATING, spread, spread, (0, 0), design).amount == relative_information(
+        spread, spread
+    )
+
+
+def test_accrued_evidence__everything_seen_by_everybody__is_a_number() -> None:
+    for mean in (0.0, 5.0):
+        arm = VariantAggregate(5_000, mean, 0.0)
+        assert 0 <= accrued_evidence(Clock.SATURATING, arm, arm, (0, 0), NO_DESIGN).amount <= 1e40
+
+
 def test_accrued_evidence__estimates_without_events__is_the_information_with_and_without_a_design() -> None:
     arm = VariantAggregate(5_000, 2.0, 4_999 * 9.0)
     for design, mixture in ((DESIGN, ((0.1, 1.0),)), (NO_DESIGN, UNPLANNED)):
