@@ -94,6 +94,12 @@ def test_create__full_body__shows_everything(api: Api) -> None:
                 "added_after_start": False,
             },
         ],
+        "dimensions": [],
+        "cross": [],
+        "entry": None,
+        "only": [],
+        "exclude_identifiers": [],
+        "post_stratify": None,
         "design_warnings": [
             "design.power: changes nothing yet. Verdicts are tuned for 80 % power.",
             "design.n_looks: changes nothing yet. Verdicts hold at every refresh, and no look is planned.",
