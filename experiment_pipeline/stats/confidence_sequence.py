@@ -113,7 +113,9 @@ def boundary(evidence: Floats, mixture: Mixture, alpha: float) -> Floats:
         exponents = bumps.exponents(z[..., None])
         weights = np.exp(exponents - exponents.max(axis=-1, keepdims=True))
         slope = (weights * bumps.slopes(z[..., None])).sum(axis=-1) / weights.sum(axis=-1)
-        z = z - (_log_sum(exponents) + math.log(alpha)) / slope
+        before, z = z, z - (_log_sum(exponents) + math.log(alpha)) / slope
+        if np.array_equal(before, z):  # more steps would change no bit
+            break
     return z
 
 
