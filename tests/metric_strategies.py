@@ -115,8 +115,6 @@ def _experiments(draw: st.DrawFn, batch_count: int, metric_count: int) -> Experi
     names = draw(st.lists(st.sampled_from(sorted(DIMENSIONS)), max_size=2, unique=True))
     metrics = [draw(_metrics(number)) for number in range(1, metric_count + 1)]
     entry = draw(st.one_of(st.none(), st.none(), STEPS))
-    if entry is not None:  # no pre-periods beside it: the engine ends them at the entry, rule M11 at the exposure
-        metrics = [replace(metric, statistic=_without_pre_period(metric.statistic)) for metric in metrics]
     return Experiment(
         environment_key=ENVIRONMENTS[0],
         feature=FEATURE,
@@ -137,10 +135,6 @@ def _experiments(draw: st.DrawFn, batch_count: int, metric_count: int) -> Experi
         only=tuple(draw(st.lists(CONDITIONS, max_size=1))) if draw(st.integers(0, 3)) == 0 else (),
         exclude_identifiers=draw(st.lists(st.sampled_from((*IDENTIFIERS, "nobody")), max_size=2)),
     )
-
-
-def _without_pre_period(statistic: Statistic) -> Statistic:
-    return replace(statistic, before=None) if isinstance(statistic, Mean) else statistic
 
 
 @st.composite

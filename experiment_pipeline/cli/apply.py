@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.tables import plain
+from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.registry.manifests import Difference
 from experiment_pipeline.schemas.manifest_lines import naming_lines
@@ -100,11 +102,29 @@ def _line(difference: Difference) -> Text:
     line = plain(f"{sign} {difference.subject}", style=style)
     changed = difference.fields if difference.action == "change" else {}
     for name, (before, after) in changed.items():
-        change = (json.dumps(before), "red"), " -> ", (json.dumps(after), "green")
-        line.append_text(Text.assemble(f"\n    {name}: ", *change))
+        line.append_text(Text.assemble(f"\n    {name}: ", *_change(before, after)))
     for note in difference.notes:
         line.append("\n    ").append_text(plain(note, style="yellow"))
     return line
+
+
+def _change(before: object, after: object) -> Iterator[str | tuple[str, str]]:
+    """Yield one value and the other; of two lists, what was taken out and what came in."""
+    if isinstance(before, list) and isinstance(after, list):
+        listed = [*((f"- {_item(each)}", "red") for each in before if each not in after)]
+        listed += [(f"+ {_item(each)}", "green") for each in after if each not in before]
+        for text, style in listed or [("in another order", "")]:
+            yield "\n      "
+            yield text, style
+        return
+    yield from ((json.dumps(before), "red"), " -> ", (json.dumps(after), "green"))
+
+
+def _item(item: object) -> str:
+    """Return an element of a list: of an attached metric, its name and the expected direction."""
+    if isinstance(item, dict) and isinstance(item.get("metric"), dict):
+        return f"{printable(item['metric']['name'])} ({item['expected_direction']})"
+    return json.dumps(item)
 
 
 def _summary(differences: list[Difference]) -> str:

@@ -85,6 +85,14 @@ def test_apply__only__leaves_everything_else(run: Run, manifest: Path) -> None:
     )
 
 
+def test_apply__changed_lists__show_what_came_in_and_what_was_taken_out(declared: Run, manifest: Path) -> None:
+    text = manifest.read_text("utf-8")
+    assert "variants:" in text
+    manifest.write_text(f"{text}\n    ignored_variants: [tester]\n", "utf-8")
+    shown = declared("apply", manifest, "--dry-run").stdout
+    assert '    ignored_variants: \n      + "tester"\n' in shown
+
+
 def test_apply__after_a_pause__keeps_it_with_a_line_and_resumes_on_request(declared: Run, manifest: Path) -> None:
     declared("experiments", "pause", "checkout")
     kept = declared("apply", manifest)

@@ -11,7 +11,7 @@ from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, E
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Statistic
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
-from tests.warehouse.contract import HOUR, LENGTH, MILLISECOND, PURCHASE, Build, Event, did, scope, seen
+from tests.warehouse.contract import DAY, HOUR, LENGTH, MILLISECOND, PURCHASE, Build, Event, did, scope, seen
 
 SPENT = Mean(Measure(Events(PURCHASE), Aggregation.SUM))
 COUNTRY, DEVICE = Dimension("country", "country"), Dimension("device", "device.kind")
@@ -140,6 +140,15 @@ class AudienceContract:
         assert engine.variant_identities(audience) == {"b": 1, "c": 1}
         assert engine.variant_identities(audience, before_entry=True) == {"b": 2, "c": 2}
         assert sum(engine.exposure_buckets(audience).rows["new_identities"]) == 4
+
+    def test_entry__of_a_metric_with_a_pre_period__leaves_it_before_the_exposure__m11(self, build: Build) -> None:
+        times = (HOUR - MILLISECOND, 2 * HOUR, 3 * HOUR)
+        engine = build([seen(1, "b"), did(1, None, 3 * HOUR - MILLISECOND, event="viewed")], [
+            did(1, 10**place, at) for place, at in enumerate(times)
+        ])  # fmt: skip
+        found = measured(engine, of(Audience(entry=Events("viewed"))), replace(SPENT, covariate_before=DAY))
+        assert found.joint["b"] is not None
+        assert (found.joint["b"].mean_x, found.joint["b"].mean_y) == (1, 100)
 
     def test_audience__of_all_at_once__agrees(self, build: Build) -> None:
         engine = build([seen_from(identity, "b", country="DE") for identity in range(4)], [did(2, 1), did(3, 2)])

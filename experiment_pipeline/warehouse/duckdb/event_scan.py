@@ -60,8 +60,8 @@ class EventScan:
         """Return the identities, and what was kept of their events for every request."""
         found: dict[Request, Kept] = {}
         with closing(self._answers(wanted)) as answers, closing(ahead(answers)) as read:
-            identity_hash, first_exposed_at, arm, *codes = columns(_until_end(read), 3 + len(self.dimensions))
-            population = Population(identity_hash, first_exposed_at, arm, len(self.variants))
+            identity_hash, starts_at, exposed_at, arm, *codes = columns(_until_end(read), 4 + len(self.dimensions))
+            population = Population(identity_hash, starts_at, arm, len(self.variants), exposed_at)
             members = self._members(population, codes)
             for reading in wanted:
                 kept = {request: _empty(population, reading, request) for request in reading.requests}
@@ -104,7 +104,7 @@ class EventScan:
 def identities_statement(dimensions: Sequence[DimensionGroups] = ()) -> str:
     """Return the SQL that reads the identities, with the number of their group in each dimension."""
     codes = [f"{each.code(_values_of(at))}::bigint as group_{at}" for at, each in enumerate(dimensions)]
-    columns = ", ".join(["identity_hash", "first_exposed_at_us", "arm", *codes])
+    columns = ", ".join(["identity_hash", "starts_at_us", "first_exposed_at_us", "arm", *codes])
     return f"select {columns}\nfrom (\n{statement(ANALYSED_IDENTITIES)})\n"
 
 

@@ -97,7 +97,7 @@ class MetricAggregation:
             yield {
                 **_key_columns(metric.id, group if of is None else of.group, variants[arm]),
                 **_moment_columns(moments),
-                **_bound_columns(*bounds),
+                **_bound_columns(metric, *bounds),
                 **_quantile_columns(quantile),
             }
 
@@ -247,8 +247,10 @@ def _moment_columns(moments: ArmMoments) -> Row:
     }
 
 
-def _bound_columns(of_y: Clipping, of_x: Clipping) -> Row:
-    return {"cap": of_y.cap, "floor": of_y.floor, "cap_x": of_x.cap, "floor_x": of_x.floor}
+def _bound_columns(metric: Metric, of_y: Clipping, of_x: Clipping) -> Row:
+    """Return the bounds; those of a pre-period are its own and not shown."""
+    of_denominator = of_x if isinstance(metric.statistic, Ratio) else Clipping()
+    return {"cap": of_y.cap, "floor": of_y.floor, "cap_x": of_denominator.cap, "floor_x": of_denominator.floor}
 
 
 def _quantile_columns(quantile: QuantileEstimate | None) -> Row:

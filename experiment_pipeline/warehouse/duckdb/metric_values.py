@@ -182,7 +182,7 @@ def _mature(metric: Metric, population: Population, as_of_us: int) -> Booleans |
     if metric.maturity is Maturity.ALL:
         return None
     ends = [events.window.end for events in metric.events if events.window.end is not None]
-    return population.first_exposed_at + max(ends, default=timedelta()) // MICROSECOND <= as_of_us
+    return population.starts_at + max(ends, default=timedelta()) // MICROSECOND <= as_of_us
 
 
 def _tally(kept: Kept) -> Tally:

@@ -15,6 +15,13 @@ MOST_STEPS = 8
 class Population:
     """Analysed identities, numbered in the order of their hashes.
 
+    Args:
+        identity_hash: of every identity.
+        starts_at: where its analysis starts: its first exposure, or its entry (rule M19), in microseconds since 1970.
+        arm: the number of its arm.
+        arms: how many there are.
+        first_exposed_at: its first exposure, where that is not where its analysis starts.
+
     Attributes:
         members: by arm, the numbers of its identities.
 
@@ -22,11 +29,21 @@ class Population:
     two.
     """
 
-    def __init__(self, identity_hash: Integers, first_exposed_at: Integers, arm: Integers, arms: int) -> None:
+    def __init__(
+        self,
+        identity_hash: Integers,
+        starts_at: Integers,
+        arm: Integers,
+        arms: int,
+        first_exposed_at: Integers | None = None,
+    ) -> None:
         order = np.argsort(identity_hash, kind="stable")  # hardly any time where they come in order already
         self._size = len(order)
         self._hashes = np.append(identity_hash[order], NOT_EXPOSED)  # an end mark: no hash comes after it
-        self._first_exposed_at = np.append(first_exposed_at[order], NOT_EXPOSED)
+        self._starts_at = np.append(starts_at[order], NOT_EXPOSED)
+        self._first_exposed_at = self._starts_at
+        if first_exposed_at is not None:
+            self._first_exposed_at = np.append(first_exposed_at[order], NOT_EXPOSED)
         self._order, self._arm, self._arms = order, arm[order], arms
         self.members = _grouped(self._arm, arms)
         self._bits = self._size.bit_length() + 1
@@ -37,9 +54,13 @@ class Population:
         return self._size
 
     @property
-    def first_exposed_at(self) -> Integers:
-        """The time of every identity's first exposure, in microseconds since 1970."""
-        return self._first_exposed_at[:-1]
+    def starts_at(self) -> Integers:
+        """The time where every identity's analysis starts, in microseconds since 1970."""
+        return self._starts_at[:-1]
+
+    def first_exposed_at(self, numbers: Integers) -> Integers:
+        """Return the first exposures of these identities, in microseconds since 1970."""
+        return self._first_exposed_at[numbers]
 
     def members_of(self, codes: Integers, groups: int) -> list[list[Integers]]:
         """Return the numbers of the identities of every group, by arm.
@@ -52,13 +73,13 @@ class Population:
         return [members[group * self._arms : (group + 1) * self._arms] for group in range(groups)]
 
     def find(self, identity_hash: Integers) -> tuple[Integers, Integers, Integers]:
-        """Return the numbers and first-exposure times of the identities in a column of hashes.
+        """Return the numbers of the identities in a column of hashes, and where their analysis starts.
 
         Args:
             identity_hash: the identity of every event; events of one identity are neighbours.
 
         Returns:
-            The numbers of the identities, their first-exposure times, and for every event the index of its identity in
+            The numbers of the identities, where their analysis starts, and for every event the index of its identity in
             these two. An unknown identity gets an arbitrary number and the time `NOT_EXPOSED`.
         """
         changes = np.concatenate(([True], identity_hash[1:] != identity_hash[:-1]))  # an identity's events lie together
@@ -70,8 +91,8 @@ class Population:
             numbers[behind] += 1
             behind = behind[self._hashes[numbers[behind]] < identity_hash[behind]]
         numbers[behind] = np.searchsorted(self._hashes, identity_hash[behind])  # only forged hashes are so much alike
-        exposed_at = np.where(self._hashes[numbers] == identity_hash, self._first_exposed_at[numbers], NOT_EXPOSED)
-        return numbers, exposed_at, belongs_to
+        starts_at = np.where(self._hashes[numbers] == identity_hash, self._starts_at[numbers], NOT_EXPOSED)
+        return numbers, starts_at, belongs_to
 
     def _first_bits(self, identity_hash: Integers) -> Integers:
         return (identity_hash >> (64 - self._bits)) + (1 << (self._bits - 1))

@@ -137,7 +137,9 @@ def tallied(measure: Measure, of: Slice | None) -> Tallied:
 
 def tallied_before(measure: Measure, before: timedelta, of: Slice | None) -> Tallied:
     """Return the events that a measure counts over the pre-period (rule M11), or a slice of them."""
-    return Tallied(measure.events.name, measure.events.where, TimeSpan(-(before // MICROSECOND), 0), of)
+    return Tallied(
+        measure.events.name, measure.events.where, TimeSpan(-(before // MICROSECOND), 0, of_exposure=True), of
+    )
 
 
 def kept_numbers(events: Events) -> KeptNumbers:

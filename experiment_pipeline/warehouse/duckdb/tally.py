@@ -21,10 +21,16 @@ NO_NUMBERS = np.empty(0, np.float64)
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """Times around the first exposure, half-open, in microseconds; `end_us` None: no end, which is the refresh's."""
+    """Times around where an identity's analysis starts, half-open, in microseconds.
+
+    Attributes:
+        end_us: None for no end, which is the refresh's.
+        of_exposure: whether they are around its first exposure, which may be earlier (rules M11, M19).
+    """
 
     start_us: int = 0
     end_us: int | None = None
+    of_exposure: bool = False
 
 
 class Piece:
@@ -37,14 +43,15 @@ class Piece:
 
     def __init__(self, population: Population, columns: Mapping[str, NDArray[Any]]) -> None:
         self.columns = columns
-        self._identities, self._exposed_at, self._belongs_to = population.find(columns["identity_hash"])
+        self._population = population
+        self._identities, self._starts_at, self._belongs_to = population.find(columns["identity_hash"])
 
     def counted(self, span: TimeSpan, condition: str | None) -> Integers:
-        """Return the positions of the events that count: in the span around their identity's first exposure."""
+        """Return the positions of the events that count: in the span around where their identity's analysis starts."""
         at = self.columns["at_us"]
-        counts = at >= self._from_exposure(span.start_us)[self._belongs_to]
+        counts = at >= self._moved(span.start_us, span)[self._belongs_to]
         if span.end_us is not None:
-            counts &= at < self._from_exposure(span.end_us)[self._belongs_to]
+            counts &= at < self._moved(span.end_us, span)[self._belongs_to]
         if condition is not None:
             counts &= self.columns[condition].astype(bool)
         return np.flatnonzero(counts)  # selecting by index takes a third of the time that a mask takes
@@ -53,11 +60,12 @@ class Piece:
         """Return the numbers of the identities of these events."""
         return self._identities[self._belongs_to[positions]]
 
-    def _from_exposure(self, offset_us: int) -> Integers:
+    def _moved(self, offset_us: int, span: TimeSpan) -> Integers:
         """Return a time per identity; nothing happens at or after the time of one that was never exposed."""
-        if not offset_us:
-            return self._exposed_at
-        return np.where(self._exposed_at == NOT_EXPOSED, NOT_EXPOSED, self._exposed_at + offset_us)
+        if not offset_us and not span.of_exposure:
+            return self._starts_at
+        times = self._population.first_exposed_at(self._identities) if span.of_exposure else self._starts_at
+        return np.where(self._starts_at == NOT_EXPOSED, NOT_EXPOSED, times + offset_us)
 
 
 class Tally:

@@ -33,7 +33,7 @@ def values(tally: Tally, *aggregations: Aggregation) -> dict[Aggregation, list[f
 
 def test_population__members__are_the_numbers_of_each_arm() -> None:
     assert [members.tolist() for members in population().members] == [[1], [0, 2]]
-    assert population().first_exposed_at.tolist() == [50, 100, 0]
+    assert population().starts_at.tolist() == [50, 100, 0]
 
 
 @pytest.mark.parametrize(

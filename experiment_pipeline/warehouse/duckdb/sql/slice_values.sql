@@ -3,9 +3,9 @@
 select slice_value
 from event
 join identity using (identity_hash)
-where at_us >= first_exposed_at_us + $start_us
-    and ($end_us is null or at_us < first_exposed_at_us + $end_us)
-    and ($mature_after_us is null or first_exposed_at_us + $mature_after_us <= epoch_us($as_of))
+where at_us >= starts_at_us + $start_us
+    and ($end_us is null or at_us < starts_at_us + $end_us)
+    and ($mature_after_us is null or starts_at_us + $mature_after_us <= epoch_us($as_of))
 group by slice_value
 order by count(*) desc, slice_value nulls first
 limit $limit
