@@ -43,6 +43,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
 }
 ELSEWHERE = {
     "demo",  # it takes seconds: test_demo.py
+    "registry bind",  # to another lake: test_registry.py
     "restore",  # of a backup, to another data directory: tests/backup
 }
 PAUSED_BEFORE = {"experiments delete", "experiments start"}

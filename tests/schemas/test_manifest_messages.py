@@ -78,10 +78,10 @@ def test_explain__long_value__is_shown_by_its_beginning() -> None:
 
 
 def test_explain__misspelt_field_that_is_required__is_told_before_the_missing_one() -> None:
-    metric = "metrics: {purchase: {agregation: sum, definition: {version: 1, event: e}, direction: sideways}}"
+    metric = "metrics: {purchase: {aggregation: sum, defintion: {version: 1, event: e}, direction: sideways}}"
     assert list(errors_of(metric).items())[:2] == [
-        ("metrics.purchase.agregation", ["Unknown field. Did you mean 'aggregation'?"]),
-        ("metrics.purchase.aggregation", ["This field is required. 'agregation' is probably meant to be it."]),
+        ("metrics.purchase.defintion", ["Unknown field. Did you mean 'definition'?"]),
+        ("metrics.purchase.definition", ["This field is required. 'defintion' is probably meant to be it."]),
     ]
     variants = EXPERIMENT.replace("key: a", "Key: a") % "name: e"
     assert list(errors_of(variants)) == ["experiments.e.variants.0.Key"]  # a key may be left out
