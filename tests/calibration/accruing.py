@@ -169,6 +169,8 @@ def one_at_a_time() -> Iterator[Case]:
         yield _with(COUNTS, aggregation=Aggregation.MEAN, events=events, identities=identities)
     for log_sd in (0.1, 1.0):  # where some have no value yet, who has one may be all that differs
         yield _with(ARRIVING, log_sd=log_sd)
+    for gamma in (None, 0.5):
+        yield _with(ARRIVING, events=50.0, gamma=gamma)
     yield _with(REVENUE, log_sd=1.5)
     yield _with(REVENUE, refunded=0.3)
     yield _with(REVENUE, refunded=0.5, rates=Rates.DECAYING)
@@ -208,8 +210,8 @@ def beyond_the_clock() -> Iterator[Case]:
 
     Identities arrive all the time, and each does all that it does in a tenth of it. Those who have just come are at 0,
     and how many they are moves the means to and fro: the more, the more an identity does. Only where all do as much is
-    that large against what differs between them. Likewise for conversions that nearly all make, with a design, and for
-    means of many values, of which the first few decide for a while. With rates that differ the bound is kept.
+    that large against what differs between them: with rates that differ the bound is kept. Likewise for conversions
+    that nearly all make, with a design.
     """
     busy = Case(Traffic(Aggregation.COUNT, 1_000, 50.0, enrolled_within=1.0, window=0.1))
     for plan in (Plan.NONE, Plan.RIGHT):
@@ -219,8 +221,6 @@ def beyond_the_clock() -> Iterator[Case]:
     for share in (0.97, 0.99):  # that has converted by the end
         all_soon = _with(CONVERSIONS, identities=4_000, events=1 / (1 - share), enrolled_within=1.0)
         yield replace(all_soon, plan=Plan.RIGHT)
-    yield _with(ARRIVING, events=50.0)
-    yield _with(ARRIVING, events=50.0, gamma=0.5)
 
 
 def _with(case: Case, **changes: object) -> Case:
