@@ -43,6 +43,8 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "keys create": ["--scope", "read"],
     "keys revoke": ["nothing"],
     "metrics delete": ["purchase", "--yes"],
+    "metrics show": ["purchase"],
+    "metrics upgrade": ["purchase"],
     "refresh": ["checkout"],
     "results": ["checkout"],
     "serve": ["--port", "{port}"],

@@ -4,7 +4,7 @@ import os
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,9 @@ class Disk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, leaving: int = 0) -> None:
-        """Fill the disk but for so many bytes."""
+        """Fill the disk but for so many bytes; others may write meanwhile, and fill it first."""
         taken = self.free - leaving
-        with self._filler.open("ab") as filler:
+        with suppress(OSError), self._filler.open("ab") as filler:
             filler.write(bytes(max(0, taken)))
 
     def empty(self) -> None:

@@ -85,7 +85,7 @@ def test_full_disk__at_each_write_of_a_refresh__is_told_and_the_last_results_sta
 @pytest.mark.e2e
 def test_full_disk__under_every_store_of_dev__it_goes_on_once_there_is_room(tmp_path: Path) -> None:
     log = tmp_path / "dev.log"
-    with small_disk(tmp_path / "data", 64 * MIB) as disk:
+    with small_disk(tmp_path / "data", 512 * MIB) as disk:  # what `dev` writes by itself is far from filling it
         site = Site(tmp_path / "data")
         with developing(site, log) as dev:
             assert dev.api.send("before").status_code == 202
