@@ -134,7 +134,7 @@ def shuffled(landing: Path, days: Days) -> None:
         land(landing, lines[part::5], f"{part}.jsonl.gz")
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow), 8])
 @pytest.mark.parametrize("deliver", [at_once, twice, shuffled, by_day])
 def test_payload__however_delivered_compacted_and_on_any_number_of_threads__is_the_same(
     tmp_path: Path, deliver: Callable[[Path, Days], None], threads: int
