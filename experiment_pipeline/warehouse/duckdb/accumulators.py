@@ -183,7 +183,6 @@ def _distinct_pairs(identities: Integers, keys: Integers) -> tuple[Integers, Int
 
 def _signed(events: CountedEvents, sign: float) -> Floats:
     """Return the events' numbers, or their negative ones; a zero has no sign, which an order could decide."""
-    assert events.numbers is not None  # noqa: S101 - read for aggregations of numbers
     signed: Floats = sign * events.numbers + 0.0
     return signed
 

@@ -35,8 +35,7 @@ def text_of(column: str, parameter: str) -> str:
         parameter: name of the parameter that its path is bound to.
     """
     path = f"${parameter}"
-    is_scalar = f"json_type({column}, {path}) not in ('NULL', 'OBJECT', 'ARRAY')"
-    return f"case when {is_scalar} then json_extract_string({column}, {path}) end"
+    return f"case when {_is_scalar(f'json_type({column}, {path})')} then json_extract_string({column}, {path}) end"
 
 
 def path_of(field: str) -> tuple[str, str]:
@@ -50,16 +49,19 @@ def path_of(field: str) -> tuple[str, str]:
 
 def _meets(condition: Condition, name: str) -> tuple[str, Parameters]:
     field = _Value() if condition.field == "value" else _Property(condition.field, name)
-    operand = condition.operand
     if condition.operator is Operator.EXISTS:
-        return (field.exists if operand else f"not coalesce({field.exists}, false)"), field.parameters
-    operands = operand if isinstance(operand, tuple) else (operand,)
+        return (field.exists if condition.operand else f"not coalesce({field.exists}, false)"), field.parameters
+    operands = condition.operands
     compared = [field.compared(each, condition.operator, f"{name}_{at}") for at, each in enumerate(operands)]
     any_of = " or ".join(f"coalesce({expression}, false)" for expression in compared)
     parameters = field.parameters | {f"{name}_{at}": _bound(each) for at, each in enumerate(operands)}
     if condition.operator is Operator.NOT_IN:
         return f"{field.is_comparable_with(operands)} and not ({any_of})", parameters
     return f"({any_of})", parameters
+
+
+def _is_scalar(json_type: str) -> str:
+    return f"{json_type} not in ('NULL', 'OBJECT', 'ARRAY')"
 
 
 def _bound(operand: Scalar) -> str | float | bool:
@@ -102,7 +104,7 @@ class _Property:
         self.exists = f"{self._type} <> 'NULL'"
 
     def is_comparable_with(self, _: Iterable[Scalar]) -> str:
-        return f"{self._type} not in ('NULL', 'OBJECT', 'ARRAY')"
+        return _is_scalar(self._type)
 
     def compared(self, operand: Scalar, operator: Operator, name: str) -> str:
         if isinstance(operand, bool):

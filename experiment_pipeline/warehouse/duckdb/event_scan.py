@@ -10,7 +10,6 @@ import duckdb
 from arro3.core import RecordBatch
 
 from experiment_pipeline.domain.aggregates import Group
-from experiment_pipeline.durable_files import sql_text
 from experiment_pipeline.warehouse.duckdb.arrow_columns import Batches, ahead, batches, columns, pieces
 from experiment_pipeline.warehouse.duckdb.event_numbers import EventNumbers
 from experiment_pipeline.warehouse.duckdb.first_exposures import DimensionGroups
@@ -18,9 +17,9 @@ from experiment_pipeline.warehouse.duckdb.funnels import StepEvents
 from experiment_pipeline.warehouse.duckdb.metric_values import Kept
 from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import KeptNumbers, KeptSteps, Reading, Request, Tallied
+from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.tally import Piece, Tally
 
-statement = partial(sql_text, "experiment_pipeline.warehouse.duckdb")
 ANALYSED_IDENTITIES = "analysed_identities"
 
 

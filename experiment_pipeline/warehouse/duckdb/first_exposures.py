@@ -1,18 +1,16 @@
 """First exposures of an audience: the statement that makes the artifact, and the groups that it is broken down by."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias
 
 from experiment_pipeline.domain.aggregates import Group, Part
 from experiment_pipeline.domain.audience import Audience, crossed_name
 from experiment_pipeline.domain.measures import Events
-from experiment_pipeline.durable_files import sql_text
 from experiment_pipeline.warehouse.duckdb.conditions import meets_all, path_of, text_of
+from experiment_pipeline.warehouse.duckdb.statements import statement
 
 Parameters: TypeAlias = dict[str, Any]
 
-statement = partial(sql_text, "experiment_pipeline.warehouse.duckdb")
 WRITTEN = "format parquet, parquet_version v2, compression snappy, kv_metadata {stamp: $stamp}"
 
 

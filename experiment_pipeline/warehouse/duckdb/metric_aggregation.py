@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -56,6 +57,7 @@ class MetricAggregation:
     def __init__(self, sliced: Sequence[Sliced], as_of: datetime, *, on_disk: bool) -> None:
         self._sliced, self._as_of_us = sliced, (as_of - EPOCH) // MICROSECOND
         self._folder = TemporaryDirectory(prefix="experiment-pipeline-values-") if on_disk else None
+        self._numbers = count()
         self._held: defaultdict[Sliced, list[_Range]] = defaultdict(list)
         self._moments: defaultdict[Sliced, dict[ArmKey, ArmMoments]] = defaultdict(dict)
 
@@ -70,12 +72,11 @@ class MetricAggregation:
 
     def add(self, scanned: ScannedRange) -> None:
         """Take in the events of one range of identities."""
-        everybody = {key: numbers for key, numbers in scanned.members.items() if key[0] is None}
         needs_all = any(_needs_all(metric) for metric, _ in self._sliced)
         kept = self._kept(scanned.members) if needs_all else scanned.members
         for metric, of in self._sliced:
             values = metric_values((metric, of), scanned.population, scanned.kept, self._as_of_us)
-            members = kept if of is None else {key: kept[key] for key in everybody}
+            members = kept if of is None else _everybody(kept)
             if _needs_all(metric):
                 self._held[metric, of].append(_Range(self._kept_values(values), members))
             else:
@@ -121,10 +122,15 @@ class MetricAggregation:
         """Return the same array; of several ranges as a file, which takes no memory while it is not read."""
         if self._folder is None:
             return array
-        path = Path(self._folder.name, f"{len(list(Path(self._folder.name).iterdir()))}.npy")
+        path = Path(self._folder.name, f"{next(self._numbers)}.npy")
         np.save(path, array)
         kept: NDArray[T] = np.load(path, mmap_mode="r")
         return kept
+
+
+def _everybody(members: Members) -> Members:
+    """Return the identities of every arm, without those of single groups."""
+    return {(group, arm): numbers for (group, arm), numbers in members.items() if group is None}
 
 
 def _needs_all(metric: Metric) -> bool:
@@ -171,9 +177,7 @@ def _pooled(held: Iterable[_Range], name: str) -> list[Floats]:
     for each in held:
         values = getattr(each.values, name)
         if values is not None:
-            found += [
-                values[each.values.measured(members)] for (group, _), members in each.members.items() if group is None
-            ]
+            found += [values[each.values.measured(members)] for members in _everybody(each.members).values()]
     return found
 
 

@@ -4,22 +4,20 @@ from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any, TypeAlias
 
 from experiment_pipeline.domain.audience import LARGEST_VALUES
 from experiment_pipeline.domain.measures import Aggregation, Condition, Events, Measure
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Retention
-from experiment_pipeline.durable_files import sql_text
 from experiment_pipeline.warehouse.duckdb.conditions import Parameters, meets_all, path_of, text_of
 from experiment_pipeline.warehouse.duckdb.slices import Slice
+from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.tally import TimeSpan
 
 Conditions: TypeAlias = tuple[Condition, ...]
 Chosen: TypeAlias = tuple[Conditions, Slice | None]
 
 MEASURED_EVENTS = "measured_events"
-_statement = partial(sql_text, "experiment_pipeline.warehouse.duckdb")
 MICROSECOND = timedelta(microseconds=1)
 TEXT_HASH = "coalesce(md5_number_lower(value), 0)"  # 0, which is no text's hash, for an event without a value
 
@@ -92,7 +90,7 @@ class Reading:
     def statement(self) -> tuple[str, dict[str, Any]]:
         """Return the SQL that reads the events, with the parameters of its conditions."""
         columns = ", ".join(f"{expression} as {name}" for name, expression in self.columns.items())
-        base = _statement(MEASURED_EVENTS)
+        base = statement(MEASURED_EVENTS)
         parameters = [_is_chosen(each, name)[1] for each, name in self.conditions.items()]
         return f"select {columns}\nfrom (\n{base})\n", dict(ChainMap(*parameters))
 
@@ -114,7 +112,7 @@ def slice_values_statement(metric: Metric, path: str) -> tuple[str, Parameters]:
     request = tallied(metric.measures[0], None)
     condition, parameters = meets_all(request.where, "counted") if request.where else ("true", {})
     column, json_path = path_of(path)
-    events, identities = _statement(MEASURED_EVENTS), _statement("analysed_identities")
+    events, identities = statement(MEASURED_EVENTS), statement("analysed_identities")
     event = f"select *, {text_of(column, 'slice_path')} as slice_value\nfrom (\n{events})\nwhere {condition}"
     is_complete = metric.maturity is Maturity.COMPLETE
     bound = {
@@ -125,7 +123,7 @@ def slice_values_statement(metric: Metric, path: str) -> tuple[str, Parameters]:
         "limit": LARGEST_VALUES + 1,
     }
     return (
-        f"with event as (\n{event}\n),\nidentity as (\n{identities})\n{_statement('slice_values')}",
+        f"with event as (\n{event}\n),\nidentity as (\n{identities})\n{statement('slice_values')}",
         parameters | bound,
     )
 

@@ -28,7 +28,7 @@ from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_s
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
-from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement, statement
+from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement
 from experiment_pipeline.warehouse.duckdb.first_exposures import (
     DimensionGroups,
     dimensions_of,
@@ -37,6 +37,7 @@ from experiment_pipeline.warehouse.duckdb.first_exposures import (
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
 from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
+from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 
 FIRST_EXPOSURES = "first_exposures"

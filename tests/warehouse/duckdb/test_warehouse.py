@@ -18,7 +18,7 @@ from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
-from experiment_pipeline.warehouse.duckdb.event_scan import statement
+from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse, EventFiles
 from tests.lake.ledger import NOW, PROD, MemoryLedger, land, record
 from tests.warehouse.audience_contract import AudienceContract
