@@ -1,7 +1,6 @@
 """`experiment-pipeline registry`."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,7 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.repair import progress_bar
 from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.registry import copying
-from experiment_pipeline.registry.engine import closing_engine, open_engine, shown
+from experiment_pipeline.registry.engine import closing_engine, open_engine, shown, sqlite_file
 from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import PREFIX
 
@@ -137,5 +136,6 @@ def _print_binding(binding: "Binding", *, is_bound: bool) -> None:
 def _target(url: str, *, dry_run: bool) -> Engine:
     """Return an engine for the target; a dry run makes no SQLite file where there is none."""
     parsed = make_url(url)
-    missing = parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).exists()
+    file = sqlite_file(parsed) if parsed.get_backend_name() == "sqlite" else None
+    missing = file is not None and not file.exists()
     return open_engine("sqlite://" if dry_run and missing else url, WHOLE_TABLES)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from alembic import command
 from alembic.config import Config
@@ -202,13 +202,22 @@ def _config() -> Config:
     return config
 
 
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file that a SQLite URL names, as a path or as a `file:` URI; None for a database in memory."""
+    name = url.database or ""
+    if name.startswith("file:") and url.query.get("uri") == "true":
+        name = unquote(urlsplit(name).path)
+    return None if name in {"", ":memory:"} else Path(name).absolute()
+
+
 def _open_sqlite(url: URL, limits: WaitLimits) -> Engine:
     pool: dict[str, object] = {}
-    if url.database and url.database != ":memory:":
+    file = sqlite_file(url)
+    if file is not None:
         # As many connections as a server has threads: one that writes may wait, those that read never do.
         pool = {"pool_size": 10, "max_overflow": 40, "pool_timeout": limits.lock}
         try:
-            Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as refused:
             raise RegistryUnreachable(str(refused)) from refused
     engine = create_engine(url, json_serializer=to_json, connect_args={"timeout": limits.lock}, **pool)

@@ -110,13 +110,17 @@ def test_sqlite__full__is_refused_and_reads_go_on(engine: Engine) -> None:
         assert connection.scalar(text("SELECT count(*) FROM environments")) == 0
 
 
-def test_sqlite__read_only__is_refused_and_reads_go_on(file: Path) -> None:
+def test_sqlite__read_only__is_refused_and_reads_go_on(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     engine = open_engine(f"sqlite:///file:{file}?mode=ro&uri=true", IMPATIENT)
     with pytest.raises(RegistryReadOnly), writing(engine) as connection:
         connection.execute(FILL, {"key": "a", "name": "A"})
     with reading(engine) as connection:
         assert connection.scalar(text("SELECT count(*) FROM environments")) == 0
     engine.dispose()
+    assert not Path("file:").exists()  # the folder of a `file:` URI is that of its path
 
 
 def test_sqlite__file_that_cannot_be_opened__is_unreachable(tmp_path: Path) -> None:
