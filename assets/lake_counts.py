@@ -1,9 +1,12 @@
 """Lake counts: what health checks ask of the lake beside what is analysed. A few names and counts, never rows."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 from experiment_pipeline.domain.exposures import SeenExposures, Window
+from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.texts import is_same_but_spelling
 from experiment_pipeline.health.inputs import NOT_SEEN, HealthInputs, LakeCounts
 from experiment_pipeline.health.metric_events import metrics_without_events
@@ -18,7 +21,13 @@ LOOKED_AROUND = timedelta(days=31)  # before the start and after the end
 def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> HealthInputs:
     """Return the inputs with what the lake holds at the run's data version and the analysis leaves out."""
     before, after = _exposures_around(run, warehouse)
-    counts = LakeCounts(_events(inputs, run, warehouse), _other_spellings(run, warehouse), before, after)
+    counts = LakeCounts(
+        events=_events(inputs, run, warehouse),
+        other_spellings=_other_spellings(run, warehouse),
+        before_start=before,
+        after_end=after,
+        mixed_fields=tuple(_mixed_fields(inputs, run, warehouse)),
+    )
     return replace(inputs, lake=counts)
 
 
@@ -34,6 +43,25 @@ def _other_spellings(run: ExperimentRun, warehouse: Warehouse) -> dict[str, Seen
     spellings = [name for name in flags if is_same_but_spelling(name, flag)][:LISTED_SPELLINGS]
     seen = {name: warehouse.count_exposures(run.scope, name, run.scope.window) for name in spellings}
     return {name: counted for name, counted in seen.items() if counted.exposures}
+
+
+def _mixed_fields(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> Iterator[FieldTypes]:
+    """Yield the properties that came in several types.
+
+    Those of metrics were counted when their events were read, and the lake is asked for samples of mixed ones alone.
+    Those that an audience is chosen or grouped by are counted here.
+    """
+    counted = {(each.event, each.path): each for metric in inputs.aggregates for each in metric.mixed_fields}
+    by_event: defaultdict[str, list[str]] = defaultdict(list)
+    for event, field in dict.fromkeys((*counted, *run.experiment.audience.properties)):
+        by_event[event].append(field)
+    for event, fields in by_event.items():
+        for found in warehouse.field_types(run.scope, event, fields):
+            of_metric = counted.get((event, found.path))
+            if of_metric is not None:
+                yield replace(found, counts=of_metric.counts)
+            elif found.is_mixed:
+                yield found
 
 
 def _exposures_around(run: ExperimentRun, warehouse: Warehouse) -> tuple[SeenExposures, SeenExposures]:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from experiment_pipeline.domain.field_types import FieldTypes
+
 LARGEST_COUNT = 2**53  # beyond it a float cannot tell two counts apart
 ROUNDING = 1e-12  # engines agree on moments to this relative accuracy (rule X5)
 LARGEST_SHARE = 1e9  # of a total; where it is nearly 0, no larger one says more
@@ -245,6 +247,7 @@ class MetricAggregates:
         bounds: None where there are none; of a ratio, those of its numerator.
         denominator_bounds: of the denominator of a ratio.
         groups: the same of every part, without parts of their own.
+        mixed_fields: properties of its events, by which these are chosen or sliced, that came in several types.
     """
 
     metric_id: int
@@ -259,6 +262,7 @@ class MetricAggregates:
     bounds: Bounds | None = None
     denominator_bounds: Bounds | None = None
     groups: "dict[Group, MetricAggregates]" = field(default_factory=dict)
+    mixed_fields: tuple[FieldTypes, ...] = ()
 
 
 def are_unreadable(values: int, invalid_values: int) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, with_config
 
 from experiment_pipeline.domain.definition_fields import Path
+from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.domain.fields import STRICT, Line, at_most, rule
 from experiment_pipeline.domain.measures import Condition, Events
 
@@ -63,6 +64,16 @@ class Audience:
     def reads_properties(self) -> bool:
         """Whether it reads the first exposure's traits or other properties."""
         return bool(self.only or self.dimensions)
+
+    @property
+    def properties(self) -> tuple[tuple[str, str], ...]:
+        """The properties by whose values identities are chosen or grouped, each with the name of the event."""
+        of_exposure = [condition.field for condition in self.only if condition.compares_property]
+        of_exposure += [f"traits.{dimension.trait}" for dimension in self.dimensions]
+        found = [(EXPOSURE_EVENT, field) for field in of_exposure]
+        if self.entry is not None:
+            found += [(self.entry.name, each.field) for each in self.entry.where if each.compares_property]
+        return tuple(dict.fromkeys(found))
 
 
 EVERYBODY = Audience()

@@ -74,6 +74,11 @@ class Condition:
         """The operand as a tuple, whether it is one scalar or several."""
         return self.operand if isinstance(self.operand, tuple) else (self.operand,)
 
+    @property
+    def compares_property(self) -> bool:
+        """Whether it compares a property with operands, so that the type of the property matters."""
+        return self.field != "value" and self.operator is not Operator.EXISTS
+
     @override
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Condition) and self._meaning == other._meaning

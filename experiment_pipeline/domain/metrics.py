@@ -131,6 +131,13 @@ class Metric:
         return tuple(dict.fromkeys(events.name for events in self.events))
 
     @property
+    def properties(self) -> tuple[tuple[str, str], ...]:
+        """The properties by whose values it chooses or slices events, each with the name of the event."""
+        found = [(events.name, each.field) for events in self.events for each in events.where if each.compares_property]
+        found += [(measure.events.name, measure.slice_by) for measure in self.measures if measure.slice_by is not None]
+        return tuple(dict.fromkeys(found))
+
+    @property
     def aggregation(self) -> Aggregation | None:
         """The aggregation of version 1 that stands closest, for clients that know no other; None where none does."""
         match self.statistic:

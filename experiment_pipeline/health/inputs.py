@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import SeenExposures
+from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.results.model import ExperimentResults
 
 NOT_SEEN = SeenExposures()
@@ -21,12 +22,14 @@ class LakeCounts:
         other_spellings: exposures in the window of flags whose names are the experiment's but for their spelling.
         before_start: exposures of the flag in the month before the start, those of an earlier experiment left out.
         after_end: exposures of the flag after the end, those of a later experiment left out.
+        mixed_fields: properties by which events, identities or groups are chosen and that came in several types.
     """
 
     events: Mapping[str, int] | None = None
     other_spellings: Mapping[str, SeenExposures] = field(default_factory=dict)
     before_start: SeenExposures = NOT_SEEN
     after_end: SeenExposures = NOT_SEEN
+    mixed_fields: tuple[FieldTypes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ An engine owns its identity-level rows (`first_exposures`); they never leave it.
 Every engine runs the same contract suite (tests/warehouse/contract.py) and must agree with the plain-Python reference.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import SeenExposures, Window
+from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.warehouse.artifacts import Stamp
 
@@ -83,6 +84,15 @@ class Warehouse(Protocol):
 
     def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:
         """Count the exposures of a flag of the scope's environment in any window, at the scope's data version."""
+
+    def field_types(self, scope: AnalysisScope, event: str, fields: Sequence[str]) -> list[FieldTypes]:
+        """Return the types in which properties of one kind of event came in the window, with samples of their values.
+
+        Args:
+            scope: of the analysis; of exposures, those of its flag are read.
+            event: the name of the event.
+            fields: paths of properties, one or more: `traits.plan`.
+        """
 
     def flag_names(self, scope: AnalysisScope, limit: int) -> dict[str, int]:
         """Return the flags that were exposed around the window, with their exposures, the most frequent ones first.

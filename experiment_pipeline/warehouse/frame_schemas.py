@@ -21,6 +21,7 @@ from experiment_pipeline.domain.aggregates import (
 )
 from experiment_pipeline.domain.events import NAME_LIMIT
 from experiment_pipeline.domain.exposures import LISTED_VARIANTS, ExposureBucket, UnlistedExposures
+from experiment_pipeline.domain.field_types import types_from_stored
 from experiment_pipeline.errors import ArtifactMissing
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def _metric_aggregates(metric_id: int, rows: Sequence[Row]) -> MetricAggregates:
         not_mature=counted("not_mature"),
         bounds=_bounds(rows, "cap", "floor", counted("capped"), counted("floored")),
         denominator_bounds=_bounds(rows, "cap_x", "floor_x", counted("capped_x"), counted("floored_x")),
+        mixed_fields=types_from_stored(next((row["mixed_fields"] for row in rows), None)),
     )
 
 
@@ -201,6 +203,7 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "quantile": pl.Float64,
         "quantile_low": pl.Float64,
         "quantile_high": pl.Float64,
+        "mixed_fields": pl.String,
     },
     "srm": {
         "variant": pl.String,
@@ -244,7 +247,7 @@ COUNTS = {
     "capped_x",
     "floored_x",
 }
-NULLABLE = {"reason", "part", "name", "value"}
+NULLABLE = {"reason", "part", "name", "value", "mixed_fields"}
 SHARES = {"expected_share", "p_value", "anytime_p_value", "chance_to_win"}
 NOT_NEGATIVE = {"m2", "m2_x", "expected_loss"}
 

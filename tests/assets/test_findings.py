@@ -1,9 +1,11 @@
 """What a refresh finds wrong, from events that landed to the stored findings."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from experiment_pipeline.domain.refresh import StoredHealth
 from experiment_pipeline.results.payload import ResultsPayload
+from experiment_pipeline.schemas.manifests import parse_manifest
 from tests.assets.conftest import Installation, crowd, exposure, purchase
 
 
@@ -50,3 +52,46 @@ def test_refresh__mistakes_of_a_first_hour__are_each_named(installation: Install
     payload: ResultsPayload | None = installation.state().payload
     assert payload is not None
     assert "findings" not in payload
+
+
+PLANS = """
+environments: {prod: {}}
+metrics:
+  pro_purchases:
+    definition:
+      version: 2
+      statistic: mean
+      measure: {event: purchase, aggregation: count, where: [{field: traits.plan, is: pro}]}
+experiments:
+  plans:
+    hypothesis: It sells more.
+    feature: plans
+    status: running
+    started_at: 2026-03-01T00:00:00Z
+    variants: [{key: b, percentage_allocation: 50}]
+    metrics: [{metric: pro_purchases, expected_direction: increase}]
+    dimensions: [{name: version, trait: version}]
+"""
+
+
+def test_refresh__of_properties_in_several_types__names_those_of_events_and_of_exposures__m7(
+    installation: Installation,
+) -> None:
+    installation.registry.manifests.apply(parse_manifest(PLANS), actor="test", now=datetime.now(UTC))
+    plans = ["pro", 1, "pro", None]
+    versions = [2, 3, "2", "3", 4]
+    installation.land(
+        "first",
+        [
+            *(purchase("control-0", 10, hours=n) | {"traits": {"plan": plan}} for n, plan in enumerate(plans)),
+            *(
+                exposure(f"b-{n}", "b", feature="plans") | {"traits": {"version": version}}
+                for n, version in enumerate(versions)
+            ),
+        ],
+    )
+    installation.ingest()
+    assert installation.refresh("plans").success
+    found = wrong(installation, "plans")["fields_of_one_type"]
+    assert "traits.plan of 'purchase' came as 1 numbers (1), 2 texts (\"pro\"); " in found
+    assert 'traits.version of the exposures came as 3 numbers (2, 4), 2 texts ("2", "3").' in found

@@ -7,6 +7,7 @@ from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import Audience, Dimension
 from experiment_pipeline.domain.experiments import MultipleExposures
+from experiment_pipeline.domain.field_types import FieldType, FieldTypes
 from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, Events, Measure, Operator
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Statistic
 from experiment_pipeline.warehouse.base import Warehouse
@@ -106,6 +107,39 @@ class AudienceContract:
         funnel = measured(engine, audience, Funnel((Events(PURCHASE), Events(PURCHASE))))
         assert [group.name for group in funnel.groups] == ["country", "country", "1", "2"]
         assert funnel.groups[Group(Part.DIMENSION, "country", "DE")].groups == {}
+
+    def test_field_types__of_exposures__are_those_of_the_flag_in_the_window_with_samples__m7(
+        self, build: Build
+    ) -> None:
+        values = ["5", 5, -7, True, {"a": 1}, None, "x" * 100]
+        engine = build([
+            *(seen_from(number, "b", country=value, device={"kind": "ios"}) for number, value in enumerate(values)),
+            replace(seen(1, "b", feature="banner"), traits='{"country": 1}'),
+            replace(seen(1, "b", -HOUR), traits='{"country": 1}'),
+            replace(seen(1, "b", batch=2), traits='{"country": 1}'),
+        ])  # fmt: skip
+        country, device, nothing = engine.field_types(
+            scope(), "$flag_exposure", ["traits.country", "traits.device.kind", "metadata.country"]
+        )
+        assert country == FieldTypes(
+            "$flag_exposure",
+            "traits.country",
+            {FieldType.BOOLEAN: 1, FieldType.NESTED: 1, FieldType.NUMBER: 2, FieldType.TEXT: 2},
+            {
+                FieldType.BOOLEAN: ("true",),
+                FieldType.NESTED: ('{"a":1}',),
+                FieldType.NUMBER: ("-7", "5"),
+                FieldType.TEXT: ('"5"', '"' + "x" * 39),
+            },
+        )
+        assert (device.counts, device.samples) == ({FieldType.TEXT: 7}, {FieldType.TEXT: ('"ios"',)})
+        assert (nothing.counts, nothing.is_mixed) == ({}, False)
+
+    def test_field_types__of_other_events__are_of_that_name__m7(self, build: Build) -> None:
+        bought = [replace(did(number, 1), metadata=f'{{"plan": {plan}}}') for number, plan in enumerate((1, '"a"', 2))]
+        engine = build(bought, [replace(did(1, 1, event="viewed"), metadata='{"plan": true}')])
+        (plan,) = engine.field_types(scope(), PURCHASE, ["metadata.plan"])
+        assert plan.counts == {FieldType.NUMBER: 2, FieldType.TEXT: 1}
 
     def test_only__leaves_out_who_does_not_meet_it_at_the_first_exposure__m23(self, build: Build) -> None:
         later = replace(seen(2, "b", 2 * HOUR), traits='{"country": "DE"}')

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from experiment_pipeline.domain.aggregates import Bounds, Group, MetricAggregates, PairAggregate, Part, QuantileEstimate
+from experiment_pipeline.domain.field_types import FieldType, FieldTypes
 from experiment_pipeline.domain.measures import (
     Aggregation,
     Bound,
@@ -115,6 +116,20 @@ class MeasuresContract:
         values = [("5", 5.0), ("5.0", 5.0), ("7", 7.0), ("true", None), ("", None), (None, None)]
         engine = build([seen(1, "b"), *(with_traits(None, value, number) for value, number in values)])
         assert counted(engine, Condition("value", operator, operand)) == met
+
+    def test_property__of_several_types__is_counted_where_conditions_or_slices_read_it__m7(self, build: Build) -> None:
+        engine = build(
+            [seen(1, "b"), *map(with_traits, TRAITS)], [replace(with_traits({"x": 0}), at=LENGTH), did(1, 5)]
+        )
+        counts = {FieldType.TEXT: 5, FieldType.NUMBER: 3, FieldType.BOOLEAN: 1, FieldType.NESTED: 2}
+        mixed = (FieldTypes(PURCHASE, "traits.x", counts),)
+        compared = (Condition("traits.x", Operator.IS, "DE"), Condition("value", Operator.IN, ("5", 5)))
+        assert measured(engine, Mean(replace(SUM, events=Events(PURCHASE, compared)))).mixed_fields == mixed
+        assert measured(engine, Mean(replace(SUM, slice_by="traits.x"))).mixed_fields == mixed
+        assert measured(engine, Funnel((Events(PURCHASE), Events(PURCHASE, compared)))).mixed_fields == mixed
+        exists = (Condition("traits.x", Operator.EXISTS, True), Condition("traits.y", Operator.IS, 5))
+        assert measured(engine, Mean(replace(SUM, events=Events(PURCHASE, exists)))).mixed_fields == ()
+        assert measured(engine, Mean(SUM)).mixed_fields == ()
 
     @pytest.mark.parametrize("name", ['q"x', "w/z", "t~u", "ü", " s p", "0", "back\\slash", "$", "*", "'"])
     def test_conditions__on_a_nested_name_of_any_letters__find_it__m7(self, build: Build, name: str) -> None:

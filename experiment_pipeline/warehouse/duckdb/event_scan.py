@@ -7,11 +7,13 @@ from functools import partial
 from typing import Any
 
 import duckdb
+import numpy as np
 from arro3.core import RecordBatch
 
 from experiment_pipeline.domain.aggregates import Group
 from experiment_pipeline.warehouse.duckdb.arrow_columns import Batches, ahead, batches, columns, pieces
 from experiment_pipeline.warehouse.duckdb.event_numbers import EventNumbers
+from experiment_pipeline.warehouse.duckdb.field_types import CODES
 from experiment_pipeline.warehouse.duckdb.first_exposures import DimensionGroups
 from experiment_pipeline.warehouse.duckdb.funnels import StepEvents
 from experiment_pipeline.warehouse.duckdb.metric_values import Kept
@@ -31,11 +33,13 @@ class ScannedRange:
         population: the identities.
         kept: what was kept of their events, for every request.
         members: the identities of every group and arm: `None` for everybody.
+        types: by event and property, how many events have a value of each code (`field_types`).
     """
 
     population: Population
     kept: dict[Request, Kept]
     members: dict[tuple[Group | None, int], Integers]
+    types: dict[tuple[str, str], Integers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class EventScan:
     def scanned(self, wanted: Sequence[Reading]) -> ScannedRange:
         """Return the identities, and what was kept of their events for every request."""
         found: dict[Request, Kept] = {}
+        types = {(reading.name, field): np.zeros(CODES, np.int64) for reading in wanted for field in reading.types}
         with closing(self._answers(wanted)) as answers, closing(ahead(answers)) as read:
             identity_hash, starts_at, exposed_at, arm, *codes = columns(_until_end(read), 4 + len(self.dimensions))
             population = Population(identity_hash, starts_at, arm, len(self.variants), exposed_at)
@@ -71,8 +76,10 @@ class EventScan:
                     piece = Piece(population, dict(zip(names, read_columns, strict=True)))
                     for each in kept.values():
                         each.add(piece)
+                    for field, name in reading.types.items():
+                        types[reading.name, field] += np.bincount(piece.columns[name], minlength=CODES)
                 found |= kept
-        return ScannedRange(population, found, members)
+        return ScannedRange(population, found, members, types)
 
     def _members(self, population: Population, codes: Sequence[Integers]) -> dict[tuple[Group | None, int], Integers]:
         members: dict[tuple[Group | None, int], Integers] = {

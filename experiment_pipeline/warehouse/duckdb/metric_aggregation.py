@@ -20,12 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiment_pipeline.domain.aggregates import Group, Part, QuantileEstimate
+from experiment_pipeline.domain.field_types import FieldTypes, stored_types
 from experiment_pipeline.domain.measures import Bound, Events, Measure
 from experiment_pipeline.domain.metrics import Metric, Quantile, Ratio
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.quantile import interval_ranks
 from experiment_pipeline.warehouse.duckdb.event_numbers import ShareBelow
 from experiment_pipeline.warehouse.duckdb.event_scan import ScannedRange
+from experiment_pipeline.warehouse.duckdb.field_types import counts_of
 from experiment_pipeline.warehouse.duckdb.metric_values import Clipping, MetricValues, metric_values
 from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
 from experiment_pipeline.warehouse.duckdb.order_statistics import nearest_rank, order_statistics
@@ -60,6 +62,7 @@ class MetricAggregation:
         self._numbers = count()
         self._held: defaultdict[Sliced, list[_Range]] = defaultdict(list)
         self._moments: defaultdict[Sliced, dict[ArmKey, ArmMoments]] = defaultdict(dict)
+        self._types: dict[tuple[str, str], Integers] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +75,8 @@ class MetricAggregation:
 
     def add(self, scanned: ScannedRange) -> None:
         """Take in the events of one range of identities."""
+        for key, events in scanned.types.items():
+            self._types[key] = self._types.get(key, 0) + events
         needs_all = any(_needs_all(metric) for metric, _ in self._sliced)
         kept = self._kept(scanned.members) if needs_all else scanned.members
         for metric, of in self._sliced:
@@ -100,7 +105,16 @@ class MetricAggregation:
                 **_moment_columns(moments),
                 **_bound_columns(metric, *bounds),
                 **_quantile_columns(quantile),
+                "mixed_fields": stored_types(self._mixed_fields(metric)) if group is None and of is None else None,
             }
+
+    def _mixed_fields(self, metric: Metric) -> Iterator[FieldTypes]:
+        """Yield the properties of the metric's events that came in several types."""
+        for event, field in metric.properties:
+            if (event, field) in self._types:
+                found = FieldTypes(event, field, counts_of(enumerate(self._types[event, field].tolist())))
+                if found.is_mixed:
+                    yield found
 
     def _merge(self, sliced: Sliced, new: _Range, y_bounds: Clipping, x_bounds: Clipping) -> None:
         of_metric = self._moments[sliced]

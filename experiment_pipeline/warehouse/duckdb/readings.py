@@ -10,6 +10,7 @@ from experiment_pipeline.domain.audience import LARGEST_VALUES
 from experiment_pipeline.domain.measures import Aggregation, Condition, Events, Measure
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Retention
 from experiment_pipeline.warehouse.duckdb.conditions import Parameters, meets_all, path_of, text_of
+from experiment_pipeline.warehouse.duckdb.field_types import code_of
 from experiment_pipeline.warehouse.duckdb.slices import Slice
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.tally import TimeSpan
@@ -70,6 +71,12 @@ class Reading:
         return {chosen: f"condition_{position}" for position, chosen in enumerate(found)}
 
     @property
+    def types(self) -> dict[str, str]:
+        """The names of the columns that tell the type of a property, by the property that is chosen by."""
+        found = dict.fromkeys(field for where, of in self.conditions for field in _properties(where, of))
+        return {field: f"type_{position}" for position, field in enumerate(found)}
+
+    @property
     def before(self) -> timedelta:
         """How long before the first exposure events are read, for pre-periods."""
         starts = [request.span.start_us for request in self.requests if not isinstance(request, KeptSteps)]
@@ -85,13 +92,15 @@ class Reading:
             columns["number"] = "coalesce(numeric_value, 'nan')"
         if Aggregation.DISTINCT in aggregations:
             columns["text"] = TEXT_HASH
-        return columns | {name: f"({_is_chosen(each, name)[0]})::utinyint" for each, name in self.conditions.items()}
+        columns |= {name: f"({_is_chosen(each, name)[0]})::utinyint" for each, name in self.conditions.items()}
+        return columns | {name: code_of(field, f"{name}_path")[0] for field, name in self.types.items()}
 
     def statement(self) -> tuple[str, dict[str, Any]]:
         """Return the SQL that reads the events, with the parameters of its conditions."""
         columns = ", ".join(f"{expression} as {name}" for name, expression in self.columns.items())
         base = statement(MEASURED_EVENTS)
         parameters = [_is_chosen(each, name)[1] for each, name in self.conditions.items()]
+        parameters += [code_of(field, f"{name}_path")[1] for field, name in self.types.items()]
         return f"select {columns}\nfrom (\n{base})\n", dict(ChainMap(*parameters))
 
 
@@ -181,6 +190,13 @@ def _chosen(request: Request) -> Iterator[Chosen]:
             yield where, None
         case Tallied(_, where, _, of):
             yield where, of
+
+
+def _properties(where: Conditions, of: Slice | None) -> Iterator[str]:
+    """Yield the properties that events are chosen by; the value, which the lake keeps as text, is none."""
+    yield from (condition.field for condition in where if condition.field != "value")
+    if of is not None:
+        yield of.path
 
 
 def _is_chosen(chosen: Chosen, name: str) -> tuple[str, Parameters]:

@@ -3,7 +3,7 @@
 No database file: a DuckDB file locks out every second process.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -22,6 +22,7 @@ from experiment_pipeline.domain.audience import LARGEST_VALUES
 from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
+from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_stamp
@@ -29,6 +30,7 @@ from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement
+from experiment_pipeline.warehouse.duckdb.field_types import field_types, field_types_statement
 from experiment_pipeline.warehouse.duckdb.first_exposures import (
     DimensionGroups,
     dimensions_of,
@@ -142,6 +144,14 @@ class DuckDBWarehouse(Warehouse):
     @override
     def event_names(self, scope: AnalysisScope, wanted: Collection[str], limit: int) -> dict[str, int]:
         return self._names("event_names", scope, {"limit": limit, "wanted": list(wanted)})
+
+    @override
+    def field_types(self, scope: AnalysisScope, event: str, fields: Sequence[str]) -> list[FieldTypes]:
+        sql, paths = field_types_statement(fields)
+        feature = scope.feature if event == EXPOSURE_EVENT else None
+        with self._session() as connection:
+            parameters = {**self._event_parameters(connection, scope), **paths, "event": event, "feature": feature}
+            return field_types(event, fields, connection.execute(sql, parameters).fetchall())
 
     def _names(self, stage: str, scope: AnalysisScope, bound: dict[str, Any]) -> dict[str, int]:
         with self._session() as connection:
