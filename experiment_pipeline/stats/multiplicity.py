@@ -3,8 +3,8 @@
 Both are given the anytime-valid p-value `1 / M` of each comparison; what they promise then holds at every refresh. A
 comparison that cannot be made yet has p-value 1: the family is the one that was planned, not the part that has data.
 
-`holm` and `benjamini_hochberg` are not used by the pipeline yet: they are for metrics version 2. Families are judged by
-`holm_levels` and `benjamini_hochberg_levels`.
+Families of comparisons are judged by `holm_levels` and `benjamini_hochberg_levels`, the splits within the values of
+dimensions by `holm`.
 """
 
 from collections.abc import Callable, Sequence

@@ -74,12 +74,12 @@ experiments:
 """
 
 
-def test_refresh__of_properties_in_several_types__names_those_of_events_and_of_exposures__m7(
+def test_refresh__of_traits_in_several_types_and_a_broken_split__names_both__m7(
     installation: Installation,
 ) -> None:
     installation.registry.manifests.apply(parse_manifest(PLANS), actor="test", now=datetime.now(UTC))
     plans = ["pro", 1, "pro", None]
-    versions = [2, 3, "2", "3", 4]
+    versions = [2, 3, "2", "3", *[4] * 150]
     installation.land(
         "first",
         [
@@ -92,6 +92,9 @@ def test_refresh__of_properties_in_several_types__names_those_of_events_and_of_e
     )
     installation.ingest()
     assert installation.refresh("plans").success
-    found = wrong(installation, "plans")["fields_of_one_type"]
-    assert "traits.plan of 'purchase' came as 1 numbers (1), 2 texts (\"pro\"); " in found
-    assert 'traits.version of the exposures came as 3 numbers (2, 4), 2 texts ("2", "3").' in found
+    found = wrong(installation, "plans")
+    types, split = found["fields_of_one_type"], found["split_by_dimension"]
+    assert "traits.plan of 'purchase' came as 1 numbers (1), 2 texts (\"pro\"); " in types
+    assert 'traits.version of the exposures came as 152 numbers (2, 4), 2 texts ("2", "3").' in types
+    assert "In 1 of 3 values the split is too far from the configured shares" in split
+    assert "version '4' (control: 0, b: 150)." in split
