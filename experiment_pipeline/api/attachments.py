@@ -30,14 +30,12 @@ def attach_metric(shared: Shared, access: CanAdminister, experiment: Name, body:
     return AttachmentView.of(attached)
 
 
-@router.patch("/{metric_id}/", summary="Change a metric's expected direction", responses=WRITING)
+@router.patch("/{metric_id}/", summary="Change a metric's expected direction or margin", responses=WRITING)
 def change_attachment(
     shared: Shared, access: CanAdminister, experiment: Name, metric_id: int, body: AttachmentPatch
 ) -> AttachmentView:
     found = find(shared, access, experiment)
-    changed = shared.registry.attachments.change(
-        found.id, metric_id, body.expected_direction, actor=access.actor, now=shared.now()
-    )
+    changed = shared.registry.attachments.change(found.id, metric_id, body.revise, actor=access.actor, now=shared.now())
     return AttachmentView.of(changed)
 
 

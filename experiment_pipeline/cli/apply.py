@@ -121,9 +121,10 @@ def _change(before: object, after: object) -> Iterator[str | tuple[str, str]]:
 
 
 def _item(item: object) -> str:
-    """Return an element of a list: of an attached metric, its name and the expected direction."""
+    """Return an element of a list: of an attached metric, its name, the expected direction and the margin."""
     if isinstance(item, dict) and isinstance(item.get("metric"), dict):
-        return f"{printable(item['metric']['name'])} ({item['expected_direction']})"
+        margin = "" if item.get("margin") is None else f", margin {100 * item['margin']:g} %"
+        return f"{printable(item['metric']['name'])} ({item['expected_direction']}{margin})"
     return json.dumps(item)
 
 

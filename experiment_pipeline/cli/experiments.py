@@ -158,7 +158,7 @@ def _card(context: Context, experiment: Experiment) -> Table:
         ),
         *(("ignored", printable(shortened(variant, IGNORED_SHOWN))) for variant in experiment.ignored_variants),
         *_audience_lines(experiment),
-        *(("metric", f"{a.metric.name}: {a.expected_direction}{_later(a)}") for a in experiment.metrics),
+        *(("metric", f"{a.metric.name}: {a.expected_direction}{_details(a)}") for a in experiment.metrics),
         *(("warning", warning) for warning in design_warnings(experiment, context.floors)),
         ("partition", experiment.partition_key),
     ):
@@ -175,8 +175,9 @@ def _audience_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield "excluded", f"{len(excluded)} identifiers"
 
 
-def _later(attached: AttachedMetric) -> str:
-    return ", added after the start" if attached.added_after_start else ""
+def _details(attached: AttachedMetric) -> str:
+    margin = "" if attached.margin is None else f", margin {100 * attached.margin:g} %"
+    return f"{margin}, added after the start" if attached.added_after_start else margin
 
 
 def _date(moment: datetime | None) -> str:

@@ -17,6 +17,7 @@ from experiment_pipeline.results.comparison_payload import (
     AnytimePayload,
     EffectPayload,
     LiftPayload,
+    MarginPayload,
     VariantPayload,
 )
 from experiment_pipeline.results.metric_payload import MetricPayload
@@ -115,6 +116,8 @@ def _wanted(attached: AttachedMetric) -> str:
     """
     if attached.expected_direction.is_guardrail or attached.metric.direction is Direction.INFORMATIONAL:
         wanted = EXPECTATIONS[attached.expected_direction]
+        if attached.margin is not None:
+            wanted = f"{wanted} by {100 * attached.margin:g} %"
     else:
         wanted = "lower is better" if attached.metric.direction is Direction.DOWN else "higher is better"
     return f"{wanted}, in {printable(attached.metric.unit)}" if attached.metric.unit else wanted
@@ -124,7 +127,7 @@ def _treatment_cells(quantity: "Quantity", metric: MetricPayload, treatment: str
     verdict = metric["verdict"][treatment]
     return [
         *_number_cells(quantity, metric["effect"][treatment], metric["inference"][treatment]),
-        _p_value(metric.get("anytime", {}).get(treatment)),
+        _p_value(metric.get("margin", metric.get("anytime", {})).get(treatment)),
         Text(verdict.replace("_", " "), style=VERDICT_STYLES.get(verdict, "")),
     ]
 
@@ -145,11 +148,11 @@ def _chance(chance: float) -> str:
     return "> 99.99 %" if chance > 0.9999 else f"{100 * chance:.2f} %"
 
 
-def _p_value(anytime: AnytimePayload | None) -> str:
+def _p_value(anytime: AnytimePayload | MarginPayload | None) -> str:
     """Return the p-value that the verdict rests on."""
-    if anytime is None:
+    p_value = None if anytime is None else anytime["adjusted_p_value"]
+    if p_value is None:
         return WITHHELD
-    p_value = anytime["adjusted_p_value"]
     return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 

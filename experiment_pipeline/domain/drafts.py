@@ -45,6 +45,7 @@ from experiment_pipeline.domain.fields import (
     Feature,
     FieldErrors,
     IgnoredVariants,
+    Margin,
     MetricReference,
     Name,
     Percentage,
@@ -56,6 +57,7 @@ from experiment_pipeline.domain.fields import (
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import (
     VERSION_1_AGGREGATIONS,
+    AttachedMetric,
     Direction,
     ExpectedDirection,
     Metric,
@@ -109,6 +111,10 @@ class AttachmentDraft:
     expected_direction: Annotated[
         ExpectedDirection, Field(description="not_increase and not_decrease make it a guardrail")
     ]
+    margin: Annotated[
+        Margin | None,
+        Field(description="of a guardrail: the share of control's mean by which it may be worse; 0.02 is 2 %"),
+    ] = None
 
 
 @with_config(STRICT)
@@ -174,7 +180,7 @@ def to_draft(experiment: Experiment) -> ExperimentDraft:
         feature=experiment.feature,
         variants=tuple(to_variant_draft(variant) for variant in experiment.variants),
         key=experiment.key,
-        metrics=tuple(AttachmentDraft(a.metric.id, a.expected_direction) for a in experiment.metrics),
+        metrics=tuple(to_attachment_draft(attached) for attached in experiment.metrics),
         multiple_exposures=experiment.multiple_exposures,
         refresh_interval=experiment.refresh_interval,
         design=experiment.design,
@@ -192,6 +198,11 @@ def changed_fields(before: ExperimentDraft, after: ExperimentDraft) -> list[str]
 def to_variant_draft(variant: Variant) -> VariantDraft:
     """Return the draft that would declare this variant again."""
     return VariantDraft(variant.key, variant.percentage_allocation, variant.role)
+
+
+def to_attachment_draft(attached: AttachedMetric) -> AttachmentDraft:
+    """Return the draft that would attach this metric again."""
+    return AttachmentDraft(attached.metric.id, attached.expected_direction, attached.margin)
 
 
 def to_metric_draft(metric: Metric) -> MetricDraft:
@@ -271,6 +282,8 @@ def check_experiment(draft: ExperimentDraft, present: ExperimentDraft | None = N
     validated = errors.validate(type(draft), draft)
     if present is None or validated.design != present.design:
         _check_design(errors, validated.design)
+    if not any(path.startswith("metrics") for path in errors.errors):
+        _check_margins(errors, validated.metrics)
     if not errors.errors:  # fields of the wrong type have no names to compare
         check_audience(errors, validated)
     if any(path.startswith("variants.") for path in errors.errors):
@@ -295,6 +308,19 @@ def _check_design(errors: FieldErrors, design: Design) -> None:
         return
     errors.require(design.baseline is not None, "design.baseline", "Needed with mde, which is relative to it.")
     errors.require(design.baseline != 0, "design.baseline", "Must not be 0: mde is relative to it.")
+
+
+def _check_margins(errors: FieldErrors, metrics: tuple[AttachmentDraft, ...]) -> None:
+    """Check by rule M16 that margins are those of guardrails, and that one leaves something of control's mean."""
+    for position, draft in enumerate(metrics):
+        if draft.margin is None:
+            continue
+        path, expected = f"metrics.{position}.margin", draft.expected_direction
+        if not expected.is_guardrail:
+            message = f"Only a guardrail has a margin: not_increase or not_decrease, and this one is {expected}."
+            errors.add(path, message)
+        elif expected is ExpectedDirection.NOT_DECREASE:
+            errors.require(draft.margin < 1, path, "Must be below 1 for not_decrease: 1 is all of control's mean.")
 
 
 def key_from_name(name: str, is_taken: Callable[[str], bool]) -> str:

@@ -162,6 +162,10 @@ Number = Annotated[float, Field(strict=True)]
 Percentage = Annotated[
     Number, rule(lambda share: math.isfinite(share) and 0 <= share <= 100, "Must be a number from 0 to 100.")
 ]
+Margin = Annotated[
+    Number,
+    between(0, 5, "Must be a share above 0 and below 5: 0.02 is 2 %."),  # rule M16
+]
 Looks = Annotated[
     int,
     Field(strict=True),

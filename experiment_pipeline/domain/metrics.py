@@ -185,11 +185,13 @@ class AttachedMetric:
     """A metric as one experiment uses it; the first attached is the primary one.
 
     added_after_start: whether it is a secondary metric that came after the start, with results in view (rule M22)
+    margin: of a guardrail, by how much of control's mean the treatment may be worse (rule M16); 0.02 is two per cent
     """
 
     metric: Metric
     expected_direction: ExpectedDirection
     added_after_start: bool = False
+    margin: float | None = None
 
     @property
     def better_direction(self) -> Direction:

@@ -1,12 +1,14 @@
 """Attachments: the metrics of one experiment, one at a time (rules L3, L4, M1)."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from experiment_pipeline.domain.drafts import AttachmentDraft
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.lifecycle import check_detachable
-from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
+from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.errors import ConfigurationError, NotFound
 from experiment_pipeline.registry.engine import Database, writing
 from experiment_pipeline.registry.experiments import Experiments, lock
@@ -28,42 +30,49 @@ class Attachments:
         """
         with writing(self.database) as connection:
             position = len(lock(connection, experiment_id).metrics)
-            try:
+            with _naming_its_fields(position):
                 changed = Experiments(connection).change(
                     experiment_id,
                     lambda wanted: replace(wanted, metrics=(*wanted.metrics, draft)),
                     actor=actor,
                     now=now,
                 )
-            except ConfigurationError as invalid:
-                prefix = f"metrics.{position}."
-                errors = {field.removeprefix(prefix): messages for field, messages in invalid.errors.items()}
-                raise ConfigurationError(errors) from None
         return changed.metrics[position]
 
     def change(
-        self, experiment_id: int, metric_id: int, expected_direction: ExpectedDirection, *, actor: str, now: datetime
+        self,
+        experiment_id: int,
+        metric_id: int,
+        revise: Callable[[AttachmentDraft], AttachmentDraft],
+        *,
+        actor: str,
+        now: datetime,
     ) -> AttachedMetric:
-        """Change an attached metric's expected direction.
+        """Change an attached metric's expected direction or its margin.
+
+        Args:
+            experiment_id: of the experiment.
+            metric_id: of the metric.
+            revise: turns the present attachment into the wanted one.
+            actor: for the audit log.
+            now: for the audit log.
 
         Raises:
-            ConfigurationError: the experiment has started.
+            ConfigurationError: the wanted attachment breaks a rule (names its fields), or the experiment has started.
             NotFound: no experiment has this id, or the metric is not attached to it.
         """
         with writing(self.database) as connection:
             position = _position(lock(connection, experiment_id), metric_id)
-            changed = Experiments(connection).change(
-                experiment_id,
-                lambda wanted: replace(
-                    wanted,
-                    metrics=tuple(
-                        replace(each, expected_direction=expected_direction) if each.metric == metric_id else each
-                        for each in wanted.metrics
+            with _naming_its_fields(position):
+                changed = Experiments(connection).change(
+                    experiment_id,
+                    lambda wanted: replace(
+                        wanted,
+                        metrics=tuple(revise(each) if each.metric == metric_id else each for each in wanted.metrics),
                     ),
-                ),
-                actor=actor,
-                now=now,
-            )
+                    actor=actor,
+                    now=now,
+                )
         return changed.metrics[position]
 
     def detach(self, experiment_id: int, metric_id: int, *, actor: str, now: datetime) -> None:
@@ -86,6 +95,17 @@ class Attachments:
                 actor=actor,
                 now=now,
             )
+
+
+@contextmanager
+def _naming_its_fields(position: int) -> Iterator[None]:
+    """Name the fields of one attachment alone, as its own body has them, in what is refused."""
+    try:
+        yield
+    except ConfigurationError as invalid:
+        prefix = f"metrics.{position}."
+        errors = {field.removeprefix(prefix): messages for field, messages in invalid.errors.items()}
+        raise ConfigurationError(errors) from None
 
 
 def _position(experiment: Experiment, metric_id: int) -> int:

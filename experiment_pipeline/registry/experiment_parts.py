@@ -1,6 +1,7 @@
 """Variants and attached metrics: the parts of an experiment that have rows of their own."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 from sqlalchemy import Connection, Select, delete, insert, select
 
@@ -35,6 +36,7 @@ def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int,
             attachments.c.experiment_id,
             attachments.c.expected_direction,
             attachments.c.added_after_start,
+            attachments.c.margin,
             metrics_table,
         )
         .join(metrics_table, metrics_table.c.id == attachments.c.metric_id)
@@ -44,7 +46,12 @@ def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int,
     found: dict[int, list[AttachedMetric]] = defaultdict(list)
     for row in rows:
         found[row["experiment_id"]].append(
-            AttachedMetric(metrics.decode(row), ExpectedDirection(row["expected_direction"]), row["added_after_start"])
+            AttachedMetric(
+                metrics.decode(row),
+                ExpectedDirection(row["expected_direction"]),
+                added_after_start=row["added_after_start"],
+                margin=row["margin"],
+            )
         )
     return found
 
@@ -68,7 +75,7 @@ def resolve_metrics(
             continue
         if any(metric_id == other.metric for other in resolved):
             problems[field] = ["Metric is already attached to this experiment."]
-        resolved.append(AttachmentDraft(metric_id, draft.expected_direction))
+        resolved.append(replace(draft, metric=metric_id))
     if problems:
         raise ConfigurationError(problems)
     return tuple(resolved)
@@ -112,6 +119,7 @@ def add_metrics(
             "position": position,
             "expected_direction": draft.expected_direction.value,
             "added_after_start": added_after_start,
+            "margin": draft.margin,
         }
         for position, draft in enumerate(attached, start=after)
     ]

@@ -163,6 +163,7 @@ attachments = Table(
     Column("position", Integer, nullable=False),
     Column("expected_direction", String(20), nullable=False),
     Column("added_after_start", Boolean, nullable=False, server_default=false()),  # rule M22
+    Column("margin", Float),  # of a guardrail, rule M16
     UniqueConstraint("experiment_id", "metric_id"),
     UniqueConstraint("experiment_id", "position"),
     sqlite_autoincrement=True,

@@ -1,13 +1,14 @@
 """Payloads of comparisons: variants, effects, lifts, and what a verdict is read from, JSON-ready."""
 
 import math
+from collections.abc import Iterable
 from typing import NotRequired  # pydantic reads no other TypedDict before Python 3.12
 
 from typing_extensions import TypedDict
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.results.arms import Arm
-from experiment_pipeline.results.model import AdjustedReading, Comparison, Reading
+from experiment_pipeline.results.model import AdjustedReading, Comparison, MarginComparison, Reading
 from experiment_pipeline.stats.not_computable import NotComputable
 
 
@@ -55,6 +56,24 @@ class AnytimePayload(TypedDict):
     ci_low: float
     ci_high: float
     level: float
+
+
+class MarginPayload(TypedDict):
+    """A treatment beside control at the margin of a guardrail, in the metric's unit; the verdict is read from it.
+
+    `margin` is as declared: 0.02 is two per cent of control's mean. `value` is the treatment's mean less control's at
+    the margin, with the interval that holds at every refresh at once: 0 is exactly at the margin. `level` and the
+    p-values are as in `anytime`. What is withheld is null, and `reason` says why.
+    """
+
+    margin: float
+    value: float | None
+    p_value: float | None
+    adjusted_p_value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    level: float | None
+    reason: str | None
 
 
 class RiskPayload(TypedDict):
@@ -132,6 +151,38 @@ def anytime_payload(comparison: Comparison) -> AnytimePayload | None:
         "ci_low": found.ci_low,
         "ci_high": found.ci_high,
         "level": found.level,
+    }
+
+
+def margin_payloads(margin: float | None, comparisons: Iterable[Comparison]) -> dict[str, MarginPayload]:
+    """Return each treatment beside control at the margin of a guardrail; nothing without a margin."""
+    if margin is None:
+        return {}
+    return {each.treatment: _margin(margin, each.margin) for each in comparisons if each.margin is not None}
+
+
+def _margin(margin: float, found: MarginComparison | NotComputable) -> MarginPayload:
+    if isinstance(found, NotComputable):
+        return {
+            "margin": margin,
+            "value": None,
+            "p_value": None,
+            "adjusted_p_value": None,
+            "ci_low": None,
+            "ci_high": None,
+            "level": None,
+            "reason": found.reason,
+        }
+    anytime = found.anytime
+    return {
+        "margin": margin,
+        "value": found.effect.value,
+        "p_value": anytime.p_value,
+        "adjusted_p_value": anytime.adjusted_p_value,
+        "ci_low": anytime.ci_low,
+        "ci_high": anytime.ci_high,
+        "level": anytime.level,
+        "reason": None,
     }
 
 

@@ -9,18 +9,21 @@ from experiment_pipeline.domain.floors import Floors, counted_by
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import AttachedMetric, Maturity, Metric, Quantile, Ratio
 from experiment_pipeline.results.arms import CAP_IS_ZERO, OUT_OF_RANGE, Arm, arms_of
-from experiment_pipeline.results.model import AdjustedReading, AnytimeReading, Comparison, Reading
+from experiment_pipeline.results.guardrails import BesideMargin, beside_margin
+from experiment_pipeline.results.model import AdjustedReading, AnytimeReading, Comparison, MarginComparison, Reading
 from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.evidence import Clock, Evidence, accrued_evidence
+from experiment_pipeline.stats.guardrail import decide_margin
 from experiment_pipeline.stats.late_values import widened_for_late_values
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.missing_values import missing_values_differ
+from experiment_pipeline.stats.multiplicity import holm, holm_levels
 from experiment_pipeline.stats.not_computable import NotComputable
-from experiment_pipeline.stats.verdict import decide
+from experiment_pipeline.stats.verdict import Verdict, decide
 
 UNREADABLE_VALUES = NotComputable("unreadable_values")  # rule E5
 MISSING_VALUES_DIFFER = NotComputable("missing_values_differ")  # rules M3, M6
@@ -71,6 +74,7 @@ class Compared:
         pairs: as the metric is measured.
         adjusted: for the pre-period, or why not; empty where the metric has none.
         withheld: why there is no verdict on a treatment, whatever the numbers say; None where there may be one.
+        beside_margin: every treatment beside control at the margin, or why not; empty without a margin (rule M16).
     """
 
     attached: AttachedMetric
@@ -81,6 +85,7 @@ class Compared:
     pairs: dict[str, Pair | NotComputable]
     adjusted: dict[str, Adjusted | NotComputable]
     withheld: dict[str, NotComputable | None]
+    beside_margin: dict[str, BesideMargin | NotComputable]
 
     def deciding(self, treatment: str) -> Pair | NotComputable:
         """Return what the verdict is read from: the adjusted arms where the metric has a pre-period (rule C8).
@@ -102,13 +107,24 @@ class Compared:
             for key, each in found.items()
         }
 
+    def margin_p_values(self) -> dict[str, float]:
+        """Return the same of "exactly at the margin"; empty without a margin."""
+        return {
+            key: 1.0 if self.withheld[key] or isinstance(each, NotComputable) else each.p_value(self.design.alpha)
+            for key, each in self.beside_margin.items()
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The outcome of a family: the level of every comparison and its adjusted p-value, by treatment."""
+    """The outcome of a family: the level of every comparison and its adjusted p-value, by treatment.
+
+    at_margin: the same of the comparisons with control at the margin; None without a margin
+    """
 
     levels: Mapping[str, float]
     adjusted_p_values: Mapping[str, float]
+    at_margin: "Judged | None" = None
 
 
 def compared(
@@ -128,6 +144,7 @@ def compared(
     arms = arms_of(attached.metric, found, variants)
     treatments = {key: arm for key, arm in arms.items() if key != CONTROL}
     pairs = {key: _pair(arms[CONTROL], arm, attached.metric, design, floors) for key, arm in treatments.items()}
+    adjusted = _adjusted(attached.metric, arms, pairs, design)
     unreadable = any(are_unreadable(values[key], invalid_values[key]) for key in arms)
     return Compared(
         attached=attached,
@@ -136,12 +153,26 @@ def compared(
         values=values,
         invalid_values=invalid_values,
         pairs=pairs,
-        adjusted=_adjusted(attached.metric, arms, pairs, design),
+        adjusted=adjusted,
         withheld={
             key: UNREADABLE_VALUES if unreadable else _withheld_for_missing_values(arms[CONTROL], arm, attached.metric)
             for key, arm in treatments.items()
         },
+        beside_margin={
+            key: _beside_margin(attached, (arms[CONTROL], arm), pairs[key], adjusted.get(key))
+            for key, arm in treatments.items()
+            if attached.margin is not None
+        },
     )
+
+
+def judged_at_margin(of: Compared) -> Judged | None:
+    """Return the outcome of a guardrail's own family beside its margin, by Holm's procedure; None without a margin."""
+    if of.attached.margin is None:
+        return None
+    treatments, p_values = list(of.margin_p_values()), list(of.margin_p_values().values())
+    levels = dict(zip(treatments, holm_levels(p_values, of.design.alpha), strict=True))
+    return Judged(levels, dict(zip(treatments, holm(p_values), strict=True)))
 
 
 def comparisons(of: Compared, judged: Judged, *, trustworthy: bool) -> tuple[Comparison, ...]:
@@ -159,10 +190,11 @@ def _comparison(of: Compared, treatment: str, judged: Judged, *, trustworthy: bo
         trustworthy=trustworthy,
         readable=withheld[treatment] is None,
     )
-    reading = None
+    reading, margin = None, None
     if withheld[treatment] is None and not isinstance(anytime, NotComputable):
-        level, p_value = judged.levels[treatment], judged.adjusted_p_values[treatment]
-        reading = AnytimeReading(anytime.p_value, p_value, anytime.ci_low, anytime.ci_high, level)
+        reading = _anytime_reading(anytime, treatment, judged)
+    if judged.at_margin is not None:
+        margin, verdict = _at_margin(of, treatment, judged.at_margin, trustworthy=trustworthy)
     return Comparison(
         treatment=treatment,
         reading=_reading(plain, of),
@@ -170,7 +202,46 @@ def _comparison(of: Compared, treatment: str, judged: Judged, *, trustworthy: bo
         anytime=reading,
         withheld=withheld[treatment],
         adjusted=_adjusted_reading(adjusted, of),
+        margin=margin,
     )
+
+
+def _anytime_reading(anytime: AnytimeEffect, treatment: str, judged: Judged) -> AnytimeReading:
+    level, p_value = judged.levels[treatment], judged.adjusted_p_values[treatment]
+    return AnytimeReading(anytime.p_value, p_value, anytime.ci_low, anytime.ci_high, level)
+
+
+def _at_margin(
+    of: Compared, treatment: str, judged: Judged, *, trustworthy: bool
+) -> tuple[MarginComparison | NotComputable, Verdict]:
+    """Return how far a treatment is from the guardrail's margin, and its verdict (rule C9)."""
+    pair, withheld = of.beside_margin[treatment], of.withheld[treatment]
+    found = pair if isinstance(pair, NotComputable) else pair.reading(judged.levels[treatment])
+    verdict = decide_margin(
+        found if isinstance(found, NotComputable) else found.anytime,
+        of.attached.expected_direction,
+        trustworthy=trustworthy,
+        readable=withheld is None,
+    )
+    if withheld is not None:
+        return withheld, verdict
+    if isinstance(found, NotComputable):
+        return found, verdict
+    return MarginComparison(found.effect, _anytime_reading(found.anytime, treatment, judged)), verdict
+
+
+def _beside_margin(
+    attached: AttachedMetric,
+    arms: tuple[Arm, Arm],
+    pair: Pair | NotComputable,
+    adjusted: Adjusted | NotComputable | None,
+) -> BesideMargin | NotComputable:
+    if isinstance(pair, NotComputable):
+        return pair
+    is_adjusted = isinstance(adjusted, Adjusted)
+    read = adjusted.pair if isinstance(adjusted, Adjusted) else pair
+    clock = clock_of(attached.metric)
+    return beside_margin(attached, arms, (read.control, read.treatment), clock, adjusted=is_adjusted)
 
 
 def _adjusted_reading(found: Adjusted | NotComputable | None, of: Compared) -> AdjustedReading | NotComputable | None:

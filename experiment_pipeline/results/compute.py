@@ -8,7 +8,7 @@ from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.experiments import Design, Experiment, SharesUnknown, expected_shares
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import AttachedMetric
-from experiment_pipeline.results.comparisons import Judged, compared, comparisons
+from experiment_pipeline.results.comparisons import Judged, compared, comparisons, judged_at_margin
 from experiment_pipeline.results.families import adjusted_p_values, comparison_levels, family_of
 from experiment_pipeline.results.model import ExperimentResults, MetricResults, Split, TrafficOutsideSplit
 from experiment_pipeline.results.parts import parts_of, post_stratified_effects
@@ -57,7 +57,9 @@ def compute_results(
             family=family_of(each.attached, experiment.metrics),
             arms=each.arms,
             comparisons=comparisons(
-                each, Judged(levels[found.metric_id], adjusted[found.metric_id]), trustworthy=trustworthy
+                each,
+                Judged(levels[found.metric_id], adjusted[found.metric_id], judged_at_margin(each)),
+                trustworthy=trustworthy,
             ),
             values=each.values,
             invalid_values=each.invalid_values,

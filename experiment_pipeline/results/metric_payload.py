@@ -15,6 +15,7 @@ from experiment_pipeline.results.comparison_payload import (
     AnytimePayload,
     EffectPayload,
     LiftPayload,
+    MarginPayload,
     RiskPayload,
     VariantPayload,
     adjusted_payload,
@@ -22,6 +23,7 @@ from experiment_pipeline.results.comparison_payload import (
     arm_payload,
     effect_payload,
     lift_payload,
+    margin_payloads,
     risk_payload,
     standard_error,
     variant_payload,
@@ -76,6 +78,7 @@ class PartPayload(TypedDict):
     verdict: dict[str, Verdict]
     reason: dict[str, str | None]
     adjusted: NotRequired[dict[str, AdjustedPayload]]
+    margin: NotRequired[dict[str, MarginPayload]]
 
 
 class PostStratifiedPayload(TypedDict):
@@ -112,6 +115,7 @@ class MetricPayload(TypedDict):
     identities did before; `decided_by` says which of both readings `anytime` and `verdict` are about. `quantile` has
     each variant's interval, `steps` a funnel's steps, `slices` the metric by a property of its events, and `breakdown`
     by each dimension of the identities. `post_stratified` has the overall effect made of those within one dimension.
+    `margin` has what the verdict of a guardrail with a margin is read from.
     """
 
     metric_id: int
@@ -131,6 +135,7 @@ class MetricPayload(TypedDict):
     added_after_start: NotRequired[bool]
     standard_error: NotRequired[dict[str, float | None]]
     anytime: NotRequired[dict[str, AnytimePayload | None]]
+    margin: NotRequired[dict[str, MarginPayload]]
     risk: NotRequired[dict[str, RiskPayload | None]]
     type: NotRequired[str]
     unit: NotRequired[str]
@@ -176,6 +181,8 @@ def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
         payload["breakdown"] = breakdown
     if metric.post_stratified:
         payload["post_stratified"] = {key: _post_stratified(each) for key, each in metric.post_stratified.items()}
+    if at_margin := margin_payloads(metric.attached.margin, metric.comparisons):
+        payload["margin"] = at_margin
     if metric.attached.added_after_start:
         payload["added_after_start"] = True
     return payload
@@ -203,7 +210,7 @@ def _add_version_2(payload: MetricPayload, metric: MetricResults) -> None:
         payload["decided_by"] = {each.treatment: each.decided_by for each in metric.comparisons}
     if isinstance(of.statistic, Funnel):
         payload["steps"] = [_step(each, of.statistic) for each in metric.parts if each.group.part is Part.STEP]
-    if slices := [_part(each) for each in metric.parts if each.group.part is Part.SLICE]:
+    if slices := [_part(each, metric.attached.margin) for each in metric.parts if each.group.part is Part.SLICE]:
         payload["slices"] = slices
 
 
@@ -273,10 +280,10 @@ def _step(part: PartResults, funnel: Funnel) -> StepPayload:
 def _breakdown(metric: MetricResults) -> Iterator[tuple[str, list[PartPayload]]]:
     parts = [each for each in metric.parts if each.group.part is Part.DIMENSION]
     for name in dict.fromkeys(each.group.name for each in parts):
-        yield name, [_part(each) for each in parts if each.group.name == name]
+        yield name, [_part(each, metric.attached.margin) for each in parts if each.group.name == name]
 
 
-def _part(part: PartResults) -> PartPayload:
+def _part(part: PartResults, margin: float | None) -> PartPayload:
     readings = {each.treatment: each.reading for each in part.comparisons}
     payload: PartPayload = {
         "value": part.group.value,
@@ -291,4 +298,6 @@ def _part(part: PartResults) -> PartPayload:
     adjusted = {each.treatment: each.adjusted for each in part.comparisons if each.adjusted is not None}
     if adjusted:
         payload["adjusted"] = {key: adjusted_payload(each) for key, each in adjusted.items()}
+    if at_margin := margin_payloads(margin, part.comparisons):
+        payload["margin"] = at_margin
     return payload

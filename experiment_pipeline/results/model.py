@@ -166,6 +166,19 @@ class AdjustedReading:
     variance_reduction: float
 
 
+@dataclass(frozen=True, slots=True)
+class MarginComparison:
+    """A treatment beside control as it would be at the margin of a guardrail (rule C9).
+
+    Attributes:
+        effect: `mean_t - (1 -+ margin) mean_c` in the metric's unit: 0 is exactly at the margin.
+        anytime: what the verdict is read from.
+    """
+
+    effect: Effect
+    anytime: AnytimeReading
+
+
 class DecidedBy(StrEnum):
     """The reading that the verdict is about: the adjusted one wherever a metric has a pre-period that varies (C8)."""
 
@@ -179,9 +192,10 @@ class Comparison:
 
     Attributes:
         reading: as the metric is measured.
-        anytime: what the verdict is read from; None where it is read from nothing.
+        anytime: what the verdict is read from, but with a margin; None where it is read from nothing.
         withheld: why there is no verdict, whatever the numbers are; None where a verdict may be given.
         adjusted: for the pre-period, or why not; None where the metric has none.
+        margin: what the verdict of a guardrail with a margin is read from, or why it is not; None without a margin.
     """
 
     treatment: str
@@ -190,6 +204,7 @@ class Comparison:
     anytime: AnytimeReading | None = None
     withheld: NotComputable | None = None
     adjusted: AdjustedReading | NotComputable | None = None
+    margin: MarginComparison | NotComputable | None = None
 
     @property
     def expected_loss(self) -> float | None:
@@ -204,7 +219,8 @@ class Comparison:
     @property
     def reason(self) -> str | None:
         """The reason why there is no verdict, no effect or, where there are both, no lift; None where all are given."""
-        parts = (self.withheld, self.reading, None if isinstance(self.reading, NotComputable) else self.reading.lift)
+        lift = None if isinstance(self.reading, NotComputable) else self.reading.lift
+        parts = (self.withheld, self.margin, self.reading, lift)
         return next((part.reason for part in parts if isinstance(part, NotComputable)), None)
 
 

@@ -4,6 +4,7 @@ Their verdicts are a family of their own for each metric and kind of part, and n
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part, VariantAggregate
 from experiment_pipeline.domain.experiments import CONTROL, Design
@@ -82,15 +83,23 @@ def _place(group: Group, found: MetricAggregates) -> tuple[int, int, str, bool, 
 
 
 def _judged(parts: dict[Group, Compared], alpha: float) -> dict[Group, Judged]:
-    """Return the outcome of one family: all treatments in all these parts."""
-    keys = [(group, treatment) for group, each in parts.items() for treatment in each.pairs]
-    p_values = [p_value for each in parts.values() for p_value in each.p_values().values()]
-    levels = dict(zip(keys, benjamini_hochberg_levels(p_values, alpha), strict=True))
-    adjusted = dict(zip(keys, benjamini_hochberg(p_values), strict=True))
+    """Return the outcome of one family, all treatments in all these parts; and of another, beside the margin."""
+    plain = _of_family({group: each.p_values() for group, each in parts.items()}, alpha)
+    if all(each.attached.margin is None for each in parts.values()):
+        return plain
+    at_margin = _of_family({group: each.margin_p_values() for group, each in parts.items()}, alpha)
+    return {group: replace(each, at_margin=at_margin[group]) for group, each in plain.items()}
+
+
+def _of_family(p_values: dict[Group, dict[str, float]], alpha: float) -> dict[Group, Judged]:
+    keys = [(group, treatment) for group, of_group in p_values.items() for treatment in of_group]
+    of_all = [p_values[group][treatment] for group, treatment in keys]
+    levels = dict(zip(keys, benjamini_hochberg_levels(of_all, alpha), strict=True))
+    adjusted = dict(zip(keys, benjamini_hochberg(of_all), strict=True))
     return {
         group: Judged(
-            {treatment: levels[group, treatment] for treatment in each.pairs},
-            {treatment: adjusted[group, treatment] for treatment in each.pairs},
+            {treatment: levels[group, treatment] for treatment in of_group},
+            {treatment: adjusted[group, treatment] for treatment in of_group},
         )
-        for group, each in parts.items()
+        for group, of_group in p_values.items()
     }

@@ -21,6 +21,7 @@ from experiment_pipeline.domain.fields import (
     ExperimentKey,
     Feature,
     IgnoredVariants,
+    Margin,
     Name,
     RefreshInterval,
     Text,
@@ -45,9 +46,14 @@ def _left_out() -> Any:
 
 
 class AttachmentPatch(Body):
-    """Another expected direction of an attached metric."""
+    """Fields of an attached metric to change; those left out stay, and a margin of null is taken away."""
 
-    expected_direction: ExpectedDirection
+    expected_direction: ExpectedDirection = _left_out()
+    margin: Margin | None = _left_out()
+
+    def revise(self, draft: AttachmentDraft) -> AttachmentDraft:
+        """Return the draft with the fields that were sent."""
+        return replace(draft, **_sent(self))
 
 
 class ExperimentPatch(Body):

@@ -36,6 +36,7 @@ class AttachmentView(BaseModel):
     name: str
     expected_direction: ExpectedDirection
     is_guardrail: bool
+    margin: float | None = Field(description="of a guardrail: the share of control's mean by which it may be worse")
     added_after_start: bool = Field(description="a secondary metric that came with results in view (rule M22)")
 
     @classmethod
@@ -46,6 +47,7 @@ class AttachmentView(BaseModel):
             name=attached.metric.name,
             expected_direction=attached.expected_direction,
             is_guardrail=attached.expected_direction.is_guardrail,
+            margin=attached.margin,
             added_after_start=attached.added_after_start,
         )
 

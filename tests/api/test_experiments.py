@@ -91,6 +91,7 @@ def test_create__full_body__shows_everything(api: Api) -> None:
                 "name": "revenue",
                 "expected_direction": "not_decrease",
                 "is_guardrail": True,
+                "margin": None,
                 "added_after_start": False,
             },
         ],

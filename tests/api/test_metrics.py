@@ -105,7 +105,7 @@ def test_attachments__attached_listed_changed_detached(api: Api) -> None:
     assert attached.status_code == 201
     assert attached.json() == {
         "metric": 2, "name": "orders", "expected_direction": "not_increase", "is_guardrail": True,
-        "added_after_start": False,
+        "margin": None, "added_after_start": False,
     }  # fmt: skip
     changed = api.patch("/experiments/checkout/metrics/2/", {"expected_direction": "decrease"})
     assert (changed.status_code, changed.json()["is_guardrail"]) == (200, False)
@@ -137,6 +137,23 @@ def test_attach__what_is_not_allowed__names_the_field(
     refused = api.post("/experiments/checkout/metrics/", body)
     assert refused.status_code == 400
     assert refused.json()["errors"] == errors
+
+
+def test_attachments__margin_of_a_guardrail__is_set_changed_and_taken_away__m16(api: Api) -> None:
+    api.metric()
+    body = {"metric": 1, "expected_direction": "not_decrease", "margin": 0.02}
+    created = api.experiment(metrics=[body])
+    assert created["metrics"][0]["margin"] == 0.02
+    refused = api.patch("/experiments/checkout/metrics/1/", {"expected_direction": "increase"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["margin"])
+    for patch, margin in (({"margin": 0.05}, 0.05), ({"margin": None}, None)):
+        assert api.patch("/experiments/checkout/metrics/1/", patch).json()["margin"] == margin
+        assert api.get("/experiments/checkout/").json()["metrics"][0]["margin"] == margin
+    for refused, field in (
+        (api.patch("/experiments/checkout/metrics/1/", {"margin": -1}), "margin"),
+        (api.patch("/experiments/checkout/", {"metrics": [{**body, "margin": 1}]}), "metrics.0.margin"),
+    ):
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, [field])
 
 
 def test_attachments__once_started__are_frozen(api: Api) -> None:

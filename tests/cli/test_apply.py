@@ -93,6 +93,20 @@ def test_apply__changed_lists__show_what_came_in_and_what_was_taken_out(declared
     assert '    ignored_variants: \n      + "tester"\n' in shown
 
 
+def test_apply__margin_of_a_guardrail__is_declared_shown_and_changed_in_sight__m16(run: Run, manifest: Path) -> None:
+    text = manifest.read_text("utf-8").replace("status: running", "status: created")
+    guarded = text.replace("expected_direction: increase", "expected_direction: not_decrease, margin: 0.02")
+    manifest.write_text(guarded, "utf-8")
+    assert run("apply", manifest).exit_code == 0
+    assert "purchase: not_decrease, margin 2 %" in run("experiments", "show", "checkout").stdout
+    manifest.write_text(guarded.replace("0.02", "0.05"), "utf-8")
+    shown = run("apply", manifest, "--dry-run").stdout
+    assert "      - purchase (not_decrease, margin 2 %)\n      + purchase (not_decrease, margin 5 %)\n" in shown
+    manifest.write_text(text.replace("increase}", "increase, margin: 0.02}"), "utf-8")
+    refused = run("apply", manifest)
+    assert (refused.exit_code, "Only a guardrail has a margin" in refused.stderr) == (2, True)
+
+
 def test_apply__after_a_pause__keeps_it_with_a_line_and_resumes_on_request(declared: Run, manifest: Path) -> None:
     declared("experiments", "pause", "checkout")
     kept = declared("apply", manifest)

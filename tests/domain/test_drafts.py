@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain.definitions import Defined
 from experiment_pipeline.domain.drafts import (
+    AttachmentDraft,
     ExperimentDraft,
     MetricDraft,
     VariantDraft,
@@ -26,6 +27,7 @@ from experiment_pipeline.domain.measures import Aggregation, Events, Measure, Me
 from experiment_pipeline.domain.metrics import (
     VERSION_1_AGGREGATIONS,
     Direction,
+    ExpectedDirection,
     Maturity,
     Mean,
     Metric,
@@ -35,6 +37,8 @@ from experiment_pipeline.domain.metrics import (
 from experiment_pipeline.errors import ConfigurationError
 from tests.metrics import version_1
 
+INCREASE, DECREASE, NOT_INCREASE, NOT_DECREASE = ExpectedDirection
+SHARE = "Must be a share above 0 and below 5: 0.02 is 2 %."
 DRAFT = ExperimentDraft(name="n", hypothesis="h", feature="f", variants=(VariantDraft("a", 50.0),))
 METRIC = MetricDraft("m", {"version": 1, "event": "e"}, Aggregation.COUNT)
 
@@ -135,6 +139,31 @@ def test_check__design_with_an_effect_that_is_relative_to_nothing__names_the_bas
     check_experiment(replace(draft, name="New"), draft)  # what an older version stored may still be renamed
     with pytest.raises(ConfigurationError, match=r"^design\.baseline: "):
         check_experiment(replace(draft, design=Design(mde=0.2, baseline=baseline)), draft)
+
+
+@pytest.mark.parametrize(
+    ("expected", "margin", "message"),
+    [
+        (INCREASE, 0.02, "Only a guardrail has a margin: not_increase or not_decrease, and this one is increase."),
+        (DECREASE, 0.02, "Only a guardrail has a margin: not_increase or not_decrease, and this one is decrease."),
+        (NOT_DECREASE, 1.0, "Must be below 1 for not_decrease: 1 is all of control's mean."),
+        *((NOT_DECREASE, margin, SHARE) for margin in (0.0, -0.02, 5.0, float("inf"), float("nan"))),
+        (NOT_INCREASE, 5.0, SHARE),
+        (NOT_DECREASE, "2 %", "Input should be a valid number"),
+        (NOT_DECREASE, True, "Input should be a valid number"),
+    ],
+)
+def test_check__margin_that_breaks_a_rule__is_named_with_what_is_allowed__m16(
+    expected: ExpectedDirection, margin: Any, message: str
+) -> None:
+    metrics = (AttachmentDraft(1, INCREASE), AttachmentDraft(2, expected, margin))
+    assert errors_of(replace(DRAFT, metrics=metrics)) == {"metrics.1.margin": [message]}
+
+
+def test_check__margins_of_guardrails__are_allowed__m16() -> None:
+    check_experiment(
+        replace(DRAFT, metrics=(AttachmentDraft(1, NOT_DECREASE, 0.99), AttachmentDraft(2, NOT_INCREASE, 1.5)))
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ def test_change__expected_direction__of_that_metric_alone(
 ) -> None:
     for metric in metrics:
         registry.attachments.attach(created.id, AttachmentDraft(metric.id, UP), actor=ACTOR, now=NOW)
-    changed = registry.attachments.change(created.id, metrics[1].id, DOWN, actor=ACTOR, now=NOW)
+    changed = registry.attachments.change(
+        created.id, metrics[1].id, lambda each: replace(each, expected_direction=DOWN), actor=ACTOR, now=NOW
+    )
     assert changed == AttachedMetric(metrics[1], DOWN)
     assert registry.experiments.get(created.id).metrics == (AttachedMetric(metrics[0], UP), changed)
 
@@ -125,3 +127,33 @@ def test_attach__guardrail_or_primary_or_after_the_end__is_refused__m22(
     registry.experiments.transition(other.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW)
     assert refused(metrics[1], UP)
     assert registry.experiments.get(other.id).metrics == (AttachedMetric(metrics[0], UP),)
+
+
+def test_attachments__margin_of_a_guardrail__is_kept_changed_audited_and_frozen__m16(
+    registry: Registry, created: Experiment, metrics: list[Metric]
+) -> None:
+    guardrail = AttachmentDraft(metrics[0].id, ExpectedDirection.NOT_DECREASE, 0.02)
+    attached = registry.attachments.attach(created.id, guardrail, actor=ACTOR, now=NOW)
+    assert attached == AttachedMetric(metrics[0], ExpectedDirection.NOT_DECREASE, margin=0.02)
+    with pytest.raises(ConfigurationError) as refused:
+        registry.attachments.change(
+            created.id, metrics[0].id, lambda each: replace(each, expected_direction=UP), actor=ACTOR, now=NOW
+        )
+    assert refused.value.errors == {
+        "margin": ["Only a guardrail has a margin: not_increase or not_decrease, and this one is increase."]
+    }
+    changed = registry.attachments.change(
+        created.id, metrics[0].id, lambda each: replace(each, margin=0.05), actor=ACTOR, now=NOW
+    )
+    assert changed.margin == 0.05
+    (record, *_) = registry.audit.list(subject=f"experiment:{created.id}")
+    assert record.before is not None
+    assert record.after is not None
+    assert [side["metrics"][0]["margin"] for side in (record.before, record.after)] == [0.02, 0.05]
+    registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
+    with pytest.raises(ConfigurationError, match="metrics"):
+        registry.attachments.change(
+            created.id, metrics[0].id, lambda each: replace(each, margin=0.1), actor=ACTOR, now=NOW
+        )
+    (kept,) = registry.experiments.get(created.id).metrics
+    assert kept.margin == 0.05
