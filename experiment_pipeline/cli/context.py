@@ -17,7 +17,7 @@ from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError, NotFound
 from experiment_pipeline.settings import Settings
 
-REPORT_WIDTH = 150  # columns
+REPORT_WIDTH = 160  # columns
 
 if TYPE_CHECKING:  # SQLAlchemy and Alembic take their time: `--help` does without
     from experiment_pipeline.registry.registry import Registry

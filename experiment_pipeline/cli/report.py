@@ -25,6 +25,7 @@ def report(
     health: StoredHealth | None = None,
     *,
     floors: Floors = SHIPPED_FLOORS,
+    with_parts: bool = True,
 ) -> RenderableType:
     """Return a heading, exposures and split, then per metric and variant n, value, effect, lift, chance to win.
 
@@ -33,6 +34,7 @@ def report(
         computed: what is published of it.
         health: the findings of its newest results.
         floors: of the installation; they are named where an arm has less.
+        with_parts: show the steps, slices and breakdowns of metrics, too.
     """
     exposures: ComputationState[ExposuresPayload] = computed.exposures
     results: ComputationState[ResultsPayload] = computed.results
@@ -53,7 +55,7 @@ def report(
         *_unreadable_lines(experiment, results.payload),
         *note_lines(experiment, results.payload),
         *_reasons(experiment, results.payload, floors),
-        *part_lines(experiment, results.payload),
+        *(part_lines(experiment, results.payload) if with_parts else ()),
         *_finding_lines(health),
         "",
     )

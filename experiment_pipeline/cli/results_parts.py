@@ -43,7 +43,8 @@ def part_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text
         slices = [("slice", metric.get("slices", []))]
         for dimension, parts in chain(slices, metric.get("breakdown", {}).items()):
             for part in parts:
-                yield from _lines(f"{name}, {printable(dimension)} {_value(part)}", part, quantity, part["verdict"])
+                value = value_shown(part["value"], other=part["other"])
+                yield from _lines(f"{name}, {printable(dimension)} {value}", part, quantity, part["verdict"])
 
 
 def _metrics(experiment: Experiment, results: ResultsPayload) -> Iterator[tuple[str, AttachedMetric, MetricPayload]]:
@@ -66,11 +67,11 @@ def _by_variant(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{shown(key)} {count:,}" for key, count in counts.items()) + " identities"
 
 
-def _value(part: PartPayload) -> str:
+def value_shown(value: str | None, *, other: bool = False) -> str:
     """Return a value so that no value reads like the lack of one, or like the rest."""
-    if part["other"]:
+    if other:
         return "(all others)"
-    return "(none)" if part["value"] is None else f'"{shown(part["value"])}"'
+    return "(none)" if value is None else f'"{shown(value)}"'
 
 
 def _lines(

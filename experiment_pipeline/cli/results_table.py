@@ -40,6 +40,7 @@ EXPECTATIONS = {
 TREATMENT_COLUMNS = ("effect", "lift", "{interval}", "chance to win", "p, all looks", "verdict")
 NO_CELLS = [""] * len(TREATMENT_COLUMNS)  # of control, and of variants that are not compared
 VARIANT_SHOWN = 60  # characters
+BETWEEN = "    "  # before each number of a block
 WITHHELD = "–"
 DIGITS = 5  # of a metric's value
 ANY_WIDTH = 100_000  # columns, more than a table ever has
@@ -62,7 +63,7 @@ class ResultsTable:
         if wanted <= options.max_width:
             yield table
         else:
-            yield from self._blocks()
+            yield from self._blocks(options.max_width)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
@@ -75,17 +76,18 @@ class ResultsTable:
         for attached, metric in self._metrics():
             names = [plain(attached.metric.name), Text(f"  {_wanted(attached)}", style="dim")]
             for variant, cells in _variant_rows(attached, metric):
-                table.add_row(names.pop(0) if names else "", Text(shown(variant)), *cells)
+                table.add_row(names.pop(0) if names else "", Text(variant), *cells)
         return table
 
-    def _blocks(self) -> Iterator[Text]:
+    def _blocks(self, width: int) -> Iterator[Text]:
         for attached, metric in self._metrics():
             yield Text.assemble((printable(attached.metric.name), "bold"), (f"  {_wanted(attached)}", "dim"))
             for variant, cells in _variant_rows(attached, metric):
-                yield Text(f"  {shown(variant)}")
-                for label, cell in zip(self._labels(), cells, strict=True):
-                    if cell:
-                        yield Text.assemble((f"    {label}: ", "dim"), cell)
+                yield Text(f"  {variant.strip()}")
+                labelled = list(zip(self._labels(), cells, strict=True))
+                for part in (labelled[:2], labelled[2:-1], labelled[-1:]):
+                    texts = [Text.assemble((f"{label}: ", "dim"), cell) for label, cell in part if cell]
+                    yield from _filled(texts, width)
 
     def _labels(self) -> list[str]:
         interval = f"{100 * (1 - self.experiment.design.alpha):g} % interval"
@@ -97,16 +99,28 @@ class ResultsTable:
             yield attached[metric["metric_id"]], metric
 
 
+def _filled(texts: list[Text], width: int) -> Iterator[Text]:
+    """Yield indented lines of as many texts as fit; none is broken where it fits alone."""
+    line = Text()
+    for text in texts:
+        if line and len(line) + len(BETWEEN) + len(text) > width:
+            yield line
+            line = Text()
+        line = Text.assemble(line, BETWEEN, text)
+    if line:
+        yield line
+
+
 def _variant_rows(attached: AttachedMetric, metric: MetricPayload) -> Iterator[tuple[str, list[str | Text]]]:
-    """Yield each variant with its cells, one per label; empty ones are of control."""
+    """Yield each variant with its cells, one per label; empty ones are of control. Its adjusted reading follows."""
     quantity = Quantity.of(attached, metric["variants"])
     for variant, aggregate in metric["variants"].items():
         compared = _treatment_cells(quantity, metric, variant) if variant in metric["verdict"] else NO_CELLS
-        yield variant, [quantity.identities(aggregate), quantity.value(aggregate), *compared]
+        yield shown(variant), [quantity.identities(aggregate), quantity.value(aggregate), *compared]
         adjusted = metric.get("adjusted", {}).get(variant)
         if adjusted is not None and adjusted["effect"] is not None:
             numbers = _number_cells(quantity, adjusted["effect"], adjusted["inference"])
-            yield f"{shown(variant)}, adjusted", ["", "", *numbers, "", ""]
+            yield "  adjusted", ["", "", *numbers, "", ""]
 
 
 def _wanted(attached: AttachedMetric) -> str:

@@ -6,6 +6,7 @@ in which they happened, and some records are bad.
 
 import gzip
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiment_pipeline.demo import thornton
+from experiment_pipeline.demo.shop import SEGMENTS
 from experiment_pipeline.demo.simulation import (
     PAGE_VIEWED,
     PURCHASED,
@@ -39,6 +41,8 @@ LATE_BY = timedelta(days=4)  # at most
 WRITTEN_EVERY = timedelta(hours=6)
 RECORDS_PER_FILE = 2_000
 RECORDS_PER_LINE = 25  # what an SDK sends at once
+SDK = {"sdk_version": "demo"}
+PRODUCT_PAGE, OTHER_PAGE = SDK | {"page": "product"}, SDK | {"page": "other"}
 
 DEFECTS: dict[str, dict[str, object]] = {  # by reason of rule E3: the fields that make a good record a bad one
     "missing_field:identifier": {"identifier": None},
@@ -128,15 +132,25 @@ def generate(landing_dir: Path, seed: int = SEED) -> Generated:
 def _simulated(simulation: Simulation, seed: int) -> _Records:
     """Return every event of one simulation with its time."""
     variants = [arm.variant for arm in simulation.arms]
-    records, at = [], []
-    for event, stream in draw(simulation, seed).streams.items():
+    outcome = draw(simulation, seed)
+    segments, traits = outcome.segment.tolist(), [segment.traits for segment in SEGMENTS]
+    records: list[dict[str, object]] = []
+    at: list[int] = []
+    for event, stream in outcome.streams.items():
         is_exposure, decimals = event == EXPOSURE_EVENT, 2 if event == PURCHASED else 0
         rows = zip(stream.identity.tolist(), stream.timestamp.tolist(), stream.value.tolist(), strict=True)
         for identity, timestamp, number in rows:
-            value = variants[int(number)] if is_exposure else f"{number:.{decimals}f}"
-            feature_name = simulation.feature if is_exposure else None
-            records.append(_record(event, f"{simulation.key}-{identity:05d}", timestamp, feature_name, value))
-            at.append(timestamp)
+            record = _record(event, f"{simulation.key}-{identity:05d}", timestamp)
+            if is_exposure:
+                record["feature_name"], record["value"] = simulation.feature, variants[int(number)]
+                record["traits"] = traits[segments[identity]]
+            elif not math.isnan(number):
+                record["value"] = f"{number:.{decimals}f}"
+            records.append(record)
+        at += stream.timestamp.tolist()
+        if stream.of_product is not None:
+            for record, of_product in zip(records[-len(stream.of_product) :], stream.of_product.tolist(), strict=True):
+                record["metadata"] = PRODUCT_PAGE if of_product else OTHER_PAGE
     return _Records.of([json.dumps(record) for record in records], at)
 
 
@@ -162,7 +176,7 @@ def _record(
         "identifier": identifier,
         "value": value,
         "traits": None,
-        "metadata": {"sdk_version": "demo"},
+        "metadata": SDK,
         "timestamp": timestamp,
     }
 

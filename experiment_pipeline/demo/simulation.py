@@ -1,57 +1,54 @@
-"""Synthetic experiments with known effects: seeded draws of exposures and of the events after them.
+"""Synthetic experiments with known effects: seeded draws of exposures and of the events around them.
 
-The model is a shop. Each exposed identity views pages and may buy, all within `FOLLOW_UP`, so that no event falls out
-of the window and the expectations of `Behaviour.means` are exact. Events that an analysis must leave out come with
-them: purchases before the exposure or after the end, and identities that flicker between two variants.
+The model is the shop of shop.py. What an exposure causes comes within `FOLLOW_UP`, so that no event falls out of the
+window and the true values of truth.py are exact; only the return on the eighth day may come after the end, where
+visitors are not mature. Events that an analysis must leave out come with them: orders before the exposure or after the
+end, sign-ins on other days, and identities that flicker between two variants.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiment_pipeline.demo.shop import (
+    ABANDONED_AT_ADDRESS,
+    CART_BEFORE_ORDER,
+    FOLLOW_UP,
+    LOAD_OF_OTHER_PAGES,
+    LOAD_OF_PRODUCT_PAGES,
+    LOAD_SPREAD,
+    ORDER_SPREAD,
+    ORDERS_BEFORE,
+    PAGES_SEEN,
+    PRE_PERIOD,
+    PRODUCT_PAGES,
+    REPEAT_ORDERS,
+    RETURN,
+    SEGMENTS,
+    Behaviour,
+    Segment,
+)
 from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT, MILLISECOND
 
 Times = NDArray[np.int64]
 Numbers = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 PAGE_VIEWED = "page_viewed"  # its value: how long the page took to load, in ms
+CART_VIEWED = "cart_viewed"
+ADDRESS_ENTERED = "address_entered"
 PURCHASED = "purchased"  # its value: the order's
+SIGNED_IN = "signed_in"
 SUPPORT_CONTACTED = "support_contacted"
 
-FOLLOW_UP = timedelta(days=3)  # from the first exposure to the last event that it can cause
-FIRST_DAY = 3 ** (-1 / 3)  # of first purchases come within a day: their delay is FOLLOW_UP * u^3, u uniform
-REPEAT_PURCHASES = 0.25  # per buyer, on average
-ORDER_SPREAD = 0.5  # sigma of the logarithm
-LOAD_SPREAD = 0.3
-
+DAY = timedelta(days=1)
 FLICKERING = 0.01  # identities that see a second variant
 SEEN_AGAIN = 0.3  # identities exposed a second time to the same variant
-OUT_OF_WINDOW = 0.02  # identities that buy before their exposure; as many buy after the end
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """The expected behaviour of one identity after its first exposure."""
-
-    buyers: float = 0.12  # share of identities
-    order_value: float = 40.0
-    pages: float = 8.0  # at least 1: the one that shows the flag
-    load_ms: float = 800.0
-    support_contacts: float = 0.15
-
-    def means(self) -> dict[str, float]:
-        """Return the true mean per identity of each metric that experiments.yaml declares, by name."""
-        return {
-            "purchase_rate": self.buyers,
-            "purchase_rate_first_day": self.buyers * FIRST_DAY,
-            "revenue": self.buyers * (1 + REPEAT_PURCHASES) * self.order_value,
-            "pages_viewed": self.pages,
-            "load_time": self.load_ms,
-            "support_contacts": self.support_contacts,
-        }
+AFTER_THE_END = 0.02  # identities that order after the end
+SIGNED_IN_EARLIER = 0.2  # identities that sign in within `FOLLOW_UP`
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Arm:
 class Simulation:
     """One synthetic experiment. Identities arrive evenly from `started_at` until `FOLLOW_UP` before `ends_at`.
 
-    is_over: its declaration has an end too, and some identities buy after it
+    is_over: its declaration has an end too, and some identities order after it
     """
 
     key: str
@@ -78,19 +75,18 @@ class Simulation:
     ends_at: datetime
     is_over: bool = True
 
-    def true_lift(self, variant: str, metric: str) -> float:
-        """Return the relative difference of the metric's expectations, variant against control."""
-        means = {arm.variant: arm.behaviour.means()[metric] for arm in self.arms}
-        return means[variant] / means["control"] - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Every event of one name: identity, time in epoch ms, and a number (for exposures the index of the arm)."""
+    """Every event of one name: identity, time in epoch ms, and a number (for exposures the index of the arm).
 
-    identity: NDArray[np.intp]
+    The number is NaN where the event has no value. of_product: whether it is of a product page; None for other events.
+    """
+
+    identity: Indices
     timestamp: Times
     value: Numbers
+    of_product: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +94,13 @@ class Draw:
     """One outcome of a simulation: an array per identity, and the events by name.
 
     arm:        index into the simulation's arms, of the first exposure
+    segment:    index into `SEGMENTS`
     exposed_at: the first exposure, epoch ms
     flickers:   sees a second variant within the window
     """
 
-    arm: NDArray[np.intp]
+    arm: Indices
+    segment: Indices
     exposed_at: Times
     flickers: NDArray[np.bool_]
     streams: dict[str, Stream]
@@ -112,20 +110,35 @@ def draw(simulation: Simulation, seed: int) -> Draw:
     """Return every event of one experiment; the same seed gives the same events."""
     rng = np.random.default_rng([seed, *simulation.key.encode()])
     arm = rng.choice(len(simulation.arms), size=simulation.identities, p=[arm.share for arm in simulation.arms])
+    segment = rng.choice(len(SEGMENTS), size=simulation.identities, p=[segment.share for segment in SEGMENTS])
     arrivals = epoch_ms(simulation.ends_at - FOLLOW_UP) - epoch_ms(simulation.started_at)
     exposed_at = epoch_ms(simulation.started_at) + rng.integers(0, arrivals, size=simulation.identities)
     flickers = rng.random(simulation.identities) < FLICKERING
 
-    behaviours = [each.behaviour for each in simulation.arms]
+    def each(parameter: Callable[[Behaviour, Segment], float]) -> Numbers:
+        """Return a parameter of every identity."""
+        table = [[parameter(one.behaviour, of) for of in SEGMENTS] for one in simulation.arms]
+        return np.array(table)[arm, segment]
+
+    pages, load_ms = each(lambda behaviour, _: behaviour.pages), each(Behaviour.load_ms_of)
+    has_cart, ordered_after = _carts(rng, each(Behaviour.carts_of), each(Behaviour.buyers_of))
+    is_regular = np.array([of.is_regular for of in SEGMENTS])[segment]
     streams = {
-        EXPOSURE_EVENT: _exposures(rng, arm, exposed_at, flickers, len(behaviours)),
-        PAGE_VIEWED: _page_views(rng, exposed_at, _each(behaviours, "pages")[arm], _each(behaviours, "load_ms")[arm]),
+        EXPOSURE_EVENT: _exposures(rng, arm, exposed_at, flickers, len(simulation.arms)),
+        PAGE_VIEWED: _page_views(rng, exposed_at, pages, load_ms),
+        **_checkouts(rng, exposed_at, has_cart, ordered_after),
         PURCHASED: _purchases(
-            rng, simulation, exposed_at, _each(behaviours, "buyers")[arm], _each(behaviours, "order_value")[arm]
+            rng,
+            simulation,
+            exposed_at,
+            ordered_after=ordered_after,
+            is_regular=is_regular,
+            order_value=each(Behaviour.order_value_of),
         ),
-        SUPPORT_CONTACTED: _support_contacts(rng, exposed_at, _each(behaviours, "support_contacts")[arm]),
+        SIGNED_IN: _sign_ins(rng, exposed_at, each(lambda behaviour, _: behaviour.returning)),
+        SUPPORT_CONTACTED: _support_contacts(rng, exposed_at, each(lambda behaviour, _: behaviour.support_contacts)),
     }
-    return Draw(arm=arm, exposed_at=exposed_at, flickers=flickers, streams=streams)
+    return Draw(arm=arm, segment=segment, exposed_at=exposed_at, flickers=flickers, streams=streams)
 
 
 def epoch_ms(moment: datetime) -> int:
@@ -133,12 +146,8 @@ def epoch_ms(moment: datetime) -> int:
     return (moment - EPOCH) // MILLISECOND
 
 
-def _each(behaviours: Sequence[Behaviour], field: str) -> Numbers:
-    return np.array([getattr(behaviour, field) for behaviour in behaviours])
-
-
 def _exposures(
-    rng: np.random.Generator, arm: NDArray[np.intp], exposed_at: Times, flickers: NDArray[np.bool_], arms: int
+    rng: np.random.Generator, arm: Indices, exposed_at: Times, flickers: NDArray[np.bool_], arms: int
 ) -> Stream:
     everybody = np.arange(len(arm))
     again = everybody[rng.random(len(everybody)) < SEEN_AGAIN]
@@ -154,37 +163,67 @@ def _exposures(
 
 
 def _page_views(rng: np.random.Generator, exposed_at: Times, pages: Numbers, load_ms: Numbers) -> Stream:
-    further = rng.poisson(pages - 1)
-    identity = _repeated(1 + further)
+    counted = rng.random(len(pages)) < PAGES_SEEN
+    identity = _repeated((1 + rng.poisson(pages - 1)) * counted)
     is_first = np.concatenate([[True], identity[1:] != identity[:-1]])
     delay = np.where(is_first, 0, _within(rng, FOLLOW_UP, len(identity)))
+    of_product = rng.random(len(identity)) < PRODUCT_PAGES
+    mean = load_ms[identity] * np.where(of_product, LOAD_OF_PRODUCT_PAGES, LOAD_OF_OTHER_PAGES)
     return Stream(
         identity=identity,
         timestamp=exposed_at[identity] + delay,
-        value=np.round(load_ms[identity] * _lognormal(rng, LOAD_SPREAD, len(identity))),
+        value=np.round(mean * _lognormal(rng, LOAD_SPREAD, len(identity))),
+        of_product=of_product,
     )
 
 
-def _purchases(
-    rng: np.random.Generator, simulation: Simulation, exposed_at: Times, buyers: Numbers, order_value: Numbers
-) -> Stream:
-    everybody = np.arange(len(exposed_at))
-    first_buyers = everybody[rng.random(len(everybody)) < buyers]
-    follow_up = FOLLOW_UP // MILLISECOND
-    first_delay = (follow_up * rng.random(len(first_buyers)) ** 3).astype(np.int64)
-    again = _repeated(rng.poisson(REPEAT_PURCHASES, size=len(first_buyers)))
-    again_delay = rng.integers(first_delay[again], follow_up)
+def _carts(rng: np.random.Generator, carts: Numbers, buyers: Numbers) -> tuple[NDArray[np.bool_], Times]:
+    """Return who views a cart, and how long after the exposure each first order comes: -1 where there is none."""
+    level = rng.random(len(carts))
+    delay = (FOLLOW_UP // MILLISECOND * rng.random(len(carts)) ** 3).astype(np.int64)
+    return level < carts, np.where(level < buyers, delay, -1)
 
-    before = everybody[rng.random(len(everybody)) < OUT_OF_WINDOW]
-    after = everybody[rng.random(len(everybody)) < OUT_OF_WINDOW * simulation.is_over]
-    identity = np.concatenate([first_buyers, first_buyers[again], before, after])
+
+def _checkouts(
+    rng: np.random.Generator, exposed_at: Times, has_cart: NDArray[np.bool_], ordered_after: Times
+) -> dict[str, Stream]:
+    """Return the steps before an order; carts without one are abandoned there or at the address."""
+    cart = np.flatnonzero(has_cart)
+    ordered = ordered_after[cart] >= 0
+    abandoned_after = _within(rng, FOLLOW_UP, len(cart))
+    cart_after = np.where(ordered, ((1 - CART_BEFORE_ORDER) * ordered_after[cart]).astype(np.int64), abandoned_after)
+    address_after = np.where(ordered, (cart_after + ordered_after[cart]) // 2, cart_after)
+    has_address = ordered | (rng.random(len(cart)) < ABANDONED_AT_ADDRESS)
+    address, nothing = cart[has_address], np.full(len(cart), np.nan)
+    return {
+        CART_VIEWED: Stream(cart, exposed_at[cart] + cart_after, nothing),
+        ADDRESS_ENTERED: Stream(address, exposed_at[address] + address_after[has_address], nothing[has_address]),
+    }
+
+
+def _purchases(
+    rng: np.random.Generator,
+    simulation: Simulation,
+    exposed_at: Times,
+    *,
+    ordered_after: Times,
+    is_regular: NDArray[np.bool_],
+    order_value: Numbers,
+) -> Stream:
+    buyers = np.flatnonzero(ordered_after >= 0)
+    again = np.repeat(buyers, rng.poisson(REPEAT_ORDERS, size=len(buyers)))
+    again_after = rng.integers(ordered_after[again], FOLLOW_UP // MILLISECOND)
+
+    before = _repeated(rng.poisson(ORDERS_BEFORE * is_regular))
+    after = np.flatnonzero(rng.random(len(exposed_at)) < AFTER_THE_END * simulation.is_over)
+    identity = np.concatenate([buyers, again, before, after])
     return Stream(
         identity=identity,
         timestamp=np.concatenate(
             [
-                exposed_at[first_buyers] + first_delay,
-                exposed_at[first_buyers[again]] + again_delay,
-                exposed_at[before] - 1 - _within(rng, FOLLOW_UP, len(before)),
+                exposed_at[buyers] + ordered_after[buyers],
+                exposed_at[again] + again_after,
+                exposed_at[before] - 1 - _within(rng, PRE_PERIOD, len(before)),
                 epoch_ms(simulation.ends_at) + _within(rng, FOLLOW_UP, len(after)),
             ]
         ),
@@ -192,13 +231,23 @@ def _purchases(
     )
 
 
+def _sign_ins(rng: np.random.Generator, exposed_at: Times, returning: Numbers) -> Stream:
+    back = np.flatnonzero(rng.random(len(exposed_at)) < returning)
+    earlier = np.flatnonzero(rng.random(len(exposed_at)) < SIGNED_IN_EARLIER)
+    identity = np.concatenate([back, earlier])
+    delay = np.concatenate(
+        [RETURN // MILLISECOND + _within(rng, DAY, len(back)), _within(rng, FOLLOW_UP, len(earlier))]
+    )
+    return Stream(identity, exposed_at[identity] + delay, np.full(len(identity), np.nan))
+
+
 def _support_contacts(rng: np.random.Generator, exposed_at: Times, contacts: Numbers) -> Stream:
     identity = _repeated(rng.poisson(contacts))
     delay = _within(rng, FOLLOW_UP, len(identity))
-    return Stream(identity, exposed_at[identity] + delay, np.ones(len(identity)))
+    return Stream(identity, exposed_at[identity] + delay, np.full(len(identity), np.nan))
 
 
-def _repeated(times: NDArray[np.integer]) -> NDArray[np.intp]:
+def _repeated(times: NDArray[np.integer]) -> Indices:
     """Return each index i, `times[i]` times."""
     return np.repeat(np.arange(len(times)), times)
 
@@ -213,14 +262,15 @@ def _lognormal(rng: np.random.Generator, sigma: float, size: int) -> Numbers:
 
 
 USUAL = Behaviour()
+MORE_ORDERS = replace(USUAL, ordered_on_desktop=0.75, ordered_on_mobile=0.42, order_value=31.5)
 SIMULATIONS = (
-    Simulation(
+    Simulation(  # on one page mobile visitors finish twice as often; visitors on a desktop did so before
         key="one_page_checkout",
         feature="checkout_flow",
         identities=6_000,
         arms=(
             Arm("control", 0.5, USUAL),
-            Arm("one_page", 0.5, replace(USUAL, buyers=0.18, support_contacts=0.12)),
+            Arm("one_page", 0.5, replace(USUAL, ordered_on_mobile=0.75, returning=0.3, support_contacts=0.12)),
         ),
         started_at=datetime(2026, 1, 12, tzinfo=UTC),
         ends_at=datetime(2026, 1, 26, tzinfo=UTC),
@@ -237,7 +287,7 @@ SIMULATIONS = (
         key="search_suggestions",
         feature="search_box",
         identities=4_000,
-        arms=(Arm("control", 0.56, USUAL), Arm("suggestions", 0.44, replace(USUAL, pages=8.6, load_ms=880.0))),
+        arms=(Arm("control", 0.56, USUAL), Arm("suggestions", 0.44, replace(USUAL, pages=7.6, load_ms=880.0))),
         started_at=datetime(2026, 1, 19, tzinfo=UTC),
         ends_at=datetime(2026, 2, 2, tzinfo=UTC),
     ),
@@ -247,8 +297,10 @@ SIMULATIONS = (
         identities=5_000,
         arms=(
             Arm("control", 0.3, USUAL),
-            Arm("gallery", 0.3, replace(USUAL, pages=8.8, load_ms=820.0)),
-            Arm("reviews_first", 0.3, replace(USUAL, buyers=0.135, order_value=42.0)),
+            Arm("gallery", 0.3, replace(USUAL, pages=7.8, load_ms=820.0)),
+            Arm(
+                "reviews_first", 0.3, replace(USUAL, ordered_on_desktop=0.75, ordered_on_mobile=0.42, order_value=31.5)
+            ),
             Arm("holdout", 0.1, USUAL),
         ),
         started_at=datetime(2026, 1, 21, tzinfo=UTC),

@@ -86,6 +86,79 @@ def test_demo__clear_winner__wins_on_its_primary_metric(demo: Demo) -> None:
     assert demo.results("one_page_checkout")["metrics"][0]["verdict"] == {"one_page": "winning"}
 
 
+@pytest.fixture(scope="module")
+def as_json(demo: Demo) -> dict[str, Any]:
+    """A third demo's account of itself."""
+    shown = demo.run("demo", "--json")
+    assert shown.exit_code == 0, shown.output
+    content = json.loads(shown.stdout)
+    assert isinstance(content, dict)
+    return content
+
+
+def test_demo__truth__is_held_by_the_intervals_of_every_metric_and_dimension_value(
+    demo: Demo, as_json: dict[str, Any]
+) -> None:
+    rows = as_json["truth"]
+    parts = {(row["dimension"], row["value"]) for row in rows if row["experiment"] == "one_page_checkout"}
+    assert parts == {
+        (None, None), ("device", "mobile"), ("device", "desktop"), ("country", "DE"), ("country", "FR"),
+        ("country", None),
+    }  # fmt: skip
+    metrics = {row["metric"] for row in rows if row["dimension"] == "device"}
+    assert metrics == {each["name"] for each in demo.results("one_page_checkout")["metrics"]}
+    read = [row for row in rows if row["lift"] is not None]
+    missed = [row for row in read if not row["ci_low"] <= row["true_lift"] <= row["ci_high"]]
+    assert len(read) > 60
+    assert len(missed) <= 0.1 * len(read), "5 % are expected"
+    assert [row["covers"] for row in read] == [row not in missed for row in read]
+
+
+def test_demo__truth__no_verdict_contradicts_it(as_json: dict[str, Any]) -> None:
+    lower_is_better = {"load_time", "load_time_p90", "support_contacts"}
+    gains = {
+        (row["metric"], row["verdict"], row["true_lift"] * (-1 if row["metric"] in lower_is_better else 1))
+        for row in as_json["truth"]
+    }
+    assert {verdict for _, verdict, _ in gains} >= {"winning", "harmed", "ok", "inconclusive"}
+    assert [each for each in gains if each[1] == "winning" and each[2] <= 0] == []
+    assert [each for each in gains if each[1] in ("losing", "harmed") and each[2] >= 0] == []
+
+
+def test_demo__truth__effect_on_mobile_alone__shows_in_the_breakdown(as_json: dict[str, Any]) -> None:
+    found = {
+        (row["metric"], row["value"]): (round(row["true_lift"], 9), row["verdict"])
+        for row in as_json["truth"]
+        if row["dimension"] == "device"
+    }
+    for metric in ("purchase_rate", "revenue", "checkout"):
+        assert found[metric, "mobile"] == (1.0, "winning")
+        assert found[metric, "desktop"] == (0.0, "inconclusive")
+
+
+def test_demo__truth__is_compared_with_the_reading_that_decides(demo: Demo, as_json: dict[str, Any]) -> None:
+    (revenue,) = (each for each in demo.results("one_page_checkout")["metrics"] if each["name"] == "revenue")
+    assert revenue["decided_by"] == {"one_page": "adjusted"}
+    shown = [row for row in as_json["truth"] if (row["experiment"], row["metric"]) == ("one_page_checkout", "revenue")]
+    assert shown[0]["lift"] == revenue["adjusted"]["one_page"]["inference"]["lift"]
+    assert shown[0]["lift"] != revenue["inference"]["one_page"]["lift"]
+
+
+def test_demo__truth__is_printed_overall_first_and_fits_100_columns(demo: Demo) -> None:
+    shown = demo.first.stdout[demo.first.stdout.index("The truth behind") :]
+    assert max(len(line.rstrip()) for line in shown.splitlines() if str(demo.data_dir) not in line) <= 100
+    overall, parts = (shown.index(each) for each in ("product_page_layout, reviews_first", 'device "mobile"'))
+    assert overall < parts
+    assert {line.split()[1] for line in shown.splitlines() if "average_order_value" in line} == {"none"}
+
+
+def test_readme__its_output_of_the_demo__is_what_the_demo_prints(demo: Demo) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (block,) = (each for each in readme.split("```")[1::2] if "records in" in each)
+    printed = [line.rstrip() for line in demo.first.stdout.splitlines()]
+    assert [line for line in block.strip().splitlines() if line != "..." and line not in printed] == []
+
+
 def test_demo__holdout__is_exposed_and_not_compared__x6(demo: Demo) -> None:
     metrics = demo.results("product_page_layout")["metrics"]
     assert set(metrics[0]["variants"]) == {"control", "gallery", "reviews_first"}
@@ -121,12 +194,9 @@ def test_demo__without_a_terminal__says_what_it_does_on_standard_error(demo: Dem
     assert "..." not in demo.first.stdout
 
 
-def test_demo__as_json__counts_what_it_did(demo: Demo) -> None:
-    shown = demo.run("demo", "--json")
-    assert shown.exit_code == 0, shown.output
-    content = json.loads(shown.stdout)
-    assert content["ingested"] == {"accepted": 0, "duplicates": 0, "rejected": 0}
-    assert content["experiments"] == list(KEYS)
+def test_demo__as_json__counts_what_it_did(as_json: dict[str, Any]) -> None:
+    assert as_json["ingested"] == {"accepted": 0, "duplicates": 0, "rejected": 0}
+    assert as_json["experiments"] == list(KEYS)
 
 
 def test_make_demo__ends_with_the_next_step() -> None:

@@ -1,25 +1,11 @@
-"""The simulations do what they say: a truth, and the troubles around it."""
+"""The simulations do what they say: a population, and the troubles around it."""
 
 import numpy as np
 import pytest
 
-from experiment_pipeline.demo.simulation import PURCHASED, SIMULATIONS, Simulation, draw, epoch_ms
-from experiment_pipeline.domain.events import EXPOSURE_EVENT
-from tests.demo.outcomes import METRICS, per_identity
-
-
-@pytest.mark.parametrize("simulation", SIMULATIONS, ids=lambda simulation: simulation.key)
-def test_draw__means_of_control__are_the_true_ones(simulation: Simulation) -> None:
-    sums = dict.fromkeys(METRICS, 0.0)
-    identities = 0
-    for seed in range(20):
-        outcome = draw(simulation, seed)
-        control = outcome.arm == 0
-        identities += int(control.sum())
-        for metric, values in per_identity(simulation, outcome).items():
-            sums[metric] += float(values[control].sum())
-    means = {metric: total / identities for metric, total in sums.items()}
-    assert means == pytest.approx(simulation.arms[0].behaviour.means(), rel=0.05)
+from experiment_pipeline.demo.shop import PRE_PERIOD, SEGMENTS
+from experiment_pipeline.demo.simulation import PAGE_VIEWED, PURCHASED, SIMULATIONS, Simulation, draw, epoch_ms
+from experiment_pipeline.domain.events import EXPOSURE_EVENT, MILLISECOND
 
 
 @pytest.mark.parametrize("simulation", SIMULATIONS, ids=lambda simulation: simulation.key)
@@ -50,7 +36,15 @@ def test_draw__another_seed__draws_something_else() -> None:
     assert not np.array_equal(one.exposed_at, other.exposed_at)
 
 
-def test_true_lift() -> None:
-    winner, same = SIMULATIONS[:2]
-    assert winner.true_lift("one_page", "purchase_rate") == pytest.approx(0.5)
-    assert {same.true_lift("same", metric) for metric in METRICS} == {0.0}
+def test_draw__regular_customers_alone_ordered_before__and_within_the_pre_period() -> None:
+    outcome = draw(SIMULATIONS[0], 1)
+    purchases = outcome.streams[PURCHASED]
+    before = outcome.exposed_at[purchases.identity] - purchases.timestamp
+    regular = np.array([segment.is_regular for segment in SEGMENTS])[outcome.segment]
+    assert set(purchases.identity[before > 0]) <= set(np.flatnonzero(regular))
+    assert before.max() <= PRE_PERIOD // MILLISECOND
+
+
+def test_draw__some_identities_have_no_page__and_no_load_time() -> None:
+    outcome = draw(SIMULATIONS[0], 1)
+    assert 0.03 < 1 - len(np.unique(outcome.streams[PAGE_VIEWED].identity)) / SIMULATIONS[0].identities < 0.07
