@@ -19,7 +19,11 @@ NO_VERDICTS: Mapping[str, Verdict] = {}  # of steps
 def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
     """Yield what the table has no column for: bounds of values, identities that wait, readings that were adjusted."""
     for name, _, metric in _metrics(experiment, results):
-        for of, bounds in ((name, metric.get("capped")), (f"{name}, denominator", metric.get("capped_denominator"))):
+        for of, bounds in (
+            (name, metric.get("capped")),
+            (f"{name}, denominator", metric.get("capped_denominator")),
+            (f"{name}, pre-period", metric.get("capped_pre_period")),
+        ):
             yield from (Text(f"{of}: {line}", style="dim") for line in _bound_lines(bounds))
         waiting = metric.get("identities_not_mature", {})
         if any(waiting.values()):

@@ -245,7 +245,7 @@ class MetricAggregates:
             empty where they are the `n` of the aggregates.
         not_mature: identities that wait for their window to end, by variant (rule M8); empty where none are left out.
         bounds: None where there are none; of a ratio, those of its numerator.
-        denominator_bounds: of the denominator of a ratio.
+        joint_bounds: of the denominator of a ratio, or of the metric over its pre-period.
         groups: the same of every part, without parts of their own.
         mixed_fields: properties of its events, by which these are chosen or sliced, that came in several types.
     """
@@ -260,7 +260,7 @@ class MetricAggregates:
     identities: dict[str, int] = field(default_factory=dict)
     not_mature: dict[str, int] = field(default_factory=dict)
     bounds: Bounds | None = None
-    denominator_bounds: Bounds | None = None
+    joint_bounds: Bounds | None = None
     groups: "dict[Group, MetricAggregates]" = field(default_factory=dict)
     mixed_fields: tuple[FieldTypes, ...] = ()
 

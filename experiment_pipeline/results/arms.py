@@ -55,7 +55,7 @@ def arms_of(metric: Metric, found: MetricAggregates, variants: Iterable[str]) ->
 def _arm(metric: Metric, found: MetricAggregates, variant: str) -> Arm:
     aggregate = found.by_variant.get(variant, EMPTY)
     values = found.of_identities.get(variant) or ValueSummary.of_moments(aggregate)
-    reduced = CAP_IS_ZERO if _has_zero_cap(found) else _reduced(metric, found, variant)
+    reduced = CAP_IS_ZERO if _has_zero_cap(metric, found) else _reduced(metric, found, variant)
     n = _identities_of(metric, found, variant)
     adjusts = isinstance(metric.statistic, Mean) and metric.statistic.covariate_before is not None
     return Arm(
@@ -117,6 +117,9 @@ def _events(metric: Metric, arm: VariantAggregate | None, found: MetricAggregate
     return numeric if reads_numbers or arm is None else arm.sum
 
 
-def _has_zero_cap(found: MetricAggregates) -> bool:
-    bounds: tuple[Bounds | None, ...] = (found.bounds, found.denominator_bounds)
+def _has_zero_cap(metric: Metric, found: MetricAggregates) -> bool:
+    """Return whether a cap makes everybody 0; where it is that of a pre-period, the metric is only not adjusted."""
+    bounds: list[Bounds | None] = [found.bounds]
+    if isinstance(metric.statistic, Ratio):
+        bounds.append(found.joint_bounds)
     return any(each is not None and each.cap == 0 for each in bounds)

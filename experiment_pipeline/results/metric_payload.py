@@ -111,11 +111,12 @@ class MetricPayload(TypedDict):
 
     Of version 2: `type` is the statistic, `unit` that of its values, and `identities` are all that were analysed, those
     without a value included; `identities_not_mature` wait for their window to end. `capped` has the bounds of the
-    values, `capped_denominator` those of a ratio's denominator. `adjusted` has each comparison adjusted for what
-    identities did before; `decided_by` says which of both readings `anytime` and `verdict` are about. `quantile` has
-    each variant's interval, `steps` a funnel's steps, `slices` the metric by a property of its events, and `breakdown`
-    by each dimension of the identities. `post_stratified` has the overall effect made of those within one dimension.
-    `margin` has what the verdict of a guardrail with a margin is read from.
+    values, `capped_denominator` those of a ratio's denominator, and `capped_pre_period` those of the values before the
+    exposure. `adjusted` has each comparison adjusted for what identities did before; `decided_by` says which of both
+    readings `anytime` and `verdict` are about. `quantile` has each variant's interval, `steps` a funnel's steps,
+    `slices` the metric by a property of its events, and `breakdown` by each dimension of the identities.
+    `post_stratified` has the overall effect made of those within one dimension. `margin` has what the verdict of a
+    guardrail with a margin is read from.
     """
 
     metric_id: int
@@ -143,6 +144,7 @@ class MetricPayload(TypedDict):
     identities_not_mature: NotRequired[dict[str, int]]
     capped: NotRequired[CappedPayload]
     capped_denominator: NotRequired[CappedPayload]
+    capped_pre_period: NotRequired[CappedPayload]
     quantile: NotRequired[dict[str, QuantilePayload]]
     adjusted: NotRequired[dict[str, AdjustedPayload]]
     decided_by: NotRequired[dict[str, DecidedBy]]
@@ -200,8 +202,9 @@ def _add_version_2(payload: MetricPayload, metric: MetricResults) -> None:
         payload["identities_not_mature"] = {key: found.not_mature.get(key, 0) for key in metric.arms}
     if found.bounds is not None:
         payload["capped"] = _capped(found.bounds, metric)
-    if found.denominator_bounds is not None:
-        payload["capped_denominator"] = _capped(found.denominator_bounds, metric)
+    if found.joint_bounds is not None:
+        of_x = _capped(found.joint_bounds, metric)
+        payload["capped_denominator" if isinstance(of.statistic, Ratio) else "capped_pre_period"] = of_x
     if isinstance(of.statistic, Quantile):
         payload["quantile"] = dict(_quantiles(metric))
     adjusted = {each.treatment: each.adjusted for each in metric.comparisons if each.adjusted is not None}

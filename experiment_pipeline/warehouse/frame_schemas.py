@@ -124,7 +124,7 @@ def _metric_aggregates(metric_id: int, rows: Sequence[Row]) -> MetricAggregates:
         quantiles={row["variant"]: _quantile(row) for row in rows} if has_quantile else {},
         not_mature=counted("not_mature"),
         bounds=_bounds(rows, "cap", "floor", counted("capped"), counted("floored")),
-        denominator_bounds=_bounds(rows, "cap_x", "floor_x", counted("capped_x"), counted("floored_x")),
+        joint_bounds=_bounds(rows, "cap_x", "floor_x", counted("capped_x"), counted("floored_x")),
         mixed_fields=types_from_stored(next((row["mixed_fields"] for row in rows), None)),
     )
 

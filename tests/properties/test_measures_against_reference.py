@@ -17,7 +17,7 @@ from tests.properties.translated import experiment_of, warehouse_of
 from tests.reference import aggregates as reference
 from tests.reference.events import Event, ingest
 from tests.reference.exposures import analysed, first_exposures, remaining
-from tests.reference.metrics import Events, Metric, Quantile, Ratio
+from tests.reference.metrics import Events, Metric, Quantile
 from tests.strategies import Scenario
 
 RELATIVE = 1e-12  # rule X5
@@ -84,8 +84,7 @@ class Comparison:
         self._counts(ours, wanted, at)
         if self._variants:
             self._bounds(ours.bounds, wanted.bounds, at)
-        if self._variants and isinstance(self._metric.statistic, Ratio):
-            self._bounds(ours.denominator_bounds, wanted.denominator_bounds, at)
+            self._bounds(ours.joint_bounds, wanted.joint_bounds, at)
         self._quantiles(ours, wanted, at)
         for key in self._variants:
             if not _is_of_events(self._metric):

@@ -89,7 +89,7 @@ class Aggregates:
     quantiles: dict[str, QuantileEstimate | None] = field(default_factory=dict)
     not_mature: dict[str, int] = field(default_factory=dict)
     bounds: Bounds | None = None
-    denominator_bounds: Bounds | None = None
+    joint_bounds: Bounds | None = None
     groups: "dict[Group, Aggregates]" = field(default_factory=dict)
 
     def unreadable(self, variants: Iterable[str]) -> bool:
@@ -137,7 +137,7 @@ def _summary(metric: Metric, people: People, values: Values) -> Aggregates:
         quantiles=_quantiles(metric, rows),
         not_mature=dict(Counter(who.first.variant for who in people.waiting.values())),
         bounds=_bounds(metric, rows, values, 0),
-        denominator_bounds=_bounds(metric, rows, values, 1),
+        joint_bounds=_bounds(metric, rows, values, 1),
     )
 
 
@@ -161,10 +161,10 @@ def _quantiles(metric: Metric, rows: Mapping[str, Sequence[Value]]) -> dict[str,
 
 
 def _bounds(metric: Metric, rows: Mapping[str, Sequence[Value]], values: Values, number: int) -> Bounds | None:
-    """Bounds of the metric's only measure, its numerator or its denominator; None where it has none."""
-    if number >= len(metric.measures):
+    """Bounds of the metric's y or x: the second is its denominator or its pre-period. None where it has none."""
+    if number >= len(values.held_to):
         return None
-    measure = metric.measures[number]
+    measure = metric.measures[min(number, len(metric.measures) - 1)]
     if measure.cap is None and measure.floor is None:
         return None
     held = values.held_to[number]

@@ -116,8 +116,8 @@ def test_m10_each_measure_of_a_ratio_has_its_own_bounds() -> None:
     events = [*PEOPLE, bought("ann", "9"), bought("ann", "1", after=2 * HOUR), bought("dan", "2")]
     found = of(Ratio(measure("sum", cap=Bound(at=5)), measure("count", floor=Bound(at=1))), *events)
     assert found.bounds == Bounds(Fraction(5), None, {"control": 1, "b": 0, "h": 0}, {"control": 0, "b": 0, "h": 0})
-    assert found.denominator_bounds is not None
-    assert found.denominator_bounds.floored == {"control": 2, "b": 0, "h": 1}
+    assert found.joint_bounds is not None
+    assert found.joint_bounds.floored == {"control": 2, "b": 0, "h": 1}
     assert found.joint["control"].x == sample(2, 1, 1)
     assert of(Mean(measure("sum")), *events).bounds is None
 

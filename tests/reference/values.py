@@ -144,8 +144,8 @@ def values_of(metric: Metric, people: People, chosen: Chosen = lambda _: True, s
             whole = _with_value(measure, own_y)
             y = _values_of_measure(measure, people, own_y, whole)
             x = _values_of_measure(covariate(measure), people, _only(earlier, chosen), whole)
-            beside = {identity: replace(own, x=x.of_identity[identity].y) for identity, own in y.of_identity.items()}
-            return Values(beside, y.held_to, are_pairs=True)
+            beside = {identity: _beside(own, x.of_identity[identity]) for identity, own in y.of_identity.items()}
+            return Values(beside, [*y.held_to, *x.held_to], are_pairs=True)
         case _:
             (measure,) = metric.measures
             own = _only(people.of(measure.events), chosen)
@@ -190,6 +190,11 @@ def _value_of_events(own: Sequence[Event]) -> Value:
         invalid=len(own) - len(numbers),
         events=numbers,
     )
+
+
+def _beside(y: Value, x: Value) -> Value:
+    """Rule M11: a pre-period beside the metric's own value."""
+    return replace(y, x=x.y, capped=(*y.capped, *x.capped), floored=(*y.floored, *x.floored))
 
 
 def _pair(y: Value, x: Value) -> Value:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -159,10 +160,19 @@ def test_mean__of_identities_that_all_have_a_value__keeps_its_verdict__m6() -> N
 def test_bounds__of_both_measures_of_a_ratio__are_shown_by_variant__m10() -> None:
     found = of_pairs({"control": ORDERS, "b": LARGER})
     of_sum, of_count = Bounds(99.5, None, {"control": 3}, {}), Bounds(None, 1.0, {}, {"b": 4})
-    metric = measured(ORDER_VALUE, replace(found, bounds=of_sum, denominator_bounds=of_count))
+    metric = measured(ORDER_VALUE, replace(found, bounds=of_sum, joint_bounds=of_count))
     capped = {"cap": 99.5, "floor": None, "capped": {"control": 3, "b": 0}, "floored": {"control": 0, "b": 0}}
     assert metric["capped"] == capped
     assert metric["capped_denominator"]["floored"] == {"control": 0, "b": 4}
+
+
+def test_bounds__of_a_pre_period__are_shown_apart_and_a_cap_of_zero_withholds_nothing__m11() -> None:
+    found = of_pairs({"control": ORDERS, "b": LARGER})
+    bounds = Bounds(0.0, None, {"control": 7}, {})
+    metric = measured(Mean(Measure(PURCHASE, Aggregation.SUM), timedelta(days=7)), replace(found, joint_bounds=bounds))
+    assert metric["capped_pre_period"]["capped"] == {"control": 7, "b": 0}
+    assert "capped_denominator" not in metric
+    assert metric["reason"] == {"b": None}
 
 
 @pytest.mark.parametrize("cap", [0.0, -0.0])

@@ -214,6 +214,18 @@ class MeasuresContract:
         found = measured(engine, Mean(SUM, covariate_before=2 * DAY))
         assert_near(found.joint["b"], [(110, 1000), (0, 0)])
 
+    def test_pre_period__bounds__are_of_its_own_values_and_touch_its_own_identities__m11(self, build: Build) -> None:
+        purchases = [did(who, 10.0 * who, at) for who in (1, 2, 3) for at in (0 * HOUR, 2 * HOUR)]
+        engine = build([seen(1, "b"), seen(2, "b"), seen(3, "control")], purchases, [did(3, 1000)])
+        capped = replace(SUM, cap=Bound(percentile=60), floor=Bound(at=15))
+        found = measured(engine, Mean(capped, covariate_before=DAY))
+        assert found.bounds == Bounds(20, 15, {"b": 0, "control": 1}, {"b": 1, "control": 0})
+        assert found.joint_bounds == found.bounds
+        assert measured(engine, Mean(capped)).joint_bounds is None
+        of_nothing = measured(engine, Mean(capped, covariate_before=HOUR / 2))
+        assert of_nothing.bounds == found.bounds
+        assert of_nothing.joint_bounds == Bounds(0, 15, {"b": 0, "control": 0}, {"b": 2, "control": 1})
+
     def test_quantile__of_identities__is_an_order_statistic_with_its_interval__m12(self, build: Build) -> None:
         engine = build([*crowd(list(range(100, 0, -1))), *crowd([7], "control", first=200)])
         found = measured(engine, Quantile(0.5, SUM)).quantiles

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from experiment_pipeline.domain.aggregates import Group, Part, QuantileEstimate
 from experiment_pipeline.domain.field_types import FieldTypes, stored_types
 from experiment_pipeline.domain.measures import Bound, Events, Measure
-from experiment_pipeline.domain.metrics import Metric, Quantile, Ratio
+from experiment_pipeline.domain.metrics import Mean, Metric, Quantile, Ratio
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.quantile import interval_ranks
 from experiment_pipeline.warehouse.duckdb.event_numbers import ShareBelow
@@ -103,7 +103,7 @@ class MetricAggregation:
             yield {
                 **_key_columns(metric.id, group if of is None else of.group, variants[arm]),
                 **_moment_columns(moments),
-                **_bound_columns(metric, *bounds),
+                **_bound_columns(*bounds),
                 **_quantile_columns(quantile),
                 "mixed_fields": stored_types(self._mixed_fields(metric)) if group is None and of is None else None,
             }
@@ -164,9 +164,12 @@ def _moments(of: _Range, y_bounds: Clipping, x_bounds: Clipping) -> Iterator[tup
 
 def _clippings(metric: Metric, held: Sequence[_Range]) -> tuple[Clipping, Clipping]:
     """Return the bounds of a metric's measure, and those of its denominator or its pre-period."""
-    of_y = of_x = next(iter(metric.measures), None)
-    if isinstance(metric.statistic, Ratio):
-        of_x = metric.statistic.denominator
+    of_y, of_x = next(iter(metric.measures), None), None
+    match metric.statistic:
+        case Ratio(_, denominator):
+            of_x = denominator
+        case Mean(measure, before) if before is not None:
+            of_x = measure
     return _clipping(of_y, _pooled(held, "y")), _clipping(of_x, _pooled(held, "x"))
 
 
@@ -265,10 +268,8 @@ def _moment_columns(moments: ArmMoments) -> Row:
     }
 
 
-def _bound_columns(metric: Metric, of_y: Clipping, of_x: Clipping) -> Row:
-    """Return the bounds; those of a pre-period are its own and not shown."""
-    of_denominator = of_x if isinstance(metric.statistic, Ratio) else Clipping()
-    return {"cap": of_y.cap, "floor": of_y.floor, "cap_x": of_denominator.cap, "floor_x": of_denominator.floor}
+def _bound_columns(of_y: Clipping, of_x: Clipping) -> Row:
+    return {"cap": of_y.cap, "floor": of_y.floor, "cap_x": of_x.cap, "floor_x": of_x.floor}
 
 
 def _quantile_columns(quantile: QuantileEstimate | None) -> Row:
