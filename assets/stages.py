@@ -12,6 +12,7 @@ import dagster as dg
 from experiment_pipeline.assets.health_checks import check_results, judge, repeat_outcomes, stored_findings
 from experiment_pipeline.assets.lake_counts import with_lake_counts
 from experiment_pipeline.assets.metadata import Metadata, provenance, short_table
+from experiment_pipeline.assets.movement import movement
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final
@@ -217,7 +218,8 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         frame = StampedFrame(frame_of(asset, rows), stored.stamp)
         metadata = {"rows": short_table(frame.rows), **provenance(frame.stamp)}
         yield StageOutput(asset, metadata, frame, check_results(asset, findings))
-    published = run.publish(Computation.RESULTS, results_payload(results), stored_findings(findings))
+    payload = results_payload(results, movement(run, warehouse, results.split))
+    published = run.publish(Computation.RESULTS, payload, stored_findings(findings))
     yield StageOutput(
         "experiment_results",
         {

@@ -9,7 +9,9 @@ from typing import NotRequired  # pydantic reads no other TypedDict before Pytho
 from typing_extensions import TypedDict
 
 from experiment_pipeline.domain.exposures import ExposuresPoint, ExposuresSummary, Granularity
+from experiment_pipeline.domain.looks import Movement
 from experiment_pipeline.results.comparison_payload import effect_columns, effect_payload, lift_payload
+from experiment_pipeline.results.looks import LookPayload, look_payload
 from experiment_pipeline.results.metric_payload import MetricPayload, metric_payload
 from experiment_pipeline.results.model import Comparison, ExperimentResults, Split
 from experiment_pipeline.stats.not_computable import NotComputable
@@ -69,13 +71,15 @@ class ResultsPayload(TypedDict):
     """Results of one experiment at one refresh.
 
     `trustworthy` is false on a sample ratio mismatch by the test of `srm`, null where the split could not be tested;
-    `srm_p_value` is of the fixed-sample test, for those who look once.
+    `srm_p_value` is of the fixed-sample test, for those who look once. `look` has its number among the experiment's
+    looks, and what moved since the one before.
     """
 
     srm_p_value: float | None
     trustworthy: bool | None
     srm: SplitPayload
     metrics: list[MetricPayload]
+    look: NotRequired[LookPayload]
 
 
 def exposures_payload(summary: ExposuresSummary) -> ExposuresPayload:
@@ -90,15 +94,23 @@ def exposures_payload(summary: ExposuresSummary) -> ExposuresPayload:
     return payload
 
 
-def results_payload(results: ExperimentResults) -> ResultsPayload:
-    """Return the results payload: nothing missing, null where something is withheld."""
+def results_payload(results: ExperimentResults, movement: Movement | None = None) -> ResultsPayload:
+    """Return the results payload: nothing missing, null where something is withheld.
+
+    Args:
+        results: of one refresh.
+        movement: what moved since the look before; None where it is not going to be a look.
+    """
     split = results.split
-    return {
+    payload: ResultsPayload = {
         "srm_p_value": split.p_value,
         "trustworthy": split.trustworthy,
         "srm": _split(split),
         "metrics": [metric_payload(metric, split) for metric in results.metrics],
     }
+    if movement is not None:
+        payload["look"] = look_payload(movement)
+    return payload
 
 
 def _split(split: Split) -> SplitPayload:

@@ -13,6 +13,7 @@ import polars as pl
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
+from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.warehouse.artifacts import Stamp
 
@@ -80,6 +81,18 @@ class Warehouse(Protocol):
         Args:
             scope: of the analysis.
             before_entry: whether those are counted, too, that never had the event where their analysis would start.
+        """
+
+    def late_analysis(self, scope: AnalysisScope, metrics: tuple[Metric, ...], look: Look) -> LateAnalysis:
+        """Count what differs from an earlier look: late events, new identities, restated ones (rule R9).
+
+        Where no file can hold a late event this costs a few queries of files' statistics and of the first exposures,
+        which must be stored.
+
+        Args:
+            scope: of the present analysis.
+            metrics: its metrics; those that the look does not have are left out.
+            look: an earlier one, which counted identities.
         """
 
     def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:

@@ -54,6 +54,16 @@ class Population:
         return self._size
 
     @property
+    def identity_hash(self) -> Integers:
+        """The hash of every identity, in rising order."""
+        return self._hashes[:-1]
+
+    @property
+    def arm(self) -> Integers:
+        """The number of the arm of every identity."""
+        return self._arm
+
+    @property
     def starts_at(self) -> Integers:
         """The time where every identity's analysis starts, in microseconds since 1970."""
         return self._starts_at[:-1]

@@ -10,6 +10,8 @@ from datetime import UTC
 from functools import partial
 from glob import escape
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import duckdb
@@ -23,6 +25,7 @@ from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
+from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_stamp
@@ -36,6 +39,7 @@ from experiment_pipeline.warehouse.duckdb.first_exposures import (
     dimensions_of,
     first_exposures_statement,
 )
+from experiment_pipeline.warehouse.duckdb.late_analysis import LateComparison
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
 from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
@@ -126,6 +130,26 @@ class DuckDBWarehouse(Warehouse):
             identities = self._identities(connection, scope, before_entry=before_entry)
         self._require_same(scope)
         return identities
+
+    @override
+    def late_analysis(self, scope: AnalysisScope, metrics: tuple[Metric, ...], look: Look) -> LateAnalysis:
+        window = scope.window  # by a wrong clock a look may be as of a moment that lies ahead; a start may be moved
+        as_of = max(min(look.as_of, window.as_of), window.started_at)
+        known = replace(scope, window=replace(window, as_of=as_of), data_version=look.data_version)
+        with self._session() as connection, TemporaryDirectory(prefix="experiment-pipeline-late-") as folder:
+            found = LateComparison(
+                connection=connection,
+                folder=Path(folder),
+                now=scope,
+                known=known,
+                exposures=self._artifact_parameters(scope),
+                events=partial(self._event_parameters, connection),
+                variants=list(_in_scope(self._identities(connection, scope), scope)),
+                metrics=[metric for metric in metrics if metric.id in look.metric_ids],
+                ranges=_ranges,
+            ).found()
+        self._require_same(scope)
+        return found
 
     @override
     def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:

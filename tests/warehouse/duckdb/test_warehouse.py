@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from experiment_pipeline.domain.looks import LateAnalysis
 from experiment_pipeline.domain.measures import Aggregation, Bound, Events, Measure
 from experiment_pipeline.domain.metrics import Mean, Metric, Quantile, Statistic
 from experiment_pipeline.lake.ingestion import ingest
@@ -32,11 +33,13 @@ from tests.warehouse.contract import (
     WarehouseContract,
     aggregates,
     buckets,
+    did,
     history,
     metric,
     scope,
     seen,
 )
+from tests.warehouse.late_contract import LateAnalysisContract, moved
 from tests.warehouse.measures_contract import MeasuresContract
 
 STAGES = sorted(
@@ -90,7 +93,7 @@ def build(tmp_path: Path) -> Build:
     return engine
 
 
-class TestDuckDB(WarehouseContract, MeasuresContract, AudienceContract):
+class TestDuckDB(WarehouseContract, MeasuresContract, AudienceContract, LateAnalysisContract):
     """Over files of the test's own."""
 
 
@@ -159,6 +162,16 @@ def test_lake__of_redelivered_shuffled_and_split_events__gives_equal_results__x5
         for number in ("mean", "m2"):
             assert row.pop(number) == pytest.approx(wanted.pop(number), rel=ACCURACY, abs=0)
         assert row == wanted
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_late_analysis__compared_range_by_range__is_that_of_all_at_once__r9(
+    build: Build, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.warehouse.MOST_IDENTITIES", most)
+    spread = [(number - 4) * 2**60 for number in range(9)]  # hashes over the whole range
+    first = [event for who in spread for event in (seen(who, "b"), did(who, 5))]
+    assert moved(build, [did(who, 4) for who in spread[1:7]], first=first) == LateAnalysis(6, 0, 6)
 
 
 @pytest.mark.parametrize("most", [1, 40])

@@ -1,0 +1,7 @@
+-- First exposures of identities with late events that are analysed now, from a time before the earlier look's as-of on.
+select exposures.*
+from read_parquet($first_exposures, hive_partitioning = false) as exposures
+semi join read_parquet($late, hive_partitioning = false) as late using (identity_hash)
+where variant in (select unnest($variants))
+    and not (quarantined and $exclude_quarantined)
+    and entered_at_ms * 1000 < epoch_us($known_as_of)

@@ -1,0 +1,6 @@
+-- Identities of these variants whose analysis starts at or after an earlier look's as-of.
+select count(*)::bigint
+from read_parquet($first_exposures, hive_partitioning = false)
+where variant in (select unnest($variants))
+    and not (quarantined and $exclude_quarantined)
+    and entered_at_ms * 1000 >= epoch_us($known_as_of)
