@@ -9,13 +9,13 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.times import Duration
+from experiment_pipeline.times import Duration, TimeZone
 
 PREFIX = "EXPERIMENT_PIPELINE_"
 SECONDS = re.compile(r"[+-]?\d{1,9}(\.\d{1,6})?", re.ASCII)
@@ -48,17 +48,6 @@ def _networks(text: str) -> str:
 Networks = Annotated[str, AfterValidator(_networks), Field(examples=["10.0.0.7, 192.168.0.0/16"])]
 
 
-def _time_zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (ValueError, OSError, LookupError):
-        near = get_close_matches(text, sorted(available_timezones()), n=1)
-        meant = f". Did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{text!r} is no time zone of the IANA database{meant}") from None
-    return text
-
-
-TimeZone = Annotated[str, AfterValidator(_time_zone), Field(examples=["Europe/Paris", "UTC"])]
 Share = Annotated[float, Field(gt=0, le=1, examples=["0.25"])]
 
 

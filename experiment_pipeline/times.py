@@ -1,10 +1,12 @@
-"""Times: UTC in ISO-8601, whole milliseconds, ISO-8601 durations, and moments that a wrong clock has left behind."""
+"""Times: UTC in ISO-8601, whole milliseconds, durations, time zones, and moments that a wrong clock has left behind."""
 
 import re
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 ISO_DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
 CLOCK_TOLERANCE = timedelta(minutes=15)  # more than the clocks of one installation's machines differ
@@ -64,6 +66,17 @@ def format_duration(duration: timedelta) -> str:
     return f"P{date}T{time}" if time else f"P{date}" if date else "PT0S"
 
 
+def parse_time_zone(text: str) -> str:
+    """Return the name of a time zone of the IANA database. Raises ValueError for another text."""
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, LookupError):
+        near = get_close_matches(text, sorted(available_timezones()), n=1)
+        meant = f". Did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{text!r} is no time zone of the IANA database{meant}") from None
+    return text
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -74,3 +87,4 @@ Duration = Annotated[
     ),
     WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT1H"]}, mode="serialization"),
 ]
+TimeZone = Annotated[str, AfterValidator(parse_time_zone), Field(examples=["Europe/Paris", "UTC"])]

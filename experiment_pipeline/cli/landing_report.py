@@ -37,7 +37,7 @@ def print_report(report: "IngestionReport") -> None:
         rejected = sum(report.rejected.values())
         click.echo(f"Batch {report.batch}: {report.objects:,} objects, {report.accepted:,} new events,", nl=False)
         click.echo(f" {report.duplicates:,} duplicates, {rejected:,} rejected.")
-    _print_reasons(report.rejected)
+    print_reasons(report.rejected)
     _print_problems(report.problems)
     _print_unknown(report.unknown_fields)
     print_left_out(report.unreadable, report.ignored)
@@ -55,7 +55,7 @@ def print_reread(found: "Reread") -> None:
     click.echo(
         "Records that were changed in it, or taken out of it, since it was read before stay in the lake as they were."
     )
-    _print_reasons(summary.rejected)
+    print_reasons(summary.rejected)
     _print_problems(summary.problems)
 
 
@@ -77,7 +77,7 @@ def print_retry(found: "Retry", *, dry_run: bool) -> None:
         click.echo("No rejected record is accepted now: nothing was taken in.")
     else:
         click.echo(f"Batch {found.batch}: {found.new_events:,} new events, {found.duplicates:,} in the lake already.")
-        _print_reasons(found.rejected)
+        print_reasons(found.rejected)
 
 
 def retry_as_json(found: "Retry", *, dry_run: bool) -> dict[str, Any]:
@@ -128,7 +128,8 @@ def print_changed(files: IgnoredFiles) -> None:
         click.echo(f"  and {files.unnamed:,} more that have changed.")
 
 
-def _print_reasons(rejected: Mapping[str, int]) -> None:
+def print_reasons(rejected: Mapping[str, int]) -> None:
+    """Name the reasons of rejected records, with how many there are and what to do."""
     for reason, records in sorted(rejected.items()):
         advice = f" ({REMEDIES[reason]})" if reason in REMEDIES else ""
         click.echo(f"  rejected, {reason}: {records:,}{advice}")

@@ -42,6 +42,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "schema manifest": [],
 }
 ELSEWHERE = {
+    "import",  # of a file: test_imports.py
     "demo",  # it takes seconds: test_demo.py
     "registry bind",  # to another lake: test_registry.py
     "restore",  # of a backup, to another data directory: tests/backup
