@@ -211,7 +211,9 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     identities = warehouse.variant_identities(run.scope)
     enters = run.experiment.audience.entry is not None
     before_entry = warehouse.variant_identities(run.scope, before_entry=True) if enters else None
-    results = compute_results(run.experiment, identities, aggregates, run.floors, before_entry)
+    results = compute_results(
+        run.experiment, identities, aggregates, run.floors, before_entry, as_of=run.scope.window.as_of
+    )
     inputs = HealthInputs(run.experiment, aggregates, results, identities)
     findings = judge(with_lake_counts(inputs, run, warehouse))
     for asset, rows in (("srm", split_rows(results.split)), ("bayesian_results", comparison_rows(results))):

@@ -42,6 +42,12 @@ COLUMNS = (
     "adjusted_high",
     "variance_reduction",
     "decided_by",
+    "p_one_look",
+    "p_one_look_adjusted",
+    "chance_to_be_best",
+    "information_fraction",
+    "identities_needed",
+    "days_left",
 )
 
 
@@ -74,17 +80,22 @@ def write_csv(experiment: Experiment, results: ComputationState[ResultsPayload],
 def _rows(metric: MetricPayload) -> Iterator[dict[str, object]]:
     for variant, aggregate in metric["variants"].items():
         row: dict[str, object] = {"variant": variant, "n": aggregate["n"], "value": value_of(aggregate)}
+        row["chance_to_be_best"] = (metric.get("chance_to_be_best") or {}).get(variant)
         yield row | (_comparison(metric, variant) if variant in metric["verdict"] else {})
 
 
 def _comparison(metric: MetricPayload, treatment: str) -> dict[str, object]:
     effect = metric["effect"][treatment]
     anytime = metric.get("anytime", {}).get(treatment)
+    frequentist = metric.get("frequentist", {}).get(treatment)
     return {
         **_adjusted(metric, treatment),
+        **_progress(metric, treatment),
         **effect_columns(effect, metric["inference"][treatment]),
         "chance_to_win": effect and effect["chance_to_win"],
         "p_all_looks": anytime and anytime["adjusted_p_value"],
+        "p_one_look": frequentist and frequentist["p_value"],
+        "p_one_look_adjusted": frequentist and frequentist["adjusted_p_value"],
         "verdict": metric["verdict"][treatment],
         "reason": metric["reason"][treatment],
     }
@@ -101,4 +112,15 @@ def _adjusted(metric: MetricPayload, treatment: str) -> dict[str, object]:
         "adjusted_high": effect and effect["ci_high"],
         "variance_reduction": adjusted["variance_reduction"],
         "decided_by": metric.get("decided_by", {}).get(treatment),
+    }
+
+
+def _progress(metric: MetricPayload, treatment: str) -> dict[str, object]:
+    progress = metric.get("progress", {}).get(treatment)
+    if progress is None:
+        return {}
+    return {
+        "information_fraction": progress["information_fraction"],
+        "identities_needed": progress["identities_needed"],
+        "days_left": progress["days_left_at_current_traffic"],
     }

@@ -1,14 +1,15 @@
-"""Lines below the table of results, of metrics of version 2: bounds, waiting identities, and parts of a metric."""
+"""Lines below the table of results: progress, bounds, waiting identities, and parts of a metric."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from rich.text import Text
 
-from experiment_pipeline.cli.results_table import VERDICT_STYLES, WITHHELD, Quantity, readable, shown
+from experiment_pipeline.cli.results_table import VERDICT_STYLES, WITHHELD, Quantity, chance_words, readable, shown
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.results.comparison_payload import ProgressPayload
 from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload, PartPayload, StepPayload
 from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.stats.verdict import Verdict
@@ -35,6 +36,29 @@ def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text
             else:
                 line = f"not adjusted, {readable(adjusted['reason'] or 'unknown')}; the plain reading decides"
             yield Text(f"{name}, {shown(treatment)}: {line}", style="dim")
+        best = metric.get("chance_to_be_best") or {}
+        if len(best) > 2:  # of two arms it is the chance to win
+            chances = ", ".join(f"{shown(key)} {chance_words(chance)}" for key, chance in best.items())
+            yield Text(f"{name}: chance to be best: {chances}", style="dim")
+        for treatment, progress in metric.get("progress", {}).items():
+            if progress["information_fraction"] is not None:
+                words = _progress_words(progress, progress["information_fraction"])
+                yield Text(f"{name}, {shown(treatment)}: {words}", style="dim")
+
+
+def _progress_words(progress: ProgressPayload, fraction: float) -> str:
+    """Return how far the planned end is."""
+    needed, left = progress["identities_needed"], progress["days_left_at_current_traffic"]
+    words = f"{100 * fraction:.1f} % of the planned evidence"
+    if needed is not None and fraction < 1:
+        words += f", all of it at about {needed:,} identities of both variants"
+    if left is None:
+        return f"{words}; time left unknown: {readable(progress.get('reason', 'unknown'))}"
+    return (
+        f"{words}; about {left:,.1f} days left at the traffic so far"
+        if left
+        else f"{words}; the planned end is reached"
+    )
 
 
 def part_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:

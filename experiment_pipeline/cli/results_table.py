@@ -151,11 +151,11 @@ def _number_cells(quantity: "Quantity", effect: EffectPayload | None, inference:
         quantity.signed(effect["value"]) if effect else WITHHELD,
         f"{100 * inference['lift']:+.2f} %" if inference else WITHHELD,
         f"{100 * inference['ci_low']:+.2f} to {100 * inference['ci_high']:+.2f} %" if inference else WITHHELD,
-        _chance(effect["chance_to_win"]) if effect else WITHHELD,
+        chance_words(effect["chance_to_win"]) if effect else WITHHELD,
     ]
 
 
-def _chance(chance: float) -> str:
+def chance_words(chance: float) -> str:
     """Return a chance in percent; nearly certain is not rounded to certain."""
     if chance < 0.0001:
         return "< 0.01 %"

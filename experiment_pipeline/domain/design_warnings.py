@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
-from experiment_pipeline.domain.planned_sample import PLANNED_POWER, floor_warnings
+from experiment_pipeline.domain.planned_sample import floor_warnings
 from experiment_pipeline.domain.several_treatments import several_treatments_warnings
 
 LARGEST_USUAL_MDE = 1.0  # a lift of 100 %; a share that was written as per cent is larger
@@ -66,8 +66,8 @@ def _of_metric(position: int, attached: AttachedMetric) -> Iterator[str]:
 
 def _of_design(design: Design) -> Iterator[str]:
     usual = Design()
-    if design.power != usual.power:
-        yield f"design.power: changes nothing yet. Verdicts are tuned for {100 * PLANNED_POWER:g} % power."
+    if design.power != usual.power and design.mde is None:
+        yield "design.power: changes nothing without mde."
     if design.n_looks != usual.n_looks:
         yield "design.n_looks: changes nothing yet. Verdicts hold at every refresh, and no look is planned."
     if design.baseline is not None and design.mde is None:

@@ -303,8 +303,11 @@ def _check_ignored(errors: FieldErrors, ignored: tuple[str, ...], variants: tupl
 
 
 def _check_design(errors: FieldErrors, design: Design) -> None:
-    """Check that the effect to detect is known in the metric's unit, which is `mde` times `baseline`."""
-    if any(path.startswith("design") for path in errors.errors) or design.mde is None:
+    """Check that a sample can be planned: `mde` is relative to `baseline`, and no plan has a power below alpha."""
+    if any(path.startswith("design") for path in errors.errors):
+        return
+    errors.require(design.power > design.alpha, "design.power", "Must be greater than alpha.")
+    if design.mde is None:
         return
     errors.require(design.baseline is not None, "design.baseline", "Needed with mde, which is relative to it.")
     errors.require(design.baseline != 0, "design.baseline", "Must not be 0: mde is relative to it.")

@@ -2,14 +2,25 @@
 
 import math
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import NotRequired  # pydantic reads no other TypedDict before Python 3.12
 
 from typing_extensions import TypedDict
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.results.arms import Arm
-from experiment_pipeline.results.model import AdjustedReading, Comparison, MarginComparison, Reading
+from experiment_pipeline.results.model import (
+    AdjustedReading,
+    Comparison,
+    FixedSampleTest,
+    FrequentistReading,
+    MarginComparison,
+    Progress,
+    Reading,
+)
 from experiment_pipeline.stats.not_computable import NotComputable
+
+DAY = timedelta(days=1)
 
 
 class VariantPayload(TypedDict):
@@ -81,6 +92,37 @@ class RiskPayload(TypedDict):
 
     if_ship: float
     if_keep: float
+
+
+class FrequentistPayload(TypedDict):
+    """The fixed-sample test of a comparison as the metric is measured, for those who look exactly once.
+
+    `test` is `welch_t` of means, which has `degrees_of_freedom`, `two_proportion_z` of shares of identities, or
+    `wald_z` of ratios and quantiles. `p_value` and the interval, of the effect, are those of the comparison alone;
+    `adjusted_p_value` is what its family makes of it. No verdict is read from any of them.
+    """
+
+    test: FixedSampleTest
+    statistic: float
+    degrees_of_freedom: NotRequired[float]
+    p_value: float
+    adjusted_p_value: float
+    ci_low: float
+    ci_high: float
+
+
+class ProgressPayload(TypedDict):
+    """Distance of a comparison from the end that the design plans.
+
+    `information_fraction` is 1 there. `identities_needed` are those of control and the treatment together, if each
+    brings as much evidence as each has so far; `days_left_at_current_traffic` takes the traffic since the start. What
+    cannot be known is null, and `reason` says why.
+    """
+
+    information_fraction: float | None
+    identities_needed: int | None
+    days_left_at_current_traffic: float | None
+    reason: NotRequired[str]
 
 
 class AdjustedPayload(TypedDict):
@@ -184,6 +226,43 @@ def _margin(margin: float, found: MarginComparison | NotComputable) -> MarginPay
         "level": anytime.level,
         "reason": None,
     }
+
+
+def frequentist_payload(found: FrequentistReading | None) -> FrequentistPayload | None:
+    """Return the fixed-sample test; None where there is none."""
+    if found is None:
+        return None
+    payload: FrequentistPayload = {
+        "test": found.test,
+        "statistic": found.statistic,
+        "p_value": found.p_value,
+        "adjusted_p_value": found.adjusted_p_value,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+    }
+    if found.degrees_of_freedom is not None:
+        payload["degrees_of_freedom"] = found.degrees_of_freedom
+    return payload
+
+
+def progress_payload(found: Progress | NotComputable) -> ProgressPayload:
+    """Return how far a comparison is from its planned end, or why that is unknown."""
+    if isinstance(found, NotComputable):
+        return {
+            "information_fraction": None,
+            "identities_needed": None,
+            "days_left_at_current_traffic": None,
+            "reason": found.reason,
+        }
+    needed, left = found.identities_needed, found.left
+    payload: ProgressPayload = {
+        "information_fraction": found.information_fraction,
+        "identities_needed": None if isinstance(needed, NotComputable) else needed,
+        "days_left_at_current_traffic": None if isinstance(left, NotComputable) else left / DAY,
+    }
+    if isinstance(left, NotComputable):  # it is so wherever the identities that are needed are unknown
+        payload["reason"] = left.reason
+    return payload
 
 
 def adjusted_payload(adjusted: AdjustedReading | NotComputable) -> AdjustedPayload:

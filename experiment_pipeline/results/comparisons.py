@@ -11,7 +11,7 @@ from experiment_pipeline.domain.metrics import AttachedMetric, Maturity, Metric,
 from experiment_pipeline.results.arms import CAP_IS_ZERO, OUT_OF_RANGE, Arm, arms_of
 from experiment_pipeline.results.guardrails import BesideMargin, beside_margin
 from experiment_pipeline.results.model import AdjustedReading, AnytimeReading, Comparison, MarginComparison, Reading
-from experiment_pipeline.stats.bayesian import chance_to_win, expected_loss
+from experiment_pipeline.stats.bayesian import chance_to_be_best, chance_to_win, expected_loss
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
 from experiment_pipeline.stats.effect import Effect, effect
@@ -178,6 +178,22 @@ def judged_at_margin(of: Compared) -> Judged | None:
 def comparisons(of: Compared, judged: Judged, *, trustworthy: bool) -> tuple[Comparison, ...]:
     """Return the comparisons with their verdicts, once their family is judged."""
     return tuple(_comparison(of, treatment, judged, trustworthy=trustworthy) for treatment in of.pairs)
+
+
+def best_of(of: Compared) -> dict[str, float] | NotComputable:
+    """Return the chance of every arm, control included, to be the best one as the metric is measured.
+
+    Withheld where a comparison is: an arm that lacks data may be any.
+    """
+    arms: dict[str, VariantAggregate] = {}
+    for pair in of.pairs.values():
+        if isinstance(pair, NotComputable):
+            return pair
+    for key, arm in of.arms.items():
+        if isinstance(arm.reduced, NotComputable):
+            return arm.reduced
+        arms[key] = arm.reduced
+    return chance_to_be_best(arms, of.attached.better_direction)
 
 
 def _comparison(of: Compared, treatment: str, judged: Judged, *, trustworthy: bool) -> Comparison:

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from heapq import nsmallest
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.experiments import Design, Experiment, SharesUnknown, expected_shares
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import AttachedMetric
-from experiment_pipeline.results.comparisons import Judged, compared, comparisons, judged_at_margin
+from experiment_pipeline.results.comparisons import Judged, best_of, compared, comparisons, judged_at_margin
 from experiment_pipeline.results.families import adjusted_p_values, comparison_levels, family_of
+from experiment_pipeline.results.frequentist import frequentist_readings
 from experiment_pipeline.results.model import ExperimentResults, MetricResults, Split, TrafficOutsideSplit
 from experiment_pipeline.results.parts import parts_of, post_stratified_effects
+from experiment_pipeline.results.progress import progress_of
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.srm import NEGLIGIBLE_SHARE, anytime_srm_test, srm_test
 
@@ -24,6 +27,8 @@ def compute_results(
     aggregates: Sequence[MetricAggregates],
     floors: Floors,
     before_entry: Mapping[str, int] | None = None,
+    *,
+    as_of: datetime | None = None,
 ) -> ExperimentResults:
     """Return the results of an experiment at one refresh.
 
@@ -34,6 +39,7 @@ def compute_results(
         floors: how much data an arm needs before anything is inferred from it.
         before_entry: identities per variant, those that never had the event where analysis starts among them; None
             where it starts with the exposure (rule M19).
+        as_of: the end of the window; None where nothing is to be said of the time that is left.
 
     Returns:
         The split and one `MetricResults` per attached metric, in the experiment's order.
@@ -50,6 +56,7 @@ def compute_results(
     p_values = {each.attached.metric.id: each.p_values() for each, _ in every}
     levels = comparison_levels(experiment.metrics, p_values, experiment.design.alpha)
     adjusted = adjusted_p_values(experiment.metrics, p_values)
+    tests = frequentist_readings([each for each, _ in every])
     trustworthy = split.trustworthy is True
     metrics = [
         MetricResults(
@@ -64,6 +71,9 @@ def compute_results(
             values=each.values,
             invalid_values=each.invalid_values,
             found=found,
+            frequentist=tests[found.metric_id],
+            chance_to_be_best=best_of(each),
+            progress=progress_of(each, experiment, as_of) if each.attached == experiment.metrics[0] else {},
             parts=(parts := parts_of(each, found, floors, trustworthy=trustworthy)),
             post_stratified=post_stratified_effects(each, parts, experiment.post_stratify, floors),
         )

@@ -14,16 +14,20 @@ from experiment_pipeline.results.comparison_payload import (
     AdjustedPayload,
     AnytimePayload,
     EffectPayload,
+    FrequentistPayload,
     LiftPayload,
     MarginPayload,
+    ProgressPayload,
     RiskPayload,
     VariantPayload,
     adjusted_payload,
     anytime_payload,
     arm_payload,
     effect_payload,
+    frequentist_payload,
     lift_payload,
     margin_payloads,
+    progress_payload,
     risk_payload,
     standard_error,
     variant_payload,
@@ -101,8 +105,9 @@ class MetricPayload(TypedDict):
 
     `inference` is the lift, `effect` the absolute difference, `standard_error` its error, `expected_loss` per identity,
     of shipping the treatment, and `risk` that of shipping it and of keeping control. `anytime` is what the verdict is
-    read from. Its comparisons are judged in a `family`: the primary metric's, a guardrail's own, or that of all
-    secondary metrics.
+    read from, `frequentist` the test for those who look once. Its comparisons are judged in a `family`: the primary
+    metric's, a guardrail's own, or that of all secondary metrics. `chance_to_be_best` has every variant, control
+    included, and is null where a comparison is withheld. The primary metric has its `progress` against the design.
     What is withheld is null, and `reason` says why. By variant, `values` counts the events whose
     value the metric reads, and `invalid_values` those of them whose value is not a number: with over 1 % of these in
     any variant the metric has no verdict (`inconclusive`, reason `unreadable_values`). Of the identities, `nonzero`
@@ -137,7 +142,10 @@ class MetricPayload(TypedDict):
     standard_error: NotRequired[dict[str, float | None]]
     anytime: NotRequired[dict[str, AnytimePayload | None]]
     margin: NotRequired[dict[str, MarginPayload]]
+    frequentist: NotRequired[dict[str, FrequentistPayload | None]]
     risk: NotRequired[dict[str, RiskPayload | None]]
+    chance_to_be_best: NotRequired[dict[str, float] | None]
+    progress: NotRequired[dict[str, ProgressPayload]]
     type: NotRequired[str]
     unit: NotRequired[str]
     identities: NotRequired[dict[str, int]]
@@ -175,8 +183,12 @@ def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
         "family": metric.family,
         "standard_error": {key: standard_error(reading) for key, reading in readings.items()},
         "anytime": {key: anytime_payload(comparison) for key, comparison in compared.items()},
+        "frequentist": {key: frequentist_payload(each) for key, each in metric.frequentist.items()},
         "risk": {key: risk_payload(reading) for key, reading in readings.items()},
+        "chance_to_be_best": None if isinstance(metric.chance_to_be_best, NotComputable) else metric.chance_to_be_best,
     }
+    if metric.progress:
+        payload["progress"] = {key: progress_payload(each) for key, each in metric.progress.items()}
     if metric.attached.metric.version > 1:
         _add_version_2(payload, metric)
     if breakdown := dict(_breakdown(metric)):

@@ -3,7 +3,9 @@
 A number that cannot be given is withheld with its reason, never replaced (docs/statistics.md).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 from experiment_pipeline.domain.aggregates import (
@@ -179,6 +181,49 @@ class MarginComparison:
     anytime: AnytimeReading
 
 
+class FixedSampleTest(StrEnum):
+    """The tests for those who look exactly once: Welch's t of means, the z of two proportions, Wald's z of others."""
+
+    WELCH = "welch_t"
+    TWO_PROPORTIONS = "two_proportion_z"
+    WALD = "wald_z"
+
+
+@dataclass(frozen=True, slots=True)
+class FrequentistReading:
+    """The fixed-sample test of one comparison, as the metric is measured.
+
+    degrees_of_freedom: of Welch's t; None of the others
+    p_value:            of the comparison alone
+    adjusted_p_value:   as the family adjusts it
+    ci_low, ci_high:    the interval of the effect at the design's alpha, of this comparison alone
+    """
+
+    test: FixedSampleTest
+    statistic: float
+    degrees_of_freedom: float | None
+    p_value: float
+    adjusted_p_value: float
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Distance of a comparison from its planned end.
+
+    Attributes:
+        information_fraction: accrued evidence over what the design plans; 1 at the planned end.
+        identities_needed: of control and the treatment together at the planned end, if each brings as much evidence as
+            each has so far; or why that cannot be known.
+        left: until then, at the traffic since the start; or why that cannot be known.
+    """
+
+    information_fraction: float
+    identities_needed: int | NotComputable
+    left: timedelta | NotComputable
+
+
 class DecidedBy(StrEnum):
     """The reading that the verdict is about: the adjusted one wherever a metric has a pre-period that varies (C8)."""
 
@@ -251,6 +296,9 @@ class MetricResults:
         parts: steps, slices, and values of dimensions, in the order in which they are shown.
         post_stratified: the effect of each treatment from those within the values of a dimension (rule C11); empty
             where none is asked for.
+        frequentist: the fixed-sample test of each treatment; None where there is none.
+        chance_to_be_best: of each analysed variant, control included, or why it is unknown.
+        progress: of each treatment against the design; empty for all metrics but the primary one.
         found: what the engine counted.
     """
 
@@ -261,6 +309,9 @@ class MetricResults:
     values: dict[str, int]
     invalid_values: dict[str, int]
     found: MetricAggregates
+    frequentist: Mapping[str, FrequentistReading | None]
+    chance_to_be_best: dict[str, float] | NotComputable
+    progress: dict[str, Progress | NotComputable]
     parts: tuple[PartResults, ...] = ()
     post_stratified: dict[str, PostStratified | NotComputable] = field(default_factory=dict)
 

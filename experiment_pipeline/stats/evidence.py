@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.stats.normal import lower_quantile, two_sided_quantile
+from experiment_pipeline.stats.not_computable import NotComputable
 
 Mixture: TypeAlias = tuple[tuple[float, float], ...]  # lifts and their weights, which add up to 1
 
@@ -42,6 +44,9 @@ class Clock(StrEnum):
     IDENTITIES = "identities"
     EXTREMES = "extremes"
     REPLACED = "replaced"
+
+
+AHEAD = (Clock.SATURATING, Clock.EXTREMES, Clock.REPLACED)  # of the information about the lift
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,32 @@ def accrued_evidence(
     if clock is Clock.SATURATING:
         amount *= 1 + _odds_of_parts(control, treatment) ** 2
     return Evidence(min(amount * _replacement(clock, of_each), LARGEST), mixture)
+
+
+def planned_evidence(clock: Clock, design: Design, treatments: int) -> float | NotComputable:
+    """Return the evidence of one comparison at the planned end: `((z_(1 - alpha/2k) + z_power) / mde)^2`.
+
+    With it a test with a fixed sample has the design's power for the design's lift, at alpha shared out among k
+    treatments. The clocks of `accrued_evidence` are this at the planned end, but those that run ahead of the
+    information by a factor that no design knows. Withheld: `design_incomplete`, without `mde` and `baseline` or with a
+    power that is no more than alpha; `evidence_not_planned`, for clocks that run ahead.
+
+    Args:
+        clock: how the evidence accrues.
+        design: the lift that the experiment was made to detect.
+        treatments: that are compared with control.
+
+    Example:
+        >>> round(planned_evidence(Clock.ODDS, Design(mde=0.1, baseline=0.1), treatments=1), 1)
+        784.9
+    """
+    lift = planned_lift(design)
+    if lift is None or design.power <= design.alpha:
+        return NotComputable("design_incomplete")
+    if clock in AHEAD:
+        return NotComputable("evidence_not_planned")
+    quantiles = two_sided_quantile(design.alpha / treatments) + lower_quantile(design.power)
+    return (quantiles / lift) ** 2
 
 
 def _replacement(clock: Clock, events: float) -> float:

@@ -1,7 +1,4 @@
-"""Fixed-sample tests: what a reader who looks exactly once may conclude. The verdict is not made of these.
-
-Not used by the pipeline yet: for metrics version 2.
-"""
+"""Fixed-sample tests: what a reader who looks exactly once may conclude. The verdict is not made of these."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +6,7 @@ from dataclasses import dataclass
 from scipy import special
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.stats.effect import LARGEST, difference, squared_standard_errors
+from experiment_pipeline.stats.effect import LARGEST, Effect, difference, squared_standard_errors
 from experiment_pipeline.stats.normal import check_level, two_sided_p, two_sided_quantile
 from experiment_pipeline.stats.not_computable import NotComputable
 
@@ -28,6 +25,16 @@ class WelchTest:
 @dataclass(frozen=True, slots=True)
 class ProportionTest:
     """The pooled z-test of two proportions and the 1 - alpha confidence interval of their difference."""
+
+    statistic: float
+    p_value: float
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaldTest:
+    """The z-test of a difference by its own standard error and the 1 - alpha confidence interval."""
 
     statistic: float
     p_value: float
@@ -101,6 +108,25 @@ def two_proportion_test(
         ci_low=p_t - p_c - math.hypot(p_t - low_t, high_c - p_c),
         ci_high=p_t - p_c + math.hypot(high_t - p_t, p_c - low_c),
     )
+
+
+def wald_test(effect: Effect) -> WaldTest | NotComputable:
+    """Return the z-test of Wald (1943), `z = D / SE(D)`, for estimates that are not means: ratios and quantiles.
+
+    Their standard errors come from large samples, so there are no degrees of freedom to be had. The interval is the
+    effect's own. Withheld: `no_variance`, where the standard error is 0; `out_of_range`.
+
+    Example:
+        >>> found = wald_test(Effect(value=3.0, standard_error=1.25, ci_low=0.55, ci_high=5.45))
+        >>> found.statistic, round(found.p_value, 4)
+        (2.4, 0.0164)
+    """
+    if effect.standard_error == 0:
+        return NotComputable("no_variance")
+    statistic = effect.value / effect.standard_error
+    if not math.isfinite(statistic):
+        return NotComputable("out_of_range")
+    return WaldTest(statistic, two_sided_p(statistic), effect.ci_low, effect.ci_high)
 
 
 def wilson_interval(converted: int, n: int, z: float) -> tuple[float, float]:

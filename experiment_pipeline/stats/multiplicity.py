@@ -2,6 +2,7 @@
 
 Both are given the anytime-valid p-value `1 / M` of each comparison; what they promise then holds at every refresh. A
 comparison that cannot be made yet has p-value 1: the family is the one that was planned, not the part that has data.
+Given fixed-sample p-values, as `frequentist` of the payload is, the promise holds at a single look.
 
 Families of comparisons are judged by `holm_levels` and `benjamini_hochberg_levels`, the splits within the values of
 dimensions by `holm`.

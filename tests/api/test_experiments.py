@@ -102,7 +102,6 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "exclude_identifiers": [],
         "post_stratify": None,
         "design_warnings": [
-            "design.power: changes nothing yet. Verdicts are tuned for 80 % power.",
             "design.n_looks: changes nothing yet. Verdicts hold at every refresh, and no look is planned.",
         ],
         "created_at": "2026-03-02T12:00:00Z",

@@ -27,6 +27,14 @@ def test_csv__of_results__has_a_row_per_metric_and_variant() -> None:
     assert inference is not None
     assert float(treatment["lift"]) == inference["lift"]
     assert float(treatment["value"]) == pytest.approx(0.3)
+    metric = payload["metrics"][0]
+    frequentist, best = metric["frequentist"][TREATMENT], metric["chance_to_be_best"]
+    assert frequentist is not None
+    assert best is not None
+    assert float(treatment["p_one_look"]) == frequentist["p_value"]
+    assert float(treatment["p_one_look_adjusted"]) == frequentist["adjusted_p_value"]
+    assert {row["variant"]: float(row["chance_to_be_best"]) for row in (control, treatment)} == best
+    assert (treatment["information_fraction"], treatment["days_left"]) == ("", ""), "there is no design"
 
 
 def test_csv__before_results__is_its_header() -> None:

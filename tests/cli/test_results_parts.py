@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.console import Group as Lines
@@ -19,15 +19,17 @@ from experiment_pipeline.domain.aggregates import (
     QuantileEstimate,
     VariantAggregate,
 )
+from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Statistic
 from experiment_pipeline.domain.refresh import Computation, ComputationState
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import ResultsPayload, results_payload
-from tests.results.subjects import experiment, rate
+from tests.results.subjects import CONTROL, experiment, rate
 
 N = 1_000
+START = datetime(2026, 3, 1, tzinfo=UTC)
 COUNT = Measure(Events("visit"), Aggregation.COUNT)
 HABITS = PairAggregate(N, 2.0, 4.0, 2e3, 3e3, 1.8e3)
 
@@ -119,3 +121,50 @@ def test_results__as_csv__have_type_unit_and_adjusted_reading() -> None:
     assert (control["type"], control["unit"], control["value"], control["decided_by"]) == ("mean", "visits", "4.0", "")
     assert (treatment["adjusted_effect"], treatment["decided_by"]) == ("0.0", "adjusted")
     assert float(treatment["variance_reduction"]) == 0.54
+
+
+def progressing(*, as_of: datetime | None, n: int = 5_000) -> tuple[Experiment, ResultsPayload]:
+    """Return three variants of a tenth each after ten days, the planned sample being 28,256 of every two."""
+    variants = (CONTROL, *(Variant(key, VariantRole.TREATMENT, 33) for key in ("b", "c")))
+    design = Design(alpha=0.1, mde=0.1, baseline=0.1)  # shared out, 0.05 for each treatment
+    subject = experiment(variants, design=design, started_at=START)
+    arms = {key: rate(n, n // 10) for key in ("control", "b", "c")}
+    computed = compute_results(
+        subject, dict.fromkeys(arms, n), [MetricAggregates(7, dict(arms))], Floors(), as_of=as_of
+    )
+    return subject, results_payload(computed)
+
+
+def test_results__progress_against_the_design__says_what_is_needed_and_when() -> None:
+    subject, payload = progressing(as_of=START + timedelta(days=10))
+    lines = [str(line) for line in note_lines(subject, payload)]
+    assert "bought: chance to be best: control 33.33 %, b 33.33 %, c 33.33 %" in lines
+    (line,) = [line for line in lines if line.startswith("bought, b: ")]
+    assert line == (
+        "bought, b: 35.4 % of the planned evidence, all of it at about 28,256 identities of both variants; "
+        "about 18.3 days left at the traffic so far"
+    )
+
+
+def test_results__progress__says_when_the_end_is_reached_and_when_time_is_unknown() -> None:
+    assert "planned evidence; the planned end is reached" in "\n".join(
+        str(line) for line in note_lines(*progressing(as_of=START + timedelta(days=10), n=20_000))
+    )
+    assert "both variants; time left unknown: no traffic yet" in "\n".join(
+        str(line) for line in note_lines(*progressing(as_of=None))
+    )
+
+
+def test_results__progress__is_in_the_csv() -> None:
+    subject, payload = progressing(as_of=START + timedelta(days=10))
+    file = io.StringIO()
+    write_csv(subject, state_of(payload), file)
+    control, treatment, _ = csv.DictReader(io.StringIO(file.getvalue()))
+    shown = payload["metrics"][0]["progress"]["b"]
+    columns = "information_fraction", "identities_needed", "days_left"
+    assert [float(treatment[column]) for column in columns] == [
+        shown["information_fraction"],
+        shown["identities_needed"],
+        shown["days_left_at_current_traffic"],
+    ]
+    assert [control[column] for column in columns] == [""] * 3

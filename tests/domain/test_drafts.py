@@ -127,6 +127,12 @@ def test_check__design_that_breaks_a_rule__names_it(field: str, value: Any) -> N
     assert list(errors_of(replace(DRAFT, design=Design(**design)))) == [f"design.{field}"]
 
 
+def test_check__power_that_is_no_more_than_alpha__is_refused__c6() -> None:
+    draft = replace(DRAFT, design=Design(alpha=0.2, power=0.2))
+    assert errors_of(draft) == {"design.power": ["Must be greater than alpha."]}
+    check_experiment(replace(draft, design=Design(alpha=0.2, power=0.3)))
+
+
 @pytest.mark.parametrize(
     ("baseline", "message"),
     [(None, "Needed with mde, which is relative to it."), (0.0, "Must not be 0: mde is relative to it.")],

@@ -1,12 +1,15 @@
 """The results payload: every member of the contract, whatever was computed."""
 
+from dataclasses import replace
+
 import pytest
 
 from experiment_pipeline.domain.experiments import Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.metrics import Direction
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import results_payload
-from tests.results.subjects import CONTROL, experiment, metric_payload, rate, results
+from tests.results.subjects import CONTROL, PURCHASE, experiment, metric_payload, rate, results
 
 
 def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> None:
@@ -21,7 +24,8 @@ def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> N
     members = {"metric_id", "name", "variants", "inference", "effect", "expected_loss", "verdict", "reason"}
     of_values = {"values", "invalid_values", "nonzero", "with_value", "largest"}
     what_decides = {"family", "standard_error", "anytime", "risk"}
-    assert set(metric) == members | of_values | what_decides
+    beside = {"frequentist", "chance_to_be_best", "progress"}
+    assert set(metric) == members | of_values | what_decides | beside
     assert (metric["metric_id"], metric["name"]) == (7, "bought")
     assert metric["variants"] == {
         "control": {"n": 1000, "sum": pytest.approx(100), "sum_squares": pytest.approx(100)},
@@ -46,9 +50,32 @@ def test_payload__without_any_aggregate__still_has_every_member() -> None:
     assert payload["srm"]["reason"] == "fewer_than_100_identities"
     assert metric["variants"] == {key: {"n": 0, "sum": 0.0, "sum_squares": 0.0} for key in ("control", "b")}
     assert metric["inference"] == metric["effect"] == metric["expected_loss"] == {"b": None}
-    assert metric["standard_error"] == metric["anytime"] == metric["risk"] == {"b": None}
+    assert metric["standard_error"] == metric["anytime"] == metric["risk"] == metric["frequentist"] == {"b": None}
+    assert metric["chance_to_be_best"] is None
     assert metric["verdict"] == {"b": "collecting_data"}
     assert metric["reason"] == {"b": "below_minimum_identities"}
+
+
+def test_chance_to_be_best__of_several_variants__sums_to_one_and_follows_the_better_side() -> None:
+    third = 100 / 3
+    variants = (CONTROL, Variant("b", VariantRole.TREATMENT, third), Variant("c", VariantRole.TREATMENT, third))
+    moments = {"control": rate(1_000, 100), "b": rate(1_000, 120), "c": rate(1_000, 90)}
+    rising = metric_payload(results(experiment(variants), moments))["chance_to_be_best"]
+    assert sum(rising.values()) == pytest.approx(1)
+    assert rising["b"] > rising["control"] > rising["c"]
+    falling = replace(PURCHASE, direction=Direction.DOWN)
+    best = metric_payload(results(experiment(variants, falling), moments))["chance_to_be_best"]
+    assert best["c"] > best["control"] > best["b"]
+
+
+def test_chance_to_be_best__of_two__is_the_chance_to_win() -> None:
+    metric = metric_payload(results(experiment(), {"control": rate(1_000, 100), "b": rate(1_000, 115)}))
+    assert metric["chance_to_be_best"]["b"] == pytest.approx(metric["effect"]["b"]["chance_to_win"], abs=1e-9)
+
+
+def test_chance_to_be_best__an_arm_without_enough_data__is_null() -> None:
+    metric = metric_payload(results(experiment(), {"control": rate(1_000, 100), "b": rate(10, 5)}))
+    assert metric["chance_to_be_best"] is None
 
 
 def test_payload__shows_what_the_verdict_is_read_from() -> None:

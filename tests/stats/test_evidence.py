@@ -12,11 +12,13 @@ from experiment_pipeline.stats.evidence import (
     UNPLANNED,
     Clock,
     accrued_evidence,
+    planned_evidence,
     planned_lift,
     pooled_standard_error,
     relative_information,
 )
 from experiment_pipeline.stats.normal import lower_quantile, two_sided_quantile
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.power import sample_size
 from tests.results.subjects import rate
 from tests.stats.arms import CONTROL, effect_between
@@ -148,3 +150,18 @@ def test_relative_information__no_variance_or_no_value__is_all_or_nothing() -> N
 def test_pooled_standard_error__equal_arms__is_the_effect_s_own() -> None:
     own = effect_between(CONTROL, CONTROL).standard_error
     assert pooled_standard_error(CONTROL, CONTROL) == pytest.approx(own, rel=1e-12)
+
+
+@pytest.mark.parametrize("clock", [Clock.ODDS, Clock.EVENTS, Clock.INFORMATION, Clock.IDENTITIES])
+@pytest.mark.parametrize("treatments", [1, 3])
+def test_planned_evidence__at_the_planned_sample__is_what_has_accrued(clock: Clock, treatments: int) -> None:
+    sample = sample_size(standard_deviation=0.3, effect=0.01, alpha=0.05 / treatments)
+    arm = rate(sample.control, round(sample.control / 10))
+    planned = planned_evidence(clock, DESIGN, treatments)
+    assert accrued_evidence(clock, arm, arm, (0, 0), DESIGN).amount == pytest.approx(planned, rel=1e-3)
+
+
+@pytest.mark.parametrize("clock", [Clock.SATURATING, Clock.EXTREMES, Clock.REPLACED])
+def test_planned_evidence__clock_that_runs_ahead__is_withheld(clock: Clock) -> None:
+    assert planned_evidence(clock, DESIGN, 1) == NotComputable("evidence_not_planned")
+    assert planned_evidence(clock, NO_DESIGN, 1) == NotComputable("design_incomplete")

@@ -4,7 +4,8 @@ import mpmath
 import pytest
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.stats.frequentist import WelchTest, two_proportion_test, two_sided_t_p, welch_test
+from experiment_pipeline.stats.effect import Effect
+from experiment_pipeline.stats.frequentist import WelchTest, two_proportion_test, two_sided_t_p, wald_test, welch_test
 from experiment_pipeline.stats.not_computable import NotComputable
 from tests.stats.arms import CONSTANT, CONTROL, SMALLEST, TREATMENT
 
@@ -20,6 +21,11 @@ def test_two_sided_t_p__down_to_1e_300__is_exact(dof: float) -> None:
 
 def test_welch__no_variance__is_withheld() -> None:
     assert welch_test(CONSTANT, CONSTANT) == NotComputable("no_variance")
+
+
+def test_wald__no_error_or_one_too_small_for_the_effect__is_withheld() -> None:
+    assert wald_test(Effect(1.0, 0.0, 1.0, 1.0)) == NotComputable("no_variance")
+    assert wald_test(Effect(1e140, 1e-200, 1e140, 1e140)) == NotComputable("out_of_range")
 
 
 def test_two_proportions__what_is_no_proportion__is_refused_by_name() -> None:
