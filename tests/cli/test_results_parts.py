@@ -124,7 +124,7 @@ def test_results__as_csv__have_type_unit_and_adjusted_reading() -> None:
 
 
 def progressing(*, as_of: datetime | None, n: int = 5_000) -> tuple[Experiment, ResultsPayload]:
-    """Return three variants of a tenth each after ten days, the planned sample being 28,256 of every two."""
+    """Return three variants of a tenth each after ten days, the planned sample being 14,128 an arm."""
     variants = (CONTROL, *(Variant(key, VariantRole.TREATMENT, 33) for key in ("b", "c")))
     design = Design(alpha=0.1, mde=0.1, baseline=0.1)  # shared out, 0.05 for each treatment
     subject = experiment(variants, design=design, started_at=START)
@@ -141,7 +141,7 @@ def test_results__progress_against_the_design__says_what_is_needed_and_when() ->
     assert "bought: chance to be best: control 33.33 %, b 33.33 %, c 33.33 %" in lines
     (line,) = [line for line in lines if line.startswith("bought, b: ")]
     assert line == (
-        "bought, b: 35.4 % of the planned evidence, all of it at about 28,256 identities of both variants; "
+        "bought, b: 35.4 % of the planned evidence, all of it at about 28,262 identities of both variants; "
         "about 18.3 days left at the traffic so far"
     )
 
