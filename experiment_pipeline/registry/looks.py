@@ -1,6 +1,6 @@
 """Looks: the payloads that were published of an experiment, and whether any of them has counted somebody."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class Looks:
                 raise NotFound(f"No look {number}: {there}.")
             return _look(connection.execute(statement).one())
 
-    def list(self, experiment_id: int, *, limit: int | None = None, offset: int = 0) -> list[Look]:
+    def list(self, experiment_id: int, *, limit: int | None = None, offset: int = 0) -> Sequence[Look]:
         """Return the looks, newest first.
 
         Args:
@@ -49,6 +49,14 @@ class Looks:
         statement = _numbered(experiment_id).order_by(payloads.c.id.desc()).limit(limit).offset(offset)
         with reading(self.database) as connection:
             return [_look(row) for row in connection.execute(statement)]
+
+    def between(self, experiment_id: int, first: int, last: int) -> Sequence[Look]:
+        """Return the looks whose numbers lie between two others, in their order."""
+        statement = _numbered(experiment_id).order_by(payloads.c.id)
+        number = statement.selected_columns.number
+        with reading(self.database) as connection:
+            rows = connection.execute(statement.where(number > first, number < last))
+            return [_look(row) for row in rows]
 
     def count(self, experiment_id: int) -> int:
         """Return how many looks there are."""

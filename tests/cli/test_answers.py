@@ -32,6 +32,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "lake repair": [],
     "lake status": [],
     "lake vacuum": [],
+    "looks": ["checkout"],
     "metrics delete": ["unused", "--yes"],
     "metrics list": [],
     "metrics show": ["purchase"],

@@ -42,6 +42,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "experiments start": ["checkout"],
     "keys create": ["--scope", "read"],
     "keys revoke": ["nothing"],
+    "looks": ["checkout"],
     "metrics delete": ["purchase", "--yes"],
     "metrics show": ["purchase"],
     "metrics upgrade": ["purchase"],

@@ -1,0 +1,165 @@
+"""`experiment-pipeline looks`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from experiment_pipeline.cli import options
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.tables import add_row, listing
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.results.looks import LooksDiff, LookSummary, MetricChange, look_summary, looks_diff
+
+if TYPE_CHECKING:
+    from experiment_pipeline.registry.registry import Registry
+
+NOT_COUNTED = "–"  # by an older version, or withheld
+MOVED = {
+    "new_identities": "new identities",
+    "late_events": "late events",
+    "restated_identities": "restated identities",
+    "newly_quarantined": "newly quarantined identities",
+}
+
+
+@click.command()
+@click.argument("key")
+@options.environment
+@click.option("--diff", nargs=2, type=int, metavar="A B", help="Compare two looks by their numbers.")
+@click.option("--page", default=1, show_default=True, type=click.IntRange(1, 1_000_000), help="1 is the newest.")
+@click.option("--page-size", default=50, show_default=True, type=click.IntRange(1, 999), help="Looks on a page.")
+@options.as_json
+@click.pass_obj
+def looks(
+    context: Context,
+    key: str,
+    environment: str | None,
+    *,
+    diff: tuple[int, int] | None,
+    page: int,
+    page_size: int,
+    as_json: bool,
+) -> None:
+    """List every published result of the experiment KEY, newest first, and what moved since the one before.
+
+    \b
+    Examples:
+      experiment-pipeline looks checkout
+      experiment-pipeline looks checkout --diff 3 4
+    """
+    with context.registry() as registry:
+        experiment = context.find(registry, key, environment)
+        if diff is not None:
+            compared = _compared(registry, experiment, *diff)
+            click.echo(json.dumps(compared, indent=2) if as_json else "\n".join(_diff_lines(experiment, compared)))
+            return
+        count = registry.looks.count(experiment.id)
+        found = registry.looks.list(experiment.id, limit=page_size, offset=(page - 1) * page_size)
+    summaries = [look_summary(look) for look in found]
+    if as_json:
+        click.echo(json.dumps(summaries, indent=2))
+    elif not count:
+        click.echo("No results were published yet.")
+    else:
+        _print_table(context, experiment, summaries)
+        if count > len(found):
+            first = (page - 1) * page_size + 1
+            shown = f"{first} to {first + len(found) - 1}" if found else "None"
+            click.echo(f"{shown} of {count} looks; --page shows others.")
+
+
+def _compared(registry: "Registry", experiment: Experiment, one: int, other: int) -> LooksDiff:
+    if one == other:
+        raise ConfigurationError.of("--diff", "Name two different looks, such as --diff 3 4.")
+    first, last = sorted((one, other))
+    earlier, later = registry.looks.get(experiment.id, first), registry.looks.get(experiment.id, last)
+    return looks_diff(earlier, [*registry.looks.between(experiment.id, first, last), later])
+
+
+def _print_table(context: Context, experiment: Experiment, summaries: list[LookSummary]) -> None:
+    table = listing("look", "as of", "data version", "identities", "new", "late", "restated", "quarantined", "verdicts")
+    for each in summaries:
+        moved = each["moved"]
+        restated = moved and moved["restated"]
+        counts = [
+            each["identities"],
+            moved and moved["new_identities"],
+            restated and restated["late_events"],
+            restated and restated["restated_identities"],
+            restated and restated["newly_quarantined"],
+        ]
+        code = " (other code than before)" if moved and moved["code_changed"] else ""
+        add_row(
+            table,
+            str(each["number"]),
+            _minute(each["as_of"]),
+            f"{each['data_version']}{code}",
+            *map(_count, counts),
+            _verdicts(experiment, each),
+        )
+    context.wide_console.print(table)
+
+
+def _verdicts(experiment: Experiment, look: LookSummary) -> str:
+    if look["trustworthy"] is False:
+        return "not trustworthy: the split is broken"
+    return "; ".join(
+        f"{_name(experiment, metric)}: {', '.join(_by_treatment(metric['verdict']))}" for metric in look["verdicts"]
+    )
+
+
+def _by_treatment(verdicts: Mapping[str, str]) -> Iterator[str]:
+    several = len(verdicts) > 1
+    yield from (f"{key} {_words(verdict)}" if several else _words(verdict) for key, verdict in verdicts.items())
+
+
+def _name(experiment: Experiment, metric: Mapping[str, object]) -> str:
+    named = {each.metric.id: each.metric.name for each in experiment.metrics}
+    return str(metric.get("name") or named.get(int(str(metric["metric_id"])), f"metric {metric['metric_id']}"))
+
+
+def _diff_lines(experiment: Experiment, diff: LooksDiff) -> Iterator[str]:
+    earlier, later, moved = diff["earlier"], diff["later"], diff["moved"]
+    for which, look in (("Earlier", earlier), ("Later", later)):
+        yield (
+            f"{which}: look {look['number']} as of {_minute(look['as_of'])}, data version {look['data_version']}, "
+            f"{look['identities']:,} identities"
+        )
+    counts: Mapping[str, int | None] = dict(moved.items())  # type: ignore[arg-type]
+    yield "Moved: " + ", ".join(f"{_count(counts[name])} {words}" for name, words in MOVED.items())
+    yield "Code: " + ("another version computed the later look" if diff["code_changed"] else "the same")
+    for metric in diff["metrics"]:
+        yield printable(_name(experiment, metric))
+        yield from _metric_lines(metric)
+
+
+def _metric_lines(metric: MetricChange) -> Iterator[str]:
+    for key, arm in metric["variants"].items():
+        yield f"  {printable(key)}: {_pair('n', arm['n'], ',')}, {_pair('sum', arm['sum'], ',.6g')}"
+    for key, change in metric["treatments"].items():
+        effect, lift = _pair("effect", change["effect"], "+.5g"), _pair("lift", change["lift"], "+.2%")
+        was, now = (NOT_COUNTED if verdict is None else _words(verdict) for verdict in change["verdict"])
+        verdict = f"verdict {now}, as before" if was == now else f"verdict {was} -> {now}"
+        yield f"  {printable(key)} against control: {effect}, {lift}, {verdict}"
+
+
+def _pair(name: str, pair: tuple[float | None, float | None], form: str) -> str:
+    was, now = (NOT_COUNTED if number is None else format(number, form) for number in pair)
+    return f"{name} {now}" if was == now else f"{name} {was} -> {now}"
+
+
+def _count(number: int | None) -> str:
+    return NOT_COUNTED if number is None else f"{number:,}"
+
+
+def _minute(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}"
+
+
+def _words(verdict: str) -> str:
+    return verdict.replace("_", " ")
