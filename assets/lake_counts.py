@@ -39,7 +39,7 @@ def _events(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> d
 
 
 def _other_spellings(run: ExperimentRun, warehouse: Warehouse) -> dict[str, SeenExposures]:
-    flag, flags = run.scope.feature, warehouse.flag_names(run.scope, READ_NAMES)
+    flag, flags = run.experiment.feature, warehouse.flag_names(run.scope, READ_NAMES)
     spellings = [name for name in flags if is_same_but_spelling(name, flag)][:LISTED_SPELLINGS]
     seen = {name: warehouse.count_exposures(run.scope, name, run.scope.window) for name in spellings}
     return {name: counted for name, counted in seen.items() if counted.exposures}
@@ -69,9 +69,10 @@ def _exposures_around(run: ExperimentRun, warehouse: Warehouse) -> tuple[SeenExp
     started_at, ended_at = run.scope.window.started_at, run.experiment.ended_at
     earlier_end, later_start = run.registry.health.neighbours(run.experiment)
     looked_from = max(started_at - LOOKED_AROUND, earlier_end or started_at - LOOKED_AROUND)
-    before = warehouse.count_exposures(run.scope, run.scope.feature, Window(min(looked_from, started_at), started_at))
+    feature = run.experiment.feature
+    before = warehouse.count_exposures(run.scope, feature, Window(min(looked_from, started_at), started_at))
     if ended_at is None:
         return before, NOT_SEEN
     looked_to = min(ended_at + LOOKED_AROUND, later_start or ended_at + LOOKED_AROUND)
     after = Window(ended_at, max(ended_at, looked_to))
-    return before, warehouse.count_exposures(run.scope, run.scope.feature, after)
+    return before, warehouse.count_exposures(run.scope, feature, after)

@@ -56,7 +56,7 @@ def apply(
           metrics: [{metric: purchase, expected_direction: increase}]
           status: running
     """
-    text = _read(file)
+    text = read_file(file)
     with naming_lines(text):
         manifest = parse_manifest(text, only=only)
         with context.registry(create=True, dry_run=dry_run) as registry:
@@ -78,7 +78,7 @@ def apply(
     context.console.print(f"{_summary(differences)}.{ending}", highlight=False)
 
 
-def _read(file: Path) -> str:
+def read_file(file: Path) -> str:
     """Return the text of a file, or of standard input for `-`. Raises ConfigurationError where it is not UTF-8."""
     content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     try:

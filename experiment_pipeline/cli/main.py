@@ -26,7 +26,7 @@ COMMANDS = {  # by name: the function, and the line in the help
     "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
     "environments": ("experiment_pipeline.cli.environments:environments", "List and create environments."),
     "experiments": ("experiment_pipeline.cli.experiments:experiments", "List, show, start, pause, complete, delete."),
-    "metrics": ("experiment_pipeline.cli.metrics:metrics", "List, show, upgrade and delete metrics."),
+    "metrics": ("experiment_pipeline.cli.metrics:metrics", "List, show, preview, upgrade and delete metrics."),
     "import": ("experiment_pipeline.cli.imports:import_file", "Import a file of exposures or events, and ingest it."),
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "looks": ("experiment_pipeline.cli.looks:looks", "List published results, and what moved between them."),

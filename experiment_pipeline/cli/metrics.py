@@ -8,6 +8,7 @@ import click
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context, confirm
+from experiment_pipeline.cli.metric_preview import preview_metric
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.measures import Measure
@@ -28,7 +29,10 @@ FROZEN = (
 
 @click.group()
 def metrics() -> None:
-    """List, show, upgrade and delete metrics. New ones are declared with `apply`."""
+    """List, show, preview, upgrade and delete metrics. New ones are declared with `apply`."""
+
+
+metrics.add_command(preview_metric)
 
 
 @metrics.command("list")

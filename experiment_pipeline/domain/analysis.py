@@ -15,6 +15,8 @@ class AnalysisScope:
 
     Attributes:
         partition_key: names the engine's identity-level artifact.
+        feature: the flag whose exposures make identities count; None for everybody who did anything in the environment
+            in the window, each from the first event there on.
         data_version: rows with `batch <= data_version` are read (rule E6); 0 is a lake without events.
         installation: the id of the installation that computes; None before its first ingestion.
         variants: those that are compared, and so aggregated; None for every variant that was seen. Whoever sends
@@ -24,7 +26,7 @@ class AnalysisScope:
 
     partition_key: str
     environment_key: str
-    feature: str
+    feature: str | None
     window: Window
     data_version: int
     multiple_exposures: MultipleExposures = MultipleExposures.EXCLUDE

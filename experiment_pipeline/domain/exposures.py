@@ -31,6 +31,11 @@ class Window:
             raise ValueError(f"window: as_of {self.as_of} lies before started_at {self.started_at}")
 
     @property
+    def days(self) -> float:
+        """Length in days."""
+        return (self.as_of - self.started_at) / timedelta(days=1)
+
+    @property
     def granularity(self) -> Granularity:
         """Width of its buckets: hourly up to 72 hours, then daily (rule X4)."""
         return Granularity.HOUR if self.as_of - self.started_at <= HOURLY_UP_TO else Granularity.DAY

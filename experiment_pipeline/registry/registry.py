@@ -25,6 +25,7 @@ from experiment_pipeline.registry.installation import Installations
 from experiment_pipeline.registry.keys import Keys
 from experiment_pipeline.registry.looks import Looks
 from experiment_pipeline.registry.manifests import Manifests
+from experiment_pipeline.registry.measurements import Measurements
 from experiment_pipeline.registry.metrics import Metrics
 from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.runs import Runs
@@ -44,6 +45,7 @@ class Registry:
         self.engine = engine
         self.environments = Environments(engine)
         self.metrics = Metrics(engine)
+        self.measurements = Measurements(engine)
         self.experiments = Experiments(engine)
         self.attachments = Attachments(engine)
         self.manifests = Manifests(engine)

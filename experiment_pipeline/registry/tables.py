@@ -217,6 +217,26 @@ health = Table(  # the findings of the newest results, replaced with them
     Column("late_counted_to", Integer, nullable=False, server_default="0"),  # batch; later ones bring late events (R6)
 )
 
+metric_measurements = Table(  # of each metric the newest of each source and experiment; null: of everybody
+    "metric_measurements",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("metric_id", ForeignKey("metrics.id"), nullable=False, index=True),
+    Column("experiment_id", ForeignKey("experiments.id")),
+    Column("source", String(20), nullable=False),
+    Column("measured_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),  # the window, with `as_of`
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("data_version", Integer, nullable=False),
+    Column("identities", BigInteger, nullable=False),
+    Column("definition", JSON, nullable=False),  # that was measured, canonical
+    Column("statistic", JSON, nullable=False),  # moments, as the metric is declared
+    Column("uncapped", JSON(none_as_null=True)),  # the same without cap and floor; null: there are none, or not known
+    Column("cap", Float),
+    Column("floor", Float),
+    sqlite_autoincrement=True,
+)
+
 claims = Table(  # rule R2
     "refresh_claims",
     metadata,

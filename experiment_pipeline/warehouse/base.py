@@ -4,8 +4,9 @@ An engine owns its identity-level rows (`first_exposures`); they never leave it.
 Every engine runs the same contract suite (tests/warehouse/contract.py) and must agree with the plain-Python reference.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import polars as pl
@@ -14,6 +15,7 @@ from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
+from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.warehouse.artifacts import Stamp
 
@@ -74,6 +76,27 @@ class Warehouse(Protocol):
             `largest` is the largest value, null without identities or where it is too large. Of events, `values`
             counts those whose value the metric reads, `invalid_values` those whose value is not a number.
         """
+
+    def preview_metric(
+        self, scope: AnalysisScope, metric: Metric, on_identities: Callable[[int, int], None]
+    ) -> MetricPreview | None:
+        """Measure one metric over the analysed identities of a scope, all its variants together (rules M2-M14).
+
+        No artifact of the scope's partition is read or replaced: a refresh may run meanwhile.
+
+        Args:
+            scope: of the analysis.
+            metric: declared, or not yet.
+            on_identities: told how many identities of how many are done.
+
+        Returns:
+            Numbers over all identities, none of a single one but the largest values; None where nobody is analysed.
+        """
+
+    def event_times(
+        self, environment_key: str, data_version: int, before: datetime
+    ) -> tuple[datetime, datetime] | None:
+        """Return when the first and the last event of an environment before a moment were (UTC); None without one."""
 
     def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
         """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1).

@@ -44,6 +44,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "keys revoke": ["nothing"],
     "looks": ["checkout"],
     "metrics delete": ["purchase", "--yes"],
+    "metrics preview": ["purchase"],
     "metrics show": ["purchase"],
     "metrics upgrade": ["purchase"],
     "refresh": ["checkout"],

@@ -59,6 +59,12 @@ def fill(registry: Registry, experiments: int = 3) -> None:
         metric_id = connection.execute(insert(tables.metrics).values(metric)).inserted_primary_key
         assert metric_id is not None
         connection.execute(insert(tables.attachments).values(values | {"metric_id": metric_id[0]}))
+        measured = {
+            "metric_id": metric_id[0], "experiment_id": 1, "source": "preview", "measured_at": NOW, "started_at": NOW,
+            "as_of": NOW, "data_version": 1, "identities": 2**40, "definition": {"version": 1}, "cap": 0.1,
+            "statistic": {"aggregate": {"n": 3, "mean": 0.1, "m2": 1 / 3}, "pre_period": None},
+        }  # fmt: skip
+        connection.execute(insert(tables.metric_measurements).values(measured))
 
 
 @pytest.fixture(params=WAYS, ids="-".join)

@@ -46,7 +46,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
+class MetricRange:
     """One metric over one range of identities."""
 
     values: MetricValues
@@ -56,11 +56,11 @@ class _Range:
 class MetricAggregation:
     """Aggregates of metrics, while the identities come range by range. A context manager: it may write to disk."""
 
-    def __init__(self, sliced: Sequence[Sliced], as_of: datetime, *, on_disk: bool) -> None:
-        self._sliced, self._as_of_us = sliced, (as_of - EPOCH) // MICROSECOND
+    def __init__(self, sliced: Sequence[Sliced], as_of: datetime, *, on_disk: bool, keeps_values: bool = False) -> None:
+        self._sliced, self._as_of_us, self._keeps_values = sliced, (as_of - EPOCH) // MICROSECOND, keeps_values
         self._folder = TemporaryDirectory(prefix="experiment-pipeline-values-") if on_disk else None
         self._numbers = count()
-        self._held: defaultdict[Sliced, list[_Range]] = defaultdict(list)
+        self._held: defaultdict[Sliced, list[MetricRange]] = defaultdict(list)
         self._moments: defaultdict[Sliced, dict[ArmKey, ArmMoments]] = defaultdict(dict)
         self._types: dict[tuple[str, str], Integers] = {}
 
@@ -77,20 +77,29 @@ class MetricAggregation:
         """Take in the events of one range of identities."""
         for key, events in scanned.types.items():
             self._types[key] = self._types.get(key, 0) + events
-        needs_all = any(_needs_all(metric) for metric, _ in self._sliced)
+        needs_all = any(self._needs_all(metric) for metric, _ in self._sliced)
         kept = self._kept(scanned.members) if needs_all else scanned.members
         for metric, of in self._sliced:
             values = metric_values((metric, of), scanned.population, scanned.kept, self._as_of_us)
             members = kept if of is None else _everybody(kept)
-            if _needs_all(metric):
-                self._held[metric, of].append(_Range(self._kept_values(values), members))
+            if self._needs_all(metric):
+                self._held[metric, of].append(MetricRange(self._kept_values(values), members))
             else:
-                self._merge((metric, of), _Range(values, members), *_clippings(metric, []))
+                self._merge((metric, of), MetricRange(values, members), *_clippings(metric, []))
 
     def rows(self, variants: Sequence[str]) -> list[Row]:
         """Return a row per metric, part and variant, sorted."""
         rows = [row for sliced in self._sliced for row in self._rows_of(sliced, variants)]
         return sorted(rows, key=lambda row: tuple((row[name] is not None, row[name]) for name in ROW_KEY))
+
+    def ranges(self, sliced: Sliced) -> Sequence[MetricRange]:
+        """Return the values of one metric, range by range, where all values are kept."""
+        return self._held[sliced]
+
+    def _needs_all(self, metric: Metric) -> bool:
+        """Return whether the values of all identities are needed at once."""
+        needs_all = isinstance(metric.statistic, Quantile) or any(each.pooled_bounds for each in metric.measures)
+        return self._keeps_values or needs_all
 
     def _rows_of(self, sliced: Sliced, variants: Sequence[str]) -> Iterator[Row]:
         metric, of = sliced
@@ -116,7 +125,7 @@ class MetricAggregation:
                 if found.is_mixed:
                     yield found
 
-    def _merge(self, sliced: Sliced, new: _Range, y_bounds: Clipping, x_bounds: Clipping) -> None:
+    def _merge(self, sliced: Sliced, new: MetricRange, y_bounds: Clipping, x_bounds: Clipping) -> None:
         of_metric = self._moments[sliced]
         for key, moments in _moments(new, y_bounds, x_bounds):
             of_metric[key] = of_metric[key].merge(moments) if key in of_metric else moments
@@ -147,12 +156,7 @@ def _everybody(members: Members) -> Members:
     return {(group, arm): numbers for (group, arm), numbers in members.items() if group is None}
 
 
-def _needs_all(metric: Metric) -> bool:
-    """Return whether it needs the values of all identities at once."""
-    return isinstance(metric.statistic, Quantile) or any(measure.pooled_bounds for measure in metric.measures)
-
-
-def _moments(of: _Range, y_bounds: Clipping, x_bounds: Clipping) -> Iterator[tuple[ArmKey, ArmMoments]]:
+def _moments(of: MetricRange, y_bounds: Clipping, x_bounds: Clipping) -> Iterator[tuple[ArmKey, ArmMoments]]:
     """Yield the moments of every arm, of the metric and of every step of a funnel."""
     for (group, arm), members in of.members.items():
         yield (group, arm), of.values.moments(members, y_bounds, x_bounds)
@@ -162,7 +166,7 @@ def _moments(of: _Range, y_bounds: Clipping, x_bounds: Clipping) -> Iterator[tup
                 yield (Group(Part.STEP, str(number)), arm), reached.moments(members, y_bounds, x_bounds)
 
 
-def _clippings(metric: Metric, held: Sequence[_Range]) -> tuple[Clipping, Clipping]:
+def _clippings(metric: Metric, held: Sequence[MetricRange]) -> tuple[Clipping, Clipping]:
     """Return the bounds of a metric's measure, and those of its denominator or its pre-period."""
     of_y, of_x = next(iter(metric.measures), None), None
     match metric.statistic:
@@ -170,7 +174,7 @@ def _clippings(metric: Metric, held: Sequence[_Range]) -> tuple[Clipping, Clippi
             of_x = denominator
         case Mean(measure, before) if before is not None:
             of_x = measure
-    return _clipping(of_y, _pooled(held, "y")), _clipping(of_x, _pooled(held, "x"))
+    return _clipping(of_y, pooled_values(held, "y")), _clipping(of_x, pooled_values(held, "x"))
 
 
 def _clipping(measure: Measure | None, values: Sequence[Floats]) -> Clipping:
@@ -188,7 +192,7 @@ def _bound(bound: Bound | None, values: Sequence[Floats]) -> float | None:
     return order_statistics(pieces, [nearest_rank(Fraction(str(bound.percentile)) / 100, n)])[0]
 
 
-def _pooled(held: Iterable[_Range], name: str) -> list[Floats]:
+def pooled_values(held: Iterable[MetricRange], name: str) -> list[Floats]:
     """Return the values of all compared variants together (rule M10)."""
     found = []
     for each in held:
@@ -198,7 +202,7 @@ def _pooled(held: Iterable[_Range], name: str) -> list[Floats]:
     return found
 
 
-def _quantile(statistic: object, held: Sequence[_Range], key: ArmKey, bounds: Clipping) -> QuantileEstimate | None:
+def _quantile(statistic: object, held: Sequence[MetricRange], key: ArmKey, bounds: Clipping) -> QuantileEstimate | None:
     match statistic:
         case Quantile(q, Events()):
             return _quantile_of_events(q, held, key)
@@ -208,14 +212,16 @@ def _quantile(statistic: object, held: Sequence[_Range], key: ArmKey, bounds: Cl
             return None
 
 
-def _quantile_of_identities(q: float, held: Sequence[_Range], key: ArmKey, bounds: Clipping) -> QuantileEstimate | None:
+def _quantile_of_identities(
+    q: float, held: Sequence[MetricRange], key: ArmKey, bounds: Clipping
+) -> QuantileEstimate | None:
     pieces = [bounds.clipped(each.values.y[each.values.measured(each.members[key])]) for each in held]
     n = sum(map(len, pieces))
     return _estimate(q, pieces, n, math.sqrt(q * (1 - q) / n)) if n else None
 
 
-def _quantile_of_events(q: float, held: Sequence[_Range], key: ArmKey) -> QuantileEstimate | None:
-    kept = [_numbers_of(each, key) for each in held]
+def _quantile_of_events(q: float, held: Sequence[MetricRange], key: ArmKey) -> QuantileEstimate | None:
+    kept = [numbers_of(each, key) for each in held]
     pieces = [numbers for _, numbers, _ in kept]
     n = sum(map(len, pieces))
     if not n:
@@ -227,7 +233,7 @@ def _quantile_of_events(q: float, held: Sequence[_Range], key: ArmKey) -> Quanti
     return replace(_estimate(q, pieces, n, share.error), n=share.identities)
 
 
-def _numbers_of(each: _Range, key: ArmKey) -> tuple[Integers, Floats, int]:
+def numbers_of(each: MetricRange, key: ArmKey) -> tuple[Integers, Floats, int]:
     """Return the identities and the numbers of the events of one arm, and how many identities there are at most."""
     assert each.values.event_numbers is not None  # noqa: S101 - kept for a quantile of events
     identities, numbers = each.values.event_numbers

@@ -6,7 +6,7 @@ No database file: a DuckDB file locks out every second process.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from glob import escape
 from itertools import pairwise
@@ -21,18 +21,19 @@ from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import LARGEST_VALUES
-from experiment_pipeline.domain.events import EXPOSURE_EVENT
+from experiment_pipeline.domain.events import EXPOSURE_EVENT, OLDEST
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
+from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_stamp
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
 from experiment_pipeline.warehouse.duckdb.connection import Connect
-from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement
+from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, ScannedRange, identities_statement
 from experiment_pipeline.warehouse.duckdb.field_types import field_types, field_types_statement
 from experiment_pipeline.warehouse.duckdb.first_exposures import (
     DimensionGroups,
@@ -41,6 +42,7 @@ from experiment_pipeline.warehouse.duckdb.first_exposures import (
 )
 from experiment_pipeline.warehouse.duckdb.late_analysis import LateComparison
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
+from experiment_pipeline.warehouse.duckdb.metric_preview import as_one_arm, metric_preview
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
 from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
 from experiment_pipeline.warehouse.duckdb.statements import statement
@@ -72,14 +74,16 @@ class DuckDBWarehouse(Warehouse):
     @override
     def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
         target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key)
-        sql, of_audience = first_exposures_statement(scope.audience)
+        if scope.feature is None:
+            sql, chosen = statement("first_events"), {}
+        else:
+            sql, of_audience = first_exposures_statement(scope.audience)
+            chosen = {**of_audience, "exposure_event": EXPOSURE_EVENT, "feature": scope.feature}
         stamp = Stamp.of(scope, sql)
         with self._session() as connection, replacing(target) as temporary:
             parameters = {
                 **self._event_parameters(connection, scope),
-                **of_audience,
-                "exposure_event": EXPOSURE_EVENT,
-                "feature": scope.feature,
+                **chosen,
                 "target": str(temporary),
                 "stamp": stamp.to_json(),
             }
@@ -112,17 +116,50 @@ class DuckDBWarehouse(Warehouse):
             dimensions = self._dimensions(connection, scope, list(identities))
             sliced = [each for metric in metrics for each in self._sliced(connection, scope, metric, list(identities))]
             wanted = readings(sliced)
-            ranges = list(_ranges(sum(identities.values())))
-            with MetricAggregation(sliced, scope.window.as_of, on_disk=len(ranges) > 1) as aggregation:
-                for hashes in ranges:
-                    exposures = {**self._artifact_parameters(scope), **hashes}
-                    events = partial(self._reading_parameters, connection, scope, hashes)
-                    scan = EventScan(connection, exposures, events, list(identities), dimensions)
-                    aggregation.add(scan.scanned(wanted))
+            on_disk = sum(identities.values()) > MOST_IDENTITIES
+            with MetricAggregation(sliced, scope.window.as_of, on_disk=on_disk) as aggregation:
+                for scanned in self._scanned(connection, scope, wanted, identities, dimensions):
+                    aggregation.add(scanned)
                 rows = aggregation.rows(list(identities))
         sql = ";\n".join([identities_statement(dimensions), *(reading.statement()[0] for reading in wanted)])
         self._require_same(scope)
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
+
+    @override
+    def preview_metric(
+        self, scope: AnalysisScope, metric: Metric, on_identities: Callable[[int, int], None]
+    ) -> MetricPreview | None:
+        with TemporaryDirectory(prefix="experiment-pipeline-preview-") as folder:
+            engine = replace(self, artifacts=ArtifactStore(Path(folder)))
+            engine.write_first_exposures(scope)
+            return engine._preview_metric(scope, metric, on_identities)  # noqa: SLF001 - of this class
+
+    def _preview_metric(
+        self, scope: AnalysisScope, metric: Metric, on_identities: Callable[[int, int], None]
+    ) -> MetricPreview | None:
+        with self._session() as connection:
+            identities = _in_scope(self._identities(connection, scope), scope)
+            total, done, sliced = sum(identities.values()), 0, [(metric, None)]
+            if not total:
+                return None
+            on_disk = total > MOST_IDENTITIES
+            with MetricAggregation(sliced, scope.window.as_of, on_disk=on_disk, keeps_values=True) as aggregation:
+                on_identities(0, total)
+                for scanned in self._scanned(connection, scope, readings(sliced), identities):
+                    aggregation.add(as_one_arm(scanned))
+                    done += len(scanned.population)
+                    on_identities(done, total)
+                return metric_preview(aggregation, scope, metric, total)
+
+    @override
+    def event_times(
+        self, environment_key: str, data_version: int, before: datetime
+    ) -> tuple[datetime, datetime] | None:
+        scope = AnalysisScope("", environment_key, None, Window(OLDEST, before), data_version)
+        with self._session() as connection:
+            found = connection.execute(statement("event_times"), self._event_parameters(connection, scope)).fetchone()
+        first, last = found or (None, None)
+        return None if first is None or last is None else (first.astimezone(UTC), last.astimezone(UTC))
 
     @override
     def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
@@ -195,6 +232,20 @@ class DuckDBWarehouse(Warehouse):
         """Return the number of analysed identities of each variant, in the order of the variants' keys."""
         parameters = {**self._artifact_parameters(scope), "before_entry": before_entry}
         return dict(connection.execute(statement("variant_identities"), parameters).fetchall())
+
+    def _scanned(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        scope: AnalysisScope,
+        wanted: Sequence[Reading],
+        identities: dict[str, int],
+        dimensions: Sequence[DimensionGroups] = (),
+    ) -> Iterator[ScannedRange]:
+        """Yield the identities of these variants, range by range, with what is wanted of their events."""
+        for hashes in _ranges(sum(identities.values())):
+            exposures = {**self._artifact_parameters(scope), **hashes}
+            events = partial(self._reading_parameters, connection, scope, hashes)
+            yield EventScan(connection, exposures, events, list(identities), dimensions).scanned(wanted)
 
     def _dimensions(
         self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, variants: list[str]

@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.resources import files
 from itertools import count
 from pathlib import Path
@@ -41,6 +41,7 @@ from tests.warehouse.contract import (
 )
 from tests.warehouse.late_contract import LateAnalysisContract, moved
 from tests.warehouse.measures_contract import MeasuresContract
+from tests.warehouse.preview_contract import PreviewContract, everybody, previewed
 
 STAGES = sorted(
     entry.name.removesuffix(".sql") for entry in files("experiment_pipeline.warehouse.duckdb").joinpath("sql").iterdir()
@@ -93,7 +94,7 @@ def build(tmp_path: Path) -> Build:
     return engine
 
 
-class TestDuckDB(WarehouseContract, MeasuresContract, AudienceContract, LateAnalysisContract):
+class TestDuckDB(WarehouseContract, MeasuresContract, AudienceContract, LateAnalysisContract, PreviewContract):
     """Over files of the test's own."""
 
 
@@ -192,3 +193,27 @@ def test_aggregates__tallied_range_by_range__are_those_of_all_at_once__x5(
         known = [name for name in ("mean", "m2") if expected[name] is not None]
         near = {name: pytest.approx(expected[name], rel=ACCURACY, abs=0) for name in known}
         assert row == expected | near
+
+
+@pytest.mark.parametrize("most", [1, 40])
+def test_preview__range_by_range__is_that_of_all_at_once_and_tells_how_far_it_is__x5(
+    build: Build, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    engine = build(history())
+    purchases = Events(PURCHASE)
+    spent = Mean(Measure(purchases, Aggregation.SUM, cap=Bound(percentile=90)), covariate_before=timedelta(days=1))
+    statistics: tuple[Statistic, ...] = (spent, Quantile(0.9, spent.measure), Quantile(0.5, purchases))
+    wanted = [previewed(engine, everybody(), statistic) for statistic in statistics]
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.warehouse.MOST_IDENTITIES", most)
+    for statistic, expected in zip(statistics, wanted, strict=True):
+        told: list[tuple[int, int]] = []
+        found = engine.preview_metric(
+            everybody(), Metric(1, "prod", "m", statistic), lambda *done, told=told: told.append(done)
+        )
+        assert found is not None
+        assert (found.values, found.second_values) == (expected.values, expected.second_values)
+        assert found.aggregates.quantiles == expected.aggregates.quantiles
+        assert found.aggregates.bounds == expected.aggregates.bounds
+        assert told[0] == (0, expected.identities)
+        assert told[-1] == (expected.identities, expected.identities)
+        assert len(told) == 1 + -(-expected.identities // most)
