@@ -11,10 +11,10 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
+from tests.reference import aggregations
 from tests.reference.events import EPOCH, MILLISECOND, LandingObject
 from tests.reference.exposures import Experiment, Variant
 from tests.reference.metrics import (
-    Aggregation,
     Bound,
     Condition,
     Events,
@@ -79,9 +79,7 @@ OPERANDS: tuple[Scalar, ...] = (
 NUMBERS_OF_VALUE: tuple[Scalar, ...] = (1, 1.0, 0, -3, 2.5, 5)
 TEXTS_OF_VALUE: tuple[Scalar, ...] = ("1", "1.0", "true", "", "NaN", " 1", "ä", "😀", "\uffff", "5.")
 DIMENSIONS = {"country": "country", "plan": "plan", "paid": "plan.paid", "other name": "a b"}
-AGGREGATIONS: tuple[Aggregation, ...] = (
-    *("occurrence", "count", "sum", "sum", "mean", "min", "max", "first", "last", "days", "distinct"),
-)
+AGGREGATIONS = (*aggregations.AGGREGATIONS, "sum")  # most metrics are sums
 OPERATORS: tuple[Operator, ...] = ("is", "in", "not_in", "at_least", "at_most", "exists")
 CATEGORIES = tuple(f"c{number:02}" for number in range(23))  # with those of LITERALS more than are listed
 

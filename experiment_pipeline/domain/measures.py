@@ -3,36 +3,93 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from typing_extensions import override
 
 Scalar: TypeAlias = str | int | float | bool
 
 
+class Clock(StrEnum):
+    """The ways in which evidence accrues (rule C1); docs/adr/0041 has what was measured of each.
+
+    - `odds`: values are 0 or 1, and turn from 0 to 1 once: occurrence, retention, steps of a funnel.
+    - `events`: values grow or settle with every event: count, sum, mean.
+    - `saturating`: values are whole numbers that each thing adds to once, until nothing is left: days, distinct.
+    - `information`: of the estimate itself, where there is no number of events to count: ratios, quantiles.
+    - `identities`: values are final once they are there: the first event's, and all where only identities whose window
+      has ended are analysed.
+    - `extremes`: each event may take the place of all before it: min, max.
+    - `replaced`: each event does: last.
+    """
+
+    ODDS = "odds"
+    EVENTS = "events"
+    SATURATING = "saturating"
+    INFORMATION = "information"
+    IDENTITIES = "identities"
+    EXTREMES = "extremes"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """Properties of an aggregation that follow from how it makes a number of events.
+
+    Attributes:
+        clock: how the evidence of such numbers accrues (rule C1).
+        reads_numbers: whether it reads the events' values as numbers, so that other values are invalid ones (rule E5).
+        may_lack_value: whether an identity without a number among its events has no value, instead of 0 (rule M6).
+        reads_texts: whether it reads the texts of the events' values.
+        is_count: whether the number is one of things that happened.
+    """
+
+    clock: Clock = Clock.EVENTS
+    reads_numbers: bool = False
+    may_lack_value: bool = False
+    reads_texts: bool = False
+    is_count: bool = False
+
+
+EVENT_BY_EVENT = Reduction()
+
+
+def _of_numbers(clock: Clock) -> Reduction:
+    return Reduction(clock, reads_numbers=True, may_lack_value=True)
+
+
 class Aggregation(StrEnum):
     """The ways in which one identity's events become one number (rules M3, M6)."""
 
-    OCCURRENCE = "occurrence"
-    COUNT = "count"
-    SUM = "sum"
-    MEAN = "mean"
-    MIN = "min"
-    MAX = "max"
-    FIRST = "first"
-    LAST = "last"
-    DAYS = "days"
-    DISTINCT = "distinct"
+    OCCURRENCE = "occurrence", Reduction(Clock.ODDS)
+    COUNT = "count", Reduction(is_count=True)
+    SUM = "sum", Reduction(reads_numbers=True)
+    MEAN = "mean", _of_numbers(Clock.EVENTS)
+    MIN = "min", _of_numbers(Clock.EXTREMES)
+    MAX = "max", _of_numbers(Clock.EXTREMES)
+    FIRST = "first", _of_numbers(Clock.IDENTITIES)
+    LAST = "last", _of_numbers(Clock.REPLACED)
+    DAYS = "days", Reduction(Clock.SATURATING, is_count=True)
+    DISTINCT = "distinct", Reduction(Clock.SATURATING, reads_texts=True, is_count=True)
+
+    reduction: Reduction
+
+    def __new__(cls, name: str, reduction: Reduction = EVENT_BY_EVENT) -> Self:
+        """Return a member; its value is the name in API, YAML and registry."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.reduction = reduction
+        return member
 
     @property
     def reads_numbers(self) -> bool:
         """Whether it reads the events' values as numbers, so that other values are invalid ones (rule E5)."""
-        return self is Aggregation.SUM or self.may_lack_value
+        return self.reduction.reads_numbers
 
     @property
     def may_lack_value(self) -> bool:
         """Whether an identity without a number among its events has no value, instead of 0 (rule M6)."""
-        return self in (Aggregation.MEAN, Aggregation.MIN, Aggregation.MAX, Aggregation.FIRST, Aggregation.LAST)
+        return self.reduction.may_lack_value
 
 
 class Missing(StrEnum):

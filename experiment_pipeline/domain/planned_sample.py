@@ -12,14 +12,12 @@ from experiment_pipeline.domain.experiments import (
     expected_shares,
 )
 from experiment_pipeline.domain.floors import Floors, counted_by
-from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Retention
 
 PLANNED_POWER = 0.8  # what the anytime-valid interval is tuned and measured at (docs/adr/0021)
 PLANNED_SAMPLES = 1.6  # fixed samples in which the verdict reaches that power
 ENOUGH_FLOORS = 2  # the floor should be reached early on, not at the planned end
 RARE = 1e-6  # the share of buyers for which the fewest are needed; fewer change nothing
-COUNTING = (Aggregation.COUNT, Aggregation.DAYS, Aggregation.DISTINCT)
 
 
 def floor_warnings(experiment: Experiment, floors: Floors) -> Iterator[str]:
@@ -83,7 +81,7 @@ def _nonzero_share(baseline: float, metric: Metric) -> tuple[float, float] | Non
     match metric.statistic:
         case Mean(measure) if measure.may_lack_value:
             return None
-        case Mean(measure) if measure.aggregation in COUNTING:
+        case Mean(measure) if measure.aggregation.reduction.is_count:
             return -math.expm1(-baseline), 1 / baseline
         case Mean():
             return RARE, (1 - RARE) / RARE

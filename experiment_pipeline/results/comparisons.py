@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate, are_unreadable
 from experiment_pipeline.domain.experiments import CONTROL, Design
 from experiment_pipeline.domain.floors import Floors, counted_by
-from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import AttachedMetric, Maturity, Metric, Quantile, Ratio
 from experiment_pipeline.results.arms import CAP_IS_ZERO, OUT_OF_RANGE, Arm, arms_of
 from experiment_pipeline.results.guardrails import BesideMargin, beside_margin
@@ -15,7 +15,7 @@ from experiment_pipeline.stats.bayesian import chance_to_be_best, chance_to_win,
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.evidence import Clock, Evidence, accrued_evidence
+from experiment_pipeline.stats.evidence import Evidence, accrued_evidence
 from experiment_pipeline.stats.guardrail import decide_margin
 from experiment_pipeline.stats.late_values import widened_for_late_values
 from experiment_pipeline.stats.lift import lift
@@ -28,15 +28,6 @@ from experiment_pipeline.stats.verdict import Verdict, decide
 UNREADABLE_VALUES = NotComputable("unreadable_values")  # rule E5
 MISSING_VALUES_DIFFER = NotComputable("missing_values_differ")  # rules M3, M6
 
-CLOCKS = {
-    Aggregation.OCCURRENCE: Clock.ODDS,
-    Aggregation.DAYS: Clock.SATURATING,
-    Aggregation.DISTINCT: Clock.SATURATING,
-    Aggregation.FIRST: Clock.IDENTITIES,
-    Aggregation.MIN: Clock.EXTREMES,
-    Aggregation.MAX: Clock.EXTREMES,
-    Aggregation.LAST: Clock.REPLACED,
-}
 REPLACING = (Clock.REPLACED, Clock.EXTREMES)
 
 
@@ -341,7 +332,7 @@ def clock_of(metric: Metric) -> Clock:
     """Return how the evidence of a metric accrues (rule C1)."""
     if metric.is_proportion:
         return Clock.ODDS
-    clocks = [CLOCKS.get(measure.aggregation, Clock.EVENTS) for measure in metric.measures]
+    clocks = [measure.aggregation.reduction.clock for measure in metric.measures]
     replacing = next((clock for clock in REPLACING if clock in clocks), None)
     is_final = metric.maturity is Maturity.COMPLETE
     if isinstance(metric.statistic, Ratio | Quantile):

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.results.arms import Arm
 from experiment_pipeline.stats.cuped import cuped
-from experiment_pipeline.stats.evidence import Clock, Evidence
+from experiment_pipeline.stats.evidence import Evidence
 from experiment_pipeline.stats.guardrail import MarginReading, at_margin, margin_evidence, margin_reading
 from experiment_pipeline.stats.late_values import widened_for_late_values
 from experiment_pipeline.stats.not_computable import NotComputable

@@ -7,11 +7,11 @@ their number stands still while the difference goes on. docs/adr/0038 has what w
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.normal import lower_quantile, two_sided_quantile
 from experiment_pipeline.stats.not_computable import NotComputable
 
@@ -22,28 +22,6 @@ Mixture: TypeAlias = tuple[tuple[float, float], ...]  # lifts and their weights,
 UNPLANNED: Mixture = ((0.16, 0.45), (0.07, 0.45), (0.02, 0.1))
 
 LARGEST, LARGEST_ODDS, LARGEST_EXPONENT = 1e40, 1e16, 90.0  # a float has no use for more
-
-
-class Clock(StrEnum):
-    """The ways in which evidence accrues (rule C1); docs/adr/0041 has what was measured of each.
-
-    - `odds`: values are 0 or 1, and turn from 0 to 1 once: occurrence, retention, steps of a funnel.
-    - `events`: values grow or settle with every event: count, sum, mean.
-    - `saturating`: values are whole numbers that each thing adds to once, until nothing is left: days, distinct.
-    - `information`: of the estimate itself, where there is no number of events to count: ratios, quantiles.
-    - `identities`: values are final once they are there: the first event's, and all where only identities whose window
-      has ended are analysed.
-    - `extremes`: each event may take the place of all before it: min, max.
-    - `replaced`: each event does: last.
-    """
-
-    ODDS = "odds"
-    EVENTS = "events"
-    SATURATING = "saturating"
-    INFORMATION = "information"
-    IDENTITIES = "identities"
-    EXTREMES = "extremes"
-    REPLACED = "replaced"
 
 
 AHEAD = (Clock.SATURATING, Clock.EXTREMES, Clock.REPLACED)  # of the information about the lift

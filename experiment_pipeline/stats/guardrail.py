@@ -11,10 +11,11 @@ from typing import TypeVar
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.evidence import UNPLANNED, Clock, Evidence, accrued_evidence
+from experiment_pipeline.stats.evidence import UNPLANNED, Evidence, accrued_evidence
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.verdict import Verdict
 

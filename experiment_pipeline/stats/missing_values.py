@@ -5,9 +5,10 @@ A mean over those who have a value compares different people where the treatment
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import effect
-from experiment_pipeline.stats.evidence import Clock, accrued_evidence
+from experiment_pipeline.stats.evidence import accrued_evidence
 from experiment_pipeline.stats.not_computable import NotComputable
 
 MISSING_ALPHA = 0.001  # as rare as a false alarm of the split

@@ -13,9 +13,8 @@ import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.measures import Aggregation, Clock
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.stats.evidence import Clock
 from tests.calibration.clocks import Looks, called
 from tests.calibration.populations import Seed
 

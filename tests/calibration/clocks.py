@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.confidence_sequence import log_mixture
-from experiment_pipeline.stats.evidence import LARGEST, LARGEST_EXPONENT, LARGEST_ODDS, UNPLANNED, Clock, planned_lift
+from experiment_pipeline.stats.evidence import LARGEST, LARGEST_EXPONENT, LARGEST_ODDS, UNPLANNED, planned_lift
 
 MINIMUM_IDENTITIES = 50
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from experiment_pipeline.domain.aggregates import QuantileEstimate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.stats.evidence import Clock
 from experiment_pipeline.stats.quantile import interval_ranks, quantile_aggregate
 from tests.calibration.clocks import Looks, called
 from tests.calibration.fixed import Arms

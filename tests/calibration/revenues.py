@@ -7,8 +7,8 @@ import numpy as np
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.stats.evidence import Clock
 from tests.calibration.clocks import Looks, called
 from tests.calibration.fixed import Arms
 from tests.calibration.populations import PairSums, Seed, pair_sums

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
-from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.measures import Aggregation, Clock
 from experiment_pipeline.domain.metrics import VERSION_1_AGGREGATIONS
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import effect
-from experiment_pipeline.stats.evidence import Clock, accrued_evidence
+from experiment_pipeline.stats.evidence import accrued_evidence
 from experiment_pipeline.stats.late_values import widened_for_late_values
 from tests.calibration.accruing import (
     CONVERSIONS,

@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from experiment_pipeline.domain.aggregates import PairAggregate
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import effect
-from experiment_pipeline.stats.evidence import Clock, accrued_evidence, pooled_standard_error
+from experiment_pipeline.stats.evidence import accrued_evidence, pooled_standard_error
 from experiment_pipeline.stats.multiplicity import benjamini_hochberg_levels
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.ratio import ratio_aggregate

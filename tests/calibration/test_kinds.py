@@ -7,10 +7,10 @@ import pytest
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
-from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.measures import Aggregation, Clock
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import effect
-from experiment_pipeline.stats.evidence import Clock, accrued_evidence
+from experiment_pipeline.stats.evidence import accrued_evidence
 from tests.calibration import changing, quantiles, revenues
 from tests.calibration.changing import Changing, draw
 from tests.calibration.clocks import Looks, log_evidence

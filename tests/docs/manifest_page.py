@@ -33,6 +33,8 @@ PARTS = {  # of the schema, by the heading of their table
     "dimension of an experiment": ("Dimension", ""),
 }  # fmt: skip
 
+ELSEWHERE = {"Aggregation": "one of those of [rule M6](rules.md#m6), such as `sum`"}  # what another page lists
+
 
 def tables() -> str:
     """Return one table of fields per part of a manifest."""
@@ -72,7 +74,10 @@ def _default(field: dict[str, Any]) -> str:
 def _allowed(schema: dict[str, Any], field: dict[str, Any]) -> list[str]:
     """Return what may stand in a field: values, kinds, or where they are listed."""
     if "$ref" in field:
-        referred = schema["$defs"][field["$ref"].rpartition("/")[2]]
+        name = field["$ref"].rpartition("/")[2]
+        if name in ELSEWHERE:
+            return [ELSEWHERE[name]]
+        referred = schema["$defs"][name]
         return [f"`{value}`" for value in referred["enum"]] if "enum" in referred else ["a mapping, see below"]
     if "anyOf" in field:
         return [each for choice in field["anyOf"] if choice != {"type": "null"} for each in _allowed(schema, choice)]

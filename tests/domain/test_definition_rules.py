@@ -7,6 +7,7 @@ import pytest
 
 from experiment_pipeline.domain.definition_rules import read_version_2, version_of
 from experiment_pipeline.domain.fields import FieldErrors
+from experiment_pipeline.domain.measures import Aggregation
 
 SUM = {"event": "bought", "aggregation": "sum"}
 MEAN: dict[str, Any] = {"version": 2, "statistic": "mean", "measure": SUM}
@@ -20,6 +21,8 @@ FUNNEL: dict[str, Any] = {"version": 2, "statistic": "funnel", "steps": [{"event
 STATISTICS = "'mean', 'ratio', 'quantile', 'retention' or 'funnel'"
 ONE_OPERATOR = "Must have exactly one of is, in, not_in, at_least, at_most, exists"
 NO_COVARIATE = "has none. Leave it out: only a mean can be adjusted by what came before."
+*OTHERS, LAST = (f"'{each}'" for each in Aggregation)
+AGGREGATIONS = f"{', '.join(OTHERS)} or {LAST}"
 LEFT_OUT = "Leave it out here: steps, retention and quantiles of events read events, not an aggregated measure."
 
 
@@ -109,8 +112,7 @@ def test_read__smallest_definition_of_each_statistic__breaks_nothing(definition:
         ({**RATIO, "numerator": {**SUM, "slice_by": "metadata.a"}}, "numerator.slice_by",
          "Leave it out: only a mean can be split by a property of its events."),
         (measured(aggregation="total"), "measure.aggregation",
-         "Must be 'occurrence', 'count', 'sum', 'mean', 'min', 'max', 'first', 'last', 'days' or 'distinct', got "
-         "'total'."),
+         f"Must be {AGGREGATIONS}, got 'total'."),
         (measured(event=None), "measure.event", "This field is required, such as event: purchased."),
         (measured(event=" "), "measure.event", "Must not be empty."),
         (measured(event=7), "measure.event", "Must be text such as event: purchased, got 7."),

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 
 from experiment_pipeline.domain.aggregates import Bounds, Group, MetricAggregates, Part, VariantAggregate
+from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
 from tests.metric_strategies import measured_scenarios
 from tests.properties.translated import experiment_of, warehouse_of
 from tests.reference import aggregates as reference
+from tests.reference.aggregations import AGGREGATIONS
 from tests.reference.events import Event, ingest
 from tests.reference.exposures import analysed, first_exposures, remaining
 from tests.reference.metrics import Events, Metric, Quantile
@@ -24,6 +26,13 @@ RELATIVE = 1e-12  # rule X5
 DOUBLE = 2.0**-52  # what a value of an identity is off when it becomes a double
 
 METRICS = 20  # in one scenario
+
+
+def test_aggregations__of_the_reference__are_those_that_are_declared__m6() -> None:
+    assert set(AGGREGATIONS) == set(Aggregation)
+    for each in Aggregation:
+        how = AGGREGATIONS[each]
+        assert (how.reads_numbers, how.may_lack) == (each.reads_numbers, each.may_lack_value), each
 
 
 @given(scenario=measured_scenarios(METRICS))

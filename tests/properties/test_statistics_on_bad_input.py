@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
 from experiment_pipeline.stats import bayesian, frequentist
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.evidence import Clock, accrued_evidence, planned_lift
+from experiment_pipeline.stats.evidence import accrued_evidence, planned_lift
 from experiment_pipeline.stats.group_sequential import (
     drift_for_power,
     exit_probabilities,

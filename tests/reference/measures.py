@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import product
 
+from tests.reference.aggregations import AGGREGATIONS, numbers
 from tests.reference.conditions import meets_all
 from tests.reference.events import Event
 from tests.reference.exposures import Analysed
-from tests.reference.metrics import LACKING, Bound, Events, Funnel, Measure
+from tests.reference.metrics import Bound, Events, Funnel, Measure
 from tests.reference.quantiles import nearest_rank, share
 
 
@@ -61,39 +62,15 @@ def counted_before(own: Iterable[Event], wanted: Events, who: Analysed, before: 
 
 def value_of(measure: Measure, events: Sequence[Event]) -> Fraction | None:
     """Rules M3 and M6: what the counted events of one identity become; None where it has no value."""
-    numbers = [(event.timestamp, Fraction(event.number)) for event in events if event.number is not None]
-    if measure.aggregation in LACKING and not numbers:
+    how = AGGREGATIONS[measure.aggregation]
+    if how.may_lack and not numbers(events):
         return Fraction(0) if measure.zero_if_missing else None
-    values = [number for _, number in numbers]
-    times = [at for at, _ in numbers]
-    found: int | Fraction
-    match measure.aggregation:
-        case "occurrence":
-            found = int(bool(events))
-        case "count":
-            found = len(events)
-        case "sum":
-            found = sum(values, Fraction(0))
-        case "mean":
-            found = sum(values, Fraction(0)) / len(values)
-        case "min":
-            found = min(values)
-        case "max":
-            found = max(values)
-        case "first":
-            found = min(number for at, number in numbers if at == min(times))
-        case "last":
-            found = max(number for at, number in numbers if at == max(times))
-        case "days":
-            found = len({event.timestamp.astimezone(UTC).date() for event in events})
-        case "distinct":
-            found = len({event.value for event in events if event.value is not None})
-    return Fraction(found)
+    return Fraction(how.of(events))
 
 
 def has_number(measure: Measure, events: Iterable[Event]) -> bool:
     """Rule M6: whether an identity has a value, also where a missing one is 0."""
-    return measure.aggregation not in LACKING or any(event.number is not None for event in events)
+    return not AGGREGATIONS[measure.aggregation].may_lack or any(event.number is not None for event in events)
 
 
 def covariate(measure: Measure) -> Measure:

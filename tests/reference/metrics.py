@@ -7,12 +7,9 @@ from typing import Literal
 
 Scalar = str | int | float | bool
 Operator = Literal["is", "in", "not_in", "at_least", "at_most", "exists"]
-Aggregation = Literal["occurrence", "count", "sum", "mean", "min", "max", "first", "last", "days", "distinct"]
+Aggregation = str  # a key of AGGREGATIONS
 Direction = Literal["up", "down", "informational"]
 Expected = Literal["increase", "decrease", "not_increase", "not_decrease"]
-
-READING_NUMBERS = ("sum", "mean", "min", "max", "first", "last")  # rule E5: other values are invalid ones
-LACKING = ("mean", "min", "max", "first", "last")  # rule M6: without a number there is no value
 
 
 @dataclass(frozen=True)

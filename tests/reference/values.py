@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from tests.reference.aggregations import AGGREGATIONS
 from tests.reference.events import Event
 from tests.reference.exposures import Analysed, Experiment, FirstExposure, analysed
 from tests.reference.measures import (
@@ -17,7 +18,7 @@ from tests.reference.measures import (
     thresholds,
     value_of,
 )
-from tests.reference.metrics import READING_NUMBERS, Events, Funnel, Mean, Measure, Metric, Quantile, Ratio
+from tests.reference.metrics import Events, Funnel, Mean, Measure, Metric, Quantile, Ratio
 
 EventsOf = Mapping[str, Sequence[Event]]
 Chosen = Callable[[Event], bool]
@@ -164,7 +165,7 @@ def _values_of_measure(measure: Measure, people: People, events: EventsOf, whole
     """`whole` are the identities that count in the metric, so that percentiles are of these."""
     raw = {identity: value_of(measure, own) if identity in whole else None for identity, own in events.items()}
     limits = thresholds(measure, people.pooled(raw))
-    reads = measure.aggregation in READING_NUMBERS
+    reads = AGGREGATIONS[measure.aggregation].reads_numbers
     return Values(
         {
             identity: Value(

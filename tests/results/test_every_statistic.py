@@ -16,11 +16,10 @@ from experiment_pipeline.domain.aggregates import (
     VariantAggregate,
 )
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.measures import Aggregation, Events, Measure, MeasureWindow, Missing
+from experiment_pipeline.domain.measures import Aggregation, Clock, Events, Measure, MeasureWindow, Missing
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Retention, Statistic
 from experiment_pipeline.results.comparisons import clock_of
 from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.stats.evidence import Clock
 from tests.results.subjects import experiment, metric_payload, rate
 
 PURCHASE = Events("purchase")

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.evidence import (
     UNPLANNED,
-    Clock,
     accrued_evidence,
     planned_evidence,
     planned_lift,

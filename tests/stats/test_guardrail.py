@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
+from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
-from experiment_pipeline.stats.evidence import Clock, Evidence, relative_information
+from experiment_pipeline.stats.evidence import Evidence, relative_information
 from experiment_pipeline.stats.guardrail import (
     MarginReading,
     at_margin,

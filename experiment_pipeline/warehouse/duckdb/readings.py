@@ -90,7 +90,7 @@ class Reading:
         keeps_numbers = any(isinstance(request, KeptNumbers) for request in self.requests)
         if keeps_numbers or any(each.reads_numbers for each in aggregations):
             columns["number"] = "coalesce(numeric_value, 'nan')"
-        if Aggregation.DISTINCT in aggregations:
+        if any(each.reduction.reads_texts for each in aggregations):
             columns["text"] = TEXT_HASH
         columns |= {name: f"({_is_chosen(each, name)[0]})::utinyint" for each, name in self.conditions.items()}
         return columns | {name: code_of(field, f"{name}_path")[0] for field, name in self.types.items()}
