@@ -62,7 +62,7 @@ def errors(case: Case, seed: Seed, experiments: int) -> Counter[str]:
 
 def power(case: Case, seed: Seed, experiments: int) -> Counter[str]:
     """Count the experiments that are called by the end, with an effect that 80 % of fixed-sample tests find there."""
-    return _called(case, seed, experiments, lift=_frequency(case.traffic, _lift_found(case.traffic)))
+    return _called(case, seed, experiments, lift=_frequency(case.traffic, lift_found(case.traffic)))
 
 
 def _frequency(traffic: Traffic, lift: float) -> float:
@@ -85,8 +85,11 @@ def _called(case: Case, seed: Seed, experiments: int, lift: float) -> Counter[st
 
 def paths_of(case: Case, seed: Seed, experiments: int, lift: float = 0.0) -> Paths:
     """Draw experiments of a case."""
-    aggregation = case.traffic.aggregation
-    control, treatment = draw_arms(case.traffic, seed, experiments, case.looks, lift)
+    return paths_of_arms(case.traffic.aggregation, *draw_arms(case.traffic, seed, experiments, case.looks, lift))
+
+
+def paths_of_arms(aggregation: Aggregation, control: ArmOverTime, treatment: ArmOverTime) -> Paths:
+    """Return experiments whose arms have been drawn."""
     floor = MINIMUM_CONVERSIONS if aggregation is Aggregation.OCCURRENCE else MINIMUM_NONZERO
     identities = np.maximum(control.n + treatment.n, 1)
     nonzero = control.nonzero + treatment.nonzero  # values of means are positive: those who have one
@@ -111,7 +114,7 @@ def _mean_at_the_end(traffic: Traffic) -> float:
 
 
 @cache
-def _lift_found(traffic: Traffic) -> float:
+def lift_found(traffic: Traffic) -> float:
     """Return the lift that a fixed-sample test finds with 80 % power at the end, whose standard error it changes."""
     lift = 0.0
     for _ in range(3):
@@ -125,7 +128,7 @@ def design_of(case: Case) -> Design:
     """Return the design that an experimenter of this plan would have written down."""
     if case.plan is Plan.NONE:
         return Design()
-    return Design(mde=_lift_found(case.traffic) * case.plan.value, baseline=_mean_at_the_end(case.traffic))
+    return Design(mde=lift_found(case.traffic) * case.plan.value, baseline=_mean_at_the_end(case.traffic))
 
 
 def hazard(share: float) -> float:
@@ -150,30 +153,30 @@ def one_at_a_time() -> Iterator[Case]:
     for base in BASES:
         yield base
         for within in ENROLMENTS:
-            yield _with(base, enrolled_within=within)
-        yield _with(base, rates=Rates.DECAYING)
-        yield _with(base, rates=Rates.CYCLES)
-        yield _with(base, gamma=0.5)
-        yield _with(base, window=0.25)
-        yield _with(base, treatment_ratio=1 / 9)
+            yield changed(base, enrolled_within=within)
+        yield changed(base, rates=Rates.DECAYING)
+        yield changed(base, rates=Rates.CYCLES)
+        yield changed(base, gamma=0.5)
+        yield changed(base, window=0.25)
+        yield changed(base, treatment_ratio=1 / 9)
         for looks in (30, FIVE_MINUTES):
             yield replace(base, looks=looks)
         for plan in (Plan.RIGHT, Plan.TENTH, Plan.TENFOLD):
             yield replace(base, plan=plan)
     for share, identities in SHARES.items():
         if share != 0.3:  # the base case's
-            yield _with(CONVERSIONS, events=hazard(share), identities=identities)
+            yield changed(CONVERSIONS, events=hazard(share), identities=identities)
     for events, identities in EVENTS.items():
         if events != COUNTS.traffic.events:
-            yield _with(COUNTS, events=events, identities=identities)
-        yield _with(COUNTS, aggregation=Aggregation.MEAN, events=events, identities=identities)
+            yield changed(COUNTS, events=events, identities=identities)
+        yield changed(COUNTS, aggregation=Aggregation.MEAN, events=events, identities=identities)
     for log_sd in (0.1, 1.0):  # where some have no value yet, who has one may be all that differs
-        yield _with(ARRIVING, log_sd=log_sd)
+        yield changed(ARRIVING, log_sd=log_sd)
     for gamma in (None, 0.5):
-        yield _with(ARRIVING, events=50.0, gamma=gamma)
-    yield _with(REVENUE, log_sd=1.5)
-    yield _with(REVENUE, refunded=0.3)
-    yield _with(REVENUE, refunded=0.5, rates=Rates.DECAYING)
+        yield changed(ARRIVING, events=50.0, gamma=gamma)
+    yield changed(REVENUE, log_sd=1.5)
+    yield changed(REVENUE, refunded=0.3)
+    yield changed(REVENUE, refunded=0.5, rates=Rates.DECAYING)
 
 
 def with_an_effect() -> Iterator[Case]:
@@ -216,14 +219,15 @@ def beyond_the_clock() -> Iterator[Case]:
     busy = Case(Traffic(Aggregation.COUNT, 1_000, 50.0, enrolled_within=1.0, window=0.1))
     for plan in (Plan.NONE, Plan.RIGHT):
         yield replace(busy, plan=plan)
-        yield _with(replace(busy, plan=plan), events=200.0)
-    yield _with(busy, gamma=0.5)
+        yield changed(replace(busy, plan=plan), events=200.0)
+    yield changed(busy, gamma=0.5)
     for share in (0.97, 0.99):  # that has converted by the end
-        all_soon = _with(CONVERSIONS, identities=4_000, events=1 / (1 - share), enrolled_within=1.0)
+        all_soon = changed(CONVERSIONS, identities=4_000, events=1 / (1 - share), enrolled_within=1.0)
         yield replace(all_soon, plan=Plan.RIGHT)
 
 
-def _with(case: Case, **changes: object) -> Case:
+def changed(case: Case, **changes: object) -> Case:
+    """Return a case with other traffic."""
     return replace(case, traffic=replace(case.traffic, **changes))  # type: ignore[arg-type]
 
 
