@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
 from experiment_pipeline.domain.experiments import Design
@@ -28,8 +27,6 @@ CLOCKS = {
 }
 FLOOR, CHUNK, DECAY, KINDS = 150, 50, 0.1, 5  # of identities that are not 0; experiments drawn at a time; of distinct
 FOUND_AT_THE_END = 2.8016  # standard errors of an effect that 80 % of fixed samples find
-
-Identities = npt.NDArray[np.float64]  # of shape (experiments, identities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,36 +94,38 @@ def _design(control: Looks) -> Design:
 
 
 class _Arm:
-    """One arm of some experiments while time goes on."""
+    """One arm of some experiments while time goes on; identity i of experiment e is number `e * identities + i`."""
 
     def __init__(self, case: Changing, rng: np.random.Generator, shape: tuple[int, int]):
-        self.case, self.rng = case, rng
+        self.case, self.rng, self.shape = case, rng, shape
         self.exposed = rng.random(shape) if case.arriving else np.zeros(shape)
-        self.rate = np.full(shape, case.events)
+        self.events, self.value = np.zeros(shape[0] * shape[1]), np.zeros(shape[0] * shape[1])
+        self.sums = np.zeros((5, shape[0]))  # with a value, values, their squares, events, not 0
+        rate = np.full(shape, case.events)
         if case.gamma is not None:
-            self.rate = case.events * rng.standard_gamma(case.gamma, shape) / case.gamma
-        self.events, self.value = np.zeros(shape), np.zeros(shape)
+            rate = case.events * rng.standard_gamma(case.gamma, shape) / case.gamma
+        acted = _acted(1 - self.exposed, decaying=case.decaying)
+        number = np.repeat(np.arange(self.events.size), rng.poisson(rate * acted).ravel())
+        since = _acted_so_much(rng.random(len(number)) * acted.ravel()[number], decaying=case.decaying)
+        look = np.minimum((self.exposed.ravel()[number] + since) * case.looks, case.looks - 1).astype(np.int64)
+        order = np.argsort(look, kind="stable")
+        self.who, self.starts = number[order], np.searchsorted(look[order], np.arange(case.looks + 1))
 
     def look(self, number: int) -> tuple[Floats, ...]:
         """Let time go on to the next look, and return what it sees: n, mean, m2, events, counted."""
-        start, end = number / self.case.looks, (number + 1) / self.case.looks
-        new = self.rng.poisson(self.rate * self._acting(start, end)).astype(float)
-        at = np.nonzero(new)
-        self.value[at] = self._values(self.value[at], self.events[at], new[at])
-        self.events[at] += new[at]
-        members = self.events > 0 if self.case.aggregation.may_lack_value else self.exposed < end
-        n = members.sum(axis=1).astype(float)
-        mean = np.where(members, self.value, 0).sum(axis=1) / np.maximum(n, 1)
-        m2 = np.where(members, (self.value - mean[:, None]) ** 2, 0).sum(axis=1)
-        return n, mean, m2, self.events.sum(axis=1), (members & (self.value != 0)).sum(axis=1).astype(float)
-
-    def _acting(self, start: float, end: float) -> Identities:
-        """Return the share of their events that identities have between two times."""
-        since, until = np.maximum(start - self.exposed, 0), np.maximum(end - self.exposed, 0)
-        if not self.case.decaying:
-            return until - since
-        share: Identities = (np.exp(-since / DECAY) - np.exp(-until / DECAY)) / (1 - np.exp(-1 / DECAY))
-        return share
+        at, new = np.unique(self.who[self.starts[number] : self.starts[number + 1]], return_counts=True)
+        events, before = self.events[at], self.value[at]
+        after = self._values(before, events, new.astype(float))
+        self.value[at], self.events[at] = after, events + new
+        changes = events == 0, after - before, after**2 - before**2, new, (after != 0).astype(float) - (before != 0)
+        experiment = at // self.shape[1]
+        self.sums = self.sums + np.array([np.bincount(experiment, each, minlength=self.shape[0]) for each in changes])
+        with_value, total, squares, events_so_far, nonzero = self.sums
+        n = with_value
+        if not self.case.aggregation.may_lack_value:
+            n = (self.exposed < (number + 1) / self.case.looks).sum(axis=1).astype(float)
+        mean = total / np.maximum(n, 1)
+        return n, mean, np.maximum(squares - mean * total, 0), events_so_far, nonzero
 
     def _values(self, value: Floats, events: Floats, new: Floats) -> Floats:
         """Return the values of identities after some new events."""
@@ -156,6 +155,18 @@ class _Arm:
             return largest
         numbers: Floats = np.exp(special.ndtri(np.clip(largest, 1e-12, 1 - 1e-12)))
         return numbers
+
+
+def _acted(time: Floats, *, decaying: bool) -> Floats:
+    """Return the share of its events that an identity has within so much time after its exposure."""
+    share: Floats = np.expm1(-time / DECAY) / np.expm1(-1 / DECAY) if decaying else time
+    return share
+
+
+def _acted_so_much(share: Floats, *, decaying: bool) -> Floats:
+    """Return the time after its exposure within which an identity has this share of its events."""
+    time: Floats = -DECAY * np.log1p(share * np.expm1(-1 / DECAY)) if decaying else share
+    return time
 
 
 A = Aggregation

@@ -1,16 +1,24 @@
-"""Parts of a metric: how often a funnel, and any value of a dimension, is called a difference by chance."""
+"""Parts of a metric: how often a funnel, any value of a dimension, and any slice is called a difference by chance."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammainc
 
+from experiment_pipeline.domain.aggregates import EMPTY, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.stats.post_stratification import post_stratified
 from tests.calibration.families import rejected_together
+from tests.calibration.fixed import Arms
 from tests.calibration.peeking import between, log_anytime
-from tests.calibration.populations import Seed, Sums, sizes_at_looks
+from tests.calibration.populations import Seed, Sums, computed, sizes_at_looks
 
 VALUES = 21  # the twenty largest of a dimension, and the rest
+SHARES = 1 / np.arange(1, VALUES + 1) / (1 / np.arange(1, VALUES + 1)).sum()  # of the identities, by rank
+SLICES, KEENNESS = 6, 0.5  # of orders by a property, and the shape of the gamma law of who orders how often
+ENOUGH = 30  # conversions of a cell: from there on intervals have their nominal coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +45,8 @@ def breakdown(
     last: of an experiment, a verdict at the last look that does not hold, picked at random from those shown
     """
     rng = np.random.default_rng(seed)
-    shares = 1 / np.arange(1, VALUES + 1)
     log_m = []
-    for number, share in enumerate(shares / shares.sum()):
+    for number, share in enumerate(SHARES):
         size = max(1, round(batch * share))
         treatment = moved if number < moving else still
         arms = still(rng, experiments, looks, size), treatment(rng, experiments, looks, size)
@@ -53,3 +60,88 @@ def breakdown(
         last=int((shown[:, -1] & (picked >= moving)).sum()),
         found=int(rejected[0, :, -1].sum()) if moving else 0,
     )
+
+
+def any_value(seed: Seed, experiments: int, still: Funnel, moved: Funnel, identities: int) -> list[Arms]:
+    """Return, of every experiment, both arms of one value of a dimension, of those with enough conversions."""
+    rng, arms = np.random.default_rng(seed), []
+    for _ in range(experiments):
+        sizes = rng.multinomial(identities, SHARES, 2)
+        cells = [
+            (_converted(rng, int(c), still), _converted(rng, int(t), moved))
+            for c, t in sizes.T.tolist()
+            if min(c, t) > 1
+        ]
+        enough = [each for each in cells if min(each[0].sum, each[1].sum) >= ENOUGH]
+        arms.append(enough[rng.integers(len(enough))])
+    return arms
+
+
+def _converted(rng: np.random.Generator, n: int, funnel: Funnel) -> VariantAggregate:
+    reached = n
+    for chance in funnel.steps:
+        reached = int(rng.binomial(reached, chance))
+    return VariantAggregate(n, reached / n, reached * (1 - reached / n))
+
+
+def post_stratified_errors(seed: Seed, experiments: int, identities: int, lift: float = 0.0) -> Counter[str]:
+    """Count experiments whose post-stratified effect errs, and those whose interval holds the truth.
+
+    Counts of identities from countries that order more or less; how many are from which differs between the arms.
+    """
+    rng, found = np.random.default_rng(seed), Counter(experiments=experiments)
+    means = np.linspace(0.2, 3.0, VALUES)
+    truth = lift * float((SHARES * means).sum())
+    for _ in range(experiments):
+        arms = [
+            [_ordered(rng, int(n), mean) for n, mean in zip(rng.multinomial(identities, SHARES), of, strict=True)]
+            for of in (means, (1 + lift) * means)
+        ]
+        effect = computed(post_stratified(list(zip(*arms, strict=True)))).effect
+        found["effect:low"] += effect.ci_high < truth
+        found["effect:high"] += effect.ci_low > truth
+        found["effect"] += effect.ci_low <= truth <= effect.ci_high
+    return found
+
+
+def _ordered(rng: np.random.Generator, n: int, mean: float) -> VariantAggregate:
+    orders = rng.poisson(mean * rng.standard_gamma(2.0, n) / 2)
+    return VariantAggregate(n, float(orders.mean()), float(((orders - orders.mean()) ** 2).sum())) if n else EMPTY
+
+
+def sliced(seed: Seed, experiments: int, *, looks: int, batch: int) -> Counter[str]:
+    """Count A/A tests in which any slice of counts by a property of the orders is called a difference at any look.
+
+    The slices hang together: who orders much does so in all of them.
+    """
+    rng = np.random.default_rng(seed)
+    arms = [_slices(rng, experiments, looks, batch) for _ in range(2)]
+    log_m = [log_anytime(between(*each), Design()) for each in zip(*arms, strict=True)]
+    rejected = rejected_together(np.exp(-np.maximum(np.array(log_m), 0)), Design().alpha)
+    return Counter(experiments=experiments, any=int(rejected.any(axis=(0, 2)).sum()))
+
+
+def _slices(rng: np.random.Generator, experiments: int, looks: int, batch: int) -> list[Sums]:
+    shares = 1 / np.arange(1, SLICES + 1) / (1 / np.arange(1, SLICES + 1)).sum()
+    keen, found = rng.standard_gamma(KEENNESS, (experiments, looks, batch)) / KEENNESS, []
+    for share in shares:
+        orders = rng.poisson(share * keen)
+        y, yy, nonzero = (
+            each.sum(axis=2).cumsum(axis=1).astype(float) for each in (orders, orders * orders, orders > 0)
+        )
+        found.append(Sums(sizes_at_looks(looks, batch), y, yy, y, nonzero))
+    return found
+
+
+def funnel_over_time(seed: Seed, experiments: int, funnel: Funnel, *, identities: int, looks: int) -> Counter[str]:
+    """Count A/A tests that are called at any look, of identities exposed at once who take a while from step to step."""
+    rng, at = np.random.default_rng(seed), np.arange(1.0, looks + 1) / looks
+    by_then = gammainc(len(funnel.steps), 2 * len(funnel.steps) * at)  # of those who come through at all
+    new = np.diff(by_then, prepend=0) * math.prod(funnel.steps)
+    arms = []
+    for _ in range(2):
+        converted = rng.multinomial(identities, np.append(new, 1 - new.sum()), experiments)[:, :-1].cumsum(axis=1)
+        y = converted.astype(float)
+        arms.append(Sums(np.full(looks, float(identities)), y, y, y, y))
+    log_m = log_anytime(between(*arms, proportions=True), Design())
+    return Counter(experiments=experiments, anytime=int((log_m >= -math.log(Design().alpha)).any(axis=1).sum()))

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from experiment_pipeline.domain.aggregates import QuantileEstimate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.arrays import Floats
+from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.quantile import interval_ranks, quantile_aggregate
 from tests.calibration.clocks import Looks, called
 from tests.calibration.fixed import Arms
@@ -139,3 +141,44 @@ def _moments(values: Floats, q: float, sizes: list[int]) -> Iterator[tuple[float
         estimate = QuantileEstimate(n, *(float(part[each - 1]) for each in (rank, low, high)))
         arm = computed(quantile_aggregate(estimate))
         yield arm.mean, arm.m2
+
+
+def peeking_events(
+    seed: Seed, experiments: int, q: float, *, identities: int, looks: int, arriving: bool
+) -> Counter[str]:
+    """Count A/A tests on a quantile of events that are called at any look, of identities whose pages come over time."""
+    rng = np.random.default_rng(seed)
+    found: Counter[str] = Counter()
+    for _ in range(experiments):
+        control, treatment = (_pages(rng, q, identities, looks, arriving=arriving) for _ in range(2))
+        found += called(control, treatment, Clock.INFORMATION, Design(), FLOOR * (1 - 1e-9))
+    return found
+
+
+def _pages(rng: np.random.Generator, q: float, identities: int, looks: int, *, arriving: bool) -> Looks:
+    """Return one arm of one experiment at every look; identities without a page yet are not in it."""
+    slow, start = Slow(), rng.random(identities) if arriving else np.zeros(identities)
+    pages = rng.poisson(slow.pages * (1 - start) * rng.standard_gamma(2.0, identities) / 2)
+    owner = np.repeat(np.arange(identities), pages)
+    at = start[owner] + (1 - start[owner]) * rng.random(len(owner))
+    times = np.exp(rng.normal(0, 0.5, identities)[owner] + rng.normal(0, 0.7, len(owner)))
+    order = np.argsort(at)
+    owner, times, ends = owner[order], times[order], np.searchsorted(at[order], np.arange(1, looks + 1) / looks)
+    seen = [_page_moments(times[:end], owner[:end], q) for end in ends.tolist()]
+    n, mean, m2, values = (np.array([column]) for column in zip(*seen, strict=True))
+    return Looks(n, mean, m2, values, n * q * (1 - q))
+
+
+def _page_moments(times: Floats, owner: npt.NDArray[np.int64], q: float) -> tuple[float, float, float, float]:
+    pages = np.bincount(owner)
+    pages, n = pages[pages > 0], len(times)
+    if n < 2 or len(pages) < 2:
+        return float(len(pages)), math.nan, 0.0, float(n)
+    ordered = np.sort(times)
+    below = np.bincount(owner, times <= ordered[math.ceil(q * n - 1e-9) - 1])
+    below = below[np.bincount(owner) > 0]
+    deviations = below - below.sum() / n * pages
+    error = math.sqrt(len(pages) / (len(pages) - 1) * float((deviations**2).sum())) / n
+    arm = quantile_aggregate(_estimate(ordered, q, len(pages), error))
+    moments = (math.nan, 0.0) if isinstance(arm, NotComputable) else (arm.mean, arm.m2)
+    return float(len(pages)), *moments, float(n)

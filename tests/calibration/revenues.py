@@ -1,9 +1,12 @@
 """Skewed revenue: an order's, capped at a percentile, and adjusted by what identities spent before."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
@@ -37,6 +40,13 @@ class Orders:
 class Spending:
     """Revenue of the same identities before (x) and after (y): one in twenty buys, and who spent much does so again."""
 
+    worth: float = 1.0
+
+    @property
+    def mean(self) -> float:
+        """Revenue of an identity after."""
+        return self.worth * BUYERS * math.exp((0.8**2 + 0.6**2) / 2)
+
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> PairSums:
         shape = (experiments, looks, batch)
         habit = rng.normal(0, 0.8, shape)
@@ -45,7 +55,7 @@ class Spending:
             np.where(is_keen & (rng.random(shape) < 0.5), np.exp(habit + rng.normal(0, 0.6, shape)), 0.0)
             for _ in range(2)
         )
-        return pair_sums(x, y, batch)
+        return pair_sums(x, self.worth * y, batch)
 
 
 def capped(values: list[Floats], sizes: list[int], percentile: float) -> list[Floats]:
@@ -57,12 +67,21 @@ def capped(values: list[Floats], sizes: list[int], percentile: float) -> list[Fl
 
 
 def capped_arms(
-    seed: Seed, experiments: int, sizes: tuple[int, int], *, sigma: float = 1.0, percentile: float = 99.5
+    seed: Seed,
+    experiments: int,
+    sizes: tuple[int, int],
+    *,
+    sigma: float = 1.0,
+    percentile: float = 99.5,
+    worth: float = 1.0,
 ) -> list[Arms]:
-    """Both arms of A/A tests on revenue that is capped at a percentile of both arms together."""
+    """Both arms of every experiment on revenue that is capped at a percentile of both arms together."""
     rng, arms = np.random.default_rng(seed), []
     for _ in range(experiments):
-        spent = [rng.lognormal(0, sigma, rng.binomial(n, BUYERS)) for n in sizes]
+        spent = [
+            times * rng.lognormal(0, sigma, rng.binomial(n, BUYERS))
+            for n, times in zip(sizes, (1.0, worth), strict=True)
+        ]
         control, treatment = (
             _aggregate(values, n) for values, n in zip(capped(spent, list(sizes), percentile), sizes, strict=True)
         )
@@ -70,16 +89,38 @@ def capped_arms(
     return arms
 
 
+def capped_truth(sizes: tuple[int, int], *, sigma: float, percentile: float, worth: float) -> tuple[float, float]:
+    """Return the true effect and lift of capped revenue, with the cap that all identities of both arms have."""
+    shares, scales = [n / sum(sizes) for n in sizes], (0.0, math.log(worth))
+
+    def beyond(log_cap: float) -> float:
+        above = (share * ndtr((scale - log_cap) / sigma) for share, scale in zip(shares, scales, strict=True))
+        return BUYERS * float(sum(above)) - (1 - percentile / 100)
+
+    log_cap = brentq(beyond, -20, 20)
+    means = [
+        BUYERS
+        * float(
+            math.exp(scale + sigma**2 / 2) * ndtr((log_cap - scale) / sigma - sigma)
+            + math.exp(log_cap) * ndtr((scale - log_cap) / sigma)
+        )
+        for scale in scales
+    ]
+    return means[1] - means[0], means[1] / means[0] - 1
+
+
 def _aggregate(values: Floats, n: int) -> VariantAggregate:
     mean = float(values.sum()) / n
     return VariantAggregate(n, mean, max(0.0, float((values * values).sum()) - n * mean * mean))
 
 
-def adjusted_pairs(seed: Seed, experiments: int, sizes: tuple[int, int]) -> list[tuple[PairAggregate, PairAggregate]]:
-    """Both arms of A/A tests on skewed revenue with its pre-period."""
-    rng, spending = np.random.default_rng(seed), Spending()
+def adjusted_pairs(
+    seed: Seed, experiments: int, sizes: tuple[int, int], treatment: Spending
+) -> list[tuple[PairAggregate, PairAggregate]]:
+    """Both arms of every experiment on skewed revenue with its pre-period."""
+    rng, control = np.random.default_rng(seed), Spending()
     return [
-        (spending(rng, 1, 1, sizes[0]).aggregate(0, 0), spending(rng, 1, 1, sizes[1]).aggregate(0, 0))
+        (control(rng, 1, 1, sizes[0]).aggregate(0, 0), treatment(rng, 1, 1, sizes[1]).aggregate(0, 0))
         for _ in range(experiments)
     ]
 
