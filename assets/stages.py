@@ -11,6 +11,7 @@ import dagster as dg
 
 from experiment_pipeline.assets.health_checks import check_results, judge, repeat_outcomes, stored_findings
 from experiment_pipeline.assets.lake_counts import with_lake_counts
+from experiment_pipeline.assets.measurements import store_measurements
 from experiment_pipeline.assets.metadata import Metadata, provenance, short_table
 from experiment_pipeline.assets.movement import movement
 from experiment_pipeline.domain.exposures import summarise_exposures
@@ -222,6 +223,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         yield StageOutput(asset, metadata, frame, check_results(asset, findings))
     payload = results_payload(results, movement(run, warehouse, results.split))
     published = run.publish(Computation.RESULTS, payload, stored_findings(findings))
+    store_measurements(run, aggregates)
     yield StageOutput(
         "experiment_results",
         {

@@ -64,6 +64,7 @@ def _replace(connection: Connection, measured: MetricMeasurement) -> None:
             uncapped=None if measured.uncapped is None else asdict(measured.uncapped),
             cap=measured.cap,
             floor=measured.floor,
+            share_in_metric=measured.share_in_metric,
         )
     )
 
@@ -82,6 +83,7 @@ def _decoded(row: RowMapping) -> MetricMeasurement:
         cap=row["cap"],
         floor=row["floor"],
         experiment_id=row["experiment_id"],
+        share_in_metric=row["share_in_metric"],
     )
 
 

@@ -234,6 +234,7 @@ metric_measurements = Table(  # of each metric the newest of each source and exp
     Column("uncapped", JSON(none_as_null=True)),  # the same without cap and floor; null: there are none, or not known
     Column("cap", Float),
     Column("floor", Float),
+    Column("share_in_metric", Float, nullable=False, server_default="1"),  # of the identities
     sqlite_autoincrement=True,
 )
 

@@ -1,12 +1,16 @@
 """Measurements of metrics, made of what previews and refreshes have aggregated."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.definitions import definition_of
+from experiment_pipeline.domain.experiments import CONTROL, Experiment
+from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metric_measurement import MeasuredStatistic, MeasurementSource, MetricMeasurement
 from experiment_pipeline.domain.metric_preview import POOLED, MetricPreview
 from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.results.arms import arms_of
 from experiment_pipeline.stats.not_computable import NotComputable
 
@@ -50,4 +54,51 @@ def measurement_of_preview(
         cap=None if bounds is None else bounds.cap,
         floor=None if bounds is None else bounds.floor,
         experiment_id=experiment_id,
+        share_in_metric=preview.n / preview.mature if preview.n else 1.0,
+    )
+
+
+def measurements_of_results(
+    experiment: Experiment, aggregates: Iterable[MetricAggregates], run: RefreshRun, measured_at: datetime
+) -> list[MetricMeasurement]:
+    """Return the measurements that a refresh makes: of its metrics in control, and of the traffic of all variants.
+
+    Metrics that come to nothing in control are left out.
+
+    Args:
+        experiment: with its metrics; it has started.
+        aggregates: of the metrics, by variant.
+        run: as of when, and at which data version, these are.
+        measured_at: the moment, UTC.
+    """
+    by_id = {found.metric_id: found for found in aggregates}
+    made = (
+        _measurement_in_control(attached.metric, by_id[attached.metric.id], experiment, run, measured_at)
+        for attached in experiment.metrics
+        if attached.metric.id in by_id
+    )
+    return [each for each in made if each is not None]
+
+
+def _measurement_in_control(
+    metric: Metric, found: MetricAggregates, experiment: Experiment, run: RefreshRun, measured_at: datetime
+) -> MetricMeasurement | None:
+    statistic = measured_statistic(metric, found, CONTROL)
+    if isinstance(statistic, NotComputable) or experiment.started_at is None:
+        return None
+    arms = arms_of(metric, found, experiment.compared_keys)
+    control = arms[CONTROL]
+    return MetricMeasurement(
+        metric_id=metric.id,
+        definition=definition_of(metric),
+        source=MeasurementSource.REFRESH,
+        measured_at=measured_at,
+        window=Window(experiment.started_at, run.as_of),
+        data_version=run.data_version,
+        identities=sum(arm.identities for arm in arms.values()) + sum(found.not_mature.get(key, 0) for key in arms),
+        statistic=statistic,
+        cap=None if found.bounds is None else found.bounds.cap,
+        floor=None if found.bounds is None else found.bounds.floor,
+        experiment_id=experiment.id,
+        share_in_metric=control.n / control.identities if control.n else 1.0,
     )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from experiment_pipeline.domain.metric_measurement import MeasurementSource
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, read_stamp
 from tests.assets.conftest import Installation, crowd, exposure, purchase
@@ -27,6 +28,24 @@ def test_refresh__after_ingestion__publishes_both_payloads(installation: Install
     assert bought["variants"]["b"] == {"n": 100, "sum": 50.0, "sum_squares": 50.0}
     assert spent["variants"]["control"] == {"n": 100, "sum": 500.0, "sum_squares": pytest.approx(5000.0, rel=1e-12)}
     assert bought["verdict"] == {"b": "inconclusive"}
+
+
+def test_refresh__that_publishes__stores_what_metrics_come_to_in_control(installation: Installation) -> None:
+    installation.land("first", crowd(100, 60))
+    installation.ingest()
+    assert installation.refresh().success
+    experiment = installation.experiment()
+    spent = experiment.metrics[1].metric
+    (measured,) = installation.registry.measurements.list(spent)
+    state = installation.state()
+    assert (measured.source, measured.experiment_id) == (MeasurementSource.REFRESH, experiment.id)
+    assert (measured.window.as_of, measured.data_version) == (state.as_of, state.data_version)
+    assert measured.identities == 160
+    results = state.payload
+    assert results is not None
+    control = results["metrics"][1]["variants"]["control"]
+    assert measured.statistic.aggregate.n == control["n"] != results["metrics"][1]["variants"]["b"]["n"]
+    assert measured.statistic.aggregate.sum == control["sum"]
 
 
 def test_refresh__every_artifact__carries_one_window_and_data_version(installation: Installation) -> None:

@@ -37,7 +37,7 @@ def test_measurements__stored__come_back_the_newest_first(registry: Registry, ru
     metric = registry.metrics.create("production", REVENUE, actor=ACTOR, now=NOW)
     assert registry.measurements.list(metric) == []
     uncapped = MeasuredStatistic(VariantAggregate(3, 0.2, 2.0))
-    everybody = replace(measured(metric), uncapped=uncapped, cap=99.5, floor=-1.0)
+    everybody = replace(measured(metric), uncapped=uncapped, cap=99.5, floor=-1.0, share_in_metric=0.25)
     own = replace(measured(metric, source=MeasurementSource.REFRESH), experiment_id=running.id, measured_at=NOW + HOUR)
     registry.measurements.store(own, everybody)
     assert registry.measurements.list(metric) == [own, everybody]

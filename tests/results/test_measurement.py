@@ -12,14 +12,21 @@ from experiment_pipeline.domain.aggregates import (
     QuantileEstimate,
     VariantAggregate,
 )
+from experiment_pipeline.domain.experiments import Variant, VariantRole
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.measures import Aggregation, Bound, Events, Measure
 from experiment_pipeline.domain.metric_measurement import MeasuredStatistic, MeasurementSource
 from experiment_pipeline.domain.metric_preview import POOLED, MetricPreview
 from experiment_pipeline.domain.metrics import Mean, Metric, Quantile, Ratio, Statistic
-from experiment_pipeline.results.measurement import measured_statistic, measurement_of_preview
+from experiment_pipeline.domain.refresh import RefreshRun
+from experiment_pipeline.results.measurement import (
+    measured_statistic,
+    measurement_of_preview,
+    measurements_of_results,
+)
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.ratio import ratio_aggregate
+from tests.results.subjects import EVEN, experiment
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 WINDOW = Window(NOW - timedelta(days=1), NOW)
@@ -65,10 +72,37 @@ def test_measurement__of_a_preview__has_both_readings_and_the_bounds() -> None:
     assert not isinstance(found, NotComputable)
     assert (found.metric_id, found.source, found.measured_at) == (1, MeasurementSource.PREVIEW, NOW)
     assert (found.window, found.data_version, found.identities, found.experiment_id) == (WINDOW, 7, 5, 3)
-    assert (found.cap, found.floor) == (25, None)
+    assert (found.cap, found.floor, found.share_in_metric) == (25, None, 3 / 5)
     assert found.statistic.aggregate == bounded.by_variant[POOLED]
     assert found.uncapped == MeasuredStatistic(VALUES)
     assert found.definition["measure"] == {"event": "purchase", "aggregation": "sum", "cap": {"at": 25}}
+
+
+def test_measurements__of_results__are_those_of_control_with_the_traffic_of_all_variants() -> None:
+    spent = replace(metric(Mean(replace(SUM, aggregation=Aggregation.MEAN))), id=7)
+    holdout = Variant("holdout", VariantRole.HOLDOUT, 20)
+    subject = experiment((*EVEN, holdout), spent, started_at=NOW - timedelta(days=2))
+    found = MetricAggregates(
+        7,
+        {"control": VALUES, "b": VariantAggregate.of([1, 2, 3, 4]), "holdout": VALUES},
+        identities={"control": 12, "b": 9, "holdout": 50},
+        not_mature={"control": 2, "b": 3, "holdout": 60},
+        bounds=Bounds(99, -1, {}, {}),
+    )
+    run = RefreshRun("run", subject.id, NOW, 5)
+    (measured,) = measurements_of_results(subject, [found], run, NOW + timedelta(minutes=1))
+    assert (measured.metric_id, measured.source, measured.experiment_id) == (7, MeasurementSource.REFRESH, subject.id)
+    assert measured.window == Window(NOW - timedelta(days=2), NOW)
+    assert (measured.measured_at, measured.data_version) == (NOW + timedelta(minutes=1), 5)
+    assert measured.statistic == MeasuredStatistic(VALUES)
+    assert (measured.identities, measured.share_in_metric) == (12 + 9 + 2 + 3, 3 / 12)
+    assert (measured.cap, measured.floor, measured.uncapped) == (99, -1, None)
+
+
+def test_measurements__of_metrics_that_come_to_nothing_in_control__are_left_out() -> None:
+    subject = experiment(started_at=NOW - timedelta(days=2))
+    found = MetricAggregates(subject.metrics[0].metric.id, {"b": VALUES})
+    assert measurements_of_results(subject, [found], RefreshRun("run", 1, NOW, 5), NOW) == []
 
 
 def test_measurement__of_a_preview_without_a_value__says_why() -> None:
