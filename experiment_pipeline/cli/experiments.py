@@ -158,6 +158,7 @@ def _card(context: Context, experiment: Experiment) -> Table:
         ),
         *(("ignored", printable(shortened(variant, IGNORED_SHOWN))) for variant in experiment.ignored_variants),
         *_audience_lines(experiment),
+        *_prior_lines(experiment),
         *(("metric", f"{a.metric.name}: {a.expected_direction}{_details(a)}") for a in experiment.metrics),
         *(("warning", warning) for warning in design_warnings(experiment, context.floors)),
         ("partition", experiment.partition_key),
@@ -173,6 +174,12 @@ def _audience_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield from ((name, json.dumps(value, ensure_ascii=False)) for name, value in declared.items() if value)
     if excluded:
         yield "excluded", f"{len(excluded)} identifiers"
+
+
+def _prior_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    if experiment.prior is not None:
+        mean, deviation = 100 * experiment.prior.mean, 100 * experiment.prior.standard_deviation
+        yield "prior", f"lift {mean:+g} %, standard deviation {deviation:g} %"
 
 
 def _details(attached: AttachedMetric) -> str:

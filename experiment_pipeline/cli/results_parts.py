@@ -29,21 +29,35 @@ def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text
         waiting = metric.get("identities_not_mature", {})
         if any(waiting.values()):
             yield Text(f"{name}: not counted until their window ends: {_by_variant(waiting)}", style="dim")
-        for treatment, adjusted in metric.get("adjusted", {}).items():
-            if adjusted["variance_reduction"] is not None:
-                share = f"{100 * adjusted['variance_reduction']:.1f} %"
-                line = f"the pre-period explains {share} of the variance; the adjusted reading decides"
-            else:
-                line = f"not adjusted, {readable(adjusted['reason'] or 'unknown')}; the plain reading decides"
-            yield Text(f"{name}, {shown(treatment)}: {line}", style="dim")
-        best = metric.get("chance_to_be_best") or {}
-        if len(best) > 2:  # of two arms it is the chance to win
-            chances = ", ".join(f"{shown(key)} {chance_words(chance)}" for key, chance in best.items())
-            yield Text(f"{name}: chance to be best: {chances}", style="dim")
-        for treatment, progress in metric.get("progress", {}).items():
-            if progress["information_fraction"] is not None:
-                words = _progress_words(progress, progress["information_fraction"])
-                yield Text(f"{name}, {shown(treatment)}: {words}", style="dim")
+        for line in chain(_reading_lines(metric), _progress_lines(metric)):
+            yield Text(f"{name}{line}", style="dim")
+
+
+def _reading_lines(metric: MetricPayload) -> Iterator[str]:
+    """Yield the readings of each comparison beside the plain one of the table: adjusted, and with a prior."""
+    for treatment, adjusted in metric.get("adjusted", {}).items():
+        if adjusted["variance_reduction"] is not None:
+            share = f"{100 * adjusted['variance_reduction']:.1f} %"
+            line = f"the pre-period explains {share} of the variance; the adjusted reading decides"
+        else:
+            line = f"not adjusted, {readable(adjusted['reason'] or 'unknown')}; the plain reading decides"
+        yield f", {shown(treatment)}: {line}"
+    for treatment, posterior in metric.get("posterior", {}).items():
+        if posterior is not None:
+            low, high = 100 * posterior["ci_low"], 100 * posterior["ci_high"]
+            line = f"with the prior the lift is {100 * posterior['lift']:+.2f} % ({low:+.2f} to {high:+.2f} %)"
+            chance = f"chance to win {chance_words(posterior['chance_to_win'])}"
+            yield f", {shown(treatment)}: {line}, {chance}; no verdict rests on it"
+
+
+def _progress_lines(metric: MetricPayload) -> Iterator[str]:
+    best = metric.get("chance_to_be_best") or {}
+    if len(best) > 2:  # of two arms it is the chance to win
+        chances = ", ".join(f"{shown(key)} {chance_words(chance)}" for key, chance in best.items())
+        yield f": chance to be best: {chances}"
+    for treatment, progress in metric.get("progress", {}).items():
+        if progress["information_fraction"] is not None:
+            yield f", {shown(treatment)}: {_progress_words(progress, progress['information_fraction'])}"
 
 
 def _progress_words(progress: ProgressPayload, fraction: float) -> str:

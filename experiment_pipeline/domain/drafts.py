@@ -30,6 +30,7 @@ from experiment_pipeline.domain.definition_rules import read_version_1, read_ver
 from experiment_pipeline.domain.definitions import Defined, definition, definition_of
 from experiment_pipeline.domain.experiments import (
     CONTROL,
+    DeclaredPrior,
     Design,
     Experiment,
     MultipleExposures,
@@ -148,6 +149,7 @@ class ExperimentDraft:
     only: Only = ()
     exclude_identifiers: Excluded = ()
     post_stratify: Stratified = None
+    prior: DeclaredPrior = None
 
 
 @with_config(STRICT)
@@ -186,6 +188,7 @@ def to_draft(experiment: Experiment) -> ExperimentDraft:
         design=experiment.design,
         ignored_variants=experiment.ignored_variants,
         post_stratify=experiment.post_stratify,
+        prior=experiment.prior,
         **declared_fields(experiment.audience),
     )
 

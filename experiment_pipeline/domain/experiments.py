@@ -73,6 +73,27 @@ class Design:
     ] = None
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """The lift on the primary metric as it was known before the start: a normal distribution."""
+
+    mean: Annotated[
+        Annotated[Number, between(-1, 5, "Must be a share above -1 and below 5: 0.02 is 2 %.")],
+        Field(description="the lift that was expected, as a share: 0.02 is 2 %"),
+    ]
+    standard_deviation: Annotated[
+        Annotated[Number, between(0, 5, "Must be a share above 0 and below 5: 0.05 is 5 %.")],
+        Field(description="of the lifts that were thought possible, as a share: 0.05 is 5 %"),
+    ]
+
+
+DeclaredPrior = Annotated[
+    Prior | None,
+    Field(description="what was known about the lift before the start; shown beside the results, never in a verdict"),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """One experiment as the registry knows it. All times are UTC; `partition_key` is `<key>-<id>` (rule L6).
@@ -80,6 +101,7 @@ class Experiment:
     ignored_variants: values of exposures that do not count as traffic outside the split (rule S2)
     audience: who is analysed, and the groups that results are broken down by
     post_stratify: the dimension that the overall effect is also adjusted by
+    prior: what was known about the lift on the primary metric; no verdict rests on it
     """
 
     id: int
@@ -98,6 +120,7 @@ class Experiment:
     ignored_variants: tuple[str, ...] = ()
     audience: Audience = EVERYBODY
     post_stratify: str | None = None
+    prior: Prior | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     started_at: datetime | None = None

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, true
 
 from experiment_pipeline.domain.audience_forms import audience_from_json
-from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, MultipleExposures
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, MultipleExposures, Prior
 from experiment_pipeline.domain.fields import EXPERIMENT_KEY
 from experiment_pipeline.registry import experiment_parts
 from experiment_pipeline.registry.tables import experiments, is_id
@@ -48,6 +48,7 @@ def select_experiments(
             ignored_variants=tuple(row["ignored_variants"]),
             audience=audience_from_json(row["audience"]),
             post_stratify=row["post_stratify"],
+            prior=None if row["prior"] is None else Prior(**row["prior"]),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
             started_at=row["started_at"],

@@ -319,6 +319,7 @@ def _columns(draft: ExperimentDraft) -> dict[str, Any]:
         "ignored_variants": list(draft.ignored_variants),
         "audience": audience_json(audience_of(draft)),
         "post_stratify": draft.post_stratify,
+        "prior": None if draft.prior is None else asdict(draft.prior),
     }
 
 

@@ -97,6 +97,7 @@ experiments = Table(
     Column("ignored_variants", JSON, nullable=False, server_default="[]"),
     Column("audience", JSON, nullable=False, server_default="{}"),  # canonical, rules M15, M19, M20, M23
     Column("post_stratify", String(40)),
+    Column("prior", JSON(none_as_null=True)),  # null for none
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),

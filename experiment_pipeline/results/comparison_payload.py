@@ -18,6 +18,7 @@ from experiment_pipeline.results.model import (
     Progress,
     Reading,
 )
+from experiment_pipeline.stats.bayesian import InformedLift
 from experiment_pipeline.stats.not_computable import NotComputable
 
 DAY = timedelta(days=1)
@@ -109,6 +110,16 @@ class FrequentistPayload(TypedDict):
     adjusted_p_value: float
     ci_low: float
     ci_high: float
+
+
+class PosteriorPayload(TypedDict):
+    """The lift under the prior that the experiment declares: normal, with its credible interval; in no verdict."""
+
+    lift: float
+    standard_deviation: float
+    ci_low: float
+    ci_high: float
+    chance_to_win: float
 
 
 class ProgressPayload(TypedDict):
@@ -243,6 +254,19 @@ def frequentist_payload(found: FrequentistReading | None) -> FrequentistPayload 
     if found.degrees_of_freedom is not None:
         payload["degrees_of_freedom"] = found.degrees_of_freedom
     return payload
+
+
+def posterior_payload(found: InformedLift | NotComputable) -> PosteriorPayload | None:
+    """Return the lift under the prior; None where the lift is withheld."""
+    if isinstance(found, NotComputable):
+        return None
+    return {
+        "lift": found.value,
+        "standard_deviation": found.standard_deviation,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "chance_to_win": found.chance_to_win,
+    }
 
 
 def progress_payload(found: Progress | NotComputable) -> ProgressPayload:

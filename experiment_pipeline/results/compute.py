@@ -14,6 +14,7 @@ from experiment_pipeline.results.families import adjusted_p_values, comparison_l
 from experiment_pipeline.results.frequentist import frequentist_readings
 from experiment_pipeline.results.model import ExperimentResults, MetricResults, Split, TrafficOutsideSplit
 from experiment_pipeline.results.parts import parts_of, post_stratified_effects
+from experiment_pipeline.results.posterior import posterior_lifts
 from experiment_pipeline.results.progress import progress_of
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.srm import NEGLIGIBLE_SHARE, anytime_srm_test, srm_test
@@ -74,6 +75,7 @@ def compute_results(
             frequentist=tests[found.metric_id],
             chance_to_be_best=best_of(each),
             progress=progress_of(each, experiment, as_of) if each.attached == experiment.metrics[0] else {},
+            posterior=posterior_lifts(each, experiment.prior) if each.attached == experiment.metrics[0] else {},
             parts=(parts := parts_of(each, found, floors, trustworthy=trustworthy)),
             post_stratified=post_stratified_effects(each, parts, experiment.post_stratify, floors),
         )

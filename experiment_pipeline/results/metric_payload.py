@@ -17,6 +17,7 @@ from experiment_pipeline.results.comparison_payload import (
     FrequentistPayload,
     LiftPayload,
     MarginPayload,
+    PosteriorPayload,
     ProgressPayload,
     RiskPayload,
     VariantPayload,
@@ -27,6 +28,7 @@ from experiment_pipeline.results.comparison_payload import (
     frequentist_payload,
     lift_payload,
     margin_payloads,
+    posterior_payload,
     progress_payload,
     risk_payload,
     standard_error,
@@ -107,7 +109,8 @@ class MetricPayload(TypedDict):
     of shipping the treatment, and `risk` that of shipping it and of keeping control. `anytime` is what the verdict is
     read from, `frequentist` the test for those who look once. Its comparisons are judged in a `family`: the primary
     metric's, a guardrail's own, or that of all secondary metrics. `chance_to_be_best` has every variant, control
-    included, and is null where a comparison is withheld. The primary metric has its `progress` against the design.
+    included, and is null where a comparison is withheld. The primary metric has its `progress` against the design and,
+    where the experiment declares a prior, its `posterior` lifts.
     What is withheld is null, and `reason` says why. By variant, `values` counts the events whose
     value the metric reads, and `invalid_values` those of them whose value is not a number: with over 1 % of these in
     any variant the metric has no verdict (`inconclusive`, reason `unreadable_values`). Of the identities, `nonzero`
@@ -145,6 +148,7 @@ class MetricPayload(TypedDict):
     frequentist: NotRequired[dict[str, FrequentistPayload | None]]
     risk: NotRequired[dict[str, RiskPayload | None]]
     chance_to_be_best: NotRequired[dict[str, float] | None]
+    posterior: NotRequired[dict[str, PosteriorPayload | None]]
     progress: NotRequired[dict[str, ProgressPayload]]
     type: NotRequired[str]
     unit: NotRequired[str]
@@ -187,6 +191,8 @@ def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
         "risk": {key: risk_payload(reading) for key, reading in readings.items()},
         "chance_to_be_best": None if isinstance(metric.chance_to_be_best, NotComputable) else metric.chance_to_be_best,
     }
+    if metric.posterior:
+        payload["posterior"] = {key: posterior_payload(each) for key, each in metric.posterior.items()}
     if metric.progress:
         payload["progress"] = {key: progress_payload(each) for key, each in metric.progress.items()}
     if metric.attached.metric.version > 1:

@@ -18,7 +18,7 @@ from experiment_pipeline.domain.aggregates import (
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.results.arms import Arm
 from experiment_pipeline.results.families import Family
-from experiment_pipeline.stats.bayesian import ExpectedLoss
+from experiment_pipeline.stats.bayesian import ExpectedLoss, InformedLift
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.lift import Lift
 from experiment_pipeline.stats.not_computable import NotComputable
@@ -299,6 +299,7 @@ class MetricResults:
         frequentist: the fixed-sample test of each treatment; None where there is none.
         chance_to_be_best: of each analysed variant, control included, or why it is unknown.
         progress: of each treatment against the design; empty for all metrics but the primary one.
+        posterior: the lift of each treatment under the prior; empty without one, and for all but the primary metric.
         found: what the engine counted.
     """
 
@@ -312,6 +313,7 @@ class MetricResults:
     frequentist: Mapping[str, FrequentistReading | None]
     chance_to_be_best: dict[str, float] | NotComputable
     progress: dict[str, Progress | NotComputable]
+    posterior: dict[str, InformedLift | NotComputable]
     parts: tuple[PartResults, ...] = ()
     post_stratified: dict[str, PostStratified | NotComputable] = field(default_factory=dict)
 

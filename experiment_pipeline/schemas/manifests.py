@@ -16,7 +16,7 @@ from experiment_pipeline.domain.drafts import (
     VariantDraft,
     to_metric_draft,
 )
-from experiment_pipeline.domain.experiments import Design, ExperimentStatus
+from experiment_pipeline.domain.experiments import Design, ExperimentStatus, Prior
 from experiment_pipeline.domain.fields import STRICT, Moment
 from experiment_pipeline.domain.metrics import Direction, Metric
 from experiment_pipeline.domain.texts import suggestion
@@ -73,6 +73,7 @@ PARTS: dict[str, type] = {
     "experiments.*.metrics.*": AttachmentDraft,
     "experiments.*.design": Design,
     "experiments.*.dimensions.*": Dimension,
+    "experiments.*.prior": Prior,
     "experiments.*.entry": EventsForm,
     "experiments.*.only.*": ConditionForm,
 }

@@ -15,7 +15,7 @@ from experiment_pipeline.domain.drafts import (
     VariantDraft,
     Version1Aggregation,
 )
-from experiment_pipeline.domain.experiments import Design, MultipleExposures
+from experiment_pipeline.domain.experiments import DeclaredPrior, Design, MultipleExposures
 from experiment_pipeline.domain.fields import (
     AttributionWindow,
     ExperimentKey,
@@ -75,6 +75,7 @@ class ExperimentPatch(Body):
     only: Only = _left_out()
     exclude_identifiers: Excluded = _left_out()
     post_stratify: Stratified = _left_out()
+    prior: DeclaredPrior = _left_out()
 
     def revise(self, draft: ExperimentDraft) -> ExperimentDraft:
         """Return the draft with the fields that were sent."""

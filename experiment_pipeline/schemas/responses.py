@@ -64,6 +64,15 @@ class DesignView(BaseModel):
     baseline: float | None
 
 
+class PriorView(BaseModel):
+    """A normal distribution of the lift on the primary metric, known before the start."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    mean: float
+    standard_deviation: float
+
+
 class DimensionView(BaseModel):
     """A trait of the first exposure by which results are broken down."""
 
@@ -97,6 +106,7 @@ class ExperimentView(BaseModel):
     )
     exclude_identifiers: list[str] = Field(description="identities that are not analysed")
     post_stratify: str | None = Field(description="the dimension that the overall effect is also adjusted by")
+    prior: PriorView | None = Field(description="what was known about the lift before the start; in no verdict")
     created_at: Moment | None
     updated_at: Moment | None
     started_at: Moment | None
@@ -121,6 +131,7 @@ class ExperimentView(BaseModel):
             ignored_variants=list(experiment.ignored_variants),
             **audience_json(experiment.audience),
             post_stratify=experiment.post_stratify,
+            prior=None if experiment.prior is None else PriorView.model_validate(experiment.prior),
             created_at=experiment.created_at,
             updated_at=experiment.updated_at,
             started_at=experiment.started_at,

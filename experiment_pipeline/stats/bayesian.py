@@ -2,8 +2,6 @@
 
 All of it rests on one posterior: under a flat prior the absolute effect is normal around the observed difference with
 its standard error. A prior on the lift, where an experiment declares one, narrows it (`informed_lift`).
-
-`informed_lift` is not used by the pipeline yet: it is for metrics version 2.
 """
 
 import math

@@ -101,6 +101,7 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "only": [],
         "exclude_identifiers": [],
         "post_stratify": None,
+        "prior": None,
         "design_warnings": [
             "design.n_looks: changes nothing yet. Verdicts hold at every refresh, and no look is planned.",
         ],
@@ -287,3 +288,18 @@ def test_experiments__audience__is_declared_shown_and_changed(api: Api) -> None:
     ]
     frozen = api.patch("/experiments/checkout/", {"exclude_identifiers": []})
     assert list(frozen.json()["errors"]) == ["exclude_identifiers"]
+
+
+def test_experiments__prior__is_declared_shown_and_taken_away(api: Api) -> None:
+    prior = {"mean": 0.02, "standard_deviation": 0.05}
+    assert api.experiment(prior=prior)["prior"] == prior
+    assert api.patch("/experiments/checkout/", {"name": "New"}).json()["prior"] == prior
+    for wrong in ({"standard_deviation": 0}, {"standard_deviation": 5.0}, {"mean": -1.0}, {"sigma": 1}):
+        refused = api.patch("/experiments/checkout/", {"prior": prior | wrong})
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, [f"prior.{next(iter(wrong))}"])
+    refused = api.patch("/experiments/checkout/", {"prior": {"mean": 0.1}})
+    assert list(refused.json()["errors"]) == ["prior.standard_deviation"]
+    assert api.patch("/experiments/checkout/", {"prior": None}).json()["prior"] is None
+    api.patch("/experiments/checkout/", {"prior": prior})
+    api.post("/experiments/checkout/start/")
+    assert list(api.patch("/experiments/checkout/", {"prior": None}).json()["errors"]) == ["prior"]

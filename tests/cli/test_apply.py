@@ -163,6 +163,18 @@ def test_apply__effect_without_a_baseline__is_refused_by_its_field(run: Run, man
     assert "Needed with mde, which is relative to it." in refused.stderr
 
 
+def test_apply__prior__is_declared_once_shown_and_its_mistakes_are_named(run: Run, manifest: Path) -> None:
+    prior = "    prior: {mean: 0.02, standard_deviation: 0.05}\n"
+    manifest.write_text(MANIFEST + prior, "utf-8")
+    assert run("apply", manifest).exit_code == 0
+    assert run("apply", manifest).stdout == "Everything is as declared.\n"
+    assert "lift +2 %, standard deviation 5 %" in run("experiments", "show", "checkout").stdout
+    manifest.write_text(MANIFEST + prior.replace("mean", "men").replace("0.05", "7"), "utf-8")
+    refused = run("apply", manifest).stderr
+    assert "experiments.checkout.prior.men (line 13): Unknown field. Did you mean 'mean'?" in refused
+    assert "experiments.checkout.prior.standard_deviation (line 13): Must be a share above 0 and below 5" in refused
+
+
 def test_apply__audience__is_declared_once_shown_and_its_mistakes_are_named(run: Run, manifest: Path) -> None:
     audience = (
         "    dimensions: [{name: country, trait: country}]\n    only: [{field: traits.country, in: [DE, AT]}]\n"

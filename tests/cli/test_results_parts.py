@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from experiment_pipeline.domain.aggregates import (
     QuantileEstimate,
     VariantAggregate,
 )
-from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
+from experiment_pipeline.domain.experiments import Design, Experiment, Prior, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Statistic
@@ -168,3 +169,13 @@ def test_results__progress__is_in_the_csv() -> None:
         shown["days_left_at_current_traffic"],
     ]
     assert [control[column] for column in columns] == [""] * 3
+
+
+def test_results__posterior__is_beside_the_table() -> None:
+    subject = replace(experiment(), prior=Prior(mean=0.02, standard_deviation=0.05))
+    arms = {"control": rate(10_000, 1_000), "b": rate(10_000, 1_100)}
+    computed = compute_results(subject, dict.fromkeys(arms, 10_000), [MetricAggregates(7, dict(arms))], Floors())
+    lines = [str(line) for line in note_lines(subject, results_payload(computed))]
+    (line,) = [line for line in lines if "prior" in line]
+    assert line.startswith("bought, b: with the prior the lift is +")
+    assert line.endswith(" %; no verdict rests on it")

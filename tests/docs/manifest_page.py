@@ -30,6 +30,7 @@ PARTS = {  # of the schema, by the heading of their table
     "variants of an experiment": ("VariantDraft", ""),
     "metrics of an experiment": ("AttachmentDraft", ""),
     "design of an experiment": ("Design", ""),
+    "prior of an experiment": ("Prior", "A normal distribution of the lift on the primary metric."),
     "dimension of an experiment": ("Dimension", ""),
 }  # fmt: skip
 

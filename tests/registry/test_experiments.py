@@ -9,7 +9,7 @@ import pytest
 from experiment_pipeline.domain.audience import EVERYBODY, Audience, Dimension
 from experiment_pipeline.domain.definition_forms import ConditionForm, EventsForm
 from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft, VariantDraft
-from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Prior, Variant, VariantRole
 from experiment_pipeline.domain.measures import Aggregation, Condition, Events, Operator
 from experiment_pipeline.domain.metrics import ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
@@ -56,6 +56,7 @@ AUDIENCE: dict[str, Any] = {
     "exclude_identifiers": ("staff",),
     "post_stratify": "country",
 }
+PRIOR = Prior(mean=0.02, standard_deviation=0.05)
 
 
 def test_create__audience__is_kept_audited_and_frozen_at_the_start(registry: Registry) -> None:
@@ -80,6 +81,23 @@ def test_create__audience__is_kept_audited_and_frozen_at_the_start(registry: Reg
     with pytest.raises(ConfigurationError) as refused:
         changed(registry, again, **wanted)
     assert set(refused.value.errors) == set(AUDIENCE)
+
+
+def test_create__prior__is_kept_audited_and_frozen_at_the_start__l3(registry: Registry) -> None:
+    created = create(registry, prior=PRIOR)
+    assert registry.experiments.get(created.id).prior == created.prior == PRIOR
+    assert create(registry, "another").prior is None
+    (line,) = registry.audit.list("production", subject=f"experiment:{created.id}")
+    assert line.after is not None
+    assert line.after["prior"] == {"mean": 0.02, "standard_deviation": 0.05}
+    assert changed(registry, created, name="New").prior == PRIOR, "a change starts from it"
+    assert changed(registry, created, prior=None).prior is None
+    again = changed(registry, created, prior=PRIOR)
+    move(registry, again, RUNNING)
+    for other in (None, replace(PRIOR, mean=0.03)):
+        with pytest.raises(ConfigurationError) as refused:
+            changed(registry, again, prior=other)
+        assert set(refused.value.errors) == {"prior"}
 
 
 def changed(registry: Registry, experiment: Experiment, **fields: Any) -> Experiment:
