@@ -25,7 +25,7 @@ CLOCKS = {
     Aggregation.MIN: Clock.EXTREMES,
     Aggregation.MAX: Clock.EXTREMES,
 }
-FLOOR, CHUNK, DECAY, KINDS = 150, 50, 0.1, 5  # of identities that are not 0; experiments drawn at a time; of distinct
+FLOOR, CHUNK, DECAY, KINDS = 150, 250, 0.1, 5  # of identities that are not 0; experiments drawn at a time; of distinct
 FOUND_AT_THE_END = 2.8016  # standard errors of an effect that 80 % of fixed samples find
 
 

@@ -51,7 +51,7 @@ def _peeking_quantile(name: str, values: quantiles.Values, q: float, looks: int,
 
 
 def _changing(case: changing.Changing) -> Study:
-    return Study(f"Changing: {case.name}", lambda seed, n: changing.errors(case, seed, n), ONE_READING, share=0.3)
+    return Study(f"Changing: {case.name}", lambda seed, n: changing.errors(case, seed, n), ONE_READING, share=0.2)
 
 
 def _capped(sizes: tuple[int, int], worth: float = 1.0) -> Callable[[Seed, int], Counter[str]]:
@@ -86,7 +86,7 @@ def _peeking_events(looks: int, identities: int, *, arriving: bool) -> Study:
         f"Peeking {looks} times, quantile 0.9 of events over time, {identities:,} identities an arm {when}, no design",
         lambda seed, n: quantiles.peeking_events(seed, n, 0.9, identities=identities, looks=looks, arriving=arriving),
         ONE_READING,
-        share=0.5,
+        share=0.2,
     )
 
 
@@ -234,8 +234,8 @@ KINDS = (
         share=0.5,
     ),
     Study(
-        "Peeking 720 times, capped revenue, a tenth of the traffic, 500 buyers in it, no design",
-        lambda seed, n: revenues.peeking_capped(seed, n, looks=720, batches=(126, 14)),
+        "Peeking 240 times, capped revenue, a tenth of the traffic, 500 buyers in it, no design",
+        lambda seed, n: revenues.peeking_capped(seed, n, looks=240, batches=(378, 42)),
         ONE_READING,
         share=0.2,
     ),
@@ -248,10 +248,10 @@ KINDS = (
     _peeking_events(30, 400, arriving=False),
     _peeking_events(30, 600, arriving=True),
     _peeking_quantile("lognormal values", quantiles.lognormal, 0.9, 30, 300),
-    _peeking_quantile("lognormal values", quantiles.lognormal, 0.5, 240, 20),
-    _peeking_quantile("zeros and ones", quantiles.halves, 0.5, 240, 20),
-    _peeking_quantile("five levels, on a step", quantiles.levels, 0.6, 240, 20),
-    _peeking_quantile("counts", quantiles.counts, 0.9, 240, 20),
+    _peeking_quantile("lognormal values", quantiles.lognormal, 0.5, 100, 48),
+    _peeking_quantile("zeros and ones", quantiles.halves, 0.5, 100, 48),
+    _peeking_quantile("five levels, on a step", quantiles.levels, 0.6, 100, 48),
+    _peeking_quantile("counts", quantiles.counts, 0.9, 100, 48),
     *(_changing(case) for case in changing.CASES),
 )
 EVERY_STUDY = (*ALL_STUDIES, *KINDS, *GUARDRAILS)

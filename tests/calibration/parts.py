@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammainc
 
-from experiment_pipeline.domain.aggregates import EMPTY, VariantAggregate
+from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.post_stratification import post_stratified
 from tests.calibration.families import rejected_together
 from tests.calibration.fixed import Arms
@@ -93,10 +94,7 @@ def post_stratified_errors(seed: Seed, experiments: int, identities: int, lift: 
     means = np.linspace(0.2, 3.0, VALUES)
     truth = lift * float((SHARES * means).sum())
     for _ in range(experiments):
-        arms = [
-            [_ordered(rng, int(n), mean) for n, mean in zip(rng.multinomial(identities, SHARES), of, strict=True)]
-            for of in (means, (1 + lift) * means)
-        ]
+        arms = [_ordered(rng, identities, of) for of in (means, (1 + lift) * means)]
         effect = computed(post_stratified(list(zip(*arms, strict=True)))).effect
         found["effect:low"] += effect.ci_high < truth
         found["effect:high"] += effect.ci_low > truth
@@ -104,9 +102,15 @@ def post_stratified_errors(seed: Seed, experiments: int, identities: int, lift: 
     return found
 
 
-def _ordered(rng: np.random.Generator, n: int, mean: float) -> VariantAggregate:
-    orders = rng.poisson(mean * rng.standard_gamma(2.0, n) / 2)
-    return VariantAggregate(n, float(orders.mean()), float(((orders - orders.mean()) ** 2).sum())) if n else EMPTY
+def _ordered(rng: np.random.Generator, identities: int, means: Floats) -> list[VariantAggregate]:
+    """Return one arm's cells."""
+    cell = np.repeat(np.arange(VALUES), rng.multinomial(identities, SHARES))
+    orders = rng.poisson(means[cell] * rng.standard_gamma(2.0, identities) / 2)
+    n, y, yy = (np.bincount(cell, weights, minlength=VALUES).tolist() for weights in (None, orders, orders * orders))
+    return [
+        VariantAggregate(int(size), total / max(size, 1), max(0.0, squares - total * total / max(size, 1)))
+        for size, total, squares in zip(n, y, yy, strict=True)
+    ]
 
 
 def sliced(seed: Seed, experiments: int, *, looks: int, batch: int) -> Counter[str]:
@@ -135,13 +139,17 @@ def _slices(rng: np.random.Generator, experiments: int, looks: int, batch: int) 
 
 def funnel_over_time(seed: Seed, experiments: int, funnel: Funnel, *, identities: int, looks: int) -> Counter[str]:
     """Count A/A tests that are called at any look, of identities exposed at once who take a while from step to step."""
-    rng, at = np.random.default_rng(seed), np.arange(1.0, looks + 1) / looks
-    by_then = gammainc(len(funnel.steps), 2 * len(funnel.steps) * at)  # of those who come through at all
-    new = np.diff(by_then, prepend=0) * math.prod(funnel.steps)
-    arms = []
-    for _ in range(2):
-        converted = rng.multinomial(identities, np.append(new, 1 - new.sum()), experiments)[:, :-1].cumsum(axis=1)
-        y = converted.astype(float)
-        arms.append(Sums(np.full(looks, float(identities)), y, y, y, y))
-    log_m = log_anytime(between(*arms, proportions=True), Design())
+    rng = np.random.default_rng(seed)
+    arms = [arm_over_time(rng, experiments, funnel, identities=identities, looks=looks) for _ in range(2)]
+    log_m = log_anytime(between(arms[0], arms[1], proportions=True), Design())
     return Counter(experiments=experiments, anytime=int((log_m >= -math.log(Design().alpha)).any(axis=1).sum()))
+
+
+def arm_over_time(rng: np.random.Generator, experiments: int, funnel: Funnel, *, identities: int, looks: int) -> Sums:
+    """Return one arm; every step takes half of the duration, shared out among the steps, on average."""
+    steps = len(funnel.steps)
+    by_then = gammainc(steps, 2 * steps * np.arange(1.0, looks + 1) / looks)  # of those who come through at all
+    new = np.diff(by_then, prepend=0) * math.prod(funnel.steps)
+    converted = rng.multinomial(identities, np.append(new, 1 - new.sum()), experiments)[:, :-1].cumsum(axis=1)
+    y = converted.astype(float)
+    return Sums(np.full(looks, float(identities)), y, y, y, y)

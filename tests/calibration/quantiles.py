@@ -90,11 +90,12 @@ def identity_arms(seed: Seed, experiments: int, values: Values, q: float, n: int
     rng, arms = np.random.default_rng(seed), []
     for _ in range(experiments):
         control, treatment = np.sort(values(rng, (1, n))[0]), scale * np.sort(values(rng, (1, n))[0])
-        arms.append((_arm(control, q), _arm(treatment, q)))
+        arms.append((arm_of(control, q), arm_of(treatment, q)))
     return arms
 
 
-def _arm(ordered: Floats, q: float) -> VariantAggregate:
+def arm_of(ordered: Floats, q: float) -> VariantAggregate:
+    """Return the aggregate of a quantile of identities."""
     n = len(ordered)
     return computed(quantile_aggregate(_estimate(ordered, q, n, math.sqrt(q * (1 - q) / n))))
 
@@ -164,12 +165,13 @@ def _pages(rng: np.random.Generator, q: float, identities: int, looks: int, *, a
     times = np.exp(rng.normal(0, 0.5, identities)[owner] + rng.normal(0, 0.7, len(owner)))
     order = np.argsort(at)
     owner, times, ends = owner[order], times[order], np.searchsorted(at[order], np.arange(1, looks + 1) / looks)
-    seen = [_page_moments(times[:end], owner[:end], q) for end in ends.tolist()]
+    seen = [page_moments(times[:end], owner[:end], q) for end in ends.tolist()]
     n, mean, m2, values = (np.array([column]) for column in zip(*seen, strict=True))
     return Looks(n, mean, m2, values, n * q * (1 - q))
 
 
-def _page_moments(times: Floats, owner: npt.NDArray[np.int64], q: float) -> tuple[float, float, float, float]:
+def page_moments(times: Floats, owner: npt.NDArray[np.int64], q: float) -> tuple[float, float, float, float]:
+    """Return identities, quantile, its squared error times `n (n - 1)`, and pages; nan where there is none."""
     pages = np.bincount(owner)
     pages, n = pages[pages > 0], len(times)
     if n < 2 or len(pages) < 2:

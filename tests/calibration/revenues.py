@@ -14,7 +14,7 @@ from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.stats.arrays import Floats
 from tests.calibration.clocks import Looks, called
 from tests.calibration.fixed import Arms
-from tests.calibration.populations import PairSums, Seed, pair_sums
+from tests.calibration.populations import PairSums, Seed, pair_sums, sizes_at_looks
 
 BUYERS, FLOOR = 0.05, 150
 
@@ -48,14 +48,18 @@ class Spending:
         return self.worth * BUYERS * math.exp((0.8**2 + 0.6**2) / 2)
 
     def __call__(self, rng: np.random.Generator, experiments: int, looks: int, batch: int) -> PairSums:
-        shape = (experiments, looks, batch)
-        habit = rng.normal(0, 0.8, shape)
-        is_keen = rng.random(shape) < 2 * BUYERS
+        keen = rng.binomial(batch, 2 * BUYERS, experiments * looks)  # the others spend nothing, before or after
+        habit, ends = rng.normal(0, 0.8, int(keen.sum())), keen.cumsum()
         x, y = (
-            np.where(is_keen & (rng.random(shape) < 0.5), np.exp(habit + rng.normal(0, 0.6, shape)), 0.0)
+            np.where(rng.random(len(habit)) < 0.5, np.exp(habit + rng.normal(0, 0.6, len(habit))), 0.0)
             for _ in range(2)
         )
-        return pair_sums(x, self.worth * y, batch)
+        y *= self.worth
+        sums = (
+            np.diff(np.append(0.0, values.cumsum())[ends], prepend=0.0).reshape(experiments, looks).cumsum(axis=1)
+            for values in (x, y, x * x, y * y, x * y)
+        )
+        return PairSums(sizes_at_looks(looks, batch), *sums)
 
 
 def capped(values: list[Floats], sizes: list[int], percentile: float) -> list[Floats]:

@@ -11,7 +11,7 @@ from experiment_pipeline.domain.measures import Aggregation, Clock
 from experiment_pipeline.stats.confidence_sequence import anytime_effect
 from experiment_pipeline.stats.effect import effect
 from experiment_pipeline.stats.evidence import accrued_evidence
-from tests.calibration import changing, quantiles, revenues
+from tests.calibration import changing, parts, quantiles, revenues
 from tests.calibration.changing import Changing, draw
 from tests.calibration.clocks import Looks, log_evidence
 from tests.calibration.fixed import errors
@@ -90,3 +90,53 @@ def test_capped__percentile_of_everybody__is_the_nearest_rank__m10() -> None:
     capped = revenues.capped(values, [10, 10], 90.0)  # rank 18 of 20: the second of four buyers
     assert [each.tolist() for each in capped] == [[2.0, 1.0], [2.0, 2.0]]
     assert [each.tolist() for each in revenues.capped(values, [10, 10], 80.0)] == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_capped_truth__large_sample__has_these_means__m10() -> None:
+    sizes, sigma = (4_000_000, 2_000_000), 1.5
+    effect_of_all, lift_of_all = revenues.capped_truth(sizes, sigma=sigma, percentile=99.5, worth=1.2)
+    ((control, treatment),) = revenues.capped_arms((1,), 1, sizes, sigma=sigma, worth=1.2)
+    assert effect_of_all / lift_of_all == pytest.approx(control.mean, rel=0.02)
+    assert effect_of_all / lift_of_all * (1 + lift_of_all) == pytest.approx(treatment.mean, rel=0.02)
+    assert 0.05 < lift_of_all < 0.2, "the cap takes a part of the lift"
+    assert revenues.capped_truth(sizes, sigma=sigma, percentile=99.5, worth=1.0) == pytest.approx((0, 0), abs=1e-12)
+
+
+def test_spending__one_in_twenty__spends_as_much_as_it_says() -> None:
+    ((control, treatment),) = revenues.adjusted_pairs((1,), 1, (400_000, 400_000), revenues.Spending(worth=2.0))
+    assert (control.n, treatment.n) == (400_000, 400_000)
+    for mean in (control.mean_x, control.mean_y, treatment.mean_x, treatment.mean_y / 2):
+        assert mean == pytest.approx(revenues.Spending().mean, rel=0.05)
+    assert treatment.c_xy / (treatment.m2_x * treatment.m2_y) ** 0.5 == pytest.approx(0.25, abs=0.1), "go together"
+
+
+def test_quantile_of_events__one_page_each__is_that_of_identities__m12() -> None:
+    times, q = np.random.default_rng(1).lognormal(0, 1, 2_000), 0.9
+    identities, quantile, m2, values = quantiles.page_moments(times, np.arange(2_000), q)
+    assert (identities, quantile, values) == (2_000, np.sort(times)[1_799], 2_000)
+    assert m2 == pytest.approx(quantiles.arm_of(np.sort(times), q).m2, rel=0.02)
+    together = quantiles.page_moments(np.repeat(times, 3), np.repeat(np.arange(2_000), 3), q)
+    assert together[:2] == (2_000, quantile)
+    assert together[2] == pytest.approx(m2, rel=0.1), "three equal pages tell no more than one"
+
+
+def test_post_stratified__countries_that_differ__leave_no_error_of_who_is_in_the_arms__c11() -> None:
+    found = parts.post_stratified_errors((2,), 200, 3_000)
+    assert found["effect:low"] + found["effect:high"] + found["effect"] == found["experiments"] == 200
+    assert 180 <= found["effect"] <= 199
+    assert parts.post_stratified_errors((2,), 200, 3_000, lift=0.1)["effect"] >= 180
+
+
+def test_any_value__of_a_breakdown__has_enough_conversions() -> None:
+    arms = parts.any_value((3,), 50, parts.Funnel((0.5, 0.2)), parts.Funnel((0.5, 0.2)), 10_000)
+    assert len({control.n for control, _ in arms}) > 10, "values of all sizes"
+    assert min(min(control.sum, treatment.sum) for control, treatment in arms) >= parts.ENOUGH - 0.5
+
+
+def test_funnel_over_time__identities_at_once__convert_as_often_as_the_steps_say() -> None:
+    steps = parts.Funnel((0.5, 0.4))
+    arm = parts.arm_over_time(np.random.default_rng(1), 20, steps, identities=5_000, looks=30)
+    share = arm.mean.mean(axis=0)
+    assert (np.diff(arm.y, axis=1) >= 0).all()
+    assert share[-1] == pytest.approx(0.2 * 0.91, rel=0.05), "the last are still between the steps"
+    assert share[0] < 0.01
