@@ -70,6 +70,7 @@ class Aggregation(StrEnum):
     FIRST = "first", _of_numbers(Clock.IDENTITIES)
     LAST = "last", _of_numbers(Clock.REPLACED)
     DAYS = "days", Reduction(Clock.SATURATING, is_count=True)
+    WEEKS = "weeks", Reduction(Clock.SATURATING, is_count=True)
     DISTINCT = "distinct", Reduction(Clock.SATURATING, reads_texts=True, is_count=True)
 
     reduction: Reduction

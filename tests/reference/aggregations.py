@@ -45,5 +45,6 @@ AGGREGATIONS = {
     "first": of_numbers(lambda found: min(found)[1]),  # of two at one time the smallest
     "last": of_numbers(lambda found: max(found)[1]),  # and the largest
     "days": Aggregating(lambda events: len({event.timestamp.astimezone(UTC).date() for event in events})),
+    "weeks": Aggregating(lambda events: len({event.timestamp.astimezone(UTC).isocalendar()[:2] for event in events})),
     "distinct": Aggregating(lambda events: len({event.value for event in events if event.value is not None})),
 }

@@ -17,6 +17,7 @@ from experiment_pipeline.warehouse.duckdb.exact_sums import ExactSums
 from experiment_pipeline.warehouse.duckdb.population import Integers
 
 DAY_US = 24 * 60 * 60 * 1_000_000
+DAYS_SINCE_MONDAY = 3  # of 1970-01-01, from which times are counted
 NO_TEXT = 0  # in place of the hash of a value's text, where there is no value
 
 
@@ -163,6 +164,14 @@ class Days:
         return np.bincount(self._pairs[0][0], minlength=self._size).astype(np.float64)
 
 
+class Weeks(Days):
+    """Distinct weeks with an event: ISO weeks, which begin on Monday, of UTC days."""
+
+    def add(self, events: CountedEvents) -> None:
+        """Take in the events' weeks."""
+        self._add(events.identities, (events.column("at_us") // DAY_US + DAYS_SINCE_MONDAY) // 7)
+
+
 class Distinct(Days):
     """Distinct texts of the events' values; an event without a value has none."""
 
@@ -195,5 +204,6 @@ ACCUMULATORS: dict[Aggregation, type[Accumulator]] = {
     Aggregation.FIRST: First,
     Aggregation.LAST: Last,
     Aggregation.DAYS: Days,
+    Aggregation.WEEKS: Weeks,
     Aggregation.DISTINCT: Distinct,
 }
