@@ -15,7 +15,7 @@ class Clock(StrEnum):
 
     - `odds`: values are 0 or 1, and turn from 0 to 1 once: occurrence, retention, steps of a funnel.
     - `events`: values grow or settle with every event: count, sum, mean.
-    - `saturating`: values are whole numbers that each thing adds to once, until nothing is left: days, distinct.
+    - `saturating`: values are whole numbers that each thing adds to once, until nothing is left: days, weeks, distinct.
     - `information`: of the estimate itself, where there is no number of events to count: ratios, quantiles.
     - `identities`: values are final once they are there: the first event's, and all where only identities whose window
       has ended are analysed.

@@ -101,6 +101,7 @@ def test_warnings__of_a_share_of_identities__are_those_of_conversions(statistic:
     ("statistic", "expected"),
     [
         (Mean(Measure(EVENTS, Aggregation.DAYS)), 125),  # as counts
+        (Mean(Measure(EVENTS, Aggregation.WEEKS)), 125),
         (Mean(Measure(EVENTS, Aggregation.DISTINCT)), 125),
         (Mean(Measure(EVENTS, Aggregation.MAX, Missing.ZERO)), None),  # 628 identities that are not 0
         (

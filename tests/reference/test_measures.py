@@ -53,6 +53,7 @@ BOUGHT = [
         ("first", Fraction("-2.5")),  # "none" is no number; of two at one time the smallest
         ("last", Fraction(4)),  # and the largest
         ("days", Fraction(4)),  # 1 March 23:00, 2 March, 3 March, 5 March
+        ("weeks", Fraction(2)),  # to Sunday, 1 March, and from Monday on
         ("distinct", Fraction(5)),  # 4 and 4.0 are two texts, no value is none
     ],
 )
@@ -66,7 +67,7 @@ def test_m6_last__of_two_at_one_time_the_largest() -> None:
     assert value_of(Measure(Events("buy"), "first"), events) == 9
 
 
-@pytest.mark.parametrize("aggregation", ["occurrence", "count", "sum", "days", "distinct"])
+@pytest.mark.parametrize("aggregation", ["occurrence", "count", "sum", "days", "weeks", "distinct"])
 def test_m6_without_events__these_are_0(aggregation: Aggregation) -> None:
     measure = Measure(Events("buy"), aggregation)
     assert value_of(measure, []) == 0

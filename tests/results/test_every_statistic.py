@@ -195,6 +195,7 @@ def test_identities_that_are_not_mature__are_counted_where_they_are_left_out__m8
     [
         (Mean(SUM), Clock.EVENTS, Clock.EVENTS),
         (Mean(Measure(PURCHASE, Aggregation.DAYS)), Clock.SATURATING, Clock.SATURATING),
+        (Mean(Measure(PURCHASE, Aggregation.WEEKS)), Clock.SATURATING, Clock.SATURATING),
         (Mean(Measure(PURCHASE, Aggregation.DISTINCT)), Clock.SATURATING, Clock.SATURATING),
         (Mean(Measure(PURCHASE, Aggregation.OCCURRENCE)), Clock.ODDS, Clock.ODDS),
         (Funnel((PURCHASE, PURCHASE)), Clock.ODDS, Clock.ODDS),

@@ -230,6 +230,7 @@ class WarehouseContract:
             Aggregation.FIRST: (3, 0, -2, 0),
             Aggregation.LAST: (5, 0, -2, 0),
             Aggregation.DAYS: (1, 1, 1, 0),
+            Aggregation.WEEKS: (1, 1, 1, 0),
             Aggregation.DISTINCT: (2, 0, 1, 0),
         }
         kinds = tuple(metric(number, kind) for number, kind in enumerate(per_identity, start=1))

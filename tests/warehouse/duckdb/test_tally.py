@@ -2,6 +2,7 @@
 
 import math
 import random
+from datetime import date
 
 import numpy as np
 import pytest
@@ -69,6 +70,7 @@ def test_tally__values_that_are_no_numbers__are_counted_and_left_out__e5() -> No
         Aggregation.FIRST: [0, 0, 1.5],
         Aggregation.LAST: [0, 0, 4.5],
         Aggregation.DAYS: [1, 0, 1],
+        Aggregation.WEEKS: [1, 0, 1],
         Aggregation.DISTINCT: [0, 0, 2],
     }
     assert values(tally, *expected) == expected
@@ -87,6 +89,21 @@ def test_tally__days__are_those_of_utc__m6() -> None:
     tally = Tally(population(), TimeSpan(), [Aggregation.DAYS])
     tally.add(piece([40] * 4, [DAY_US - 1, DAY_US, 2 * DAY_US - 1, 5 * DAY_US], [1.0] * 4))
     assert tally.values(Aggregation.DAYS).tolist() == [0, 0, 3]
+
+
+def test_tally__weeks__begin_on_monday_in_utc_and_run_on_over_the_year__m6() -> None:
+    days = [
+        date(2026, 3, 1),
+        date(2026, 3, 2),
+        date(2026, 3, 8),
+        date(2026, 12, 31),
+        date(2027, 1, 3),
+        date(2027, 1, 4),
+    ]
+    ends = [(day - date(1970, 1, 1)).days * DAY_US + at for day in days for at in (0, DAY_US - 1)]
+    tally = Tally(population(), TimeSpan(), [Aggregation.WEEKS])
+    tally.add(piece([40] * len(ends), ends, [1.0] * len(ends)))
+    assert tally.values(Aggregation.WEEKS).tolist() == [0, 0, 4]
 
 
 def test_tally__with_a_condition__counts_events_that_meet_it__m7() -> None:
