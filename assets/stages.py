@@ -21,6 +21,7 @@ from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.resources.dagster_instance import newest_materialization
 from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
 from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.live_stats import live_stats
 from experiment_pipeline.results.payload import comparison_rows, exposures_payload, results_payload, split_rows
 from experiment_pipeline.warehouse.artifacts import Stamp, StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
@@ -222,7 +223,8 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         metadata = {"rows": short_table(frame.rows), **provenance(frame.stamp)}
         yield StageOutput(asset, metadata, frame, check_results(asset, findings))
     payload = results_payload(results, movement(run, warehouse, results.split))
-    published = run.publish(Computation.RESULTS, payload, stored_findings(findings))
+    stats = live_stats(run.experiment, results)
+    published = run.publish(Computation.RESULTS, payload, stored_findings(findings), stats)
     store_measurements(run, aggregates)
     yield StageOutput(
         "experiment_results",

@@ -60,8 +60,9 @@ class ExperimentRun:
         computation: Computation,
         payload: Mapping[str, object],
         findings: Sequence[Mapping[str, object]] | None = None,
+        live_stats: Mapping[str, object] | None = None,
     ) -> ComputationState:
-        """Publish a computation's payload, and the health findings with it, and close the claims that it answers.
+        """Publish a computation's payload, with findings and live statistics, and close the claims that it answers.
 
         Raises:
             RefreshRefused: the lease is lost, a newer payload is published, or the computation is final.
@@ -77,6 +78,7 @@ class ExperimentRun:
                 grace=self.settings.finality_grace,
                 duration=timedelta(seconds=time.monotonic() - self.acquired),
                 findings=findings,
+                live_stats=live_stats,
             )
         )
 

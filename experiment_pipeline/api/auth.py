@@ -60,9 +60,9 @@ def authorize(request: Request, scope: Scope) -> Access:
 
     Raises:
         HTTPException: 401 without a valid key, 403 where the key's scope does not include the one that is needed.
-        NotFound: the key is of another environment.
+        NotFound: the key is of another environment than the path names.
     """
-    state, environment_key = state_of(request), request.path_params["environment_key"]
+    state = state_of(request)
     header = request.headers.get("Authorization", "")
     token = header.removeprefix(SCHEME) if header.startswith(SCHEME) else ""
     key = state.registry.keys.authenticate(token, state.now()) if token else None
@@ -70,16 +70,21 @@ def authorize(request: Request, scope: Scope) -> Access:
         raise HTTPException(
             401, "Send a valid API key: 'Authorization: Api-Key <token>'.", {"WWW-Authenticate": "Api-Key"}
         )
+    environment_key = request.path_params.get("environment_key", key.environment_key)
     if key.environment_key != environment_key:
         raise NotFound(f"No environment '{environment_key}'.")
     if not key.scope.allows(scope):
         raise HTTPException(403, f"This needs the scope '{scope}'; the key's is '{key.scope}'.")
     request.state.key = key.prefix  # for the log
-    return Access(environment_key=environment_key, actor=f"key:{key.prefix}")
+    return Access(environment_key=key.environment_key, actor=f"key:{key.prefix}")
 
 
 async def _inputs(environment_key: EnvironmentKey, authorization: Authorization) -> None:
     """Tell FastAPI, and with it the OpenAPI document, what `authorize` reads from the request."""
+
+
+async def _header(authorization: Authorization) -> None:
+    """Tell FastAPI the same of a path without an environment: it is the key's."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,16 @@ class Requires:
         access = request.state.access
         assert isinstance(access, Access)  # noqa: S101 - a fact for the type checker
         return access
+
+
+@dataclass(frozen=True)
+class RequiresInItsOwn(Requires):
+    """The same of an endpoint whose path names no environment: it is the key's."""
+
+    @override
+    async def __call__(self, request: Request, _: Annotated[None, Depends(_header)]) -> Access:
+        """Return the access of this request."""
+        return await super().__call__(request, None)
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,7 @@ class KeyCheckedRoute(APIRoute):
 
 
 CanRead = Annotated[Access, Depends(Requires(Scope.READ))]
+CanReadItsOwn = Annotated[Access, Depends(RequiresInItsOwn(Scope.READ))]
 CanRefresh = Annotated[Access, Depends(Requires(Scope.REFRESH))]
 CanAdminister = Annotated[Access, Depends(Requires(Scope.ADMIN))]
 ReadsInOneHop = Annotated[PendingAccess, Depends(ChecksItself(Scope.READ))]

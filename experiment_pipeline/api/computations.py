@@ -88,10 +88,10 @@ def _show(
     access = pending.check()
     state = shared.registry.computations.find(access.environment_key, experiment, computation)
     body = to_json({computation.value: state.envelope()}).encode()
-    return _conditional(request, body, is_final=state.is_final)
+    return conditional(request, body, is_final=state.is_final)
 
 
-def _conditional(request: Request, body: bytes, *, is_final: bool) -> Response:
+def conditional(request: Request, body: bytes, *, is_final: bool) -> Response:
     """Return the body with a strong ETag over all of it, or 304 when the client has it (RFC 9110, 13.1.2)."""
     etag = f'"{sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": FINAL if is_final else REVALIDATE, "Vary": "Authorization"}

@@ -247,6 +247,7 @@ class MetricAggregates:
         bounds: None where there are none; of a ratio, those of its numerator.
         joint_bounds: of the denominator of a ratio, or of the metric over its pre-period.
         groups: the same of every part, without parts of their own.
+        with_event: identities with an event that counts, by variant; empty where that was not counted.
         mixed_fields: properties of its events, by which these are chosen or sliced, that came in several types.
     """
 
@@ -262,6 +263,7 @@ class MetricAggregates:
     bounds: Bounds | None = None
     joint_bounds: Bounds | None = None
     groups: "dict[Group, MetricAggregates]" = field(default_factory=dict)
+    with_event: dict[str, int] = field(default_factory=dict)
     mixed_fields: tuple[FieldTypes, ...] = ()
 
 

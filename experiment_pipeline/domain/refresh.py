@@ -141,6 +141,7 @@ class Publication:
         grace: how long after an experiment's end its last objects may land; final is what was computed later (rule R6).
         duration: of the run so far; None where it is not known.
         findings: of the health checks, JSON-ready, each with the name of its check; None leaves those that are stored.
+        live_stats: of results, JSON-ready; None leaves those that are stored.
     """
 
     run: RefreshRun
@@ -151,6 +152,26 @@ class Publication:
     grace: timedelta
     duration: timedelta | None = None
     findings: Sequence[Mapping[str, object]] | None = None
+    live_stats: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLiveStats:
+    """The live statistics that were stored with an experiment's newest results, as of their moment (UTC)."""
+
+    as_of: datetime
+    data_version: int
+    payload: Mapping[str, Any]
+    is_final: bool
+
+    def to_json(self) -> dict[str, object]:
+        """Return them as they are served."""
+        return {
+            **self.payload,
+            "as_of": iso_utc(self.as_of),
+            "data_version": self.data_version,
+            "is_final": self.is_final,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from experiment_pipeline.registry import claims, experiment_rows, leases
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.experiments import lock
 from experiment_pipeline.registry.health import store_findings
+from experiment_pipeline.registry.live_stats import store_live_stats
 from experiment_pipeline.registry.tables import (
     batches,
     computations,
@@ -106,6 +107,8 @@ class Computations:
             _add_to_history(connection, publication)
             if publication.findings is not None:
                 store_findings(connection, run, publication.findings)
+            if publication.live_stats is not None:
+                store_live_stats(connection, run, publication.live_stats)
             claims.close_published(connection, publication, is_final=now_final)
             return Computations(connection).get(run.experiment_id, computation)
 

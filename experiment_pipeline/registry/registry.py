@@ -23,6 +23,7 @@ from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.health import Health
 from experiment_pipeline.registry.installation import Installations
 from experiment_pipeline.registry.keys import Keys
+from experiment_pipeline.registry.live_stats import LiveStats
 from experiment_pipeline.registry.looks import Looks
 from experiment_pipeline.registry.manifests import Manifests
 from experiment_pipeline.registry.measurements import Measurements
@@ -50,6 +51,7 @@ class Registry:
         self.attachments = Attachments(engine)
         self.manifests = Manifests(engine)
         self.computations = Computations(engine)
+        self.live_stats = LiveStats(engine)
         self.looks = Looks(engine)
         self.health = Health(engine)
         self.claims = Claims(engine)

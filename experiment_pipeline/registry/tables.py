@@ -239,6 +239,15 @@ metric_measurements = Table(  # of each metric the newest of each source and exp
     sqlite_autoincrement=True,
 )
 
+live_stats = Table(  # those of the newest results, replaced with them
+    "live_stats",
+    metadata,
+    Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("data_version", Integer, nullable=False),
+    Column("payload", JSON, nullable=False),
+)
+
 claims = Table(  # rule R2
     "refresh_claims",
     metadata,

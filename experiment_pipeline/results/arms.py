@@ -34,6 +34,7 @@ class Arm:
         values: the other numbers of the identities' values.
         counted: the identities that its floor is about (rule C4).
         events: those that count (rule C1).
+        with_event: identities that have one; of a funnel, that reach its last step.
         pre_period: the metric with its pre-period, where it has one (rule M11).
     """
 
@@ -44,6 +45,7 @@ class Arm:
     values: ValueSummary
     counted: float
     events: float
+    with_event: int
     pre_period: PairAggregate | None = None
 
 
@@ -66,6 +68,7 @@ def _arm(metric: Metric, found: MetricAggregates, variant: str) -> Arm:
         values=values,
         counted=_counted(metric, found, variant, values),
         events=_events(metric, aggregate, found, variant),
+        with_event=found.with_event.get(variant, values.nonzero),
         pre_period=found.joint.get(variant) if adjusts else None,
     )
 

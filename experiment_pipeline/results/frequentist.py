@@ -1,11 +1,14 @@
 """Fixed-sample tests of a metric's comparisons, for those who look exactly once; no verdict is made of them."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
+from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.metrics import Metric, Quantile, Ratio
 from experiment_pipeline.results.comparisons import Compared, Pair
 from experiment_pipeline.results.families import adjusted_p_values
 from experiment_pipeline.results.model import FixedSampleTest, FrequentistReading
+from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.frequentist import (
     ProportionTest,
     WaldTest,
@@ -16,6 +19,7 @@ from experiment_pipeline.stats.frequentist import (
 )
 from experiment_pipeline.stats.not_computable import NotComputable
 
+AnyTest: TypeAlias = WelchTest | ProportionTest | WaldTest
 Readings = Mapping[str, FrequentistReading | None]  # by treatment
 
 
@@ -46,31 +50,40 @@ def frequentist_readings(every: Sequence[Compared]) -> dict[int, Readings]:
     }
 
 
-def _test(pair: Pair | NotComputable, of: Compared) -> WelchTest | ProportionTest | WaldTest | None:
+def fixed_sample_test(
+    metric: Metric, control: VariantAggregate, treatment: VariantAggregate, effect: Effect, alpha: float
+) -> AnyTest | NotComputable:
+    """Return the test of one treatment against control that the kind of the metric asks for, or why there is none."""
+    if metric.is_proportion:
+        return two_proportion_test(control, treatment, alpha=alpha)
+    match metric.statistic:
+        case Ratio() | Quantile():
+            return wald_test(effect)
+        case _:
+            return welch_test(control, treatment, alpha=alpha)
+
+
+def test_name(test: AnyTest) -> FixedSampleTest:
+    """Return the name of a test."""
+    match test:
+        case WelchTest():
+            return FixedSampleTest.WELCH
+        case ProportionTest():
+            return FixedSampleTest.TWO_PROPORTIONS
+        case WaldTest():
+            return FixedSampleTest.WALD
+
+
+def _test(pair: Pair | NotComputable, of: Compared) -> AnyTest | None:
     if isinstance(pair, NotComputable):
         return None
-    found = _test_of(of.attached.metric, pair, of.design.alpha)
+    found = fixed_sample_test(of.attached.metric, pair.control, pair.treatment, pair.effect, of.design.alpha)
     return None if isinstance(found, NotComputable) else found
 
 
-def _test_of(metric: Metric, pair: Pair, alpha: float) -> WelchTest | ProportionTest | WaldTest | NotComputable:
-    if metric.is_proportion:
-        return two_proportion_test(pair.control, pair.treatment, alpha=alpha)
-    match metric.statistic:
-        case Ratio() | Quantile():
-            return wald_test(pair.effect)
-        case _:
-            return welch_test(pair.control, pair.treatment, alpha=alpha)
-
-
-def _reading(test: WelchTest | ProportionTest | WaldTest, adjusted_p_value: float) -> FrequentistReading:
-    kinds = {
-        WelchTest: FixedSampleTest.WELCH,
-        ProportionTest: FixedSampleTest.TWO_PROPORTIONS,
-        WaldTest: FixedSampleTest.WALD,
-    }
+def _reading(test: AnyTest, adjusted_p_value: float) -> FrequentistReading:
     return FrequentistReading(
-        test=kinds[type(test)],
+        test=test_name(test),
         statistic=test.statistic,
         degrees_of_freedom=test.dof if isinstance(test, WelchTest) else None,
         p_value=test.p_value,

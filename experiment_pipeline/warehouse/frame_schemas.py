@@ -125,6 +125,7 @@ def _metric_aggregates(metric_id: int, rows: Sequence[Row]) -> MetricAggregates:
         not_mature=counted("not_mature"),
         bounds=_bounds(rows, "cap", "floor", counted("capped"), counted("floored")),
         joint_bounds=_bounds(rows, "cap_x", "floor_x", counted("capped_x"), counted("floored_x")),
+        with_event=counted("with_event"),
         mixed_fields=types_from_stored(next((row["mixed_fields"] for row in rows), None)),
     )
 
@@ -185,6 +186,7 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "m2": pl.Float64,
         "nonzero": pl.Int64,
         "with_value": pl.Int64,
+        "with_event": pl.Int64,
         "largest": pl.Float64,
         "values": pl.Int64,
         "invalid_values": pl.Int64,
@@ -239,6 +241,7 @@ COUNTS = {
     "n",
     "nonzero",
     "with_value",
+    "with_event",
     "values",
     "invalid_values",
     "not_mature",

@@ -28,6 +28,12 @@ def test_refresh__after_ingestion__publishes_both_payloads(installation: Install
     assert bought["variants"]["b"] == {"n": 100, "sum": 50.0, "sum_squares": 50.0}
     assert spent["variants"]["control"] == {"n": 100, "sum": 500.0, "sum_squares": pytest.approx(5000.0, rel=1e-12)}
     assert bought["verdict"] == {"b": "inconclusive"}
+    live = installation.registry.live_stats.get(installation.experiment().id)
+    assert live is not None
+    assert (live.as_of, live.data_version) == (installation.state().as_of, 1)
+    (compared,) = live.payload["comparisons"]
+    assert compared["effect"] == bought["effect"]["b"]
+    assert (live.payload["primary_metric_name"], live.payload["conversions_total"]) == ("bought", 100)
 
 
 def test_refresh__that_publishes__stores_what_metrics_come_to_in_control(installation: Installation) -> None:

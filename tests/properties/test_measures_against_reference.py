@@ -106,6 +106,7 @@ class Comparison:
         counts: list[tuple[str, Mapping[str, int], Mapping[str, int]]] = [
             ("identities", ours.identities, wanted.identities),
             ("not_mature", ours.not_mature, wanted.not_mature),
+            ("with_event", ours.with_event, wanted.with_event),
             ("values", ours.values, wanted.values),
             ("invalid_values", ours.invalid_values, wanted.invalid_values),
             ("with_value", {key: one.with_value for key, one in summary.items()}, wanted.with_value),

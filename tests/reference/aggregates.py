@@ -91,6 +91,7 @@ class Aggregates:
     bounds: Bounds | None = None
     joint_bounds: Bounds | None = None
     groups: "dict[Group, Aggregates]" = field(default_factory=dict)
+    with_event: dict[str, int] = field(default_factory=dict)
 
     def unreadable(self, variants: Iterable[str]) -> bool:
         """Rule E5: more than one value in a hundred, in any of these arms."""
@@ -131,6 +132,7 @@ def _summary(metric: Metric, people: People, values: Values) -> Aggregates:
         values=_sums(rows, lambda row: row.read) if reads else {},
         nonzero={key: sum(value != 0 for value in sample) for key, sample in samples.items()},
         with_value=_sums(rows, lambda row: row.has_number),
+        with_event=_sums(rows, lambda row: row.has_event),
         largest={key: max(sample, default=None) for key, sample in samples.items()},
         identities={key: len(own) for key, own in rows.items()},
         joint={key: joint_moments(_pairs(own)) for key, own in rows.items()} if values.are_pairs else {},

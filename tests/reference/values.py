@@ -36,6 +36,7 @@ class Value:
     y: Fraction | None
     x: Fraction | None = None
     has_number: bool = True
+    has_event: bool = False
     read: int = 0
     invalid: int = 0
     capped: tuple[bool, ...] = ()
@@ -121,8 +122,9 @@ def values_of(metric: Metric, people: People, chosen: Chosen = lambda _: True, s
             as_of = people.experiment.as_of
             return Values(
                 {
-                    identity: Value(Fraction(steps_reached(funnel, people.events[identity], who, as_of) >= wanted))
+                    identity: Value(Fraction(reached), has_event=reached)
                     for identity, who in people.who.items()
+                    for reached in [steps_reached(funnel, people.events[identity], who, as_of) >= wanted]
                 }
             )
         case Quantile(of=Events() as events):
@@ -171,6 +173,7 @@ def _values_of_measure(measure: Measure, people: People, events: EventsOf, whole
             identity: Value(
                 y=None if value is None else limits.held(value),
                 has_number=has_number(measure, events[identity]),
+                has_event=bool(events[identity]),
                 read=len(events[identity]) if reads else 0,
                 invalid=sum(event.number is None for event in events[identity]) if reads else 0,
                 capped=(value is not None and limits.is_capped(value),),
@@ -187,6 +190,7 @@ def _value_of_events(own: Sequence[Event]) -> Value:
     return Value(
         y=Fraction(0),
         has_number=bool(numbers),
+        has_event=bool(own),
         read=len(own),
         invalid=len(own) - len(numbers),
         events=numbers,
@@ -204,6 +208,7 @@ def _pair(y: Value, x: Value) -> Value:
         y,
         x=x.y,
         has_number=y.y is not None and x.y is not None,
+        has_event=y.has_event or x.has_event,
         read=y.read + x.read,
         invalid=y.invalid + x.invalid,
         capped=(*y.capped, *x.capped),

@@ -33,7 +33,15 @@ def fill(registry: Registry, experiments: int = 3) -> None:
         for computation in Computation:
             registry.computations.publish(
                 Publication(
-                    run, computation, PAYLOAD, "0123456789ab", NOW + MINUTE, HOUR, timedelta(seconds=0.1), [PAYLOAD]
+                    run,
+                    computation,
+                    PAYLOAD,
+                    "0123456789ab",
+                    NOW + MINUTE,
+                    HOUR,
+                    timedelta(seconds=0.1),
+                    [PAYLOAD],
+                    live_stats=PAYLOAD,
                 )
             )
     registry.claims.create(1, Computation.RESULTS, ClaimSource.API, NOW + 2 * MINUTE, MINUTE)

@@ -109,7 +109,7 @@ def near(wanted: tuple[int, float, float]) -> tuple[Any, Any, Any]:
 NOTHING: dict[str, Any] = {  # a row of a version 1 metric in which nothing happened
     **dict.fromkeys(("part", "name", "value", "mean_x", "m2_x", "c_xy", "cap", "floor", "cap_x", "floor_x")),
     **dict.fromkeys(("quantile", "quantile_low", "quantile_high", "mixed_fields")),
-    **dict.fromkeys(("values", "invalid_values", "not_mature", "nonzero"), 0),
+    **dict.fromkeys(("values", "invalid_values", "not_mature", "nonzero", "with_event"), 0),
     **dict.fromkeys(("capped", "floored", "capped_x", "floored_x"), 0),
     "is_other": False,
     "mean": 0.0,
@@ -242,6 +242,7 @@ class WarehouseContract:
             assert row["values"] == (5 if kind.reads_numbers else 0), kind
             assert row["nonzero"] == sum(value != 0 for value in per_identity[kind]), kind
             assert row["with_value"] == (2 if kind.may_lack_value else 4), kind
+            assert row["with_event"] == 3, kind
             assert row["largest"] == max(per_identity[kind]), kind
 
     def test_values__that_are_no_numbers__are_counted_by_variant__e5(self, build: Build) -> None:
@@ -303,7 +304,7 @@ class WarehouseContract:
     def test_sums__too_large_for_a_float__have_neither_mean_nor_m2(self, build: Build) -> None:
         engine = build([seen(1, "b"), seen(2, "c"), did(1, 1.7e308), did(1, 1.7e308), did(2, 1.0)])
         overflown, sound = aggregates(engine, scope(), metric(1, Aggregation.SUM))
-        counts = {"identities": 1, "n": 1, "nonzero": 1, "with_value": 1, "values": 2}
+        counts = {"identities": 1, "n": 1, "nonzero": 1, "with_value": 1, "with_event": 1, "values": 2}
         none = {"mean": None, "m2": None, "largest": None}
         assert overflown == {**NOTHING, "metric_id": 1, "variant": "b", **none, **counts}
         assert (sound["mean"], sound["m2"]) == (1.0, 0.0)

@@ -38,6 +38,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "m2": 1.5,
         "nonzero": 2,
         "with_value": 3,
+        "with_event": 2,
         "largest": 2.0,
         "values": 4,
         "invalid_values": 0,
@@ -117,6 +118,7 @@ def test_validated__number_that_is_none__is_refused(name: str, column: str, valu
         ("variant_aggregates", {"values": -1}),
         ("variant_aggregates", {"nonzero": -1}),
         ("variant_aggregates", {"with_value": -1}),
+        ("variant_aggregates", {"with_event": -1}),
         ("variant_aggregates", {"invalid_values": -1}),
         ("srm", {"expected_share": 1.01}),
         ("srm", {"p_value": -0.01}),
@@ -157,6 +159,7 @@ def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None
             of_identities={"b": ValueSummary(2, 3, 2.0, 1.5), "control": ValueSummary(2, 3, None, None)},
             identities={"b": 3, "control": 3},
             not_mature={"b": 0, "control": 0},
+            with_event={"b": 2, "control": 2},
         ),
         MetricAggregates(
             2,
@@ -166,6 +169,7 @@ def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None
             {"b": ValueSummary(0, 0, None, 0.0)},
             identities={"b": 3},
             not_mature={"b": 0},
+            with_event={"b": 2},
         ),
         MetricAggregates(
             3,
@@ -175,6 +179,7 @@ def test_metric_aggregates__rows__become_moments_by_metric_and_variant() -> None
             {"b": ValueSummary(2, 3, 3e200, 3e200)},
             identities={"b": 3},
             not_mature={"b": 0},
+            with_event={"b": 2},
         ),
     ]
 

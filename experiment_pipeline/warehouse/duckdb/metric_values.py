@@ -58,6 +58,7 @@ class MetricValues:
         x: the values of a ratio's denominator, or of the metric over its pre-period; None for other metrics.
         mature: whether the identity's window has ended; None where that does not matter (rule M8).
         has_value: whether it has a value, of a ratio two; None where all have one (rule M6).
+        has_event: whether it has an event that counts, of a ratio for either measure; None where its value tells.
         is_left_out: whether identities without a value are left out.
         read: its events whose value is read as a number; `invalid` those of them whose value is not one (rule E5).
         steps: of a funnel, whether it reaches each.
@@ -70,6 +71,7 @@ class MetricValues:
     x: Floats | None = None
     mature: Booleans | None = None
     has_value: Booleans | None = None
+    has_event: Booleans | None = None
     is_left_out: bool = False
     steps: tuple[Floats, ...] = ()
     event_numbers: tuple[Integers, Floats] | None = None
@@ -93,6 +95,7 @@ class MetricValues:
             identities=len(analysed),
             not_mature=len(members) - len(analysed),
             with_value=len(analysed) if self.has_value is None else int(np.count_nonzero(self.has_value[analysed])),
+            with_event=int(np.count_nonzero((self.y if self.has_event is None else self.has_event)[analysed])),
             values=int(self.read[analysed].sum()),
             invalid_values=int(self.invalid[analysed].sum()),
             capped=y_bounds.above(y),
@@ -129,6 +132,7 @@ def metric_values(
                 invalid=kept.invalid,
                 mature=mature,
                 has_value=numeric > 0,
+                has_event=numeric + kept.invalid > 0,
                 is_left_out=True,
                 event_numbers=(identities, numbers),
             )
@@ -151,6 +155,7 @@ def _of_measure(measure: Measure, of: Slice | None, found: Mapping[Request, Kept
         read=read,
         invalid=read - tally.numeric_events if aggregation.reads_numbers else read,
         has_value=tally.numeric_events > 0 if aggregation.may_lack_value else None,
+        has_event=tally.events > 0,
         is_left_out=measure.may_lack_value,
     )
 
@@ -158,12 +163,14 @@ def _of_measure(measure: Measure, of: Slice | None, found: Mapping[Request, Kept
 def _of_ratio(numerator: MetricValues, denominator: MetricValues) -> MetricValues:
     """Return the values of both: an identity that is left out of one is left out of the ratio."""
     masks = [each.has_value for each in (numerator, denominator) if each.is_left_out and each.has_value is not None]
+    has_event = [each.has_event for each in (numerator, denominator) if each.has_event is not None]
     return MetricValues(
         y=numerator.y,
         x=denominator.y,
         read=numerator.read + denominator.read,
         invalid=numerator.invalid + denominator.invalid,
         has_value=np.logical_and.reduce(masks) if masks else None,
+        has_event=np.logical_or.reduce(has_event),
         is_left_out=bool(masks),
     )
 

@@ -18,6 +18,7 @@ class Counts:
         not_mature: analysed ones that wait for it.
         nonzero: identities whose value is not 0.
         with_value: identities that have a value.
+        with_event: identities with an event that counts; of a funnel, that reach the step.
         values: events whose value was read as a number.
         invalid_values: those of them whose value is not one (rule E5).
         capped: identities whose value was above the cap; `floored` below the floor (rule M10).
@@ -28,6 +29,7 @@ class Counts:
     not_mature: int = 0
     nonzero: int = 0
     with_value: int = 0
+    with_event: int = 0
     values: int = 0
     invalid_values: int = 0
     capped: int = 0

@@ -1,0 +1,133 @@
+"""The sequential block of live statistics: how far the design's plan has come, and the boundary in force."""
+
+import math
+from enum import StrEnum
+
+from typing_extensions import TypedDict
+
+from experiment_pipeline.domain.experiments import CONTROL, Experiment, SharesUnknown, expected_shares
+from experiment_pipeline.results.model import MetricResults, Progress
+from experiment_pipeline.stats.evidence import planned_lift
+from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.power import sample_size
+
+
+class SequentialStatus(StrEnum):
+    """The design looks once, has planned looks, or has none yet."""
+
+    FIXED_HORIZON = "fixed_horizon"
+    ACTIVE = "active"
+    INSUFFICIENT = "insufficient_data"
+
+
+class SequentialStats(TypedDict):
+    """One treatment at its last planned look: z beside the boundary that it was compared with."""
+
+    information_fraction: float | None
+    boundary_z: float | None
+    z: float | None
+    crossed: bool | None
+    reason: str | None
+
+
+class SequentialBlock(TypedDict):
+    """Distance from the planned end, and the planned looks.
+
+    Of several treatments `information_fraction` is the smallest, `current_boundary_z` the largest boundary in force.
+    `planned_sample_size_per_variant` is the planned sample over the number of variants.
+    """
+
+    status: SequentialStatus
+    n_looks: int
+    planned_sample_size_per_variant: int | None
+    information_fraction: float | None
+    current_boundary_z: float | None
+    treatments: dict[str, SequentialStats]
+    reason: str | None
+
+
+NO_METRIC = NotComputable("no_metric")
+NO_PLANNED_LOOK_YET = NotComputable("before_first_planned_look")
+NO_SHARES = NotComputable("shares_unknown")
+
+
+def sequential_block(experiment: Experiment, metric: MetricResults | None) -> SequentialBlock:
+    """Return how far the primary metric has come against the design.
+
+    Args:
+        experiment: its design and the shares of its variants.
+        metric: the primary one; None where there is none.
+    """
+    n_looks, treatments = experiment.design.n_looks, _treatments(metric)
+    planned = NO_METRIC if metric is None else _planned_sample(experiment, metric)
+    fractions = [each["information_fraction"] for each in treatments.values()]
+    known = [fraction for fraction in fractions if fraction is not None]
+    withheld = planned if n_looks == 1 or isinstance(planned, NotComputable) else NO_PLANNED_LOOK_YET
+    return {
+        "status": SequentialStatus.FIXED_HORIZON if n_looks == 1 else SequentialStatus.INSUFFICIENT,
+        "n_looks": n_looks,
+        "planned_sample_size_per_variant": None if isinstance(planned, NotComputable) else planned,
+        "information_fraction": min(known) if known and len(known) == len(fractions) else None,
+        "current_boundary_z": None,
+        "treatments": treatments,
+        "reason": withheld.reason if isinstance(withheld, NotComputable) else None,
+    }
+
+
+def _treatments(metric: MetricResults | None) -> dict[str, SequentialStats]:
+    if metric is None:
+        return {}
+    return {key: _stats(found) for key, found in metric.progress.items()}
+
+
+def _stats(progress: Progress | NotComputable) -> SequentialStats:
+    stats: SequentialStats = {
+        "information_fraction": None,
+        "boundary_z": None,
+        "z": None,
+        "crossed": None,
+        "reason": None,
+    }
+    if isinstance(progress, NotComputable):
+        stats["reason"] = progress.reason
+    else:
+        stats["information_fraction"] = progress.information_fraction
+    return stats
+
+
+def _planned_sample(experiment: Experiment, metric: MetricResults) -> int | NotComputable:
+    """Return the planned sample over the number of variants, rounded up.
+
+    Of shares of identities it follows from the design, of other metrics from the variance that was observed so far.
+    """
+    design, shares = experiment.design, expected_shares(experiment.variants)
+    if planned_lift(design) is None or design.power <= design.alpha:
+        return NotComputable("design_incomplete")
+    if isinstance(shares, SharesUnknown) or min(shares.values()) <= 0:
+        return NO_SHARES
+    treatments = [key for key in shares if key != CONTROL]
+    if metric.attached.metric.is_proportion and 0 < (design.baseline or 0) < 1:
+        totals = [_of_a_proportion(experiment, shares[key] / shares[CONTROL]) / shares[CONTROL] for key in treatments]
+    else:
+        totals = list[float]()
+        for key in treatments:
+            found = metric.progress[key]
+            if isinstance(found, NotComputable):
+                return found
+            if isinstance(found.identities_needed, NotComputable):
+                return found.identities_needed
+            totals.append(found.identities_needed / (shares[CONTROL] + shares[key]))
+    return math.ceil(max(totals) / len(shares))
+
+
+def _of_a_proportion(experiment: Experiment, ratio: float) -> int:
+    """Return the identities of control that a treatment with so many times its traffic is compared with."""
+    design, baseline = experiment.design, experiment.design.baseline or 0.0
+    found = sample_size(
+        standard_deviation=math.sqrt(baseline * (1 - baseline)),
+        effect=baseline * (design.mde or 0.0),
+        alpha=design.alpha / (len(experiment.compared_keys) - 1),
+        power=design.power,
+        ratio=ratio,
+    )
+    return found.control
