@@ -1,6 +1,7 @@
 """Metadata of assets in Dagster: the provenance of their numbers, and a few of the numbers."""
 
 import math
+from collections.abc import Mapping
 
 import dagster as dg
 import polars as pl
@@ -10,6 +11,8 @@ from experiment_pipeline.warehouse.artifacts import Stamp
 
 ROWS_SHOWN = 50  # a metadata table has no paging, and it lands in the event log each time
 TEXT_SHOWN = 200  # characters of a text that a sender chose
+DIGITS_SHOWN = 9  # of a number; the artifact has all of them
+PART_COLUMNS = ("part", "name", "value", "is_other")
 
 Metadata = dict[str, dg.MetadataValue]
 
@@ -35,11 +38,37 @@ def short_table(frame: pl.DataFrame) -> dg.MetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
 
 
+def metric_tables(frame: pl.DataFrame, metrics: Mapping[int, str]) -> Metadata:
+    """Return the rows of a frame about metrics: those of whole metrics, and apart from them those of their parts.
+
+    Columns that are empty in all rows of a table are left out: each kind of metric has some of its own.
+
+    Args:
+        frame: with a column `metric_id`, and those of `PART_COLUMNS` if metrics have parts.
+        metrics: names by id.
+    """
+    name = pl.col("metric_id").replace_strict(metrics, return_dtype=pl.String).alias("metric")
+    named = frame.select(name, pl.exclude("metric_id"))
+    if "part" not in named.columns:
+        return {"rows": short_table(_without_empty_columns(named))}
+    whole, parts = named.filter(pl.col("part").is_null()), named.filter(pl.col("part").is_not_null())
+    tables: Metadata = {"rows": short_table(_without_empty_columns(whole.drop(PART_COLUMNS)))}
+    if len(parts):
+        tables["rows_of_parts"] = short_table(_without_empty_columns(parts))
+    if len(parts) > ROWS_SHOWN:
+        tables["rows_of_parts_not_shown"] = dg.MetadataValue.int(len(parts) - ROWS_SHOWN)
+    return tables
+
+
+def _without_empty_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(column for column in frame if column.null_count() < len(column) or frame.is_empty())
+
+
 def _json_safe(value: object) -> str | int | float | bool | None:
     if isinstance(value, str):
         return printable(shortened(value, TEXT_SHOWN))
     if isinstance(value, bool | int) or value is None:
         return value
     if isinstance(value, float) and math.isfinite(value):
-        return value
+        return float(f"{value:.{DIGITS_SHOWN}g}")
     return str(value)

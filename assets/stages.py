@@ -12,7 +12,7 @@ import dagster as dg
 from experiment_pipeline.assets.health_checks import check_results, judge, repeat_outcomes, stored_findings
 from experiment_pipeline.assets.lake_counts import with_lake_counts
 from experiment_pipeline.assets.measurements import store_measurements
-from experiment_pipeline.assets.metadata import Metadata, provenance, short_table
+from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, short_table
 from experiment_pipeline.assets.movement import movement
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
@@ -197,11 +197,12 @@ def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[
 
 def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
     """Aggregate every attached metric by variant."""
-    aggregates = warehouse.variant_aggregates(run.scope, tuple(attached.metric for attached in run.experiment.metrics))
+    metrics = tuple(attached.metric for attached in run.experiment.metrics)
+    aggregates = warehouse.variant_aggregates(run.scope, metrics)
     stamp = run.stamp(aggregates.sql)
     yield StageOutput(
         "variant_aggregates",
-        {"rows": short_table(aggregates.rows), **provenance(stamp)},
+        {**metric_tables(aggregates.rows, {each.id: each.name for each in metrics}), **provenance(stamp)},
         StampedFrame(aggregates.rows, stamp),
     )
 
@@ -218,9 +219,15 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     )
     inputs = HealthInputs(run.experiment, aggregates, results, identities)
     findings = judge(with_lake_counts(inputs, run, warehouse))
-    for asset, rows in (("srm", split_rows(results.split)), ("bayesian_results", comparison_rows(results))):
-        frame = StampedFrame(frame_of(asset, rows), stored.stamp)
-        metadata = {"rows": short_table(frame.rows), **provenance(frame.stamp)}
+    names = {each.metric.id: each.metric.name for each in run.experiment.metrics}
+    split = frame_of("srm", split_rows(results.split))
+    compared = frame_of("bayesian_results", comparison_rows(results))
+    for asset, rows, tables in (
+        ("srm", split, {"rows": short_table(split)}),
+        ("bayesian_results", compared, metric_tables(compared, names)),
+    ):
+        frame = StampedFrame(rows, stored.stamp)
+        metadata = {**tables, **provenance(frame.stamp)}
         yield StageOutput(asset, metadata, frame, check_results(asset, findings))
     payload = results_payload(results, movement(run, warehouse, results.split))
     stats = live_stats(run.experiment, results)
