@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from experiment_pipeline.cli.results_parts import note_lines, part_lines
+from experiment_pipeline.cli.parts_table import PartsTable
+from experiment_pipeline.cli.results_parts import note_lines
 from experiment_pipeline.cli.results_table import ResultsTable, readable, shown
 from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import CONTROL, Experiment
@@ -55,7 +56,7 @@ def report(
         *_unreadable_lines(experiment, results.payload),
         *note_lines(experiment, results.payload),
         *_reasons(experiment, results.payload, floors),
-        *(part_lines(experiment, results.payload) if with_parts else ()),
+        *([PartsTable(experiment, results.payload)] if with_parts else ()),
         *_finding_lines(health),
         "",
     )

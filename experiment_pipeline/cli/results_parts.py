@@ -1,20 +1,17 @@
-"""Lines below the table of results: progress, bounds, waiting identities, and parts of a metric."""
+"""Lines below the table of results: progress, bounds, waiting identities, adjusted readings."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from rich.text import Text
 
-from experiment_pipeline.cli.results_table import VERDICT_STYLES, WITHHELD, Quantity, chance_words, readable, shown
+from experiment_pipeline.cli.results_table import chance_words, readable, shown
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.results.comparison_payload import ProgressPayload
-from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload, PartPayload, StepPayload
+from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
-from experiment_pipeline.stats.verdict import Verdict
-
-NO_VERDICTS: Mapping[str, Verdict] = {}  # of steps
 
 
 def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
@@ -75,20 +72,6 @@ def _progress_words(progress: ProgressPayload, fraction: float) -> str:
     )
 
 
-def part_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
-    """Yield the steps, slices and breakdowns of every metric, one line for each and treatment."""
-    for name, attached, metric in _metrics(experiment, results):
-        quantity = Quantity.of(attached, metric["variants"])
-        for step in metric.get("steps", []):
-            label = f"{name}, step {step['step']} {printable(step['event'])}"
-            yield from _lines(label, step, quantity)
-        slices = [("slice", metric.get("slices", []))]
-        for dimension, parts in chain(slices, metric.get("breakdown", {}).items()):
-            for part in parts:
-                value = value_shown(part["value"], other=part["other"])
-                yield from _lines(f"{name}, {printable(dimension)} {value}", part, quantity, part["verdict"])
-
-
 def _metrics(experiment: Experiment, results: ResultsPayload) -> Iterator[tuple[str, AttachedMetric, MetricPayload]]:
     attached = {each.metric.id: each for each in experiment.metrics}
     for metric in results["metrics"]:
@@ -107,29 +90,3 @@ def _bound_lines(bounds: CappedPayload | None) -> Iterator[str]:
 
 def _by_variant(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{shown(key)} {count:,}" for key, count in counts.items()) + " identities"
-
-
-def value_shown(value: str | None, *, other: bool = False) -> str:
-    """Return a value so that no value reads like the lack of one, or like the rest."""
-    if other:
-        return "(all others)"
-    return "(none)" if value is None else f'"{shown(value)}"'
-
-
-def _lines(
-    label: str, part: StepPayload | PartPayload, quantity: Quantity, verdicts: Mapping[str, Verdict] = NO_VERDICTS
-) -> Iterator[Text]:
-    for treatment, lift in part["inference"].items():
-        values = ", ".join(
-            f"{shown(key)} {quantity.value(each)} of {each['n']:,}"
-            for key, each in part["variants"].items()
-            if key == treatment or key not in part["inference"]
-        )
-        found = WITHHELD
-        if lift is not None:
-            found = f"{100 * lift['lift']:+.2f} % ({100 * lift['ci_low']:+.2f} to {100 * lift['ci_high']:+.2f} %)"
-        reason = part["reason"][treatment]
-        line = Text.assemble((f"{label}: ", "dim"), f"{values}, lift {found}")
-        if treatment in verdicts:
-            line.append(f", {readable(verdicts[treatment])}", style=VERDICT_STYLES.get(verdicts[treatment], ""))
-        yield line.append("" if reason is None else f", {readable(reason)}")

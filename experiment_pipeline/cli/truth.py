@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from experiment_pipeline.cli.results_parts import value_shown
+from experiment_pipeline.cli.parts_table import value_shown
 from experiment_pipeline.cli.results_table import VERDICT_STYLES, WITHHELD, readable
 
 if TYPE_CHECKING:  # SciPy takes its time: other commands do without

@@ -9,14 +9,12 @@ from rich.console import Console
 from rich.console import Group as Lines
 
 from experiment_pipeline.cli.results_csv import write_csv
-from experiment_pipeline.cli.results_parts import note_lines, part_lines
+from experiment_pipeline.cli.results_parts import note_lines
 from experiment_pipeline.cli.results_table import ResultsTable
 from experiment_pipeline.domain.aggregates import (
     Bounds,
-    Group,
     MetricAggregates,
     PairAggregate,
-    Part,
     QuantileEstimate,
     VariantAggregate,
 )
@@ -51,9 +49,7 @@ def printed(statistic: Statistic, aggregates: MetricAggregates, unit: str = "") 
     payload = results_payload(compute_results(subject, {"control": N, "b": N}, [aggregates], Floors()))
     console = Console(width=300, file=io.StringIO(), markup=False, color_system=None)
     with console.capture() as capture:
-        console.print(
-            Lines(ResultsTable(subject, payload), *note_lines(subject, payload), *part_lines(subject, payload))
-        )
+        console.print(Lines(ResultsTable(subject, payload), *note_lines(subject, payload)))
     return "\n".join(" ".join(line.split()) for line in capture.get().splitlines())
 
 
@@ -73,12 +69,9 @@ def test_results__quantile__is_a_number() -> None:
     assert "m control 1,000 2.5000" in text
 
 
-def test_results__funnel__is_a_share_with_its_steps() -> None:
-    steps = {Group(Part.STEP, str(step)): found(rate(N, 600 // step)) for step in (1, 2)}
-    text = printed(Funnel((Events("cart"), Events("buy"))), found(rate(N, 300), groups=steps))
+def test_results__funnel__is_a_share() -> None:
+    text = printed(Funnel((Events("cart"), Events("buy"))), found(rate(N, 300)))
     assert "300 of 1,000 30.000 %" in text
-    assert "m, step 1 cart: control 60.000 % of 1,000, b 60.000 % of 1,000, lift +0.00 % (" in text
-    assert "m, step 2 buy: control 30.000 %" in text
 
 
 def test_results__adjusted__has_a_row_of_its_own() -> None:
@@ -95,20 +88,6 @@ def test_results__not_adjusted__says_why() -> None:
     text = printed(Mean(COUNT, covariate_before=timedelta(14)), found(VariantAggregate(N, 4.0, 3e3), joint=joint))
     assert "m, b: not adjusted, pre period without variance; the plain reading decides" in text
     assert "adjusted +" not in text
-
-
-def test_results__breakdown__tells_values_from_the_lack_of_one() -> None:
-    cells = {
-        Group(Part.DIMENSION, "country", "other"): found(rate(400, 40)),
-        Group(Part.DIMENSION, "country", None): found(rate(300, 3)),
-        Group(Part.DIMENSION, "country", None, is_other=True): found(rate(300, 30)),
-    }
-    text = printed(Mean(Measure(Events("buy"), Aggregation.OCCURRENCE)), found(rate(N, 100), groups=cells))
-    assert 'm, country "other": control 10.000 % of 400, b 10.000 % of 400, lift' in text
-    assert "m, country (none): control 1.000 % of 300" in text
-    assert "lift –, collecting data, below minimum conversions" in text
-    assert "m, country (all others): control" in text
-    assert ", inconclusive" in text
 
 
 def test_results__as_csv__have_type_unit_and_adjusted_reading() -> None:
