@@ -15,6 +15,7 @@ from experiment_pipeline.warehouse.base import Warehouse
 
 READ_NAMES = 1_000  # of flags, or of events: more are not compared
 LISTED_SPELLINGS = 20
+COMPARED_IDS_OF = 200_000  # identities
 LOOKED_AROUND = timedelta(days=31)  # before the start and after the end
 
 
@@ -27,6 +28,7 @@ def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Wareho
         before_start=before,
         after_end=after,
         mixed_fields=tuple(_mixed_fields(inputs, run, warehouse)),
+        repeated_ids=warehouse.repeated_event_ids(run.scope, _metric_events(run), _looked_at(inputs)),
     )
     return replace(inputs, lake=counts)
 
@@ -36,6 +38,15 @@ def _events(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> d
     silent = metrics_without_events(inputs)
     names = {name for metric in silent for name in metric.event_names}
     return warehouse.event_names(run.scope, names, READ_NAMES) if silent else None
+
+
+def _metric_events(run: ExperimentRun) -> set[str]:
+    return {name for attached in run.experiment.metrics for name in attached.metric.event_names}
+
+
+def _looked_at(inputs: HealthInputs) -> float:
+    """Return the share of identities whose event ids are compared: to compare all of many takes another scan."""
+    return min(1.0, COMPARED_IDS_OF / max(1, sum(inputs.identities.values())))
 
 
 def _other_spellings(run: ExperimentRun, warehouse: Warehouse) -> dict[str, SeenExposures]:

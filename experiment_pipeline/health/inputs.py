@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
+from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import SeenExposures
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.results.model import ExperimentResults
 
 NOT_SEEN = SeenExposures()
+NONE_REPEATED = RepeatedEventIds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class LakeCounts:
         before_start: exposures of the flag in the month before the start, those of an earlier experiment left out.
         after_end: exposures of the flag after the end, those of a later experiment left out.
         mixed_fields: properties by which events, identities or groups are chosen and that came in several types.
+        repeated_ids: event ids of the metrics' events that came with another time or value.
     """
 
     events: Mapping[str, int] | None = None
@@ -30,6 +33,7 @@ class LakeCounts:
     before_start: SeenExposures = NOT_SEEN
     after_end: SeenExposures = NOT_SEEN
     mixed_fields: tuple[FieldTypes, ...] = ()
+    repeated_ids: RepeatedEventIds = NONE_REPEATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Protocol
 import polars as pl
 
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
@@ -121,6 +122,15 @@ class Warehouse(Protocol):
 
     def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:
         """Count the exposures of a flag of the scope's environment in any window, at the scope's data version."""
+
+    def repeated_event_ids(self, scope: AnalysisScope, events: Collection[str], share: float) -> RepeatedEventIds:
+        """Count the event ids in the window that several different events of one name and identity have (rule E4).
+
+        Args:
+            scope: the environment, the window and the data version.
+            events: the names of the events.
+            share: of the identities, at most 1: those with the smallest hashes are looked at, exposed or not.
+        """
 
     def field_types(self, scope: AnalysisScope, event: str, fields: Sequence[str]) -> list[FieldTypes]:
         """Return the types in which properties of one kind of event came in the window, with samples of their values.

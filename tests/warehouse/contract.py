@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.measures import Aggregation
@@ -48,6 +49,7 @@ class Event:
     traits: str | None = None
     metadata: str | None = None
     hash: tuple[int, int] = (0, 0)
+    event_id: str | None = None
 
 
 class Build(Protocol):
@@ -132,6 +134,25 @@ class WarehouseContract:
     def test_data_version_0__is_a_lake_without_events__e6(self, build: Build) -> None:
         engine = build([seen(1, "b"), did(1, 2)])
         assert engine.write_first_exposures(scope(data_version=0)).identities == 0
+
+    def test_event_ids__with_another_time_or_value__are_counted__e4(self, build: Build) -> None:
+        sent = [(1, 5, "A"), (1, 6, "A"), (1, 7, "A"), (1, 5, "B"), (2, 5, "A"), (2, 5, "C"), (2, 6, "C"), (3, 9, None)]
+        events = [replace(did(who, value), event_id=event_id) for who, value, event_id in sent]
+        others = [
+            replace(did(1, 8, LENGTH), event_id="B"),
+            replace(did(1, 8, batch=2), event_id="B"),
+            replace(did(1, 8, event="other"), event_id="B"),
+        ]
+        engine = build(events, others)
+        assert engine.repeated_event_ids(scope(), [PURCHASE], 1.0) == RepeatedEventIds(2, 5, 1.0)
+        assert engine.repeated_event_ids(scope(), [], 1.0) == RepeatedEventIds(0, 0, 1.0)
+        assert build().repeated_event_ids(scope(), [PURCHASE], 1.0) == RepeatedEventIds(0, 0, 1.0)
+
+    def test_event_ids__of_a_share_of_the_identities__are_those_of_the_smallest_hashes__e4(self, build: Build) -> None:
+        quarters = [number * 2**62 for number in (-2, -1, 0, 1)]
+        engine = build([replace(did(who, value), event_id="A") for who in quarters for value in (1, 2)])
+        assert engine.repeated_event_ids(scope(), [PURCHASE], 0.5).ids == 3
+        assert engine.repeated_event_ids(scope(), [PURCHASE], 0.4).ids == 2
 
     def test_window__starts_at_its_start_and_ends_before_as_of__x1(self, build: Build) -> None:
         engine = build(

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import LARGEST_VALUES
+from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.events import EXPOSURE_EVENT, OLDEST
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
@@ -205,6 +206,19 @@ class DuckDBWarehouse(Warehouse):
     @override
     def event_names(self, scope: AnalysisScope, wanted: Collection[str], limit: int) -> dict[str, int]:
         return self._names("event_names", scope, {"limit": limit, "wanted": list(wanted)})
+
+    @override
+    def repeated_event_ids(self, scope: AnalysisScope, events: Collection[str], share: float) -> RepeatedEventIds:
+        if not events or not self.event_files(scope.environment_key, scope.window, scope.data_version):
+            return RepeatedEventIds(share=share)
+        highest_hash = min(int(share * 2**64) - 2**63, 2**63 - 1)
+        with self._session() as connection:
+            parameters = {**self._event_parameters(connection, scope), "events": sorted(events)}
+            found = connection.execute(
+                statement("repeated_event_ids"), {**parameters, "highest_hash": highest_hash}
+            ).fetchone()
+        ids, of_events = found or (0, 0)
+        return RepeatedEventIds(ids, of_events, share)
 
     @override
     def field_types(self, scope: AnalysisScope, event: str, fields: Sequence[str]) -> list[FieldTypes]:

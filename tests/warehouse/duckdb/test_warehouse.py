@@ -59,6 +59,7 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "event_hash_low": pl.Int64,
     "traits": pl.String,
     "metadata": pl.String,
+    "event_id": pl.String,
 }
 
 
@@ -83,7 +84,7 @@ def build(tmp_path: Path) -> Build:
             rows = [
                 (
                     *(e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch),
-                    *(str(e.identity), *e.hash, e.traits, e.metadata),
+                    *(str(e.identity), *e.hash, e.traits, e.metadata, e.event_id),
                 )
                 for e in events
             ]
