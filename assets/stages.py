@@ -17,10 +17,12 @@ from experiment_pipeline.assets.movement import movement
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final
+from experiment_pipeline.health.finding import Severity
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.resources.dagster_instance import newest_materialization
 from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
 from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.decision import decide_experiment
 from experiment_pipeline.results.live_stats import live_stats
 from experiment_pipeline.results.payload import comparison_rows, exposures_payload, results_payload, split_rows
 from experiment_pipeline.warehouse.artifacts import Stamp, StampedFrame
@@ -215,7 +217,13 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     enters = run.experiment.audience.entry is not None
     before_entry = warehouse.variant_identities(run.scope, before_entry=True) if enters else None
     results = compute_results(
-        run.experiment, identities, aggregates, run.floors, before_entry, as_of=run.scope.window.as_of
+        run.experiment,
+        identities,
+        aggregates,
+        run.floors,
+        before_entry,
+        as_of=run.scope.window.as_of,
+        planned_looks=run.registry.planned_looks.list(run.experiment.id) if run.experiment.has_planned_looks else (),
     )
     inputs = HealthInputs(run.experiment, aggregates, results, identities)
     findings = judge(with_lake_counts(inputs, run, warehouse))
@@ -229,9 +237,11 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         frame = StampedFrame(rows, stored.stamp)
         metadata = {**tables, **provenance(frame.stamp)}
         yield StageOutput(asset, metadata, frame, check_results(asset, findings))
-    payload = results_payload(results, movement(run, warehouse, results.split))
+    errors = [finding.title for finding in findings.values() if finding.severity is Severity.ERROR]
+    decision = decide_experiment(run.experiment, results, errors)
+    payload = results_payload(results, movement(run, warehouse, results.split), decision)
     stats = live_stats(run.experiment, results)
-    published = run.publish(Computation.RESULTS, payload, stored_findings(findings), stats)
+    published = run.publish(Computation.RESULTS, payload, stored_findings(findings), stats, results.new_planned_looks)
     store_measurements(run, aggregates)
     yield StageOutput(
         "experiment_results",

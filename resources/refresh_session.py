@@ -14,6 +14,7 @@ from experiment_pipeline import logs
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.domain.refresh import Computation, ComputationState, Publication, RefreshRun
 from experiment_pipeline.errors import Final, Leased, RefreshRefused, RegistryUnavailable
 from experiment_pipeline.lake.soundness import require_sound
@@ -61,8 +62,9 @@ class ExperimentRun:
         payload: Mapping[str, object],
         findings: Sequence[Mapping[str, object]] | None = None,
         live_stats: Mapping[str, object] | None = None,
+        planned_looks: Sequence[PlannedLookOf] = (),
     ) -> ComputationState:
-        """Publish a computation's payload, with findings and live statistics, and close the claims that it answers.
+        """Publish a computation's payload with what is stored beside it, and close the claims that it answers.
 
         Raises:
             RefreshRefused: the lease is lost, a newer payload is published, or the computation is final.
@@ -79,6 +81,7 @@ class ExperimentRun:
                 duration=timedelta(seconds=time.monotonic() - self.acquired),
                 findings=findings,
                 live_stats=live_stats,
+                planned_looks=planned_looks,
             )
         )
 

@@ -14,9 +14,16 @@ from experiment_pipeline.domain.experiments import CONTROL, Experiment
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
 from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.results.decision import Action
 from experiment_pipeline.results.metric_payload import MetricPayload
 from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload, SplitPayload
 
+ACTION_STYLES = {
+    Action.SHIP: "bold green",
+    Action.ROLLBACK: "bold red",
+    Action.KEEP_RUNNING: "",
+    Action.INCONCLUSIVE: "yellow",
+}
 TOLD_ABOVE = ("split_as_configured", "values_readable")  # health checks that have lines of their own
 
 
@@ -52,6 +59,7 @@ def report(
         *newer,
         _exposures_line(exposures.payload, results.payload["srm"]),
         *_split_lines(results.payload),
+        *_decision_lines(results.payload),
         ResultsTable(experiment, results.payload),
         *_unreadable_lines(experiment, results.payload),
         *note_lines(experiment, results.payload),
@@ -111,6 +119,25 @@ def _split_lines(results: ResultsPayload) -> Iterator[Text]:
     yield line
     if not sound:
         yield Text("Do not trust these numbers: nothing is called winning on such a split.", style="bold red")
+
+
+def _decision_lines(results: ResultsPayload) -> Iterator[Text]:
+    """Say what to do in one line, and of several treatments what to do with each."""
+    decision = results.get("decision")
+    if decision is None:
+        return
+    shipped = "" if decision["treatment"] is None else f" {shown(decision['treatment'])}"
+    line = Text.assemble("decision ", (f"{_words(decision['action'])}{shipped}", ACTION_STYLES[decision["action"]]))
+    yield line.append(f": {printable(decision['why'])} (rule {_words(decision['rule'])})")
+    if len(decision["by_treatment"]) > 1:
+        for key, each in decision["by_treatment"].items():
+            yield Text(
+                f"  {shown(key)}: {_words(each['action'])}: {printable(each['why'])} (rule {_words(each['rule'])})"
+            )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _unreadable_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:

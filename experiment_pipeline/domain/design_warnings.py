@@ -29,6 +29,7 @@ def design_warnings(experiment: Experiment, floors: Floors = SHIPPED_FLOORS) -> 
         *_of_variants(experiment.variants),
         *(warning for position, each in enumerate(experiment.metrics) for warning in _of_metric(position, each)),
         *_of_design(experiment.design),
+        *_of_looks(experiment),
         *floor_warnings(experiment, floors),
         *several_treatments_warnings(experiment),
     ]
@@ -68,9 +69,12 @@ def _of_design(design: Design) -> Iterator[str]:
     usual = Design()
     if design.power != usual.power and design.mde is None:
         yield "design.power: changes nothing without mde."
-    if design.n_looks != usual.n_looks:
-        yield "design.n_looks: changes nothing yet. Verdicts hold at every refresh, and no look is planned."
     if design.baseline is not None and design.mde is None:
         yield "design.baseline: changes nothing without mde."
     if design.mde is not None and design.mde >= LARGEST_USUAL_MDE:
         yield f"design.mde: {design.mde:g} is a lift of {100 * design.mde:g} %. It is a share: 0.2 is 20 %."
+
+
+def _of_looks(experiment: Experiment) -> Iterator[str]:
+    if experiment.design.n_looks > 1 and (lack := experiment.looks_lack):
+        yield f"design.n_looks: changes nothing {lack}. Verdicts hold at every refresh, and no look is planned."

@@ -137,6 +137,25 @@ class Experiment:
         """Keys of control and treatments: the arms that take part in SRM and inference (rule X6)."""
         return tuple(v.key for v in self.variants if v.key is not None and v.role is not VariantRole.HOLDOUT)
 
+    @property
+    def has_planned_looks(self) -> bool:
+        """Whether the verdict on the primary metric is read at planned looks; known before the start (rule C8)."""
+        return self.design.n_looks > 1 and not self.looks_lack
+
+    @property
+    def looks_lack(self) -> str:
+        """Words for what the looks that the design plans lack; empty where they lack nothing."""
+        design, primary = self.design, self.metrics[0] if self.metrics else None
+        if not design.mde or not design.baseline:
+            return "without mde and baseline"
+        if primary is None:
+            return "without a primary metric"
+        if primary.margin is not None:
+            return "with a primary metric that is a guardrail with a margin"
+        if not primary.metric.is_proportion:
+            return "with a primary metric that is no share of identities"
+        return "with a power that is not above alpha" if design.power <= design.alpha else ""
+
 
 @dataclass(frozen=True, slots=True)
 class SharesUnknown:

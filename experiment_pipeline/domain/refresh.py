@@ -8,6 +8,7 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
+from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.times import iso_utc
 
 SEVERITIES = ("error", "warning", "ok")  # of findings, the worst first
@@ -142,6 +143,7 @@ class Publication:
         duration: of the run so far; None where it is not known.
         findings: of the health checks, JSON-ready, each with the name of its check; None leaves those that are stored.
         live_stats: of results, JSON-ready; None leaves those that are stored.
+        planned_looks: the planned looks that the payload is, stored with it and never changed (rule C7).
     """
 
     run: RefreshRun
@@ -153,6 +155,7 @@ class Publication:
     duration: timedelta | None = None
     findings: Sequence[Mapping[str, object]] | None = None
     live_stats: Mapping[str, object] | None = None
+    planned_looks: Sequence[PlannedLookOf] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.experiments import lock
 from experiment_pipeline.registry.health import store_findings
 from experiment_pipeline.registry.live_stats import store_live_stats
+from experiment_pipeline.registry.planned_looks import store_planned_looks
 from experiment_pipeline.registry.tables import (
     batches,
     computations,
@@ -105,6 +106,7 @@ class Computations:
             now_final = _becomes_final(connection, experiment, publication)
             _replace(connection, publication, now_final=now_final)
             _add_to_history(connection, publication)
+            store_planned_looks(connection, run.experiment_id, publication.planned_looks)
             if publication.findings is not None:
                 store_findings(connection, run, publication.findings)
             if publication.live_stats is not None:

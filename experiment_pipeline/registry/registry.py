@@ -28,6 +28,7 @@ from experiment_pipeline.registry.looks import Looks
 from experiment_pipeline.registry.manifests import Manifests
 from experiment_pipeline.registry.measurements import Measurements
 from experiment_pipeline.registry.metrics import Metrics
+from experiment_pipeline.registry.planned_looks import StoredPlannedLooks
 from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.runs import Runs
 from experiment_pipeline.registry.wait_limits import WaitLimits
@@ -53,6 +54,7 @@ class Registry:
         self.computations = Computations(engine)
         self.live_stats = LiveStats(engine)
         self.looks = Looks(engine)
+        self.planned_looks = StoredPlannedLooks(engine)
         self.health = Health(engine)
         self.claims = Claims(engine)
         self.runs = Runs(engine)

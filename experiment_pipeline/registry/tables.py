@@ -208,6 +208,22 @@ payloads = Table(  # rule R1: the looks, every payload that was ever published
     sqlite_autoincrement=True,
 )
 
+planned_looks = Table(  # rule C7: written with the payload that is the look, never changed
+    "planned_looks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
+    Column("metric_id", ForeignKey("metrics.id"), nullable=False),
+    Column("treatment", String(2000), nullable=False),
+    Column("number", Integer, nullable=False),  # the k-th of the design's looks
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("information_fraction", Float, nullable=False),
+    Column("boundary", Float),  # null: the look spends nothing
+    Column("z", Float, nullable=False),
+    Column("crossed", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 health = Table(  # the findings of the newest results, replaced with them
     "health",
     metadata,

@@ -20,6 +20,8 @@ from experiment_pipeline.results.model import (
 )
 from experiment_pipeline.stats.bayesian import InformedLift
 from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.planned_looks import PlannedLooks
+from experiment_pipeline.times import iso_utc
 
 DAY = timedelta(days=1)
 
@@ -86,6 +88,31 @@ class MarginPayload(TypedDict):
     ci_high: float | None
     level: float | None
     reason: str | None
+
+
+class PlannedLookPayload(TypedDict):
+    """One planned look: the effect in standard errors beside its boundary, which is null where it spends nothing."""
+
+    number: int
+    as_of: str
+    information_fraction: float
+    boundary: float | None
+    z: float
+    crossed: bool
+
+
+class PlannedLooksPayload(TypedDict):
+    """The planned looks at a treatment, and how far its evidence has come: 1 at the planned end.
+
+    Between looks the last boundary is in force, and nothing is compared with it. `reason` says why there is no look:
+    none is due yet, or the design cannot plan how the metric's evidence accrues.
+    """
+
+    n_looks: int
+    looks: list[PlannedLookPayload]
+    information_fraction: float | None
+    boundary_in_force: float | None
+    reason: NotRequired[str]
 
 
 class RiskPayload(TypedDict):
@@ -205,6 +232,33 @@ def anytime_payload(comparison: Comparison) -> AnytimePayload | None:
         "ci_high": found.ci_high,
         "level": found.level,
     }
+
+
+def planned_looks_payloads(comparisons: Iterable[Comparison]) -> dict[str, PlannedLooksPayload]:
+    """Return the planned looks of each treatment; nothing where the design plans none for the metric."""
+    return {each.treatment: _planned_looks(each.planned) for each in comparisons if each.planned is not None}
+
+
+def _planned_looks(planned: PlannedLooks) -> PlannedLooksPayload:
+    payload: PlannedLooksPayload = {
+        "n_looks": planned.n_looks,
+        "looks": [
+            {
+                "number": look.number,
+                "as_of": iso_utc(look.as_of),
+                "information_fraction": look.information_fraction,
+                "boundary": look.boundary,
+                "z": look.z,
+                "crossed": look.crossed,
+            }
+            for look in planned.looks
+        ],
+        "information_fraction": planned.information_fraction,
+        "boundary_in_force": planned.looks[-1].boundary if planned.looks else None,
+    }
+    if planned.withheld is not None:
+        payload["reason"] = planned.withheld.reason
+    return payload
 
 
 def margin_payloads(margin: float | None, comparisons: Iterable[Comparison]) -> dict[str, MarginPayload]:

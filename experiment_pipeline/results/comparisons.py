@@ -10,7 +10,13 @@ from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import AttachedMetric, Maturity, Metric, Quantile, Ratio
 from experiment_pipeline.results.arms import CAP_IS_ZERO, OUT_OF_RANGE, Arm, arms_of
 from experiment_pipeline.results.guardrails import BesideMargin, beside_margin
-from experiment_pipeline.results.model import AdjustedReading, AnytimeReading, Comparison, MarginComparison, Reading
+from experiment_pipeline.results.model import (
+    AdjustedReading,
+    AnytimeReading,
+    Comparison,
+    MarginComparison,
+    Reading,
+)
 from experiment_pipeline.stats.bayesian import chance_to_be_best, chance_to_win, expected_loss
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
@@ -23,6 +29,7 @@ from experiment_pipeline.stats.minimum_data import below_floor
 from experiment_pipeline.stats.missing_values import missing_values_differ
 from experiment_pipeline.stats.multiplicity import holm, holm_levels
 from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.planned_looks import PlannedLooks
 from experiment_pipeline.stats.verdict import Verdict, decide
 
 UNREADABLE_VALUES = NotComputable("unreadable_values")  # rule E5
@@ -166,9 +173,19 @@ def judged_at_margin(of: Compared) -> Judged | None:
     return Judged(levels, dict(zip(treatments, holm(p_values), strict=True)))
 
 
-def comparisons(of: Compared, judged: Judged, *, trustworthy: bool) -> tuple[Comparison, ...]:
-    """Return the comparisons with their verdicts, once their family is judged."""
-    return tuple(_comparison(of, treatment, judged, trustworthy=trustworthy) for treatment in of.pairs)
+def comparisons(
+    of: Compared, judged: Judged, *, trustworthy: bool, planned: Mapping[str, PlannedLooks] | None = None
+) -> tuple[Comparison, ...]:
+    """Return the comparisons with their verdicts, once their family is judged.
+
+    Args:
+        of: what is compared.
+        judged: the outcome of its family.
+        trustworthy: whether the split is.
+        planned: the planned looks of every treatment, where the design plans any for this metric.
+    """
+    looks = planned or {}
+    return tuple(_comparison(of, key, judged, looks.get(key), trustworthy=trustworthy) for key in of.pairs)
 
 
 def best_of(of: Compared) -> dict[str, float] | NotComputable:
@@ -187,11 +204,13 @@ def best_of(of: Compared) -> dict[str, float] | NotComputable:
     return chance_to_be_best(arms, of.attached.better_direction)
 
 
-def _comparison(of: Compared, treatment: str, judged: Judged, *, trustworthy: bool) -> Comparison:
+def _comparison(
+    of: Compared, treatment: str, judged: Judged, planned: PlannedLooks | None, *, trustworthy: bool
+) -> Comparison:
     attached, plain, adjusted, withheld = of.attached, of.pairs[treatment], of.adjusted.get(treatment), of.withheld
     anytime = _anytime_effect(of.deciding(treatment), judged.levels[treatment])
     verdict = decide(
-        anytime,
+        planned.shown if planned is not None and planned.decide else anytime,
         direction=attached.metric.direction,
         expected_direction=attached.expected_direction,
         trustworthy=trustworthy,
@@ -210,6 +229,7 @@ def _comparison(of: Compared, treatment: str, judged: Judged, *, trustworthy: bo
         withheld=withheld[treatment],
         adjusted=_adjusted_reading(adjusted, of),
         margin=margin,
+        planned=planned,
     )
 
 

@@ -9,11 +9,13 @@ from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.experiments import Design, Experiment, SharesUnknown, expected_shares
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.metrics import AttachedMetric
+from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.results.comparisons import Judged, best_of, compared, comparisons, judged_at_margin
 from experiment_pipeline.results.families import adjusted_p_values, comparison_levels, family_of
 from experiment_pipeline.results.frequentist import frequentist_readings
 from experiment_pipeline.results.model import ExperimentResults, MetricResults, Split, TrafficOutsideSplit
 from experiment_pipeline.results.parts import parts_of, post_stratified_effects
+from experiment_pipeline.results.planned_looks import planned_looks_of
 from experiment_pipeline.results.posterior import posterior_lifts
 from experiment_pipeline.results.progress import progress_of
 from experiment_pipeline.stats.not_computable import NotComputable
@@ -30,6 +32,7 @@ def compute_results(
     before_entry: Mapping[str, int] | None = None,
     *,
     as_of: datetime | None = None,
+    planned_looks: Sequence[PlannedLookOf] = (),
 ) -> ExperimentResults:
     """Return the results of an experiment at one refresh.
 
@@ -40,7 +43,8 @@ def compute_results(
         floors: how much data an arm needs before anything is inferred from it.
         before_entry: identities per variant, those that never had the event where analysis starts among them; None
             where it starts with the exposure (rule M19).
-        as_of: the end of the window; None where nothing is to be said of the time that is left.
+        as_of: the end of the window; None where nothing is to be said of the time that is left, and no look is taken.
+        planned_looks: those that were stored; they stay as they are, and this payload may be the next one (rule C7).
 
     Returns:
         The split and one `MetricResults` per attached metric, in the experiment's order.
@@ -68,6 +72,7 @@ def compute_results(
                 each,
                 Judged(levels[found.metric_id], adjusted[found.metric_id], judged_at_margin(each)),
                 trustworthy=trustworthy,
+                planned=planned_looks_of(each, experiment, planned_looks, as_of, trustworthy=trustworthy),
             ),
             values=each.values,
             invalid_values=each.invalid_values,

@@ -17,6 +17,7 @@ from experiment_pipeline.results.comparison_payload import (
     FrequentistPayload,
     LiftPayload,
     MarginPayload,
+    PlannedLooksPayload,
     PosteriorPayload,
     ProgressPayload,
     RiskPayload,
@@ -28,6 +29,7 @@ from experiment_pipeline.results.comparison_payload import (
     frequentist_payload,
     lift_payload,
     margin_payloads,
+    planned_looks_payloads,
     posterior_payload,
     progress_payload,
     risk_payload,
@@ -124,7 +126,8 @@ class MetricPayload(TypedDict):
     readings `anytime` and `verdict` are about. `quantile` has each variant's interval, `steps` a funnel's steps,
     `slices` the metric by a property of its events, and `breakdown` by each dimension of the identities.
     `post_stratified` has the overall effect made of those within one dimension. `margin` has what the verdict of a
-    guardrail with a margin is read from.
+    guardrail with a margin is read from. `planned_looks` are those of the primary metric, where the design plans them:
+    then the verdict is read from the last of them, and not from `anytime`.
     """
 
     metric_id: int
@@ -146,6 +149,7 @@ class MetricPayload(TypedDict):
     anytime: NotRequired[dict[str, AnytimePayload | None]]
     margin: NotRequired[dict[str, MarginPayload]]
     frequentist: NotRequired[dict[str, FrequentistPayload | None]]
+    planned_looks: NotRequired[dict[str, PlannedLooksPayload]]
     risk: NotRequired[dict[str, RiskPayload | None]]
     chance_to_be_best: NotRequired[dict[str, float] | None]
     posterior: NotRequired[dict[str, PosteriorPayload | None]]
@@ -203,6 +207,8 @@ def metric_payload(metric: MetricResults, split: Split) -> MetricPayload:
         payload["post_stratified"] = {key: _post_stratified(each) for key, each in metric.post_stratified.items()}
     if at_margin := margin_payloads(metric.attached.margin, metric.comparisons):
         payload["margin"] = at_margin
+    if planned := planned_looks_payloads(metric.comparisons):
+        payload["planned_looks"] = planned
     if metric.attached.added_after_start:
         payload["added_after_start"] = True
     return payload

@@ -16,12 +16,14 @@ from experiment_pipeline.domain.aggregates import (
     are_unreadable,
 )
 from experiment_pipeline.domain.metrics import AttachedMetric
+from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.results.arms import Arm
 from experiment_pipeline.results.families import Family
 from experiment_pipeline.stats.bayesian import ExpectedLoss, InformedLift
 from experiment_pipeline.stats.effect import Effect
 from experiment_pipeline.stats.lift import Lift
 from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.planned_looks import PlannedLooks
 from experiment_pipeline.stats.post_stratification import PostStratified
 from experiment_pipeline.stats.srm import MINIMUM_IDENTITIES, AnytimeSrmTest, SrmTest
 from experiment_pipeline.stats.verdict import Verdict
@@ -241,6 +243,7 @@ class Comparison:
         withheld: why there is no verdict, whatever the numbers are; None where a verdict may be given.
         adjusted: for the pre-period, or why not; None where the metric has none.
         margin: what the verdict of a guardrail with a margin is read from, or why it is not; None without a margin.
+        planned: of the primary metric, where the design plans looks; None otherwise.
     """
 
     treatment: str
@@ -250,6 +253,7 @@ class Comparison:
     withheld: NotComputable | None = None
     adjusted: AdjustedReading | NotComputable | None = None
     margin: MarginComparison | NotComputable | None = None
+    planned: PlannedLooks | None = None
 
     @property
     def expected_loss(self) -> float | None:
@@ -265,7 +269,8 @@ class Comparison:
     def reason(self) -> str | None:
         """The reason why there is no verdict, no effect or, where there are both, no lift; None where all are given."""
         lift = None if isinstance(self.reading, NotComputable) else self.reading.lift
-        parts = (self.withheld, self.margin, self.reading, lift)
+        looks = self.planned.withheld if self.planned is not None and self.planned.decide else None
+        parts = (self.withheld, self.margin, self.reading, looks, lift)
         return next((part.reason for part in parts if isinstance(part, NotComputable)), None)
 
 
@@ -339,6 +344,16 @@ class ExperimentResults:
 
     split: Split
     metrics: tuple[MetricResults, ...]
+
+    @property
+    def new_planned_looks(self) -> tuple[PlannedLookOf, ...]:
+        """The planned looks that this payload is, to be stored with it (rule C7)."""
+        return tuple(
+            PlannedLookOf(metric.attached.metric.id, comparison.treatment, comparison.planned.new)
+            for metric in self.metrics
+            for comparison in metric.comparisons
+            if comparison.planned is not None and comparison.planned.new is not None
+        )
 
     def verdicts(self) -> dict[str, dict[str, str]]:
         """Return every verdict, by metric name and treatment."""

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from experiment_pipeline.domain.exposures import ExposuresPoint, ExposuresSummary, Granularity
 from experiment_pipeline.domain.looks import Movement
 from experiment_pipeline.results.comparison_payload import effect_columns, effect_payload, lift_payload
+from experiment_pipeline.results.decision import Action, Decision, Rule
 from experiment_pipeline.results.looks import LookPayload, look_payload
 from experiment_pipeline.results.metric_payload import MetricPayload, metric_payload
 from experiment_pipeline.results.model import Comparison, ExperimentResults, Split
@@ -67,12 +68,30 @@ class SplitPayload(TypedDict):
     before_entry: NotRequired["SplitPayload"]
 
 
+class TreatmentDecisionPayload(TypedDict):
+    """The decision on one treatment, the rule that makes it (docs/statistics.md), and why in one sentence."""
+
+    action: Action
+    rule: Rule
+    why: str
+
+
+class DecisionPayload(TypedDict):
+    """The decision on the experiment, as that on a treatment; `treatment` is the one to ship, null for none."""
+
+    action: Action
+    treatment: str | None
+    rule: Rule
+    why: str
+    by_treatment: dict[str, TreatmentDecisionPayload]
+
+
 class ResultsPayload(TypedDict):
     """Results of one experiment at one refresh.
 
     `trustworthy` is false on a sample ratio mismatch by the test of `srm`, null where the split could not be tested;
     `srm_p_value` is of the fixed-sample test, for those who look once. `look` has its number among the experiment's
-    looks, and what moved since the one before.
+    looks, and what moved since the one before. `decision` is left out without any metric.
     """
 
     srm_p_value: float | None
@@ -80,6 +99,7 @@ class ResultsPayload(TypedDict):
     srm: SplitPayload
     metrics: list[MetricPayload]
     look: NotRequired[LookPayload]
+    decision: NotRequired[DecisionPayload]
 
 
 def exposures_payload(summary: ExposuresSummary) -> ExposuresPayload:
@@ -94,12 +114,15 @@ def exposures_payload(summary: ExposuresSummary) -> ExposuresPayload:
     return payload
 
 
-def results_payload(results: ExperimentResults, movement: Movement | None = None) -> ResultsPayload:
+def results_payload(
+    results: ExperimentResults, movement: Movement | None = None, decision: Decision | None = None
+) -> ResultsPayload:
     """Return the results payload: nothing missing, null where something is withheld.
 
     Args:
         results: of one refresh.
         movement: what moved since the look before; None where it is not going to be a look.
+        decision: what to do; None where nothing is decided.
     """
     split = results.split
     payload: ResultsPayload = {
@@ -110,7 +133,22 @@ def results_payload(results: ExperimentResults, movement: Movement | None = None
     }
     if movement is not None:
         payload["look"] = look_payload(movement)
+    if decision is not None:
+        payload["decision"] = _decision(decision)
     return payload
+
+
+def _decision(decision: Decision) -> DecisionPayload:
+    return {
+        "action": decision.action,
+        "treatment": decision.treatment,
+        "rule": decision.rule,
+        "why": decision.why,
+        "by_treatment": {
+            key: {"action": each.action, "rule": each.rule, "why": each.why}
+            for key, each in decision.by_treatment.items()
+        },
+    }
 
 
 def _split(split: Split) -> SplitPayload:

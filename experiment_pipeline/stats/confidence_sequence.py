@@ -86,11 +86,23 @@ def anytime_effect(
     check_level("alpha", alpha)
     if effect.standard_error == 0:
         return AnytimeEffect(ci_low=effect.value, ci_high=effect.value, p_value=float(effect.value == 0))
-    standard_error = max(effect.standard_error, pooled_standard_error(control, treatment)) * evidence.error_factor
+    standard_error = _larger_error(effect, control, treatment, evidence)
     amount, z = np.array(evidence.amount), np.array(min(abs(effect.value) / standard_error, LARGEST_Z))
     half = float(boundary(amount, evidence.mixture, alpha)) * standard_error
     log_m = float(log_mixture(z, amount, evidence.mixture))
     return AnytimeEffect(effect.value - half, effect.value + half, p_value=math.exp(-max(0.0, log_m)))
+
+
+def standardised(effect: Effect, control: VariantAggregate, treatment: VariantAggregate, evidence: Evidence) -> float:
+    """Return z, the effect over the standard error that `anytime_effect` takes; what is certain is LARGEST_Z of it."""
+    if effect.standard_error == 0:
+        return math.copysign(LARGEST_Z, effect.value) if effect.value else 0.0
+    z = effect.value / _larger_error(effect, control, treatment, evidence)
+    return max(-LARGEST_Z, min(LARGEST_Z, z))
+
+
+def _larger_error(effect: Effect, control: VariantAggregate, treatment: VariantAggregate, evidence: Evidence) -> float:
+    return max(effect.standard_error, pooled_standard_error(control, treatment)) * evidence.error_factor
 
 
 def log_mixture(z: Floats, evidence: Floats, mixture: Mixture) -> Floats:

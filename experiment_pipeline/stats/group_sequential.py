@@ -4,8 +4,6 @@ Write S for the score, a Brownian motion with drift `theta` at information time 
 `Z = S / sqrt(t)`. The density of S among experiments still running is carried from look to look by integration over
 the continuation region (Armitage, McPherson and Rowe 1969; Jennison and Turnbull 2000, chapter 19), here with
 Gauss-Legendre nodes: the integrand is analytic, so boundaries and probabilities are accurate to 1e-9 (asked: 1e-4).
-
-Not used by the pipeline yet: for metrics version 2.
 """
 
 import math
@@ -74,6 +72,38 @@ def spending_boundaries(fractions: Sequence[float], alpha: float = 0.05) -> tupl
         walk, largest = walk.continued(boundary, fraction, _next_time(fractions, look)), fraction
         boundaries.append(boundary)
     return tuple(boundaries)
+
+
+def next_boundary(fractions: Sequence[float], boundaries: Sequence[float], fraction: float, alpha: float) -> float:
+    """Return the Lan-DeMets boundary for |Z| of a look, given the boundaries that the looks before it had.
+
+    It is what `spending_boundaries` gives for the last of all these looks, if the others had the boundaries that it
+    gives. Looks that were compared with others, of an older version say, stay as they were: what such a boundary spent
+    less or more than planned is not made up for.
+
+    Args:
+        fractions: information fractions of the looks before, in their order.
+        boundaries: what they were compared with; NEVER for one that spent nothing.
+        fraction: of this look.
+        alpha: of both sides together.
+
+    Returns:
+        The boundary; NEVER where the information has not grown, or nothing is left to spend.
+
+    Example:
+        >>> round(next_boundary([0.5], [2.963], 1.0, 0.05), 3)
+        1.969
+    """
+    check_level("alpha", alpha)
+    every = _checked((*fractions, fraction))
+    walk, largest = _Walk(drift=0.0), 0.0
+    for look, (time, boundary) in enumerate(zip(fractions, boundaries, strict=True)):
+        if time >= LEAST_GROWTH * largest and boundary <= LARGEST:
+            walk, largest = walk.continued(boundary, time, _next_time(every, look)), time
+    spend = obrien_fleming_spending(fraction, alpha) - obrien_fleming_spending(largest, alpha)
+    if fraction < LEAST_GROWTH * largest or spend < LEAST_SPENDING:
+        return NEVER
+    return walk.quantile(spend / 2, fraction)
 
 
 def obrien_fleming_boundaries(looks: int, alpha: float = 0.05) -> tuple[float, ...]:

@@ -19,27 +19,29 @@ class Verdict(StrEnum):
 
 
 def decide(
-    anytime: AnytimeEffect | NotComputable,
+    shown: AnytimeEffect | int | NotComputable,
     *,
     direction: Direction,
     expected_direction: ExpectedDirection,
     trustworthy: bool,
     readable: bool = True,
 ) -> Verdict:
-    """Return the verdict of one treatment on one metric, from its anytime-valid interval alone.
+    """Return the verdict of one treatment on one metric, from its anytime-valid interval or its last planned look.
 
     - While too many of the values that the metric rests on are not readable (rule E5): `inconclusive`, whatever the
       interval of those that are; harm is not said either.
-    - No interval (below a floor, or not computable): `collecting_data`.
+    - Nothing to read it from (below a floor, not computable, before the first planned look): `collecting_data`.
     - A guardrail is `harmed` once the interval lies wholly on its worse side, trustworthy or not: a warning is not
       withheld. Otherwise it is `ok`, which says that harm has not been shown.
     - Any other metric is `winning` or `losing` once the interval lies wholly on its better or its worse side.
     - While the sample ratio is not trustworthy, neither `winning`, `losing` nor `ok` is said (rule S3).
 
-    Of several comparisons, take each interval at the level of its family (`multiplicity`).
+    Of several comparisons, take each interval at the level of its family (`multiplicity`). A planned look has crossed
+    its boundary or not: 1 is as an interval wholly above zero, -1 as one below, 0 as one that holds zero.
 
     Args:
-        anytime: the interval at its level, or why there is none.
+        shown: the interval at its level, or the side of zero that the last planned look has shown, or why there is
+            neither.
         direction: which way is better for the metric.
         expected_direction: the experimenter's expectation of the metric, which makes it a guardrail or not.
         trustworthy: whether the sample ratio is.
@@ -53,9 +55,9 @@ def decide(
     """
     if not readable:
         return Verdict.INCONCLUSIVE
-    if isinstance(anytime, NotComputable):
+    if isinstance(shown, NotComputable):
         return Verdict.COLLECTING_DATA
-    side = _side_of_zero(anytime)
+    side = shown if isinstance(shown, int) else _side_of_zero(shown)
     gain = -side if better_direction(direction, expected_direction) is Direction.DOWN else side
     if expected_direction.is_guardrail:
         verdict = Verdict.HARMED if gain < 0 else Verdict.OK

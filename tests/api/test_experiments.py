@@ -103,7 +103,8 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "post_stratify": None,
         "prior": None,
         "design_warnings": [
-            "design.n_looks: changes nothing yet. Verdicts hold at every refresh, and no look is planned.",
+            "design.n_looks: changes nothing with a primary metric that is no share of identities. "
+            "Verdicts hold at every refresh, and no look is planned.",
         ],
         "created_at": "2026-03-02T12:00:00Z",
         "updated_at": "2026-03-02T12:00:00Z",

@@ -19,10 +19,11 @@ from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
 from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.decision import decide_experiment
 from experiment_pipeline.results.payload import results_payload
 from tests.cli.conftest import Run
 from tests.metrics import version_1
-from tests.results.subjects import EVEN, experiment
+from tests.results.subjects import EVEN, experiment, rate
 
 NONZERO = {"control": 149, "b": 2_000}
 AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -102,6 +103,7 @@ def reported(
     health: StoredHealth | None = None,
     floors: Floors = SHIPPED_FLOORS,
     nonzero: dict[str, int] | None = None,
+    decides: bool = False,
 ) -> str:
     """Return the printed lines of control and one treatment."""
     variants = (*EVEN, Variant("c", VariantRole.TREATMENT, 0)) if empty_arm else EVEN
@@ -116,7 +118,7 @@ def reported(
     exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": [point]}}
     if unlisted is not None:
         exposures["unlisted_variants"], point["unlisted_identities"] = unlisted
-    payload = results_payload(computed)
+    payload = results_payload(computed, decision=decide_experiment(subject, computed) if decides else None)
     if not names:
         del payload["metrics"][0]["name"], payload["metrics"][0]["nonzero"]
     results = replace(state(Computation.RESULTS, payload), last_error_at=failed_at)
@@ -310,3 +312,18 @@ def test_report__findings_that_did_not_pass__stand_below_it_worst_first() -> Non
     stored = StoredHealth(AT, 1, [fine, warning, error, told_above])
     lines = reported({**arms}, metric(Aggregation.OCCURRENCE), health=stored).rstrip().splitlines()
     assert [line.rstrip() for line in lines[-2:]] == ["error: Broken. Look [red]here.", "warning: Odd. Look [red]here."]
+
+
+def test_report__decision__is_one_line_with_its_rule__c10() -> None:
+    arms: dict[str, VariantAggregate | None] = {"control": rate(2_000, 800), "b": rate(2_000, 1_200)}
+    text = reported(arms, metric(Aggregation.OCCURRENCE), decides=True)
+    why = "It is shown to be better on measured, and no guardrail is harmed."
+    assert f"decision ship b: {why} (rule 7 primary winning)\n" in text
+    assert "decision" not in reported(arms, metric(Aggregation.OCCURRENCE)), "what an older version stored has none"
+
+
+def test_report__decision_on_several_treatments__has_a_line_for_each__c10() -> None:
+    arms: dict[str, VariantAggregate | None] = {"control": rate(2_000, 1_000), "b": rate(2_000, 600)}
+    text = reported(arms, metric(Aggregation.OCCURRENCE), decides=True, empty_arm=10)
+    assert "decision keep running: c: " in text
+    assert "\n  b: rollback: It is shown to be worse on measured. (rule 4 primary losing)\n" in text

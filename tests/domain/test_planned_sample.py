@@ -31,10 +31,10 @@ def list_of(subject: Experiment, floors: Floors) -> list[str]:
         (Design(), []),
         (Design(mde=0.1, baseline=0.05), []),
         (Design(power=0.9), ["design.power: changes nothing without mde"]),
-        (Design(n_looks=5), ["design.n_looks: changes nothing yet"]),
+        (Design(n_looks=5), ["design.n_looks: changes nothing without mde and baseline"]),
         (
             Design(power=0.9, n_looks=5),
-            ["design.power: changes nothing without mde", "design.n_looks: changes nothing yet"],
+            ["design.power: changes nothing without mde", "design.n_looks: changes nothing without mde and baseline"],
         ),
         (Design(baseline=0.05), ["design.baseline: changes nothing without mde"]),
         (Design(mde=0.1, baseline=5), ["design.baseline: must lie between 0 and 1"]),
