@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import Audience, Dimension
@@ -69,6 +71,15 @@ class AudienceContract:
         engine = build([seen_from(number, "b", country=value) for number, value in enumerate(values)])
         found = sums(measured(engine, of(Audience(dimensions=(COUNTRY,)))))
         assert {value: each["b"][0] for (value, _), each in found.items()} == {"5": 2, "true": 1, "": 1, None: 3}
+
+    @pytest.mark.parametrize(
+        "number", ["1e2", "2.50", "-0", "0", "-0.0", "100", "1E+2", "0.1", "12345678901234567890123", "1e400"]
+    )
+    def test_dimension__of_a_number__is_what_was_written__m15(self, build: Build, number: str) -> None:
+        around = [f'{{"b\\"c": "7\\\\", "d": [1, {{"country": 3}}], "country": {number}, "country": 4, "e": "\\"5"}}']
+        around += [f'{{"e":-1.5e3,"country":{number}}}', f' {{ "country" : {number} , "t": true, "n": null}}']
+        engine = build([replace(seen(at, "b"), traits=text) for at, text in enumerate(around)])
+        assert sums(measured(engine, of(Audience(dimensions=(COUNTRY,))))) == {(number, False): {"b": (3, 0)}}
 
     def test_dimension__of_many_values__has_the_twenty_largest_and_others__m15(self, build: Build) -> None:
         exposed = [(f"v{value:02}", "b") for value in range(25) for _ in range(2 if value > 21 else 1)]

@@ -8,6 +8,11 @@ from experiment_pipeline.domain.measures import Condition, Operator, Scalar
 
 Parameters = dict[str, Any]
 
+# DuckDB gives 100.0 for 1e2, 2.5 for 2.50 and 0 for -0. Where it may have, the text is read again with every number in
+# quotes: this is what stands before a number, strings whole, and the number. A 0 is put at the end and taken away, for
+# what follows the last number would be searched, too, from within its strings.
+EACH_NUMBER = r'((?:"(?:[^"\\]|\\.)*"|[^"0-9-])*)(-?[0-9][0-9.eE+-]*)'
+
 
 def meets_all(conditions: Iterable[Condition], name: str) -> tuple[str, Parameters]:
     """Return an expression that is true for events that meet all conditions, and false for others; never null.
@@ -28,14 +33,17 @@ def meets_all(conditions: Iterable[Condition], name: str) -> tuple[str, Paramete
 
 
 def text_of(column: str, parameter: str) -> str:
-    """Return the SQL of the text of a property that is a scalar; null of anything else (rules M15, M18).
+    """Return the SQL of the text of a property that is a scalar, a number as written; null of anything else (M15, M18).
 
     Args:
         column: that holds it.
         parameter: name of the parameter that its path is bound to.
     """
-    path = f"${parameter}"
-    return f"case when {_is_scalar(f'json_type({column}, {path})')} then json_extract_string({column}, {path}) end"
+    json_type, text = f"json_type({column}, ${parameter})", f"json_extract_string({column}, ${parameter})"
+    in_quotes = f"left(regexp_replace({column} || '0', '{EACH_NUMBER}', '\\1\"\\2\"', 'g'), -3)"
+    as_written = f"json_extract_string({in_quotes}, ${parameter})"
+    is_rewritten = f"{json_type} = 'DOUBLE' or ({json_type} = 'BIGINT' and {text} = '0')"
+    return f"case when {is_rewritten} then {as_written} when {_is_scalar(json_type)} then {text} end"
 
 
 def path_of(field: str) -> tuple[str, str]:
