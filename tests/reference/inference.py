@@ -99,7 +99,7 @@ def is_enough(control: Moments, treatment: Moments, *, occurrence: bool, nonzero
     return min(nonzero) >= MINIMUM_NONZERO
 
 
-def infer(control: Moments, treatment: Moments, *, lower_is_better: bool) -> dict[str, float] | None:
+def infer(control: Sample, treatment: Sample, *, lower_is_better: bool) -> dict[str, float] | None:
     """Lift with its Fieller interval, and chance to win; None where there is no lift."""
     interval = lift_interval(control, treatment)
     if interval is None:

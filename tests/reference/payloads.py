@@ -19,6 +19,7 @@ from tests.reference.inference import (
     srm_statistic,
     standard_error,
 )
+from tests.reference.metric_payloads import is_of_events, version_2
 
 Payload = dict[str, Any]
 
@@ -27,8 +28,8 @@ def payloads(objects_by_batch: Sequence[Sequence[LandingObject]], experiment: Ex
     """The exposures payload and the results payload.
 
     `objects_by_batch[n - 1]` are the objects of batch n; batches after the experiment's data version are not seen.
-    Left out of the results: `trustworthy`, but where rule S2 denies it, and per treatment the absolute effect, the
-    expected loss, and every verdict but the one that rule E5 withholds.
+    Left out of the results: `trustworthy`, but where rule S2 denies it, and per treatment the expected loss, what the
+    verdict is read from, every verdict but the one that rule E5 withholds, and of version 1 the absolute effect.
     """
     visible: set[Event] = set()
     for batch in ingest(objects_by_batch[: experiment.data_version]):
@@ -80,6 +81,10 @@ def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experi
                 "largest": {key: _float(aggregated.largest[key]) for key in experiment.compared_keys},
             }
         )
+        if metric.version > 1:
+            metrics[-1] |= version_2(metric, aggregated, experiment)
+        if is_of_events(metric):
+            metrics[-1] = {name: each for name, each in metrics[-1].items() if name not in ("nonzero", "largest")}
         if aggregated.unreadable(experiment.compared_keys):
             metrics[-1]["verdict"] = dict.fromkeys(experiment.keys_of("treatment"), "inconclusive")
             metrics[-1]["reason"] = dict.fromkeys(experiment.keys_of("treatment"), "unreadable_values")
