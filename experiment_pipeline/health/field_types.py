@@ -8,11 +8,11 @@ from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.inputs import HealthInputs
 
 LISTED = 20  # properties that are named
-NAMES = {
-    FieldType.NUMBER: "numbers",
-    FieldType.TEXT: "texts",
-    FieldType.BOOLEAN: "booleans",
-    FieldType.NESTED: "objects or arrays",
+NAMES = {  # of one, and of several
+    FieldType.NUMBER: ("number", "numbers"),
+    FieldType.TEXT: ("text", "texts"),
+    FieldType.BOOLEAN: ("boolean", "booleans"),
+    FieldType.NESTED: ("object or array", "objects or arrays"),
 }
 
 
@@ -41,7 +41,7 @@ def _evidence(found: FieldTypes) -> dict[str, object]:
 
 def _told(found: FieldTypes) -> str:
     where = "the exposures" if found.event == EXPOSURE_EVENT else quoted(found.event)
-    counts = ", ".join(f"{count:,} {NAMES[of]}{_samples(found, of)}" for of, count in found.counts.items())
+    counts = ", ".join(f"{count:,} {NAMES[of][count != 1]}{_samples(found, of)}" for of, count in found.counts.items())
     return f"{printable(found.path)} of {where} came as {counts}"
 
 

@@ -94,7 +94,7 @@ def test_refresh__of_traits_in_several_types_and_a_broken_split__names_both__m7(
     assert installation.refresh("plans").success
     found = wrong(installation, "plans")
     types, split = found["fields_of_one_type"], found["split_by_dimension"]
-    assert "traits.plan of 'purchase' came as 1 numbers (1), 2 texts (\"pro\"); " in types
+    assert "traits.plan of 'purchase' came as 1 number (1), 2 texts (\"pro\"); " in types
     assert 'traits.version of the exposures came as 152 numbers (2, 4), 2 texts ("2", "3").' in types
     assert "In 1 of 3 values the split is too far from the configured shares" in split
     assert "version '4' (control: 0, b: 150)." in split

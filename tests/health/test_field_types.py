@@ -34,7 +34,7 @@ def test_field_types__of_several__are_a_warning_with_counts_and_samples() -> Non
     assert (finding.code, finding.severity) == ("mixed_field_types", Severity.WARNING)
     assert finding.detail.startswith(
         "traits.plan of 'purchase' came as 34 numbers (1, 2), 1,200 texts (\"pro\"); "
-        "traits.country of the exposures came as 1 booleans, 2 objects or arrays. A condition compares"
+        "traits.country of the exposures came as 1 boolean, 2 objects or arrays. A condition compares"
     )
     assert json.loads(json.dumps(finding.evidence))["fields"][0] == {
         "event": "purchase",
