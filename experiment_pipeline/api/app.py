@@ -23,6 +23,7 @@ from experiment_pipeline.api import (
     looks,
     metrics,
     openapi,
+    power,
     probes,
     problems,
     server,
@@ -47,7 +48,7 @@ DESCRIPTION = "Experiments and metrics, what was computed of them, and requests 
 def create_app(registry: Registry, settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
     """Return an application on an open registry, which it closes at its end."""
     app = _app(registry, settings, now)
-    for noun in (experiments, attachments, computations, live_stats, looks, health, metrics, audit):
+    for noun in (experiments, attachments, computations, live_stats, looks, health, metrics, power, audit):
         app.include_router(noun.router)
     app.add_middleware(BodyLimit, largest=LARGEST_BODY, exempt=collector.PATH)
     return _with_middleware(app, settings)

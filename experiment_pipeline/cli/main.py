@@ -29,6 +29,7 @@ COMMANDS = {  # by name: the function, and the line in the help
     "metrics": ("experiment_pipeline.cli.metrics:metrics", "List, show, preview, upgrade and delete metrics."),
     "import": ("experiment_pipeline.cli.imports:import_file", "Import a file of exposures or events, and ingest it."),
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
+    "power": ("experiment_pipeline.cli.power:power", "Show how many identities and days an experiment needs."),
     "looks": ("experiment_pipeline.cli.looks:looks", "List published results, and what moved between them."),
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),

@@ -1,6 +1,7 @@
 """`experiment-pipeline metrics preview`."""
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +31,31 @@ if TYPE_CHECKING:
 USUAL_DAYS = 14
 MOST_DAYS = 366
 MOST_EVENTS = 1_000  # kinds of events that names are looked for among
+ONE_WINDOW = "Give --experiment or --days, not both: an experiment has its own window."
 EVERYBODY = "preview-0"  # in place of an experiment's partition
 MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric that was measured.
+
+    Attributes:
+        experiment: whose identities these are; None for everybody.
+        near: events of the metric that do not occur, with the names that were probably meant.
+        is_stored: whether the registry has the measurement.
+    """
+
+    metric: Metric
+    experiment: Experiment | None
+    preview: MetricPreview
+    near: dict[str, list[str]]
+    is_stored: bool
+
+    @property
+    def shown(self) -> tuple[Metric, Experiment | None, MetricPreview, dict[str, list[str]]]:
+        """The parts of a report."""
+        return self.metric, self.experiment, self.preview, self.near
 
 
 @click.command("preview")
@@ -78,26 +102,50 @@ def preview_metric(
       experiment-pipeline metrics preview margin --file experiments.yaml
     """
     if key is not None and days is not None:
-        raise click.UsageError("Give --experiment or --days, not both: an experiment has its own window.")
+        raise click.UsageError(ONE_WINDOW)
     with context.registry() as registry:
-        context.require_sound_lake(registry)
-        engine = _engine(context)
-        experiment = None if key is None else context.find(registry, key, environment)
-        of = environment if experiment is None else experiment.environment_key
-        metric = _metric(context, registry, name, of, file)
-        data_version = registry.batches.lake_version().data_version
-        if experiment is None:
-            scope = _recent(context, engine, metric.environment_key, data_version, days or USUAL_DAYS)
-        else:
-            scope = _of_experiment(context, experiment, data_version)
-        preview = _measured(context, engine, scope, metric)
-        near = _near_events(engine, scope, metric) if preview.counts_nothing else {}
-        stored = file is None and _store(context, registry, metric, experiment, preview)
+        found = measure(context, registry, name, key=key, days=days, file=file, environment=environment)
     if as_json:
-        document = as_json_document(metric, experiment, preview, near, is_stored=stored)
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(as_json_document(*found.shown, is_stored=found.is_stored), indent=2))
         return
-    context.wide_console.print(report(metric, experiment, preview, near, is_stored=stored))
+    context.wide_console.print(report(*found.shown, is_stored=found.is_stored))
+
+
+def measure(
+    context: Context,
+    registry: "Registry",
+    name: str,
+    *,
+    key: str | None,
+    days: int | None,
+    file: Path | None,
+    environment: str | None,
+) -> Measured:
+    """Measure a metric over the lake, and store it where it is declared.
+
+    Args:
+        context: of the command.
+        registry: of the installation.
+        name: of the metric.
+        key: of the experiment whose identities it is measured over; None for everybody.
+        days: of everybody's events; None for the usual number.
+        file: a manifest that has the metric; None for the registry.
+        environment: its key; None for the only one.
+    """
+    context.require_sound_lake(registry)
+    engine = _engine(context)
+    experiment = None if key is None else context.find(registry, key, environment)
+    of = environment if experiment is None else experiment.environment_key
+    metric = _metric(context, registry, name, of, file)
+    data_version = registry.batches.lake_version().data_version
+    if experiment is None:
+        scope = _recent(context, engine, metric.environment_key, data_version, days or USUAL_DAYS)
+    else:
+        scope = _of_experiment(context, experiment, data_version)
+    preview = _previewed(context, engine, scope, metric)
+    near = _near_events(engine, scope, metric) if preview.counts_nothing else {}
+    is_stored = file is None and _store(context, registry, metric, experiment, preview)
+    return Measured(metric, experiment, preview, near, is_stored)
 
 
 def _engine(context: Context) -> "Warehouse":
@@ -112,10 +160,11 @@ def _metric(context: Context, registry: "Registry", name: str, environment: str 
     """Return the metric of a name, that of the file where one is given."""
     if file is not None:
         return _of_file(context, registry, name, file, environment)
-    return _declared(context, registry, name, environment)
+    return declared_metric(context, registry, name, environment)
 
 
-def _declared(context: Context, registry: "Registry", name: str, environment: str | None) -> Metric:
+def declared_metric(context: Context, registry: "Registry", name: str, environment: str | None) -> Metric:
+    """Return the metric of a name, in the only environment where none is named; an error suggests a similar name."""
     key = context.environment(registry, environment)
     try:
         return registry.metrics.find(key, name)
@@ -175,7 +224,7 @@ def _recent(context: Context, engine: "Warehouse", environment_key: str, data_ve
     return AnalysisScope(EVERYBODY, environment_key, None, window, data_version)
 
 
-def _measured(context: Context, engine: "Warehouse", scope: AnalysisScope, metric: Metric) -> MetricPreview:
+def _previewed(context: Context, engine: "Warehouse", scope: AnalysisScope, metric: Metric) -> MetricPreview:
     with progress_bar(context, "identities") as progress:
         bar = progress.add_task("Reading identities", total=None)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
-from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.planned_sample import floor_warnings
 from experiment_pipeline.domain.several_treatments import several_treatments_warnings
 
@@ -28,7 +28,7 @@ def design_warnings(experiment: Experiment, floors: Floors = SHIPPED_FLOORS) -> 
     return [
         *_of_variants(experiment.variants),
         *(warning for position, each in enumerate(experiment.metrics) for warning in _of_metric(position, each)),
-        *_of_design(experiment.design),
+        *_of_design(experiment.design, experiment.metrics[0].metric if experiment.metrics else None),
         *_of_looks(experiment),
         *floor_warnings(experiment, floors),
         *several_treatments_warnings(experiment),
@@ -65,10 +65,17 @@ def _of_metric(position: int, attached: AttachedMetric) -> Iterator[str]:
         )
 
 
-def _of_design(design: Design) -> Iterator[str]:
+def _of_design(design: Design, primary: Metric | None) -> Iterator[str]:
     usual = Design()
     if design.power != usual.power and design.mde is None:
         yield "design.power: changes nothing without mde."
+    if design.standard_deviation is not None and design.mde is None:
+        yield "design.standard_deviation: changes nothing without mde."
+    elif design.standard_deviation is not None and primary is not None and primary.is_proportion:
+        yield (
+            f"design.standard_deviation: changes nothing for '{primary.name}', a share of identities: its own follows "
+            "from the baseline."
+        )
     if design.baseline is not None and design.mde is None:
         yield "design.baseline: changes nothing without mde."
     if design.mde is not None and design.mde >= LARGEST_USUAL_MDE:

@@ -71,6 +71,10 @@ class Design:
         Annotated[Number, rule(math.isfinite, "Must be a finite number.")] | None,
         Field(description="the control mean that the lift is relative to"),
     ] = None
+    standard_deviation: Annotated[
+        Annotated[Number, rule(lambda number: math.isfinite(number) and number > 0, "Must be above 0.")] | None,
+        Field(description="of one identity's value, of a primary metric that is no share of identities"),
+    ] = None
 
 
 @with_config(STRICT)

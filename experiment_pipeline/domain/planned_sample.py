@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 from experiment_pipeline.domain.experiments import (
     CONTROL,
+    Design,
     Experiment,
     SharesUnknown,
     VariantRole,
@@ -56,10 +57,10 @@ def _expected_nonzero(experiment: Experiment, metric: Metric) -> float | None:
     By control's mean alone, so for the values that need the smallest sample: conversions as they are, Poisson counts,
     and of sums and means rare identities that all have one value. Values that differ need more, and bring more.
     """
-    design, ratio = experiment.design, _smallest_ratio(experiment)
+    design, ratio = experiment.design, smallest_ratio(experiment)
     if ratio is None or design.mde is None or not design.baseline:
         return None
-    shape = _nonzero_share(abs(design.baseline), metric)
+    shape = _nonzero_share(abs(design.baseline), metric, design.standard_deviation)
     if shape is None:
         return None
     share, relative_variance = shape
@@ -70,14 +71,20 @@ def _expected_nonzero(experiment: Experiment, metric: Metric) -> float | None:
     return PLANNED_SAMPLES * share * min(1.0, ratio) * control
 
 
-def _nonzero_share(baseline: float, metric: Metric) -> tuple[float, float] | None:
+def _nonzero_share(baseline: float, metric: Metric, deviation: float | None) -> tuple[float, float] | None:
     """Return the share of identities that are not 0, and the variance of a value in squared means.
 
-    None where a mean tells nothing of the variance: of values that every identity in the metric has, of ratios, and of
-    quantiles.
+    With the standard deviation that a design names it is the least share that a mean and a variance leave: at least
+    `mean^2 / (mean^2 + variance)` of the identities are not 0 (the inequality of Cauchy and Schwarz). None where a mean
+    tells nothing of the variance, and no standard deviation is named: of values that every identity in the metric has,
+    of ratios, and of quantiles.
     """
     if metric.is_proportion:
         return baseline, (1 - baseline) / baseline
+    if deviation and isinstance(metric.statistic, Mean):
+        in_means = deviation / baseline
+        relative_variance = in_means * in_means
+        return (1 / (1 + relative_variance), relative_variance) if math.isfinite(relative_variance) else None
     match metric.statistic:
         case Mean(measure) if measure.may_lack_value:
             return None
@@ -89,7 +96,19 @@ def _nonzero_share(baseline: float, metric: Metric) -> tuple[float, float] | Non
             return None
 
 
-def _smallest_ratio(experiment: Experiment) -> float | None:
+def planned_deviation(design: Design, metric: Metric) -> float | None:
+    """Return the standard deviation of an identity's part in a metric, as the design has it; None where it has none.
+
+    Of a share of identities it follows from the baseline: `sqrt(p (1 - p))`.
+    """
+    if not metric.is_proportion:
+        return design.standard_deviation
+    if design.baseline is None or not 0 < design.baseline < 1:
+        return None
+    return math.sqrt(design.baseline * (1 - design.baseline))
+
+
+def smallest_ratio(experiment: Experiment) -> float | None:
     """Return the smallest treatment's share in shares of control; None where an arm has none, or shares are unknown."""
     shares = expected_shares(experiment.variants)
     if isinstance(shares, SharesUnknown) or not shares.get(CONTROL):

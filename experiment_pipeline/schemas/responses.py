@@ -62,6 +62,7 @@ class DesignView(BaseModel):
     mde: float | None
     n_looks: int
     baseline: float | None
+    standard_deviation: float | None
 
 
 class PriorView(BaseModel):

@@ -1,7 +1,4 @@
-"""Planning: how many identities an experiment needs, what it can detect with those it has, how long is left.
-
-Not used by the pipeline yet: for metrics version 2.
-"""
+"""Planning: how many identities an experiment needs, what it can detect with those it has, how long is left."""
 
 import math
 from dataclasses import dataclass
@@ -54,6 +51,50 @@ def minimum_detectable_effect(
     if not math.isfinite(effect):
         raise ValueError(f"standard_deviation: too large, got {standard_deviation}")
     return effect
+
+
+def arm_sizes(
+    *, standard_deviation: float, level: float, mde: float, alpha: float, power: float, ratio: float = 1.0
+) -> SampleSize | NotComputable:
+    """Return the identities with which a two-sided test at alpha detects a relative lift.
+
+    Withheld: `level_is_zero`, for no lift is relative to 0; `no_variance`; `effect_too_small` for any number.
+
+    Args:
+        standard_deviation: of one identity's part in the metric.
+        level: the mean, ratio or quantile that the lift is relative to.
+        mde: the lift, above 0.
+        alpha: of this comparison alone.
+        power: the chance to find it.
+        ratio: identities of the treatment for each of control.
+
+    Example:
+        >>> arm_sizes(standard_deviation=0.3, level=0.1, mde=0.1, alpha=0.05, power=0.8)
+        SampleSize(control=14128, treatment=14128)
+    """
+    if not level or not standard_deviation:
+        return NotComputable("no_variance") if level else NotComputable("level_is_zero")
+    try:
+        return sample_size(
+            standard_deviation=standard_deviation, effect=mde * abs(level), alpha=alpha, power=power, ratio=ratio
+        )
+    except ValueError:  # of numbers that are allowed: no number of identities is enough
+        return NotComputable("effect_too_small")
+
+
+def detectable_lift(standard_error: float, level: float, *, alpha: float, power: float) -> float | NotComputable:
+    """Return the relative lift that a comparison with this standard error detects: `(z_(1 - alpha/2) + z_power) SE`.
+
+    Withheld: `level_is_zero`; `no_variance`; `out_of_range`.
+
+    Example:
+        >>> round(detectable_lift(0.001, 0.1, alpha=0.05, power=0.8), 4)
+        0.028
+    """
+    if not level or not standard_error:
+        return NotComputable("no_variance") if level else NotComputable("level_is_zero")
+    lift = (two_sided_quantile(alpha) + _power_quantile(alpha, power)) * standard_error / abs(level)
+    return lift if math.isfinite(lift) else NotComputable("out_of_range")
 
 
 def power_of(effect: float, standard_error: float, *, alpha: float = 0.05) -> float:

@@ -9,7 +9,7 @@ from experiment_pipeline.domain.experiments import Design, Experiment, Variant, 
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure, Missing
 from experiment_pipeline.domain.metrics import Funnel, Mean, Quantile, Ratio, Retention, Statistic, mean_of_version_1
-from experiment_pipeline.domain.planned_sample import floor_warnings
+from experiment_pipeline.domain.planned_sample import floor_warnings, planned_deviation
 from experiment_pipeline.settings import Settings
 from tests.results.subjects import CONTROL, EVEN, PURCHASE, experiment
 
@@ -37,6 +37,11 @@ def list_of(subject: Experiment, floors: Floors) -> list[str]:
             ["design.power: changes nothing without mde", "design.n_looks: changes nothing without mde and baseline"],
         ),
         (Design(baseline=0.05), ["design.baseline: changes nothing without mde"]),
+        (Design(standard_deviation=2), ["design.standard_deviation: changes nothing without mde"]),
+        (
+            Design(mde=0.1, baseline=0.05, standard_deviation=2),
+            ["design.standard_deviation: changes nothing for 'bought', a share of identities"],
+        ),
         (Design(mde=0.1, baseline=5), ["design.baseline: must lie between 0 and 1"]),
     ],
 )
@@ -143,3 +148,28 @@ def test_warnings__where_shares_say_nothing__say_nothing_of_samples(variants: tu
     assert list_of(experiment(variants, design=Design(mde=2.0, baseline=0.05)), Floors()) == []
     without = dataclasses.replace(experiment(design=Design(mde=2.0, baseline=0.05)), metrics=())
     assert list_of(without, Floors()) == []
+
+
+@pytest.mark.parametrize(
+    ("deviation", "expected"),
+    [
+        (50.0, 78),  # as large as the mean: half of the identities at least are not 0; 1.6 * 15.7 / 0.4^2 / 2
+        (100.0, 126),  # 1.6 * 15.7 / 0.16 * 4 / (1 + 4)
+        (200.0, 148),
+        (1e200, None),  # no variance that can be told
+    ],
+)
+def test_warnings__standard_deviation__tells_the_least_that_the_planned_sample_brings(
+    deviation: float, expected: int | None
+) -> None:
+    found = list_of(subject(Design(mde=0.4, baseline=50, standard_deviation=deviation), Aggregation.SUM), Floors())
+    assert [f"as few as {expected} to an arm" in warning for warning in found] == [True] * (expected is not None)
+
+
+def test_planned_deviation__of_a_share__follows_from_the_baseline() -> None:
+    design = Design(mde=0.1, baseline=0.2, standard_deviation=7)
+    revenue = dataclasses.replace(PURCHASE, statistic=mean_of_version_1("purchase", Aggregation.SUM))
+    assert planned_deviation(design, PURCHASE) == pytest.approx(0.4)
+    assert planned_deviation(design, revenue) == 7
+    assert planned_deviation(Design(), PURCHASE) is None
+    assert planned_deviation(Design(mde=0.1, baseline=2), PURCHASE) is None

@@ -47,6 +47,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "metrics preview": ["purchase"],
     "metrics show": ["purchase"],
     "metrics upgrade": ["purchase"],
+    "power": ["purchase"],
     "refresh": ["checkout"],
     "results": ["checkout"],
     "serve": ["--port", "{port}"],

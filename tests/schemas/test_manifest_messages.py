@@ -18,7 +18,8 @@ def errors_of(text: str) -> dict[str, list[str]]:
     ("field", "place", "message"),
     [
         ("desing: {}", "desing", "Unknown field. Did you mean 'design'?"),
-        ("design: {x: 1}", "design.x", "Unknown field. Known are alpha, baseline, mde, n_looks, power."),
+        ("design: {x: 1}", "design.x",
+         "Unknown field. Known are alpha, baseline, mde, n_looks, power, standard_deviation."),
         ("design: {mdee: 1}", "design.mdee", "Unknown field. Did you mean 'mde'?"),
         ("metrics: [{metric: m, expected: up}]", "metrics.0.expected",
          "Unknown field. Did you mean 'expected_direction'?"),

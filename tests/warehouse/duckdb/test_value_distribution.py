@@ -43,6 +43,13 @@ def test_distribution__of_a_skewed_sample__has_round_bars_and_one_for_the_larges
     assert found.bins[-1] == Bin(10, None, 1)
 
 
+@pytest.mark.parametrize(("largest", "width"), [(11, 1), (12, 2), (21, 2), (22, 5), (51, 5), (52, 10)])
+def test_histogram__bars__are_1_2_or_5_times_a_power_of_ten_wide(largest: int, width: int) -> None:
+    found = distribution([np.arange(1.0, largest + 1)])
+    assert found is not None
+    assert found.bins[1].high == found.bins[1].low + width
+
+
 def test_distribution__values_too_large_for_a_float__are_counted_and_left_out() -> None:
     found = distribution([np.array([1.0, math.inf]), np.array([1.0, -math.inf])])
     assert found is not None
