@@ -1,6 +1,7 @@
 """The sequential block of live statistics: how far the design's plan has come, and the boundary in force."""
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 
 from typing_extensions import TypedDict
@@ -9,6 +10,7 @@ from experiment_pipeline.domain.experiments import CONTROL, Experiment, SharesUn
 from experiment_pipeline.results.model import MetricResults, Progress
 from experiment_pipeline.stats.evidence import planned_lift
 from experiment_pipeline.stats.not_computable import NotComputable
+from experiment_pipeline.stats.planned_looks import PlannedLooks
 from experiment_pipeline.stats.power import sample_size
 
 
@@ -47,40 +49,49 @@ class SequentialBlock(TypedDict):
 
 
 NO_METRIC = NotComputable("no_metric")
-NO_PLANNED_LOOK_YET = NotComputable("before_first_planned_look")
 NO_SHARES = NotComputable("shares_unknown")
 
 
 def sequential_block(experiment: Experiment, metric: MetricResults | None) -> SequentialBlock:
-    """Return how far the primary metric has come against the design.
+    """Return how far the primary metric has come against the design, and its planned looks.
 
     Args:
         experiment: its design and the shares of its variants.
         metric: the primary one; None where there is none.
     """
-    n_looks, treatments = experiment.design.n_looks, _treatments(metric)
     planned = NO_METRIC if metric is None else _planned_sample(experiment, metric)
+    looks = {} if metric is None else {each.treatment: each.planned for each in metric.comparisons}
+    treatments = {} if metric is None else {key: _stats(metric.progress[key], found) for key, found in looks.items()}
     fractions = [each["information_fraction"] for each in treatments.values()]
     known = [fraction for fraction in fractions if fraction is not None]
-    withheld = planned if n_looks == 1 or isinstance(planned, NotComputable) else NO_PLANNED_LOOK_YET
+    boundaries = [each["boundary_z"] for each in treatments.values() if each["boundary_z"] is not None]
+    status, withheld = _status(experiment, list(looks.values()))
+    if withheld is None and isinstance(planned, NotComputable):
+        withheld = planned
     return {
-        "status": SequentialStatus.FIXED_HORIZON if n_looks == 1 else SequentialStatus.INSUFFICIENT,
-        "n_looks": n_looks,
+        "status": status,
+        "n_looks": experiment.design.n_looks,
         "planned_sample_size_per_variant": None if isinstance(planned, NotComputable) else planned,
         "information_fraction": min(known) if known and len(known) == len(fractions) else None,
-        "current_boundary_z": None,
+        "current_boundary_z": max(boundaries, default=None),
         "treatments": treatments,
-        "reason": withheld.reason if isinstance(withheld, NotComputable) else None,
+        "reason": None if withheld is None else withheld.reason,
     }
 
 
-def _treatments(metric: MetricResults | None) -> dict[str, SequentialStats]:
-    if metric is None:
-        return {}
-    return {key: _stats(found) for key, found in metric.progress.items()}
+def _status(
+    experiment: Experiment, looks: Sequence[PlannedLooks | None]
+) -> tuple[SequentialStatus, NotComputable | None]:
+    """Return the status of the block, and why there is no planned look where one is planned."""
+    if experiment.design.n_looks == 1:
+        return SequentialStatus.FIXED_HORIZON, None
+    planned = [each for each in looks if each is not None]
+    if any(each.looks for each in planned):
+        return SequentialStatus.ACTIVE, None
+    return SequentialStatus.INSUFFICIENT, next((each.withheld for each in planned), None)
 
 
-def _stats(progress: Progress | NotComputable) -> SequentialStats:
+def _stats(progress: Progress | NotComputable, planned: PlannedLooks | None) -> SequentialStats:
     stats: SequentialStats = {
         "information_fraction": None,
         "boundary_z": None,
@@ -92,6 +103,11 @@ def _stats(progress: Progress | NotComputable) -> SequentialStats:
         stats["reason"] = progress.reason
     else:
         stats["information_fraction"] = progress.information_fraction
+    if planned is not None and planned.looks:
+        last = planned.looks[-1]
+        stats |= {"boundary_z": last.boundary, "z": last.z, "crossed": last.crossed, "reason": None}
+    elif planned is not None and planned.withheld is not None:
+        stats["reason"] = planned.withheld.reason
     return stats
 
 

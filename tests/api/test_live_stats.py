@@ -1,11 +1,12 @@
 """Live statistics over HTTP: the contract of each status, and whose experiments a key reaches."""
 
+import random
 from typing import Any
 
 import pytest
 
 from experiment_pipeline.api.live_stats import LiveStatsView
-from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, PairAggregate, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.refresh import Computation, Publication
 from experiment_pipeline.results.compute import compute_results
@@ -40,12 +41,15 @@ def started(api: Api, metric: dict[str, Any] = BOUGHT, **changes: object) -> Non
     api.clock.pass_by(HOUR)
 
 
-def publish(api: Api, *arms: VariantAggregate) -> None:
+def publish(api: Api, *arms: VariantAggregate, joint: PairAggregate | None = None) -> None:
     """Publish the results of control and the treatment, as a refresh does."""
     subject = api.registry.experiments.find("production", "checkout")
     by_variant = dict(zip(("control", "larger"), arms, strict=True))
-    found = MetricAggregates(1, dict(by_variant))
-    computed = compute_results(subject, {key: arm.n for key, arm in by_variant.items()}, [found], Floors())
+    summaries = {key: ValueSummary(arm.n, arm.n, None, arm.sum) for key, arm in by_variant.items()}
+    pairs = {} if joint is None else dict.fromkeys(by_variant, joint)
+    found = MetricAggregates(1, dict(by_variant), joint=dict(pairs), of_identities=summaries)
+    identities = {key: arm.n for key, arm in by_variant.items()}
+    computed = compute_results(subject, identities, [found], Floors(), as_of=api.clock.now)
     run = open_run(api)
     payload = live_stats(subject, computed)
     api.registry.computations.publish(
@@ -93,6 +97,30 @@ def test_live_stats__of_published_results__have_every_status(
     assert (found["metric_type"], found["primary_metric_name"]) == ("binary", "bought")
     assert found["as_of"] == "2026-03-02T13:00:00Z"
     assert found["exposures_total"] == sum(arm.n for arm in arms)
+
+
+def test_live_stats__of_a_design_with_planned_looks__are_active_from_the_first_one_on(api: Api) -> None:
+    started(api, design={"mde": 0.1, "baseline": 0.5, "n_looks": 4})
+    publish(api, rate(200, 100), rate(200, 100))
+    assert shown(api)["sequential"]["status"] == "insufficient_data"
+    api.clock.pass_by(HOUR)
+    publish(api, rate(500, 250), rate(500, 250))
+    sequential = shown(api)["sequential"]
+    assert (sequential["status"], sequential["n_looks"]) == ("active", 4)
+    assert sequential["treatments"]["larger"]["z"] == 0
+    assert sequential["current_boundary_z"] > 3
+
+
+def test_live_stats__of_a_metric_with_a_pre_period__that_varies__are_adjusted(api: Api) -> None:
+    started(api, ADJUSTED)
+    rng = random.Random(1)
+    before = [rng.gammavariate(2, 1) for _ in range(200)]
+    joint = PairAggregate.of([(x, x + rng.gauss(5, 0.3)) for x in before])
+    arm = VariantAggregate(joint.n, joint.mean_y, joint.m2_y)
+    publish(api, arm, arm, joint=joint)
+    cuped = shown(api)["cuped"]
+    assert cuped["status"] == "available", cuped
+    assert cuped["treatments"]["larger"]["variance_reduction"] > 0.8
 
 
 def test_live_stats__of_a_metric_with_a_pre_period__say_why_it_is_not_adjusted(api: Api) -> None:

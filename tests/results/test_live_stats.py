@@ -1,8 +1,9 @@
 """Live statistics: every status, numbers by another implementation, and the same numbers as the results payload."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,12 @@ from experiment_pipeline.domain.experiments import Design, Experiment, Variant, 
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
 from experiment_pipeline.domain.metrics import Direction, Funnel, Mean, Metric, Quantile, Ratio, Retention, Statistic
+from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.live_stats import MetricType, live_stats, metric_type
+from experiment_pipeline.results.model import ExperimentResults
 from experiment_pipeline.results.payload import results_payload
+from experiment_pipeline.stats.group_sequential import spending_boundaries
 from tests.results.subjects import EVEN, PURCHASE, experiment, rate
 
 BUYING = Events("purchase")
@@ -30,6 +34,7 @@ AMOUNT = Measure(BUYING, Aggregation.SUM)
 HOLDOUT = Variant("h", VariantRole.HOLDOUT, 10)
 UNEVEN = (*EVEN, Variant("c", VariantRole.TREATMENT, 20))
 N = 400
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def of(statistic: Statistic, direction: Direction = Direction.UP) -> Metric:
@@ -229,6 +234,43 @@ def test_sequential__of_several_looks__has_insufficient_data_before_the_first_on
     assert (sequential["status"], sequential["n_looks"]) == ("insufficient_data", 4)
     assert sequential["reason"] == "before_first_planned_look"
     assert 0 < sequential["information_fraction"] < 0.25
+
+
+def test_sequential__at_planned_looks__is_active_with_the_boundary_in_force() -> None:
+    """After the first look z and boundary stay those of the look, as in the payload, until the next one."""
+    subject = experiment(design=Design(mde=0.1, baseline=0.5, n_looks=4))
+
+    def at(n: int, buying: float, stored: Sequence[PlannedLookOf] = ()) -> tuple[ExperimentResults, dict[str, Any]]:
+        found = moments(control=rate(n, n // 2), b=rate(n, round(n * buying)))
+        computed = compute_results(subject, {"control": n, "b": n}, [found], Floors(), as_of=NOW, planned_looks=stored)
+        return computed, dict(live_stats(subject, computed)["sequential"])
+
+    computed, first = at(500, 0.5)
+    assert (first["status"], first["n_looks"], first["reason"]) == ("active", 4, None)
+    (boundary,) = spending_boundaries([first["information_fraction"]])
+    assert first["current_boundary_z"] == pytest.approx(boundary)
+    assert first["treatments"]["b"]["z"] == 0
+    assert first["treatments"]["b"]["crossed"] is False
+    planned = first["planned_sample_size_per_variant"]
+    assert planned == math.ceil(((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / 0.05) ** 2 * 0.5)
+    between, shown = at(550, 0.52, computed.new_planned_looks)
+    assert (shown["current_boundary_z"], shown["treatments"]["b"]["z"]) == (first["current_boundary_z"], 0)
+    assert shown["information_fraction"] > first["information_fraction"]
+    assert not between.new_planned_looks
+    _, second = at(1_000, 0.6, computed.new_planned_looks)
+    assert second["treatments"]["b"]["crossed"] is True
+    assert second["treatments"]["b"]["z"] > second["current_boundary_z"]
+
+
+def test_sequential__of_a_metric_whose_looks_cannot_be_planned__says_why() -> None:
+    subject = experiment(metric=of(Mean(AMOUNT)), design=Design(n_looks=4))
+    shown, _ = both(subject, SPENT)
+    assert (shown["sequential"]["status"], shown["sequential"]["reason"]) == ("insufficient_data", "design_incomplete")
+    last = of(Mean(Measure(BUYING, Aggregation.LAST)))
+    shown, _ = both(experiment(metric=last, design=Design(mde=0.1, baseline=10.0, n_looks=4)), SPENT)
+    assert (shown["sequential"]["status"], shown["sequential"]["reason"]) == (
+        "insufficient_data", "evidence_not_planned",
+    )  # fmt: skip
 
 
 def test_sequential__of_a_mean__plans_by_the_variance_so_far() -> None:
