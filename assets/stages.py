@@ -200,7 +200,7 @@ def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[
 def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
     """Aggregate every attached metric by variant."""
     metrics = tuple(attached.metric for attached in run.experiment.metrics)
-    aggregates = warehouse.variant_aggregates(run.scope, metrics)
+    aggregates = warehouse.variant_aggregates(run.scope, metrics, sensitive=next(iter(metrics), None))
     stamp = run.stamp(aggregates.sql)
     yield StageOutput(
         "variant_aggregates",
@@ -238,7 +238,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         metadata = {**tables, **provenance(frame.stamp)}
         yield StageOutput(asset, metadata, frame, check_results(asset, findings))
     errors = [finding.title for finding in findings.values() if finding.severity is Severity.ERROR]
-    decision = decide_experiment(run.experiment, results, errors)
+    decision = decide_experiment(run.experiment, results, errors, results.contradicted)
     payload = results_payload(results, movement(run, warehouse, results.split), decision)
     stats = live_stats(run.experiment, results)
     published = run.publish(Computation.RESULTS, payload, stored_findings(findings), stats, results.new_planned_looks)

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from experiment_pipeline.cli.parts_table import PartsTable
-from experiment_pipeline.cli.results_parts import note_lines
+from experiment_pipeline.cli.results_parts import note_lines, sensitivity_lines
 from experiment_pipeline.cli.results_table import ResultsTable, readable, shown
 from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import CONTROL, Experiment
@@ -63,6 +63,7 @@ def report(
         ResultsTable(experiment, results.payload),
         *_unreadable_lines(experiment, results.payload),
         *note_lines(experiment, results.payload),
+        *sensitivity_lines(experiment, results.payload),
         *_reasons(experiment, results.payload, floors),
         *([PartsTable(experiment, results.payload)] if with_parts else ()),
         *_finding_lines(health),

@@ -29,6 +29,7 @@ WORDS = {
     "(none), (all others)": "identities without a value of the dimension; those of all values beyond its 20 largest",
     "p, all looks": "p-value of no effect, valid at every refresh at once and over all comparisons of its family",
     "chance to be best": "of all variants, control included: that no other is better, as far as this one look can tell",
+    "read with ...": "the primary metric had it been declared in that way; where readings disagree nothing is shipped",
     "planned evidence": "what a test of the design's mde needs for its power; all of it is the planned end",
     "p, one look": "p-value of no effect for those who look exactly once: column `p_one_look` of --csv",
     "higher is better": "the side on which the metric wins; so is `lower is better`",

@@ -12,6 +12,7 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.results.comparison_payload import ProgressPayload
 from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
+from experiment_pipeline.results.sensitivity_payload import OtherReadingPayload
 
 
 def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
@@ -28,6 +29,28 @@ def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text
             yield Text(f"{name}: not counted until their window ends: {_by_variant(waiting)}", style="dim")
         for line in chain(_reading_lines(metric), _progress_lines(metric)):
             yield Text(f"{name}{line}", style="dim")
+
+
+def sensitivity_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
+    """Yield the primary metric as it would be under other declarations, one line a treatment."""
+    found = results.get("sensitivity")
+    if found is None:
+        return
+    name = next(name for name, _, metric in _metrics(experiment, results) if metric["metric_id"] == found["metric_id"])
+    for treatment in next(iter(found["readings"].values()))["verdict"]:
+        readings = "; ".join(f"{label} {_said(each, treatment)}" for label, each in found["readings"].items())
+        line = f"{name}, {shown(treatment)}: read with {readings}"
+        if treatment in found["contradicted"]:
+            yield Text(f"{line}. The readings disagree: it is not shipped.", style="bold red")
+        else:
+            yield Text(line, style="dim")
+
+
+def _said(reading: OtherReadingPayload, treatment: str) -> str:
+    """Return the lift of a reading, or why there is none, and its verdict."""
+    lift, verdict = reading["inference"][treatment], readable(reading["verdict"][treatment])
+    said = readable(reading["reason"][treatment] or "withheld") if lift is None else f"{100 * lift['lift']:+.2f} %"
+    return f"{said}, {verdict}"
 
 
 def _reading_lines(metric: MetricPayload) -> Iterator[str]:

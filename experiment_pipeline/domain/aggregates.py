@@ -204,12 +204,19 @@ class Bounds:
     floored: dict[str, int]
 
 
+UNCAPPED = "uncapped"  # the reading of a metric without its cap and floor
+
+
 class Part(StrEnum):
-    """The kinds of parts that a metric is also shown by: steps of a funnel, slices of events, values of a dimension."""
+    """The kinds of parts that a metric is also shown by: steps of a funnel, slices of events, values of a dimension.
+
+    `sensitivity` is no part: it is the whole metric, read in another way than declared.
+    """
 
     STEP = "step"
     SLICE = "slice"
     DIMENSION = "dimension"
+    SENSITIVITY = "sensitivity"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -248,6 +255,8 @@ class MetricAggregates:
         joint_bounds: of the denominator of a ratio, or of the metric over its pre-period.
         groups: the same of every part, without parts of their own.
         with_event: identities with an event that counts, by variant; empty where that was not counted.
+        sensitivity: the same of the metric read in other ways, by their names: `UNCAPPED`, and the policy of rule X3
+            that the experiment does not have; empty where it was not asked for.
         mixed_fields: properties of its events, by which these are chosen or sliced, that came in several types.
     """
 
@@ -264,6 +273,7 @@ class MetricAggregates:
     joint_bounds: Bounds | None = None
     groups: "dict[Group, MetricAggregates]" = field(default_factory=dict)
     with_event: dict[str, int] = field(default_factory=dict)
+    sensitivity: "dict[str, MetricAggregates]" = field(default_factory=dict)
     mixed_fields: tuple[FieldTypes, ...] = ()
 
 

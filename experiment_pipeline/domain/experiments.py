@@ -39,6 +39,11 @@ class MultipleExposures(StrEnum):
     EXCLUDE = "exclude"
     FIRST = "first"
 
+    @property
+    def other(self) -> "MultipleExposures":
+        """The one that an experiment of this one does not have."""
+        return MultipleExposures.FIRST if self is MultipleExposures.EXCLUDE else MultipleExposures.EXCLUDE
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:

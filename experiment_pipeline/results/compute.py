@@ -18,6 +18,7 @@ from experiment_pipeline.results.parts import parts_of, post_stratified_effects
 from experiment_pipeline.results.planned_looks import planned_looks_of
 from experiment_pipeline.results.posterior import posterior_lifts
 from experiment_pipeline.results.progress import progress_of
+from experiment_pipeline.results.sensitivity import sensitivity_of
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.srm import NEGLIGIBLE_SHARE, anytime_srm_test, srm_test
 
@@ -86,7 +87,11 @@ def compute_results(
         )
         for each, found in every
     ]
-    return ExperimentResults(split=split, metrics=tuple(metrics))
+    sensitivity = None
+    if metrics:
+        primary, found = every[0]
+        sensitivity = sensitivity_of(primary, found, metrics[0].comparisons, floors, trustworthy=trustworthy)
+    return ExperimentResults(split=split, metrics=tuple(metrics), sensitivity=sensitivity)
 
 
 def _design_of(attached: AttachedMetric, experiment: Experiment) -> Design:

@@ -261,6 +261,11 @@ class Comparison:
         return None if isinstance(self.reading, NotComputable) else self.reading.risk.if_ship
 
     @property
+    def deciding(self) -> Reading | NotComputable:
+        """The numbers that the verdict is about."""
+        return self.adjusted.reading if isinstance(self.adjusted, AdjustedReading) else self.reading
+
+    @property
     def decided_by(self) -> DecidedBy:
         """The reading that the verdict is about."""
         return DecidedBy.ADJUSTED if isinstance(self.adjusted, AdjustedReading) else DecidedBy.PLAIN
@@ -339,11 +344,31 @@ class MetricResults:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherReading:
+    """The primary metric as it would be, had it been declared in another way; judged alone."""
+
+    arms: dict[str, Arm]
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The primary metric under other declarations, by name, and the treatments on which these disagree."""
+
+    readings: dict[str, OtherReading]
+    contradicted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentResults:
-    """Results of one experiment at one refresh."""
+    """Results of one experiment at one refresh.
+
+    sensitivity: of the primary metric; None where there is nothing to hold beside it
+    """
 
     split: Split
     metrics: tuple[MetricResults, ...]
+    sensitivity: Sensitivity | None = None
 
     @property
     def new_planned_looks(self) -> tuple[PlannedLookOf, ...]:
@@ -354,6 +379,11 @@ class ExperimentResults:
             for comparison in metric.comparisons
             if comparison.planned is not None and comparison.planned.new is not None
         )
+
+    @property
+    def contradicted(self) -> tuple[str, ...]:
+        """The treatments on which readings of the primary metric disagree."""
+        return () if self.sensitivity is None else self.sensitivity.contradicted
 
     def verdicts(self) -> dict[str, dict[str, str]]:
         """Return every verdict, by metric name and treatment."""

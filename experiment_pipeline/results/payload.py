@@ -15,6 +15,7 @@ from experiment_pipeline.results.decision import Action, Decision, Rule
 from experiment_pipeline.results.looks import LookPayload, look_payload
 from experiment_pipeline.results.metric_payload import MetricPayload, metric_payload
 from experiment_pipeline.results.model import Comparison, ExperimentResults, Split
+from experiment_pipeline.results.sensitivity_payload import SensitivityPayload, sensitivity_payload
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.times import iso_utc
 
@@ -91,13 +92,15 @@ class ResultsPayload(TypedDict):
 
     `trustworthy` is false on a sample ratio mismatch by the test of `srm`, null where the split could not be tested;
     `srm_p_value` is of the fixed-sample test, for those who look once. `look` has its number among the experiment's
-    looks, and what moved since the one before. `decision` is left out without any metric.
+    looks, and what moved since the one before. `sensitivity` has the primary metric as it would be under other
+    declarations. `decision` is left out without any metric.
     """
 
     srm_p_value: float | None
     trustworthy: bool | None
     srm: SplitPayload
     metrics: list[MetricPayload]
+    sensitivity: NotRequired[SensitivityPayload]
     look: NotRequired[LookPayload]
     decision: NotRequired[DecisionPayload]
 
@@ -131,6 +134,8 @@ def results_payload(
         "srm": _split(split),
         "metrics": [metric_payload(metric, split) for metric in results.metrics],
     }
+    if results.sensitivity is not None:
+        payload["sensitivity"] = sensitivity_payload(results.metrics[0].attached.metric.id, results.sensitivity)
     if movement is not None:
         payload["look"] = look_payload(movement)
     if decision is not None:

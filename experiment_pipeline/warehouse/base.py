@@ -65,8 +65,17 @@ class Warehouse(Protocol):
             `quarantined` is True only for identities that the policy excludes.
         """
 
-    def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
+    def variant_aggregates(
+        self, scope: AnalysisScope, metrics: tuple[Metric, ...], *, sensitive: Metric | None = None
+    ) -> Frame:
         """Aggregate metrics over the analysed identities of each variant (rules M2-M5, E5).
+
+        Args:
+            scope: of the analysis.
+            metrics: to aggregate.
+            sensitive: one of them, which is also aggregated as if it were declared in other ways: with the other policy
+                of rule X3, and without its cap and floor where it has any. These rows have the part `sensitivity`, and
+                that policy or `uncapped` as their name.
 
         Returns:
             Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `nonzero`, `with_value`, `with_event`, `largest`,

@@ -92,13 +92,16 @@ def metric_aggregates(rows: pl.DataFrame) -> list[MetricAggregates]:
     of_parts: defaultdict[int, dict[Group | None, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows.iter_rows(named=True):
         of_parts[row["metric_id"]][_group(row)].append(row)
-    return [
-        replace(
-            _metric_aggregates(metric_id, parts.pop(None, [])),
-            groups={group: _metric_aggregates(metric_id, of_group) for group, of_group in parts.items() if group},
-        )
-        for metric_id, parts in of_parts.items()
-    ]
+    return [_with_parts(metric_id, parts) for metric_id, parts in of_parts.items()]
+
+
+def _with_parts(metric_id: int, rows: Mapping[Group | None, Sequence[Row]]) -> MetricAggregates:
+    found = {group: _metric_aggregates(metric_id, of_group) for group, of_group in rows.items() if group}
+    return replace(
+        _metric_aggregates(metric_id, rows.get(None, [])),
+        groups={group: each for group, each in found.items() if group.part is not Part.SENSITIVITY},
+        sensitivity={group.name: each for group, each in found.items() if group.part is Part.SENSITIVITY},
+    )
 
 
 def _group(row: Row) -> Group | None:

@@ -69,11 +69,12 @@ def main(options: Options) -> None:
             sides = [
                 Side("ours before compaction", ours(folder / "before")),
                 Side("ours after compaction", ours(folder)),
+                Side("ours with sensitivity", ours(folder, "sensitive")),
                 Side("the engine's limit", ours(folder, "limit")),
             ]
             if options.peer_python is not None:
                 sides.append(Side("the peer", peer(options.peer_python, raw)))
-            report.before, after, report.limit, *others = in_turns(console, options.repeats, sides)
+            report.before, after, report.sensitive, report.limit, *others = in_turns(console, options.repeats, sides)
             report.after = after
             for report.peer in others:
                 require_equal(after, report.peer)

@@ -1,8 +1,9 @@
 """Our side of the bench, in a process of its own: the analysis of one experiment as its assets run it.
 
-    python -m tests.bench.ours <folder> <threads> <ours|limit>     runs once for every line that it is sent
+    python -m tests.bench.ours <folder> <threads> <ours|sensitive|limit>     runs once for every line that it is sent
 
 `ours` is end to end: first exposures, buckets, aggregates, each written as the artifact that it is in production.
+`sensitive` has, in the same scan, one of the metrics under the other policy for several exposures, too.
 `limit` groups the same rows of the same files by identity, and keeps one number.
 """
 
@@ -17,6 +18,7 @@ from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, write_frame
 from experiment_pipeline.warehouse.base import Frame
@@ -40,8 +42,10 @@ METRICS = tuple(
     )
 )
 
+SENSITIVE = {"ours": None, "sensitive": METRICS[2]}
 
-def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope) -> pl.DataFrame:
+
+def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope, sensitive: Metric | None = None) -> pl.DataFrame:
     """Ask the engine for everything that one refresh needs, artifacts included."""
 
     def keep(name: str, frame: Frame) -> None:
@@ -50,16 +54,17 @@ def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope) -> pl.DataFrame:
 
     warehouse.write_first_exposures(scope)
     keep("exposure_buckets", warehouse.exposure_buckets(scope))
-    aggregates = warehouse.variant_aggregates(scope, METRICS)
+    aggregates = warehouse.variant_aggregates(scope, METRICS, sensitive=sensitive)
     keep("variant_aggregates", aggregates)
     warehouse.variant_identities(scope)
     return aggregates.rows
 
 
-def refresh(lake: Lake, folder: Path, scope: AnalysisScope) -> pl.DataFrame:
+def refresh(lake: Lake, folder: Path, scope: AnalysisScope, sensitive: Metric | None = None) -> pl.DataFrame:
     """One run, over one connection."""
     with closing(KeptConnection(lake.connect)) as connect:
-        return analyse(DuckDBWarehouse(connect, lake.event_files, ArtifactStore(folder / "artifacts")), scope)
+        warehouse = DuckDBWarehouse(connect, lake.event_files, ArtifactStore(folder / "artifacts"))
+        return analyse(warehouse, scope, sensitive)
 
 
 def limit(connect: Callable[[], DuckDBPyConnection], files: list[str]) -> None:
@@ -73,8 +78,8 @@ def main(folder: Path, threads: int, what: str) -> None:
     """Get ready, and run when told."""
     lake = Lake(folder / "lake", memory_limit=MEMORY_LIMIT, threads=threads, spill_dir=folder / "spill")
     scope = AnalysisScope("bench-1", ENVIRONMENT, FEATURE, WINDOW, data_version=DAYS)
-    if what == "ours":
-        run_when_told(partial(refresh, lake, folder, scope), lambda rows: {"rows": rows.to_dicts()})
+    if what in SENSITIVE:
+        run_when_told(partial(refresh, lake, folder, scope, SENSITIVE[what]), lambda rows: {"rows": rows.to_dicts()})
     else:
         run_when_told(partial(limit, lake.connect, lake.event_files(ENVIRONMENT, WINDOW)), lambda _: {"rows": []})
 

@@ -31,6 +31,7 @@ class Report:
     seconds: float = 0.0
     before: Measured | None = None
     after: Measured | None = None
+    sensitive: Measured | None = None
     limit: Measured | None = None
     peer: Measured | None = None
     ingestion: Measured | None = None
@@ -43,6 +44,7 @@ class Report:
             ("the peer's query (ClickHouse engine)", self.peer),
             ("ours, before compaction", self.before),
             ("ours, after compaction", self.after),
+            ("ours, after compaction, with sensitivity", self.sensitive),
             ("the engine's limit, same files", self.limit),
         ]
         for name, measured in named:
@@ -52,6 +54,7 @@ class Report:
             ("ours / peer, before compaction", self.before, self.peer, "at most 0.250"),
             ("ours / peer, after compaction", self.after, self.peer, "at most 0.167"),
             ("ours / limit, after compaction", self.after, self.limit, "at most 4"),
+            ("with sensitivity / without", self.sensitive, self.after, "at most 1.3"),
         ]:
             if mine is not None and theirs is not None:
                 clock, processor = mine.per(theirs)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.console import Group as Lines
 
 from experiment_pipeline.cli.results_csv import write_csv
-from experiment_pipeline.cli.results_parts import note_lines
+from experiment_pipeline.cli.results_parts import note_lines, sensitivity_lines
 from experiment_pipeline.cli.results_table import ResultsTable
 from experiment_pipeline.domain.aggregates import (
     Bounds,
@@ -158,3 +158,18 @@ def test_results__posterior__is_beside_the_table() -> None:
     (line,) = [line for line in lines if "prior" in line]
     assert line.startswith("bought, b: with the prior the lift is +")
     assert line.endswith(" %; no verdict rests on it")
+
+
+def test_results__sensitivity__is_a_line_a_treatment_and_says_where_readings_disagree() -> None:
+    variants = (CONTROL, *(Variant(key, VariantRole.TREATMENT, 33) for key in ("b", "c")))
+    subject = experiment(variants)
+    declared = {"control": rate(10_000, 1_000), "b": rate(10_000, 1_200), "c": rate(10_000, 1_200)}
+    first = MetricAggregates(7, {"control": rate(10_000, 1_000), "b": rate(10_000, 900), "c": rate(40, 6)})
+    found = MetricAggregates(7, dict(declared), sensitivity={"first": first})
+    payload = results_payload(compute_results(subject, dict.fromkeys(declared, 10_000), [found], Floors()))
+    assert [str(line) for line in sensitivity_lines(subject, payload)] == [
+        "bought, b: read with first -10.00 %, inconclusive. The readings disagree: it is not shipped.",
+        "bought, c: read with first below minimum identities, collecting data",
+    ]
+    del payload["sensitivity"]
+    assert list(sensitivity_lines(subject, payload)) == []

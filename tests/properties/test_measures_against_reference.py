@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +19,8 @@ from tests.properties.translated import experiment_of, warehouse_of
 from tests.reference import aggregates as reference
 from tests.reference.aggregations import AGGREGATIONS
 from tests.reference.events import Event, ingest
-from tests.reference.exposures import analysed, first_exposures, remaining
-from tests.reference.metrics import Events, Metric, Quantile
+from tests.reference.exposures import Experiment, analysed, first_exposures, remaining
+from tests.reference.metrics import Events, Mean, Measure, Metric, Quantile, Ratio, Statistic
 from tests.strategies import Scenario
 
 RELATIVE = 1e-12  # rule X5
@@ -54,7 +55,10 @@ def assert_aggregates_equal_the_reference(scenario: Scenario) -> None:
     with TemporaryDirectory() as folder:
         engine = warehouse_of(scenario.batches, Path(folder))
         engine.write_first_exposures(scope)
-        rows = engine.variant_aggregates(scope, tuple(attached.metric for attached in experiment.metrics)).rows
+        metrics = tuple(attached.metric for attached in experiment.metrics)
+        number = sum(len(batch) for batch in scenario.batches) % max(1, len(metrics))
+        sensitive = metrics[number] if metrics else None
+        rows = engine.variant_aggregates(scope, metrics, sensitive=sensitive).rows
         identities = engine.variant_identities(scope)
         identities_before_entry = engine.variant_identities(scope, before_entry=True)
     found = {one.metric_id: one for one in metric_aggregates(validated("variant_aggregates", rows))}
@@ -70,6 +74,40 @@ def assert_aggregates_equal_the_reference(scenario: Scenario) -> None:
         wanted = reference.aggregate(metric, visible, firsts, scenario.experiment)
         ours = found.get(metric.id, MetricAggregates(metric.id, {}))
         Comparison(metric, variants).whole(ours, wanted)
+        is_sensitive = sensitive is not None and metric.id == sensitive.id
+        assert ours.sensitivity.keys() == (
+            _other_readings(metric, scenario.experiment) if found and is_sensitive else set()
+        )
+        for name, reading in ours.sensitivity.items():
+            Comparison(metric, variants).part(
+                reading, _read_otherwise(name, metric, visible, scenario.experiment), name
+            )
+
+
+def _other_readings(metric: Metric, experiment: Experiment) -> set[str]:
+    other = {"exclude", "first"} - {experiment.multiple_exposures}
+    return {*other, "uncapped"} if any(each.cap or each.floor for each in metric.measures) else other
+
+
+def _read_otherwise(name: str, metric: Metric, events: set[Event], experiment: Experiment) -> reference.Aggregates:
+    """The metric of an experiment that was declared in another way from the beginning."""
+    if name == "uncapped":
+        metric = replace(metric, statistic=_without_bounds(metric.statistic))
+    else:
+        experiment = replace(experiment, multiple_exposures="first" if name == "first" else "exclude")
+    return reference.aggregate(metric, events, first_exposures(events, experiment), experiment)
+
+
+def _without_bounds(statistic: Statistic) -> Statistic:
+    match statistic:
+        case Mean(measure):
+            return replace(statistic, measure=replace(measure, cap=None, floor=None))
+        case Ratio(numerator, denominator):
+            return Ratio(replace(numerator, cap=None, floor=None), replace(denominator, cap=None, floor=None))
+        case Quantile(of=Measure() as measure):
+            return replace(statistic, of=replace(measure, cap=None, floor=None))
+        case _:
+            return statistic
 
 
 class Comparison:

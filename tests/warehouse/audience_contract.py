@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part
+from experiment_pipeline.domain.aggregates import UNCAPPED, Group, MetricAggregates, Part
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import Audience, Dimension
 from experiment_pipeline.domain.experiments import MultipleExposures
@@ -33,6 +33,10 @@ def measured(engine: Warehouse, of: AnalysisScope, statistic: Statistic = SPENT)
 
 def seen_from(identity: int, variant: str, **traits: object) -> Event:
     return replace(seen(identity, variant), traits=json.dumps(traits))
+
+
+def n_and_sum(found: MetricAggregates) -> dict[str, tuple[int, float]]:
+    return {variant: (each.n, each.sum) for variant, each in found.by_variant.items() if each is not None}
 
 
 def sums(found: MetricAggregates, name: str = "country") -> dict[tuple[str | None, bool], dict[str, tuple[int, float]]]:
@@ -118,6 +122,54 @@ class AudienceContract:
         funnel = measured(engine, audience, Funnel((Events(PURCHASE), Events(PURCHASE))))
         assert [group.name for group in funnel.groups] == ["country", "country", "1", "2"]
         assert funnel.groups[Group(Part.DIMENSION, "country", "DE")].groups == {}
+
+    @pytest.mark.parametrize("policy", list(MultipleExposures))
+    def test_sensitivity__has_the_analysis_of_the_other_policy_in_the_same_scan__x3(
+        self, build: Build, policy: MultipleExposures
+    ) -> None:
+        engine = build([
+            *(seen_from(number, "b", country="DE") for number in (1, 2)), seen(2, "control", 2 * HOUR),
+            seen_from(3, "control", country="FR"), did(1, 5), did(2, 50), did(3, 7),
+        ])  # fmt: skip
+        audience = replace(of(Audience(dimensions=(COUNTRY,))), multiple_exposures=policy)
+        engine.write_first_exposures(audience)
+        metrics = (Metric(1, "prod", "metric", SPENT), Metric(2, "prod", "other", SPENT))
+        rows = engine.variant_aggregates(audience, metrics, sensitive=metrics[0]).rows
+        found, other = metric_aggregates(validated("variant_aggregates", rows))
+        both = {
+            MultipleExposures.EXCLUDE: {"b": (1, 5), "control": (1, 7)},
+            MultipleExposures.FIRST: {"b": (2, 55), "control": (1, 7)},
+        }
+        assert n_and_sum(found) == both[policy]
+        assert n_and_sum(found.sensitivity[policy.other.value]) == both[policy.other]
+        assert n_and_sum(found.groups[Group(Part.DIMENSION, "country", "DE")])["b"] == both[policy]["b"]
+        assert replace(found, metric_id=2, sensitivity={}) == replace(
+            other, groups={group: replace(part, metric_id=1) for group, part in other.groups.items()}
+        )
+        assert list(found.sensitivity) == [policy.other.value]
+
+    def test_sensitivity__of_a_variant_that_nobody_saw_alone__has_its_identities__x3(self, build: Build) -> None:
+        engine = build([seen(1, "b"), seen(1, "control", 2 * HOUR), did(1, 5)])
+        engine.write_first_exposures(scope())
+        metric = Metric(1, "prod", "metric", SPENT)
+        (found,) = metric_aggregates(engine.variant_aggregates(scope(), (metric,), sensitive=metric).rows)
+        assert (n_and_sum(found), n_and_sum(found.sensitivity["first"])) == ({"b": (0, 0)}, {"b": (1, 5)})
+
+    def test_sensitivity__of_a_cap__is_the_metric_without_it_and_with_that_of_the_other_policy__m10(
+        self, build: Build
+    ) -> None:
+        engine = build([
+            *(seen(number, "b") for number in (1, 2, 3)), seen(3, "control", 2 * HOUR),
+            did(1, 5), did(2, 50), did(3, 500),
+        ])  # fmt: skip
+        engine.write_first_exposures(scope())
+        capped = Mean(Measure(Events(PURCHASE), Aggregation.SUM, cap=Bound(percentile=50.1)))
+        metric = Metric(1, "prod", "metric", replace(capped, measure=replace(capped.measure, floor=Bound(at=7))))
+        (found,) = metric_aggregates(engine.variant_aggregates(scope(), (metric,), sensitive=metric).rows)
+        assert (n_and_sum(found), found.bounds and found.bounds.cap) == ({"b": (2, 57)}, 50)
+        first, uncapped = found.sensitivity["first"], found.sensitivity[UNCAPPED]
+        assert (n_and_sum(first), first.bounds and first.bounds.capped) == ({"b": (3, 107)}, {"b": 1})
+        assert (n_and_sum(uncapped), uncapped.bounds) == ({"b": (2, 55)}, None)
 
     def test_field_types__of_exposures__are_those_of_the_flag_in_the_window_with_samples__m7(
         self, build: Build

@@ -4,13 +4,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import numpy as np
 from arro3.core import RecordBatch
 
-from experiment_pipeline.domain.aggregates import Group
+from experiment_pipeline.domain.aggregates import Group, Part
+from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.warehouse.duckdb.arrow_columns import Batches, ahead, batches, columns, pieces
 from experiment_pipeline.warehouse.duckdb.event_numbers import EventNumbers
 from experiment_pipeline.warehouse.duckdb.field_types import CODES
@@ -21,6 +22,8 @@ from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import KeptNumbers, KeptSteps, Reading, Request, Tallied
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.tally import Piece, Tally
+
+ArmKey: TypeAlias = tuple[Group | None, int]  # None for the metric as a whole; the number of the arm
 
 ANALYSED_IDENTITIES = "analysed_identities"
 
@@ -38,7 +41,7 @@ class ScannedRange:
 
     population: Population
     kept: dict[Request, Kept]
-    members: dict[tuple[Group | None, int], Integers]
+    members: dict[ArmKey, Integers]
     types: dict[tuple[str, str], Integers]
 
 
@@ -51,6 +54,8 @@ class EventScan:
         events: parameters of the statement that reads their events, for a reading.
         variants: their keys; the position of a key is the number of its arm.
         dimensions: that identities are grouped by.
+        policy: of the analysis for identities that saw several variants, where those who would be analysed with the
+            other policy are wanted, too (rule X3); None where they are not.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -58,13 +63,15 @@ class EventScan:
     events: Callable[[Reading], dict[str, Any]]
     variants: list[str]
     dimensions: Sequence[DimensionGroups] = ()
+    policy: MultipleExposures | None = None
 
     def scanned(self, wanted: Sequence[Reading]) -> ScannedRange:
         """Return the identities, and what was kept of their events for every request."""
         found: dict[Request, Kept] = {}
         types = {(reading.name, field): np.zeros(CODES, np.int64) for reading in wanted for field in reading.types}
         with closing(self._answers(wanted)) as answers, closing(ahead(answers)) as read:
-            identity_hash, starts_at, exposed_at, arm, *codes = columns(_until_end(read), 4 + len(self.dimensions))
+            width = 4 + (self.policy is not None) + len(self.dimensions)
+            identity_hash, starts_at, exposed_at, arm, *codes = columns(_until_end(read), width)
             population = Population(identity_hash, starts_at, arm, len(self.variants), exposed_at)
             members = self._members(population, codes)
             for reading in wanted:
@@ -81,21 +88,36 @@ class EventScan:
                 found |= kept
         return ScannedRange(population, found, members, types)
 
-    def _members(self, population: Population, codes: Sequence[Integers]) -> dict[tuple[Group | None, int], Integers]:
-        members: dict[tuple[Group | None, int], Integers] = {
-            (None, arm): numbers for arm, numbers in enumerate(population.members)
-        }
+    def _members(self, population: Population, codes: Sequence[Integers]) -> dict[ArmKey, Integers]:
+        if self.policy is None:
+            return _by_arm(None, population.members) | self._of_dimensions(population, codes)
+        quarantined, *codes = codes
+        everybody, (of_one_variant, _) = population.members, population.members_of(quarantined, 2)
+        other = Group(Part.SENSITIVITY, self.policy.other.value)
+        if self.policy is MultipleExposures.FIRST:
+            members = _by_arm(None, everybody) | _by_arm(other, of_one_variant)
+            return members | self._of_dimensions(population, codes)
+        members = _by_arm(None, of_one_variant) | _by_arm(other, everybody)
+        return members | self._of_dimensions(population, codes, quarantined)
+
+    def _of_dimensions(
+        self, population: Population, codes: Sequence[Integers], left_out: Integers | None = None
+    ) -> dict[ArmKey, Integers]:
+        """Return the identities of every value of a dimension, without those of whom 1 says that they are left out."""
+        members: dict[ArmKey, Integers] = {}
         for dimension, of_dimension in zip(self.dimensions, codes, strict=True):
-            groups = population.members_of(of_dimension, len(dimension.values) + 1)
-            for code, by_arm in enumerate(groups):
+            groups = len(dimension.values) + 1
+            chosen = of_dimension if left_out is None else np.where(left_out == 1, groups, of_dimension)
+            for code, by_arm in enumerate(population.members_of(chosen, groups + 1)[:groups]):
                 if any(map(len, by_arm)):
-                    members |= {(dimension.group(code), arm): numbers for arm, numbers in enumerate(by_arm)}
+                    members |= _by_arm(dimension.group(code), by_arm)
         return members
 
     def _answers(self, wanted: Sequence[Reading]) -> Generator[RecordBatch | None, None, None]:
         """Yield the identities, and then the events of each reading; None ends each of them."""
         with self.connection.cursor() as cursor:
-            yield from batches(cursor.sql(identities_statement(self.dimensions), params=self._identity_parameters()))
+            identities = identities_statement(self.dimensions, self.policy)
+            yield from batches(cursor.sql(identities, params=self._identity_parameters()))
             yield None
             for reading in wanted:
                 sql, conditions = reading.statement()
@@ -104,14 +126,23 @@ class EventScan:
 
     def _identity_parameters(self) -> dict[str, Any]:
         values = {_values_of(at): list(dimension.values) for at, dimension in enumerate(self.dimensions)}
-        return {**self.exposures, "variants": self.variants, **values}
+        found = {**self.exposures, "variants": self.variants, **values}
+        return found if self.policy is None else {**found, "exclude_quarantined": False}
 
 
-def identities_statement(dimensions: Sequence[DimensionGroups] = ()) -> str:
-    """Return the SQL that reads the identities, with the number of their group in each dimension."""
+def identities_statement(dimensions: Sequence[DimensionGroups] = (), policy: MultipleExposures | None = None) -> str:
+    """Return the SQL that reads the identities, with the number of their group in each dimension.
+
+    Where a policy is given, the first of these columns tells those that saw several variants.
+    """
+    seen_several = [] if policy is None else ["quarantined::bigint as quarantined"]
     codes = [f"{each.code(_values_of(at))}::bigint as group_{at}" for at, each in enumerate(dimensions)]
-    columns = ", ".join(["identity_hash", "starts_at_us", "first_exposed_at_us", "arm", *codes])
+    columns = ", ".join(["identity_hash", "starts_at_us", "first_exposed_at_us", "arm", *seen_several, *codes])
     return f"select {columns}\nfrom (\n{statement(ANALYSED_IDENTITIES)})\n"
+
+
+def _by_arm(group: Group | None, members: Sequence[Integers]) -> dict[ArmKey, Integers]:
+    return {(group, arm): numbers for arm, numbers in enumerate(members)}
 
 
 def _values_of(position: int) -> str:

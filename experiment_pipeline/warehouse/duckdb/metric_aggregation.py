@@ -19,14 +19,14 @@ from typing import Any, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiment_pipeline.domain.aggregates import Group, Part, QuantileEstimate
+from experiment_pipeline.domain.aggregates import UNCAPPED, Group, Part, QuantileEstimate
 from experiment_pipeline.domain.field_types import FieldTypes, stored_types
 from experiment_pipeline.domain.measures import Bound, Events, Measure
 from experiment_pipeline.domain.metrics import Mean, Metric, Quantile, Ratio
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.quantile import interval_ranks
 from experiment_pipeline.warehouse.duckdb.event_numbers import ShareBelow
-from experiment_pipeline.warehouse.duckdb.event_scan import ScannedRange
+from experiment_pipeline.warehouse.duckdb.event_scan import ArmKey, ScannedRange
 from experiment_pipeline.warehouse.duckdb.field_types import counts_of
 from experiment_pipeline.warehouse.duckdb.metric_values import Clipping, MetricValues, metric_values
 from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
@@ -37,10 +37,11 @@ from experiment_pipeline.warehouse.duckdb.slices import Slice
 
 T = TypeVar("T", bound=np.generic)
 Row: TypeAlias = dict[str, object]
-ArmKey: TypeAlias = tuple[Group | None, int]  # None for the metric as a whole; the number of the arm
 Sliced: TypeAlias = tuple[Metric, Slice | None]
 Members: TypeAlias = Mapping[ArmKey, Integers]
+Bounded: TypeAlias = Mapping[Group | None, tuple[Clipping, Clipping]]  # by group; None has those of all others, too
 
+WITHOUT_BOUNDS = Group(Part.SENSITIVITY, UNCAPPED)
 NO_PART: Row = {"part": None, "name": None, "value": None}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,9 +55,26 @@ class MetricRange:
 
 
 class MetricAggregation:
-    """Aggregates of metrics, while the identities come range by range. A context manager: it may write to disk."""
+    """Aggregates of metrics, while the identities come range by range. A context manager: it may write to disk.
 
-    def __init__(self, sliced: Sequence[Sliced], as_of: datetime, *, on_disk: bool, keeps_values: bool = False) -> None:
+    Args:
+        sliced: the metrics, and slices of them.
+        as_of: of the refresh.
+        on_disk: whether values that are kept go to disk.
+        keeps_values: whether those of all metrics are kept.
+        sensitive: the metric that is also aggregated in other ways than it is declared.
+    """
+
+    def __init__(
+        self,
+        sliced: Sequence[Sliced],
+        as_of: datetime,
+        *,
+        on_disk: bool,
+        keeps_values: bool = False,
+        sensitive: Metric | None = None,
+    ) -> None:
+        self._sensitive = (sensitive, None)
         self._sliced, self._as_of_us, self._keeps_values = sliced, (as_of - EPOCH) // MICROSECOND, keeps_values
         self._folder = TemporaryDirectory(prefix="experiment-pipeline-values-") if on_disk else None
         self._numbers = count()
@@ -81,11 +99,11 @@ class MetricAggregation:
         kept = self._kept(scanned.members) if needs_all else scanned.members
         for metric, of in self._sliced:
             values = metric_values((metric, of), scanned.population, scanned.kept, self._as_of_us)
-            members = kept if of is None else _everybody(kept)
+            members = self._members_of((metric, of), kept)
             if self._needs_all(metric):
                 self._held[metric, of].append(MetricRange(self._kept_values(values), members))
             else:
-                self._merge((metric, of), MetricRange(values, members), *_clippings(metric, []))
+                self._merge((metric, of), MetricRange(values, members), self._bounds_of((metric, of), []))
 
     def rows(self, variants: Sequence[str]) -> list[Row]:
         """Return a row per metric, part and variant, sorted."""
@@ -104,15 +122,16 @@ class MetricAggregation:
     def _rows_of(self, sliced: Sliced, variants: Sequence[str]) -> Iterator[Row]:
         metric, of = sliced
         held = self._held[sliced]
-        bounds = _clippings(metric, held)
+        bounds = self._bounds_of(sliced, held)
         for each in held:
-            self._merge(sliced, each, *bounds)
+            self._merge(sliced, each, bounds)
         for (group, arm), moments in self._moments[sliced].items():
-            quantile = _quantile(metric.statistic, held, (group, arm), bounds[0])
+            of_group = bounds.get(group, bounds[None])
+            quantile = _quantile(metric.statistic, held, (group, arm), of_group[0])
             yield {
                 **_key_columns(metric.id, group if of is None else of.group, variants[arm]),
                 **_moment_columns(moments),
-                **_bound_columns(*bounds),
+                **_bound_columns(*of_group),
                 **_quantile_columns(quantile),
                 "mixed_fields": stored_types(self._mixed_fields(metric)) if group is None and of is None else None,
             }
@@ -125,9 +144,28 @@ class MetricAggregation:
                 if found.is_mixed:
                     yield found
 
-    def _merge(self, sliced: Sliced, new: MetricRange, y_bounds: Clipping, x_bounds: Clipping) -> None:
+    def _members_of(self, sliced: Sliced, members: Members) -> Members:
+        """Return the identities that one metric is aggregated over, by group and arm; slices have no groups."""
+        metric, of = sliced
+        if of is not None:
+            return _everybody(members)
+        if sliced != self._sensitive:
+            return {key: numbers for key, numbers in members.items() if not _is_sensitivity(key)}
+        if all(each.cap is None and each.floor is None for each in metric.measures):
+            return members
+        return {**members, **{(WITHOUT_BOUNDS, arm): own for (_, arm), own in _everybody(members).items()}}
+
+    def _bounds_of(self, sliced: Sliced, held: Sequence[MetricRange]) -> Bounded:
+        """Return the bounds of a metric; those that are percentiles are other ones where other identities are read."""
+        metric, _ = sliced
+        bounds: dict[Group | None, tuple[Clipping, Clipping]] = {None: _clippings(metric, held)}
+        for group in dict.fromkeys(group for each in held for group, _ in filter(_is_sensitivity, each.members)):
+            bounds[group] = _clippings(metric, held, group)
+        return {**bounds, WITHOUT_BOUNDS: (Clipping(), Clipping())}
+
+    def _merge(self, sliced: Sliced, new: MetricRange, bounds: Bounded) -> None:
         of_metric = self._moments[sliced]
-        for key, moments in _moments(new, y_bounds, x_bounds):
+        for key, moments in _moments(new, bounds):
             of_metric[key] = of_metric[key].merge(moments) if key in of_metric else moments
 
     def _kept(self, arrays: Mapping[ArmKey, Integers]) -> Members:
@@ -156,9 +194,15 @@ def _everybody(members: Members) -> Members:
     return {(group, arm): numbers for (group, arm), numbers in members.items() if group is None}
 
 
-def _moments(of: MetricRange, y_bounds: Clipping, x_bounds: Clipping) -> Iterator[tuple[ArmKey, ArmMoments]]:
+def _is_sensitivity(key: ArmKey) -> bool:
+    group, _ = key
+    return group is not None and group.part is Part.SENSITIVITY
+
+
+def _moments(of: MetricRange, bounds: Bounded) -> Iterator[tuple[ArmKey, ArmMoments]]:
     """Yield the moments of every arm, of the metric and of every step of a funnel."""
     for (group, arm), members in of.members.items():
+        y_bounds, x_bounds = bounds.get(group, bounds[None])
         yield (group, arm), of.values.moments(members, y_bounds, x_bounds)
         if group is None:
             for number, step in enumerate(of.values.steps, start=1):
@@ -166,7 +210,7 @@ def _moments(of: MetricRange, y_bounds: Clipping, x_bounds: Clipping) -> Iterato
                 yield (Group(Part.STEP, str(number)), arm), reached.moments(members, y_bounds, x_bounds)
 
 
-def _clippings(metric: Metric, held: Sequence[MetricRange]) -> tuple[Clipping, Clipping]:
+def _clippings(metric: Metric, held: Sequence[MetricRange], group: Group | None = None) -> tuple[Clipping, Clipping]:
     """Return the bounds of a metric's measure, and those of its denominator or its pre-period."""
     of_y, of_x = next(iter(metric.measures), None), None
     match metric.statistic:
@@ -174,7 +218,7 @@ def _clippings(metric: Metric, held: Sequence[MetricRange]) -> tuple[Clipping, C
             of_x = denominator
         case Mean(measure, before) if before is not None:
             of_x = measure
-    return _clipping(of_y, pooled_values(held, "y")), _clipping(of_x, pooled_values(held, "x"))
+    return _clipping(of_y, pooled_values(held, "y", group)), _clipping(of_x, pooled_values(held, "x", group))
 
 
 def _clipping(measure: Measure | None, values: Sequence[Floats]) -> Clipping:
@@ -192,13 +236,14 @@ def _bound(bound: Bound | None, values: Sequence[Floats]) -> float | None:
     return order_statistics(pieces, [nearest_rank(Fraction(str(bound.percentile)) / 100, n)])[0]
 
 
-def pooled_values(held: Iterable[MetricRange], name: str) -> list[Floats]:
-    """Return the values of all compared variants together (rule M10)."""
+def pooled_values(held: Iterable[MetricRange], name: str, group: Group | None = None) -> list[Floats]:
+    """Return the values of all compared variants together (rule M10); of everybody, or of one group."""
     found = []
     for each in held:
         values = getattr(each.values, name)
         if values is not None:
-            found += [values[each.values.measured(members)] for members in _everybody(each.members).values()]
+            members = [numbers for (of, _), numbers in each.members.items() if of == group]
+            found += [values[each.values.measured(numbers)] for numbers in members]
     return found
 
 

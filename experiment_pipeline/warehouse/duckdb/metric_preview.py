@@ -11,9 +11,8 @@ from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.metric_preview import POOLED, MetricPreview
 from experiment_pipeline.domain.metrics import Metric, Quantile
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.warehouse.duckdb.event_scan import ScannedRange
+from experiment_pipeline.warehouse.duckdb.event_scan import ArmKey, ScannedRange
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import (
-    ArmKey,
     MetricAggregation,
     MetricRange,
     numbers_of,

@@ -109,20 +109,24 @@ class DuckDBWarehouse(Warehouse):
         return Frame(rows=rows, sql=sql)
 
     @override
-    def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
+    def variant_aggregates(
+        self, scope: AnalysisScope, metrics: tuple[Metric, ...], *, sensitive: Metric | None = None
+    ) -> Frame:
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=identities_statement())
         with self._session() as connection:
-            identities = _in_scope(self._identities(connection, scope), scope)
+            read = scope if sensitive is None else replace(scope, multiple_exposures=MultipleExposures.FIRST)
+            identities = _in_scope(self._identities(connection, read), scope)
             dimensions = self._dimensions(connection, scope, list(identities))
             sliced = [each for metric in metrics for each in self._sliced(connection, scope, metric, list(identities))]
             wanted = readings(sliced)
             on_disk = sum(identities.values()) > MOST_IDENTITIES
-            with MetricAggregation(sliced, scope.window.as_of, on_disk=on_disk) as aggregation:
-                for scanned in self._scanned(connection, scope, wanted, identities, dimensions):
+            policy = None if sensitive is None else scope.multiple_exposures
+            with MetricAggregation(sliced, scope.window.as_of, on_disk=on_disk, sensitive=sensitive) as aggregation:
+                for scanned in self._scanned(connection, scope, wanted, identities, dimensions, policy=policy):
                     aggregation.add(scanned)
                 rows = aggregation.rows(list(identities))
-        sql = ";\n".join([identities_statement(dimensions), *(reading.statement()[0] for reading in wanted)])
+        sql = ";\n".join([identities_statement(dimensions, policy), *(reading.statement()[0] for reading in wanted)])
         self._require_same(scope)
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
 
@@ -254,12 +258,17 @@ class DuckDBWarehouse(Warehouse):
         wanted: Sequence[Reading],
         identities: dict[str, int],
         dimensions: Sequence[DimensionGroups] = (),
+        *,
+        policy: MultipleExposures | None = None,
     ) -> Iterator[ScannedRange]:
-        """Yield the identities of these variants, range by range, with what is wanted of their events."""
+        """Yield the identities of these variants, range by range, with what is wanted of their events.
+
+        Where the scope's policy of rule X3 is given, those of the other policy are there as a group of their own.
+        """
         for hashes in _ranges(sum(identities.values())):
             exposures = {**self._artifact_parameters(scope), **hashes}
             events = partial(self._reading_parameters, connection, scope, hashes)
-            yield EventScan(connection, exposures, events, list(identities), dimensions).scanned(wanted)
+            yield EventScan(connection, exposures, events, list(identities), dimensions, policy).scanned(wanted)
 
     def _dimensions(
         self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, variants: list[str]

@@ -1,7 +1,7 @@
 -- Analysed identities with hashes in a range, and where their analysis starts (M19); arm: the place of the variant in the
 -- given list, from 0.
 select
-    * exclude (variant, quarantined),
+    * exclude (variant),
     entered_at_ms * 1000 as starts_at_us,
     first_exposed_at_ms * 1000 as first_exposed_at_us,
     arm
