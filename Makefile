@@ -9,7 +9,7 @@ SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-dep
 BENCH := .venv-bench
 DEMO_DATA := demo-data
 
-.PHONY: help demo dev test test-slow browser bench bench-services bench-large check lint types contracts definitions format golden calibrate \
+.PHONY: help demo dev test test-slow browser bench bench-services bench-large check lint types contracts definitions format golden calibrate simulate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -101,6 +101,9 @@ golden: $(GOLDEN_VENV)/.golden ## Compute the golden files anew with scipy, stat
 
 calibrate: $(VENV)/.dev ## Simulate the statistics against their bounds (docs/calibration.md), all cores
 	$(BIN)/python -m tests.calibration
+
+simulate: $(VENV)/.dev ## Simulate experiments through the whole pipeline (docs/simulation.md), all cores, 40 minutes of CPU time
+	$(BIN)/python -m tests.simulation --finished build/simulation.jsonl --output docs/simulation.md
 
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' --quiet
