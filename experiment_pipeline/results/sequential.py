@@ -114,7 +114,8 @@ def _stats(progress: Progress | NotComputable, planned: PlannedLooks | None) -> 
 def _planned_sample(experiment: Experiment, metric: MetricResults) -> int | NotComputable:
     """Return the planned sample over the number of variants, rounded up.
 
-    Of shares of identities it follows from the design, of other metrics from the variance that was observed so far.
+    Of shares of identities it follows from the design, of other metrics from its standard deviation, or where it names
+    none from the variance that was observed so far.
     """
     design, shares = experiment.design, expected_shares(experiment.variants)
     if planned_lift(design) is None or design.power <= design.alpha:
@@ -122,8 +123,13 @@ def _planned_sample(experiment: Experiment, metric: MetricResults) -> int | NotC
     if isinstance(shares, SharesUnknown) or min(shares.values()) <= 0:
         return NO_SHARES
     treatments = [key for key in shares if key != CONTROL]
-    if metric.attached.metric.is_proportion and 0 < (design.baseline or 0) < 1:
-        totals = [_of_a_proportion(experiment, shares[key] / shares[CONTROL]) / shares[CONTROL] for key in treatments]
+    deviation, baseline = design.standard_deviation, design.baseline or 0.0
+    if metric.attached.metric.is_proportion:
+        deviation = math.sqrt(baseline * (1 - baseline)) if 0 < baseline < 1 else None
+    if deviation is not None:
+        totals = [
+            _control_size(experiment, deviation, shares[key] / shares[CONTROL]) / shares[CONTROL] for key in treatments
+        ]
     else:
         totals = list[float]()
         for key in treatments:
@@ -136,12 +142,12 @@ def _planned_sample(experiment: Experiment, metric: MetricResults) -> int | NotC
     return math.ceil(max(totals) / len(shares))
 
 
-def _of_a_proportion(experiment: Experiment, ratio: float) -> int:
+def _control_size(experiment: Experiment, deviation: float, ratio: float) -> int:
     """Return the identities of control that a treatment with so many times its traffic is compared with."""
-    design, baseline = experiment.design, experiment.design.baseline or 0.0
+    design = experiment.design
     found = sample_size(
-        standard_deviation=math.sqrt(baseline * (1 - baseline)),
-        effect=baseline * (design.mde or 0.0),
+        standard_deviation=deviation,
+        effect=(design.baseline or 0.0) * (design.mde or 0.0),
         alpha=design.alpha / (len(experiment.compared_keys) - 1),
         power=design.power,
         ratio=ratio,

@@ -278,6 +278,9 @@ def test_sequential__of_a_mean__plans_by_the_variance_so_far() -> None:
     shown, payload = both(subject, SPENT)
     needed = payload["metrics"][0]["progress"]["b"]["identities_needed"]
     assert shown["sequential"]["planned_sample_size_per_variant"] == math.ceil(needed / 2)
+    named = replace(subject, design=replace(subject.design, standard_deviation=7.0))
+    planned = both(named, SPENT)[0]["sequential"]["planned_sample_size_per_variant"]
+    assert planned == math.ceil(2 * (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) ** 2 * 7.0**2)
 
 
 @pytest.mark.parametrize(

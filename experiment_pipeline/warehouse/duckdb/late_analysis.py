@@ -29,6 +29,7 @@ from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND, Reading, readings
 from experiment_pipeline.warehouse.duckdb.statements import statement
 
+READ_OF_ALL = ("identity_hash", "event", "feature_name", "timestamp", "batch", "value", "numeric_value")
 Ranges = Callable[[int], Iterable[dict[str, int]]]
 
 
@@ -60,12 +61,12 @@ class LateComparison:
 
     def found(self) -> LateAnalysis:
         """Return how the two differ."""
-        late_events = self._write("late", "late_events", self._wanted) and self._sum_of_late_events()
+        late_events = self._write("late", statement("late_events"), self._wanted) and self._sum_of_late_events()
         new = self._first(statement("new_identities"), self._analysed)
-        moved = late_events and self._write("moved", "moved_identities", {**self._analysed, "late": self._file("late")})
+        moved = late_events and self._write("moved", statement("moved_identities"), self._of_late)
         if not moved:
             return LateAnalysis(late_events, new, 0)
-        self._write("histories", "histories", {**self._wanted, "moved": self._file("moved")})
+        self._write("histories", self._histories_statement(), {**self._wanted, "moved": self._file("moved")})
         self._write_known_exposures()
         kept, restated = 0, 0
         for hashes in self.ranges(moved):
@@ -103,9 +104,28 @@ class LateComparison:
     def _readings(self) -> list[Reading]:
         return readings((metric, None) for metric in self.metrics)
 
-    def _write(self, name: str, stage: str, parameters: Parameters) -> int:
+    @property
+    def _of_late(self) -> Parameters:
+        return {**self._analysed, "late": self._file("late")}
+
+    def _histories_statement(self) -> str:
+        """Return the SQL of all events of some identities, with null in the columns that no statement reads."""
+        audience = self.now.audience
+        chosen = [*(where for metric in self.metrics for where in metric.events), *filter(None, [audience.entry])]
+        reads_properties = audience.reads_properties or any(events.where for events in chosen)
+        is_read = {
+            ("identifier", "varchar"): bool(audience.exclude_identifiers),
+            ("traits", "varchar"): reads_properties,
+            ("metadata", "varchar"): reads_properties,
+            ("event_hash_high", "bigint"): audience.reads_properties,
+            ("event_hash_low", "bigint"): audience.reads_properties,
+        }
+        columns = [*READ_OF_ALL]
+        columns += [name if read else f"null::{kind} as {name}" for (name, kind), read in is_read.items()]
+        return f"select {', '.join(columns)}\nfrom (\n{statement('histories')})"
+
+    def _write(self, name: str, sql: str, parameters: Parameters) -> int:
         """Write the rows of a statement to a file of the folder; return how many they are."""
-        sql = statement(stage)
         bound = {key: value for key, value in parameters.items() if f"${key}" in sql}
         target = {"target": str(self.folder / f"{name}.parquet")}
         return self._first(f"copy (\n{sql}\n) to $target (format parquet)", {**bound, **target})
