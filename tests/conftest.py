@@ -14,15 +14,12 @@ from experiment_pipeline.registry.engine import migrate, open_engine
 from tests.payload_schema import check_every_payload
 from tests.postgres_server import postgres_server
 
+check_every_payload()  # before any other module imports what makes payloads: other conftests do
+
 TEST_POSTGRES_URL = "EXPERIMENT_PIPELINE_TEST_POSTGRES_URL"
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine breaks no rule
 hypothesis.settings.load_profile("no clock")
-
-
-def pytest_configure() -> None:
-    """Hold every results payload of every test against its schema; before any test module imports its maker."""
-    check_every_payload()
 
 
 @pytest.fixture(scope="session")
