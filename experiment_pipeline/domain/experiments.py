@@ -161,8 +161,8 @@ class Experiment:
             return "without a primary metric"
         if primary.margin is not None:
             return "with a primary metric that is a guardrail with a margin"
-        if not primary.metric.is_proportion:
-            return "with a primary metric that is no share of identities"
+        if not primary.metric.is_proportion and design.standard_deviation is None:
+            return "without standard_deviation, since the primary metric is no share of identities"
         return "with a power that is not above alpha" if design.power <= design.alpha else ""
 
 

@@ -71,7 +71,14 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "metrics": [{"metric": metric["id"], "expected_direction": "not_decrease"}],
         "multiple_exposures": "first",
         "refresh_interval": "PT30M",
-        "design": {"alpha": 0.01, "power": 0.9, "mde": 0.02, "n_looks": 5, "baseline": 0.1},
+        "design": {
+            "alpha": 0.01,
+            "power": 0.9,
+            "mde": 0.02,
+            "n_looks": 5,
+            "baseline": 0.1,
+            "standard_deviation": None,
+        },
         "ignored_variants": ["tester", "a key that\nno variant may have"],
     }
     created = api.post("/experiments/", body)
@@ -103,7 +110,8 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "post_stratify": None,
         "prior": None,
         "design_warnings": [
-            "design.n_looks: changes nothing with a primary metric that is no share of identities. "
+            "design.n_looks: changes nothing without standard_deviation, since the primary metric is no share of "
+            "identities. "
             "Verdicts hold at every refresh, and no look is planned.",
         ],
         "created_at": "2026-03-02T12:00:00Z",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
@@ -157,8 +157,33 @@ def test_looks__secondary_metric__has_none() -> None:
     assert [comparison.planned is None for each in computed.metrics for comparison in each.comparisons] == [False, True]
 
 
-def test_looks__mean_of_values__decides_at_every_refresh_until_its_spread_can_be_planned() -> None:
-    spent = Metric(7, "prod", "spent", Mean(Measure(Events("order"), Aggregation.SUM)))
-    subject = experiment(metric=spent, design=DESIGN)
-    assert not subject.has_planned_looks
-    assert subject.looks_lack == "with a primary metric that is no share of identities"
+def of_values(aggregation: Aggregation, standard_deviation: float | None) -> tuple[Experiment, dict[str, Any]]:
+    """Return a design for a mean of values, and the metric where the treatment is far ahead."""
+    statistic = Mean(Measure(Events("order"), aggregation))
+    design = replace(DESIGN, standard_deviation=standard_deviation)
+    subject = experiment(metric=Metric(7, "prod", "spent", statistic), design=design)
+    moments: dict[str, VariantAggregate | None] = {
+        key: VariantAggregate(20_000, mean, 20_000.0) for key, mean in (("control", 1.0), ("b", 1.3))
+    }
+    nonzero = {key: ValueSummary(15_000, 20_000, 9.0, 20_000.0) for key in moments}
+    values = dict.fromkeys(moments, 20_000)
+    found = MetricAggregates(7, moments, values, dict.fromkeys(moments, 0), of_identities=nonzero)
+    computed = compute_results(subject, values, [found], Floors(), as_of=NOW)
+    return subject, metric_payload(computed)
+
+
+def test_looks__mean_of_values__decide_where_its_spread_is_planned__c8() -> None:
+    subject, metric = of_values(Aggregation.SUM, 1.0)
+    assert (subject.has_planned_looks, subject.looks_lack) == (True, "")
+    assert [look["number"] for look in metric["planned_looks"]["b"]["looks"]] == [4]
+    assert metric["verdict"] == {"b": "winning"}
+    subject, metric = of_values(Aggregation.SUM, None)
+    assert subject.looks_lack == "without standard_deviation, since the primary metric is no share of identities"
+    assert ("planned_looks" in metric, metric["verdict"]) == (False, {"b": "winning"})
+
+
+def test_looks__metric_whose_evidence_no_design_plans__says_so_and_decides_at_every_refresh__c7() -> None:
+    _, metric = of_values(Aggregation.MAX, 1.0)
+    looked = metric["planned_looks"]["b"]
+    assert (looked["reason"], looked["looks"], looked["information_fraction"]) == ("evidence_not_planned", [], None)
+    assert (metric["verdict"], metric["reason"]) == ({"b": "winning"}, {"b": None})
