@@ -16,6 +16,7 @@ from experiment_pipeline.health.late_events import CHECK as LATE
 from experiment_pipeline.health.late_events import judge_late_events, late_events_of
 from experiment_pipeline.registry import experiment_rows
 from experiment_pipeline.registry.engine import Database, reading, writing
+from experiment_pipeline.registry.metrics import decode
 from experiment_pipeline.registry.tables import (
     attachments,
     computations,
@@ -76,14 +77,14 @@ class Health:
     def metric_events(self, experiment_ids: Collection[int]) -> dict[int, set[str]]:
         """Return the names of the events that each experiment's metrics measure."""
         statement = (
-            select(attachments.c.experiment_id, metrics.c.definition)
+            select(attachments.c.experiment_id, metrics)
             .join(metrics, metrics.c.id == attachments.c.metric_id)
             .where(attachments.c.experiment_id.in_(experiment_ids))
         )
         events: dict[int, set[str]] = defaultdict(set)
         with reading(self.database) as connection:
-            for row in connection.execute(statement):
-                events[row.experiment_id].add(row.definition["event"])
+            for row in connection.execute(statement).mappings():
+                events[row["experiment_id"]].update(decode(row).event_names)
         return events
 
     def add_late_events(self, counted: FinalResults, counted_to: int, late: LateEvents) -> bool:

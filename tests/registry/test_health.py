@@ -5,9 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.late_events import LateEvents
+from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.domain.refresh import Computation, Publication, StoredHealth
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.times import iso_utc
@@ -50,6 +53,19 @@ def test_late_events__that_somebody_else_has_counted__are_not_added(registry: Re
     assert stored.findings[1]["evidence"] == {
         "exposures": 3, "metric_events": 1, "last_landed_at": iso_utc(NOW + HOUR),
     }  # fmt: skip
+
+
+def test_metric_events__of_every_version__are_all_that_the_metrics_read(registry: Registry) -> None:
+    steps = [{"event": "viewed"}, {"event": "ordered"}]
+    declared = [
+        MetricDraft("funnel", {"version": 2, "statistic": "funnel", "steps": steps}),
+        MetricDraft("purchase", {"version": 1, "event": "purchase"}, Aggregation.OCCURRENCE),
+    ]
+    for each in declared:
+        registry.metrics.create("production", each, actor=ACTOR, now=NOW)
+    attached = tuple(AttachmentDraft(name, ExpectedDirection.INCREASE) for name in ("purchase", "funnel"))
+    created = registry.experiments.create("production", draft(metrics=attached), actor=ACTOR, now=NOW)
+    assert registry.health.metric_events([created.id]) == {created.id: {"purchase", "viewed", "ordered"}}
 
 
 def test_neighbours__of_an_experiment__are_those_before_and_after_it_on_its_flag(registry: Registry) -> None:
