@@ -33,6 +33,7 @@ from tests.bench.turns import REPOSITORY, Side
 
 THREADS = 2
 GROWTH = (16, 4, 1)  # the data set, divided
+OTHER_SETS = ("eight", "condition", "dimension")  # of metrics, measured against the four
 INGESTED_ROWS, INGESTED_OBJECTS = 500_000, 10
 
 
@@ -71,12 +72,14 @@ def main(options: Options) -> None:
                 Side("ours after compaction", ours(folder)),
                 Side("ours with sensitivity", ours(folder, "sensitive")),
                 Side("the engine's limit", ours(folder, "limit")),
+                *(Side(f"ours, {name}", ours(folder, name)) for name in OTHER_SETS),
             ]
             if options.peer_python is not None:
                 sides.append(Side("the peer", peer(options.peer_python, raw)))
             report.before, after, report.sensitive, report.limit, *others = in_turns(console, options.repeats, sides)
             report.after = after
-            for report.peer in others:
+            report.sets = dict(zip(OTHER_SETS, others, strict=False))
+            for report.peer in others[len(OTHER_SETS) :]:
                 require_equal(after, report.peer)
             report.ingestion = ingestion(console, folder, raw)
         report.growth.append((identities * data.EVENTS_PER_IDENTITY, after))

@@ -1,9 +1,9 @@
 """Our side of the bench, in a process of its own: the analysis of one experiment as its assets run it.
 
-    python -m tests.bench.ours <folder> <threads> <ours|sensitive|limit>     runs once for every line that it is sent
+    python -m tests.bench.ours <folder> <threads> <set|limit>     runs once for every line that it is sent
 
-`ours` is end to end: first exposures, buckets, aggregates, each written as the artifact that it is in production.
-`sensitive` has, in the same scan, one of the metrics under the other policy for several exposures, too.
+What a set has analysed (`tests/bench/metric_sets.py`) is end to end: first exposures, buckets, aggregates, each written
+as the artifact that it is in production.
 `limit` groups the same rows of the same files by identity, and keeps one number.
 """
 
@@ -17,35 +17,19 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.analysis import AnalysisScope
-from experiment_pipeline.domain.measures import Aggregation
-from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, write_frame
 from experiment_pipeline.warehouse.base import Frame
 from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.bench.data import DAYS, ENVIRONMENT, FEATURE, WINDOW, statement
+from tests.bench.metric_sets import SETS, Analysed
 from tests.bench.turns import run_when_told
-from tests.metrics import version_1
 
 MEMORY_LIMIT = "2GiB"
-METRICS = tuple(
-    version_1(id=at, environment_key=ENVIRONMENT, name=event, event=event, aggregation=aggregation)
-    for at, (event, aggregation) in enumerate(
-        [
-            ("signup", Aggregation.OCCURRENCE),
-            ("page_view", Aggregation.COUNT),
-            ("purchase", Aggregation.SUM),
-            ("session", Aggregation.MEAN),
-        ],
-        start=1,
-    )
-)
-
-SENSITIVE = {"ours": None, "sensitive": METRICS[2]}
 
 
-def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope, sensitive: Metric | None = None) -> pl.DataFrame:
+def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope, analysed: Analysed) -> pl.DataFrame:
     """Ask the engine for everything that one refresh needs, artifacts included."""
 
     def keep(name: str, frame: Frame) -> None:
@@ -54,17 +38,17 @@ def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope, sensitive: Metric 
 
     warehouse.write_first_exposures(scope)
     keep("exposure_buckets", warehouse.exposure_buckets(scope))
-    aggregates = warehouse.variant_aggregates(scope, METRICS, sensitive=sensitive)
+    aggregates = warehouse.variant_aggregates(scope, analysed.metrics, sensitive=analysed.sensitive)
     keep("variant_aggregates", aggregates)
     warehouse.variant_identities(scope)
     return aggregates.rows
 
 
-def refresh(lake: Lake, folder: Path, scope: AnalysisScope, sensitive: Metric | None = None) -> pl.DataFrame:
+def refresh(lake: Lake, folder: Path, scope: AnalysisScope, analysed: Analysed) -> pl.DataFrame:
     """One run, over one connection."""
     with closing(KeptConnection(lake.connect)) as connect:
         warehouse = DuckDBWarehouse(connect, lake.event_files, ArtifactStore(folder / "artifacts"))
-        return analyse(warehouse, scope, sensitive)
+        return analyse(warehouse, scope, analysed)
 
 
 def limit(connect: Callable[[], DuckDBPyConnection], files: list[str]) -> None:
@@ -77,11 +61,12 @@ def limit(connect: Callable[[], DuckDBPyConnection], files: list[str]) -> None:
 def main(folder: Path, threads: int, what: str) -> None:
     """Get ready, and run when told."""
     lake = Lake(folder / "lake", memory_limit=MEMORY_LIMIT, threads=threads, spill_dir=folder / "spill")
-    scope = AnalysisScope("bench-1", ENVIRONMENT, FEATURE, WINDOW, data_version=DAYS)
-    if what in SENSITIVE:
-        run_when_told(partial(refresh, lake, folder, scope, SENSITIVE[what]), lambda rows: {"rows": rows.to_dicts()})
-    else:
+    if what == "limit":
         run_when_told(partial(limit, lake.connect, lake.event_files(ENVIRONMENT, WINDOW)), lambda _: {"rows": []})
+    else:
+        analysed = SETS[what]
+        scope = AnalysisScope("bench-1", ENVIRONMENT, FEATURE, WINDOW, data_version=DAYS, audience=analysed.audience)
+        run_when_told(partial(refresh, lake, folder / what, scope, analysed), lambda rows: {"rows": rows.to_dicts()})
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class Report:
     sensitive: Measured | None = None
     limit: Measured | None = None
     peer: Measured | None = None
+    sets: dict[str, Measured] = field(default_factory=dict)
     ingestion: Measured | None = None
     growth: list[tuple[int, Measured]] = field(default_factory=list)
 
@@ -59,6 +60,7 @@ class Report:
             if mine is not None and theirs is not None:
                 clock, processor = mine.per(theirs)
                 rows.append((name, f"{clock:.3f}", f"{processor:.3f}", "", target))
+        rows += self._set_lines()
         for (fewer, small), (more, large) in zip(self.growth, self.growth[1:], strict=False):
             clock, processor = large.per(small)
             name = f"growth, {fewer:,} to {more:,} events"
@@ -67,6 +69,16 @@ class Report:
             rate = self.ingestion.events / self.ingestion.seconds
             rows.append((f"ingestion of {self.ingestion.events:,} events", *_figures(self.ingestion), ""))
             rows.append(("ingestion, events a second", f"{rate:,.0f}", "", "", "at least 150,000"))
+        return rows
+
+    def _set_lines(self) -> list[tuple[str, str, str, str, str]]:
+        """Return what other metrics cost beside the four, over the same files."""
+        rows = []
+        for name, what, target in SETS:
+            if self.after is not None and name in self.sets:
+                clock, processor = self.sets[name].per(self.after)
+                memory = _figures(self.sets[name])[2]
+                rows.append((f"{what} / the four", f"{clock:.3f}", f"{processor:.3f}", memory, target))
         return rows
 
     def table(self) -> Table:
@@ -80,6 +92,11 @@ class Report:
         return table
 
 
+SETS = (
+    ("eight", "eight measures of two events", "at most 1.6, 2,048 MiB"),
+    ("condition", "the four, one with a condition on a trait", "at most 1.5, 2,048 MiB"),
+    ("dimension", "the four, broken down by a trait", "2,048 MiB"),
+)
 HEADINGS = ("what", "wall-clock time", "processor time", "peak memory", "target")
 
 
@@ -93,6 +110,9 @@ def markdown(report: Report, machine: dict[str, str]) -> str:
         "What is measured, and the peer's query: `tests/bench/`. The targets are for 23 million events, which are",
         "`make bench IDENTITIES=1000000`; with fewer, the fixed cost of a refresh weighs more.",
         "The programs run alternately, so that other load on the machine affects all of them alike.",
+        "Traits and metadata are columns that are read only where a condition or a dimension asks: the last rows but",
+        "those of growth show what that costs. Compared with an older commit: `python -m tests.bench.compared`, whose",
+        "figures are in [performance.md](performance.md).",
         "",
         f"{report.events:,} events (exposures of three variants, five kinds of metric events, 14 days), four metrics,",
         f"{report.threads} threads. The whole bench took {report.seconds:.0f} s.",

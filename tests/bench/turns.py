@@ -35,11 +35,9 @@ def peak_kib() -> int:
 class Side:
     """One process that is measured, seen from the bench."""
 
-    def __init__(self, name: str, command: list[str]) -> None:
+    def __init__(self, name: str, command: list[str], cwd: Path = REPOSITORY) -> None:
         self.name = name
-        self._process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._took: list[list[float]] = []
 
     def take_turn(self) -> None:

@@ -26,16 +26,24 @@ class CountedEvents:
     """Events that count.
 
     Attributes:
-        identities: the number of the identity of every event.
+        within: the numbers of the identities that these and other events are of.
+        offsets: the number of the identity of every event, counted from the first of `within` on.
         numbers: the events' values; empty for accumulators that take in all events.
         positions: of the events in the columns.
         columns: of these and other events, by name.
     """
 
-    identities: Integers
+    within: slice
+    offsets: Integers
     numbers: Floats
     positions: Integers
     columns: Mapping[str, NDArray[Any]]
+
+    @property
+    def identities(self) -> Integers:
+        """The number of the identity of every event."""
+        identities: Integers = self.within.start + self.offsets
+        return identities
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column of these events alone."""
@@ -70,7 +78,7 @@ class Sums:
 
     def add(self, events: CountedEvents) -> None:
         """Add the events' numbers."""
-        self._sums.add(events.identities, events.numbers)
+        self._sums.add(events.within, events.offsets, events.numbers)
 
     def values(self) -> Floats:
         """Return the sums."""
@@ -88,7 +96,7 @@ class Smallest:
 
     def add(self, events: CountedEvents) -> None:
         """Compare the events' numbers."""
-        np.minimum.at(self._smallest, events.identities, _signed(events, self.sign))
+        np.minimum.at(self._smallest[events.within], events.offsets, _signed(events, self.sign))
 
     def values(self) -> Floats:
         """Return the smallest numbers."""
@@ -114,12 +122,13 @@ class First:
     def add(self, events: CountedEvents) -> None:
         """Compare the events' times, and the numbers of those at the first time."""
         at = self.sign * events.column("at_us")
-        earliest = self._at.copy()
-        np.minimum.at(earliest, events.identities, at)
-        self._number[earliest < self._at] = np.inf
-        self._at = earliest
-        firsts = np.flatnonzero(at == earliest[events.identities])
-        np.minimum.at(self._number, events.identities[firsts], _signed(events, float(self.sign))[firsts])
+        first, number = self._at[events.within], self._number[events.within]  # views
+        earliest = first.copy()
+        np.minimum.at(earliest, events.offsets, at)
+        number[earliest < first] = np.inf
+        first[:] = earliest
+        firsts = np.flatnonzero(at == earliest[events.offsets])
+        np.minimum.at(number, events.offsets[firsts], _signed(events, float(self.sign))[firsts])
 
     def values(self) -> Floats:
         """Return the first numbers."""

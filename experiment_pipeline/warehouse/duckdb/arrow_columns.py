@@ -18,7 +18,7 @@ Columns: TypeAlias = tuple[NDArray[Any], ...]
 Batches: TypeAlias = Iterator[RecordBatch]
 
 AHEAD = 32  # batches, of 122,880 rows at most, that are read before they are asked for: some 100 MB
-PIECE = 1_000_000  # rows that are worked on in one go
+PIECE = 200_000  # rows that are worked on in one go: two batches, whose arrays fit the processor's cache
 ERROR_KINDS = {"IO": duckdb.IOException, "HTTP": duckdb.HTTPException, "Out of Memory": duckdb.OutOfMemoryException}
 NO_ROWS = np.empty(0, np.int64)
 

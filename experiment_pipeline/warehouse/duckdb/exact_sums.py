@@ -22,14 +22,22 @@ class ExactSums:
         self._places: dict[int, Floats] = {}
         self._sparse: dict[int, list[tuple[Integers, Floats]]] = {}  # places that few values reach
 
-    def add(self, numbers: Integers, values: Floats) -> None:
-        """Add finite values to the sums of these identities."""
-        while (largest := np.abs(values).max(initial=0.0)) > 0:
+    def add(self, within: slice, numbers: Integers, values: Floats) -> None:
+        """Add finite values to sums.
+
+        Args:
+            within: the identities that the values are of, and others.
+            numbers: the identity of every value, from the first of `within` on.
+            values: not changed.
+        """
+        while (largest := max(values.max(initial=0.0), -values.min(initial=0.0))) > 0:
             place = max(LOWEST_PLACE, (int(np.frexp(largest)[1]) - 1) // SLICE_BITS)
-            units = values / _unit(place)
-            slices = units if place == LOWEST_PLACE else np.trunc(units)
-            self._add_slices(place, numbers, slices)
-            values = values - slices * _unit(place)
+            slices = values / _unit(place)
+            if place != LOWEST_PLACE:
+                np.trunc(slices, out=slices)
+            self._add_slices(place, within, numbers, slices)
+            slices *= _unit(place)
+            values = np.subtract(values, slices, out=slices)
             if np.count_nonzero(values) < len(values) // 2:
                 left = np.flatnonzero(values)
                 numbers, values = numbers[left], values[left]
@@ -42,7 +50,7 @@ class ExactSums:
                 totals += self._sums(place) * _unit(place)
         return totals
 
-    def _add_slices(self, place: int, numbers: Integers, slices: Floats) -> None:
+    def _add_slices(self, place: int, within: slice, numbers: Integers, slices: Floats) -> None:
         """Add slices of one place.
 
         Allocate a full array for a place only when many identities need it; store few values sparsely.
@@ -51,11 +59,12 @@ class ExactSums:
             reach = np.flatnonzero(slices)
             sparse = self._sparse.setdefault(place, [])
             if sum(len(found) for found, _ in sparse) + len(reach) < self._size // SPARSE_FRACTION:
-                sparse.append((numbers[reach], slices[reach]))
+                sparse.append((within.start + numbers[reach], slices[reach]))
                 return
             self._places[place] = self._sums(place)
             del self._sparse[place]
-        self._places[place] += np.bincount(numbers, weights=slices, minlength=self._size)
+        sums = self._places[place][within]  # a view
+        sums += np.bincount(numbers, weights=slices, minlength=len(sums))
 
     def _sums(self, place: int) -> Floats:
         """Return the sums of one place, in its unit."""

@@ -37,7 +37,7 @@ class Population:
         arms: int,
         first_exposed_at: Integers | None = None,
     ) -> None:
-        order = np.argsort(identity_hash, kind="stable")  # hardly any time where they come in order already
+        order = np.argsort(identity_hash, kind="stable")  # hardly any time where they come in order, as they do
         self._size = len(order)
         self._hashes = np.append(identity_hash[order], NOT_EXPOSED)  # an end mark: no hash comes after it
         self._starts_at = np.append(starts_at[order], NOT_EXPOSED)
@@ -93,8 +93,9 @@ class Population:
             these two. An unknown identity gets an arbitrary number and the time `NOT_EXPOSED`.
         """
         changes = np.concatenate(([True], identity_hash[1:] != identity_hash[:-1]))  # an identity's events lie together
-        belongs_to = np.cumsum(changes) - 1
         identity_hash = identity_hash[np.flatnonzero(changes)]
+        changes[0] = False
+        belongs_to = np.cumsum(changes.view(np.int8), dtype=np.int64)  # of booleans it takes five times as long
         numbers = self._starts[self._first_bits(identity_hash)]
         behind = np.flatnonzero(self._hashes[numbers] < identity_hash)
         for _ in range(MOST_STEPS):

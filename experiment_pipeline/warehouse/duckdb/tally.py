@@ -39,12 +39,16 @@ class Piece:
     Attributes:
         columns: `identity_hash` (events of one identity are neighbours), `at_us`, and what was asked for: `number`
             (NaN where the value is not one), `text` (the hash of the value's text), conditions by their own names.
+        within: the numbers of the identities that are among its events. Files are sorted by the hash, so these are
+            often few of all; arrays are changed within them alone.
     """
 
     def __init__(self, population: Population, columns: Mapping[str, NDArray[Any]]) -> None:
         self.columns = columns
         self._population = population
         self._identities, self._starts_at, self._belongs_to = population.find(columns["identity_hash"])
+        exposed = self._identities[self._starts_at != NOT_EXPOSED]
+        self.within = slice(int(exposed.min()), int(exposed.max()) + 1) if len(exposed) else slice(0, 0)
 
     def counted(self, span: TimeSpan, condition: str | None) -> Integers:
         """Return the positions of the events that count: in the span around where their identity's analysis starts."""
@@ -94,19 +98,21 @@ class Tally:
     def add(self, piece: Piece) -> None:
         """Count the events of a piece."""
         positions = piece.counted(self._span, self._condition)
-        identities = piece.identities(positions)
-        events = np.bincount(identities, minlength=self._size)
-        self.events += events
-        self._accumulate(CountedEvents(identities, NO_NUMBERS, positions, piece.columns), of_numbers=False)
+        within = piece.within
+        size = within.stop - within.start
+        offsets = piece.identities(positions) - within.start
+        events = np.bincount(offsets, minlength=size)
+        self.events[within] += events
+        self._accumulate(CountedEvents(within, offsets, NO_NUMBERS, positions, piece.columns), of_numbers=False)
         if not self._reads_numbers:
             return
         numbers = piece.columns["number"][positions]
         numeric = ~np.isnan(numbers)
         if not numeric.all():
-            identities, numbers, positions = identities[numeric], numbers[numeric], positions[numeric]
-            events = np.bincount(identities, minlength=self._size)
-        self.numeric_events += events
-        self._accumulate(CountedEvents(identities, numbers, positions, piece.columns), of_numbers=True)
+            offsets, numbers, positions = offsets[numeric], numbers[numeric], positions[numeric]
+            events = np.bincount(offsets, minlength=size)
+        self.numeric_events[within] += events
+        self._accumulate(CountedEvents(within, offsets, numbers, positions, piece.columns), of_numbers=True)
 
     def _accumulate(self, events: CountedEvents, *, of_numbers: bool) -> None:
         for kind, accumulator in self._accumulators.items():

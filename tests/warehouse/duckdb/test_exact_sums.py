@@ -20,7 +20,9 @@ def summed(pieces: list[list[tuple[int, float]]]) -> Floats:
     sums = ExactSums(4)
     for piece in pieces:
         sums.add(
-            np.array([number for number, _ in piece], np.int64), np.array([value for _, value in piece], np.float64)
+            slice(0, 4),
+            np.array([number for number, _ in piece], np.int64),
+            np.array([value for _, value in piece], np.float64),
         )
     return sums.totals()
 
@@ -51,9 +53,16 @@ def test_sums__what_cancels_leaves_what_does_not__m3() -> None:
 def test_sums__of_a_few_odd_values__take_no_room_for_everybody() -> None:
     sums = ExactSums(100_000)
     everybody = np.arange(100_000)
-    sums.add(everybody, np.full(100_000, 1.5))
+    sums.add(slice(0, 100_000), everybody, np.full(100_000, 1.5))
     odd = [10.0**power for power in range(-200, 200, 10)]
-    sums.add(np.zeros(len(odd), np.int64), np.array(odd))
+    sums.add(slice(0, 1), np.zeros(len(odd), np.int64), np.array(odd))
     assert len(sums._places) <= 3
     assert sums.totals()[0] == math.fsum([1.5, *odd])
     assert sums.totals()[1] == 1.5
+
+
+def test_sums__within_some_identities__are_theirs() -> None:
+    sums = ExactSums(100)
+    sums.add(slice(0, 100), np.arange(100), np.full(100, 1.5))
+    sums.add(slice(40, 60), np.array([0, 19]), np.array([0.25, 1e200]))
+    assert [sums.totals()[number] for number in (0, 19, 40, 59)] == [1.5, 1.5, 1.75, 1e200]
