@@ -40,13 +40,13 @@ class _FailingEngine:
     real: Warehouse
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
-        def call(scope: Any, *arguments: Any) -> Any:
+        def call(scope: Any, *arguments: Any, **named: Any) -> Any:
             called = method, getattr(scope, "partition_key", scope)
             self.faults.calls.append(called)
             if self.faults.next[called]:
                 fault = self.faults.next[called].pop(0)
                 raise fault()
-            return getattr(self.real, method)(scope, *arguments)
+            return getattr(self.real, method)(scope, *arguments, **named)
 
         return call
 
