@@ -154,12 +154,12 @@ KINDS = (
         COVERED,
     ),
     Study(
-        "A/A, breakdown by 21 values, one of those with 30 conversions, 10,000 an arm",
+        "A/A, breakdown by 21 values, one of the 9 that expect 30 conversions, 10,000 an arm",
         lambda seed, n: errors(parts.any_value(seed, n, CHECKOUT, CHECKOUT, 10_000)),
         EFFECT,
     ),
     Study(
-        "A/B, breakdown by 21 values, one of those with 30 conversions, 10 % more, 10,000 an arm",
+        "A/B, breakdown by 21 values, one of the 9 that expect 30 conversions, 10 % more, 10,000 an arm",
         lambda seed, n: coverage(parts.any_value(seed, n, CHECKOUT, Funnel((0.5, 0.5, 0.44)), 10_000), 0.01, MORE - 1),
         COVERED,
     ),

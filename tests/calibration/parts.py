@@ -64,17 +64,16 @@ def breakdown(
 
 
 def any_value(seed: Seed, experiments: int, still: Funnel, moved: Funnel, identities: int) -> list[Arms]:
-    """Return, of every experiment, both arms of one value of a dimension, of those with enough conversions."""
-    rng, arms = np.random.default_rng(seed), []
+    """Return, of every experiment, both arms of one value of a dimension, of those that expect enough conversions.
+
+    What they found does not choose the value: those that happen to have enough differ less than others.
+    """
+    rng, expected = np.random.default_rng(seed), identities * SHARES * math.prod(still.steps)
+    values = int((expected >= ENOUGH).sum())  # shares fall
+    arms = []
     for _ in range(experiments):
-        sizes = rng.multinomial(identities, SHARES, 2)
-        cells = [
-            (_converted(rng, int(c), still), _converted(rng, int(t), moved))
-            for c, t in sizes.T.tolist()
-            if min(c, t) > 1
-        ]
-        enough = [each for each in cells if min(each[0].sum, each[1].sum) >= ENOUGH]
-        arms.append(enough[rng.integers(len(enough))])
+        control, treatment = rng.binomial(identities, SHARES[rng.integers(values)], 2).tolist()
+        arms.append((_converted(rng, control, still), _converted(rng, treatment, moved)))
     return arms
 
 

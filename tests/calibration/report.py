@@ -11,8 +11,11 @@ HEAD = """# Calibration
 Written by `make calibrate`: seed {seed}, {on}; `n` is how many experiments were simulated, `+-` two standard errors of
 the simulation. Rows without a bound show other rules, for comparison. The fixed sample is the one that has 80 % power
 at the design's effect. Where values accrue, `within 0.5 of the time` says by when all identities have been exposed, and
-events an identity are those of one that is exposed at the start and has no window. A known limit without a bound is
-traffic in which the verdict does not hold ([ADR 38](adr/0038-the-interval-runs-on-accrued-evidence.md)).
+events an identity are those of one that is exposed at the start and has no window. Of a guardrail the fixed sample is
+the one that shows with 80 % power that equal arms differ by less than the margin; at an effect of the margin neither
+`ok` nor `harmed` is true. A known limit without a bound is traffic in which the verdict does not hold
+([ADR 38](adr/0038-the-interval-runs-on-accrued-evidence.md),
+[ADR 42](adr/0042-a-guardrail-with-a-margin-is-tuned-to-it.md)).
 
 | study | what | n | measured | bound | |
 | --- | --- | ---: | ---: | --- | --- |

@@ -91,4 +91,5 @@ def test_moved__arm__has_so_many_times_the_mean_at_every_look() -> None:
         arm, _ = draw_arms(case.traffic, (1,), 2, case.looks)
         found = moved(arm, case.traffic.aggregation, 0.8, np.random.default_rng(1))
         assert found.y == pytest.approx(0.8 * arm.y, rel=tolerance)
+        assert found.yy == pytest.approx(arm.yy * (0.8 if case is conversions else 0.64), rel=tolerance)
         assert (found.yy <= found.y + 1e-9).all() == (case is conversions), "only conversions stay 0 or 1"
