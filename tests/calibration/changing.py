@@ -192,3 +192,7 @@ CASES = (
     Changing(A.DISTINCT, 600, 12.0, arriving=True, decaying=True),
     Changing(A.DISTINCT, 600, 12.0, arriving=True, planned=True),
 )
+SATURATED = (  # nearly all have all five values soon after they arrive: see the limits in docs/adr/0041
+    Changing(A.DISTINCT, 600, 20.0, arriving=True),
+    Changing(A.DISTINCT, 600, 20.0, arriving=True, planned=True),
+)

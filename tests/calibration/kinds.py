@@ -3,14 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import NormalDist
 
+from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.stats.cuped import cuped
 from tests.calibration import changing, parts, quantiles, revenues
 from tests.calibration.fixed import Arms, coverage, errors, mean_arms, ratio_arms
 from tests.calibration.guardrails import GUARDRAILS
 from tests.calibration.parts import Funnel
-from tests.calibration.populations import Seed, computed
+from tests.calibration.peeking import mean_paths, peeking
+from tests.calibration.populations import Revenue, Seed, computed
 from tests.calibration.quantiles import Slow
 from tests.calibration.studies import ALL_STUDIES, COVERED, MORE, ONE_READING, Reading, Study, tails
 
@@ -24,6 +27,7 @@ SOME_OF_VALUES = (
     Reading("share of false verdicts, last look", ("last",), high=0.056),
     Reading("the effect on the largest value is found by the last look", ("found",)),
 )
+UNBOUND = tuple(replace(reading, high=1.0) for reading in ONE_READING)
 CHECKOUT, MORE_CHECKOUT = Funnel((0.5, 0.5, 0.4)), Funnel((0.5, 0.5, 0.48))
 
 
@@ -47,6 +51,23 @@ def _peeking_quantile(name: str, values: quantiles.Values, q: float, looks: int,
         lambda seed, n: quantiles.peeking(seed, n, values, q, looks=looks, batch=batch),
         ONE_READING,
         share=0.5 if looks < 100 else 0.2,
+    )
+
+
+def _unequal_shapes(sigmas: tuple[float, float]) -> Study:
+    """Return a study of values that everybody has, with the same mean and other shapes."""
+    arms = [Revenue(1.0, sigma, scale=math.exp(-sigma * sigma / 2)) for sigma in sigmas]
+    return Study(
+        f"Known limit: equal means, everybody buys, lognormal {sigmas[0]:g} and {sigmas[1]:g}, 100 looks, no design",
+        lambda seed, n: peeking(mean_paths(seed, n, *arms, looks=100, batches=(50, 50)), Design()),
+        UNBOUND,
+        share=0.5,
+    )
+
+
+def _saturated(case: changing.Changing) -> Study:
+    return Study(
+        f"Known limit: changing, {case.name}", lambda seed, n: changing.errors(case, seed, n), UNBOUND, share=0.2
     )
 
 
@@ -253,5 +274,7 @@ KINDS = (
     _peeking_quantile("five levels, on a step", quantiles.levels, 0.6, 100, 48),
     _peeking_quantile("counts", quantiles.counts, 0.9, 100, 48),
     *(_changing(case) for case in changing.CASES),
+    *(_saturated(case) for case in changing.SATURATED),
+    _unequal_shapes((0.3, 1.5)),
 )
 EVERY_STUDY = (*ALL_STUDIES, *KINDS, *GUARDRAILS)
