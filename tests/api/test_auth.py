@@ -12,7 +12,7 @@ from experiment_pipeline.api.app import create_app
 from experiment_pipeline.domain.api_keys import Scope
 from tests.api.conftest import NOW, Api, detail
 
-ENDINGS = {"refresh": Scope.REFRESH, "audit": Scope.ADMIN}
+ENDINGS = {"refresh": Scope.REFRESH, "audit": Scope.ADMIN, "power": Scope.READ}
 METHODS = {"get": Scope.READ, "post": Scope.ADMIN, "patch": Scope.ADMIN, "delete": Scope.ADMIN}
 
 
@@ -31,7 +31,7 @@ def test_access__every_endpoint__opens_for_its_scope_alone(api: Api) -> None:
     api.metric()
     created = api.experiment()
     known = endpoints(api)
-    assert len(known) == 25
+    assert len(known) == 27
     for method, template, needed in known:
         path = template.format(environment_key="production", experiment=created["id"], metric_id=1)
         body: dict[str, Any] = {"json": {}} if method in ("post", "patch") else {}
@@ -55,7 +55,7 @@ def test_access__body_that_is_no_json__is_told_to_those_alone_who_may_send_one(a
         sent: dict[str, Any] = {"content": b"{", "headers": {"content-type": "application/json"}}
         assert api.client.request(method.upper(), path, **sent).status_code == 401, path
         assert api.ask(method.upper(), path, base="", scope="other", **sent).status_code == 404, path
-        if not path.endswith("/refresh/"):
+        if not path.endswith(("/refresh/", "/power/")):
             assert api.ask(method.upper(), path, base="", scope="read", **sent).status_code == 403, path
     malformed = api.ask("POST", "/experiments/", content=b"{", headers={"content-type": "application/json"})
     assert (malformed.status_code, detail(malformed)) == (400, "Must be JSON.")
@@ -125,6 +125,6 @@ def test_access__every_route_of_an_environment__names_a_scope(api: Api) -> None:
     app = create_app(api.registry, api.settings)
     below = ("{environment_key}", "/api/v1/experiments/")  # without one in its path it is the key's
     routes = [route for route in iter_route_contexts(app.routes) if any(each in (route.path or "") for each in below)]
-    assert len(routes) == 25
+    assert len(routes) == 27
     for route in routes:
         assert any(each.name == "access" for each in route.dependant.dependencies), route.path

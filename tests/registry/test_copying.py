@@ -73,6 +73,11 @@ def fill(registry: Registry, experiments: int = 3) -> None:
             "statistic": {"aggregate": {"n": 3, "mean": 0.1, "m2": 1 / 3}, "pre_period": None},
         }  # fmt: skip
         connection.execute(insert(tables.metric_measurements).values(measured))
+        look = {
+            "experiment_id": 1, "metric_id": metric_id[0], "treatment": "b", "number": 1, "as_of": NOW,
+            "information_fraction": 0.1, "boundary": None, "z": 1 / 3, "crossed": False,
+        }  # fmt: skip
+        connection.execute(insert(tables.planned_looks).values(look))
 
 
 @pytest.fixture(params=WAYS, ids="-".join)
