@@ -163,12 +163,12 @@ class AudienceContract:
             did(1, 5), did(2, 50), did(3, 500),
         ])  # fmt: skip
         engine.write_first_exposures(scope())
-        capped = Mean(Measure(Events(PURCHASE), Aggregation.SUM, cap=Bound(percentile=50.1)))
+        capped = Mean(Measure(Events(PURCHASE), Aggregation.SUM, cap=Bound(percentile=75)))
         metric = Metric(1, "prod", "metric", replace(capped, measure=replace(capped.measure, floor=Bound(at=7))))
         (found,) = metric_aggregates(engine.variant_aggregates(scope(), (metric,), sensitive=metric).rows)
         assert (n_and_sum(found), found.bounds and found.bounds.cap) == ({"b": (2, 57)}, 50)
         first, uncapped = found.sensitivity["first"], found.sensitivity[UNCAPPED]
-        assert (n_and_sum(first), first.bounds and first.bounds.capped) == ({"b": (3, 107)}, {"b": 1})
+        assert (n_and_sum(first), first.bounds and first.bounds.cap) == ({"b": (3, 557)}, 500)
         assert (n_and_sum(uncapped), uncapped.bounds) == ({"b": (2, 55)}, None)
 
     def test_field_types__of_exposures__are_those_of_the_flag_in_the_window_with_samples__m7(
