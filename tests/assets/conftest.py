@@ -84,6 +84,10 @@ class Installation:
     def state(self, computation: Computation = Computation.RESULTS, key: str = "checkout") -> ComputationState:
         return self.registry.computations.get(self.experiment(key).id, computation)
 
+    def results(self) -> dict[str, Any]:
+        """The published results, without what tells one look from the next."""
+        return {name: member for name, member in (self.state().payload or {}).items() if name != "look"}
+
 
 def exposure(identifier: str, variant: str, hours: float = 1, feature: str = "checkout") -> dict[str, Any]:
     at = STARTED_AT + timedelta(hours=hours)

@@ -18,11 +18,11 @@ def test_hourly_compaction__merges_the_small_files_and_changes_no_result(install
         installation.land(f"object-{number}", crowd(10 + number, 10))
         installation.ingest()
     installation.refresh()
-    before = installation.state().payload
+    before = installation.results()
     (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
     assert month.files == FAN_IN
     run_here(installation.definitions, schedules.hourly_compaction.job_name, installation.instance)
     (month,) = partitions(Lake(installation.settings.lake_dir), datetime.now(UTC))
     assert month.files == 1
     installation.refresh()
-    assert installation.state().payload == before
+    assert installation.results() == before

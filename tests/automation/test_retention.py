@@ -155,13 +155,13 @@ def test_clean_up__landing_keep__removes_what_has_been_in_the_lake_for_so_long(i
     installation.ingest()
     installation.land("waits", [exposure("somebody", "b")])
     installation.refresh()
-    before = installation.state().payload
+    before = installation.results()
     assert clean_up(installation).success
     assert landed_files(installation) == {"old", "new", "waits"}, "for ever, by default"
     assert clean_up(installation, landing_keep=DAY).success
     assert landed_files(installation) == {"new", "waits"}
     installation.refresh()
-    assert installation.state().payload == before
+    assert installation.results() == before
     installation.ingest()
     assert installation.registry.batches.lake_version().data_version == 3
     assert landing_state(installation.registry.batches, installation.settings.landing_dir).all_is_in
