@@ -102,7 +102,7 @@ golden: $(GOLDEN_VENV)/.golden ## Compute the golden files anew with scipy, stat
 calibrate: $(VENV)/.dev ## Simulate the statistics against their bounds (docs/calibration.md), all cores
 	$(BIN)/python -m tests.calibration
 
-simulate: $(VENV)/.dev ## Simulate experiments through the whole pipeline (docs/simulation.md), all cores, 40 minutes of CPU time
+simulate: $(VENV)/.dev ## Simulate experiments through the whole pipeline and write docs/simulation.md, all cores, 40 minutes of CPU time
 	$(BIN)/python -m tests.simulation --finished build/simulation.jsonl --output docs/simulation.md
 
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,8 @@ def import_file(
     complete = GivenMapping({**guessed, **given.fields}, given.maps, given.units)
     with context.registry() as registry:
         key = context.environment(registry, environment)
-        request = FileImport(file, mapping_of(complete, columns), key, timezone)
+        zone = timezone or context.settings.landing_timezone
+        request = FileImport(file, mapping_of(complete, columns), key, zone)
         rows = request.open()
         if not as_json:
             _print_mapping(context, request, rows, guessed)
@@ -89,7 +90,7 @@ def import_file(
             _print_dry_run(request, rows, as_json=as_json)
             return
         if guessed and not yes:
-            _confirm(rows.rows)
+            _confirm(rows.rows, guessed)
         _import(context, registry, request, rows, as_json=as_json)
 
 
@@ -158,11 +159,12 @@ def _print_dry_run(request: "FileImport", rows: "FileRows", *, as_json: bool) ->
     click.echo("This was a dry run: nothing has landed.")
 
 
-def _confirm(rows: int) -> None:
+def _confirm(rows: int, guessed: Mapping[str, str]) -> None:
+    """Ask in a terminal whether what was guessed is right."""
     if not sys.stdin.isatty():
-        raise ConfigurationError.of(
-            "--yes", "Must be given where a field is guessed and there is no terminal to ask in. Nothing has landed."
-        )
+        fields = " ".join(f"--as {name}={column}" for name, column in guessed.items())
+        message = f"Must be given where fields are guessed and there is no terminal to ask in, or these: {fields}."
+        raise ConfigurationError.of("--yes", f"{message} Nothing has landed.")
     if not click.confirm(f"Import {rows:,} rows like this?", err=True):
         click.echo("Nothing has landed.", err=True)
         raise click.exceptions.Exit(2)

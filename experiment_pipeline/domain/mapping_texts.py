@@ -20,7 +20,7 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {  # of columns, the likeliest firs
     ),
     "timestamp": (
         "timestamp", "eventtimestamp", "eventtime", "occurredat", "createdat", "assignedat", "exposedat", "orderedat",
-        "purchasedat", "time", "ts", "datetime", "date",
+        "purchasedat", "placedat", "assigned", "exposed", "placed", "orderdate", "time", "ts", "datetime", "date",
     ),
     "feature": ("feature", "featurename", "featurekey", "flag", "flagkey", "experiment", "experimentid", "test"),
     "variant": ("variant", "variantkey", "variation", "variationid", "group", "arm", "treatment", "bucket", "cohort"),

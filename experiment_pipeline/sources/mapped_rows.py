@@ -28,7 +28,7 @@ RFC_3339 = "%Y-%m-%dT%H:%M:%S%.3fZ"
 ZONELESS = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"  # a date, or a time without an offset
 WHOLE_NUMBER = r"^-?\d{1,18}$"
 FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%.f")
-NAME_THE_ZONE = "name the zone, such as timezone: UTC."
+NAME_THE_ZONE = "name the zone that it is in, with --timezone, such as --timezone UTC."
 YEARS = -62_135_596_800_000, 253_402_300_799_999  # 0001 to 9999, in milliseconds since 1970
 NANOSECONDS = {
     TimeUnit.SECONDS: 1_000_000_000,
@@ -57,6 +57,15 @@ def check_schema(mapping: RowMapping, schema: Schema, timezone: str | None, path
             errors.setdefault(f"{path}.{name}", []).append(f"Column {quoted(field.column)} {wrong}")
     if errors:
         raise ConfigurationError(errors)
+
+
+def time_without_zone(rows: pl.DataFrame, mapping: RowMapping) -> str | None:
+    """Return the first of the rows' times that is a text without a zone; None where there is none."""
+    column = mapping.timestamp.column
+    if column is None or rows.schema[column] != pl.String:
+        return None
+    found = rows.get_column(column).str.strip_chars()
+    return next(iter(found.filter(found.str.contains(ZONELESS))), None)
 
 
 def records(rows: pl.DataFrame, mapping: RowMapping, timezone: str | None) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.landing.record_text import record_texts
 from experiment_pipeline.sources.file_rows import FileRows
 from experiment_pipeline.sources.landing_folder import folder_of_range, land
-from experiment_pipeline.sources.mapped_rows import check_schema, records
+from experiment_pipeline.sources.mapped_rows import NAME_THE_ZONE, check_schema, records, time_without_zone
 
 SOURCE = "import"  # the source of all files that were imported by hand
 
@@ -61,7 +61,9 @@ class FileImport:
 
     def judge_first(self, rows: FileRows, number: int) -> Judged:
         """Return what ingestion will make of the first rows."""
-        first = records(rows.first(number), self.mapping, self.timezone)
+        some = rows.first(number)
+        self._refuse_times_without_zone(some)
+        first = records(some, self.mapping, self.timezone)
         texts = record_texts(first.lazy(), dict(first.schema))["text"].to_list()
         now = datetime.now(UTC)
         found = [parse(decode(text), self.environment_key, now) for text in texts]
@@ -100,10 +102,17 @@ class FileImport:
         columns = [column for _, column in self.mapping.required()]
         found: set[str] = set()
         for batch in rows.batches():
+            self._refuse_times_without_zone(batch)
             found |= {column for column in columns if batch[column].null_count() < batch.height}
             yield records(batch, self.mapping, self.timezone)
             on_rows(batch.height)
         self._refuse_empty(found)
+
+    def _refuse_times_without_zone(self, rows: pl.DataFrame) -> None:
+        time = None if self.timezone else time_without_zone(rows, self.mapping)
+        if time is not None:
+            message = f"{quoted(time)} has no time zone: {NAME_THE_ZONE}"
+            raise ConfigurationError.of("as.timestamp", message)
 
     def _refuse_empty(self, found: set[str]) -> None:
         empty = {

@@ -76,7 +76,7 @@ def test_import__file__is_ingested_once_and_what_is_no_event_is_rejected(prepare
 def test_import__guess_without_a_terminal__asks_for_yes_and_lands_nothing(prepared: Run, assignments: Path) -> None:
     refused = prepared("import", assignments, *ASSIGNMENTS)
     assert refused.exit_code == 2
-    assert "--yes: Must be given where a field is guessed" in refused.output
+    assert "or these: --as variant=group --as identifier=user_id" in refused.output
     assert "Nothing new has landed" in prepared("lake", "ingest").output
 
 
@@ -101,6 +101,17 @@ def test_import__bad_request__is_refused_and_nothing_lands(
     refused = prepared("import", assignments, *arguments, "--yes")
     assert refused.exit_code == 2
     assert message in refused.output
+    assert "Nothing new has landed" in prepared("lake", "ingest").output
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--yes"])
+def test_import__times_without_a_zone__ask_for_it_and_nothing_lands(
+    prepared: Run, assignments: Path, option: str
+) -> None:
+    given = ("--as", "feature=button", "--as", "timestamp=assigned", option)
+    refused = prepared("import", assignments, *given)
+    assert refused.exit_code == 2
+    assert "as.timestamp: '2026-11-02 10:00:00' has no time zone: name the zone that it is in" in refused.output
     assert "Nothing new has landed" in prepared("lake", "ingest").output
 
 
