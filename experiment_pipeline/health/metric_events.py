@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from experiment_pipeline.domain.measures import WHOLE_TIME
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.domain.texts import nearest, printable, quoted
 from experiment_pipeline.health.finding import Finding, Severity
@@ -55,6 +56,11 @@ def _near(event: str, seen: Mapping[str, int]) -> dict[str, int]:
 def _told(metric: Metric, seen: Mapping[str, int], environment: str) -> str:
     name, silent = printable(metric.name), _silent_event(metric, seen)
     event = quoted(silent)
+    if silent in seen and _chooses(metric):
+        return (
+            f"{name}: {seen[silent]:,} events {event} came, and no identity has what the metric asks for after its "
+            "exposure: see whether its conditions, steps and window can be met."
+        )
     if silent in seen:
         return (
             f"{name}: {seen[silent]:,} events {event} came, none of an identity after its exposure. See whether "
@@ -62,6 +68,12 @@ def _told(metric: Metric, seen: Mapping[str, int], environment: str) -> str:
         )
     where = f"{printable(environment)} in the months of the experiment"
     return f"{name}: the event {event} never came to {where}.{_did_come(silent, seen)}"
+
+
+def _chooses(metric: Metric) -> bool:
+    """Return whether more is asked of an identity than any event of the name."""
+    several = len(metric.events) > 1
+    return several or any(each.where or each.window != WHOLE_TIME for each in metric.events)
 
 
 def _did_come(event: str, seen: Mapping[str, int]) -> str:
