@@ -11,7 +11,7 @@ import click
 from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
-from experiment_pipeline.cli.repair import open_lake, progress_bar
+from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.mapping_texts import GivenMapping, are_exposures, guessed_fields, mapping_of
 from experiment_pipeline.domain.row_mapping import PROPERTIES
@@ -171,30 +171,12 @@ def _confirm(rows: int, guessed: Mapping[str, str]) -> None:
 
 
 def _import(context: Context, registry: "Registry", request: "FileImport", rows: "FileRows", *, as_json: bool) -> None:
-    from experiment_pipeline.lake.ingestion import ingest
-    from experiment_pipeline.lake.staging import Progress
-
     settings, lake = context.settings, open_lake(context)
     context.require_sound_lake(registry)
     with progress_bar(context, "rows") as progress:
         bar = progress.add_task("Reading", total=rows.rows)
         landed = request.land(rows, settings.landing_dir, lambda number: progress.advance(bar, number))
-
-    with progress_bar(context, "bytes") as progress:
-        bar = progress.add_task("Ingesting", total=None)
-
-        def show(read: Progress) -> None:
-            progress.update(bar, description=f"Batch {read.batch}", completed=read.done, total=read.total)
-
-        report = ingest(
-            lake,
-            registry.batches,
-            settings.landing_dir,
-            context.now,
-            show,
-            object_age=settings.landing_object_age,
-            timezone=settings.landing_timezone,
-        )
+    report = ingest_landed(context, registry, lake)
     late = count_late(context, registry, lake)
     if as_json:
         counts: dict[str, Any] = {"rows": rows.rows, "landed": landed or 0, "landed_before": landed is None}

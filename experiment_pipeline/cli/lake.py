@@ -11,7 +11,7 @@ from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
-from experiment_pipeline.cli.repair import open_lake, progress_bar, repair
+from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar, repair
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
@@ -84,25 +84,9 @@ def ingest(context: Context, again: str | None, as_json: bool) -> None:
     if again is not None:
         _ingest_again(context, again, as_json=as_json)
         return
-    from experiment_pipeline.lake import ingestion
-    from experiment_pipeline.lake.staging import Progress as BytesRead
-
-    with context.registry() as registry, progress_bar(context, "bytes") as progress:
-        bar = progress.add_task("Ingesting", total=None)
-
-        def show(read: BytesRead) -> None:
-            progress.update(bar, description=f"Batch {read.batch}", completed=read.done, total=read.total)
-
-        settings, opened = context.settings, _open(context)
-        report = ingestion.ingest(
-            opened,
-            registry.batches,
-            settings.landing_dir,
-            context.now,
-            show,
-            object_age=settings.landing_object_age,
-            timezone=settings.landing_timezone,
-        )
+    with context.registry() as registry:
+        opened = _open(context)
+        report = ingest_landed(context, registry, opened)
         late = count_late(context, registry, opened)
     if as_json:
         click.echo(json.dumps(landing_report.report_as_json(report) | late_as_json(late), indent=2))

@@ -16,8 +16,10 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.domain.texts import printable
 
 if TYPE_CHECKING:
+    from experiment_pipeline.lake.ingestion import IngestionReport
     from experiment_pipeline.lake.lake import Lake
     from experiment_pipeline.lake.repair import Loss, RepairReport
+    from experiment_pipeline.registry.registry import Registry
 
 RETIMED = (
     " If the landing zone was restored without the times of its files, go on with `lake repair --ignore-times`: then "
@@ -107,6 +109,29 @@ def open_lake(context: Context) -> "Lake":
         threads=settings.duckdb_threads,
         spill_dir=settings.spill_dir,
     )
+
+
+def ingest_landed(context: Context, registry: "Registry", lake: "Lake") -> "IngestionReport":
+    """Ingest all that has landed, with a progress bar."""
+    from experiment_pipeline.lake.ingestion import ingest
+    from experiment_pipeline.lake.staging import Progress as BytesRead
+
+    with progress_bar(context, "bytes") as progress:
+        bar = progress.add_task("Ingesting", total=None)
+
+        def show(read: BytesRead) -> None:
+            progress.update(bar, description=f"Batch {read.batch}", completed=read.done, total=read.total)
+
+        settings = context.settings
+        return ingest(
+            lake,
+            registry.batches,
+            settings.landing_dir,
+            context.now,
+            show,
+            object_age=settings.landing_object_age,
+            timezone=settings.landing_timezone,
+        )
 
 
 def progress_bar(context: Context, unit: str) -> AbstractContextManager[Progress]:

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field, with_config
 
 from experiment_pipeline.domain.audience import EVERYBODY, Audience
-from experiment_pipeline.domain.fields import STRICT, Looks, Number, between, rule
+from experiment_pipeline.domain.fields import STRICT, Alpha, Looks, Number, Power, between, rule
 from experiment_pipeline.domain.metrics import AttachedMetric
 
 CONTROL = "control"  # the reserved variant key; in the field's own SDKs too
@@ -59,14 +59,8 @@ class Variant:
 class Design:
     """The plan of an experiment, made before its start."""
 
-    alpha: Annotated[
-        Annotated[Number, between(0, 0.5, "Must lie between 0 and 0.5.")],
-        Field(description="the chance of a false verdict that is accepted"),
-    ] = 0.05
-    power: Annotated[
-        Annotated[Number, between(0, 1, "Must lie between 0 and 1.")],
-        Field(description="the chance to find an effect of the size of mde"),
-    ] = 0.8
+    alpha: Alpha = 0.05
+    power: Power = 0.8
     mde: Annotated[
         Annotated[Number, between(0, 5, "Must be a share above 0 and below 5: 0.2 is 20 %.")] | None,
         Field(description="relative lift to detect, as a share: 0.2 is 20 %"),

@@ -159,6 +159,16 @@ IgnoredVariants = Annotated[
 ]
 EventName = Annotated[Line, at_most(NAME_LIMIT)]  # rule E3
 Number = Annotated[float, Field(strict=True)]
+Alpha = Annotated[
+    Number,
+    between(0, 0.5, "Must lie between 0 and 0.5."),
+    Field(description="the chance of a false verdict that is accepted"),
+]
+Power = Annotated[
+    Number,
+    between(0, 1, "Must lie between 0 and 1."),
+    Field(description="the chance to find an effect of the size of mde"),
+]
 Percentage = Annotated[
     Number, rule(lambda share: math.isfinite(share) and 0 <= share <= 100, "Must be a number from 0 to 100.")
 ]

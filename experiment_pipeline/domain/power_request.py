@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, with_config
 
-from experiment_pipeline.domain.fields import STRICT, FieldErrors, MetricReference, Number, between, rule
+from experiment_pipeline.domain.fields import STRICT, Alpha, FieldErrors, MetricReference, Number, Power, between, rule
 
 MOST_VARIANTS = 20
 LEAST_TRAFFIC, MOST_TRAFFIC = 0.001, 1e12
@@ -32,14 +32,8 @@ class PowerRequest:
         | None,
         Field(description="new identities a day, all variants together; left out, those that were measured"),
     ] = None
-    alpha: Annotated[
-        Annotated[Number, between(0, 0.5, "Must lie between 0 and 0.5.")],
-        Field(description="the chance of a false verdict that is accepted"),
-    ] = 0.05
-    power: Annotated[
-        Annotated[Number, between(0, 1, "Must lie between 0 and 1.")],
-        Field(description="the chance to find an effect of the size of mde"),
-    ] = 0.8
+    alpha: Alpha = 0.05
+    power: Power = 0.8
     variants: Annotated[
         Annotated[
             int,
