@@ -38,7 +38,7 @@ SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "keep": ("=", "dim
 def apply(
     context: Context, file: Path, *, dry_run: bool, only: tuple[str, ...], resume: bool, strict: bool, as_json: bool
 ) -> None:
-    """Declare environments, metrics and experiments from a YAML FILE; - reads standard input.
+    """Declare environments, sources, metrics and experiments from a YAML FILE; - reads standard input.
 
     Declaring the same again changes nothing. A file that breaks a rule changes nothing either. An experiment that is
     further than the file says, because somebody paused or completed it, stays as it is, and a line says so.
@@ -58,7 +58,7 @@ def apply(
     """
     text = read_file(file)
     with naming_lines(text):
-        manifest = parse_manifest(text, only=only)
+        manifest = parse_manifest(text, folder=Path() if str(file) == "-" else file.parent, only=only)
         with context.registry(create=True, dry_run=dry_run) as registry:
             differences = registry.manifests.apply(
                 manifest,

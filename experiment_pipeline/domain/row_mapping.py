@@ -5,6 +5,7 @@ A mapping makes one event of a row: an exposure, if it has a `variant`, else a m
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from pydantic import BeforeValidator, Field, with_config
 
 from experiment_pipeline.domain.fields import STRICT, FieldErrors, Line, Text
 from experiment_pipeline.domain.texts import nearest, quoted
+from experiment_pipeline.times import iso_utc
 
 ColumnName = Annotated[Line, Field(description="a column of the query or the file")]
 
@@ -23,6 +25,11 @@ class TimeUnit(StrEnum):
     MILLISECONDS = "ms"
     MICROSECONDS = "us"
     NANOSECONDS = "ns"
+
+
+def _as_text(given: object) -> object:
+    """Return a time as its text: YAML reads 2026-01-05T00:00:00Z as one."""
+    return iso_utc(given.astimezone(UTC)) if isinstance(given, datetime) and given.tzinfo else given
 
 
 @with_config(STRICT)
@@ -38,13 +45,21 @@ class FieldSource:
     """
 
     column: ColumnName | None = None
-    constant: Text | None = None
-    map: Mapping[str, Text] | None = None
-    unit: TimeUnit | None = None
+    constant: Annotated[
+        Annotated[Text, BeforeValidator(_as_text)] | None, Field(description="the same value for every row")
+    ] = None
+    map: Annotated[
+        Mapping[str, Text] | None, Field(description="other texts for some of the column's values, by value")
+    ] = None
+    unit: Annotated[
+        TimeUnit | None, Field(description="of times that are whole numbers since 1970; ms when left out")
+    ] = None
 
 
 def _text_as(field: str) -> BeforeValidator:
-    return BeforeValidator(lambda given: {field: given} if isinstance(given, str) else given)
+    return BeforeValidator(
+        lambda given: {field: given} if isinstance(given, str) else given, json_schema_input_type=str | FieldSource
+    )
 
 
 NameField = Annotated[FieldSource, _text_as("constant")]  # a text is the value itself
@@ -67,15 +82,17 @@ class RowMapping:
         traits: columns that become traits of these names; `metadata` likewise.
     """
 
-    identifier: ColumnField
-    timestamp: ColumnField
-    event: NameField | None = None
-    feature: NameField | None = None
-    variant: ColumnField | None = None
-    value: ColumnField | None = None
-    event_id: ColumnField | None = None
-    traits: tuple[ColumnName, ...] = ()
-    metadata: tuple[ColumnName, ...] = ()
+    identifier: Annotated[ColumnField, Field(description="who: a column")]
+    timestamp: Annotated[ColumnField, Field(description="when: a column, or {constant: 2026-01-05T00:00:00Z}")]
+    event: Annotated[NameField | None, Field(description="of a metric event: its name, or {column: NAME}")] = None
+    feature: Annotated[NameField | None, Field(description="of an exposure: the flag, or {column: NAME}")] = None
+    variant: Annotated[ColumnField | None, Field(description="of an exposure: the column of its variant")] = None
+    value: Annotated[ColumnField | None, Field(description="of a metric event: the column of its value")] = None
+    event_id: Annotated[
+        ColumnField | None, Field(description="a column that tells two otherwise equal events apart")
+    ] = None
+    traits: Annotated[tuple[ColumnName, ...], Field(description="columns that become traits of these names")] = ()
+    metadata: Annotated[tuple[ColumnName, ...], Field(description="columns that become metadata of these names")] = ()
 
     @property
     def is_exposure(self) -> bool:

@@ -13,6 +13,7 @@ from experiment_pipeline.domain.audience_forms import audience_json
 from experiment_pipeline.domain.definitions import canonical_text
 from experiment_pipeline.domain.drafts import to_metric_draft
 from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.domain.sources import Source, to_declared
 from experiment_pipeline.registry.engine import Database, reading
 from experiment_pipeline.registry.tables import audit_log
 from experiment_pipeline.times import iso_utc
@@ -122,6 +123,9 @@ def as_json(value: object) -> Any:
         case Metric():
             declared = as_json(to_metric_draft(value))
             rendered: Any = {"id": value.id, "environment_key": value.environment_key, **declared}
+        case Source():
+            placed = {"key": value.key, "environment_key": value.environment_key, "version": value.version}
+            rendered = {**placed, **to_declared(value)}
         case Audience():
             rendered = audience_json(value)
         case dict():

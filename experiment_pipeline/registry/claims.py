@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete
 from experiment_pipeline.domain.refresh import Claim, ClaimOutcome, ClaimSource, Computation, Publication
 from experiment_pipeline.errors import Final, NotFound, NotStarted, RefreshRefused, Throttled
 from experiment_pipeline.registry import audit
+from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading, writing
-from experiment_pipeline.registry.tables import claims, computations, experiments, has_passed, is_computation, is_id
+from experiment_pipeline.registry.tables import claims, computations, experiments, has_passed, is_computation
 
 USERS = tuple(source.value for source in ClaimSource if source.is_user)
 IS_WAITING = claims.c.outcome.is_(None)

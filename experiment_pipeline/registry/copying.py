@@ -37,6 +37,7 @@ from sqlalchemy import (
 )
 
 from experiment_pipeline.errors import Conflict
+from experiment_pipeline.registry.columns import metadata
 from experiment_pipeline.registry.engine import (
     UNFINISHED_COPY,
     Database,
@@ -48,7 +49,7 @@ from experiment_pipeline.registry.engine import (
     upgrade,
     writing,
 )
-from experiment_pipeline.registry.tables import VERSION_TABLE, audit_log, metadata
+from experiment_pipeline.registry.tables import VERSION_TABLE, audit_log
 
 BATCH_ROWS = 1_000  # payloads have about 10 kB
 TABLES = tuple(metadata.sorted_tables)  # what is referred to comes first

@@ -13,9 +13,9 @@ from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.metrics import Metrics
-from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, Manifest
+from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, DeclaredSource, Manifest
 
-Entry = TypeVar("Entry", DeclaredMetric, DeclaredExperiment)
+Entry = TypeVar("Entry", DeclaredSource, DeclaredMetric, DeclaredExperiment)
 
 
 def in_environments(connection: Connection, manifest: Manifest) -> Manifest:
@@ -26,12 +26,13 @@ def in_environments(connection: Connection, manifest: Manifest) -> Manifest:
     """
     known = [environment.key for environment in Environments(connection).list()]
     errors = FieldErrors()
+    sources = {key: _placed(errors, f"sources.{key}", entry, known) for key, entry in manifest.sources.items()}
     metrics = {key: _placed(errors, f"metrics.{key}", entry, known) for key, entry in manifest.metrics.items()}
     experiments = {
         key: _placed(errors, f"experiments.{key}", entry, known) for key, entry in manifest.experiments.items()
     }
     errors.raise_any()
-    return manifest.model_copy(update={"metrics": metrics, "experiments": experiments})
+    return manifest.model_copy(update={"sources": sources, "metrics": metrics, "experiments": experiments})
 
 
 def _placed(errors: FieldErrors, path: str, entry: Entry, known: list[str]) -> Entry:

@@ -10,7 +10,8 @@ from experiment_pipeline.domain.audience_forms import audience_from_json
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, MultipleExposures, Prior
 from experiment_pipeline.domain.fields import EXPERIMENT_KEY
 from experiment_pipeline.registry import experiment_parts
-from experiment_pipeline.registry.tables import experiments, is_id
+from experiment_pipeline.registry.columns import is_id
+from experiment_pipeline.registry.tables import experiments
 
 INTEGER = re.compile(r"[0-9]{1,10}")
 ALIVE = experiments.c.deleted_at.is_(None)

@@ -24,9 +24,10 @@ from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.registry import audit, claims, environments, experiment_parts, leases, looks
+from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.experiment_rows import ALIVE, is_named, matching, select_experiments, unknown
-from experiment_pipeline.registry.tables import computations, experiments, is_id
+from experiment_pipeline.registry.tables import computations, experiments
 from experiment_pipeline.times import to_milliseconds
 
 _audit = partial(audit.record_change, "experiment")

@@ -15,6 +15,7 @@ from experiment_pipeline.domain.refresh import Computation, RefreshRun, StoredHe
 from experiment_pipeline.health.late_events import CHECK as LATE
 from experiment_pipeline.health.late_events import judge_late_events, late_events_of
 from experiment_pipeline.registry import experiment_rows
+from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.metrics import decode
 from experiment_pipeline.registry.tables import (
@@ -22,7 +23,6 @@ from experiment_pipeline.registry.tables import (
     computations,
     experiments,
     health,
-    is_id,
     landing_objects,
     metrics,
 )

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, delete, insert, select
 
 from experiment_pipeline.domain.refresh import Computation, RefreshRun, StoredLiveStats
+from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading
-from experiment_pipeline.registry.tables import computations, is_id, live_stats
+from experiment_pipeline.registry.tables import computations, live_stats
 
 
 @dataclass(frozen=True, slots=True)

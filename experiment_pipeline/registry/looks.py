@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 from experiment_pipeline.domain.looks import Look
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import NotFound
+from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading
-from experiment_pipeline.registry.tables import is_id, payloads
+from experiment_pipeline.registry.tables import payloads
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from experiment_pipeline.domain import lifecycle
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
+from experiment_pipeline.domain.sources import ConnectionDraft
 from experiment_pipeline.errors import ConfigurationError, Conflict, ExperimentPipelineError, NotFound
 from experiment_pipeline.registry.audit import as_json, changes
 from experiment_pipeline.registry.declarations import check_declared, explained_conflict, in_environments
@@ -19,7 +20,8 @@ from experiment_pipeline.registry.engine import Database, writing
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.metrics import Metrics
-from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, Manifest
+from experiment_pipeline.registry.sources import Connections, Sources
+from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, DeclaredSource, Manifest
 from experiment_pipeline.times import to_milliseconds
 
 P = ParamSpec("P")
@@ -75,7 +77,7 @@ class Manifests:
             floors: of the installation, for warnings of designs that hardly reach them.
 
         Returns:
-            What was made, changed or kept, or would be: environments, then metrics, then experiments.
+            What was made, changed or kept, or would be: environments, connections, sources, metrics, experiments.
 
         Raises:
             ConfigurationError: names entry and field.
@@ -102,6 +104,8 @@ class _Application:
     def apply(self, manifest: Manifest) -> list[Difference]:
         differences = [self._environment(key, entry.name) for key, entry in manifest.environments.items()]
         placed = in_environments(self.connection, manifest)
+        differences += [self._connection(key, entry) for key, entry in placed.connections.items()]
+        differences += [self._source(key, entry) for key, entry in placed.sources.items()]
         differences += [self._metric(key, entry) for key, entry in placed.metrics.items()]
         completed_first = sorted(
             placed.experiments.items(), key=lambda item: item[1].status is not ExperimentStatus.COMPLETED
@@ -120,6 +124,20 @@ class _Application:
             else:
                 after = before
         return _difference(f"environment {key}", before, after)
+
+    def _connection(self, key: str, entry: ConnectionDraft) -> Difference:
+        connections = Connections(self.connection)
+        with _naming(f"connections.{key}"):
+            before = _or_none(connections.find, key)
+            after = connections.declare(key, entry, actor=self.actor, now=self.now)
+        return _difference(f"connection {key}", before, after)
+
+    def _source(self, key: str, entry: DeclaredSource) -> Difference:
+        sources = Sources(self.connection)
+        with _naming(f"sources.{key}"):
+            before = _or_none(sources.find, key)
+            after = sources.declare(key, entry.environment, entry, actor=self.actor, now=self.now)
+        return _difference(f"source {entry.environment}/{key}", before, after)
 
     def _metric(self, key: str, entry: DeclaredMetric) -> Difference:
         metrics = Metrics(self.connection)

@@ -11,8 +11,9 @@ from experiment_pipeline.domain.definitions import canonical_text, definition_of
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metric_measurement import MeasuredStatistic, MeasurementSource, MetricMeasurement
 from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading, writing
-from experiment_pipeline.registry.tables import is_id, metric_measurements
+from experiment_pipeline.registry.tables import metric_measurements
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Direction, Metric, mean_of_version_1
 from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
 from experiment_pipeline.registry import audit, environments
+from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading, writing
-from experiment_pipeline.registry.tables import attachments, experiments, is_id, metrics
+from experiment_pipeline.registry.tables import attachments, experiments, metrics
 
 _audit = partial(audit.record_change, "metric")
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select
 
 from experiment_pipeline.domain.planned_looks import PlannedLook, PlannedLookOf
+from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading
-from experiment_pipeline.registry.tables import is_id, planned_looks
+from experiment_pipeline.registry.tables import planned_looks
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ from experiment_pipeline.registry.metrics import Metrics
 from experiment_pipeline.registry.planned_looks import StoredPlannedLooks
 from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.runs import Runs
+from experiment_pipeline.registry.source_ranges import SourceRanges
+from experiment_pipeline.registry.sources import Connections, Sources
 from experiment_pipeline.registry.wait_limits import WaitLimits
 
 log = structlog.get_logger(__name__)
@@ -59,6 +61,9 @@ class Registry:
         self.claims = Claims(engine)
         self.runs = Runs(engine)
         self.dispatch = Dispatch(engine)
+        self.connections = Connections(engine)
+        self.sources = Sources(engine)
+        self.source_ranges = SourceRanges(engine)
         self.batches = Batches(engine)
         self.repairs = Repairs(engine)
         self.installation = Installations(engine)

@@ -3,7 +3,7 @@
 Every time is UTC and comes back aware. JSON columns hold what the domain renders, never what a client sent.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     JSON,
@@ -12,65 +12,24 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
     or_,
     text,
 )
-from typing_extensions import override
 
 from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.registry import source_tables  # noqa: F401 - its tables are of the same metadata
+from experiment_pipeline.registry.columns import UtcDateTime, is_id, metadata
 
-MAX_ID = 2**31 - 1  # of PostgreSQL's integer; a larger one in a query is an error there
 VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC: refuses naive values, stores microseconds, returns aware ones on SQLite too."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    @override
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"datetime: must be aware, got {value!r}")
-        return value.astimezone(UTC)
-
-    @override
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def is_id(column: ColumnElement[int], number: int) -> ColumnElement[bool]:
-    """Return the condition that a column holds this id; none holds an id that does not fit."""
-    return column == number if 0 < number <= MAX_ID else false()
-
 
 environments = Table(
     "environments",

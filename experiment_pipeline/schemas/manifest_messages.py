@@ -18,6 +18,7 @@ SHAPES = {  # of what stands in a list, by the list's name
     "metrics": "{metric: purchase, expected_direction: increase}",
     "dimensions": "{name: country, trait: country}",
     "only": "{field: traits.country, is: DE}",
+    "as": "{event: purchased, identifier: user_id, timestamp: created_at}",
 }
 DEFINITION = "{version: 1, event: purchase}"
 ELSEWHERE = {"metrics.*.event": f" The name of the event belongs in definition: {DEFINITION}."}  # by place

@@ -25,6 +25,7 @@ LATER = {  # of an experiment's life
     "started_at": "when it began, for one of the past; the moment of `apply` when left out",
     "ended_at": "when it ended, for a completed one of the past; the moment of `apply` when left out",
 }
+ENTRIES = tuple(PARTS[f"{noun}.*"] for noun in ("sources", "metrics", "experiments"))
 OF_EVERY_TEXT = {  # rules that no editor has to mention
     "Must not hold control characters.",
     "Must not hold null characters or half of a surrogate pair.",
@@ -37,8 +38,8 @@ def manifest_schema() -> dict[str, Any]:
     for name, part in schema["$defs"].items():
         _without_titles(part)
         _describe(part, _class_of(name))
-    for name in ("DeclaredMetric", "DeclaredExperiment"):
-        _loosen_entry(schema["$defs"][name])
+    for entry in ENTRIES:
+        _loosen_entry(schema["$defs"][entry.__name__])
     _without_titles(schema)
     for noun in NOUNS:
         section = schema["properties"][noun]
@@ -80,7 +81,7 @@ def _describe(part: dict[str, Any], of: type | None) -> None:
     rules_by_field = _rules_by_field(of) if of else {}
     for name, field in part.get("properties", {}).items():
         said = [field["description"]] if "description" in field else []
-        if of is PARTS["metrics.*"] or of is PARTS["experiments.*"]:
+        if of in ENTRIES:
             said = [OF_THE_PLACE[name]] if name in OF_THE_PLACE else [LATER[name]] if name in LATER else said
         rules = [message for message in dict.fromkeys(rules_by_field.get(name, ())) if message not in OF_EVERY_TEXT]
         if said or rules:

@@ -1,7 +1,8 @@
-"""Manifests: YAML files that declare environments, metrics and experiments, parsed strictly."""
+"""Manifests: YAML files that declare environments, sources, metrics and experiments, parsed strictly."""
 
 from collections.abc import Collection, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,6 +20,8 @@ from experiment_pipeline.domain.drafts import (
 from experiment_pipeline.domain.experiments import Design, ExperimentStatus, Prior
 from experiment_pipeline.domain.fields import STRICT, Moment
 from experiment_pipeline.domain.metrics import Direction, Metric
+from experiment_pipeline.domain.row_mapping import FIELDS, FieldSource, RowMapping
+from experiment_pipeline.domain.sources import READ_ONCE, ConnectionDraft, Cursor, SourceDraft, in_folder
 from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.schemas.manifest_messages import explain
@@ -51,13 +54,23 @@ class DeclaredExperiment(ExperimentDraft):
     ended_at: Moment | None = None
 
 
+@with_config(READ_ONCE)
+@dataclass(frozen=True, slots=True)
+class DeclaredSource(SourceDraft):
+    """A source of a manifest, where its name is the key of the entry."""
+
+    environment: str = ""
+
+
 class Manifest(Body):
-    """A YAML file that declares environments, metrics and experiments.
+    """A YAML file that declares environments, connections and sources, metrics and experiments.
 
     An entry without an `environment` belongs to the only one that the file declares, or to the only one that there is.
     """
 
     environments: dict[str, EnvironmentBody] = Field(default={})
+    connections: dict[str, ConnectionDraft] = Field(default={})
+    sources: dict[str, DeclaredSource] = Field(default={})
     metrics: dict[str, DeclaredMetric] = Field(default={})
     experiments: dict[str, DeclaredExperiment] = Field(default={})
 
@@ -67,6 +80,11 @@ NOUNS = tuple(Manifest.model_fields)
 PARTS: dict[str, type] = {
     "": Manifest,
     "environments.*": EnvironmentBody,
+    "connections.*": ConnectionDraft,
+    "sources.*": DeclaredSource,
+    "sources.*.as.*": RowMapping,
+    **{f"sources.*.as.*.{field}": FieldSource for field in FIELDS},
+    "sources.*.cursor": Cursor,
     "metrics.*": DeclaredMetric,
     "experiments.*": DeclaredExperiment,
     "experiments.*.variants.*": VariantDraft,
@@ -79,11 +97,12 @@ PARTS: dict[str, type] = {
 }
 
 
-def parse_manifest(text: str, *, only: Collection[str] = ()) -> Manifest:
+def parse_manifest(text: str, *, folder: Path = Path(), only: Collection[str] = ()) -> Manifest:
     """Return the manifest of a YAML text.
 
     Args:
         text: the YAML.
+        folder: where paths of files begin that do not begin at the root; the working directory by default.
         only: the entries to keep, such as `experiments.checkout`, or `metrics` for all of them; none for everything.
             The others may be wrong.
 
@@ -94,9 +113,35 @@ def parse_manifest(text: str, *, only: Collection[str] = ()) -> Manifest:
     declared = content.get("environments")
     environments = list(declared) if isinstance(declared, dict) else []
     try:
-        return Manifest.model_validate(_completed(_chosen(content, only), environments))
+        manifest = Manifest.model_validate(_completed(_chosen(content, only), environments))
     except ValidationError as invalid:
-        raise ConfigurationError(explain(invalid.errors(include_url=False), PARTS)) from None
+        raise ConfigurationError(_as_written(explain(invalid.errors(include_url=False), PARTS), content)) from None
+    return _with_paths(manifest, folder)
+
+
+def _as_written(errors: dict[str, list[str]], content: dict[Any, Any]) -> dict[str, list[str]]:
+    """Return errors with the field `as` as it is written where a source has one mapping, which is read as a list."""
+    written = {}
+    for field, messages in errors.items():
+        match field.split("."):
+            case ["sources", key, "as", "0", *below] if not isinstance(content["sources"][key].get("as"), list):
+                written[".".join(["sources", key, "as", *below])] = messages
+            case _:
+                written[field] = messages
+    return written
+
+
+def _with_paths(manifest: Manifest, folder: Path) -> Manifest:
+    """Return a manifest whose paths begin at the root."""
+    sources = {
+        key: entry if entry.files is None else replace(entry, files=in_folder(entry.files, folder))
+        for key, entry in manifest.sources.items()
+    }
+    connections = {
+        key: entry if entry.url is None else replace(entry, url=in_folder(entry.url, folder))
+        for key, entry in manifest.connections.items()
+    }
+    return manifest.model_copy(update={"sources": sources, "connections": connections})
 
 
 def metric_entry(metric: Metric) -> dict[str, Any]:
@@ -124,7 +169,7 @@ def _load(text: str) -> dict[Any, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as unreadable:
         raise ConfigurationError.of("YAML", str(unreadable).replace("\n", " ")) from None
     if not isinstance(content, dict):
-        raise ConfigurationError.of("YAML", "Must be a mapping with environments, metrics and experiments.")
+        raise ConfigurationError.of("YAML", f"Must be a mapping with {', '.join(NOUNS[:-1])} and {NOUNS[-1]}.")
     return content
 
 
@@ -164,7 +209,7 @@ def _completed(content: dict[Any, Any], environments: list[Any]) -> dict[Any, An
     declared = completed.get("environments")
     if isinstance(declared, dict):
         completed["environments"] = {key: {} if entry is None else entry for key, entry in declared.items()}
-    for noun in ("metrics", "experiments"):
+    for noun in ("sources", "metrics", "experiments"):
         entries = content.get(noun)
         if not isinstance(entries, dict):
             continue
@@ -183,7 +228,9 @@ def _completed_entry(errors: dict[str, list[str]], noun: str, key: Any, entry: A
         several = ", ".join(str(each) for each in environments)
         message = f"This field is required: the file declares several environments. Name one of {several}."
         errors[f"{noun}.{key}.environment"] = [message]
-    placed = {"name": key, "environment": environments[0] if environments else ""}
+    placed = {"environment": environments[0] if environments else ""}
+    if noun != "sources":
+        placed["name"] = key
     if noun == "experiments":
         if entry.get("key") not in (None, key):
             errors[f"{noun}.{key}.key"] = ["Must be left out: the entry's own name is the key."]

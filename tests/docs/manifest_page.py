@@ -10,6 +10,11 @@ PAGE = ROOT / "docs" / "manifest.md"
 BEGIN, END = "<!-- tables made from the schema: begin -->\n", "<!-- end -->\n"
 PARTS = {  # of the schema, by the heading of their table
     "environments": ("EnvironmentBody", "An entry is named by the key: `production:` is enough."),
+    "connections": ("ConnectionDraft", "Where data is; an entry is named by the key."),
+    "sources": ("DeclaredSource", "An entry is named by the key. See [sources.md](sources.md)."),
+    "event of a row": ("RowMapping", "A text is a column's name; of `event` and `feature` it is the value itself."),
+    "field of a row": ("FieldSource", "One of `column` and `constant`."),
+    "cursor of a source": ("Cursor", ""),
     "metrics": ("DeclaredMetric", "An entry is named by the metric's name."),
     "definition of version 1": ("Version1Form", "One event; `aggregation` and `window` stand beside the definition."),
     "definition of a mean": ("MeanForm", "The mean of a measure over identities."),
@@ -97,9 +102,13 @@ def _kind(field: dict[str, Any]) -> str:
         return f"`{field['const']}`"
     if field["type"] == "array":
         return _kind_of_list(field["items"])
-    return {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}[
-        field["type"]
-    ]
+    return {
+        "string": "text",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "object": "a mapping of texts",
+    }[field["type"]]
 
 
 def _kind_of_list(items: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,12 +12,15 @@ from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.refresh import ClaimSource, Computation, Publication
+from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange
+from experiment_pipeline.domain.sources import ConnectionDraft
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry import copying, tables
 from experiment_pipeline.registry.copying import copy_registry, require_copyable, summarise
 from experiment_pipeline.registry.engine import is_current, open_engine, reading, writing
 from experiment_pipeline.registry.registry import Registry
 from tests.conftest import MakeDatabase
+from tests.domain.test_sources import OF_DATABASE
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
 
 WAYS = [("sqlite", "postgresql"), ("postgresql", "sqlite"), ("sqlite", "sqlite"), ("postgresql", "postgresql")]
@@ -56,6 +60,11 @@ def fill(registry: Registry, experiments: int = 3) -> None:
             registry.batches.commit_batch(
                 number, accepted=1, duplicates=0, rejected={"not_json": 1}, problems={landed.name: "empty"}, now=NOW
             )
+    registry.connections.declare("shop", ConnectionDraft(url_env="SHOP_DATABASE_URL"), actor=ACTOR, now=NOW)
+    for draft_of_source in (OF_DATABASE, replace(OF_DATABASE, timezone="UTC")):
+        registry.sources.declare("orders", "production", draft_of_source, actor=ACTOR, now=NOW)
+    files = (SourceFile("/exports/größe.csv", 2**40, NOW), SourceFile("/exports/2.csv", 0, NOW))
+    registry.source_ranges.plan(SourceRange("orders", 1, 1, "v1-1-abc", NOW, "1", "2", files))
     registry.batches.bind("the lake's id", NOW)
     registry.batches.record_scan(NOW)
     with writing(registry.engine) as connection:  # what the stores have no need of, and a table may hold

@@ -12,8 +12,9 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects import sqlite
 
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.registry.columns import UtcDateTime, metadata
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
-from experiment_pipeline.registry.tables import VERSION_TABLE, UtcDateTime, environments, metadata
+from experiment_pipeline.registry.tables import VERSION_TABLE, environments
 
 
 def test_migrate__empty_database__makes_exactly_the_tables(database_url: str) -> None:

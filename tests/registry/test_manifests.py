@@ -414,3 +414,35 @@ def test_apply__ignored_variants_of_a_running_experiment__are_changed__l3(regist
     assert registry.experiments.find("production", "checkout").ignored_variants == ("tester", "larger_button")
     (back,) = apply(registry, MANIFEST)
     assert back.fields == {"ignored_variants": (["tester", "larger_button"], [])}
+
+
+SOURCES = """
+connections: {shop: {url_env: SHOP_DATABASE_URL}}
+sources:
+  orders: {files: /exports/*.csv, as: {event: purchased, identifier: user_id, timestamp: created_at}}
+  assignments:
+    connection: shop
+    query: select * from assignments
+    as: {feature: button, variant: arm, identifier: user_id, timestamp: assigned_at}
+"""
+
+
+def test_apply__sources__show_field_by_field_what_changes(registry: Registry) -> None:
+    created = apply(registry, SOURCES)
+    assert [(each.action, each.subject) for each in created] == [
+        ("create", "connection shop"),
+        ("create", "source production/orders"),
+        ("create", "source production/assignments"),
+    ]
+    assert apply(registry, SOURCES) == []
+    changed = SOURCES.replace("purchased", "bought").replace("SHOP_DATABASE_URL", "SHOP_URL")
+    connection, source = apply(registry, changed, dry_run=True)
+    assert connection.fields == {"url_env": ("SHOP_DATABASE_URL", "SHOP_URL")}
+    assert source.fields.keys() == {"version", "as"}
+    assert source.fields["version"] == (1, 2)
+    assert registry.sources.find("orders").version == 1
+
+
+def test_apply__source_without_its_connection__names_entry_and_field(registry: Registry) -> None:
+    with pytest.raises(ConfigurationError, match=r"^sources\.assignments\.connection: No connection 'shop'"):
+        apply(registry, SOURCES.replace("{shop: {url_env: SHOP_DATABASE_URL}}", "{}"))

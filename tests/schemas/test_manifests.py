@@ -1,7 +1,11 @@
 """Bodies and manifests: parsed strictly, errors name line or field."""
 
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 
+from experiment_pipeline.domain.sources import Cursor
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.schemas.manifests import parse_manifest
 
@@ -94,3 +98,51 @@ def test_parse_manifest__several_environments__each_entry_names_its_own() -> Non
         "environments: {a: {}, b: {}}\nmetrics: {m: {environment: b, aggregation: sum, definition: {}}}"
     )
     assert (manifest.metrics["m"].environment, manifest.metrics["m"].name) == ("b", "m")
+
+
+SOURCES = (
+    "environments: {prod: {}}\nconnections: {shop: {url_env: SHOP_DATABASE_URL}, exports: {url: 'duckdb://in/*.csv'}}\n"
+    "sources:\n  orders: {files: 'exports/*.csv', as: {event: purchased, identifier: user, timestamp: at}}\n"
+    "  wide:\n    connection: shop\n    query: select * from orders\n    cursor: {column: loaded_at, overlap: PT1H}\n"
+    "    as:\n      - {event: purchased, identifier: user, timestamp: at, value: {column: price, map: {free: '0'}}}\n"
+    "      - {feature: button, variant: arm, identifier: user, timestamp: {constant: 2026-01-05T00:00:00Z}}\n"
+)
+
+
+def test_parse_manifest__sources__have_paths_from_the_root_and_a_list_of_mappings() -> None:
+    manifest = parse_manifest(SOURCES, folder=Path("/w"))
+    orders, wide = manifest.sources["orders"], manifest.sources["wide"]
+    assert (orders.files, manifest.connections["exports"].url) == ("/w/exports/*.csv", "duckdb:///w/in/*.csv")
+    assert [mapping.is_exposure for mapping in wide.mappings] == [False, True]
+    assert wide.cursor == Cursor("loaded_at", timedelta(hours=1))
+    assert orders.environment == "prod"
+    assert wide.mappings[1].timestamp.constant == "2026-01-05T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{files: a.csv, as: {evnt: bought, identifier: user, timestamp: at}}",
+         "sources.orders.as.evnt: Unknown field. Did you mean 'event'?"),
+        ("{files: a.csv, as: [{event: bought, identifier: user, timestamp: at}, {event: bought, identifier: user}]}",
+         "sources.orders.as.1.timestamp: This field is required."),
+        ("{files: a.csv, as: {event: {colum: a}, identifier: user, timestamp: at}}",
+         "sources.orders.as.event.colum: Unknown field. Did you mean 'column'?"),
+        ("{files: a.csv}", "sources.orders.as: This field is required."),
+        ("{files: a.csv, as: []}", "sources.orders.as: Must not be empty."),
+        ("{files: a.csv, as: rows}",
+         "sources.orders.as: Must be a mapping such as {event: purchased, identifier: user_id, timestamp: created_at}"),
+        ("{files: a.csv, as: {identifier: user, timestamp: at}, every: PT1S}",
+         "sources.orders.every: Must be whole seconds from 60 to"),
+        ("{files: a.csv, as: {identifier: user, timestamp: at}, timezone: Berlin}",
+         "sources.orders.timezone: 'Berlin' is no time zone"),
+        ("{files: a.csv, as: {identifier: user, timestamp: at}, rows: newest}",
+         "sources.orders.rows: Must be 'append' or 'latest', got 'newest'."),
+        ("{file: a.csv, as: {identifier: user, timestamp: at}}",
+         "sources.orders.file: Unknown field. Did you mean 'files'?"),
+    ],
+)  # fmt: skip
+def test_parse_manifest__broken_source__names_the_field_as_it_is_written(entry: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_manifest(f"environments: {{prod: {{}}}}\nsources: {{orders: {entry}}}")
+    assert message in str(refused.value)

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from experiment_pipeline.registry.tables import VERSION_TABLE, metadata
+from experiment_pipeline.registry.columns import metadata
+from experiment_pipeline.registry.tables import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,0 +1,61 @@
+"""Ranges of a source: what one reading of it takes, planned before it is read (rule D2)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SourceFile:
+    """A file as it was when a range was planned; one of another size or time is read again.
+
+    Attributes:
+        path: from the root.
+        bytes: its size.
+        modified_at: UTC.
+    """
+
+    path: str
+    bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRange:
+    """Rows that are read together and land as one folder.
+
+    Attributes:
+        source: its key.
+        number: counts the ranges of the source from 1.
+        version: of the source when it was planned (rule D5).
+        name: of the landing folder, made of version, number, and what is read.
+        planned_at: UTC.
+        after: of the cursor, as text; rows up to here were read before. None for the first range, and of files.
+        until: of the cursor, as text; the last value that is read.
+        files: of a source of files.
+        landed_at: UTC; None for a range that was planned and is to be read, again if need be.
+        rows: that were read.
+        records: that landed: several of a row, where the source has several mappings.
+    """
+
+    source: str
+    number: int
+    version: int
+    name: str
+    planned_at: datetime
+    after: str | None = None
+    until: str | None = None
+    files: tuple[SourceFile, ...] = ()
+    landed_at: datetime | None = None
+    rows: int | None = None
+    records: int | None = None
+
+
+def unread_files(found: Iterable[SourceFile], read: Iterable[SourceFile]) -> list[SourceFile]:
+    """Return the files that are new or have changed since they were read, by path.
+
+    Args:
+        found: as they are now.
+        read: as they were when each was read last.
+    """
+    return sorted(set(found) - set(read))

@@ -1,0 +1,125 @@
+"""Ranges of sources in the registry: planned before they are read, closed once they have landed (rule D2)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange
+from experiment_pipeline.errors import Conflict
+from experiment_pipeline.registry.engine import Database, reading, writing
+from experiment_pipeline.registry.source_tables import source_files, source_ranges
+
+COLUMNS = tuple(column.name for column in source_ranges.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRanges:
+    """Store of the ranges: the ledger of `sources.pull` (`RangeLedger`)."""
+
+    database: Database
+
+    def list(self, source: str, *, newest: int | None = None) -> Sequence[SourceRange]:
+        """Return the ranges of a source, the first one first; or so many of the newest."""
+        wanted = select(source_ranges).where(source_ranges.c.source == source)
+        with reading(self.database) as connection:
+            rows = connection.execute(wanted.order_by(source_ranges.c.number.desc()).limit(newest)).mappings().all()
+            files = _files(connection, source, [row["number"] for row in rows])
+        return [SourceRange(**{name: row[name] for name in COLUMNS}, files=files[row["number"]]) for row in rows[::-1]]
+
+    def open_range(self, source: str) -> SourceRange | None:
+        """Return the range that was planned and has not landed; there is at most one of a source."""
+        newest = self.list(source, newest=1)
+        return newest[0] if newest and newest[0].landed_at is None else None
+
+    def read_files(self, source: str) -> Sequence[SourceFile]:
+        """Return the files of a source that have landed, each as it was when it was read last."""
+        files, ranges = source_files.c, source_ranges.c
+        landed = (ranges.source == files.source) & (ranges.number == files.number) & ranges.landed_at.is_not(None)
+        statement = select(files.path, files.bytes, files.modified_at).where(files.source == source)
+        with reading(self.database) as connection:
+            rows = connection.execute(statement.join(source_ranges, landed).order_by(files.number)).all()
+        return list({row.path: SourceFile(row.path, row.bytes, row.modified_at) for row in rows}.values())
+
+    def next_number(self, source: str) -> int:
+        """Return the number that the next range of a source has."""
+        with reading(self.database) as connection:
+            last = connection.scalar(select(func.max(source_ranges.c.number)).where(source_ranges.c.source == source))
+        return (last or 0) + 1
+
+    def plan(self, planned: SourceRange) -> None:
+        """Record what is read next.
+
+        Raises:
+            Conflict: another range of the source is open, or has the number.
+        """
+        with writing(self.database) as connection:
+            unfinished = SourceRanges(connection).open_range(planned.source)
+            if unfinished is not None:
+                raise Conflict(f"Range {unfinished.number} of the source '{planned.source}' has not landed yet.")
+            values = {name: getattr(planned, name) for name in COLUMNS}
+            files = [
+                {"source": planned.source, "number": planned.number, "position": position}
+                | {"path": file.path, "bytes": file.bytes, "modified_at": file.modified_at}
+                for position, file in enumerate(planned.files)
+            ]
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(source_ranges).values(values))
+            except IntegrityError:
+                raise Conflict(f"Another process reads the source '{planned.source}' at the moment.") from None
+            if files:
+                connection.execute(insert(source_files), files)
+
+    def close(self, source: str, number: int, *, rows: int | None, records: int, now: datetime) -> None:
+        """Record that a range has landed.
+
+        Args:
+            source: its key.
+            number: of the open range.
+            rows: that were read; None where it landed before and nobody counted them.
+            records: that landed.
+            now: UTC.
+
+        Raises:
+            Conflict: the range is not open.
+        """
+        values = {"landed_at": now, "rows": rows, "records": records}
+        is_open = _is(source, number) & source_ranges.c.landed_at.is_(None)
+        with writing(self.database) as connection:
+            if connection.execute(update(source_ranges).where(is_open).values(values)).rowcount == 0:
+                raise Conflict(f"Range {number} of the source '{source}' is not open.")
+
+    def withdraw(self, source: str, number: int) -> None:
+        """Forget a range of which nothing has landed, and nothing will.
+
+        Raises:
+            Conflict: the range is not open.
+        """
+        is_open = _is(source, number) & source_ranges.c.landed_at.is_(None)
+        of_range = (source_files.c.source == source) & (source_files.c.number == number)
+        with writing(self.database) as connection:
+            if connection.scalar(select(source_ranges.c.number).where(is_open)) is None:
+                raise Conflict(f"Range {number} of the source '{source}' is not open.")
+            connection.execute(delete(source_files).where(of_range))
+            connection.execute(delete(source_ranges).where(is_open))
+
+
+def _is(source: str, number: int) -> ColumnElement[bool]:
+    return (source_ranges.c.source == source) & (source_ranges.c.number == number)
+
+
+def _files(connection: Connection, source: str, numbers: Sequence[int]) -> dict[int, tuple[SourceFile, ...]]:
+    """Return the files of ranges, by number."""
+    found: defaultdict[int, tuple[SourceFile, ...]] = defaultdict(tuple)
+    if not numbers:
+        return found
+    files = source_files.c
+    within = files.number.between(min(numbers), max(numbers))
+    statement = select(source_files).where(files.source == source, within).order_by(files.number, files.position)
+    for row in connection.execute(statement):
+        found[row.number] += (SourceFile(row.path, row.bytes, row.modified_at),)
+    return found

@@ -1,0 +1,194 @@
+"""Connections and sources in the registry, with the versions of each source (rules D0, D5)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import RowMapping, insert, select, update
+
+from experiment_pipeline.domain.sources import (
+    Connection,
+    ConnectionDraft,
+    Source,
+    SourceDraft,
+    check_connection,
+    check_query,
+    check_source,
+    from_declared,
+    makes_other_rows,
+    to_declared,
+)
+from experiment_pipeline.domain.texts import printable, suggestion
+from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
+from experiment_pipeline.registry import audit, environments
+from experiment_pipeline.registry.engine import Database, reading, writing
+from experiment_pipeline.registry.source_tables import connections, source_versions, sources
+
+EVERY_ENVIRONMENT = ""  # in the audit log: a connection is of none
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Store of the connections."""
+
+    database: Database
+
+    def list(self) -> Sequence[Connection]:
+        """Return every connection, by key."""
+        with reading(self.database) as transaction:
+            rows = transaction.execute(select(connections).order_by(connections.c.key)).mappings()
+            return [Connection(key=row["key"], url_env=row["url_env"], url=row["url"]) for row in rows]
+
+    def find(self, key: str) -> Connection:
+        """Return one connection. Raises NotFound where none has this key."""
+        known = {each.key: each for each in self.list()}
+        if key not in known:
+            raise NotFound(f"No connection '{printable(key)}'.{_near(key, known, 'connections')}")
+        return known[key]
+
+    def declare(self, key: str, draft: ConnectionDraft, *, actor: str, now: datetime) -> Connection:
+        """Add a connection, or change it.
+
+        Raises:
+            ConfigurationError: the draft breaks a rule; names the fields.
+        """
+        check_connection(key, draft)
+        declared = Connection(key=key, url_env=draft.url_env, url=draft.url)
+        values = {"url_env": draft.url_env, "url": draft.url, "updated_at": now}
+        with writing(self.database) as transaction:
+            before = next((each for each in Connections(transaction).list() if each.key == key), None)
+            if before == declared:
+                return declared
+            if before is None:
+                transaction.execute(insert(connections).values(key=key, created_at=now, **values))
+            else:
+                transaction.execute(update(connections).where(connections.c.key == key).values(values))
+            audit.record(
+                transaction,
+                at=now,
+                actor=actor,
+                environment_key=EVERY_ENVIRONMENT,
+                subject=f"connection:{key}",
+                action="create" if before is None else "change",
+                before=before,
+                after=declared,
+            )
+        return declared
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Store of the sources."""
+
+    database: Database
+
+    def list(self, environment_key: str | None = None) -> Sequence[Source]:
+        """Return the sources of one environment or of all, by key."""
+        statement = select(sources).order_by(sources.c.key)
+        if environment_key is not None:
+            statement = statement.where(sources.c.environment_key == environment_key)
+        with reading(self.database) as transaction:
+            return [_decode(row, row["declared"]) for row in transaction.execute(statement).mappings()]
+
+    def find(self, key: str) -> Source:
+        """Return one source. Raises NotFound where none has this key."""
+        known = {each.key: each for each in self.list()}
+        if key not in known:
+            raise NotFound(f"No source '{printable(key)}'.{_near(key, known, 'sources')}")
+        return known[key]
+
+    def at_version(self, key: str, version: int) -> Source:
+        """Return a source as a version of it was declared first. Raises NotFound where there is none."""
+        wanted = (source_versions.c.source == key) & (source_versions.c.version == version)
+        statement = select(source_versions, sources.c.environment_key, sources.c.key).join(sources).where(wanted)
+        with reading(self.database) as transaction:
+            row = transaction.execute(statement).mappings().one_or_none()
+        if row is None:
+            raise NotFound(f"No version {version} of the source '{printable(key)}'.")
+        return _decode(row, row["declared"])
+
+    def declare(self, key: str, environment_key: str, draft: SourceDraft, *, actor: str, now: datetime) -> Source:
+        """Add a source, or change it; a change of what its rows become is a new version (rule D5).
+
+        Args:
+            key: of the source.
+            environment_key: of its events; never changes.
+            draft: what it is to be.
+            actor: for the audit log.
+            now: for the audit log.
+
+        Raises:
+            ConfigurationError: the draft breaks a rule, or names no connection that there is; names the fields.
+            NotFound: no environment has this key.
+            Conflict: the source belongs to another environment.
+        """
+        check_source(key, draft)
+        with writing(self.database) as transaction:
+            environments.require(transaction, environment_key)
+            _check_connection(transaction, draft)
+            before = next((each for each in Sources(transaction).list() if each.key == key), None)
+            if before is not None and before.environment_key != environment_key:
+                raise Conflict(
+                    f"The source '{key}' is of the environment '{before.environment_key}': "
+                    "give the one of this environment another name."
+                )
+            after = _changed(before, key, environment_key, draft)
+            if after != before:
+                _store(transaction, before, after, now)
+                audit.record(
+                    transaction,
+                    at=now,
+                    actor=actor,
+                    environment_key=environment_key,
+                    subject=f"source:{key}",
+                    action="create" if before is None else "change",
+                    before=before,
+                    after=after,
+                )
+        return after
+
+
+def _check_connection(transaction: Transaction, draft: SourceDraft) -> None:
+    if draft.connection is None:
+        return
+    try:
+        check_query(draft, Connections(transaction).find(draft.connection))
+    except NotFound as missing:
+        raise ConfigurationError.of("connection", str(missing)) from None
+
+
+def _changed(before: Source | None, key: str, environment_key: str, draft: SourceDraft) -> Source:
+    version = 1 if before is None else before.version + makes_other_rows(before, draft)
+    values = {field.name: getattr(draft, field.name) for field in fields(SourceDraft)}
+    return Source(key=key, environment_key=environment_key, version=version, **values)
+
+
+def _store(transaction: Transaction, before: Source | None, after: Source, now: datetime) -> None:
+    declared = to_declared(after)
+    values: dict[str, Any] = {
+        "connection": after.connection,
+        "version": after.version,
+        "declared": declared,
+        "updated_at": now,
+    }
+    if before is None:
+        values |= {"key": after.key, "environment_key": after.environment_key, "created_at": now}
+        transaction.execute(insert(sources).values(values))
+    else:
+        transaction.execute(update(sources).where(sources.c.key == after.key).values(values))
+    if before is None or before.version != after.version:
+        version = {"source": after.key, "version": after.version, "declared": declared, "created_at": now}
+        transaction.execute(insert(source_versions).values(version))
+
+
+def _decode(row: RowMapping, declared: dict[str, Any]) -> Source:
+    placed = {name: row[name] for name in ("key", "environment_key", "version")}
+    return Source(**placed, **from_declared(declared))
+
+
+def _near(key: str, known: Mapping[str, object], section: str) -> str:
+    """Return a sentence with the key that was probably meant, or with those that there are; after a space."""
+    there_are = f" There are {', '.join(list(known)[:10])}." if known else ""
+    return suggestion(key, known) or there_are or f" There is none yet: declare it under {section}."
