@@ -30,6 +30,11 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 	@$(call PIP_INSTALL,$(VENV),requirements/dev.txt)
 	@touch $@
 
+$(VENV)/.engines: requirements/engines.txt $(VENV)/.dev
+	@echo "Installing the ClickHouse engine that tests read from into $(VENV) (a few hundred megabytes, once) ..."
+	@$(call PIP_INSTALL,$(VENV),requirements/engines.txt) --no-deps
+	@touch $@
+
 demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
 	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) demo
 	@echo "One of them again:  $(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) results one_page_checkout"
@@ -42,7 +47,7 @@ dev: $(VENV)/.runtime ## Dagster's webserver and daemon and the API on the demo'
 test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow and not e2e"
 
-test-slow: $(VENV)/.dev ## Run the slow and end-to-end suites
+test-slow: $(VENV)/.engines ## Run the slow and end-to-end suites
 	$(BIN)/python -m pytest -m "slow or e2e"
 
 browser: tests/browser/node_modules ## Install the JavaScript SDK that the browser tests serve (needs npm; Chromium is Debian's package)
@@ -111,6 +116,7 @@ lock: ## Resolve the locked requirements anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --group build --output-file requirements/runtime.txt
 	$(UV_COMPILE) pyproject.toml --group build --group dev --output-file requirements/dev.txt
 	$(UV_COMPILE) --group bench --output-file requirements/bench.txt
+	$(UV_COMPILE) --group engines --no-deps --output-file requirements/engines.txt
 	$(UV_COMPILE) --group golden --output-file requirements/golden.txt
 
 clean-demo: ## Remove the demo's data

@@ -25,6 +25,7 @@
     │   ├── RegistryBusy          another transaction has a lock, or the server has too much to do
     │   ├── RegistryReadOnly      it takes no changes
     │   └── RegistryFull          its disk is full
+    ├── SourceUnreachable         a source's host or connection is lost, or its server ended the query (rule D3)
     ├── LakeError                 the events lake cannot be read or written as asked
     │   └── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
     ├── BackupError               a backup cannot be made here, or is not whole
@@ -223,6 +224,10 @@ class RegistryFull(RegistryUnavailable):
     summary = "The registry's database has no room: it takes no changes."
     remedy = "Make room on its disk."
     retry_after = 10
+
+
+class SourceUnreachable(ExperimentPipelineError):
+    """A source cannot be read at the moment: its host or the connection is lost. The same call may work later."""
 
 
 class LakeError(ExperimentPipelineError):

@@ -16,6 +16,7 @@ from experiment_pipeline.errors import (
     InvalidTransition,
     LakeError,
     RegistryUnavailable,
+    SourceUnreachable,
     Throttled,
     is_interrupt,
 )
@@ -114,7 +115,7 @@ class LazyGroup(click.Group):
         except (KeyboardInterrupt, click.Abort):
             raise _end_of(ctx) from None
         except ExperimentPipelineError as error:
-            broken = LakeError | ArtifactMissing | BackupError | RegistryUnavailable
+            broken = LakeError | ArtifactMissing | BackupError | RegistryUnavailable | SourceUnreachable
             shown = Broken if isinstance(error, broken) else Refused
             # The message may quote what somebody else wrote.
             told = error.advice if isinstance(error, InvalidTransition) else f"{error}{_remedy(error)}"

@@ -9,7 +9,7 @@ from tests.docs.pages import ROOT, texts
 
 FOLDER = ROOT / "docs" / "adr"
 PAGES = sorted(FOLDER.glob("[0-9]*.md"))
-AREAS = {"lake", "warehouse", "statistics", "refresh", "API", "project"}
+AREAS = {"sources", "lake", "warehouse", "statistics", "refresh", "API", "project"}
 HEAD = re.compile(r"# ([0-9]+)\. (.+)\n\n- Status: ((?:.|\n  )+)\n- Date: [0-9]{4}-[0-9]{2}-[0-9]{2}\n\n")
 ROW = re.compile(r"^\| \[([0-9]{4})\]\(([^)]+)\) \| (.+?) \| (.+?) \| (.+?) \| (.*?) ?\|$", re.MULTILINE)
 INDEX = {number: row for number, *row in ROW.findall((FOLDER / "README.md").read_text("utf-8"))}

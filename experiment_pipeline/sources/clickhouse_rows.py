@@ -1,0 +1,284 @@
+"""Rows of ClickHouse, read by clickhouse-connect as streamed Arrow blocks, with `readonly = 1` (rule D1).
+
+`chdb:///PATH` is the same engine in this process, over a folder; it holds the rows of a range in memory.
+Times are read in UTC. Types that Polars has none for, such as `UUID` and `Enum8`, are read as text.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import date, datetime, timedelta
+from importlib.util import find_spec
+from io import IOBase
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from arro3.core import RecordBatchReader
+from typing_extensions import override
+
+from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
+from experiment_pipeline.sources.connection_url import ConnectionUrl
+from experiment_pipeline.sources.source_rows import (
+    ONE_SELECT,
+    QUERY,
+    CursorRange,
+    CursorValue,
+    Database,
+    SourceRows,
+    cursor_value,
+    refuse_cursor_type,
+    refuse_null,
+    require_column,
+    subquery,
+)
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+CHDB = "chdb"
+STATEMENT_TIMEOUT = timedelta(hours=2)
+CONNECT_TIMEOUT = 10  # seconds
+READS_ONLY = {"1", "2"}  # values of `readonly` with which nothing is written
+BARE_TYPE = re.compile(r"^(?:LowCardinality\()?(?:Nullable\()?([A-Za-z0-9]+)(?:\((\d+))?")
+READ_AS = {
+    "String": "toValidUTF8({0})",
+    "FixedString": "toStringCutToZero({0})",
+    "DateTime": "toDateTime64({0}, 0, 'UTC')",
+    "DateTime64": "toTimeZone({0}, 'UTC')",
+    "Date": "{0}",
+    "Date32": "{0}",
+    "Bool": "{0}",
+    "Float32": "{0}",
+    "Float64": "{0}",
+} | {f"{sign}Int{bits}": "{0}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
+MOST_DIGITS = 38  # of decimals in Polars
+ORDERED = {"String", "DateTime", "DateTime64", "Date", "Date32"}
+MICROSECONDS = 6
+REFUSED_USER = {192, 193, 194, 516}  # codes of errors
+UNKNOWN_DATABASE, READ_ONLY, NO_ACCESS, SYNTAX, TIMEOUT = 81, 164, 497, 62, 159
+OPENING, TRAILER = re.compile(r"Code: \d+\. DB::Exception: (?:[\w.@-]+: )?"), re.compile(r"\s*\([A-Z_]+\)\s*$")
+
+
+class ClickHouseDatabase(Database):
+    """A database of a ClickHouse server, or of chdb."""
+
+    def __init__(self, url: ConnectionUrl) -> None:
+        """Take `clickhouse://USER:PASSWORD@HOST:8123/DATABASE?secure=true` or `chdb:///PATH`; nothing is connected yet.
+
+        Raises:
+            ConfigurationError: the driver is not installed.
+        """
+        self._url = url
+        self._connect = _connecting(url)
+
+    @override
+    def newest(self, query: str, column: str) -> CursorValue | None:
+        with closing(ClickHouseRows(self._url, self._connect, query)) as rows:
+            return rows.newest(column)
+
+    @override
+    def rows(self, query: str, within: CursorRange | None = None) -> "ClickHouseRows":
+        return ClickHouseRows(self._url, self._connect, query, within)
+
+
+class ClickHouseRows(SourceRows):
+    """The rows of one query."""
+
+    def __init__(
+        self, url: ConnectionUrl, connect: Callable[[], "Client"], query: str, within: CursorRange | None = None
+    ) -> None:
+        """Open the rows.
+
+        Args:
+            url: for messages.
+            connect: opens a connection.
+            query: one SELECT statement.
+            within: the range of its rows; None for all.
+
+        Raises:
+            ConfigurationError: the server refuses the connection or the query, or a column cannot be read.
+            SourceUnreachable: the server cannot be reached.
+        """
+        self._url = url
+        self._rows = f"{subquery(query)} as source_rows"
+        self._client: Client | None = None
+        self._values: dict[str, str] = {}
+        try:
+            with self._failing():
+                self._client = connect()
+                _read_only(self._client)
+            described = self._frame(f"describe {subquery(query)}")
+            self._types: dict[str, str] = dict(described.select("name", "type").iter_rows())
+            self._select = self._select_of(within)
+            self._schema = dict(self._frame(f"{self._select} limit 0").schema)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    @override
+    def schema(self) -> Mapping[str, pl.DataType]:
+        return self._schema
+
+    @override
+    def batches(self) -> Iterator[pl.DataFrame]:
+        with self._failing(), self._reader(self._select) as reader:
+            for batch in reader:
+                yield pl.DataFrame(batch)
+
+    @override
+    def first(self, rows: int) -> pl.DataFrame:
+        return self._frame(f"{self._select} limit {rows}")
+
+    @override
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def newest(self, column: str) -> CursorValue | None:
+        """Return the largest cursor of the rows; see `Database.newest`."""
+        name = self._cursor(column)
+        if self._frame(f"select 1 as one from {self._rows} where {name} is null limit 1").height:
+            raise refuse_null(column)
+        newest = _read_as(f"maxOrNull({name})", self._types[column])
+        return cursor_value(column, self._frame(f"select {newest} as newest from {self._rows}").to_series())
+
+    def _select_of(self, within: CursorRange | None) -> str:
+        columns = (
+            f"{_read_as(f'source_rows.{_name(name)}', kind)} as {_name(name)}" for name, kind in self._types.items()
+        )
+        select = f"select {', '.join(columns)} from {self._rows}"
+        if within is None:
+            return select
+        cursor = self._cursor(within.column)
+        limits = []
+        for sign, name, value in ((">", "after", within.after), ("<=", "until", within.until)):
+            if value is not None:
+                kind, self._values[name] = _parameter(value)
+                limits.append(f"{cursor} {sign} {{{name}:{kind}}}")
+        return f"{select} where {' and '.join(limits)}" if limits else select
+
+    def _cursor(self, column: str) -> str:
+        require_column(column, self._types)
+        kind, digits = _bare(self._types[column])
+        if not (kind in ORDERED or re.fullmatch(r"U?Int(8|16|32|64)", kind)) or (
+            kind == "DateTime64" and digits > MICROSECONDS
+        ):
+            raise refuse_cursor_type(column, self._types[column])
+        return f"source_rows.{_name(column)}"
+
+    def _frame(self, statement: str) -> pl.DataFrame:
+        with self._failing(), self._reader(statement) as reader:
+            return pl.DataFrame(reader.read_all())
+
+    @contextmanager
+    def _reader(self, statement: str) -> Iterator[RecordBatchReader]:
+        """Give the blocks of a statement as they arrive."""
+        from nanoarrow import ArrayStream
+
+        assert self._client is not None  # noqa: S101 - a fact for the type checker
+        stream = self._client.raw_stream(statement, parameters=self._values, fmt="ArrowStream")
+        assert isinstance(stream, IOBase)  # noqa: S101 - a client that is not asynchronous gives no other
+        with closing(stream):
+            yield RecordBatchReader.from_stream(ArrayStream.from_readable(stream))
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Raise what the client and its streams raise as an error that names the field, without a secret."""
+        try:
+            yield
+        except ExperimentPipelineError:
+            raise
+        except Exception as error:
+            module = type(error).__module__.partition(".")[0]
+            if type(error) is not Exception and module not in {"clickhouse_connect", "urllib3", "http", "nanoarrow"}:
+                raise
+            raise _failure(self._url, error, is_open=self._client is not None) from None
+
+
+def _connecting(url: ConnectionUrl) -> "Callable[[], Client]":
+    needed = {"clickhouse_connect", "nanoarrow", *([CHDB] if url.scheme == CHDB else [])}
+    if not all(find_spec(module) for module in needed):
+        chdb = " chdb" if url.scheme == CHDB else ""
+        raise url.refused(f"{url.scheme}:// needs: pip install 'experiment-pipeline[clickhouse]'{chdb}.")
+    from clickhouse_connect import get_client
+
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # what it warns of is raised as well
+    if url.scheme == CHDB:
+        return lambda: get_client(dsn=url.text)
+    secure = url.options.get("secure", "").lower() in {"true", "1", "yes"} or url.port in {443, 8443}
+    return lambda: get_client(
+        host=url.parts.hostname or "localhost",
+        port=url.port or (8443 if secure else 8123),
+        secure=secure,
+        username=url.user,
+        password=url.password or "",
+        database=url.parts.path.strip("/") or None,
+        connect_timeout=CONNECT_TIMEOUT,
+        compress=False,  # the blocks are compressed by themselves
+        autogenerate_session_id=False,
+        show_clickhouse_errors=True,
+    )
+
+
+def _read_only(client: "Client") -> None:
+    """Let the connection read alone; a user whose profile does not write is left as it is."""
+    if client.server_settings["readonly"].value not in READS_ONLY:
+        client.set_client_setting("max_execution_time", int(STATEMENT_TIMEOUT.total_seconds()))
+        client.set_client_setting("readonly", 1)
+
+
+def _name(column: str) -> str:
+    return "`" + column.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def _bare(kind: str) -> tuple[str, int]:
+    """Return a type without what is around it, and its first argument: `Nullable(DateTime64(3))` is `DateTime64`, 3."""
+    found = BARE_TYPE.match(kind)
+    return (found[1], int(found[2] or 0)) if found else (kind, 0)
+
+
+def _read_as(expression: str, kind: str) -> str:
+    bare, digits = _bare(kind)
+    if bare == "Decimal" and digits <= MOST_DIGITS:
+        return expression
+    return READ_AS.get(bare, "toString({0})").format(expression)
+
+
+def _parameter(value: CursorValue) -> tuple[str, str]:
+    """Return the type and the text of a value that is bound."""
+    if isinstance(value, datetime):
+        return "DateTime64(6, 'UTC')", value.strftime("%Y-%m-%d %H:%M:%S.%f")
+    if isinstance(value, date):
+        return "Date32", value.isoformat()
+    if isinstance(value, int):
+        return ("UInt64" if value >= 0 else "Int64"), str(value)
+    return "String", value
+
+
+def _failure(url: ConnectionUrl, error: Any, *, is_open: bool) -> ExperimentPipelineError:
+    code: int | None = getattr(error, "code", None)
+    if code in REFUSED_USER:
+        return url.refused("The server refuses the user or the password. Check both in the URL.")
+    if code == TIMEOUT:
+        return url.unreachable(f"The server ended the query: {_said(url, error)} Try again, or make the query faster.")
+    if code is None and url.scheme != CHDB:
+        broken = (
+            "The rows broke off: the connection is lost, or the server ended the query. Nothing of them has landed."
+        )
+        return url.unreachable(
+            broken if is_open else "The server cannot be reached. Check that it runs, its host and its port."
+        )
+    if not is_open or code == UNKNOWN_DATABASE:
+        return url.refused(f"It cannot be opened: {_said(url, error)}")
+    if code in {READ_ONLY, SYNTAX}:
+        return ConfigurationError.of(QUERY, f"{ONE_SELECT} The server says: {_said(url, error)}")
+    remedy = " Grant its user SELECT on it." if code == NO_ACCESS else ""
+    return ConfigurationError.of(QUERY, f"The server says: {_said(url, error)}{remedy}")
+
+
+def _said(url: ConnectionUrl, error: Exception) -> str:
+    return url.told(
+        TRAILER.sub("", OPENING.sub("", str(error))).partition(" In scope ")[0].partition(" Expected one of")[0]
+    )

@@ -1,0 +1,126 @@
+"""Rows of a source, whatever its kind: what files and databases give to a pull (rules D1-D3).
+
+A database is asked for its newest cursor first, and then for the rows of a range, in batches of bounded size. A query
+that a team wrote becomes a subquery, so that it is read and nothing else.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+import polars as pl
+
+from experiment_pipeline.domain.row_mapping import advice
+from experiment_pipeline.domain.texts import quoted
+from experiment_pipeline.errors import ConfigurationError
+
+CursorValue = datetime | date | int | str
+BATCH_ROWS = 65_536
+BATCH_BYTES = 16 << 20  # of readers that count bytes
+QUERY, CURSOR = "query", "cursor.column"  # the fields of a source that messages name
+ONE_SELECT = "Must be one SELECT statement: a source is read, never written."
+COMMENTED_END = "\n"  # before a bracket that closes a query, whose last line may be a comment
+
+
+class SourceRows(Protocol):
+    """The rows of a source, or of a range of them.
+
+    Attributes:
+        schema: the columns and their types.
+    """
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The columns and their types, as `batches` has them."""
+        ...
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows, some at a time; memory does not grow with their number."""
+        ...
+
+    def first(self, rows: int) -> pl.DataFrame:
+        """Return the first rows, of no particular order."""
+        ...
+
+    def close(self) -> None:
+        """Close what they are read from."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CursorRange:
+    """The rows whose cursor is within these bounds; None for no bound.
+
+    Attributes:
+        column: the cursor.
+        after: exclusive.
+        until: inclusive.
+    """
+
+    column: str
+    after: CursorValue | None = None
+    until: CursorValue | None = None
+
+
+class Database(Protocol):
+    """A database that queries are read from. It holds no connection: each call opens its own."""
+
+    def newest(self, query: str, column: str) -> CursorValue | None:
+        """Return the largest cursor of the rows of a query; None where there are no rows.
+
+        Raises:
+            ConfigurationError: the column is missing, null in a row, or of a type without an order that can be kept.
+            SourceUnreachable: the connection is lost.
+        """
+        ...
+
+    def rows(self, query: str, within: CursorRange | None = None) -> SourceRows:
+        """Return the rows of a query, or of a range of them.
+
+        Raises:
+            ConfigurationError: the query is none that only reads, or the server refuses it.
+            SourceUnreachable: the connection is lost.
+        """
+        ...
+
+
+def subquery(query: str) -> str:
+    """Return a query in brackets."""
+    return f"(\n{query.strip().rstrip(';')}{COMMENTED_END})"
+
+
+def require_column(column: str, schema: Mapping[str, object]) -> None:
+    """Refuse a cursor that the rows do not have."""
+    if column not in schema:
+        message = f"There is no column {quoted(column)}.{advice(column, schema)}"
+        raise ConfigurationError.of(CURSOR, message)
+
+
+def refuse_null(column: str) -> ConfigurationError:
+    """Return the error of a cursor that is null in a row, which no range would ever have."""
+    message = f"Column {quoted(column)} is null in some rows, which would never be read. Leave them out in the query."
+    return ConfigurationError.of(CURSOR, message)
+
+
+def refuse_cursor_type(column: str, kind: str) -> ConfigurationError:
+    """Return the error of a cursor of a type without an order that a registry can keep exactly."""
+    allowed = "a time of microseconds or coarser, a date, whole numbers or text"
+    message = f"Column {quoted(column)} is {kind}: must be {allowed}. Cast it in the query."
+    return ConfigurationError.of(CURSOR, message)
+
+
+def cursor_value(column: str, values: pl.Series) -> CursorValue | None:
+    """Return the only value of a series as a cursor.
+
+    Raises:
+        ConfigurationError: it is a time outside the years 1 to 9999, such as infinity.
+    """
+    if isinstance(values.dtype, pl.Date | pl.Datetime):
+        naive = pl.Datetime(values.dtype.time_unit) if isinstance(values.dtype, pl.Datetime) else values.dtype
+        first, last = pl.Series([datetime.min, datetime.max]).cast(naive).cast(pl.Int64)  # noqa: DTZ901 - bounds of both
+        if not values.cast(pl.Int64).is_between(first, last).fill_null(value=True).item():
+            message = f"The largest value of column {quoted(column)} is no time between the years 1 and 9999."
+            raise ConfigurationError.of(CURSOR, f"{message} Leave such rows out in the query.")
+    value: CursorValue | None = values.item()
+    return value

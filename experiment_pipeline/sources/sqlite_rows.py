@@ -1,0 +1,207 @@
+"""Rows of a SQLite file, opened read-only (rule D1).
+
+SQLite has types of values, not of columns. A column whose values are all whole numbers is of whole numbers, one of
+numbers is of numbers, and every other one is of text. SQLite has no times: they are text or whole numbers.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+from typing_extensions import override
+
+from experiment_pipeline.domain.texts import quoted
+from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
+from experiment_pipeline.sources.connection_url import ConnectionUrl
+from experiment_pipeline.sources.source_rows import (
+    BATCH_ROWS,
+    ONE_SELECT,
+    QUERY,
+    CursorRange,
+    CursorValue,
+    Database,
+    SourceRows,
+    cursor_value,
+    refuse_cursor_type,
+    refuse_null,
+    require_column,
+    subquery,
+)
+
+LOCK_TIMEOUT = 60.0  # seconds
+READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+KINDS = ("integer", "real", "text", "blob")
+NOT_READING = ("syntax error", "one statement", "not authorized", "readonly")
+
+
+class SqliteDatabase(Database):
+    """A SQLite file."""
+
+    def __init__(self, url: ConnectionUrl) -> None:
+        """Find the file.
+
+        Args:
+            url: `sqlite://` and a path.
+
+        Raises:
+            ConfigurationError: there is no such file.
+        """
+        self._url = url
+        self._file = Path(unquote(url.parts.netloc + url.parts.path)).absolute()
+        if not self._file.is_file():
+            raise url.refused(f"There is no file {quoted(self._file.name)}.")
+
+    @override
+    def newest(self, query: str, column: str) -> CursorValue | None:
+        with closing(SqliteRows(self._url, self._file, query)) as rows:
+            return rows.newest(column)
+
+    @override
+    def rows(self, query: str, within: CursorRange | None = None) -> "SqliteRows":
+        return SqliteRows(self._url, self._file, query, within)
+
+
+class SqliteRows(SourceRows):
+    """The rows of one query, in one transaction."""
+
+    def __init__(self, url: ConnectionUrl, file: Path, query: str, within: CursorRange | None = None) -> None:
+        """Open the rows.
+
+        Args:
+            url: for messages.
+            file: SQLite's.
+            query: one SELECT statement.
+            within: the range of its rows; None for all.
+
+        Raises:
+            ConfigurationError: the file is not SQLite's, or the query is none that only reads.
+            SourceUnreachable: another process has locked the file for too long.
+        """
+        self._url = url
+        self._rows = subquery(query)
+        self._values: tuple[CursorValue, ...] = ()
+        with self._failing():
+            self._connection = sqlite3.connect(
+                f"{file.as_uri()}?mode=ro",
+                uri=True,
+                timeout=LOCK_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            self._open(within)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    @override
+    def schema(self) -> Mapping[str, pl.DataType]:
+        return self._schema
+
+    @override
+    def batches(self) -> Iterator[pl.DataFrame]:
+        with self._failing(), closing(self._connection.execute(self._select, self._values)) as cursor:
+            while rows := cursor.fetchmany(BATCH_ROWS):
+                yield self._frame(rows)
+
+    @override
+    def first(self, rows: int) -> pl.DataFrame:
+        with self._failing():
+            found = self._connection.execute(f"{self._select} limit {rows}", self._values).fetchall()
+        return self._frame(found)
+
+    @override
+    def close(self) -> None:
+        self._connection.close()
+
+    def newest(self, column: str) -> CursorValue | None:
+        """Return the largest cursor of the rows; see `Database.newest`."""
+        name = self._cursor(column)
+        with self._failing():
+            if self._connection.execute(f"select 1 from {self._rows} where {name} is null limit 1").fetchone():
+                raise refuse_null(column)
+            value = self._connection.execute(f"select max({name}) from {self._rows}").fetchone()[0]
+        return cursor_value(column, pl.Series([value]))
+
+    def _open(self, within: CursorRange | None) -> None:
+        with self._failing():
+            self._connection.execute("begin")
+            self._connection.set_authorizer(_only_reads)
+            described = self._connection.execute(f"select * from {self._rows} limit 0").description
+            self._kinds = self._kinds_of([column[0] for column in described])
+        self._schema = {name: _type(kinds) for name, kinds in self._kinds.items()}
+        self._select = self._select_of(within)
+
+    def _kinds_of(self, columns: list[str]) -> dict[str, set[str]]:
+        """Return the types of the values in each column."""
+        tests = (f"max(typeof({_name(column)}) = '{kind}')" for column in columns for kind in KINDS)
+        found = iter(self._connection.execute(f"select {', '.join(tests)} from {self._rows}").fetchone())
+        return {column: {kind for kind in KINDS if next(found)} for column in columns}
+
+    def _select_of(self, within: CursorRange | None) -> str:
+        columns = (f"{_cast(_name(column), kinds)} as {_name(column)}" for column, kinds in self._kinds.items())
+        select = f"select {', '.join(columns)} from {self._rows}"
+        if within is None:
+            return select
+        cursor = self._cursor(within.column)
+        bounds = [(sign, value) for sign, value in ((">", within.after), ("<=", within.until)) if value is not None]
+        self._values = tuple(value for _, value in bounds)
+        limits = " and ".join(f"{cursor} {sign} ?" for sign, _ in bounds)
+        return f"{select} where {limits}" if bounds else select
+
+    def _cursor(self, column: str) -> str:
+        require_column(column, self._kinds)
+        kinds = self._kinds[column]
+        if kinds - {"integer"} and kinds - {"text"}:
+            raise refuse_cursor_type(column, f"of {' and '.join(sorted(kinds))} values")
+        return f"{_name(column)} collate binary"
+
+    def _frame(self, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+        return pl.DataFrame(rows, schema=self._schema, orient="row")
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _failure(self._url, error) from None
+
+
+def _only_reads(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_OK if action in READS else sqlite3.SQLITE_DENY
+
+
+def _type(kinds: set[str]) -> pl.DataType:
+    if kinds == {"integer"}:
+        return pl.Int64()
+    if kinds and kinds <= {"integer", "real"}:
+        return pl.Float64()
+    return pl.Binary() if "blob" in kinds else pl.String()
+
+
+def _cast(name: str, kinds: set[str]) -> str:
+    if kinds == {"integer", "real"}:
+        return f"cast({name} as real)"
+    if len(kinds) > 1:
+        return f"cast({name} as {'blob' if 'blob' in kinds else 'text'})"
+    return name
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _failure(url: ConnectionUrl, error: sqlite3.Error) -> ExperimentPipelineError:
+    text = str(error)
+    if "locked" in text:
+        return url.unreachable("Another process has locked the file. Try again.")
+    if "not a database" in text or "unable to open" in text:
+        return url.refused(f"The file cannot be read: {url.told(text)}")
+    if any(sign in text for sign in NOT_READING):
+        return ConfigurationError.of(QUERY, f"{ONE_SELECT} SQLite says: {url.told(text)}")
+    return ConfigurationError.of(QUERY, f"SQLite says: {url.told(text)}")
