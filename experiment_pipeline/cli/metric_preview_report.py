@@ -18,6 +18,7 @@ from experiment_pipeline.domain.metric_preview import POOLED, QUANTILES, Distrib
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Quantile, Ratio
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.results.measurement import measured_statistic
+from experiment_pipeline.results.reasons import in_words
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.times import iso_utc
 
@@ -147,7 +148,7 @@ def _fact_rows(metric: Metric, preview: MetricPreview) -> Iterator[tuple[str, st
 def _statistic_rows(metric: Metric, preview: MetricPreview) -> Iterator[tuple[str, str, str]]:
     found = measured_statistic(metric, preview.aggregates, POOLED)
     if isinstance(found, NotComputable):
-        yield _level_word(metric), "-", found.reason
+        yield _level_word(metric), "-", in_words(found.reason)
         return
     deviation, level = found.standard_deviation, found.aggregate.mean
     in_levels = f"{deviation / abs(level):.3g} times that" if level else ""

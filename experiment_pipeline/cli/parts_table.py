@@ -15,6 +15,7 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.results.comparison_payload import LiftPayload, VariantPayload
 from experiment_pipeline.results.metric_payload import PartPayload, StepPayload
 from experiment_pipeline.results.payload import ResultsPayload
+from experiment_pipeline.results.reasons import in_words
 from experiment_pipeline.stats.verdict import Verdict
 
 
@@ -108,7 +109,7 @@ def _lift(lift: LiftPayload | None) -> tuple[str, str]:
 def _verdict(part: _Part, treatment: str) -> Text:
     verdict, reason = part.verdicts.get(treatment), part.payload["reason"][treatment]
     words = [] if verdict is None else [Text(readable(verdict), style=VERDICT_STYLES.get(verdict, ""))]
-    return Text(", ").join([*words, *([] if reason is None else [Text(readable(reason))])])
+    return Text(", ").join([*words, *([] if reason is None else [Text(in_words(reason))])])
 
 
 def _lines(part: _Part) -> Iterator[Text]:

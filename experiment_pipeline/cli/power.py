@@ -12,6 +12,7 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.metric_preview import MOST_DAYS, ONE_WINDOW, declared_metric, measure
 from experiment_pipeline.cli.tables import plain
 from experiment_pipeline.domain.power_request import MOST_VARIANTS, PowerRequest
+from experiment_pipeline.results.reasons import in_words
 from experiment_pipeline.results.sample_plan import PlanPayload, ReadingPayload, SamplePayload, sample_plan
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def _lines(plans: "Sequence[PlanPayload]") -> "Iterator[Text | Table]":
         yield Text()
         yield Text(_title(reading), style="bold")
         yield _table(plans, position)
-    if any(reason := sample["reason"] for plan in plans for sample in _samples(plan)):
-        yield Text(f"Withheld: {reason}", style="dim")
+    if reason := next((sample["reason"] for plan in plans for sample in _samples(plan) if sample["reason"]), None):
+        yield Text(f"Withheld: {in_words(reason)}.", style="dim")
 
 
 def _title(reading: ReadingPayload) -> str:

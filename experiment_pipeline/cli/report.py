@@ -1,14 +1,14 @@
 """Report of an experiment's payloads for people: a heading, who was exposed, how they were split, the metrics."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from experiment_pipeline.cli.parts_table import PartsTable
 from experiment_pipeline.cli.results_parts import note_lines, sensitivity_lines
-from experiment_pipeline.cli.results_table import ResultsTable, readable, shown
+from experiment_pipeline.cli.results_table import ResultsTable, shown
 from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import CONTROL, Experiment
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
@@ -17,6 +17,7 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.results.decision import Action
 from experiment_pipeline.results.metric_payload import MetricPayload
 from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload, SplitPayload
+from experiment_pipeline.results.reasons import in_words
 
 ACTION_STYLES = {
     Action.SHIP: "bold green",
@@ -110,13 +111,13 @@ def _split_lines(results: ResultsPayload) -> Iterator[Text]:
     sound, fixed, anytime = results["trustworthy"], results["srm_p_value"], srm["anytime_p_value"]
     tested = "" if fixed is None or anytime is None else f" (SRM p = {fixed:.3g}, at every look p = {anytime:.3g})"
     if sound is None or (sound and not tested):
-        yield Text(f"split not tested: {readable(srm['reason'] or 'unknown')} ({observed})", style="yellow")
+        yield Text(f"split not tested: {in_words(srm['reason'] or 'unknown')} ({observed})", style="yellow")
         return
     expected = " / ".join(f"{100 * share:.4g} %" for share in srm["expected_shares"].values())
     line = Text.assemble("split ", ("sound", "green") if sound else ("BROKEN", "bold red"))
     line.append(f": {observed}, expected {expected}{tested}")
     if not sound and srm["reason"] is not None:
-        line.append(f"; {readable(srm['reason'])}", style="bold red")
+        line.append(f"; {in_words(srm['reason'])}", style="bold red")
     yield line
     if not sound:
         yield Text("Do not trust these numbers: nothing is called winning on such a split.", style="bold red")
@@ -173,14 +174,31 @@ def _shortfall(reason: str, metric: MetricPayload, treatment: str, floors: Floor
         what, floor = "conversions", floors.conversions
         has = [metric["variants"][arm]["sum"] for arm in arms]
     elif reason == "below_minimum_nonzero":
-        what, floor = "identities with a value that is not 0", floors.nonzero
-        has = [metric.get("nonzero", {}).get(arm) for arm in arms]
+        floor = floors.nonzero
+        what, has = _fewest_nonzero(metric, arms)
     else:
-        return readable(reason)
+        return in_words(reason)
     counts = [f"{shown(arm)} {number:,.0f}" for arm, number in zip(arms, has, strict=True) if number is not None]
     if len(counts) < len(arms):
-        return readable(reason)
+        return in_words(reason)
     return f"too few {what}: {', '.join(counts)}; each arm needs {floor:,}"
+
+
+def _fewest_nonzero(metric: MetricPayload, arms: Sequence[str]) -> tuple[str, list[float | None]]:
+    """Return which identities that are not 0 are the fewest, and how many each arm has: of a ratio those of one side.
+
+    None where a payload that an older version wrote did not count them.
+    """
+
+    def counts(of: Mapping[str, int]) -> list[float | None]:
+        return [of.get(arm) for arm in arms]
+
+    numerators = metric.get("nonzero", {})
+    if (denominators := metric.get("nonzero_denominator")) is None:
+        return "identities with a value that is not 0", counts(numerators)
+    fewest = min(numerators, denominators, key=lambda side: min(side.get(arm, 0) for arm in arms))
+    side = "numerator" if fewest is numerators else "denominator"
+    return f"identities whose {side} is not 0", counts(fewest)
 
 
 def _finding_lines(health: StoredHealth | None) -> Iterator[Text]:

@@ -12,6 +12,7 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.results.comparison_payload import ProgressPayload
 from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
+from experiment_pipeline.results.reasons import in_words
 from experiment_pipeline.results.sensitivity_payload import OtherReadingPayload
 
 
@@ -49,7 +50,7 @@ def sensitivity_lines(experiment: Experiment, results: ResultsPayload) -> Iterat
 def _said(reading: OtherReadingPayload, treatment: str) -> str:
     """Return the lift of a reading, or why there is none, and its verdict."""
     lift, verdict = reading["inference"][treatment], readable(reading["verdict"][treatment])
-    said = readable(reading["reason"][treatment] or "withheld") if lift is None else f"{100 * lift['lift']:+.2f} %"
+    said = in_words(reading["reason"][treatment] or "withheld") if lift is None else f"{100 * lift['lift']:+.2f} %"
     return f"{said}, {verdict}"
 
 
@@ -60,7 +61,7 @@ def _reading_lines(metric: MetricPayload) -> Iterator[str]:
             share = f"{100 * adjusted['variance_reduction']:.1f} %"
             line = f"the pre-period explains {share} of the variance; the adjusted reading decides"
         else:
-            line = f"not adjusted, {readable(adjusted['reason'] or 'unknown')}; the plain reading decides"
+            line = f"not adjusted, {in_words(adjusted['reason'] or 'unknown')}; the plain reading decides"
         yield f", {shown(treatment)}: {line}"
     for treatment, posterior in metric.get("posterior", {}).items():
         if posterior is not None:
@@ -87,7 +88,7 @@ def _progress_words(progress: ProgressPayload, fraction: float) -> str:
     if needed is not None and fraction < 1:
         words += f", all of it at about {needed:,} identities of both variants"
     if left is None:
-        return f"{words}; time left unknown: {readable(progress.get('reason', 'unknown'))}"
+        return f"{words}; time left unknown: {in_words(progress.get('reason', 'unknown'))}"
     return (
         f"{words}; about {left:,.1f} days left at the traffic so far"
         if left

@@ -203,6 +203,11 @@ class Bounds:
     capped: dict[str, int]
     floored: dict[str, int]
 
+    @property
+    def leaves_one_value(self) -> bool:
+        """Whether everybody counts as the same, whatever the values are: the floor is not below the cap, which wins."""
+        return self.cap is not None and self.floor is not None and self.floor >= self.cap
+
 
 UNCAPPED = "uncapped"  # the reading of a metric without its cap and floor
 
@@ -247,6 +252,7 @@ class MetricAggregates:
         invalid_values: those of them whose value is not a number (rule E5), by variant.
         of_identities: the other numbers of the identities' values, by variant, where they were counted.
         joint: `by_variant` (y) with the denominator of a ratio or the pre-period of the metric (x); empty for others.
+        nonzero_x: identities whose denominator, or pre-period, is not 0, by variant; empty for other metrics.
         quantiles: of a quantile; None where a variant has no value. Empty for others.
         identities: analysed identities whose window has ended, by variant, those without a value included (rule M6);
             empty where they are the `n` of the aggregates.
@@ -266,6 +272,7 @@ class MetricAggregates:
     invalid_values: dict[str, int] = field(default_factory=dict)
     of_identities: dict[str, ValueSummary] = field(default_factory=dict)
     joint: dict[str, PairAggregate | None] = field(default_factory=dict)
+    nonzero_x: dict[str, int] = field(default_factory=dict)
     quantiles: dict[str, QuantileEstimate | None] = field(default_factory=dict)
     identities: dict[str, int] = field(default_factory=dict)
     not_mature: dict[str, int] = field(default_factory=dict)

@@ -107,6 +107,8 @@ class MetricPreview:
         bounds = [counted.bounds, counted.joint_bounds if isinstance(metric.statistic, Ratio) else None]
         if any(each is not None and each.cap == 0 for each in bounds):
             yield "The cap is 0: the metric would be withheld (cap_is_zero). Add of_nonzero: true to the percentile."
+        if any(each is not None and each.leaves_one_value for each in bounds):
+            yield "The floor is not below the cap: the metric would be withheld (bounds_leave_one_value)."
         has_covariate = isinstance(metric.statistic, Mean) and metric.statistic.covariate_before is not None
         joint = counted.joint.get(POOLED)
         if has_covariate and self.n and joint is not None and not joint.m2_x:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from experiment_pipeline.domain.aggregates import (
     EMPTY,
-    Bounds,
     MetricAggregates,
     PairAggregate,
     ValueSummary,
@@ -13,6 +12,7 @@ from experiment_pipeline.domain.aggregates import (
 )
 from experiment_pipeline.domain.floors import Counted, counted_by
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Quantile, Ratio, Retention
+from experiment_pipeline.stats.effect import difference, squared_standard_error
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.quantile import quantile_aggregate
 from experiment_pipeline.stats.ratio import ratio_aggregate
@@ -20,6 +20,7 @@ from experiment_pipeline.stats.ratio import ratio_aggregate
 OUT_OF_RANGE = NotComputable("out_of_range")  # moments too large for a float
 NO_VALUES = NotComputable("too_few_values")
 CAP_IS_ZERO = NotComputable("cap_is_zero")  # rule M10
+ONE_VALUE = NotComputable("bounds_leave_one_value")  # rule M10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,14 @@ class Arm:
 
 def arms_of(metric: Metric, found: MetricAggregates, variants: Iterable[str]) -> dict[str, Arm]:
     """Return the arms of a metric, or of one part of it, in these variants."""
-    return {key: _arm(metric, found, key) for key in variants}
+    withheld = _withheld_by_bounds(metric, found)
+    return {key: _arm(metric, found, key, withheld) for key in variants}
 
 
-def _arm(metric: Metric, found: MetricAggregates, variant: str) -> Arm:
+def _arm(metric: Metric, found: MetricAggregates, variant: str, withheld: NotComputable | None) -> Arm:
     aggregate = found.by_variant.get(variant, EMPTY)
     values = found.of_identities.get(variant) or ValueSummary.of_moments(aggregate)
-    reduced = CAP_IS_ZERO if _has_zero_cap(metric, found) else _reduced(metric, found, variant)
+    reduced = withheld or _reduced(metric, found, variant)
     n = _identities_of(metric, found, variant)
     adjusts = isinstance(metric.statistic, Mean) and metric.statistic.covariate_before is not None
     return Arm(
@@ -106,9 +108,7 @@ def _counted(metric: Metric, found: MetricAggregates, variant: str, values: Valu
             q = metric.statistic.q if isinstance(metric.statistic, Quantile) else 0.0
             return _identities_of(metric, found, variant) * q * (1 - q)
         case Counted.NONZERO if isinstance(metric.statistic, Ratio):
-            joint = found.joint.get(variant) or NO_PAIRS
-            denominator = ValueSummary.of_moments(VariantAggregate(joint.n, joint.mean_x, joint.m2_x))
-            return min(values.nonzero, denominator.nonzero)
+            return min(values.nonzero, found.nonzero_x.get(variant, 0))
         case Counted.NONZERO:
             return values.nonzero
 
@@ -120,9 +120,31 @@ def _events(metric: Metric, arm: VariantAggregate | None, found: MetricAggregate
     return numeric if reads_numbers or arm is None else arm.sum
 
 
-def _has_zero_cap(metric: Metric, found: MetricAggregates) -> bool:
-    """Return whether a cap makes everybody 0; where it is that of a pre-period, the metric is only not adjusted."""
-    bounds: list[Bounds | None] = [found.bounds]
-    if isinstance(metric.statistic, Ratio):
-        bounds.append(found.joint_bounds)
-    return any(each is not None and each.cap == 0 for each in bounds)
+def _withheld_by_bounds(metric: Metric, found: MetricAggregates) -> NotComputable | None:
+    """Return why cap and floor leave nothing to compare, or None (rule M10).
+
+    Those of a pre-period withhold nothing: the metric is only not adjusted.
+    """
+    bounds = [found.bounds, found.joint_bounds if isinstance(metric.statistic, Ratio) else None]
+    given = [each for each in bounds if each is not None]
+    if any(each.cap == 0 for each in given):
+        return CAP_IS_ZERO
+    if any(each.leaves_one_value for each in given):
+        return ONE_VALUE
+    is_touched = found.bounds is not None and any((*found.bounds.capped.values(), *found.bounds.floored.values()))
+    return ONE_VALUE if is_touched and _has_one_value(metric, found) else None
+
+
+def _has_one_value(metric: Metric, found: MetricAggregates) -> bool:
+    """Return whether all identities of all variants have one value, or all quantiles lie at one bound."""
+    match metric.statistic:
+        case Ratio():
+            return False  # where all numerators are one value, denominators may differ
+        case Quantile():
+            bounds = (None, None) if found.bounds is None else (found.bounds.cap, found.bounds.floor)
+            values = {each.value for each in found.quantiles.values() if each is not None}
+            return len(values) == 1 and not values.isdisjoint(bounds)
+        case _:
+            arms = [each for each in found.by_variant.values() if each is None or each.n]
+            known = [each for each in arms if each is not None and each.n > 1 and not squared_standard_error(each)]
+            return bool(arms) and len(known) == len(arms) and not any(difference(known[0], each) for each in known)

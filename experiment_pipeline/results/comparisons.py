@@ -8,7 +8,7 @@ from experiment_pipeline.domain.experiments import CONTROL, Design
 from experiment_pipeline.domain.floors import Floors, counted_by
 from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import AttachedMetric, Maturity, Metric, Quantile, Ratio
-from experiment_pipeline.results.arms import CAP_IS_ZERO, OUT_OF_RANGE, Arm, arms_of
+from experiment_pipeline.results.arms import CAP_IS_ZERO, ONE_VALUE, OUT_OF_RANGE, Arm, arms_of
 from experiment_pipeline.results.guardrails import BesideMargin, beside_margin
 from experiment_pipeline.results.model import (
     AdjustedReading,
@@ -126,7 +126,13 @@ class Judged:
 
 
 def compared(
-    attached: AttachedMetric, found: MetricAggregates, variants: Collection[str], design: Design, floors: Floors
+    attached: AttachedMetric,
+    found: MetricAggregates,
+    variants: Collection[str],
+    design: Design,
+    floors: Floors,
+    *,
+    withheld: Mapping[str, NotComputable | None] | None = None,
 ) -> Compared:
     """Return the comparisons of a metric, or of one part of it.
 
@@ -136,7 +142,9 @@ def compared(
         variants: the analysed ones, control among them.
         design: what the experiment was made to detect, if it was made for this metric.
         floors: how much data an arm needs.
+        withheld: of a part, why the whole metric has no verdict on a treatment, so that no part has one either.
     """
+    of_whole = withheld or {}
     values = {key: found.values.get(key, 0) for key in variants}
     invalid_values = {key: found.invalid_values.get(key, 0) for key in variants}
     arms = arms_of(attached.metric, found, variants)
@@ -153,7 +161,9 @@ def compared(
         pairs=pairs,
         adjusted=adjusted,
         withheld={
-            key: UNREADABLE_VALUES if unreadable else _withheld_for_missing_values(arms[CONTROL], arm, attached.metric)
+            key: of_whole.get(key)
+            or (UNREADABLE_VALUES if unreadable else None)
+            or _withheld_for_missing_values(arms[CONTROL], arm, attached.metric)
             for key, arm in treatments.items()
         },
         beside_margin={
@@ -291,7 +301,7 @@ def _reading(pair: Pair | NotComputable, of: Compared) -> Reading | NotComputabl
 
 
 def _pair(control: Arm, treatment: Arm, metric: Metric, design: Design, floors: Floors) -> Pair | NotComputable:
-    for reason in (CAP_IS_ZERO, OUT_OF_RANGE):  # not cured by more data
+    for reason in (CAP_IS_ZERO, ONE_VALUE, OUT_OF_RANGE):  # not cured by more data
         if reason in (control.reduced, treatment.reduced):
             return reason
     counted = control.counted, treatment.counted

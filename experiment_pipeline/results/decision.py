@@ -10,6 +10,7 @@ from enum import StrEnum
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import Direction
 from experiment_pipeline.results.model import Comparison, ExperimentResults, MetricResults, Progress
+from experiment_pipeline.results.reasons import in_words
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.verdict import Verdict
 
@@ -166,11 +167,23 @@ def _rules(
         yield TreatmentDecision(Action.ROLLBACK, Rule.PRIMARY_LOSING, f"It is shown to be worse on {name}.")
     if verdict is Verdict.WINNING or subject.is_shown_within_margin:
         yield from _rules_of_shipping(subject, waiting, guardrails, contradicted=contradicted)
+    yield _undecided(subject, waiting)
+
+
+def _undecided(subject: _Subject, waiting: Action) -> TreatmentDecision:
+    """Return that neither is shown, or that the primary metric cannot be read."""
+    name, unread = subject.name, subject.comparison.unread
     if waiting is Action.INCONCLUSIVE:
-        why = f"The time is over, and neither better nor worse is shown on {name}."
-        yield TreatmentDecision(waiting, Rule.TIME_IS_OVER, why)
+        told = (
+            f"the metric {name} cannot be read: {in_words(unread)}"
+            if unread
+            else f"neither better nor worse is shown on {name}"
+        )
+        return TreatmentDecision(waiting, Rule.TIME_IS_OVER, f"The time is over, and {told}.")
     why = f"Neither better nor worse is shown on {name} so far."
-    yield TreatmentDecision(Action.KEEP_RUNNING, Rule.EVIDENCE_ACCRUES, why)
+    if unread:
+        why = f"The metric {name} cannot be read yet: {in_words(unread)}."
+    return TreatmentDecision(Action.KEEP_RUNNING, Rule.EVIDENCE_ACCRUES, why)
 
 
 def _rules_of_shipping(

@@ -4,26 +4,45 @@ from dataclasses import dataclass
 
 from experiment_pipeline.domain.aggregates import VariantAggregate
 from experiment_pipeline.domain.measures import Clock
-from experiment_pipeline.domain.metrics import AttachedMetric
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection, Quantile
 from experiment_pipeline.results.arms import Arm
 from experiment_pipeline.stats.cuped import cuped
 from experiment_pipeline.stats.evidence import Evidence
-from experiment_pipeline.stats.guardrail import MarginReading, at_margin, margin_evidence, margin_reading
+from experiment_pipeline.stats.guardrail import (
+    TIED_VALUES,
+    MarginReading,
+    at_margin,
+    is_within_margin,
+    margin_evidence,
+    margin_reading,
+)
 from experiment_pipeline.stats.late_values import widened_for_late_values
 from experiment_pipeline.stats.not_computable import NotComputable
 
 
 @dataclass(frozen=True, slots=True)
 class BesideMargin:
-    """A treatment and control as it would be at the margin, with enough data to be compared."""
+    """A treatment and control as it would be at the margin, with enough data to be compared.
+
+    Attributes:
+        tied: of a quantile that lies at a tie in either arm, what is expected of the guardrail; None otherwise.
+    """
 
     control_at_margin: VariantAggregate
     treatment: VariantAggregate
     evidence: Evidence
+    tied: ExpectedDirection | None = None
 
     def reading(self, alpha: float) -> MarginReading | NotComputable:
-        """Return how far the treatment is from the margin, at a level."""
-        return margin_reading(self.control_at_margin, self.treatment, self.evidence, alpha=alpha)
+        """Return how far the treatment is from the margin, at a level.
+
+        Withheld: as in `margin_reading`; and `tied_values`, where a quantile whose interval has no width is within the
+        margin. No shift that is smaller than the step to the next value could be seen there (docs/adr/0040).
+        """
+        found = margin_reading(self.control_at_margin, self.treatment, self.evidence, alpha=alpha)
+        if self.tied is None or isinstance(found, NotComputable):
+            return found
+        return TIED_VALUES if is_within_margin(found.effect.value, self.tied) else found
 
     def p_value(self, alpha: float) -> float:
         """Return the anytime-valid p-value of "exactly at the margin"; 1 where it cannot be made."""
@@ -65,4 +84,5 @@ def beside_margin(
     if any(measure.counts_missing_as_zero for measure in attached.metric.measures):
         with_value = control.values.with_value, treatment.values.with_value
         evidence = widened_for_late_values(evidence, *deciding, with_value)
-    return BesideMargin(control_at_margin, compared, evidence)
+    is_tied = isinstance(attached.metric.statistic, Quantile) and 0 in (control_at_margin.m2, compared.m2)
+    return BesideMargin(control_at_margin, compared, evidence, expected if is_tied else None)

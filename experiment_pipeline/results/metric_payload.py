@@ -116,8 +116,9 @@ class MetricPayload(TypedDict):
     What is withheld is null, and `reason` says why. By variant, `values` counts the events whose
     value the metric reads, and `invalid_values` those of them whose value is not a number: with over 1 % of these in
     any variant the metric has no verdict (`inconclusive`, reason `unreadable_values`). Of the identities, `nonzero`
-    counts those whose value is not 0, `with_value` those that have one (of a mean those with a readable value,
-    otherwise all), and `largest` is the largest value.
+    counts those whose value is not 0 (of a ratio, whose numerator is not; `nonzero_denominator` counts the others),
+    `with_value` those that have one (of a mean those with a readable value, otherwise all), and `largest` is the
+    largest value.
 
     Of version 2: `type` is the statistic, `unit` that of its values, and `identities` are all that were analysed, those
     without a value included; `identities_not_mature` wait for their window to end. `capped` has the bounds of the
@@ -141,6 +142,7 @@ class MetricPayload(TypedDict):
     values: NotRequired[dict[str, int]]
     invalid_values: NotRequired[dict[str, int]]
     nonzero: NotRequired[dict[str, int]]
+    nonzero_denominator: NotRequired[dict[str, int]]
     with_value: NotRequired[dict[str, int]]
     largest: NotRequired[dict[str, float | None]]
     family: NotRequired[Family]
@@ -229,6 +231,8 @@ def _add_version_2(payload: MetricPayload, metric: MetricResults) -> None:
     if found.joint_bounds is not None:
         of_x = _capped(found.joint_bounds, metric)
         payload["capped_denominator" if isinstance(of.statistic, Ratio) else "capped_pre_period"] = of_x
+    if isinstance(of.statistic, Ratio):
+        payload["nonzero_denominator"] = {key: found.nonzero_x.get(key, 0) for key in metric.arms}
     if isinstance(of.statistic, Quantile):
         payload["quantile"] = dict(_quantiles(metric))
     adjusted = {each.treatment: each.adjusted for each in metric.comparisons if each.adjusted is not None}

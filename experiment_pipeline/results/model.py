@@ -274,8 +274,13 @@ class Comparison:
     def reason(self) -> str | None:
         """The reason why there is no verdict, no effect or, where there are both, no lift; None where all are given."""
         lift = None if isinstance(self.reading, NotComputable) else self.reading.lift
+        return self.unread or (lift.reason if isinstance(lift, NotComputable) else None)
+
+    @property
+    def unread(self) -> str | None:
+        """The reason why there is nothing that a verdict is read from; None where there is."""
         looks = self.planned.withheld if self.planned is not None and self.planned.decide else None
-        parts = (self.withheld, self.margin, self.reading, looks, lift)
+        parts = (self.withheld, self.margin, self.reading, looks)
         return next((part.reason for part in parts if isinstance(part, NotComputable)), None)
 
 

@@ -35,7 +35,7 @@ def parts_of(
     """
     design = Design(alpha=metric.design.alpha)  # no part is what the sample was planned for
     parts = {
-        group: compared(metric.attached, found.groups[group], metric.arms, design, floors)
+        group: compared(metric.attached, found.groups[group], metric.arms, design, floors, withheld=metric.withheld)
         for group in sorted(found.groups, key=lambda group: _place(group, found.groups[group]))
     }
     judged = {kind: _judged({g: each for g, each in parts.items() if g.part is kind}, design.alpha) for kind in Part}

@@ -23,6 +23,9 @@ from experiment_pipeline.stats.verdict import Verdict
 # for larger harm, that is to be shown long before a difference as small as the margin could be.
 WEIGHT_OF_MARGIN = 0.8
 
+TIED_VALUES = NotComputable("tied_values")  # rule C12
+WITHHELD = (NotComputable("control_mean_not_positive"), TIED_VALUES)  # which more data need not cure
+
 Arm = TypeVar("Arm", VariantAggregate, PairAggregate)
 
 
@@ -152,6 +155,11 @@ def margin_reading(
     return MarginReading(difference, anytime)
 
 
+def is_within_margin(distance: float, expected_direction: ExpectedDirection) -> bool:
+    """Return whether a distance from the margin, treatment less control at it, is on the side that is kept."""
+    return distance > 0 if expected_direction is ExpectedDirection.NOT_DECREASE else distance < 0
+
+
 def decide_margin(
     anytime: AnytimeEffect | NotComputable,
     expected_direction: ExpectedDirection,
@@ -161,7 +169,8 @@ def decide_margin(
 ) -> Verdict:
     """Return the verdict of one treatment on a guardrail with a margin.
 
-    - While a verdict is withheld (`readable` is false, or control's mean is not positive): `inconclusive`.
+    - While a verdict is withheld (`readable` is false, control's mean is not positive, or values are tied):
+      `inconclusive`.
     - No interval yet: `collecting_data`.
     - `ok` once the interval lies wholly within the margin: the treatment is shown to be less than that worse.
     - `harmed` once it lies wholly beyond, trustworthy or not: a warning is not withheld.
@@ -183,8 +192,7 @@ def decide_margin(
     if not readable:
         return Verdict.INCONCLUSIVE
     if isinstance(anytime, NotComputable):
-        is_withheld = anytime.reason == "control_mean_not_positive"
-        return Verdict.INCONCLUSIVE if is_withheld else Verdict.COLLECTING_DATA
+        return Verdict.INCONCLUSIVE if anytime in WITHHELD else Verdict.COLLECTING_DATA
     side = (anytime.ci_low > 0) - (anytime.ci_high < 0)
     better = side if expected_direction is ExpectedDirection.NOT_DECREASE else -side
     if better < 0:

@@ -78,14 +78,15 @@ class Warehouse(Protocol):
                 that policy or `uncapped` as their name.
 
         Returns:
-            Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `nonzero`, `with_value`, `with_event`, `largest`,
-            `values`, `invalid_values`, sorted by the first two: one per metric and variant of the scope that the
-            artifact holds, without events too, and none without metrics. `n` comes from the first exposures (rule M4);
-            mean and m2 are each null where they are too large for a double. Of identities, `nonzero` counts those whose
-            value is not 0, `with_value` those that have one (of a mean those with a number among their events,
-            otherwise all), `with_event` those with an event that counts (of a funnel, that reach its last step), and
-            `largest` is the largest value, null without identities or where it is too large. Of events, `values`
-            counts those whose value the metric reads, `invalid_values` those whose value is not a number.
+            Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `nonzero`, `nonzero_x`, `with_value`, `with_event`,
+            `largest`, `values`, `invalid_values`, sorted by the first two: one per metric and variant of the scope that
+            the artifact holds, without events too, and none without metrics. `n` comes from the first exposures (rule
+            M4); mean and m2 are each null where they are too large for a double. Of identities, `nonzero` counts those
+            whose value is not 0, `nonzero_x` those whose denominator or pre-period is not 0, `with_value` those that
+            have one (of a mean those with a number among their events, otherwise all), `with_event` those with an event
+            that counts (of a funnel, that reach its last step), and `largest` is the largest value, null without
+            identities or where it is too large. Of events, `values` counts those whose value the metric reads, `invalid_values`
+            those whose value is not a number.
         """
 
     def preview_metric(

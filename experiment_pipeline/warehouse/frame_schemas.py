@@ -128,6 +128,7 @@ def _metric_aggregates(metric_id: int, rows: Sequence[Row]) -> MetricAggregates:
         not_mature=counted("not_mature"),
         bounds=_bounds(rows, "cap", "floor", counted("capped"), counted("floored")),
         joint_bounds=_bounds(rows, "cap_x", "floor_x", counted("capped_x"), counted("floored_x")),
+        nonzero_x=counted("nonzero_x") if has_x else {},
         with_event=counted("with_event"),
         mixed_fields=types_from_stored(next((row["mixed_fields"] for row in rows), None)),
     )
@@ -188,6 +189,7 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "mean": pl.Float64,
         "m2": pl.Float64,
         "nonzero": pl.Int64,
+        "nonzero_x": pl.Int64,
         "with_value": pl.Int64,
         "with_event": pl.Int64,
         "largest": pl.Float64,
@@ -243,6 +245,7 @@ COUNTS = {
     "identities",
     "n",
     "nonzero",
+    "nonzero_x",
     "with_value",
     "with_event",
     "values",

@@ -54,7 +54,7 @@ def test_parts__breakdown__tells_values_from_the_lack_of_one(width: int) -> None
     colon = ":" if width == NARROW else ""
     for value in ('"other"', "(none)", "(all others)"):
         assert f"m, country {value}{colon} " in text
-    assert "collecting data, below minimum conversions" in text
+    assert "collecting data, too few conversions" in text
     assert "inconclusive" in text
 
 

@@ -42,7 +42,7 @@ def test_power__in_a_terminal__has_a_table_by_the_number_of_variants(filled: Run
     ):
         assert words in text, text
     other = " ".join(filled("power", "revenue", "--power", "0.9", "--mde", "0.5").stdout.split())
-    assert "Withheld: no_factor_for_this_design" in other
+    assert "Withheld: how much more it takes is known at an alpha of 0.05 and a power of 0.8 alone." in other
 
 
 def test_power__that_cannot_be__says_why(filled: Run) -> None:

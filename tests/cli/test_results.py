@@ -12,11 +12,11 @@ from rich.console import Console
 from experiment_pipeline.cli.report import report
 from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.cli.results_csv import COLUMNS
-from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, PairAggregate, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
-from experiment_pipeline.domain.measures import Aggregation
-from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.measures import Aggregation, Events, Measure
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Metric, Ratio
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether, StoredHealth
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.decision import decide_experiment
@@ -26,6 +26,10 @@ from tests.metrics import version_1
 from tests.results.subjects import EVEN, experiment, rate
 
 NONZERO = {"control": 149, "b": 2_000}
+PURCHASE = Events("purchase")
+ORDER_VALUE = Metric(
+    1, "prod", "measured", Ratio(Measure(PURCHASE, Aggregation.SUM), Measure(PURCHASE, Aggregation.COUNT))
+)
 AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
@@ -104,15 +108,16 @@ def reported(
     floors: Floors = SHIPPED_FLOORS,
     nonzero: dict[str, int] | None = None,
     decides: bool = False,
+    of: MetricAggregates | None = None,
 ) -> str:
     """Return the printed lines of control and one treatment."""
     variants = (*EVEN, Variant("c", VariantRole.TREATMENT, 0)) if empty_arm else EVEN
     subject = experiment(variants, metric, expected, design, started_at=AT.replace(day=1))
-    identities = {key: 1000 if arm is None else arm.n for key, arm in arms.items()}
+    counted = {key: ValueSummary(count, 5_000, 9.0, 2_000.0) for key, count in (nonzero or {}).items()}
+    aggregates = of or MetricAggregates(metric.id, arms, *(values or ({}, {})), of_identities=counted)
+    identities = {key: 1000 if arm is None else arm.n for key, arm in aggregates.by_variant.items()}
     if empty_arm:
         identities["c"] = empty_arm
-    counted = {key: ValueSummary(count, 5_000, 9.0, 2_000.0) for key, count in (nonzero or {}).items()}
-    aggregates = MetricAggregates(metric.id, arms, *(values or ({}, {})), of_identities=counted)
     computed = compute_results(subject, identities, [aggregates], floors)
     point: dict[str, Any] = {"bucket": "2026-03-01T00:00:00Z", "new_identities": identities}
     exposures = {"excluded_identities": excluded, "timeseries": {"granularity": "day", "points": [point]}}
@@ -135,7 +140,7 @@ def metric(aggregation: Aggregation, direction: Direction = Direction.UP) -> Met
 
 def test_report__what_is_withheld__stands_with_its_reason() -> None:
     text = reported({"control": VariantAggregate(10, 0.5, 2.5), "b": None}, metric(Aggregation.OCCURRENCE))
-    assert "withheld: measured, b: out of range" in text
+    assert "withheld: measured, b: values are too large for a float" in text
     assert text.count("–") == 6, "value, effect, lift, interval, chance to win, p"
     assert "collecting data" in text
 
@@ -157,10 +162,31 @@ def test_report__less_data_than_the_floor__says_how_much_each_arm_has_and_needs(
     assert f"withheld: measured, b: {told}\n" in reported({**arms}, metric(aggregation), floors=floors, nonzero=NONZERO)
 
 
+@pytest.mark.parametrize(
+    ("numerators", "denominators", "told"),
+    [
+        (149, 900, "too few identities whose numerator is not 0: control 149, b 149; each arm needs 150"),
+        (900, 20, "too few identities whose denominator is not 0: control 20, b 20; each arm needs 150"),
+    ],
+)
+def test_report__less_of_a_ratio_than_the_floor__names_the_side_that_lacks_it(
+    numerators: int, denominators: int, told: str
+) -> None:
+    arms = ("control", "b")
+    aggregates = MetricAggregates(
+        1,
+        dict.fromkeys(arms, VariantAggregate(2_000, 60.0, 2e6)),
+        of_identities=dict.fromkeys(arms, ValueSummary(numerators, 2_000, 9.0, 2_000.0)),
+        joint=dict.fromkeys(arms, PairAggregate(2_000, 2.0, 60.0, 2e3, 2e6, 0.0)),
+        nonzero_x=dict.fromkeys(arms, denominators),
+    )
+    assert f"withheld: measured, b: {told}\n" in reported({}, ORDER_VALUE, of=aggregates)
+
+
 def test_report__floor_of_a_payload_that_did_not_count__is_named() -> None:
     arms = {key: VariantAggregate(800, 0.5, 20.0) for key in ("control", "b")}
     text = reported({**arms}, metric(Aggregation.SUM), nonzero=NONZERO, names=False)
-    assert "withheld: measured, b: below minimum nonzero\n" in text
+    assert "withheld: measured, b: too few identities that are not 0\n" in text
 
 
 def test_report__variant_that_a_sender_made_up__is_shown_as_it_is_on_its_line() -> None:
@@ -184,7 +210,7 @@ def test_report__values_that_are_no_numbers__are_told_and_there_is_no_verdict__e
     text = reported({**arms}, metric(Aggregation.SUM), values=({"control": 120, "b": 120}, {"control": 1, "b": 86}))
     assert "unreadable: measured, control: 1 of 120 values are no numbers and do not count" in text
     assert "unreadable: measured, b: 86 of 120 values are no numbers and do not count" in text
-    assert "withheld: measured, b: unreadable values" in text
+    assert "withheld: measured, b: more than 1 % of the values in an arm are not numbers" in text
     assert "inconclusive" in text
 
 
@@ -197,9 +223,10 @@ def test_report__split_with_traffic_that_it_does_not_provide_for__is_broken_and_
     arms = {"control": VariantAggregate(1000, 0.5, 250), "b": VariantAggregate(1000, 0.5, 250)}
     text = reported({**arms}, metric(Aggregation.OCCURRENCE), empty_arm=1000)
     assert "split BROKEN: control 1,000 / b 1,000 / c 1,000, expected 50 % / 50 % / 0 % (SRM p = 1, at every" in text
-    assert "traffic in arm without share" in text
+    assert "identities came to a variant whose share is 0" in " ".join(text.split())
     assert "Do not trust these numbers" in text
-    assert "unknown variants" in reported({**arms, "x": arms["b"]}, metric(Aggregation.OCCURRENCE))
+    unknown = reported({**arms, "x": arms["b"]}, metric(Aggregation.OCCURRENCE))
+    assert "identities came to variants that the experiment does not configure" in " ".join(unknown.split())
 
 
 def test_report__who_is_not_compared_or_counted__is_told_apart() -> None:
@@ -276,7 +303,7 @@ def test_report__last_refresh_that_failed__is_told_beside_what_still_stands__r3(
 def test_report__payload_of_a_version_that_did_not_name_metrics__reads_the_same() -> None:
     arms = {"control": VariantAggregate(1000, 1.0, 900.0), "b": None}
     older, newer = (reported({**arms}, metric(Aggregation.SUM), names=names) for names in (False, True))
-    assert "withheld: measured, b: out of range" in older
+    assert "withheld: measured, b: values are too large for a float" in older
     assert older == newer
 
 

@@ -153,6 +153,7 @@ class Comparison:
         ]
         if not _is_of_events(self._metric):
             counts.append(("nonzero", {key: one.nonzero for key, one in summary.items()}, wanted.nonzero))
+            counts.append(("nonzero_x", ours.nonzero_x, wanted.nonzero_x))
             for key in self._variants:
                 _same(summary[key].largest, wanted.largest[key], f"largest of {key}: {at}")
         for name, mine, theirs in counts:

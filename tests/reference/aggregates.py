@@ -86,6 +86,7 @@ class Aggregates:
     largest: dict[str, Fraction | None]
     identities: dict[str, int] = field(default_factory=dict)
     joint: dict[str, JointMoments] = field(default_factory=dict)
+    nonzero_x: dict[str, int] = field(default_factory=dict)
     quantiles: dict[str, QuantileEstimate | None] = field(default_factory=dict)
     not_mature: dict[str, int] = field(default_factory=dict)
     bounds: Bounds | None = None
@@ -136,6 +137,7 @@ def _summary(metric: Metric, people: People, values: Values) -> Aggregates:
         largest={key: max(sample, default=None) for key, sample in samples.items()},
         identities={key: len(own) for key, own in rows.items()},
         joint={key: joint_moments(_pairs(own)) for key, own in rows.items()} if values.are_pairs else {},
+        nonzero_x={key: sum(x != 0 for x, _ in _pairs(own)) for key, own in rows.items()} if values.are_pairs else {},
         quantiles=_quantiles(metric, rows),
         not_mature=dict(Counter(who.first.variant for who in people.waiting.values())),
         bounds=_bounds(metric, rows, values, 0),

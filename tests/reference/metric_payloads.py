@@ -40,6 +40,8 @@ def version_2(metric: Metric, found: Aggregates, experiment: Experiment) -> Payl
     for name, bounds in (("capped", found.bounds), (x_bounds, found.joint_bounds)):
         if bounds is not None and (bounds.cap, bounds.floor) != (None, None):
             payload[name] = _capped(bounds, keys)
+    if isinstance(metric.statistic, Ratio):
+        payload["nonzero_denominator"] = {key: found.nonzero_x.get(key, 0) for key in keys}
     if isinstance(metric.statistic, Quantile):
         payload["quantile"] = {key: _ends(found.quantiles[key]) for key in keys}
     return payload | _parts(metric, found, experiment)
@@ -106,7 +108,7 @@ def _of_arms(metric: Metric, found: Aggregates, experiment: Experiment) -> Paylo
 
 def _estimate(metric: Metric, found: Aggregates, key: str) -> Sample | None:
     """The outcome of the statistic in a variant; None where there is none."""
-    if _cap_is_zero(metric, found):
+    if _cap_is_zero(metric, found) or _leaves_one_value(metric, found):
         return None
     match metric.statistic:
         case Quantile():
@@ -167,9 +169,7 @@ def _is_enough(metric: Metric, found: Aggregates, key: str) -> bool:
         case Quantile(q):
             return _identities(metric, found, key) * share(q) * (1 - share(q)) >= MINIMUM_BEYOND_QUANTILE
         case Ratio():
-            x = found.joint[key].x
-            nonzero_x = x.total**2 // x.sum_squares if x.sum_squares else 0  # at least so many, by Cauchy and Schwarz
-            return min(found.nonzero[key], nonzero_x) >= MINIMUM_NONZERO
+            return min(found.nonzero[key], found.nonzero_x[key]) >= MINIMUM_NONZERO
         case _ if metric.is_occurrence:
             return found.by_variant[key].total >= MINIMUM_CONVERSIONS
         case _:
@@ -201,6 +201,22 @@ def _cap_is_zero(metric: Metric, found: Aggregates) -> bool:
     """Rule M10; that of a pre-period withholds nothing."""
     bounds = [found.bounds, found.joint_bounds if isinstance(metric.statistic, Ratio) else None]
     return any(each is not None and each.cap == 0 for each in bounds)
+
+
+def _leaves_one_value(metric: Metric, found: Aggregates) -> bool:
+    """Rule M10: a floor that is not below the cap, or bounds that were touched and after which all are the same."""
+    bounds = [found.bounds, found.joint_bounds if isinstance(metric.statistic, Ratio) else None]
+    if any(each and each.cap is not None and each.floor is not None and each.floor >= each.cap for each in bounds):
+        return True
+    if found.bounds is None or not any([*found.bounds.capped.values(), *found.bounds.floored.values()]):
+        return False
+    if isinstance(metric.statistic, Ratio):
+        return False
+    if isinstance(metric.statistic, Quantile):
+        values = {each.value for each in found.quantiles.values() if each is not None}
+        return len(values) == 1 and bool(values & {found.bounds.cap, found.bounds.floor})
+    arms = [each for each in found.by_variant.values() if each.n]
+    return bool(arms) and all(each.n > 1 and not each.m2 for each in arms) and len({each.mean for each in arms}) == 1
 
 
 def _capped(bounds: Bounds, keys: list[str]) -> Payload:

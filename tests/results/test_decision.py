@@ -9,7 +9,7 @@ import pytest
 
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
-from experiment_pipeline.domain.floors import Floors
+from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.decision import Action, Decision, Rule, decide_experiment
@@ -32,6 +32,8 @@ def decided(
     variants: tuple[Variant, ...] = EVEN,
     changes: dict[str, Any] | None = None,
     direction: Direction = Direction.UP,
+    floors: Floors = SHIPPED_FLOORS,
+    unreadable: int = 0,
     **inputs: Any,
 ) -> Decision:
     """Return the decision on conversion rates by variant, control's first, of the primary metric and a guardrail."""
@@ -39,10 +41,11 @@ def decided(
     subject: Experiment = experiment(variants, metric=replace(PURCHASE, direction=direction))
     attached = subject.metrics if guardrail is None else (*subject.metrics, replace(GUARDRAIL, margin=margin))
     subject = replace(subject, **{"metrics": attached, **(changes or {})})
-    found = [MetricAggregates(7, _moments(keys, primary, n))]
+    invalid = dict.fromkeys(keys, unreadable)
+    found = [MetricAggregates(7, _moments(keys, primary, n), dict.fromkeys(keys, n), invalid)]
     if guardrail is not None:
         found.append(MetricAggregates(8, _moments(keys, guardrail, n)))
-    computed = compute_results(subject, counts or dict.fromkeys(keys, n), found, Floors(), as_of=NOW)
+    computed = compute_results(subject, counts or dict.fromkeys(keys, n), found, floors, as_of=NOW)
     decision = decide_experiment(subject, computed, **inputs)
     assert decision is not None
     return decision
@@ -115,6 +118,25 @@ def test_decision__guardrail_that_is_the_primary_metric__ships_only_within_a_mar
     )
     assert decided((0.5, 0.5), changes=primary(None)).rule is Rule.EVIDENCE_ACCRUES
     assert decided((0.5, 0.3), changes=primary(None)).rule is Rule.GUARDRAIL_HARMED
+
+
+@pytest.mark.parametrize(
+    ("primary", "more", "rule", "why"),
+    [
+        ((0.5, 0.5), {"floors": Floors(conversions=2_000)}, Rule.EVIDENCE_ACCRUES,
+         "The metric bought cannot be read yet: too few conversions."),
+        ((0.5, 0.5), {"floors": Floors(conversions=2_000), "changes": ENDED}, Rule.TIME_IS_OVER,
+         "The time is over, and the metric bought cannot be read: too few conversions."),
+        ((0.5, 0.5), {"unreadable": 100}, Rule.EVIDENCE_ACCRUES,
+         "The metric bought cannot be read yet: more than 1 % of the values in an arm are not numbers."),
+        ((0.5, 0.5), {}, Rule.EVIDENCE_ACCRUES, "Neither better nor worse is shown on bought so far."),
+    ],
+)  # fmt: skip
+def test_decision__primary_metric_that_cannot_be_read__says_so_and_why__c10(
+    primary: Rates, more: dict[str, Any], rule: Rule, why: str
+) -> None:
+    decision = decided(primary, **more)
+    assert (decision.rule, decision.why) == (rule, why)
 
 
 THREE = (CONTROL, *(Variant(key, VariantRole.TREATMENT, 100 / 3) for key in "bc"))

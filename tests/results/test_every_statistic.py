@@ -46,7 +46,8 @@ def of_pairs(joint: Mapping[str, PairAggregate | None]) -> MetricAggregates:
     moments = {
         key: None if pair is None else VariantAggregate(pair.n, pair.mean_y, pair.m2_y) for key, pair in joint.items()
     }
-    return MetricAggregates(7, moments, joint=dict(joint), values=dict.fromkeys(joint, N))
+    nonzero_x = {key: N if pair is None or pair.mean_x else 0 for key, pair in joint.items()}
+    return MetricAggregates(7, moments, joint=dict(joint), nonzero_x=nonzero_x, values=dict.fromkeys(joint, N))
 
 
 ORDERS = PairAggregate(N, mean_x=2.0, mean_y=60.0, m2_x=2_000.0, m2_y=2e6, c_xy=60_000.0)
@@ -181,6 +182,33 @@ def test_cap__that_is_zero__withholds_the_metric__m10(cap: float) -> None:
     assert (metric["reason"], metric["verdict"]) == ({"b": "cap_is_zero"}, {"b": "collecting_data"})
     assert metric["capped"]["capped"] == {"control": 0, "b": 9}
     assert metric["variants"]["b"]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds"),
+    [
+        (-5.0, Bounds(-5.0, None, {"control": N, "b": N}, {})),
+        (10.0, Bounds(None, 10.0, {}, {"control": N, "b": N})),
+        (5.0, Bounds(5.0, 8.0, {"control": 3}, {"b": 990})),
+    ],
+)
+def test_bounds__that_leave_one_value__withhold_the_metric__m10(value: float, bounds: Bounds) -> None:
+    found = arms(control=VariantAggregate(N, value, 0.0), b=VariantAggregate(N, value, 1e-27))
+    metric = measured(Mean(SUM), MetricAggregates(7, found, values=dict.fromkeys(found, N), bounds=bounds))
+    assert (metric["reason"], metric["verdict"]) == ({"b": "bounds_leave_one_value"}, {"b": "collecting_data"})
+    assert metric["variants"]["b"]["value"] is None
+
+
+def test_bounds__a_quantile_that_lies_at_the_cap__is_withheld__m10() -> None:
+    at_cap = QuantileEstimate(N, 5.0, 5.0, 5.0)
+    of_cap = replace(quantiles(at_cap, at_cap), bounds=Bounds(5.0, None, {"control": 200, "b": 190}, {}))
+    assert measured(Quantile(0.9, SUM), of_cap)["reason"] == {"b": "bounds_leave_one_value"}
+
+
+def test_bounds__that_touch_nobody__leave_equal_values_as_they_are__m10() -> None:
+    found = arms(control=VariantAggregate(N, 1.0, 0.0), b=VariantAggregate(N, 1.0, 0.0))
+    metric = measured(Mean(COUNT), MetricAggregates(7, found, bounds=Bounds(500.0, None, {"b": 0}, {})))
+    assert (metric["reason"], metric["effect"]["b"]["value"]) == ({"b": None}, 0)
 
 
 def test_identities_that_are_not_mature__are_counted_where_they_are_left_out__m8() -> None:

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, PairAggregate, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Design
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.measures import Aggregation, Events, Measure
+from experiment_pipeline.domain.metrics import Metric, Ratio
 from experiment_pipeline.results.compute import compute_results
 from tests.metrics import version_1
 from tests.results.subjects import experiment, metric_payload
@@ -68,3 +69,26 @@ def test_results__floor_of_nonzero__is_kept_exactly_in_both_arms(
     metric = metric_payload(compute_results(subject, {"control": 1000, "b": 1000}, aggregates, Floors()))
     assert metric["reason"] == {"b": "below_minimum_nonzero" if reason else None}
     assert metric["verdict"] == {"b": "collecting_data" if reason else "inconclusive"}
+
+
+@pytest.mark.parametrize(
+    ("numerators", "denominators", "reason"), [(150, 150, False), (149, 900, True), (900, 149, True)]
+)
+def test_results__floor_of_a_ratio__counts_what_is_not_0_exactly_on_both_sides__c4(
+    numerators: int, denominators: int, reason: bool
+) -> None:
+    purchases = Events("purchase")
+    statistic = Ratio(Measure(purchases, Aggregation.SUM), Measure(purchases, Aggregation.COUNT))
+    # Few large counts: moments alone would prove of a thousand identities only that 3 are not 0.
+    pair = PairAggregate(1000, mean_x=2.0, mean_y=60.0, m2_x=1.2e6, m2_y=1.2e9, c_xy=3.5e7)
+    aggregates = MetricAggregates(
+        7,
+        dict.fromkeys(("control", "b"), VariantAggregate(1000, pair.mean_y, pair.m2_y)),
+        of_identities=dict.fromkeys(("control", "b"), ValueSummary(numerators, 1000, 9.0, 60_000.0)),
+        joint=dict.fromkeys(("control", "b"), pair),
+        nonzero_x={"control": 900, "b": denominators},
+    )
+    subject = experiment(metric=Metric(7, "prod", "m", statistic))
+    metric = metric_payload(compute_results(subject, {"control": 1000, "b": 1000}, [aggregates], Floors()))
+    assert metric["reason"] == {"b": "below_minimum_nonzero" if reason else None}
+    assert metric["nonzero_denominator"] == {"control": 900, "b": denominators}

@@ -55,7 +55,9 @@ def test_frequentist__ratio_and_quantile__are_wald_s_test_of_their_own_error() -
     moments = {
         key: VariantAggregate(1_000, each.mean_y, each.m2_y) for key, each in (("control", orders), ("b", larger))
     }
-    ratio = MetricAggregates(7, dict(moments), joint={"control": orders, "b": larger})
+    ratio = MetricAggregates(
+        7, dict(moments), joint={"control": orders, "b": larger}, nonzero_x=dict.fromkeys(moments, 1_000)
+    )
     pages = {"control": QuantileEstimate(1_000, 2.0, 1.9, 2.1), "b": QuantileEstimate(1_000, 2.1, 2.0, 2.2)}
     quantile = MetricAggregates(7, {}, quantiles=dict(pages))
     for statistic, aggregates in ((Ratio(COUNT, COUNT), ratio), (Quantile(0.5, COUNT), quantile)):

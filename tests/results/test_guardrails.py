@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiment_pipeline.domain.aggregates import Group, MetricAggregates, PairAggregate, Part, VariantAggregate
+from experiment_pipeline.domain.aggregates import (
+    Group,
+    MetricAggregates,
+    PairAggregate,
+    Part,
+    QuantileEstimate,
+    VariantAggregate,
+)
 from experiment_pipeline.domain.experiments import Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
-from experiment_pipeline.domain.metrics import ExpectedDirection, Mean, Metric
+from experiment_pipeline.domain.metrics import Direction, ExpectedDirection, Mean, Metric, Quantile
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import results_payload
 from tests.results.subjects import CONTROL, EVEN, PURCHASE, experiment, rate, results
@@ -85,6 +92,28 @@ def test_margin__control_mean_that_is_not_positive__is_withheld_with_its_reason_
     numbers = {name: value for name, value in metric["margin"]["b"].items() if name not in ("margin", "reason")}
     assert metric["margin"]["b"]["reason"] == "control_mean_not_positive"
     assert set(numbers.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("control", "treatment", "verdict", "reason"),
+    [
+        ((2.0, 2.0, 2.0), (2.0, 2.0, 2.0), "inconclusive", "tied_values"),
+        ((2.0, 2.0, 2.0), (2.0, 1.9, 2.1), "inconclusive", "tied_values"),
+        ((2.0, 1.99, 2.01), (2.0, 1.99, 2.01), "ok", None),
+        ((2.0, 2.0, 2.0), (3.0, 3.0, 3.0), "harmed", None),
+    ],
+)
+def test_margin__quantile_at_a_value_that_many_share__is_not_shown_to_be_kept__c12(
+    control: tuple[float, float, float], treatment: tuple[float, float, float], verdict: str, reason: str | None
+) -> None:
+    slow = Metric(7, "prod", "slow", Quantile(0.5, Measure(Events("page"), Aggregation.COUNT)), Direction.DOWN)
+    estimates = {"control": QuantileEstimate(5_000, *control), "b": QuantileEstimate(5_000, *treatment)}
+    moments: dict[str, VariantAggregate | None] = dict.fromkeys(estimates, VariantAggregate(5_000, 2.0, 5_000.0))
+    found = MetricAggregates(7, moments, quantiles={**estimates})
+    subject = guardrail(0.1, NOT_INCREASE, metric=slow)
+    metric = payload_of(compute_results(subject, dict.fromkeys(estimates, 5_000), [found], Floors()))
+    assert (metric["verdict"], metric["margin"]["b"]["reason"]) == ({"b": verdict}, reason)
+    assert (metric["margin"]["b"]["adjusted_p_value"] is None) is (reason is not None)
 
 
 def test_margin__below_a_floor__is_collecting_data() -> None:

@@ -1,10 +1,11 @@
 """A mean whose share of identities with a value differs between the arms has no verdict (rule M3)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from experiment_pipeline.domain.aggregates import MetricAggregates, ValueSummary, VariantAggregate
+from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation
@@ -52,6 +53,27 @@ def test_mean__of_equal_values_that_one_arm_measures_less_often__has_no_verdict_
     assert (metric["verdict"], metric["reason"]) == ({"b": "inconclusive"}, {"b": "missing_values_differ"})
     assert metric["anytime"] == {"b": None}
     assert metric["with_value"] == {"control": 9_000, "b": 6_000}
+
+
+def test_breakdown__of_a_metric_without_a_verdict__has_none_either__m3() -> None:
+    whole, cell = {"control": 9_000, "b": 6_000}, {"control": 900, "b": 890}
+    of_cell, of_whole = (
+        MetricAggregates(
+            7,
+            {key: arm for key, (arm, _) in arms.items()},
+            values=counts,
+            of_identities={key: each for key, (_, each) in arms.items()},
+        )
+        for counts in (cell, whole)
+        for arms in [{key: measured(count) for key, count in counts.items()}]
+    )
+    found = replace(of_whole, groups={Group(Part.DIMENSION, "country", "DE"): of_cell})
+    subject = experiment(
+        EVEN, version_1(7, "prod", "load_time", "page", Aggregation.MEAN), ExpectedDirection.NOT_DECREASE
+    )
+    metric = metric_payload(compute_results(subject, dict.fromkeys(whole, N), [found], Floors()))
+    (part,) = metric["breakdown"]["country"]
+    assert (part["verdict"], part["reason"]) == ({"b": "inconclusive"}, {"b": "missing_values_differ"})
 
 
 @pytest.mark.parametrize("aggregation", [Aggregation.SUM, Aggregation.COUNT])

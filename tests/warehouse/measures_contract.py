@@ -178,6 +178,8 @@ class MeasuresContract:
         engine = build([*crowd([10, 4]), did(1, 20), seen(3, "b"), did(3, None)])
         found = measured(engine, Ratio(SUM, Measure(Events(PURCHASE), Aggregation.COUNT)))
         assert_near(found.joint["b"], [(2, 30), (1, 4), (1, 0)])
+        assert (found.of_identities["b"].nonzero, found.nonzero_x) == (2, {"b": 3})
+        assert measured(engine, Mean(SUM)).nonzero_x == {}
         sizes = Measure(Events(PURCHASE), Aggregation.MAX)
         assert_near(measured(engine, Ratio(sizes, SUM)).joint["b"], [(30, 20), (4, 4)])
 

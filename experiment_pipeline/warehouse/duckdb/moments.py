@@ -16,7 +16,7 @@ class Counts:
     Attributes:
         identities: analysed ones whose window has ended, where the metric asks for that (rule M8).
         not_mature: analysed ones that wait for it.
-        nonzero: identities whose value is not 0.
+        nonzero: identities whose value is not 0; `nonzero_x` those whose second measure is not.
         with_value: identities that have a value.
         with_event: identities with an event that counts; of a funnel, that reach the step.
         values: events whose value was read as a number.
@@ -28,6 +28,7 @@ class Counts:
     identities: int = 0
     not_mature: int = 0
     nonzero: int = 0
+    nonzero_x: int = 0
     with_value: int = 0
     with_event: int = 0
     values: int = 0
@@ -113,10 +114,11 @@ class ArmMoments:
         Args:
             y: one value per identity.
             x: their values of the second measure; None where there is none.
-            counts: everything but `nonzero`.
+            counts: everything but `nonzero` and `nonzero_x`.
         """
         moments = Moments.of(y)
-        counted = counts + Counts(nonzero=int(np.count_nonzero(y)))
+        nonzero_x = 0 if x is None else int(np.count_nonzero(x))
+        counted = counts + Counts(nonzero=int(np.count_nonzero(y)), nonzero_x=nonzero_x)
         largest = finite(float(y.max())) if len(y) else None
         if x is None:
             return cls(moments, largest=largest, counts=counted)
