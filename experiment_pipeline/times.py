@@ -9,6 +9,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 ISO_DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
+CALENDAR = re.compile(r"P(\d+[YMWD])+(T.*)?", re.ASCII)
+FRACTION = re.compile(r"PT?.*\d[.,]\d+[A-Z]", re.ASCII)
+DURATION_EXPECTED = "Must be whole seconds or an ISO-8601 duration such as PT1H"
+SHOWN = 60  # characters of what was found
 CLOCK_TOLERANCE = timedelta(minutes=15)  # more than the clocks of one installation's machines differ
 
 
@@ -52,9 +56,27 @@ def parse_duration(value: object) -> timedelta:
         return timedelta(seconds=value)
     found = ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None or not any(found.groups()):
-        raise ValueError("Must be whole seconds or an ISO-8601 duration such as PT1H.")
+        raise ValueError(f"{DURATION_EXPECTED}, {_why_no_duration(value)}.")
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _why_no_duration(value: object) -> str:
+    """Return what keeps a value from being a duration, with what to write instead where that is known."""
+    text = "" if value is None else str(value)
+    date = text.partition("T")[0]
+    if isinstance(value, str) and "-" in text:
+        return "not negative"
+    if isinstance(value, float) or FRACTION.fullmatch(text):
+        return "without fractions: write a smaller unit, such as PT90M"
+    if CALENDAR.fullmatch(text) and "Y" in date:
+        return "a year has no fixed length: write days, such as P365D"
+    if CALENDAR.fullmatch(text) and "M" in date:
+        minutes = date.partition("M")[0].lstrip("P")
+        return f"a month has no fixed length: write days, such as P30D, or minutes, such as PT{minutes}M"
+    if CALENDAR.fullmatch(text) and "W" in date:
+        return "without weeks: write days, such as P14D"
+    return f"got {'nothing' if value is None else repr(value)[:SHOWN]}"
 
 
 def format_duration(duration: timedelta) -> str:

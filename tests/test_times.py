@@ -59,3 +59,26 @@ def test_is_ahead__only_what_no_two_clocks_differ_by() -> None:
     assert not is_ahead(NOW + CLOCK_TOLERANCE, NOW)
     assert is_ahead(NOW + CLOCK_TOLERANCE + SECOND, NOW)
     assert not is_ahead(NOW - HOUR, NOW)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("P1Y", "a year has no fixed length: write days, such as P365D"),
+        ("P2M", "a month has no fixed length: write days, such as P30D, or minutes, such as PT2M"),
+        ("P1Y2M", "a year has no fixed length: write days, such as P365D"),
+        ("P2W", "without weeks: write days, such as P14D"),
+        ("PT1.5H", "without fractions: write a smaller unit, such as PT90M"),
+        (1.5, "without fractions: write a smaller unit, such as PT90M"),
+        ("-P1D", "not negative"),
+        ("P-1D", "not negative"),
+        ("7 days", "got '7 days'"),
+        ("P", "got 'P'"),
+        (None, "got nothing"),
+        (True, "got True"),
+    ],
+)
+def test_parse_duration__that_is_none__says_what_is_allowed_and_what_was_found(value: object, told: str) -> None:
+    with pytest.raises(ValueError, match="Must be whole seconds") as refused:
+        parse_duration(value)
+    assert str(refused.value) == f"Must be whole seconds or an ISO-8601 duration such as PT1H, {told}."

@@ -66,6 +66,10 @@ def scalars(value: object) -> tuple[Scalar, ...]:
         raise ValueError("Must be a list, such as in: [DE, AT].")  # noqa: TRY004 - pydantic reports ValueErrors
     if not 1 <= len(value) <= MAX_OPERANDS:
         raise ValueError(f"Must be a list of 1 to {MAX_OPERANDS} texts, numbers, true or false, such as in: [DE, AT].")
+    if any(each is None for each in value):
+        raise ValueError("Must not hold null, such as in: [DE, AT]. Events without the field have exists: false.")
+    if not all(isinstance(each, str | bool | int | float) for each in value):
+        raise ValueError("Must be a list of texts, numbers, true or false, such as in: [DE, AT].")
     found = tuple(map(scalar, value))
     if 0 < sum(isinstance(each, bool) for each in found) < len(found):
         raise ValueError(

@@ -29,10 +29,11 @@ from experiment_pipeline.domain.definition_forms import (
 from experiment_pipeline.domain.definition_messages import chosen, explain
 from experiment_pipeline.domain.definitions import Defined, stated_comparisons, statistic_of
 from experiment_pipeline.domain.fields import EventName, FieldErrors, adapter
-from experiment_pipeline.domain.measures import Aggregation, Operator
+from experiment_pipeline.domain.measures import Aggregation, Missing, Operator
 from experiment_pipeline.domain.metrics import Maturity
 
 VERSIONS = (1, 2)  # rule M1
+MEDIAN = " The median is statistic: quantile with q: 0.5."
 NO_COVARIATE = "Leave it out: only a mean can be adjusted by what came before."
 REMEDIES = {  # of a field that belongs to other statistics alone, where it is not another metric that is wanted
     ("mean", "window"): "Write it in the measure, such as measure: {event: app_opened, window: {to: P7D}}.",
@@ -65,6 +66,10 @@ def read_version_1(errors: FieldErrors, definition: object) -> str:
     event = definition.get("event")
     if version_of(definition) is None:
         errors.add("definition", "Definition must specify a supported 'version'.")
+        got = f"Must be 1 or 2, got {definition['version']!r:.60}." if "version" in definition else None
+        errors.add("definition.version", got or "This field is required: 1 or 2.")
+        if "statistic" in definition:
+            return ""  # of version 2, and judged once it says so
     if not isinstance(event, str) or not event.strip():
         errors.add("definition", "Definition must specify a non-empty 'event'.")
         return ""
@@ -78,7 +83,10 @@ def read_version_2(errors: FieldErrors, definition: dict[str, Any]) -> Defined |
     """Return what a definition of version 2 says; None where it breaks a rule, which is collected."""
     statistic = definition.get("statistic")
     if not isinstance(statistic, str) or statistic not in FORMS:
-        errors.add("definition.statistic", chosen(FORMS, statistic, missing="statistic" not in definition))
+        message = chosen(FORMS, statistic, missing="statistic" not in definition)
+        errors.add(
+            "definition.statistic", message.partition(" Did you")[0] + MEDIAN if statistic == "median" else message
+        )
         return None
     found = FieldErrors()
     own = _without_foreign(found, statistic, definition)
@@ -194,6 +202,11 @@ def _check_measure(errors: FieldErrors, place: str, form: MeasureForm) -> None:
             errors.add(f"{place}.{name}", "Leave it out: an occurrence is 0 or 1.")
         elif bound is not None:
             _check_bound(errors, f"{place}.{name}", bound)
+    at = None if form.cap is None else form.cap.at
+    is_zero_without_event = not form.aggregation.may_lack_value or form.missing is Missing.ZERO
+    if at is not None and at < 0 and is_zero_without_event and not is_share:
+        message = f"Must be above 0, such as at: 500: an identity without an event is 0, and would count as {at:g}."
+        errors.add(f"{place}.cap.at", message)
     if form.missing is not None and not form.aggregation.may_lack_value:
         message = f"Leave it out: {form.aggregation} of no event is 0. It is for mean, min, max, first and last."
         errors.add(f"{place}.missing", message)

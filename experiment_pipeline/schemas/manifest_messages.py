@@ -17,6 +17,7 @@ SHAPES = {  # of what stands in a list, by the list's name
     "variants": "{key: larger, percentage_allocation: 50}",
     "metrics": "{metric: purchase, expected_direction: increase}",
     "dimensions": "{name: country, trait: country}",
+    "cross": "[country, device]",
     "only": "{field: traits.country, is: DE}",
     "as": "{event: purchased, identifier: user_id, timestamp: created_at}",
 }
@@ -78,6 +79,8 @@ def _wanted(kind: str, place: tuple[str, ...]) -> str | None:
         return "a number, without quotes and without a unit"
     if kind in MAPPING:
         return f"a mapping such as {SHAPES.get(place[-2] if len(place) > 3 else '', '{name: value}')}"
+    if kind in LIST and place[-2:-1] == ("cross",):
+        return "a pair of dimensions, such as cross: [[country, device]]"
     if kind in LIST:
         return f"a list such as [{SHAPES.get(place[-1], 'a, b')}]"
     return None

@@ -77,6 +77,7 @@ class Manifest(Body):
 
 TAB = "found character '\\t' that cannot start any token"  # in the words of the YAML library
 NOUNS = tuple(Manifest.model_fields)
+OPERANDS = ("is", "in", "not_in")  # of conditions: a text, a number or a truth
 PARTS: dict[str, type] = {
     "": Manifest,
     "environments.*": EnvironmentBody,
@@ -238,6 +239,16 @@ def _completed_entry(errors: dict[str, list[str]], noun: str, key: Any, entry: A
     return {**entry, **{name: place for name, place in placed.items() if entry.get(name) in (None, "")}}
 
 
+def _refuse_words_of_truth(node: yaml.Node) -> None:
+    """Refuse `NO` and its like where a text may be meant: YAML reads them as false or true."""
+    for each in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        word = each.value
+        if each.tag == "tag:yaml.org,2002:bool" and word.lower() not in ("true", "false"):
+            truth = "true" if word.lower() in ("yes", "on") else "false"
+            message = f"YAML reads {word} as {truth}: write '{word}' in quotes, or {truth}."
+            raise yaml.constructor.ConstructorError(None, None, message, each.start_mark)
+
+
 class _StrictLoader(yaml.SafeLoader):
     """A loader that refuses a mapping with a duplicate key, where YAML would silently take the last."""
 
@@ -247,4 +258,7 @@ class _StrictLoader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key '{key.value}'", key.start_mark)
             seen.add(key.value)
+        for key, value in node.value:
+            if key.value in OPERANDS:
+                _refuse_words_of_truth(value)
         return super().construct_mapping(node, deep)

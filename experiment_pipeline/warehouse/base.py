@@ -85,8 +85,8 @@ class Warehouse(Protocol):
             whose value is not 0, `nonzero_x` those whose denominator or pre-period is not 0, `with_value` those that
             have one (of a mean those with a number among their events, otherwise all), `with_event` those with an event
             that counts (of a funnel, that reach its last step), and `largest` is the largest value, null without
-            identities or where it is too large. Of events, `values` counts those whose value the metric reads, `invalid_values`
-            those whose value is not a number.
+            identities or where it is too large. Of events, `values` counts those whose value the metric reads,
+            `invalid_values` those whose value is not a number.
         """
 
     def preview_metric(

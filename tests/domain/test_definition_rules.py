@@ -53,7 +53,7 @@ def test_read__smallest_definition_of_each_statistic__breaks_nothing(definition:
     ("definition", "field", "message"),
     [
         ({"version": 2}, "statistic", f"This field is required: {STATISTICS}."),
-        ({**MEAN, "statistic": "median"}, "statistic", f"Must be {STATISTICS}, got 'median'. Did you mean 'mean'?"),
+        ({**MEAN, "statistic": "median"}, "statistic", f"Must be {STATISTICS}, got 'median'. The median is statistic: quantile with q: 0.5."),
         ({**MEAN, "statistic": ["mean"]}, "statistic", f"Must be {STATISTICS}, got ['mean']."),
         ({**MEAN, "measure": 5}, "measure",
          "Must be an object such as measure: {event: purchased, aggregation: sum}, got 5."),
@@ -108,7 +108,8 @@ def test_read__smallest_definition_of_each_statistic__breaks_nothing(definition:
         ({**FUNNEL, "steps": [{"event": "seen"}, SUM]}, "steps.1.aggregation", LEFT_OUT),
         ({**FUNNEL, "steps": [{"event": "seen"}, "bought"]}, "steps.1",
          "Must be an object such as {event: cart_viewed}, got 'bought'."),
-        ({**FUNNEL, "within": "1 day"}, "within", "Must be whole seconds or an ISO-8601 duration such as PT1H."),
+        ({**FUNNEL, "within": "1 day"}, "within",
+         "Must be whole seconds or an ISO-8601 duration such as PT1H, got '1 day'."),
         ({**RATIO, "numerator": {**SUM, "slice_by": "metadata.a"}}, "numerator.slice_by",
          "Leave it out: only a mean can be split by a property of its events."),
         (measured(aggregation="total"), "measure.aggregation",
@@ -139,6 +140,10 @@ def test_read__smallest_definition_of_each_statistic__breaks_nothing(definition:
         (measured(cap={"at": True}), "measure.cap.at", "Must be a number such as at: 500, got True."),
         (measured(cap={"at": 0}), "measure.cap.at",
          "Must not be 0, which withholds the metric (rule M10), such as at: 500."),
+        (measured(cap={"at": -5}), "measure.cap.at",
+         "Must be above 0, such as at: 500: an identity without an event is 0, and would count as -5."),
+        (measured(aggregation="min", missing="zero", cap={"at": -5}), "measure.cap.at",
+         "Must be above 0, such as at: 500: an identity without an event is 0, and would count as -5."),
         (measured(cap={"at": 5, "of_nonzero": True}), "measure.cap.of_nonzero",
          "Needs a percentile, such as {percentile: 99.5, of_nonzero: true}."),
         (measured(cap={"at": 5}, floor={"at": 5.5}), "measure.floor.at", "Must not be above the cap, 5."),
@@ -161,6 +166,10 @@ def test_read__smallest_definition_of_each_statistic__breaks_nothing(definition:
          "Must be one text, number, true or false, such as is: DE."),
         (conditioned({"field": "value", "is": None}), "measure.where.0.is",
          "Must be one text, number, true or false, such as is: DE."),
+        (conditioned({"field": "traits.a", "in": [None]}), "measure.where.0.in",
+         "Must not hold null, such as in: [DE, AT]. Events without the field have exists: false."),
+        (conditioned({"field": "traits.a", "not_in": ["DE", ["AT"]]}), "measure.where.0.not_in",
+         "Must be a list of texts, numbers, true or false, such as in: [DE, AT]."),
         (conditioned({"field": "traits.a", "in": "DE"}), "measure.where.0.in", "Must be a list, such as in: [DE, AT]."),
     ],
 )  # fmt: skip
@@ -175,6 +184,10 @@ def test_read__broken_rule__is_named_with_its_field_and_what_is_allowed(
 )
 def test_read__path_that_leads_nowhere__is_refused(path: str) -> None:
     assert list(errors_of(conditioned({"field": path, "is": 1}))) == ["definition.measure.where.0.field"]
+
+
+def test_read__cap_below_0__is_allowed_where_nobody_is_0_without_an_event__m10() -> None:
+    assert errors_of(measured(aggregation="min", cap={"at": -5})) == {}
 
 
 def test_read__several_broken_rules__are_all_named_at_once() -> None:

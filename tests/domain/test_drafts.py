@@ -188,7 +188,27 @@ def test_check__margins_of_guardrails__are_allowed__m16() -> None:
 def test_check_metric__definition_that_breaks_a_rule__says_which(definition: object, messages: list[str]) -> None:
     with pytest.raises(ConfigurationError) as refused:
         check_metric(replace(METRIC, definition=definition))
-    assert refused.value.errors == {"definition": messages}
+    assert refused.value.errors["definition"] == messages
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        ({"event": "e"}, "This field is required: 1 or 2."),
+        ({"version": 3, "event": "e"}, "Must be 1 or 2, got 3."),
+        ({"version": "2", "statistic": "mean"}, "Must be 1 or 2, got '2'."),
+        ({"version": True, "event": "e"}, "Must be 1 or 2, got True."),
+    ],
+)
+def test_check_metric__version_that_there_is_not__says_which_there_are(
+    definition: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_metric(replace(METRIC, definition=definition))
+    assert refused.value.errors == {
+        "definition": ["Definition must specify a supported 'version'."],
+        "definition.version": [message],
+    }
 
 
 @pytest.mark.parametrize("window", [timedelta(0), timedelta(seconds=1.5), timedelta(days=400)])

@@ -32,6 +32,8 @@ def errors_of(text: str) -> dict[str, list[str]]:
          "Must be a mapping such as {metric: purchase, expected_direction: increase}, got 'purchase'."),
         ("metrics: {metric: m}", "metrics",
          "Must be a list such as [{metric: purchase, expected_direction: increase}], got {'metric': 'm'}."),
+        ("cross: [a, b]", "cross.0", "Must be a pair of dimensions, such as cross: [[country, device]], got 'a'."),
+        ("cross: country", "cross", "Must be a list such as [[country, device]], got 'country'."),
         ("name: 5", "name", 'Must be text: write "5", in quotes.'),
         ("hypothesis: [a]", "hypothesis", "Must be text, got ['a']."),
         ("design: {alpha: '5 %'}", "design.alpha", "Must be a number, without quotes and without a unit, got '5 %'."),

@@ -43,7 +43,16 @@ ENVIRONMENT = "environments: {production: {}}\n"
         (ENVIRONMENT + "experiments: {e: {hypothesis: h, feature: f, variants: [], started_at: 2026-11-01}}",
          "experiments.e.started_at: Must be a time with a zone, such as 2026-11-01T00:00:00Z."),
         (ENVIRONMENT + "experiments: {e: {hypothesis: h, feature: f, variants: [], refresh_interval: soon}}",
-         "experiments.e.refresh_interval: Must be whole seconds or an ISO-8601 duration such as PT1H."),
+         "experiments.e.refresh_interval: Must be whole seconds or an ISO-8601 duration such as PT1H, got 'soon'."),
+        *(
+            (f"metrics: {{m: {{definition: {{version: 2, statistic: mean, measure: {{where: [{{{condition}}}]}}}}}}}}",
+             f"line 1: YAML reads {word} as {truth}: write '{word}' in quotes, or {truth}.")
+            for condition, word, truth in (
+                ("field: traits.country, is: NO", "NO", "false"),
+                ("field: traits.country, in: [DE, no]", "no", "false"),
+                ("field: traits.state, not_in: [Yes]", "Yes", "true"),
+            )
+        ),
         (ENVIRONMENT + "experiments: {e: {hypothesis: h, feature: f, variants: [], metrics: [{metric: true}]}}",
          "experiments.e.metrics.0.metric: Must be a metric's id or its name."),
     ],
