@@ -53,7 +53,8 @@ def test_read__smallest_definition_of_each_statistic__breaks_nothing(definition:
     ("definition", "field", "message"),
     [
         ({"version": 2}, "statistic", f"This field is required: {STATISTICS}."),
-        ({**MEAN, "statistic": "median"}, "statistic", f"Must be {STATISTICS}, got 'median'. The median is statistic: quantile with q: 0.5."),
+        ({**MEAN, "statistic": "median"}, "statistic",
+         f"Must be {STATISTICS}, got 'median'. The median is statistic: quantile with q: 0.5."),
         ({**MEAN, "statistic": ["mean"]}, "statistic", f"Must be {STATISTICS}, got ['mean']."),
         ({**MEAN, "measure": 5}, "measure",
          "Must be an object such as measure: {event: purchased, aggregation: sum}, got 5."),
