@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ import click
 from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
+from experiment_pipeline.cli.mapping_report import JUDGED, judged_as_json, print_judged, print_mapping
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
-from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.mapping_texts import GivenMapping, are_exposures, guessed_fields, mapping_of
 from experiment_pipeline.domain.row_mapping import PROPERTIES
 from experiment_pipeline.domain.texts import printable
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from experiment_pipeline.registry.registry import Registry
     from experiment_pipeline.sources.file_rows import FileRows
     from experiment_pipeline.sources.one_file import FileImport
-
-SHOWN, JUDGED = 5, 1_000  # records that are shown, and that are judged, before anything lands
 
 
 @click.command(name="import")
@@ -125,20 +123,12 @@ def _maps(given: Iterable[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _print_mapping(context: Context, request: "FileImport", rows: "FileRows", guessed: Iterable[str]) -> None:
+def _print_mapping(context: Context, request: "FileImport", rows: "FileRows", guessed: Collection[str]) -> None:
     """Show where each field comes from, the columns that are not read, and the first records."""
     mapping = request.mapping
     kind = "exposures" if mapping.is_exposure else "events"
     click.echo(f"{rows.rows:,} rows of {printable(request.file.name)} as {kind} of {request.environment_key}:")
-    table = listing("FIELD", "IS", "")
-    for name, field in mapping.fields():
-        maps = ", ".join(f"{text} is {meaning}" for text, meaning in (field.map or {}).items())
-        source = f"column {field.column}" if field.column is not None else f"always {field.constant}"
-        add_row(table, name, source, "; ".join(filter(None, [maps, "guessed" if name in guessed else ""])))
-    for name in PROPERTIES:
-        if columns := getattr(mapping, name):
-            add_row(table, name, f"columns {', '.join(columns)}", "")
-    context.console.print(table)
+    print_mapping(context, mapping, guessed)
     read = {column for _, column in mapping.columns()}
     if unread := [printable(column) for column in rows.schema if column not in read]:
         click.echo(f"Not read: {', '.join(unread)}. Add a column with --as traits=COLUMN or --as metadata=COLUMN.")
@@ -147,15 +137,10 @@ def _print_mapping(context: Context, request: "FileImport", rows: "FileRows", gu
 def _print_dry_run(request: "FileImport", rows: "FileRows", *, as_json: bool) -> None:
     judged = request.judge_first(rows, JUDGED)
     if as_json:
-        document = {"dry_run": True, "rows": rows.rows, "judged": judged.records, "rejected": judged.rejected}
-        click.echo(json.dumps(document | {"first": list(judged.first[:SHOWN])}, indent=2))
+        document = {"dry_run": True, "rows": rows.rows, **judged_as_json(judged)}
+        click.echo(json.dumps(document, indent=2))
         return
-    click.echo("The first records:")
-    for text in judged.first[:SHOWN]:
-        click.echo(f"  {printable(text)}")
-    rejected = sum(judged.rejected.values())
-    click.echo(f"Of the first {judged.records:,} records {rejected:,} would be rejected.")
-    landing_report.print_reasons(judged.rejected)
+    print_judged(judged)
     click.echo("This was a dry run: nothing has landed.")
 
 

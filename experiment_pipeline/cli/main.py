@@ -24,10 +24,14 @@ from experiment_pipeline.machine_errors import explained, too_few_open_files
 from experiment_pipeline.settings import PREFIX, read_settings
 
 COMMANDS = {  # by name: the function, and the line in the help
-    "apply": ("experiment_pipeline.cli.apply:apply", "Declare environments, metrics and experiments from a YAML file."),
+    "apply": (
+        "experiment_pipeline.cli.apply:apply",
+        "Declare environments, sources, metrics and so on from a YAML file.",
+    ),
     "environments": ("experiment_pipeline.cli.environments:environments", "List and create environments."),
     "experiments": ("experiment_pipeline.cli.experiments:experiments", "List, show, start, pause, complete, delete."),
     "metrics": ("experiment_pipeline.cli.metrics:metrics", "List, show, preview, upgrade and delete metrics."),
+    "sources": ("experiment_pipeline.cli.sources:sources", "List, check and read the sources of a manifest."),
     "import": ("experiment_pipeline.cli.imports:import_file", "Import a file of exposures or events, and ingest it."),
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "power": ("experiment_pipeline.cli.power:power", "Show how many identities and days an experiment needs."),

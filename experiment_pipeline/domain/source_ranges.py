@@ -51,6 +51,23 @@ class SourceRange:
     records: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SourceProgress:
+    """What has been read of a source so far.
+
+    Attributes:
+        ranges: that have landed.
+        rows: of these, as far as they were counted.
+        records: that landed.
+        landed_at: of the last one, UTC.
+    """
+
+    ranges: int
+    rows: int
+    records: int
+    landed_at: datetime
+
+
 def unread_files(found: Iterable[SourceFile], read: Iterable[SourceFile]) -> list[SourceFile]:
     """Return the files that are new or have changed since they were read, by path.
 

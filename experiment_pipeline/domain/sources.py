@@ -193,6 +193,21 @@ def check_query(draft: SourceDraft, connection: Connection) -> None:
         raise ConfigurationError.of("query", message)
 
 
+def url_of(connection: Connection, environ: Mapping[str, str]) -> str:
+    """Return the URL of a connection, which may hold a password.
+
+    Raises:
+        ConfigurationError: the environment has no such variable.
+    """
+    if connection.url_env is None:
+        return connection.url or ""
+    url = environ.get(connection.url_env, "").strip()
+    if not url:
+        message = f"The environment variable {connection.url_env} is not set: it must hold the URL."
+        raise ConfigurationError.of(f"connections.{connection.key}.url_env", message)
+    return url
+
+
 def to_declared(draft: SourceDraft) -> dict[str, Any]:
     """Return a source as a manifest declares it, JSON-ready, with every field."""
     known = adapter(SourceDraft)

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange
+from experiment_pipeline.domain.source_ranges import SourceFile, SourceProgress, SourceRange
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.source_tables import source_files, source_ranges
@@ -43,6 +43,22 @@ class SourceRanges:
         with reading(self.database) as connection:
             rows = connection.execute(statement.join(source_ranges, landed).order_by(files.number)).all()
         return list({row.path: SourceFile(row.path, row.bytes, row.modified_at) for row in rows}.values())
+
+    def progress(self) -> dict[str, SourceProgress]:
+        """Return how far each source has been read, by key; nothing of those that have not been."""
+        columns = source_ranges.c
+        sums = [func.coalesce(func.sum(column), 0) for column in (columns.rows, columns.records)]
+        statement = (
+            select(columns.source, func.count(), *sums, func.max(columns.landed_at))
+            .where(columns.landed_at.is_not(None))
+            .group_by(columns.source)
+        )
+        with reading(self.database) as connection:
+            rows = connection.execute(statement).all()
+        return {
+            source: SourceProgress(ranges, int(read), int(records), landed_at)
+            for source, ranges, read, records, landed_at in rows
+        }
 
     def next_number(self, source: str) -> int:
         """Return the number that the next range of a source has."""

@@ -1,13 +1,18 @@
 """Rows of files that a team already has: Parquet, CSV or JSON lines, read by DuckDB (rule D1).
 
+Files may have other columns than each other: a row has null where its file has no such column. Folders named
+`country=DE` are a column, too.
+
 The connection may read these files and no others, writes nothing, and takes one SELECT statement. Columns of CSV are
 text, as they are written, so that `007` stays `007`; a query casts them.
 """
 
 import csv
 import gzip
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -20,9 +25,11 @@ from experiment_pipeline.errors import ConfigurationError
 CSV, TABS, PARQUET = ".csv", ".tsv", ".parquet"
 JSON_LINES = (".jsonl", ".ndjson")
 KINDS = (PARQUET, CSV, TABS, *JSON_LINES)
+READ_AS = {TABS: CSV, JSON_LINES[1]: JSON_LINES[0]}
 COMPRESSED = ".gz"  # of text
 DELIMITERS = ",;\t|"
 MEMORY_LIMIT = "512MiB"
+CSV_OPTIONS = "auto_detect = false, header = true, skip = 0, quote = '\"', escape = '\"', strict_mode = true"
 WHOLE_NUMBER, NUMBER = r"-?(0|[1-9]\d{0,17})", r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?"  # as JSON writes them
 FILES = "files"  # the name of the files' rows in a query
 
@@ -32,7 +39,6 @@ class FileRows:
 
     Attributes:
         schema: the columns and their types.
-        rows: how many there are.
     """
 
     def __init__(
@@ -41,7 +47,7 @@ class FileRows:
         """Open the files.
 
         Args:
-            files: at least one, all of one kind and with the same columns.
+            files: at least one, all of one kind.
             query: DuckDB SQL over `files`; None for all their rows.
             numbers: columns of CSV that become numbers where all their values are written as such.
             field: what names the files, for messages.
@@ -54,10 +60,17 @@ class FileRows:
         with self._refusing():
             self._connection = _connection(paths)
             self._connection.execute(f"create temp view {FILES} as {_all_rows(paths, field)}")
+        self._field = field if query is None else "query"
+        with self._refusing():
             self._query = f"select * from {FILES}" if query is None else _one_select(query)
             self._cast_numbers(numbers)
             self.schema: Mapping[str, pl.DataType] = self._frame(f"select * from ({self._query}) limit 0").schema
-            self.rows = int(self._frame(f"select count(*) from ({self._query})").item())
+
+    @cached_property
+    def rows(self) -> int:
+        """The number of rows, which are counted when it is asked for."""
+        with self._refusing():
+            return int(self._frame(f"select count(*) from ({self._query})").item())
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows, some at a time, in their order.
@@ -138,20 +151,34 @@ def _connection(files: Iterable[Path]) -> duckdb.DuckDBPyConnection:
 
 def _all_rows(files: Sequence[Path], field: str) -> str:
     """Return the statement of all rows of the files."""
-    kind = kind_of(files[0], field)
-    if kind == PARQUET:
-        return f"select * from read_parquet({_list(files)}, union_by_name = true)"
-    if kind in JSON_LINES:
-        return f"select * from read_json({_list(files)}, format = 'newline_delimited', union_by_name = true)"
-    delimiter, names = _header(files[0], field)
+    kinds = sorted({READ_AS.get(kind, kind) for kind in (kind_of(file, field) for file in files)})
+    if len(kinds) > 1:
+        raise ConfigurationError.of(field, f"Must be files of one kind, and some are {', some '.join(kinds)}.")
+    hive = f"hive_partitioning = {str(all(map(_is_partitioned, files))).lower()}, hive_types_autocast = false"
+    if kinds == [PARQUET]:
+        return f"select * from read_parquet({_list(files)}, union_by_name = true, {hive})"
+    if kinds == [JSON_LINES[0]]:
+        return f"select * from read_json({_list(files)}, format = 'newline_delimited', union_by_name = true, {hive})"
+    alike: defaultdict[tuple[str, tuple[str, ...]], list[Path]] = defaultdict(list)
+    for file in files:
+        alike[_header(file, field)].append(file)
+    return " union all by name ".join(_csv_rows(some, *header, hive) for header, some in alike.items())
+
+
+def _csv_rows(files: Sequence[Path], delimiter: str, names: Sequence[str], hive: str) -> str:
+    """Return the statement of all rows of CSV files with the same first line."""
     columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
     return (
-        f"select * from read_csv({_list(files)}, auto_detect = false, header = true, skip = 0, "
-        f"delim = {_quoted(delimiter)}, quote = '\"', escape = '\"', strict_mode = true, columns = {{{columns}}})"
+        f"(select * from read_csv({_list(files)}, {CSV_OPTIONS}, delim = {_quoted(delimiter)}, "
+        f"columns = {{{columns}}}, {hive}))"
     )
 
 
-def _header(file: Path, field: str) -> tuple[str, list[str]]:
+def _is_partitioned(file: Path) -> bool:
+    return "=" in file.parent.name
+
+
+def _header(file: Path, field: str) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter of a CSV file, and the names of its columns, which its first line holds."""
     opened = gzip.open if file.name.lower().endswith(COMPRESSED) else open
     try:
@@ -167,7 +194,7 @@ def _header(file: Path, field: str) -> tuple[str, list[str]]:
     if not names or not all(name.strip() for name in names) or len(set(names)) < len(names):
         message = f"The first line of {quoted(file.name)} must name its columns, each once."
         raise ConfigurationError.of(field, message)
-    return delimiter, names
+    return delimiter, tuple(names)
 
 
 def _one_select(query: str) -> str:

@@ -31,8 +31,8 @@ def land(frames: Iterable[pl.DataFrame], folder: Path) -> int:
     Returns:
         The number of records. Where there are none, no folder is made.
     """
-    hidden = folder.with_name(f".{folder.name}")
-    shutil.rmtree(hidden, ignore_errors=True)
+    hidden = _hidden(folder)
+    discard(folder)
     make_folder(hidden)
     try:
         records = sum(_write(frame, hidden / f"part-{number:05}.parquet") for number, frame in enumerate(frames))
@@ -41,8 +41,17 @@ def land(frames: Iterable[pl.DataFrame], folder: Path) -> int:
             hidden.rename(folder)
             sync(folder.parent)
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        discard(folder)
     return records
+
+
+def discard(folder: Path) -> None:
+    """Remove what is written of a folder and not visible yet."""
+    shutil.rmtree(_hidden(folder), ignore_errors=True)
+
+
+def _hidden(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}")
 
 
 def _write(frame: pl.DataFrame, path: Path) -> int:

@@ -28,7 +28,7 @@ RFC_3339 = "%Y-%m-%dT%H:%M:%S%.3fZ"
 ZONELESS = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"  # a date, or a time without an offset
 WHOLE_NUMBER = r"^-?\d{1,18}$"
 FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%.f")
-NAME_THE_ZONE = "name the zone that it is in, with --timezone, such as --timezone UTC."
+NAME_THE_ZONE = "name the zone that it is in, such as --timezone UTC, or timezone: UTC of a source."
 YEARS = -62_135_596_800_000, 253_402_300_799_999  # 0001 to 9999, in milliseconds since 1970
 NANOSECONDS = {
     TimeUnit.SECONDS: 1_000_000_000,

@@ -1,33 +1,16 @@
 """Import of one file: its rows become landing objects, once (rules D1-D4)."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
-
-from experiment_pipeline.domain.events import Rejected, decode, parse
 from experiment_pipeline.domain.row_mapping import PROPERTIES, RowMapping
+from experiment_pipeline.domain.sources import IMPORT
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.landing.record_text import record_texts
 from experiment_pipeline.sources.file_rows import FileRows
 from experiment_pipeline.sources.landing_folder import folder_of_range, land
-from experiment_pipeline.sources.mapped_rows import NAME_THE_ZONE, check_schema, records, time_without_zone
-
-SOURCE = "import"  # the source of all files that were imported by hand
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The first records of a file, as JSON, and how many of them are rejected, by reason (rule E3)."""
-
-    records: int
-    first: tuple[str, ...]
-    rejected: dict[str, int]
+from experiment_pipeline.sources.row_records import Judged, OnRows, RowRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +29,11 @@ class FileImport:
     environment_key: str
     timezone: str | None = None
 
+    @property
+    def records(self) -> RowRecords:
+        """What its rows become."""
+        return RowRecords({"as": self.mapping}, self.timezone, self.environment_key)
+
     def open(self) -> FileRows:
         """Open the file with its columns checked.
 
@@ -56,19 +44,12 @@ class FileImport:
         rows = FileRows([self.file], numbers=properties)
         if not rows.rows:
             raise ConfigurationError.of("file", f"{quoted(self.file.name)} has no rows.")
-        check_schema(self.mapping, rows.schema, self.timezone)
+        self.records.check(rows.schema)
         return rows
 
     def judge_first(self, rows: FileRows, number: int) -> Judged:
         """Return what ingestion will make of the first rows."""
-        some = rows.first(number)
-        self._refuse_times_without_zone(some)
-        first = records(some, self.mapping, self.timezone)
-        texts = record_texts(first.lazy(), dict(first.schema))["text"].to_list()
-        now = datetime.now(UTC)
-        found = [parse(decode(text), self.environment_key, now) for text in texts]
-        rejected = Counter(each.reason for each in found if isinstance(each, Rejected))
-        return Judged(len(texts), tuple(texts), dict(rejected))
+        return self.records.judge(rows.first(number))
 
     def folder(self, landing: Path) -> Path:
         """Return where it lands: a folder that is named after its content and the mapping, so the same lands once."""
@@ -77,9 +58,9 @@ class FileImport:
             while block := content.read(1 << 20):
                 digest.update(block)
         digest.update(repr((asdict(self.mapping), self.timezone)).encode())
-        return folder_of_range(landing, self.environment_key, SOURCE, digest.hexdigest()[:32])
+        return folder_of_range(landing, self.environment_key, IMPORT, digest.hexdigest()[:32])
 
-    def land(self, rows: FileRows, landing: Path, on_rows: Callable[[int], None]) -> int | None:
+    def land(self, rows: FileRows, landing: Path, on_rows: OnRows) -> int | None:
         """Land the file.
 
         Args:
@@ -96,29 +77,4 @@ class FileImport:
         folder = self.folder(landing)
         if folder.exists():
             return None
-        return land(self._records(rows, on_rows), folder)
-
-    def _records(self, rows: FileRows, on_rows: Callable[[int], None]) -> Iterator[pl.DataFrame]:
-        columns = [column for _, column in self.mapping.required()]
-        found: set[str] = set()
-        for batch in rows.batches():
-            self._refuse_times_without_zone(batch)
-            found |= {column for column in columns if batch[column].null_count() < batch.height}
-            yield records(batch, self.mapping, self.timezone)
-            on_rows(batch.height)
-        self._refuse_empty(found)
-
-    def _refuse_times_without_zone(self, rows: pl.DataFrame) -> None:
-        time = None if self.timezone else time_without_zone(rows, self.mapping)
-        if time is not None:
-            message = f"{quoted(time)} has no time zone: {NAME_THE_ZONE}"
-            raise ConfigurationError.of("as.timestamp", message)
-
-    def _refuse_empty(self, found: set[str]) -> None:
-        empty = {
-            f"as.{name}": [f"Every row of column {quoted(column)} is empty."]
-            for name, column in self.mapping.required()
-            if column not in found
-        }
-        if empty:
-            raise ConfigurationError(empty)
+        return land(self.records.of(rows.batches(), on_rows), folder)

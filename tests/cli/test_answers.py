@@ -44,7 +44,8 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
 }
 ELSEWHERE = {
     "import",  # of a file: test_imports.py
-    "power",  # the same: test_power.py
+    *(f"sources {each}" for each in ("check", "list", "preview", "pull")),  # of files: test_sources.py
+    "power",  # of a metric: test_power.py
     "metrics preview",  # of events in the lake: test_metric_preview.py
     "demo",  # it takes seconds: test_demo.py
     "registry bind",  # to another lake: test_registry.py

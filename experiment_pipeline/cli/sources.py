@@ -1,0 +1,214 @@
+"""`experiment-pipeline sources`."""
+
+import json
+import os
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from experiment_pipeline.cli import landing_report, options
+from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
+from experiment_pipeline.cli.mapping_report import JUDGED, judged_as_json, print_judged, print_mapping
+from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
+from experiment_pipeline.cli.tables import add_row, listing
+from experiment_pipeline.domain.fields import FieldErrors, Moment
+from experiment_pipeline.domain.sources import Source
+from experiment_pipeline.domain.texts import printable, shortened
+from experiment_pipeline.times import format_duration, iso_utc
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from experiment_pipeline.domain.source_ranges import SourceProgress, SourceRange
+    from experiment_pipeline.registry.registry import Registry
+    from experiment_pipeline.sources.file_ranges import FileRanges
+
+CELL = 40  # characters of a value that `preview` shows
+
+
+@click.group()
+def sources() -> None:
+    """List, check and read the sources that a manifest declares."""
+
+
+@sources.command("list")
+@options.any_environment
+@options.as_json
+@click.pass_obj
+def list_sources(context: Context, environment: str | None, as_json: bool) -> None:
+    """List every source, and how far it has been read.
+
+    \b
+    Example:
+      experiment-pipeline sources list --environment prod
+    """
+    with context.registry() as registry:
+        known, progress = registry.sources.list(environment), registry.source_ranges.progress()
+    if as_json:
+        click.echo(json.dumps([_as_json(each, progress.get(each.key)) for each in known], indent=2))
+        return
+    table = listing("SOURCE", "ENVIRONMENT", "READS", "VERSION", "EVERY", "LAST READ", "ROWS", "RECORDS")
+    for each in known:
+        read = progress.get(each.key)
+        counts = ("never", "", "") if read is None else (iso_utc(read.landed_at), f"{read.rows:,}", f"{read.records:,}")
+        every = "" if each.every is None else format_duration(each.every)
+        add_row(table, each.key, each.environment_key, _reads(each), str(each.version), every, *counts)
+    context.wide_console.print(table)
+
+
+@sources.command("check")
+@click.argument("name")
+@options.as_json
+@click.pass_obj
+def check_source(context: Context, name: str, as_json: bool) -> None:
+    """Read the first rows of the source NAME, and show the events that they become; nothing lands.
+
+    A column that is missing or of a wrong type, or a time without a zone, is refused with exit code 2.
+
+    \b
+    Example:
+      experiment-pipeline sources check orders
+    """
+    from experiment_pipeline.sources.pull import naming, row_records
+
+    with context.registry() as registry:
+        source = registry.sources.find(name)
+        files = _files(registry, source)
+        read = registry.source_ranges.read_files(name)
+    with naming(name):
+        found = files.found()
+        unread = len(set(found) - set(read))
+        with closing(files.sample()) as rows:
+            records = row_records(source)
+            records.check(rows.schema)
+            judged = records.judge(rows.first(JUDGED))
+    if as_json:
+        columns = {column: str(dtype) for column, dtype in rows.schema.items()}
+        counts = {"files": len(found), "unread": unread, "columns": columns}
+        click.echo(json.dumps(_named(source) | counts | judged_as_json(judged), indent=2))
+        return
+    click.echo(f"Source {name} of {source.environment_key}, version {source.version}: {printable(_reads(source))}")
+    click.echo(f"{len(found):,} files, {unread:,} of them new or changed.")
+    for mapping in source.mappings:
+        print_mapping(context, mapping)
+    print_judged(judged)
+
+
+@sources.command("preview")
+@click.argument("name")
+@click.option("--rows", "number", default=10, show_default=True, type=click.IntRange(1, 1_000), help="Rows to show.")
+@options.as_json
+@click.pass_obj
+def preview_source(context: Context, name: str, number: int, as_json: bool) -> None:
+    """Show the first rows of the source NAME as they are, with the types of their columns; nothing lands.
+
+    \b
+    Example:
+      experiment-pipeline sources preview orders --rows 3
+    """
+    from experiment_pipeline.sources.pull import naming
+
+    with context.registry() as registry:
+        files = _files(registry, registry.sources.find(name))
+    with naming(name), closing(files.sample()) as rows:
+        first, schema = rows.first(number), rows.schema
+    if as_json:
+        columns = {column: str(dtype) for column, dtype in schema.items()}
+        click.echo(json.dumps({"source": name, "columns": columns, "rows": first.to_dicts()}, indent=2, default=str))
+        return
+    table = listing(*(printable(f"{column} ({dtype})") for column, dtype in schema.items()))
+    for row in first.iter_rows():
+        add_row(table, *("" if value is None else shortened(str(value), CELL) for value in row))
+    context.wide_console.print(table)
+
+
+@sources.command("pull")
+@click.argument("name")
+@click.option("--since", metavar="TIME", help="Leave files that were modified before, such as 2026-11-01T00:00:00Z.")
+@options.as_json
+@click.pass_obj
+def pull_source(context: Context, name: str, since: str | None, as_json: bool) -> None:
+    """Land what is new of the source NAME, and ingest it. Every row counts once, however often this is run or killed.
+
+    \b
+    Examples:
+      experiment-pipeline sources pull orders
+      experiment-pipeline sources pull orders --since 2026-11-01T00:00:00Z
+    """
+    from experiment_pipeline.sources.pull import PullOfFiles
+
+    start = None if since is None else _moment(since)
+    lake = open_lake(context)
+    with context.registry() as registry:
+        context.require_sound_lake(registry)
+        source = registry.sources.find(name)
+        with progress_bar(context, "rows") as progress:
+            bar = progress.add_task("Reading", total=None)
+            landed = PullOfFiles(
+                source,
+                _files(registry, source),
+                registry.source_ranges,
+                context.settings.landing_dir,
+                now=lambda: context.now,
+                on_batch=lambda planned, rows: progress.update(
+                    bar, description=f"Range {planned.number}", advance=rows
+                ),
+            ).run(start)
+        report = ingest_landed(context, registry, lake)
+        late = count_late(context, registry, lake)
+    if as_json:
+        counts = _named(source) | {"ranges": [_range_as_json(each) for each in landed]}
+        click.echo(json.dumps(counts | landing_report.report_as_json(report) | late_as_json(late), indent=2))
+        return
+    _print_landed(source, landed)
+    landing_report.print_report(report)
+    print_late(late)
+
+
+def _files(registry: "Registry", source: Source) -> "FileRanges":
+    from experiment_pipeline.sources.pull import open_files
+
+    connection = None if source.connection is None else registry.connections.find(source.connection)
+    return open_files(source, connection, os.environ)
+
+
+def _moment(text: str) -> "datetime":
+    errors = FieldErrors()
+    moment: Any = errors.validate(Moment, text, "--since")
+    errors.raise_any()
+    return moment  # type: ignore[no-any-return]
+
+
+def _reads(source: Source) -> str:
+    return source.files if source.files is not None else f"connection {source.connection}"
+
+
+def _named(source: Source) -> dict[str, Any]:
+    return {"source": source.key, "environment": source.environment_key, "version": source.version}
+
+
+def _as_json(source: Source, progress: "SourceProgress | None") -> dict[str, Any]:
+    read = None if progress is None else asdict(progress) | {"landed_at": iso_utc(progress.landed_at)}
+    every = None if source.every is None else format_duration(source.every)
+    return _named(source) | {"files": source.files, "connection": source.connection, "every": every, "read": read}
+
+
+def _range_as_json(landed: "SourceRange") -> dict[str, Any]:
+    return {
+        "number": landed.number,
+        "name": landed.name,
+        "files": [file.path for file in landed.files],
+        "rows": landed.rows,
+        "records": landed.records,
+    }
+
+
+def _print_landed(source: Source, landed: "list[SourceRange]") -> None:
+    if not landed:
+        click.echo(f"Source {source.key}: nothing is new.")
+    for each in landed:
+        rows = "rows that an earlier pull has landed" if each.rows is None else f"{each.rows:,} rows"
+        click.echo(f"Source {source.key}: {len(each.files):,} files, {rows}, {each.records:,} records.")

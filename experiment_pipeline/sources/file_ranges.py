@@ -1,0 +1,143 @@
+"""Ranges of a source of files: those that are new or have changed since they were read (rules D1, D2)."""
+
+import glob
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange, unread_files
+from experiment_pipeline.domain.texts import printable, quoted
+from experiment_pipeline.errors import ConfigurationError, Conflict
+from experiment_pipeline.sources.file_rows import COMPRESSED, KINDS, FileRows, kind_of
+
+DELTA_LOG = "_delta_log"
+HIDDEN = (".", "_")  # what a writer has not finished, and what is no data
+FIELD = "files"
+RANGE_FILES, RANGE_BYTES = 1_000, 1 << 30  # what one range holds at most, but for a single file that is larger
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class FileRanges:
+    """The files of a source: a path, a glob, a folder or a Delta table, with what is asked of their rows."""
+
+    def __init__(self, files: str, query: str | None) -> None:
+        self._files = files
+        self._query = query
+
+    def unread(self, read: Iterable[SourceFile], since: datetime | None = None) -> Iterator[tuple[SourceFile, ...]]:
+        """Yield the files that are to be read, those of one range together.
+
+        Args:
+            read: as they were when each was read last.
+            since: leave out those that were modified earlier.
+
+        Raises:
+            ConfigurationError: there is no such file, or one that cannot be read.
+        """
+        known = list(read)
+        some: list[SourceFile] = []
+        for file in unread_files(self.found(may_be_none=bool(known)), known):
+            if since is not None and file.modified_at < since:
+                continue
+            if some and (len(some) == RANGE_FILES or sum(each.bytes for each in some) + file.bytes > RANGE_BYTES):
+                yield tuple(some)
+                some = []
+            some.append(file)
+        if some:
+            yield tuple(some)
+
+    def found(self, *, may_be_none: bool = False) -> list[SourceFile]:
+        """Return the files as they are now.
+
+        Raises:
+            ConfigurationError: there is none and may not be none, or one of a kind that cannot be read.
+        """
+        paths = sorted(_paths(self._files))
+        if not paths and not may_be_none:
+            raise ConfigurationError.of(FIELD, f"There is no file {quoted(self._files)}.")
+        for path in paths:
+            kind_of(path, FIELD)
+        return [_as_it_is(path) for path in paths]
+
+    def sample(self) -> FileRows:
+        """Return the rows of the files, or of the last ones where there are many.
+
+        Raises:
+            ConfigurationError: there is no such file, it cannot be read, or the query is not one SELECT statement.
+        """
+        return self.rows(self.found()[-RANGE_FILES:])
+
+    def can_read_again(self, planned: SourceRange) -> bool:
+        """Return whether the files of a range are still those that it was planned of."""
+        try:
+            return all(_as_it_is(Path(file.path)) == file for file in planned.files)
+        except OSError:
+            return False
+
+    def rows(self, files: Iterable[SourceFile]) -> FileRows:
+        """Return the rows of files.
+
+        Raises:
+            ConfigurationError: a file is not what its name says, or the query is not one SELECT statement over it.
+        """
+        return FileRows([Path(file.path) for file in files], query=self._query, field=FIELD)
+
+    def require_unchanged(self, planned: SourceRange) -> None:
+        """Refuse what was read where a file has changed meanwhile.
+
+        Raises:
+            Conflict: names the file.
+        """
+        for file in planned.files:
+            path = Path(file.path)
+            if not path.exists() or _as_it_is(path) != file:
+                raise Conflict(
+                    f"{printable(file.path)} has changed while it was read: nothing of it has landed. Pull the source "
+                    "again. A file that is written slowly should have a name with a dot in front until it is complete."
+                )
+
+
+def _paths(files: str) -> Iterator[Path]:
+    if (Path(files) / DELTA_LOG).is_dir():
+        yield from _delta_files(files)
+        return
+    folder = Path(files)
+    if folder.is_dir():
+        yield from (path for path in folder.rglob("*") if _is_data(path, folder) and path.is_file())
+        return
+    for found in glob.iglob(files, recursive=True):  # noqa: PTH207 - a path that begins at the root, with any pattern
+        path = Path(found)
+        if path.is_file() and not path.name.startswith(HIDDEN):
+            yield path
+
+
+def _is_data(path: Path, folder: Path) -> bool:
+    is_visible = not any(part.startswith(HIDDEN) for part in path.relative_to(folder).parts)
+    return is_visible and path.name.lower().removesuffix(COMPRESSED).endswith(KINDS)
+
+
+def _delta_files(folder: str) -> Iterator[Path]:
+    """Yield the Parquet files that the newest version of a Delta table consists of."""
+    try:
+        table = DeltaTable(folder)
+        files = table.file_uris()
+        marked = next(iter(table.deletion_vectors()), None)
+        renamed = table.metadata().configuration.get("delta.columnMapping.mode", "none")
+    except DeltaError as broken:
+        message = f"{quoted(folder)} is no Delta table that can be read: {printable(' '.join(str(broken).split()))}"
+        raise ConfigurationError.of(FIELD, message) from broken
+    if marked is not None or renamed != "none":
+        message = (
+            f"{quoted(folder)} is a Delta table with deletion vectors or mapped columns, whose files hold other rows"
+        )
+        raise ConfigurationError.of(FIELD, f"{message} or names than the table. Write it without them, e.g. by a copy.")
+    yield from (Path(file.removeprefix("file://")) for file in files)
+
+
+def _as_it_is(path: Path) -> SourceFile:
+    status = path.stat()
+    microseconds = status.st_mtime_ns // 1_000  # what a database keeps of a moment
+    return SourceFile(str(path), status.st_size, EPOCH + timedelta(microseconds=microseconds))

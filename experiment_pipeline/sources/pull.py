@@ -1,0 +1,213 @@
+"""Pull of a source: what is new of it is read, mapped and landed, every row once (rules D2, D3).
+
+plan   the registry gets the range, before anything is read of it
+read   its rows become records, in a hidden folder
+land   the folder gets its name, which is made of source and range: all of it is visible, or nothing is
+close  the registry gets the counts
+
+A process that dies leaves an open range. The next pull closes it where its folder has landed, and else reads it again
+into the same folder.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange
+from experiment_pipeline.domain.sources import DUCKDB, Connection, Source, mapping_path, to_declared, url_of
+from experiment_pipeline.durable_files import make_folder
+from experiment_pipeline.errors import ConfigurationError, Conflict
+from experiment_pipeline.sources.file_ranges import FileRanges
+from experiment_pipeline.sources.landing_folder import discard, folder_of_range, land
+from experiment_pipeline.sources.row_records import RowRecords
+from experiment_pipeline.sources.source_rows import SourceRows
+
+LOCK = ".lock"  # hidden from ingestion
+MANY_ROWS = 100  # of which a column that is null in every one is a mistake; fewer are rejected row by row
+OnBatch = Callable[[SourceRange, int], None]  # told the range and how many rows of it were read just now
+
+
+class RangeLedger(Protocol):
+    """The registry's ranges of sources, as a pull needs them."""
+
+    def open_range(self, source: str) -> SourceRange | None:
+        """Return the range that was planned and has not landed."""
+
+    def read_files(self, source: str) -> Sequence[SourceFile]:
+        """Return the files that have landed, each as it was when it was read last."""
+
+    def next_number(self, source: str) -> int:
+        """Return the number of the next range."""
+
+    def plan(self, planned: SourceRange) -> None:
+        """Record what is read next."""
+
+    def close(self, source: str, number: int, *, rows: int | None, records: int, now: datetime) -> None:
+        """Record that a range has landed."""
+
+    def withdraw(self, source: str, number: int) -> None:
+        """Forget a range of which nothing has landed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullOfFiles:
+    """A pull of a source of files.
+
+    Attributes:
+        source: as it is declared now.
+        ranges: its files.
+        ledger: the registry's ranges.
+        landing: root of the landing zone.
+        now: UTC.
+        on_batch: for progress.
+    """
+
+    source: Source
+    ranges: FileRanges
+    ledger: RangeLedger
+    landing: Path
+    now: Callable[[], datetime]
+    on_batch: OnBatch
+
+    def run(self, since: datetime | None = None) -> list[SourceRange]:
+        """Land what is new of the source.
+
+        Args:
+            since: leave files that were modified earlier.
+
+        Returns:
+            The ranges that have landed now, with their counts.
+
+        Raises:
+            ConfigurationError: the files or a column are not what the source says; names the field below
+                `sources.KEY`. Nothing of that range has landed.
+            Conflict: another process pulls the source, or a file has changed while it was read.
+        """
+        with naming(self.source.key), self._exclusive():
+            landed = [done for done in [self._resumed()] if done is not None]
+            unread = self.ranges.unread(self.ledger.read_files(self.source.key), since)
+            return [*landed, *(self._read(self._planned(files)) for files in unread)]
+
+    def _resumed(self) -> SourceRange | None:
+        """Finish the range that a process left open, if there is one."""
+        planned = self.ledger.open_range(self.source.key)
+        if planned is None:
+            return None
+        folder = self._folder(planned)
+        if folder.exists():
+            return self._closed(planned, None, _records_in(folder))
+        if planned.version == self.source.version and self.ranges.can_read_again(planned):
+            return self._read(planned)
+        discard(folder)
+        self.ledger.withdraw(planned.source, planned.number)
+        return None
+
+    def _planned(self, files: tuple[SourceFile, ...]) -> SourceRange:
+        source, number = self.source, self.ledger.next_number(self.source.key)
+        name = range_name(source, number, [[file.path, file.bytes, file.modified_at.isoformat()] for file in files])
+        planned = SourceRange(source.key, number, source.version, name, self.now(), files=files)
+        self.ledger.plan(planned)
+        return planned
+
+    def _read(self, planned: SourceRange) -> SourceRange:
+        try:
+            rows, records = self._landed(planned)
+        except (ConfigurationError, Conflict):
+            self.ledger.withdraw(planned.source, planned.number)
+            raise
+        return self._closed(planned, rows, records)
+
+    def _landed(self, planned: SourceRange) -> tuple[int, int]:
+        """Return how many rows were read, and how many records of them have landed."""
+        counted = 0
+
+        def count(rows: int) -> None:
+            nonlocal counted
+            counted += rows
+            self.on_batch(planned, rows)
+
+        def frames(rows: SourceRows) -> Iterator[pl.DataFrame]:
+            yield from records.of(rows.batches(), count)
+            self.ranges.require_unchanged(planned)
+
+        records = row_records(self.source)
+        with closing(self.ranges.rows(planned.files)) as rows:
+            records.check(rows.schema)
+            landed = land(frames(rows), self._folder(planned))
+        return counted, landed
+
+    def _closed(self, planned: SourceRange, rows: int | None, records: int) -> SourceRange:
+        now = self.now()
+        self.ledger.close(planned.source, planned.number, rows=rows, records=records, now=now)
+        return replace(planned, rows=rows, records=records, landed_at=now)
+
+    def _folder(self, planned: SourceRange) -> Path:
+        return folder_of_range(self.landing, self.source.environment_key, self.source.key, planned.name)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Acquire the source's lock, which the system releases when a process dies."""
+        folder = folder_of_range(self.landing, self.source.environment_key, self.source.key, LOCK).parent
+        make_folder(folder)
+        with (folder / LOCK).open("w") as lock:
+            try:
+                flock(lock, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                raise Conflict(f"Another process pulls the source '{self.source.key}' at the moment.") from None
+            yield
+
+
+def range_name(source: Source, number: int, content: object) -> str:
+    """Return the name of a range's folder: version, number, and a digest of what is read and how.
+
+    The digest keeps a registry that was restored from a backup from taking another range's folder for its own.
+    """
+    text = json.dumps([to_declared(source), content], sort_keys=True)
+    return f"v{source.version}-{number}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def open_files(source: Source, connection: Connection | None, environ: Mapping[str, str]) -> FileRanges:
+    """Return the files of a source.
+
+    Args:
+        source: as it is declared.
+        connection: that it names, if any.
+        environ: the variables that connections name.
+
+    Raises:
+        ConfigurationError: the connection's variable is not set, or its URL is not one of files.
+    """
+    if connection is None:
+        return FileRanges(source.files or "", source.query)
+    url = url_of(connection, environ)
+    if not url.startswith(DUCKDB):
+        raise ConfigurationError.of(f"connections.{connection.key}", f"Its URL must begin with {DUCKDB}.")
+    return FileRanges(url.removeprefix(DUCKDB), source.query)
+
+
+def row_records(source: Source) -> RowRecords:
+    """Return what the rows of a source become."""
+    mappings = {mapping_path(source, position): mapping for position, mapping in enumerate(source.mappings)}
+    return RowRecords(mappings, source.timezone, source.environment_key, MANY_ROWS)
+
+
+def _records_in(folder: Path) -> int:
+    counts = (pl.scan_parquet(path, hive_partitioning=False).select(pl.len()) for path in folder.glob("*.parquet"))
+    return sum(int(count.collect().item()) for count in counts)
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Name the source in an error of the block."""
+    try:
+        yield
+    except ConfigurationError as refused:
+        raise refused.below(f"sources.{key}") from None

@@ -1,0 +1,116 @@
+"""Records of the rows of a source: each row gives one for every mapping (rules D0, D3)."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from experiment_pipeline.domain.events import Rejected, decode, parse
+from experiment_pipeline.domain.row_mapping import RowMapping
+from experiment_pipeline.domain.texts import quoted
+from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.landing.record_text import record_texts
+from experiment_pipeline.sources.mapped_rows import NAME_THE_ZONE, Schema, check_schema, records, time_without_zone
+
+OnRows = Callable[[int], None]  # told after each batch how many rows it had
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The first records of a source, as JSON, and how many of them are rejected, by reason (rule E3)."""
+
+    records: int
+    first: tuple[str, ...]
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RowRecords:
+    """The records that rows become.
+
+    Where a row has several mappings, one whose timestamp is null gives no record: that event has not happened.
+
+    Attributes:
+        mappings: of each row, by the field that they stand in, for messages.
+        timezone: of times without one, in the IANA database; None where there are none.
+        environment_key: of the events.
+        empty_from: so many rows of which every one has null where an event must have something are refused.
+    """
+
+    mappings: dict[str, RowMapping]
+    timezone: str | None
+    environment_key: str
+    empty_from: int = 1
+
+    def check(self, schema: Schema) -> None:
+        """Refuse columns that are missing, or of a type that their field cannot be made of.
+
+        Raises:
+            ConfigurationError: names every such field and what is allowed.
+        """
+        errors: dict[str, list[str]] = {}
+        for path, mapping in self.mappings.items():
+            try:
+                check_schema(mapping, schema, self.timezone, path)
+            except ConfigurationError as refused:
+                errors |= refused.errors
+        if errors:
+            raise ConfigurationError(errors)
+
+    def of(self, batches: Iterable[pl.DataFrame], on_rows: OnRows) -> Iterator[pl.DataFrame]:
+        """Yield the records of rows, those of one batch and one mapping together.
+
+        Raises:
+            ConfigurationError: a time has no zone, or every row of a column is null.
+        """
+        found: set[str] = set()
+        read = 0
+        for rows in batches:
+            yield from self._of_batch(rows)
+            found |= {column for column, _ in self._required() if rows[column].null_count() < rows.height}
+            read += rows.height
+            on_rows(rows.height)
+        if read >= self.empty_from:
+            self._refuse_empty(found)
+
+    def judge(self, rows: pl.DataFrame) -> Judged:
+        """Return what ingestion will make of rows."""
+        texts = [text for frame in self._of_batch(rows) for text in _texts(frame)]
+        now = datetime.now(UTC)
+        found = [parse(decode(text), self.environment_key, now) for text in texts]
+        rejected = Counter(each.reason for each in found if isinstance(each, Rejected))
+        return Judged(len(texts), tuple(texts), dict(rejected))
+
+    def _of_batch(self, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        for path, mapping in self.mappings.items():
+            time = None if self.timezone else time_without_zone(rows, mapping)
+            if time is not None:
+                raise ConfigurationError.of(f"{path}.timestamp", f"{quoted(time)} has no time zone: {NAME_THE_ZONE}")
+            at = mapping.timestamp.column
+            happened = rows if len(self.mappings) == 1 or at is None else rows.filter(pl.col(at).is_not_null())
+            yield records(happened, mapping, self.timezone)
+
+    def _required(self) -> Sequence[tuple[str, str]]:
+        """Return the columns without which no row is an event, with their fields."""
+        return [
+            (column, f"{path}.{name}")
+            for path, mapping in self.mappings.items()
+            for name, column in mapping.required()
+            if name != "timestamp" or len(self.mappings) == 1
+        ]
+
+    def _refuse_empty(self, found: set[str]) -> None:
+        empty = {
+            path: [f"Every row of column {quoted(column)} is empty."]
+            for column, path in self._required()
+            if column not in found
+        }
+        if empty:
+            raise ConfigurationError(empty)
+
+
+def _texts(frame: pl.DataFrame) -> list[str]:
+    texts: list[str] = record_texts(frame.lazy(), dict(frame.schema))["text"].to_list()
+    return texts

@@ -1,0 +1,111 @@
+"""`sources`: what a manifest declares is listed, checked, shown and read, from the command line (rules D0, D3, D4)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+MANIFEST = """
+environments: {prod: {}}
+connections:
+  shop: {url_env: NOWHERE_URL}
+sources:
+  orders:
+    files: exports/orders-*.csv
+    timezone: UTC
+    every: PT1H
+    as: {event: purchased, identifier: customer, timestamp: placed, value: total, metadata: [currency]}
+  elsewhere:
+    connection: shop
+    query: select * from orders
+    as: {event: purchased, identifier: customer, timestamp: placed}
+"""
+ORDERS = "customer,placed,total,currency\n007,2026-11-02 10:00:00,12.5,EUR\n8,soon,1,EUR\n"
+
+
+@pytest.fixture
+def shop(run: Run, tmp_path: Path) -> Run:
+    """A manifest with sources beside a folder of orders."""
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "orders-1.csv").write_text(ORDERS)
+    (tmp_path / "experiments.yaml").write_text(MANIFEST)
+    assert run("apply", tmp_path / "experiments.yaml").exit_code == 0
+    return run
+
+
+def test_check__shows_the_mapping_the_events_and_what_is_rejected(shop: Run) -> None:
+    shown = shop("sources", "check", "orders")
+    assert shown.exit_code == 0, shown.output
+    assert "1 files, 1 of them new or changed" in shown.output
+    assert "column customer" in shown.output
+    assert '"identifier":"007","timestamp":"2026-11-02T10:00:00.000Z","value":"12.5"' in shown.output
+    assert "rejected, bad_timestamp: 1" in shown.output
+    assert "Nothing new has landed" in shop("lake", "ingest").output
+
+
+def test_check__json__has_the_columns_and_counts(shop: Run) -> None:
+    shown = json.loads(shop("sources", "check", "orders", "--json").stdout)
+    assert (shown["files"], shown["unread"], shown["judged"]) == (1, 1, 2)
+    assert shown["columns"]["total"] == "String"
+    assert shown["rejected"] == {"bad_timestamp": 1}
+
+
+def test_preview__shows_the_rows_as_they_are(shop: Run) -> None:
+    shown = shop("sources", "preview", "orders", "--rows", "1")
+    assert shown.exit_code == 0, shown.output
+    assert "customer (String)" in shown.output
+    assert "2026-11-02 10:00:00" in shown.output
+    assert "soon" not in shown.output
+    rows = json.loads(shop("sources", "preview", "orders", "--json").stdout)["rows"]
+    assert rows[0] == {"customer": "007", "placed": "2026-11-02 10:00:00", "total": "12.5", "currency": "EUR"}
+
+
+def test_pull__lands_and_ingests_what_is_new_once(shop: Run, tmp_path: Path) -> None:
+    first = json.loads(shop("sources", "pull", "orders", "--json").stdout)
+    assert [(each["rows"], each["records"]) for each in first["ranges"]] == [(2, 2)]
+    assert (first["accepted"], first["rejected"]) == (1, {"bad_timestamp": 1})
+    again = shop("sources", "pull", "orders")
+    assert "Source orders: nothing is new." in again.output
+    (tmp_path / "exports" / "orders-2.csv").write_text(ORDERS.replace("007", "9").replace("soon", "2026-11-03"))
+    second = shop("sources", "pull", "orders")
+    assert "Source orders: 1 files, 2 rows, 2 records." in second.output
+    assert "2 new events" in second.output
+
+
+def test_list__shows_how_far_each_source_is_read(shop: Run) -> None:
+    before = {each["source"]: each["read"] for each in json.loads(shop("sources", "list", "--json").stdout)}
+    assert before == {"orders": None, "elsewhere": None}
+    shop("sources", "pull", "orders")
+    listed = {each["source"]: each for each in json.loads(shop("sources", "list", "-e", "prod", "--json").stdout)}
+    assert listed["orders"]["read"]["rows"] == 2
+    assert listed["orders"]["every"] == "PT1H"
+    table = shop("sources", "list").output
+    assert "connection shop" in table
+    assert "never" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "order"], "No source 'order'. Did you mean 'orders'?"),
+        (["pull", "orders", "--since", "yesterday"], "--since: Must be a time with a zone"),
+        (["pull", "elsewhere"], "connections.shop.url_env: The environment variable NOWHERE_URL is not set"),
+        (["preview", "elsewhere"], "connections.shop.url_env: The environment variable NOWHERE_URL is not set"),
+    ],
+)
+def test_sources__bad_request__is_refused_in_one_line(shop: Run, arguments: list[str], message: str) -> None:
+    refused = shop("sources", *arguments)
+    assert refused.exit_code == 2
+    assert message in refused.output
+    assert refused.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["check", "pull"])
+def test_sources__column_that_is_missing__is_named_with_the_source(shop: Run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "exports" / "orders-1.csv").write_text("customer,placed,totl,currency\n7,2026-11-02,1,EUR\n")
+    refused = shop("sources", command, "orders")
+    assert refused.exit_code == 2
+    assert "sources.orders.as.value: There is no column 'total'. Did you mean 'totl'?" in refused.output
+    assert "Nothing new has landed" in shop("lake", "ingest").output
