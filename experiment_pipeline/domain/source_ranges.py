@@ -53,7 +53,7 @@ class SourceRange:
 
 @dataclass(frozen=True, slots=True)
 class SourceProgress:
-    """What has been read of a source so far.
+    """The counts of what has been read of a source so far.
 
     Attributes:
         ranges: that have landed.

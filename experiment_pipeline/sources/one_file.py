@@ -31,7 +31,7 @@ class FileImport:
 
     @property
     def records(self) -> RowRecords:
-        """What its rows become."""
+        """The records that its rows become."""
         return RowRecords({"as": self.mapping}, self.timezone, self.environment_key)
 
     def open(self) -> FileRows:

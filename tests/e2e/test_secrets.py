@@ -51,6 +51,9 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "refresh": ["checkout"],
     "results": ["checkout"],
     "serve": ["--port", "{port}"],
+    "sources check": ["orders"],
+    "sources preview": ["orders"],
+    "sources pull": ["orders"],
 }
 NEEDS_NO_REGISTRY = {"schema manifest", "lake compact", "lake rejected", "lake vacuum"}
 SERVERS = {"collect", "dev", "serve"}
