@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,11 @@ def apply(
     text = read_file(file)
     with naming_lines(text):
         manifest = parse_manifest(text, folder=Path() if str(file) == "-" else file.parent, only=only)
+        if not (dry_run or context.registry_exists):
+            with context.registry(dry_run=True) as empty:  # a file that is refused creates no registry
+                empty.manifests.apply(
+                    manifest, actor=context.actor, now=context.now, resume=resume, strict=strict, floors=context.floors
+                )
         with context.registry(create=True, dry_run=dry_run) as registry:
             differences = registry.manifests.apply(
                 manifest,
@@ -101,11 +106,22 @@ def _line(difference: Difference) -> Text:
     sign, style = SIGNS[difference.action]
     line = plain(f"{sign} {difference.subject}", style=style)
     changed = difference.fields if difference.action == "change" else {}
-    for name, (before, after) in changed.items():
+    for name, (before, after) in _members(changed):
         line.append_text(Text.assemble(f"\n    {name}: ", *_change(before, after)))
     for note in difference.notes:
         line.append("\n    ").append_text(plain(note, style="yellow"))
     return line
+
+
+def _members(changed: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield what has changed; of an object, such as who is analysed, its members that have."""
+    for name, (before, after) in changed.items():
+        if isinstance(before, dict) and isinstance(after, dict):
+            for member in dict.fromkeys((*before, *after)):
+                if before.get(member) != after.get(member):
+                    yield f"{name}.{member}", (before.get(member), after.get(member))
+        else:
+            yield name, (before, after)
 
 
 def _change(before: object, after: object) -> Iterator[str | tuple[str, str]]:

@@ -21,6 +21,7 @@ from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.domain.texts import nearest, quoted, suggestion
 from experiment_pipeline.errors import ConfigurationError, NotFound, NotStarted
+from experiment_pipeline.results.reasons import in_words
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.times import iso_utc, to_milliseconds
 
@@ -32,6 +33,7 @@ USUAL_DAYS = 14
 MOST_DAYS = 366
 MOST_EVENTS = 1_000  # kinds of events that names are looked for among
 ONE_WINDOW = "Give --experiment or --days, not both: an experiment has its own window."
+OF_A_FILE = "it is the metric of a file"
 EVERYBODY = "preview-0"  # in place of an experiment's partition
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -43,14 +45,14 @@ class Measured:
     Attributes:
         experiment: whose identities these are; None for everybody.
         near: events of the metric that do not occur, with the names that were probably meant.
-        is_stored: whether the registry has the measurement.
+        not_stored: why the registry does not have the measurement; None where it has.
     """
 
     metric: Metric
     experiment: Experiment | None
     preview: MetricPreview
     near: dict[str, list[str]]
-    is_stored: bool
+    not_stored: str | None
 
     @property
     def shown(self) -> tuple[Metric, Experiment | None, MetricPreview, dict[str, list[str]]]:
@@ -106,9 +108,9 @@ def preview_metric(
     with context.registry() as registry:
         found = measure(context, registry, name, key=key, days=days, file=file, environment=environment)
     if as_json:
-        click.echo(json.dumps(as_json_document(*found.shown, is_stored=found.is_stored), indent=2))
+        click.echo(json.dumps(as_json_document(*found.shown, not_stored=found.not_stored), indent=2))
         return
-    context.wide_console.print(report(*found.shown, is_stored=found.is_stored))
+    context.wide_console.print(report(*found.shown, not_stored=found.not_stored))
 
 
 def measure(
@@ -144,8 +146,8 @@ def measure(
         scope = _of_experiment(context, experiment, data_version)
     preview = _previewed(context, engine, scope, metric)
     near = _near_events(engine, scope, metric) if preview.counts_nothing else {}
-    is_stored = file is None and _store(context, registry, metric, experiment, preview)
-    return Measured(metric, experiment, preview, near, is_stored)
+    not_stored = OF_A_FILE if file is not None else _store(context, registry, metric, experiment, preview)
+    return Measured(metric, experiment, preview, near, not_stored)
 
 
 def _engine(context: Context) -> "Warehouse":
@@ -247,12 +249,12 @@ def _near_events(engine: "Warehouse", scope: AnalysisScope, metric: Metric) -> d
 
 def _store(
     context: Context, registry: "Registry", metric: Metric, experiment: Experiment | None, preview: MetricPreview
-) -> bool:
-    """Store what was measured; return whether there was anything to store."""
+) -> str | None:
+    """Store what was measured; return why it was not, where nothing could be planned from it."""
     from experiment_pipeline.results.measurement import measurement_of_preview
 
     measured = measurement_of_preview(metric, preview, context.now, None if experiment is None else experiment.id)
     if isinstance(measured, NotComputable):
-        return False
+        return f"{in_words(measured.reason)}, so that nothing can be planned from it"
     registry.measurements.store(measured)
-    return True
+    return None

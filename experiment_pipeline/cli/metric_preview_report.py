@@ -1,5 +1,6 @@
 """The report of a metric's preview: for people in a terminal, and as JSON."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -29,7 +30,7 @@ Near = Mapping[str, Sequence[str]]  # events that do not occur, with the names t
 
 
 def as_json_document(
-    metric: Metric, experiment: Experiment | None, preview: MetricPreview, near: Near, *, is_stored: bool
+    metric: Metric, experiment: Experiment | None, preview: MetricPreview, near: Near, *, not_stored: str | None
 ) -> dict[str, Any]:
     """Return what `metrics preview --json` prints."""
     aggregates = preview.aggregates
@@ -47,9 +48,9 @@ def as_json_document(
         "identities_not_mature": preview.identities - preview.mature,
         "identities_with_value": aggregates.of_identities[POOLED].with_value,
         "n": preview.n,
-        "estimate": _statistic_json(measured_statistic(metric, aggregates, POOLED)),
+        "estimate": _statistic_json(metric, measured_statistic(metric, aggregates, POOLED)),
         "estimate_without_bounds": preview.uncapped
-        and _statistic_json(measured_statistic(metric, preview.uncapped, POOLED)),
+        and _statistic_json(metric, measured_statistic(metric, preview.uncapped, POOLED)),
         "largest_share": aggregates.of_identities[POOLED].largest_share,
         "values_read": values,
         "invalid_values": invalid,
@@ -58,7 +59,8 @@ def as_json_document(
         **_second_json(metric, preview),
         "steps": [{"step": number, "reached": count} for number, count in steps(preview)],
         "warnings": [*preview.warnings(metric), *near_lines(near)],
-        "stored": is_stored,
+        "stored": not_stored is None,
+        "not_stored_because": not_stored,
     }
 
 
@@ -91,7 +93,7 @@ def near_lines(near: Near) -> Iterator[str]:
 
 
 def report(
-    metric: Metric, experiment: Experiment | None, preview: MetricPreview, near: Near, *, is_stored: bool
+    metric: Metric, experiment: Experiment | None, preview: MetricPreview, near: Near, *, not_stored: str | None
 ) -> Lines:
     """Return the report of a preview for a terminal."""
     lines: list[Text | Table] = [_heading(metric, experiment, preview), Text(), _facts(metric, preview)]
@@ -99,7 +101,7 @@ def report(
         lines += [Text(), Text(title, style="bold"), *_distribution_lines(found)]
     warnings = [*preview.warnings(metric), *near_lines(near)]
     lines += [Text(), *(plain(f"! {warning}", style="yellow") for warning in warnings)] if warnings else []
-    note = "What was measured is stored." if is_stored else "Nothing is stored."
+    note = "What was measured is stored." if not_stored is None else f"Nothing is stored: {not_stored}."
     return Lines(*lines, Text(), Text(note, style="dim"))
 
 
@@ -122,7 +124,7 @@ def _facts(metric: Metric, preview: MetricPreview) -> Table:
 
 def _fact_rows(metric: Metric, preview: MetricPreview) -> Iterator[tuple[str, str, str]]:
     aggregates, days = preview.aggregates, preview.window.days
-    yield "identities", f"{preview.identities:,}", f"{preview.identities / days:,.0f} a day" if days else ""
+    yield "identities", f"{preview.identities:,}", f"{a_day(preview.identities / days)} a day" if days else ""
     if preview.mature < preview.identities:
         yield "  not mature", f"{preview.identities - preview.mature:,}", "their window has not ended"
     with_value = aggregates.of_identities[POOLED].with_value
@@ -152,6 +154,8 @@ def _statistic_rows(metric: Metric, preview: MetricPreview) -> Iterator[tuple[st
         return
     deviation, level = found.standard_deviation, found.aggregate.mean
     in_levels = f"{deviation / abs(level):.3g} times that" if level else ""
+    if isinstance(metric.statistic, Ratio | Quantile):
+        in_levels += f"; of {_deviation_of(metric)}"
     yield _level_word(metric), _number(level), metric.unit
     yield "standard deviation", _number(deviation), in_levels
     uncapped = preview.uncapped and measured_statistic(metric, preview.uncapped, POOLED)
@@ -236,16 +240,25 @@ def _second_json(metric: Metric, preview: MetricPreview) -> dict[str, Any]:
     return {name: {"distribution": _distribution_json(preview.second_values), "bounds": bounds}}
 
 
-def _statistic_json(found: MeasuredStatistic | NotComputable) -> dict[str, Any]:
+def _statistic_json(metric: Metric, found: MeasuredStatistic | NotComputable) -> dict[str, Any]:
     if isinstance(found, NotComputable):
         return {"reason": found.reason}
     return {
         "n": found.aggregate.n,
         "value": found.aggregate.mean,
         "standard_deviation": found.standard_deviation,
+        "standard_deviation_of": _deviation_of(metric),
+        "standard_error": found.standard_deviation / math.sqrt(found.aggregate.n),
         "correlation": found.correlation,
         "variance_reduction": found.variance_reduction,
     }
+
+
+def _deviation_of(metric: Metric) -> str:
+    """Return what the standard deviation is of: a ratio and a quantile have none of single values."""
+    if isinstance(metric.statistic, Ratio | Quantile):
+        return "one identity's part in the estimate: its standard error times the square root of n"
+    return "the values of identities"
 
 
 def _bounds_json(bounds: Bounds | None) -> dict[str, Any] | None:
@@ -263,6 +276,11 @@ def _distribution_json(found: Distribution | None) -> dict[str, Any] | None:
 
 def _number(value: float) -> str:
     return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.6g}"
+
+
+def a_day(number: float) -> str:
+    """Return how many come a day; less than ten keep two digits, so that few are not none."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _percent(share: float) -> str:

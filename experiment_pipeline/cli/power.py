@@ -9,14 +9,19 @@ from rich.text import Text
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.metric_preview import MOST_DAYS, ONE_WINDOW, declared_metric, measure
+from experiment_pipeline.cli.metric_preview import MOST_DAYS, ONE_WINDOW, Measured, declared_metric, measure
+from experiment_pipeline.cli.metric_preview_report import a_day
 from experiment_pipeline.cli.tables import plain
+from experiment_pipeline.domain.metrics import Mean, Metric
 from experiment_pipeline.domain.power_request import MOST_VARIANTS, PowerRequest
+from experiment_pipeline.errors import Conflict, NotFound
 from experiment_pipeline.results.reasons import in_words
 from experiment_pipeline.results.sample_plan import PlanPayload, ReadingPayload, SamplePayload, sample_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from experiment_pipeline.registry.registry import Registry
 
 SHOWN_VARIANTS = (2, 3, 4, 5)  # where none are asked for
 
@@ -75,40 +80,62 @@ def power(
     with context.registry() as registry:
         if key is not None or days is not None:
             measured = measure(context, registry, metric, key=key, days=days, file=None, environment=environment)
-            found = measured.metric
+            found = _planned_from(measured)
         else:
             found = declared_metric(context, registry, metric, environment)
         measurements = registry.measurements.list(found)
         if not measurements:
-            measure(context, registry, metric, key=None, days=None, file=None, environment=found.environment_key)
+            of = found.environment_key
+            _planned_from(measure(context, registry, metric, key=None, days=None, file=None, environment=of))
             measurements = registry.measurements.list(found)
-    plans = [sample_plan(found, measurements, request) for request in requests]
+        plans = [sample_plan(found, measurements, request) for request in requests]
+        who = _who(registry, plans[0]["measured"]["experiment_id"])
     if as_json:
         click.echo(json.dumps(plans, indent=2))
         return
-    context.wide_console.print(*_lines(plans), sep="\n")
+    context.wide_console.print(*_lines(plans, who, found), sep="\n")
 
 
-def _lines(plans: "Sequence[PlanPayload]") -> "Iterator[Text | Table]":
+def _planned_from(measured: Measured) -> Metric:
+    """Return the metric that was measured; refuse a measurement that nothing can be planned from."""
+    if measured.not_stored is not None:
+        raise Conflict(f"Nothing can be planned from '{measured.metric.name}': {measured.not_stored}.")
+    return measured.metric
+
+
+def _who(registry: "Registry", experiment_id: int | None) -> str:
+    """Return whose identities were measured; a deleted experiment has no key any more."""
+    if experiment_id is None:
+        return "everybody"
+    try:
+        return f"experiment {registry.experiments.get(experiment_id).key}"
+    except NotFound:
+        return f"a deleted experiment, {experiment_id}"
+
+
+def _lines(plans: "Sequence[PlanPayload]", who: str, metric: Metric) -> "Iterator[Text | Table]":
     first = plans[0]
     measured = first["measured"]
-    who = "everybody" if measured["experiment_id"] is None else f"experiment {measured['experiment_id']}"
     source = f"{measured['source']} over {who}, {measured['started_at']} to {measured['as_of']}"
     yield plain(first["metric"], style="bold").append_text(plain(f", measured by a {source}"))
-    traffic = "unknown" if first["traffic"] is None else f"{first['traffic']:,.0f} new identities a day"
+    traffic = "unknown" if first["traffic"] is None else f"{a_day(first['traffic'])} new identities a day"
     yield Text(f"alpha {first['alpha']:g}, power {first['power']:g}, traffic: {traffic}")
     for position, reading in enumerate(first["readings"]):
         yield Text()
-        yield Text(_title(reading), style="bold")
+        yield Text(_title(reading, metric), style="bold")
         yield _table(plans, position)
     if reason := next((sample["reason"] for plan in plans for sample in _samples(plan) if sample["reason"]), None):
         yield Text(f"Withheld: {in_words(reason)}.", style="dim")
 
 
-def _title(reading: ReadingPayload) -> str:
-    words = "adjusted for the pre-period" if reading["adjusted"] else "as it is"
-    bounds = ", with cap and floor" if reading["capped"] else ""
-    return f"{words}{bounds}: {reading['level']:,.6g}, standard deviation {reading['standard_deviation']:,.6g}"
+def _title(reading: ReadingPayload, metric: Metric) -> str:
+    words = []
+    if reading["adjusted"] or (isinstance(metric.statistic, Mean) and metric.statistic.covariate_before is not None):
+        words.append("adjusted for the pre-period" if reading["adjusted"] else "not adjusted")
+    if any(each.cap is not None or each.floor is not None for each in metric.measures):
+        words.append("with cap and floor" if reading["capped"] else "without cap and floor")
+    title = ", ".join(words) or "as it is declared"
+    return f"{title}: {reading['level']:,.6g}, standard deviation {reading['standard_deviation']:,.6g}"
 
 
 def _table(plans: "Sequence[PlanPayload]", position: int) -> Table:

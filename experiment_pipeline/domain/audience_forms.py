@@ -22,6 +22,10 @@ MAX_DIMENSIONS = 8
 MAX_EXCLUDED = 10_000
 IDENTIFIER_LENGTH = 2_000  # rule E3
 
+NOT_VALUE = (
+    "Must not be value: that of an exposure is its variant, and the condition would leave out an arm. Use "
+    "ignored_variants, or a trait such as traits.country."
+)
 Dimensions = Annotated[
     tuple[Dimension, ...],
     rule(lambda dimensions: len(dimensions) <= MAX_DIMENSIONS, f"Must not be more than {MAX_DIMENSIONS} dimensions."),
@@ -89,6 +93,7 @@ def check_audience(errors: FieldErrors, draft: DeclaredAudience) -> None:
         _check_dimension(errors, "post_stratify", draft.post_stratify, names)
     for position, condition in enumerate(draft.only):
         check_condition(errors, f"only.{position}", condition)
+        errors.require(condition.field != "value", f"only.{position}.field", NOT_VALUE)
     for position, condition in enumerate(draft.entry.where if draft.entry else ()):
         check_condition(errors, f"entry.where.{position}", condition)
 

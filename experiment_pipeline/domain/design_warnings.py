@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection, Metric
 from experiment_pipeline.domain.planned_sample import floor_warnings
@@ -27,6 +27,7 @@ def design_warnings(experiment: Experiment, floors: Floors = SHIPPED_FLOORS) -> 
     """
     return [
         *_of_variants(experiment.variants),
+        *_of_primary(experiment),
         *(warning for position, each in enumerate(experiment.metrics) for warning in _of_metric(position, each)),
         *_of_design(experiment.design, experiment.metrics[0].metric if experiment.metrics else None),
         *_of_looks(experiment),
@@ -47,6 +48,22 @@ def _of_variants(variants: tuple[Variant, ...]) -> Iterator[str]:
         yield (
             f"variants: no variant but control gets more than {largest:g} % of the traffic. Allocations are per cent: "
             "50 is a half."
+        )
+
+
+def _of_primary(experiment: Experiment) -> Iterator[str]:
+    if not experiment.metrics:
+        if experiment.status is ExperimentStatus.RUNNING:
+            yield (
+                "metrics: it runs without any, so that only its split is tested, and nothing is decided. A metric that "
+                "is attached after the start is a secondary one."
+            )
+        return
+    primary = experiment.metrics[0]
+    if primary.expected_direction.is_guardrail and primary.margin is None:
+        yield (
+            "metrics.0.margin: the primary metric is a guardrail, which never wins: without a margin nothing is ever "
+            "shipped. Put the metric that is to improve first, or state a margin such as margin: 0.02."
         )
 
 

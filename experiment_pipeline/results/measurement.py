@@ -36,9 +36,13 @@ def measurement_of_preview(
         measured_at: the moment, UTC.
         experiment_id: whose identities these are; None for everybody in the environment.
     """
+    if preview.counts_nothing:
+        return NotComputable("no_event_counted")
     statistic = measured_statistic(metric, preview.aggregates, POOLED)
     if isinstance(statistic, NotComputable):
         return statistic
+    if statistic.aggregate.mean == 0:
+        return NotComputable("level_is_zero")
     uncapped = None if preview.uncapped is None else measured_statistic(metric, preview.uncapped, POOLED)
     bounds = preview.aggregates.bounds
     return MetricMeasurement(

@@ -32,6 +32,7 @@ REASONS = {
     "no_pre_period": "the primary metric has no pre-period",
     "shares_unknown": "the shares of the variants are unknown",
     "no_evidence_yet": "both means are 0",
+    "no_event_counted": "no event counted",
     "no_traffic_yet": "no time has passed",
     "level_is_zero": "the metric is 0, and no lift is relative to 0",
     "effect_too_small": "no number of identities is enough for that lift",

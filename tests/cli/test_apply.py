@@ -19,6 +19,23 @@ def test_apply__twice__shows_what_it_makes_and_then_nothing(run: Run, manifest: 
     assert run("apply", manifest).stdout == "Everything is as declared.\n"
 
 
+def test_apply__refused_by_a_rule_of_the_registry__leaves_no_registry(run: Run, manifest: Path, tmp_path: Path) -> None:
+    manifest.write_text(MANIFEST.replace("{metric: purchase,", "{metric: purchas,"), "utf-8")
+    assert run("apply", manifest).exit_code == 2
+    assert not (tmp_path / "data" / "registry.sqlite").exists()
+
+
+def test_apply__change_of_who_is_analysed__shows_what_changed_alone(run: Run, manifest: Path) -> None:
+    created = MANIFEST.replace("    status: running\n", "    dimensions: [{name: country, trait: country}]\n")
+    manifest.write_text(created + "    only: [{field: traits.country, is: DE}]\n", "utf-8")
+    assert run("apply", manifest).exit_code == 0
+    manifest.write_text(created + "    only: [{field: traits.country, is: AT}]\n", "utf-8")
+    text = run("apply", manifest, "--dry-run").stdout
+    assert '- {"field": "traits.country", "is": "DE"}' in text
+    assert '+ {"field": "traits.country", "is": "AT"}' in text
+    assert "dimensions" not in text
+
+
 def test_apply__dry_run__changes_nothing(run: Run, manifest: Path) -> None:
     for _ in range(2):
         shown = run("apply", manifest, "--dry-run")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from experiment_pipeline.cli.metric_preview_report import a_day
 from experiment_pipeline.registry.registry import Registry
 from tests.cli.conftest import Run
 from tests.lake.ledger import exposure, land, record
@@ -124,7 +125,10 @@ def test_preview__of_a_metric_in_a_file__is_not_stored(filled: Run, tmp_path: Pa
     (tmp_path / "other.yaml").write_text(entry, "utf-8")
     document = shown(filled, "orders", "--file", tmp_path / "other.yaml", "--experiment", "checkout")
     assert (document["estimate"]["value"], document["stored"]) == (0.5, False)
-    assert "Nothing is stored." in filled("metrics", "preview", "orders", "--file", tmp_path / "other.yaml").stdout
+    assert (
+        "Nothing is stored: it is the metric of a file."
+        in filled("metrics", "preview", "orders", "--file", tmp_path / "other.yaml").stdout
+    )
 
 
 def test_preview__without_counted_events__names_the_event_that_was_probably_meant(filled: Run) -> None:
@@ -172,3 +176,24 @@ def test_preview__names_with_brackets__are_shown_as_they_are(filled: Run, tmp_pa
     text = filled("metrics", "preview", "[red]x", "--file", tmp_path / "other.yaml").stdout
     assert "[red]x in production" in text
     assert "There is no event '[b]y' around this time." in text
+
+
+def test_preview__without_counted_events__keeps_what_was_measured_before(filled: Run, tmp_path: Path) -> None:
+    assert shown(filled, "revenue")["stored"] is True
+    before = json.loads(filled("power", "revenue", "--json").stdout)
+    land(tmp_path / "data" / "landing", [exposure(identifier="z", timestamp=at(-1.9))], "b.jsonl", "production")
+    assert filled("lake", "ingest").exit_code == 0
+    empty = shown(filled, "revenue", "--days", "1")
+    assert (empty["stored"], empty["not_stored_because"]) == (
+        False,
+        "no event counted, so that nothing can be planned from it",
+    )
+    assert json.loads(filled("power", "revenue", "--json").stdout) == before
+    refused = filled("power", "revenue", "--days", "1")
+    assert refused.exit_code == 2
+    assert "Nothing can be planned from 'revenue': no event counted" in refused.stderr
+
+
+@pytest.mark.parametrize(("number", "words"), [(0.032, "0.032"), (1.26, "1.3"), (12.6, "13"), (4_000.4, "4,000")])
+def test_a_day__less_than_ten__keeps_two_digits(number: float, words: str) -> None:
+    assert a_day(number) == words

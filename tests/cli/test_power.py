@@ -34,15 +34,21 @@ def test_power__in_a_terminal__has_a_table_by_the_number_of_variants(filled: Run
     text = " ".join(filled("power", "revenue", "--mde", "0.5").stdout.split())
     for words in (
         "revenue, measured by a preview over everybody, ",
-        "alpha 0.05, power 0.8, traffic: 1 new identities a day",
-        "as it is, with cap and floor: 10, standard deviation",
+        "alpha 0.05, power 0.8, traffic: 0.64 new identities a day",
+        "with cap and floor: 10, standard deviation",
         "variants looked at for 50 %: identities days detects in 7 days",
         "2 once ",
         "5 every look ",
+        "without cap and floor: ",
     ):
         assert words in text, text
     other = " ".join(filled("power", "revenue", "--power", "0.9", "--mde", "0.5").stdout.split())
     assert "Withheld: how much more it takes is known at an alpha of 0.05 and a power of 0.8 alone." in other
+
+
+def test_power__of_an_experiment__names_it_by_its_key(filled: Run) -> None:
+    text = " ".join(filled("power", "revenue", "--experiment", "checkout").stdout.split())
+    assert "measured by a preview over experiment checkout, " in text
 
 
 def test_power__that_cannot_be__says_why(filled: Run) -> None:

@@ -83,7 +83,10 @@ def test_check__audience_that_breaks_nothing__is_accepted() -> None:
         ({"post_stratify": "country"}, "post_stratify",
          "No dimension 'country'. Declare it, such as {name: country, trait: country}."),
         ({"dimensions": (DEVICE,), "post_stratify": "x"}, "post_stratify", "No dimension 'x'. There are device."),
-        ({"only": (ConditionForm("value"),)}, "only.0",
+        ({"only": (ConditionForm("value", equals="control"),)}, "only.0.field",
+         "Must not be value: that of an exposure is its variant, and the condition would leave out an arm. Use "
+         "ignored_variants, or a trait such as traits.country."),
+        ({"only": (ConditionForm("traits.a"),)}, "only.0",
          "Must have exactly one of is, in, not_in, at_least, at_most, exists, such as is: DE."),
         ({"entry": EventsForm("e", (ConditionForm("value"),))}, "entry.where.0",
          "Must have exactly one of is, in, not_in, at_least, at_most, exists, such as is: DE."),

@@ -39,7 +39,8 @@ def test_design_warnings__expected_direction__only_against_the_metrics_own(
     direction: Direction, expected: ExpectedDirection
 ) -> None:
     warnings = design_warnings(dataclasses.replace(EXPERIMENT, metrics=(attached(direction, expected),)))
-    assert [warning.partition(":")[0] for warning in warnings] == (
+    fields = [warning.partition(":")[0] for warning in warnings]
+    assert [field for field in fields if field != "metrics.0.margin"] == (
         [] if (direction, expected) in AS_WANTED else ["metrics.0.expected_direction"]
     )
 
@@ -88,3 +89,19 @@ def test_design_warnings__mde__from_1_on(mde: float | None, warned: bool) -> Non
 def test_design_warnings__mde__says_how_much_it_is() -> None:
     (warning,) = design_warnings(dataclasses.replace(EXPERIMENT, design=Design(mde=1.5, baseline=0.1)))
     assert warning == "design.mde: 1.5 is a lift of 150 %. It is a share: 0.2 is 20 %."
+
+
+def test_design_warnings__running_without_metrics__says_that_nothing_is_measured() -> None:
+    running = dataclasses.replace(EXPERIMENT, metrics=(), status=ExperimentStatus.RUNNING)
+    (warning,) = design_warnings(running)
+    assert warning.startswith("metrics: it runs without any")
+    assert design_warnings(dataclasses.replace(running, status=ExperimentStatus.CREATED)) == []
+
+
+@pytest.mark.parametrize(("margin", "warned"), [(None, True), (0.02, False)])
+def test_design_warnings__guardrail_as_primary_metric__never_ships_without_a_margin(
+    margin: float | None, warned: bool
+) -> None:
+    guardrail = dataclasses.replace(attached(Direction.DOWN, ExpectedDirection.NOT_INCREASE), margin=margin)
+    found = design_warnings(dataclasses.replace(EXPERIMENT, metrics=(guardrail,)))
+    assert any(each.startswith("metrics.0.margin: the primary metric is a guardrail") for each in found) is warned

@@ -16,7 +16,7 @@ from experiment_pipeline.domain.experiments import Variant, VariantRole
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.measures import Aggregation, Bound, Events, Measure
 from experiment_pipeline.domain.metric_measurement import MeasuredStatistic, MeasurementSource
-from experiment_pipeline.domain.metric_preview import POOLED, MetricPreview
+from experiment_pipeline.domain.metric_preview import POOLED, Distribution, MetricPreview
 from experiment_pipeline.domain.metrics import Mean, Metric, Quantile, Ratio, Statistic
 from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.results.measurement import (
@@ -67,7 +67,8 @@ def test_measurement__of_a_preview__has_both_readings_and_the_bounds() -> None:
     bounded = MetricAggregates(
         1, {POOLED: VariantAggregate.of([10, 22, 25])}, bounds=Bounds(25, None, {POOLED: 1}, {POOLED: 0})
     )
-    preview = MetricPreview(WINDOW, 7, 5, bounded, None, uncapped=FOUND)
+    values = Distribution(n=3, zeros=0, smallest=10, largest=70, quantiles=(), top=(), bins=(), too_large=0)
+    preview = MetricPreview(WINDOW, 7, 5, bounded, values, uncapped=FOUND)
     found = measurement_of_preview(capped, preview, NOW, experiment_id=3)
     assert not isinstance(found, NotComputable)
     assert (found.metric_id, found.source, found.measured_at) == (1, MeasurementSource.PREVIEW, NOW)
@@ -108,4 +109,4 @@ def test_measurements__of_metrics_that_come_to_nothing_in_control__are_left_out(
 def test_measurement__of_a_preview_without_a_value__says_why() -> None:
     empty = MetricAggregates(1, {POOLED: VariantAggregate(0, 0, 0)})
     preview = MetricPreview(WINDOW, 7, 5, empty, None)
-    assert measurement_of_preview(metric(Mean(SUM)), preview, NOW) == NotComputable("fewer_than_two_identities")
+    assert measurement_of_preview(metric(Mean(SUM)), preview, NOW) == NotComputable("no_event_counted")
