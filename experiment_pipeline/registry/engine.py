@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import TypeAlias
@@ -133,6 +133,7 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
+@cache
 def head_revision() -> str:
     """Return the revision that this code needs."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())
