@@ -47,7 +47,7 @@ def test_append__strays_among_segments__lands_and_names_each_once(littered: Path
     with capture_logs() as lines:
         segments = writer(littered)
         for _ in range(3):
-            segments.append("a", b"1\n").result(timeout=10)
+            segments.append("a", b"1\n").result(timeout=60)
         assert segments.refusals() == []
         segments.close()
     told = [line["path"] for line in lines if line["event"] == "landing.stray"]
@@ -70,14 +70,14 @@ def test_recover__segment_that_cannot_be_published__costs_no_other(tmp_path: Pat
 
 def test_refusals__one_environment_cannot_be_written__is_named_until_it_can(tmp_path: Path) -> None:
     segments = writer(tmp_path)
-    segments.append("b", b"1\n").result(timeout=10)
+    segments.append("b", b"1\n").result(timeout=60)
     (tmp_path / OPEN / "env_key=a").write_text("in the way")
-    assert isinstance(segments.append("a", b"1\n").exception(timeout=10), OSError)
+    assert isinstance(segments.append("a", b"1\n").exception(timeout=60), OSError)
     assert segments.refusals() == ["events of 'a' cannot be written (File exists)"]
-    segments.append("b", b"2\n").result(timeout=10)
+    segments.append("b", b"2\n").result(timeout=60)
     (tmp_path / OPEN / "env_key=a").unlink()
     assert segments.refusals() == []
-    segments.append("a", b"1\n").result(timeout=10)
+    segments.append("a", b"1\n").result(timeout=60)
     segments.close()
 
 
@@ -89,7 +89,7 @@ def test_refusals__landing_zone_cannot_be_written__says_so(tmp_path: Path) -> No
 
 def test_refusals__closed_writer__says_so(tmp_path: Path) -> None:
     segments = writer(tmp_path)
-    segments.append("a", b"1\n").result(timeout=10)
+    segments.append("a", b"1\n").result(timeout=60)
     segments.close()
     assert segments.refusals() == ["the landing zone's writer has stopped"]
 

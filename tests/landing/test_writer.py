@@ -29,7 +29,7 @@ def test_append__many__one_object_per_environment_with_its_stamp(tmp_path: Path)
     segments = writer(tmp_path)
     done = [segments.append(key, b'{"n": %d}\n' % number) for number in range(50) for key in ("a", "b")]
     for each in done:
-        each.result(timeout=10)
+        each.result(timeout=60)
     assert visible(tmp_path) == []
     assert oldest_age(tmp_path) > timedelta(0)
     segments.close()
@@ -45,8 +45,8 @@ def test_append__large_or_old__is_published_while_running(tmp_path: Path) -> Non
     for age, size in ((HOUR, 1), (timedelta(seconds=0.05), 1 << 20)):
         landing = tmp_path / str(size)
         segments = writer(landing, size=size, age=age)
-        segments.append("a", b"1\n").result(timeout=10)
-        for _ in range(200):
+        segments.append("a", b"1\n").result(timeout=60)
+        for _ in range(3_000):
             if visible(landing):
                 break
             time.sleep(0.02)
@@ -56,11 +56,11 @@ def test_append__large_or_old__is_published_while_running(tmp_path: Path) -> Non
 
 def test_append__by_a_clock_that_was_a_year_ahead__is_published_once_it_is_right(tmp_path: Path) -> None:
     segments = writer(tmp_path)
-    segments.append("a", b"1\n").result(timeout=10)
+    segments.append("a", b"1\n").result(timeout=60)
     (segment,) = segments._segments.values()
     segment.opened_at += timedelta(days=366)
-    segments.append("b", b"2\n").result(timeout=10)  # the thread looks at what is due whenever something comes
-    for _ in range(200):
+    segments.append("b", b"2\n").result(timeout=60)  # the thread looks at what is due whenever something comes
+    for _ in range(3_000):
         if visible(tmp_path):
             break
         time.sleep(0.02)
@@ -88,9 +88,9 @@ def test_recover__dead_process__whole_lines_become_visible_and_a_torn_one_goes(t
 
 def test_recover__living_process__keeps_its_segment(tmp_path: Path) -> None:
     segments = writer(tmp_path)
-    segments.append("a", b"1\n").result(timeout=10)
+    segments.append("a", b"1\n").result(timeout=60)
     assert recover(tmp_path) == 0
-    segments.append("a", b"2\n").result(timeout=10)
+    segments.append("a", b"2\n").result(timeout=60)
     segments.close()
     assert visible(tmp_path) == [b"1\n2\n"]
 
@@ -107,11 +107,11 @@ def fill_up(landing: Path) -> None:
     """Write in a process whose files may hold 1,000 bytes: the write that ends in the middle, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
     segments = writer(landing)
-    segments.append("a", b"a" * 599 + b"\n").result(timeout=10)
+    segments.append("a", b"a" * 599 + b"\n").result(timeout=60)
     for _ in range(2):
-        refused = segments.append("a", b"b" * 1_599 + b"\n").exception(timeout=10)
+        refused = segments.append("a", b"b" * 1_599 + b"\n").exception(timeout=60)
         assert isinstance(refused, OSError), refused
-    segments.append("a", b"c" * 599 + b"\n").result(timeout=10)
+    segments.append("a", b"c" * 599 + b"\n").result(timeout=60)
     segments.close()
 
 
