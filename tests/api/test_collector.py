@@ -25,6 +25,7 @@ from experiment_pipeline.landing.listing import landed_objects
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import NOW, Api, Clock, detail
+from tests.conftest import make_registry
 
 GOOD = {"event": "purchase", "identifier": "me", "value": "1", "timestamp": 1_772_400_000_000}
 
@@ -45,7 +46,7 @@ class Collecting:
 
     def lines(self) -> list[str]:
         """Everything visible, once nothing is open any more."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while list((self.settings.landing_dir / ".open").rglob("*.jsonl")) and time.monotonic() < until:
             time.sleep(0.01)
         objects = [self.settings.landing_dir / each.name for each in landed_objects(self.settings.landing_dir)]
@@ -55,7 +56,7 @@ class Collecting:
 @pytest.fixture
 def collecting(tmp_path: Path) -> Iterator[Collecting]:
     configured = Settings(data_dir=tmp_path, landing_object_age=timedelta(0))
-    registry = Registry.open(configured.database_url)
+    registry = Registry.open(make_registry(tmp_path / "registry.sqlite"))
     registry.environments.create("production", "Production", actor="tests", now=NOW)
     with TestClient(create_collector(registry, configured, Clock()), raise_server_exceptions=False) as client:
         yield Collecting(client, configured)
@@ -180,7 +181,7 @@ def test_events__too_many_or_too_large__is_a_413(collecting: Collecting) -> None
 
 def test_events__over_the_buffer__is_a_503_with_retry_after(tmp_path: Path) -> None:
     configured = Settings(data_dir=tmp_path, collector_buffer_bytes=11 << 20)
-    registry = Registry.open(configured.database_url)
+    registry = Registry.open(make_registry(tmp_path / "registry.sqlite"))
     registry.environments.create("production", "Production", actor="tests", now=NOW)
     with TestClient(create_collector(registry, configured, Clock())) as client:
         here = Collecting(client, configured)
@@ -242,7 +243,7 @@ def test_cors__every_answer__can_be_read_by_the_page(collecting: Collecting, mon
 
 def test_cors__configured_origins__others_are_not_named(tmp_path: Path) -> None:
     configured = Settings(data_dir=tmp_path, collector_origins="https://a.example, https://b.example")
-    registry = Registry.open(configured.database_url)
+    registry = Registry.open(make_registry(tmp_path / "registry.sqlite"))
     with TestClient(create_collector(registry, configured)) as client:
         for origin, allowed in (("https://b.example", "https://b.example"), ("https://c.example", None)):
             answered = client.post("/v1/events", headers={"Origin": origin})

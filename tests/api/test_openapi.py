@@ -22,6 +22,7 @@ from experiment_pipeline.domain.drafts import ExperimentDraft, MetricDraft
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import EXPERIMENT, METRIC, NOW, Api
+from tests.conftest import make_registry
 
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
 STATE_RULES: list[Any] = [positive_data_acceptance]  # what the registry's state forbids is not in the schema
@@ -66,10 +67,20 @@ def test_docs__are_served_and_load_nothing_from_elsewhere(api: Api) -> None:
     assert [api.client.get(path).status_code for path in loaded] == [200, 200, 200]
 
 
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The document, made once: it takes longer than what is asked of a server."""
+    registry = Registry.open("sqlite://")
+    made = create_app(registry, Settings()).openapi()
+    registry.close()
+    _name_what_is_there(made)
+    return made
+
+
 @pytest.fixture
-def contract(tmp_path: Path) -> Iterator[Any]:
+def contract(tmp_path: Path, document: dict[str, Any]) -> Iterator[Any]:
     """The document and the server that it describes, with something in it."""
-    registry = Registry.open(f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    registry = Registry.open(make_registry(tmp_path / "registry.sqlite"))
     registry.environments.create("production", "Production", actor="tests", now=NOW)
     _, token = registry.keys.create("production", Scope.ADMIN, "tests", actor="tests", now=NOW)
     registry.metrics.create("production", TypeAdapter(MetricDraft).validate_python(METRIC), actor="tests", now=NOW)
@@ -77,7 +88,7 @@ def contract(tmp_path: Path) -> Iterator[Any]:
         "production", TypeAdapter(ExperimentDraft).validate_python(EXPERIMENT), actor="tests", now=NOW
     )
     app = create_app(registry, Settings(data_dir=tmp_path))
-    _name_what_is_there(app.openapi())
+    app.openapi_schema = document
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
     schema.config.update(headers={"Authorization": f"Api-Key {token}"})
     yield schema

@@ -18,6 +18,7 @@ from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import add_partitions, run_here
 from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import Settings
+from tests.conftest import make_registry
 
 STARTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 MANIFEST = """
@@ -120,7 +121,7 @@ def crowd(control: int, treatment: int, buying: float = 0.5, feature: str = "che
 def installation(tmp_path: Path) -> Iterator[Installation]:
     """Two running experiments, nothing landed yet."""
     settings = Settings(data_dir=tmp_path, finality_grace=timedelta(0), landing_object_age=timedelta(0))
-    registry = Registry.open(settings.database_url)
+    registry = Registry.open(make_registry(tmp_path / "registry.sqlite"))
     registry.manifests.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Installation(settings, registry, build(settings), instance)

@@ -63,16 +63,24 @@ def test_restore__of_claims_that_a_run_elsewhere_had_taken_on__frees_them(place:
     registry.close()
 
 
-@pytest.fixture
-def backed_up(make_place: MakePlace, tmp_path: Path) -> Path:
-    """A small backup."""
-    source = make_place("source", "sqlite")
-    manifest = tmp_path / "experiments.yaml"
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small installation and its backup, from which every test's own are copied."""
+    folder = tmp_path_factory.mktemp("small")
+    source = Place(folder / "source")
+    manifest = folder / "experiments.yaml"
     manifest.write_text("environments: {prod: {}}")
     source.done("apply", manifest)
     source.land("first", 1, 1)
     source.done("lake", "ingest")
-    source.done("backup", tmp_path / "backup")
+    source.done("backup", folder / "backup")
+    return folder
+
+
+@pytest.fixture
+def backed_up(small: Path, tmp_path: Path) -> Path:
+    """A small backup."""
+    shutil.copytree(small, tmp_path, dirs_exist_ok=True)
     return tmp_path / "backup"
 
 

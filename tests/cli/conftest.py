@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from experiment_pipeline.cli.main import main
 from experiment_pipeline.settings import PREFIX
+from tests.conftest import make_registry
 
 MANIFEST = """
 environments: {production: {name: Production}}
@@ -41,7 +42,8 @@ def manifest(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def declared(run: Run, manifest: Path) -> Run:
+def declared(run: Run, manifest: Path, tmp_path: Path) -> Run:
     """A registry with one running experiment."""
+    make_registry(tmp_path / "data" / "registry.sqlite")
     assert run("apply", manifest).exit_code == 0
     return run

@@ -11,6 +11,7 @@ from experiment_pipeline.lake.binding import Binding, bind, plan_binding
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from experiment_pipeline.lake.soundness import require_sound, state_of
 from experiment_pipeline.registry.tables import audit_log, installation
+from tests.conftest import make_registry
 from tests.lake.installations import Installation
 from tests.lake.ledger import NOW, land, record
 
@@ -18,7 +19,7 @@ from tests.lake.ledger import NOW, land, record
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Installation]:
     """Three batches."""
-    installed = Installation(tmp_path / "here", f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    installed = Installation(tmp_path / "here", make_registry(tmp_path / "registry.sqlite"))
     installed.fill(3)
     yield installed
     installed.registry.close()

@@ -292,7 +292,7 @@ def test_ingest__of_an_object_whose_reader_is_killed_from_outside__ends_with_the
 ) -> None:
     with monkeypatch.context():
         suspect.ends_its_reader(shell)
-        for _ in range(6):
+        for _ in range(3):
             with pytest.raises(LakeError, match=r"suspect.parquet: .* the batch stays open"):
                 zone.ingest()
     monkeypatch.setattr("experiment_pipeline.lake.reading_mark.sys", sys)
@@ -344,11 +344,11 @@ write_batch(Lake(root / "lake"), batch, root / "landing", set(), installation="m
     "number",
     [signal.SIGKILL, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGSEGV))],
 )
-def test_ingest__killed_six_times_while_it_reads_a_good_object__takes_it_in(
+def test_ingest__killed_three_times_while_it_reads_a_good_object__takes_it_in(
     zone: Zone, tmp_path: Path, number: signal.Signals
 ) -> None:
     land(zone.landing, parquet(tmp_path / "p"), "good.parquet")
-    for _ in range(6):
+    for _ in range(3):
         command = [sys.executable, "-c", READS_AND_IS_KILLED, str(tmp_path), str(int(number))]
         killed = subprocess.run(command, check=False, capture_output=True)
         assert killed.returncode == -number, killed.stderr

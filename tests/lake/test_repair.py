@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,24 +24,34 @@ from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing.listing import landed_objects
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.registry.tables import batches, installation, landing_objects
+from tests.conftest import make_registry
 from tests.lake.installations import Installation
 from tests.lake.ledger import NOW, PROD, land, record, stored
 
 
+@pytest.fixture(scope="module")
+def three_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every test's own installation in SQLite is copied from."""
+    root = tmp_path_factory.mktemp("three-batches")
+    filled = Installation(root, make_registry(root / "registry.sqlite"))
+    filled.fill(3)
+    filled.registry.close()
+    return root
+
+
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Installation]:
+def here(tmp_path: Path, three_batches: Path) -> Iterator[Installation]:
     """Three batches."""
-    yield from filled(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    shutil.copytree(three_batches, tmp_path, dirs_exist_ok=True)
+    copied = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    yield copied
+    copied.registry.close()
 
 
 @pytest.fixture
 def on_each(tmp_path: Path, database_url: str) -> Iterator[Installation]:
     """Three batches, on each database."""
-    yield from filled(tmp_path, database_url)
-
-
-def filled(root: Path, database_url: str) -> Iterator[Installation]:
-    installed = Installation(root, database_url)
+    installed = Installation(tmp_path, database_url)
     installed.fill(3)
     yield installed
     installed.registry.close()

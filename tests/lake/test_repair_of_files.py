@@ -12,6 +12,7 @@ from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot
 from experiment_pipeline.lake.lake import WRITING
 from experiment_pipeline.lake.retrying import Retrying
 from experiment_pipeline.lake.staging import Staging
+from tests.conftest import make_registry
 from tests.lake.installations import Installation
 from tests.lake.ledger import NOW, land, record
 
@@ -19,7 +20,7 @@ from tests.lake.ledger import NOW, land, record
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Installation]:
     """Three batches."""
-    installed = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    installed = Installation(tmp_path, make_registry(tmp_path / "registry.sqlite"))
     installed.fill(3)
     yield installed
     installed.registry.close()
@@ -72,7 +73,7 @@ def test_repair__object_that_is_damaged_and_looks_the_same__is_told(here: Instal
 
 
 def test_repair__all_files_of_both_tables_missing__restores_a_batch_that_retried(tmp_path: Path) -> None:
-    here = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    here = Installation(tmp_path, make_registry(tmp_path / "registry.sqlite"))
     land(here.landing, [record(), record(identifier=""), record(identifier="x")], "1.jsonl", "later")
     here.ingest()
     here.registry.environments.create("later", "Later", actor="test", now=NOW.replace(hour=13))

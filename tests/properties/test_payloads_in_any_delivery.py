@@ -64,6 +64,7 @@ METRICS = VERSION_1 + tuple(
     for number, (name, statistic) in enumerate(STATISTICS.items())
 )
 Days = dict[int, list[dict[str, object]]]
+Computed = tuple[list[object], pl.DataFrame]
 
 
 def events_by_day(seed: int = 7) -> Days:
@@ -95,7 +96,7 @@ def events_by_day(seed: int = 7) -> Days:
     return days
 
 
-def payload(lake: Lake, root: Path) -> tuple[list[object], pl.DataFrame]:
+def payload(lake: Lake, root: Path) -> Computed:
     """Counts of exposures and aggregates, computed over a lake."""
     warehouse = DuckDBWarehouse(lake.connect, lake.event_files, ArtifactStore(root / "artifacts"))
     scope = AnalysisScope("experiment-1", PROD, "checkout", WINDOW, lake.newest_batch, audience=AUDIENCE)
@@ -134,25 +135,43 @@ def shuffled(landing: Path, days: Days) -> None:
         land(landing, lines[part::5], f"{part}.jsonl.gz")
 
 
-@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow), 8])
-@pytest.mark.parametrize("deliver", [at_once, twice, shuffled, by_day])
-def test_payload__however_delivered_compacted_and_on_any_number_of_threads__is_the_same(
-    tmp_path: Path, deliver: Callable[[Path, Days], None], threads: int
-) -> None:
-    days = events_by_day()
-    reference, other = Lake(tmp_path / "lake"), Lake(tmp_path / "other", threads=threads)
-    by_day(tmp_path / "landing", days)
-    ingest(reference, MemoryLedger(), tmp_path / "landing", NOW)
-    counts, aggregates = payload(reference, tmp_path)
+# Of every delivery one, and of every number of threads.
+FAST = {(at_once, 1), (twice, 2), (shuffled, 8), (by_day, 8)}
+CASES = [
+    pytest.param(deliver, threads, marks=() if (deliver, threads) in FAST else pytest.mark.slow)
+    for deliver in (at_once, twice, shuffled, by_day)
+    for threads in (1, 2, 8)
+]
 
-    ledger = MemoryLedger()
+
+@pytest.fixture(scope="module")
+def days() -> Days:
+    return events_by_day()
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, days: Days) -> Computed:
+    """Counts and aggregates of one batch, an object for each day."""
+    root = tmp_path_factory.mktemp("one-batch")
+    lake = Lake(root / "lake")
+    by_day(root / "landing", days)
+    ingest(lake, MemoryLedger(), root / "landing", NOW)
+    return payload(lake, root)
+
+
+@pytest.mark.parametrize(("deliver", "threads"), CASES)
+def test_payload__however_delivered_compacted_and_on_any_number_of_threads__is_the_same(
+    tmp_path: Path, days: Days, expected: Computed, deliver: Callable[[Path, Days], None], threads: int
+) -> None:
+    counts, aggregates = expected
+    lake, ledger = Lake(tmp_path / "lake", threads=threads), MemoryLedger()
     for part in range(3):  # several batches, several files
-        deliver(tmp_path / "other-landing" / f"{part}", {day: days[day] for day in days if day % 3 == part})
-        move_up(tmp_path / "other-landing" / f"{part}", tmp_path / "deliveries", f"{part}")
-        ingest(other, ledger, tmp_path / "deliveries", NOW)
+        deliver(tmp_path / "landing" / f"{part}", {day: days[day] for day in days if day % 3 == part})
+        move_up(tmp_path / "landing" / f"{part}", tmp_path / "deliveries", f"{part}")
+        ingest(lake, ledger, tmp_path / "deliveries", NOW)
     for compacted in (False, True):
         if compacted:
-            assert compact(other, NOW, whole=True)
-        found, others = payload(other, tmp_path)
+            assert compact(lake, NOW, whole=True)
+        found, others = payload(lake, tmp_path)
         assert found == counts
         assert_frame_equal(others, aggregates, check_exact=True)

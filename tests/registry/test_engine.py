@@ -8,17 +8,24 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.dialects import sqlite
 
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.registry.columns import UtcDateTime, metadata
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
 from experiment_pipeline.registry.tables import VERSION_TABLE, environments
+from tests.conftest import MakeDatabase
 
 
-def test_migrate__empty_database__makes_exactly_the_tables(database_url: str) -> None:
-    engine = open_engine(database_url)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def empty_database(request: pytest.FixtureRequest, make_database: MakeDatabase) -> str:
+    """The URL of a database without a table."""
+    return make_database(request.param)
+
+
+def test_migrate__empty_database__makes_exactly_the_tables(empty_database: str) -> None:
+    engine = open_engine(empty_database)
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
@@ -42,15 +49,9 @@ def _open_and_migrate(url: str) -> bool:
         engine.dispose()
 
 
-def test_migrate__many_processes_at_once__all_find_it_current(database_url: str) -> None:
-    engine = open_engine(database_url)
-    with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":  # the test's database is a copy of a migrated one
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
+def test_migrate__many_processes_at_once__all_find_it_current(empty_database: str) -> None:
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
-        assert list(processes.map(_open_and_migrate, [database_url] * 8)) == [True] * 8
+        assert list(processes.map(_open_and_migrate, [empty_database] * 8)) == [True] * 8
 
 
 def test_open_engine__sqlite__is_durable_and_keeps_references(tmp_path: Path) -> None:

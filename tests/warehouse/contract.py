@@ -433,11 +433,11 @@ class WarehouseContract:
         assert build().event_names(scope(), [PURCHASE], 1) == {}
 
 
-def history() -> list[Event]:
-    """Some hundred identities in three variants, a few of them flickering, and what they did."""
+def history(identities: int = 400) -> list[Event]:
+    """Identities in three variants, a few of them flickering, and what they did."""
     numbers = random.Random(5)
     events = []
-    for identity in range(400):
+    for identity in range(identities):
         events.append(seen(identity, numbers.choice("abc"), numbers.random() * LENGTH))
         if numbers.random() < 0.05:
             events.append(seen(identity, numbers.choice("abc"), numbers.random() * LENGTH))

@@ -176,11 +176,11 @@ def test_late_analysis__compared_range_by_range__is_that_of_all_at_once__r9(
     assert moved(build, [did(who, 4) for who in spread[1:7]], first=first) == LateAnalysis(6, 0, 6)
 
 
-@pytest.mark.parametrize("most", [1, 40])
+@pytest.mark.parametrize(("most", "identities"), [(1, 40), (40, 400)])
 def test_aggregates__tallied_range_by_range__are_those_of_all_at_once__x5(
-    build: Build, monkeypatch: pytest.MonkeyPatch, most: int
+    build: Build, monkeypatch: pytest.MonkeyPatch, most: int, identities: int
 ) -> None:
-    engine = build(history())
+    engine = build(history(identities))
     purchases = Events(PURCHASE)
     capped = Mean(Measure(purchases, Aggregation.SUM, cap=Bound(percentile=90, of_nonzero=True)))
     kept: tuple[Statistic, ...] = (capped, Quantile(0.9, capped.measure), Quantile(0.5, purchases))
@@ -196,11 +196,11 @@ def test_aggregates__tallied_range_by_range__are_those_of_all_at_once__x5(
         assert row == expected | near
 
 
-@pytest.mark.parametrize("most", [1, 40])
+@pytest.mark.parametrize(("most", "identities"), [(1, 40), (40, 400)])
 def test_preview__range_by_range__is_that_of_all_at_once_and_tells_how_far_it_is__x5(
-    build: Build, monkeypatch: pytest.MonkeyPatch, most: int
+    build: Build, monkeypatch: pytest.MonkeyPatch, most: int, identities: int
 ) -> None:
-    engine = build(history())
+    engine = build(history(identities))
     purchases = Events(PURCHASE)
     spent = Mean(Measure(purchases, Aggregation.SUM, cap=Bound(percentile=90)), covariate_before=timedelta(days=1))
     statistics: tuple[Statistic, ...] = (spent, Quantile(0.9, spent.measure), Quantile(0.5, purchases))
