@@ -14,6 +14,7 @@ from experiment_pipeline.assets.lake_counts import with_lake_counts
 from experiment_pipeline.assets.measurements import store_measurements
 from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, short_table
 from experiment_pipeline.assets.movement import movement
+from experiment_pipeline.assets.stored_evidence import checks_itself_now, stored_evidence
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final
@@ -200,7 +201,9 @@ def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[
 def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
     """Aggregate every attached metric by variant."""
     metrics = tuple(attached.metric for attached in run.experiment.metrics)
-    aggregates = warehouse.variant_aggregates(run.scope, metrics, sensitive=next(iter(metrics), None))
+    aggregates = warehouse.variant_aggregates(
+        run.scope, metrics, sensitive=next(iter(metrics), None), self_check=checks_itself_now(run)
+    )
     stamp = run.stamp(aggregates.sql)
     yield StageOutput(
         "variant_aggregates",
@@ -225,7 +228,15 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         as_of=run.scope.window.as_of,
         planned_looks=run.registry.planned_looks.list(run.experiment.id) if run.experiment.has_planned_looks else (),
     )
-    inputs = HealthInputs(run.experiment, aggregates, results, identities)
+    inputs = HealthInputs(
+        run.experiment,
+        aggregates,
+        results,
+        identities,
+        floors=run.floors,
+        as_of=run.scope.window.as_of,
+        stored=stored_evidence(run),
+    )
     findings = judge(with_lake_counts(inputs, run, warehouse))
     names = {each.metric.id: each.metric.name for each in run.experiment.metrics}
     split = frame_of("srm", split_rows(results.split))

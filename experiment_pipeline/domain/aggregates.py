@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from experiment_pipeline.domain.field_types import FieldTypes
+from experiment_pipeline.domain.self_check import SelfCheck
 
 LARGEST_COUNT = 2**53  # beyond it a float cannot tell two counts apart
 ROUNDING = 1e-12  # engines agree on moments to this relative accuracy (rule X5)
@@ -264,6 +265,7 @@ class MetricAggregates:
         sensitivity: the same of the metric read in other ways, by their names: `UNCAPPED`, and the policy of rule X3
             that the experiment does not have; empty where it was not asked for.
         mixed_fields: properties of its events, by which these are chosen or sliced, that came in several types.
+        self_check: of the control arm; None where it was not asked for.
     """
 
     metric_id: int
@@ -282,6 +284,7 @@ class MetricAggregates:
     with_event: dict[str, int] = field(default_factory=dict)
     sensitivity: "dict[str, MetricAggregates]" = field(default_factory=dict)
     mixed_fields: tuple[FieldTypes, ...] = ()
+    self_check: SelfCheck | None = None
 
 
 def are_unreadable(values: int, invalid_values: int) -> bool:

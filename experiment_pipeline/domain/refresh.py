@@ -189,6 +189,10 @@ class StoredHealth:
         """Return the findings as they are served."""
         return {"as_of": iso_utc(self.as_of), "data_version": self.data_version, "findings": self.worst_first()}
 
+    def evidence(self) -> dict[str, Mapping[str, Any]]:
+        """Return the numbers that each finding rests on, by its check."""
+        return {finding["check"]: finding["evidence"] for finding in self.findings}
+
     def worst_first(self) -> list[Mapping[str, Any]]:
         """Return the findings in the order of their severity."""
         return sorted(self.findings, key=lambda finding: SEVERITIES.index(finding["severity"]))

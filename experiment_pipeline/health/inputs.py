@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import SeenExposures
 from experiment_pipeline.domain.field_types import FieldTypes
+from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
 from experiment_pipeline.results.model import ExperimentResults
 
 NOT_SEEN = SeenExposures()
@@ -46,6 +49,9 @@ class HealthInputs:
         results: the split, and every treatment against control on every metric.
         identities: analysed identities per variant seen, holdout and undeclared ones included.
         lake: what the analysis leaves out.
+        floors: the least data that inference needs.
+        as_of: the end of the window, UTC.
+        stored: evidence of the findings that were stored with the results before, by check.
     """
 
     experiment: Experiment
@@ -53,3 +59,6 @@ class HealthInputs:
     results: ExperimentResults
     identities: Mapping[str, int] = field(default_factory=dict)
     lake: LakeCounts = field(default_factory=LakeCounts)
+    floors: Floors = SHIPPED_FLOORS
+    as_of: datetime | None = None
+    stored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

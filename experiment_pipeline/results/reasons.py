@@ -36,6 +36,7 @@ REASONS = {
     "no_traffic_yet": "no time has passed",
     "level_is_zero": "the metric is 0, and no lift is relative to 0",
     "effect_too_small": "no number of identities is enough for that lift",
+    "no_self_check_of_quantiles": "the test of a quantile does not use moments",
     "not_published": "no results are published yet",
     "experiment_ended": "the experiment has ended",
     "no_factor_for_this_design": "how much more it takes is known at an alpha of 0.05 and a power of 0.8 alone",

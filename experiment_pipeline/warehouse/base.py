@@ -66,7 +66,12 @@ class Warehouse(Protocol):
         """
 
     def variant_aggregates(
-        self, scope: AnalysisScope, metrics: tuple[Metric, ...], *, sensitive: Metric | None = None
+        self,
+        scope: AnalysisScope,
+        metrics: tuple[Metric, ...],
+        *,
+        sensitive: Metric | None = None,
+        self_check: bool = False,
     ) -> Frame:
         """Aggregate metrics over the analysed identities of each variant (rules M2-M5, E5).
 
@@ -76,6 +81,8 @@ class Warehouse(Protocol):
             sensitive: one of them, which is also aggregated as if it were declared in other ways: with the other policy
                 of rule X3, and without its cap and floor where it has any. These rows have the part `sensitivity`, and
                 that policy or `uncapped` as their name.
+            self_check: whether control is split in two, `SPLITS` times for each metric, by hashes of the partition key,
+                the metric, the split and the identity, and a test at 5 % counts the splits whose halves differ.
 
         Returns:
             Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `nonzero`, `nonzero_x`, `with_value`, `with_event`,
@@ -86,7 +93,8 @@ class Warehouse(Protocol):
             have one (of a mean those with a number among their events, otherwise all), `with_event` those with an event
             that counts (of a funnel, that reach its last step), and `largest` is the largest value, null without
             identities or where it is too large. Of events, `values` counts those whose value the metric reads,
-            `invalid_values` those whose value is not a number.
+            `invalid_values` those whose value is not a number. With a self-check, control's rows of whole metrics have
+            `split_calls`, or `split_reason` where there is none.
         """
 
     def preview_metric(

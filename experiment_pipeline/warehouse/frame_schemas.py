@@ -22,6 +22,7 @@ from experiment_pipeline.domain.aggregates import (
 from experiment_pipeline.domain.events import NAME_LIMIT
 from experiment_pipeline.domain.exposures import LISTED_VARIANTS, ExposureBucket, UnlistedExposures
 from experiment_pipeline.domain.field_types import types_from_stored
+from experiment_pipeline.domain.self_check import SelfCheck
 from experiment_pipeline.errors import ArtifactMissing
 
 if TYPE_CHECKING:
@@ -131,7 +132,13 @@ def _metric_aggregates(metric_id: int, rows: Sequence[Row]) -> MetricAggregates:
         nonzero_x=counted("nonzero_x") if has_x else {},
         with_event=counted("with_event"),
         mixed_fields=types_from_stored(next((row["mixed_fields"] for row in rows), None)),
+        self_check=next(filter(None, map(_self_check, rows)), None),
     )
+
+
+def _self_check(row: Row) -> SelfCheck | None:
+    calls, reason = row["split_calls"], row["split_reason"]
+    return None if calls is None and reason is None else SelfCheck(calls, reason)
 
 
 def _joint(row: Row) -> PairAggregate | None:
@@ -210,6 +217,8 @@ COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "quantile": pl.Float64,
         "quantile_low": pl.Float64,
         "quantile_high": pl.Float64,
+        "split_calls": pl.Int64,
+        "split_reason": pl.String,
         "mixed_fields": pl.String,
     },
     "srm": {
@@ -256,7 +265,7 @@ COUNTS = {
     "capped_x",
     "floored_x",
 }
-NULLABLE = {"reason", "part", "name", "value", "mixed_fields"}
+NULLABLE = {"reason", "part", "name", "value", "split_calls", "split_reason", "mixed_fields"}
 SHARES = {"expected_share", "p_value", "anytime_p_value", "chance_to_win"}
 NOT_NEGATIVE = {"m2", "m2_x", "expected_loss"}
 

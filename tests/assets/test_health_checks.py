@@ -92,6 +92,7 @@ def reported(result: dg.ExecuteInProcessResult, partition_key: str) -> dict[str,
 def test_batched_run__reports__what_the_assets_report(landed: Installation) -> None:
     for key in (BROKEN, SOUND):
         partition_key = landed.partition(key)
+        landed.refresh(key)  # the first one of a day has the self-check, which no other repeats
         by_assets = reported(landed.refresh(key), partition_key)
         assert len(by_assets) >= 7
         assert reported(refresh_batched(landed, key), partition_key) == by_assets

@@ -60,16 +60,19 @@ class Analysed:
 
     Attributes:
         sensitive: one of the metrics, which is analysed under the other policy for several exposures, too.
+        self_check: whether control is split in two, too.
     """
 
     metrics: tuple[Metric, ...]
     audience: Audience = EVERYBODY
     sensitive: Metric | None = None
+    self_check: bool = False
 
 
 SETS = {
     "ours": Analysed(FOUR),
     "sensitive": Analysed(FOUR, sensitive=FOUR[2]),
+    "self-check": Analysed(FOUR, self_check=True),
     "eight": Analysed(EIGHT_OF_TWO_EVENTS),
     "condition": Analysed(ONE_WITH_A_CONDITION),
     "dimension": Analysed(FOUR, BY_COUNTRY),

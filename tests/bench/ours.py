@@ -38,7 +38,9 @@ def analyse(warehouse: DuckDBWarehouse, scope: AnalysisScope, analysed: Analysed
 
     warehouse.write_first_exposures(scope)
     keep("exposure_buckets", warehouse.exposure_buckets(scope))
-    aggregates = warehouse.variant_aggregates(scope, analysed.metrics, sensitive=analysed.sensitive)
+    aggregates = warehouse.variant_aggregates(
+        scope, analysed.metrics, sensitive=analysed.sensitive, self_check=analysed.self_check
+    )
     keep("variant_aggregates", aggregates)
     warehouse.variant_identities(scope)
     return aggregates.rows

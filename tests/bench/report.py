@@ -93,6 +93,7 @@ class Report:
 
 
 SETS = (
+    ("self-check", "the four, with the self-check", "at most 1.3"),
     ("eight", "eight measures of two events", "at most 1.6, 2,048 MiB"),
     ("condition", "the four, one with a condition on a trait", "at most 1.5, 2,048 MiB"),
     ("dimension", "the four, broken down by a trait", "2,048 MiB"),

@@ -15,6 +15,7 @@ from tests.calibration.parts import Funnel
 from tests.calibration.peeking import mean_paths, peeking
 from tests.calibration.populations import Revenue, Seed, computed
 from tests.calibration.quantiles import Slow
+from tests.calibration.self_checks import SELF_CHECKS
 from tests.calibration.studies import ALL_STUDIES, COVERED, MORE, ONE_READING, Reading, Study, tails
 
 EFFECT = tails("effect", "effect interval")
@@ -277,4 +278,4 @@ KINDS = (
     *(_saturated(case) for case in changing.SATURATED),
     _unequal_shapes((0.3, 1.5)),
 )
-EVERY_STUDY = (*ALL_STUDIES, *KINDS, *GUARDRAILS)
+EVERY_STUDY = (*ALL_STUDIES, *KINDS, *GUARDRAILS, *SELF_CHECKS)

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import Audience, Dimension
+from experiment_pipeline.domain.experiments import CONTROL
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, Events, Measure, MeasureWindow, Operator
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Retention, Statistic
@@ -47,6 +48,7 @@ STATISTICS: dict[str, Statistic] = {
     "retention": Retention(Measure(Events("view", window=LATER), Aggregation.OCCURRENCE)),
     "funnel": Funnel((Events("view"), Events("rating", (DEAR,)), Events("purchase")), within=timedelta(days=2)),
 }
+VARIANTS = (CONTROL, "b")
 AUDIENCE = Audience(dimensions=(Dimension("country", "country"),))
 VERSION_1 = tuple(
     version_1(id=100 + number, environment_key=PROD, name=f"version 1 {kind}", event=event, aggregation=kind)
@@ -63,6 +65,7 @@ METRICS = VERSION_1 + tuple(
     Metric(number, PROD, name, statistic, maturity=Maturity.COMPLETE if name == "retention" else Maturity.ALL)
     for number, (name, statistic) in enumerate(STATISTICS.items())
 )
+(SENSITIVE,) = (each for each in METRICS if each.name == "adjusted")  # with bounds that are percentiles
 Days = dict[int, list[dict[str, object]]]
 Computed = tuple[list[object], pl.DataFrame]
 
@@ -74,7 +77,7 @@ def events_by_day(seed: int = 7) -> Days:
     for _ in range(6_000):
         day, who = draw.randrange(21), draw.randrange(400)
         at = int((START + timedelta(days=day)).timestamp() * 1000) + draw.randrange(86_400_000)
-        variant = draw.choice(["a", "b"]) if who % 50 == 0 else "ab"[who % 2]
+        variant = draw.choice(VARIANTS) if who % 50 == 0 else VARIANTS[who % 2]
         line = (
             exposure(
                 identifier=f"user-{who}",
@@ -102,7 +105,10 @@ def payload(lake: Lake, root: Path) -> Computed:
     scope = AnalysisScope("experiment-1", PROD, "checkout", WINDOW, lake.newest_batch, audience=AUDIENCE)
     first = warehouse.write_first_exposures(scope)
     counts = [first.identities, first.quarantined, warehouse.exposure_buckets(scope).rows.to_dicts()]
-    return counts, warehouse.variant_aggregates(scope, METRICS).rows
+    found = warehouse.variant_aggregates(scope, METRICS, sensitive=SENSITIVE, self_check=True).rows
+    assert {"sensitivity"} <= set(found["part"])
+    assert found["split_calls"].count() > len(METRICS) / 2
+    return counts, found
 
 
 def move_up(source: Path, landing: Path, prefix: str) -> None:

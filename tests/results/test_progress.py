@@ -101,9 +101,10 @@ def measured(metric: Metric, arm: VariantAggregate, **found: Any) -> dict[str, A
     return dict(shown)
 
 
-def test_progress__clock_that_no_design_knows__is_unknown__c7() -> None:
-    days = Metric(7, "prod", "days", Mean(Measure(Events("open"), Aggregation.DAYS)))
-    assert measured(days, VariantAggregate(500, 4.0, 2_000.0))["reason"] == "evidence_not_planned"
+@pytest.mark.parametrize("saturating", [Aggregation.DAYS, Aggregation.WEEKS, Aggregation.DISTINCT])
+def test_progress__clock_that_no_design_knows__is_unknown__c7(saturating: Aggregation) -> None:
+    metric = Metric(7, "prod", "metric", Mean(Measure(Events("open"), saturating)))
+    assert measured(metric, VariantAggregate(500, 4.0, 2_000.0))["reason"] == "evidence_not_planned"
 
 
 def test_progress__mean_of_zero__needs_nobody_knows_how_many() -> None:

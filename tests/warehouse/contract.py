@@ -110,7 +110,7 @@ def near(wanted: tuple[int, float, float]) -> tuple[Any, Any, Any]:
 
 NOTHING: dict[str, Any] = {  # a row of a version 1 metric in which nothing happened
     **dict.fromkeys(("part", "name", "value", "mean_x", "m2_x", "c_xy", "cap", "floor", "cap_x", "floor_x")),
-    **dict.fromkeys(("quantile", "quantile_low", "quantile_high", "mixed_fields")),
+    **dict.fromkeys(("quantile", "quantile_low", "quantile_high", "mixed_fields", "split_calls", "split_reason")),
     **dict.fromkeys(("values", "invalid_values", "not_mature", "nonzero", "nonzero_x", "with_event"), 0),
     **dict.fromkeys(("capped", "floored", "capped_x", "floored_x"), 0),
     "is_other": False,

@@ -23,11 +23,13 @@ from experiment_pipeline.domain.aggregates import UNCAPPED, Group, Part, Quantil
 from experiment_pipeline.domain.field_types import FieldTypes, stored_types
 from experiment_pipeline.domain.measures import Bound, Events, Measure
 from experiment_pipeline.domain.metrics import Mean, Metric, Quantile, Ratio
+from experiment_pipeline.results.self_check import checks_itself, count_calls
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.stats.quantile import interval_ranks
 from experiment_pipeline.warehouse.duckdb.event_numbers import ShareBelow
 from experiment_pipeline.warehouse.duckdb.event_scan import ArmKey, ScannedRange
 from experiment_pipeline.warehouse.duckdb.field_types import counts_of
+from experiment_pipeline.warehouse.duckdb.halves import Halves
 from experiment_pipeline.warehouse.duckdb.metric_values import Clipping, MetricValues, metric_values
 from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
 from experiment_pipeline.warehouse.duckdb.order_statistics import nearest_rank, order_statistics
@@ -42,16 +44,27 @@ Members: TypeAlias = Mapping[ArmKey, Integers]
 Bounded: TypeAlias = Mapping[Group | None, tuple[Clipping, Clipping]]  # by group; None has those of all others, too
 
 WITHOUT_BOUNDS = Group(Part.SENSITIVITY, UNCAPPED)
+NO_SELF_CHECK: Row = {"split_calls": None, "split_reason": None}
 NO_PART: Row = {"part": None, "name": None, "value": None}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRange:
-    """One metric over one range of identities."""
+    """One metric over one range of identities.
+
+    identity_hash: of every identity
+    """
 
     values: MetricValues
     members: Members
+    identity_hash: Integers
+
+    def of_arm(self, key: ArmKey, bounds: tuple[Clipping, Clipping]) -> tuple[Integers, Floats, Floats | None]:
+        """Return the hashes of the identities of an arm that the metric is over, and their values within its bounds."""
+        measured, (y_bounds, x_bounds) = self.values.measured(self.members[key]), bounds
+        x = None if self.values.x is None else x_bounds.clipped(self.values.x[measured])
+        return self.identity_hash[measured], y_bounds.clipped(self.values.y[measured]), x
 
 
 class MetricAggregation:
@@ -63,6 +76,7 @@ class MetricAggregation:
         on_disk: whether values that are kept go to disk.
         keeps_values: whether those of all metrics are kept.
         sensitive: the metric that is also aggregated in other ways than it is declared.
+        self_check: the arm that is split in halves, and the seed of its splits; None for no self-check.
     """
 
     def __init__(
@@ -73,8 +87,13 @@ class MetricAggregation:
         on_disk: bool,
         keeps_values: bool = False,
         sensitive: Metric | None = None,
+        self_check: tuple[int, str] | None = None,
     ) -> None:
         self._sensitive = (sensitive, None)
+        arm, seed = self_check or (None, "")
+        self._split: ArmKey | None = None if arm is None else (None, arm)
+        checked = [] if arm is None else [each for each, of in sliced if of is None and checks_itself(each)]
+        self._halves = {(each, None): Halves(seed, each.id) for each in checked}
         self._sliced, self._as_of_us, self._keeps_values = sliced, (as_of - EPOCH) // MICROSECOND, keeps_values
         self._folder = TemporaryDirectory(prefix="experiment-pipeline-values-") if on_disk else None
         self._numbers = count()
@@ -97,13 +116,15 @@ class MetricAggregation:
             self._types[key] = self._types.get(key, 0) + events
         needs_all = any(self._needs_all(metric) for metric, _ in self._sliced)
         kept = self._kept(scanned.members) if needs_all else scanned.members
+        hashes = scanned.population.identity_hash
+        kept_hashes = self._kept_array(hashes) if needs_all and self._halves else hashes
         for metric, of in self._sliced:
             values = metric_values((metric, of), scanned.population, scanned.kept, self._as_of_us)
             members = self._members_of((metric, of), kept)
             if self._needs_all(metric):
-                self._held[metric, of].append(MetricRange(self._kept_values(values), members))
+                self._held[metric, of].append(MetricRange(self._kept_values(values), members, kept_hashes))
             else:
-                self._merge((metric, of), MetricRange(values, members), self._bounds_of((metric, of), []))
+                self._merge((metric, of), MetricRange(values, members, hashes), self._bounds_of((metric, of), []))
 
     def rows(self, variants: Sequence[str]) -> list[Row]:
         """Return a row per metric, part and variant, sorted."""
@@ -133,8 +154,17 @@ class MetricAggregation:
                 **_moment_columns(moments),
                 **_bound_columns(*of_group),
                 **_quantile_columns(quantile),
+                **self._self_check_columns(sliced, (group, arm)),
                 "mixed_fields": stored_types(self._mixed_fields(metric)) if group is None and of is None else None,
             }
+
+    def _self_check_columns(self, sliced: Sliced, key: ArmKey) -> Row:
+        """Return the self-check of a metric, in the row of the arm that is split."""
+        metric, of = sliced
+        if key != self._split or of is not None:
+            return NO_SELF_CHECK
+        found = count_calls(metric, self._halves[sliced].splits() if sliced in self._halves else ())
+        return {"split_calls": found.calls, "split_reason": found.reason}
 
     def _mixed_fields(self, metric: Metric) -> Iterator[FieldTypes]:
         """Yield the properties of the metric's events that came in several types."""
@@ -164,6 +194,8 @@ class MetricAggregation:
         return {**bounds, WITHOUT_BOUNDS: (Clipping(), Clipping())}
 
     def _merge(self, sliced: Sliced, new: MetricRange, bounds: Bounded) -> None:
+        if self._split is not None and sliced in self._halves:
+            self._halves[sliced].add(*new.of_arm(self._split, bounds[None]))
         of_metric = self._moments[sliced]
         for key, moments in _moments(new, bounds):
             of_metric[key] = of_metric[key].merge(moments) if key in of_metric else moments

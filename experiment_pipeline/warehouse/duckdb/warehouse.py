@@ -23,7 +23,7 @@ from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import LARGEST_VALUES
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.events import EXPOSURE_EVENT, OLDEST
-from experiment_pipeline.domain.experiments import MultipleExposures
+from experiment_pipeline.domain.experiments import CONTROL, MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
@@ -110,22 +110,31 @@ class DuckDBWarehouse(Warehouse):
 
     @override
     def variant_aggregates(
-        self, scope: AnalysisScope, metrics: tuple[Metric, ...], *, sensitive: Metric | None = None
+        self,
+        scope: AnalysisScope,
+        metrics: tuple[Metric, ...],
+        *,
+        sensitive: Metric | None = None,
+        self_check: bool = False,
     ) -> Frame:
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=identities_statement())
         with self._session() as connection:
             read = scope if sensitive is None else replace(scope, multiple_exposures=MultipleExposures.FIRST)
             identities = _in_scope(self._identities(connection, read), scope)
-            dimensions = self._dimensions(connection, scope, list(identities))
-            sliced = [each for metric in metrics for each in self._sliced(connection, scope, metric, list(identities))]
+            variants = list(identities)
+            dimensions = self._dimensions(connection, scope, variants)
+            sliced = [each for metric in metrics for each in self._sliced(connection, scope, metric, variants)]
             wanted = readings(sliced)
             on_disk = sum(identities.values()) > MOST_IDENTITIES
             policy = None if sensitive is None else scope.multiple_exposures
-            with MetricAggregation(sliced, scope.window.as_of, on_disk=on_disk, sensitive=sensitive) as aggregation:
+            split = (variants.index(CONTROL), scope.partition_key) if self_check and CONTROL in variants else None
+            with MetricAggregation(
+                sliced, scope.window.as_of, on_disk=on_disk, sensitive=sensitive, self_check=split
+            ) as aggregation:
                 for scanned in self._scanned(connection, scope, wanted, identities, dimensions, policy=policy):
                     aggregation.add(scanned)
-                rows = aggregation.rows(list(identities))
+                rows = aggregation.rows(variants)
         sql = ";\n".join([identities_statement(dimensions, policy), *(reading.statement()[0] for reading in wanted)])
         self._require_same(scope)
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)

@@ -42,6 +42,7 @@ from tests.warehouse.contract import (
 from tests.warehouse.late_contract import LateAnalysisContract, moved
 from tests.warehouse.measures_contract import MeasuresContract
 from tests.warehouse.preview_contract import PreviewContract, everybody, previewed
+from tests.warehouse.self_check_contract import SelfCheckContract, checked, shoppers
 
 STAGES = sorted(
     entry.name.removesuffix(".sql") for entry in files("experiment_pipeline.warehouse.duckdb").joinpath("sql").iterdir()
@@ -95,7 +96,9 @@ def build(tmp_path: Path) -> Build:
     return engine
 
 
-class TestDuckDB(WarehouseContract, MeasuresContract, AudienceContract, LateAnalysisContract, PreviewContract):
+class TestDuckDB(
+    WarehouseContract, MeasuresContract, AudienceContract, LateAnalysisContract, PreviewContract, SelfCheckContract
+):
     """Over files of the test's own."""
 
 
@@ -194,6 +197,18 @@ def test_aggregates__tallied_range_by_range__are_those_of_all_at_once__x5(
         known = [name for name in ("mean", "m2") if expected[name] is not None]
         near = {name: pytest.approx(expected[name], rel=ACCURACY, abs=0) for name in known}
         assert row == expected | near
+
+
+@pytest.mark.parametrize("most", [40, 150])
+def test_self_check__range_by_range__is_that_of_all_at_once__x5(
+    build: Build, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    capped = Mean(Measure(Events(PURCHASE), Aggregation.SUM, cap=Bound(percentile=90)))
+    kinds = metric(1, Aggregation.SUM), metric(2, Aggregation.OCCURRENCE), Metric(3, "prod", "capped", capped)
+    engine = build(shoppers()[0])
+    wanted = checked(engine, *kinds)
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.warehouse.MOST_IDENTITIES", most)
+    assert checked(engine, *kinds) == wanted
 
 
 @pytest.mark.parametrize(("most", "identities"), [(1, 40), (40, 400)])
