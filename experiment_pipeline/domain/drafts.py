@@ -259,8 +259,9 @@ def check_metric(draft: MetricDraft) -> Defined:
             errors.require(getattr(draft, name) is None, name, message)
     else:
         event = read_version_1(errors, draft.definition)
-        errors.require(draft.aggregation is not None, "aggregation", "This field is required.")
-        errors.require(not draft.unit, "unit", "Belongs to version 2, such as definition: {version: 2, ...}.")
+        if version_of(draft.definition) == 1:  # what stands beside a definition is a matter of its version
+            errors.require(draft.aggregation is not None, "aggregation", "This field is required.")
+            errors.require(not draft.unit, "unit", "Belongs to version 2, such as definition: {version: 2, ...}.")
         aggregation = draft.aggregation or Aggregation.MEAN  # where there is none, an error says so
         defined = Defined(1, mean_of_version_1(event, aggregation, draft.window))
     errors.raise_any()

@@ -21,17 +21,25 @@ def test_metrics__declared_listed_changed_deleted(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("definition", "message"),
+    ("definition", "errors"),
     [
-        ("purchase", "Definition must be an object."),
-        ({"event": "purchase"}, "Definition must specify a supported 'version'."),
-        ({"version": 1, "event": ""}, "Definition must specify a non-empty 'event'."),
+        ("purchase", {"definition": ["Definition must be an object."]}),
+        (
+            {"event": "purchase"},
+            {
+                "definition": ["Definition must specify a supported 'version'."],
+                "definition.version": ["This field is required: 1 or 2."],
+            },
+        ),
+        ({"version": 1, "event": ""}, {"definition": ["Definition must specify a non-empty 'event'."]}),
     ],
 )
-def test_create_metric__broken_definition__says_which_rule(api: Api, definition: object, message: str) -> None:
+def test_create_metric__broken_definition__says_which_rule(
+    api: Api, definition: object, errors: dict[str, list[str]]
+) -> None:
     refused = api.post("/metrics/", {**METRIC, "definition": definition})
     assert refused.status_code == 400
-    assert refused.json()["errors"] == {"definition": [message]}
+    assert refused.json()["errors"] == errors
 
 
 RATIO: dict[str, Any] = {

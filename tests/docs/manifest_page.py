@@ -1,6 +1,7 @@
 """The tables of docs/manifest.md, made from the JSON Schema; `python -m tests.docs.manifest_page` writes them."""
 
 import json
+import re
 from typing import Any
 
 from experiment_pipeline.schemas.manifest_schema import manifest_schema
@@ -24,10 +25,10 @@ PARTS = {  # of the schema, by the heading of their table
     "definition of a retention": ("RetentionForm", "The share of identities with an event in a window."),
     "definition of a funnel": ("FunnelForm", "The share of identities that reach the last step."),
     "measure": ("MeasureForm", "One number of each identity, made of its events."),
-    "events of a step or of a retention": ("EventsForm", ""),
+    "events of a step, a retention or an entry": ("EventsForm", ""),
     "events of a quantile of events": ("EventValuesForm", ""),
-    "condition of `where`": ("ConditionForm", "A field, and one comparison."),
-    "window of a measure": ("WindowForm", "Half-open: an event at `to` does not count any more."),
+    "condition of `where` or `only`": ("ConditionForm", "A field, and one comparison."),
+    "window of a measure or a retention": ("WindowForm", "Half-open: an event at `to` does not count any more."),
     "cap of a measure": ("CapForm", "One of `at` and `percentile`."),
     "floor of a measure": ("FloorForm", "One of `at` and `percentile`."),
     "covariate of a mean": ("CovariateForm", ""),
@@ -84,10 +85,16 @@ def _allowed(schema: dict[str, Any], field: dict[str, Any]) -> list[str]:
         if name in ELSEWHERE:
             return [ELSEWHERE[name]]
         referred = schema["$defs"][name]
-        return [f"`{value}`" for value in referred["enum"]] if "enum" in referred else ["a mapping, see below"]
+        return [f"`{value}`" for value in referred["enum"]] if "enum" in referred else [_link(name)]
     if "anyOf" in field:
         return [each for choice in field["anyOf"] if choice != {"type": "null"} for each in _allowed(schema, choice)]
     return [_kind(field)]
+
+
+def _link(name: str) -> str:
+    """Return a link to the table of a part of the schema."""
+    heading = next(heading for heading, (part, _) in PARTS.items() if part == name)
+    return f"[{heading}](#{re.sub('[`,]', '', heading).replace(' ', '-')})"
 
 
 def _kind(field: dict[str, Any]) -> str:
@@ -113,7 +120,7 @@ def _kind(field: dict[str, Any]) -> str:
 
 def _kind_of_list(items: dict[str, Any]) -> str:
     if "$ref" in items:
-        return "a list of mappings, see below"
+        return f"a list of {_link(items['$ref'].rpartition('/')[2])}"
     if items.get("type") == "array":
         return "a list of pairs"
     return "a list of texts, numbers, true or false" if "anyOf" in items else "a list of texts"

@@ -257,6 +257,9 @@ def test_check_metric__version_1__has_its_aggregation_and_window_beside_it() -> 
           "definition.q": ["A mean has none, which belongs to quantile: a metric has one statistic. Leave it out, or "
                            "declare another metric for it."]}),
         (MetricDraft("m", MEAN_OF_SUM, unit="x" * 41), {"unit": ["Must not be longer than 40 characters."]}),
+        (MetricDraft("m", {**MEAN_OF_SUM, "version": 3}, unit="EUR"),
+         {"definition": ["Definition must specify a supported 'version'."],
+          "definition.version": ["Must be 1 or 2, got 3."]}),
     ],
 )  # fmt: skip
 def test_check_metric__fields_beside_the_definition__belong_to_one_version(
