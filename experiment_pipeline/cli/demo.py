@@ -1,7 +1,7 @@
 """`experiment-pipeline demo`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +13,7 @@ from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.report import report
 from experiment_pipeline.cli.result_words import LEGEND
+from experiment_pipeline.cli.sources import pull
 from experiment_pipeline.cli.truth import truth_lines
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
@@ -26,6 +27,9 @@ INTRODUCTION = (
     "worked out without any event, beside those that were found in the events. `missed`: the interval\n"
     "does not hold the true lift, as one of twenty does not.\n"
 )
+
+
+STEPS = 5  # beside one of each experiment: generating, declaring, the source, loading Dagster, ingesting
 
 
 class Steps:
@@ -72,7 +76,7 @@ def demo(context: Context, as_json: bool) -> None:
     """Generate events, ingest them, compute five experiments through Dagster, and print their results.
 
     Four experiments are simulated: their true effects are printed beside what was found. The fifth is real (Thornton
-    2008). A second run finds nothing new to ingest.
+    2008): a source reads it from a CSV file. A second run finds nothing new to ingest.
 
     \b
     Example:
@@ -82,13 +86,14 @@ def demo(context: Context, as_json: bool) -> None:
     from experiment_pipeline.schemas.manifests import parse_manifest
 
     console = context.wide_console
-    with Steps(console, total=4) as steps, context.registry(create=True) as registry:
+    with Steps(console, total=STEPS) as steps, context.registry(create=True) as registry:
         context.require_sound_lake(registry)
         steps.begin("Generating events")
         generated = generate(context.settings.landing_dir)
         steps.begin("Declaring experiments")
-        manifest = parse_manifest(DECLARATIONS.read_text("utf-8"))
+        manifest = parse_manifest(DECLARATIONS.read_text("utf-8"), folder=DECLARATIONS.parent)
         registry.manifests.apply(manifest, actor=context.actor, now=context.now)
+        pulled = _pull(context, registry, manifest.sources, steps)
         steps.begin("Loading Dagster")
         experiments = [
             registry.experiments.find(declared.environment, key) for key, declared in manifest.experiments.items()
@@ -101,13 +106,25 @@ def demo(context: Context, as_json: bool) -> None:
     if as_json:
         keys = [experiment.key for experiment in experiments]
         found = {"experiments": keys, "truth": [each.to_json() for each in truth]}
-        click.echo(json.dumps({"delivered": delivered, "ingested": ingested} | found, indent=2))
+        click.echo(json.dumps({"delivered": delivered, "pulled": pulled, "ingested": ingested} | found, indent=2))
         return
-    console.print(f"{generated.delivered:,} records in {generated.objects:,} landing objects; {_counted(ingested)}.\n")
+    rows = ", ".join(f"{rows:,} new rows of the source {source}" for source, rows in pulled.items())
+    console.print(f"{generated.delivered:,} records in {generated.objects:,} landing objects, {rows};")
+    console.print(f"{_counted(ingested)}.\n")
     console.print(*reports, sep="\n")
     console.print(LEGEND)
     console.print(Group(INTRODUCTION, *truth_lines(truth), ""))
     console.print(f"Everything is in {context.settings.data_dir}.")
+
+
+def _pull(context: Context, registry: Registry, sources: Iterable[str], steps: Steps) -> dict[str, int]:
+    """Land what is new of the sources, and return the rows that were read of each."""
+    read = {}
+    for key in sources:
+        steps.begin(f"Reading the source {key}")
+        landed = pull(context, registry, registry.sources.find(key))
+        read[key] = sum(each.rows or 0 for each in landed)
+    return read
 
 
 def _materialise(context: Context, experiments: list[Experiment], steps: Steps) -> dict[str, int]:
@@ -115,7 +132,7 @@ def _materialise(context: Context, experiments: list[Experiment], steps: Steps) 
     from experiment_pipeline.resources.dagster_instance import local_dagster
 
     with local_dagster(context.settings) as dagster:
-        steps.expect(4 + len(experiments))
+        steps.expect(STEPS + len(experiments))
         steps.begin("Ingesting events")
         ingestion = dagster.run("ingest_events")
         for experiment in experiments:

@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,9 +23,12 @@ from experiment_pipeline.times import format_duration, iso_utc
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from rich.progress import Progress, TaskID
+
     from experiment_pipeline.domain.source_ranges import SourceProgress, SourceRange
     from experiment_pipeline.registry.registry import Registry
     from experiment_pipeline.sources.file_ranges import FileRanges
+    from experiment_pipeline.sources.pull import OnBatch
 
 CELL = 40  # characters of a value that `preview` shows
 
@@ -138,8 +142,6 @@ def pull_source(context: Context, name: str, since: str | None, as_json: bool) -
       experiment-pipeline sources pull orders
       experiment-pipeline sources pull orders --since 2026-11-01T00:00:00Z
     """
-    from experiment_pipeline.sources.pull import PullOfFiles
-
     start = None if since is None else _moment(since)
     lake = open_lake(context)
     with context.registry() as registry:
@@ -147,16 +149,8 @@ def pull_source(context: Context, name: str, since: str | None, as_json: bool) -
         source = registry.sources.find(name)
         with progress_bar(context, "rows") as progress:
             bar = progress.add_task("Reading", total=None)
-            landed = PullOfFiles(
-                source,
-                _files(registry, source),
-                registry.source_ranges,
-                context.settings.landing_dir,
-                now=lambda: context.now,
-                on_batch=lambda planned, rows: progress.update(
-                    bar, description=f"Range {planned.number}", advance=rows
-                ),
-            ).run(start)
+            show = partial(_show, progress, bar)
+            landed = pull(context, registry, source, on_batch=show, since=start)
         report = ingest_landed(context, registry, lake)
         late = count_late(context, registry, lake)
     if as_json:
@@ -166,6 +160,25 @@ def pull_source(context: Context, name: str, since: str | None, as_json: bool) -
     _print_landed(source, landed)
     landing_report.print_report(report)
     print_late(late)
+
+
+def pull(
+    context: Context,
+    registry: "Registry",
+    source: Source,
+    *,
+    on_batch: "OnBatch" = lambda _planned, _rows: None,
+    since: "datetime | None" = None,
+) -> "list[SourceRange]":
+    """Land what is new of a source, and return the ranges that have landed."""
+    from experiment_pipeline.sources.pull import PullOfFiles
+
+    landing, files = context.settings.landing_dir, _files(registry, source)
+    return PullOfFiles(source, files, registry.source_ranges, landing, lambda: context.now, on_batch).run(since)
+
+
+def _show(progress: "Progress", bar: "TaskID", planned: "SourceRange", rows: int) -> None:
+    progress.update(bar, description=f"Range {planned.number}", advance=rows)
 
 
 def _files(registry: "Registry", source: Source) -> "FileRanges":

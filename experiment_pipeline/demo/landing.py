@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiment_pipeline.demo import thornton
 from experiment_pipeline.demo.shop import SEGMENTS
 from experiment_pipeline.demo.simulation import (
     PAGE_VIEWED,
@@ -24,7 +23,6 @@ from experiment_pipeline.demo.simulation import (
     SIMULATIONS,
     Simulation,
     draw,
-    epoch_ms,
 )
 from experiment_pipeline.domain.events import EXPOSURE_EVENT, MILLISECOND
 from experiment_pipeline.errors import Conflict
@@ -112,20 +110,17 @@ def generate(landing_dir: Path, seed: int = SEED) -> Generated:
     shop = _Records.of([], [])
     for simulation in SIMULATIONS:
         shop += _simulated(simulation, seed)
-    happened = {ENVIRONMENT: shop, thornton.ENVIRONMENT: _study()}
-    arrivals = {environment: _arrivals(environment, records, seed) for environment, records in happened.items()}
-    objects = {
-        name: content for environment, each in arrivals.items() for name, content in _objects(environment, each.records)
-    }
+    arrivals = _arrivals(ENVIRONMENT, shop, seed)
+    objects = dict(_objects(ENVIRONMENT, arrivals.records))
     missing = [name for name in objects if not _already_written(landing_dir / name, objects[name])]
     for name in missing:
         _write(landing_dir / name, objects[name])
     return Generated(
         objects=len(objects),
-        delivered=sum(len(each.records) for each in arrivals.values()),
-        redelivered=sum(each.redelivered for each in arrivals.values()),
-        late=sum(each.late for each in arrivals.values()),
-        bad=dict(sum((each.bad for each in arrivals.values()), Counter())),
+        delivered=len(arrivals.records),
+        redelivered=arrivals.redelivered,
+        late=arrivals.late,
+        bad=dict(arrivals.bad),
     )
 
 
@@ -151,18 +146,6 @@ def _simulated(simulation: Simulation, seed: int) -> _Records:
         if stream.of_product is not None:
             for record, of_product in zip(records[-len(stream.of_product) :], stream.of_product.tolist(), strict=True):
                 record["metadata"] = PRODUCT_PAGE if of_product else OTHER_PAGE
-    return _Records.of([json.dumps(record) for record in records], at)
-
-
-def _study() -> _Records:
-    """Return the events of the real experiment."""
-    records, at = [], []
-    for person in thornton.people():
-        at.append(epoch_ms(person.offered_at))
-        records.append(_record(EXPOSURE_EVENT, person.identifier, at[-1], thornton.FEATURE, person.variant))
-        if person.learned_at is not None:
-            at.append(epoch_ms(person.learned_at))
-            records.append(_record(thornton.RESULT_LEARNED, person.identifier, at[-1]))
     return _Records.of([json.dumps(record) for record in records], at)
 
 

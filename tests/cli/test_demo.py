@@ -12,6 +12,13 @@ from experiment_pipeline.cli.main import main
 from experiment_pipeline.demo.landing import DECLARATIONS
 from experiment_pipeline.schemas.manifests import parse_manifest
 
+STEPS = (
+    "Generating events",
+    "Declaring experiments",
+    "Reading the source hiv_incentive",
+    "Loading Dagster",
+    "Ingesting events",
+)
 KEYS = tuple(parse_manifest(DECLARATIONS.read_text("utf-8")).experiments)
 
 
@@ -45,6 +52,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 def test_demo__from_nothing__ingests_everything_and_reports_every_experiment(demo: Demo) -> None:
     assert demo.first.exit_code == 0, demo.first.output
     assert "0 new events ingested" not in demo.first.stdout
+    assert "2,834 new rows of the source hiv_incentive" in demo.first.stdout
     positions = [demo.first.stdout.index(f"  {key}, ") for key in KEYS]
     assert positions == sorted(positions)
 
@@ -168,6 +176,7 @@ def test_demo__holdout__is_exposed_and_not_compared__x6(demo: Demo) -> None:
 def test_demo__again__ingests_nothing_new_and_reports_the_same_final_results(demo: Demo) -> None:
     assert demo.second.exit_code == 0, demo.second.output
     assert "0 new events ingested, 0 duplicates dropped" in demo.second.stdout
+    assert " 0 new rows of the source hiv_incentive" in demo.second.stdout
 
     def final(shown: str) -> str:
         return shown[shown.index("Cash for learning") :]
@@ -187,9 +196,9 @@ def test_demo__without_a_terminal__says_what_it_does_on_standard_error(demo: Dem
     first, second = (
         [line for line in run.stderr.splitlines() if line.endswith(" ...")] for run in (demo.first, demo.second)
     )
-    prepared = [f"{step} ..." for step in ("Generating events", "Declaring experiments", "Loading Dagster")]
-    assert first[:4] == second[:4] == [*prepared, "Ingesting events ..."]
-    assert sorted(first[4:]) == sorted(f"Computing {key} ..." for key in KEYS)
+    prepared = [f"{step} ..." for step in STEPS]
+    assert first[:5] == second[:5] == prepared
+    assert sorted(first[5:]) == sorted(f"Computing {key} ..." for key in KEYS)
     assert len(second) < len(first), "final results are not computed again"
     assert "..." not in demo.first.stdout
 

@@ -1,13 +1,12 @@
 """experiments.yaml declares what the generators draw."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 
-from experiment_pipeline.demo import thornton
 from experiment_pipeline.demo.landing import DECLARATIONS, ENVIRONMENT, PRODUCT_PAGE
 from experiment_pipeline.demo.shop import PRE_PERIOD, RETURN, SEGMENTS
 from experiment_pipeline.demo.simulation import (
@@ -98,13 +97,3 @@ def test_metrics_of_version_2_are_declared_as_their_truth_is_worked_out() -> Non
 def test_dimensions_are_traits_that_segments_have() -> None:
     traits = [each["trait"] for each in EXPERIMENTS["one_page_checkout"]["dimensions"]]
     assert set(traits) == {trait for segment in SEGMENTS for trait in segment.traits}
-
-
-def test_the_study_is_declared_as_it_is_drawn() -> None:
-    experiment = EXPERIMENTS["hiv_result_incentive"]
-    assert experiment["environment"] == thornton.ENVIRONMENT
-    assert experiment["feature"] == thornton.FEATURE
-    assert experiment["started_at"] == thornton.STARTED_AT == datetime(2026, 1, 5, tzinfo=UTC)
-    assert {variant["key"] for variant in experiment["variants"]} == {person.variant for person in thornton.people()}
-    (metric,) = metrics_of(thornton.ENVIRONMENT).values()
-    assert metric["definition"]["event"] == thornton.RESULT_LEARNED
