@@ -63,6 +63,7 @@ def _materialised(report: IngestionReport, late: Sequence[str]) -> dg.Materializ
             "objects": report.objects,
             "accepted": report.accepted,
             "duplicates": report.duplicates,
+            "removed": report.removed,
             "rejected": report.rejected,
             "unknown_fields": _counted(report.unknown_fields),
             "ignored": _named(report.ignored),

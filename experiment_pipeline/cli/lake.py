@@ -262,10 +262,12 @@ def _retry(context: Context, reason: str | None, *, dry_run: bool, as_json: bool
 
 def _print_partitions(context: Context, parts: "list[Partition]") -> None:
     table = listing("environment", "month")
-    for heading in ("events", "files", "unmerged", "MB"):
+    has_removed = any(part.removed for part in parts)
+    for heading in ("events", *(["removed"] if has_removed else []), "files", "unmerged", "MB"):
         table.add_column(heading, justify="right")
     for part in parts:
-        counts = (f"{part.events:,}", f"{part.files:,}", f"{part.unmerged:,}", f"{part.bytes / 1e6:,.1f}")
+        removed = (f"{part.removed:,}",) if has_removed else ()
+        counts = (f"{part.events:,}", *removed, f"{part.files:,}", f"{part.unmerged:,}", f"{part.bytes / 1e6:,.1f}")
         add_row(table, part.environment_key, part.month, *counts)
     if table.row_count:
         context.wide_console.print(table)

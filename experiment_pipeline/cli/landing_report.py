@@ -36,7 +36,8 @@ def print_report(report: "IngestionReport") -> None:
     else:
         rejected = sum(report.rejected.values())
         click.echo(f"Batch {report.batch}: {report.objects:,} objects, {report.accepted:,} new events,", nl=False)
-        click.echo(f" {report.duplicates:,} duplicates, {rejected:,} rejected.")
+        removed = f", {report.removed:,} events of earlier batches removed" if report.removed else ""
+        click.echo(f" {report.duplicates:,} duplicates, {rejected:,} rejected{removed}.")
     print_reasons(report.rejected)
     _print_problems(report.problems)
     _print_unknown(report.unknown_fields)
@@ -95,7 +96,8 @@ def retry_as_json(found: "Retry", *, dry_run: bool) -> dict[str, Any]:
 
 def report_as_json(report: "IngestionReport") -> dict[str, Any]:
     """Return the same for JSON."""
-    counts = {name: getattr(report, name) for name in ("batch", "objects", "accepted", "duplicates", "rejected")}
+    names = ("batch", "objects", "accepted", "duplicates", "removed", "rejected")
+    counts = {name: getattr(report, name) for name in names}
     lists = {
         "problems": _problems_as_json(report.problems),
         "unknown_fields": _unknown_as_json(report.unknown_fields),

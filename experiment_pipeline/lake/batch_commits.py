@@ -25,6 +25,7 @@ class BatchSummary:
     """The counts of one batch, stored in the commit that made the batch's events visible.
 
     unknown_fields: records by the name of a field that rule E1 does not know; the first of `unknown_names`
+    removed: rows of earlier batches that left with it (rule E6)
     """
 
     accepted: int
@@ -33,6 +34,7 @@ class BatchSummary:
     problems: dict[str, str]
     unknown_fields: dict[str, int] = field(default_factory=dict)
     unknown_names: int = 0
+    removed: int = 0
 
     @property
     def counts(self) -> BatchCounts:

@@ -24,6 +24,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
+from deltalake.table import FilterConjunctionType
 from deltalake.transaction import AddAction, RemoveAction
 
 from experiment_pipeline.domain.batches import PlannedBatch
@@ -78,6 +79,9 @@ EVENTS = TableDefinition(
             Field("event_hash_low", LONG, nullable=False),
             Field("landed_at", TIMESTAMP, nullable=False),
             Field("batch", LONG, nullable=False),
+            Field("source", TEXT),  # that brought it; null of what no source has
+            Field("source_version", LONG),  # of the source's query and mapping (rule D5)
+            Field("source_cursor", LONG),  # where later rows supersede it (rule D7)
         ]
     ),
 )
@@ -171,7 +175,17 @@ class Snapshot:
             DeltaTable.create(
                 root, definition.schema, mode="ignore", partition_by=partition_by, configuration=CONFIGURATION
             )
-        return cls.open(lake, definition)
+        table = cls.open(lake, definition)
+        return cls.open(lake, definition) if table.add_columns() else table
+
+    def add_columns(self) -> bool:
+        """Add the columns that the table lacks, because it is from before they were there; return whether it did."""
+        known = {field.name for field in self._table.schema().fields}
+        lacking = [field for field in self._definition.schema.fields if field.name not in known]
+        if lacking:
+            with suppress(CommitFailedError):  # another process has added them
+                self._table.alter.add_columns(lacking)
+        return bool(lacking)
 
     @property
     def identity(self) -> str:
@@ -183,18 +197,22 @@ class Snapshot:
         """The newest batch that this table holds; 0 for none."""
         return self._table.transaction_version(INGESTION) or 0
 
-    def files(self, environment_key: str, months: Collection[str], *, without_missing: bool = False) -> list[str]:
+    def files(
+        self, environment_key: str, months: Collection[str] | None = None, *, without_missing: bool = False
+    ) -> list[str]:
         """Return the files of some months of one environment, for `read_parquet`.
 
         Args:
             environment_key: of the events.
-            months: of their times, as YYYY-MM.
+            months: of their times, as YYYY-MM, and partitions of their removals; None for all.
             without_missing: leave out files that are not there.
 
         Raises:
             UnsoundLake: a file is not there.
         """
-        pruning = [("environment_key", "=", environment_key), ("month", "in", sorted(months))]
+        pruning: FilterConjunctionType = [("environment_key", "=", environment_key)]
+        if months is not None:
+            pruning.append(("month", "in", sorted(months)))
         paths = [unquote(uri) for uri in self._table.file_uris(file_pruning_predicate=pruning)]
         there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - asked of every file
         if len(there) < len(paths) and not without_missing:

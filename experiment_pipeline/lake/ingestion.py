@@ -39,6 +39,7 @@ from experiment_pipeline.lake.batch_commits import BatchSummary
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
 from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.lake.planning import oldest
 from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.lake.staging import OnProgress, Staging
@@ -46,7 +47,6 @@ from experiment_pipeline.landing.ignored import IgnoredFiles
 from experiment_pipeline.landing.listing import Listing
 from experiment_pipeline.landing.settled import read_settled, write_settled
 
-BATCH_BYTES = 256 << 20  # of objects as stored: bounds what one batch stages
 LOOKUP = 1_000  # names asked of the ledger at once
 LOCK = ".ingestion.lock"
 log = structlog.get_logger(__name__)
@@ -107,6 +107,7 @@ class IngestionReport:
 
     batch:      the newest batch made; None when nothing had landed
     accepted, duplicates: records; `rejected` counts them by reason (rule E3)
+    removed:    rows of earlier batches that left (rule E6)
     problems:   what was wrong with an object as a whole, by its name
     unknown_fields: what records hold beside the fields of rule E1
     ignored:    what lies in the landing zone and is not ingested, new or not
@@ -118,6 +119,7 @@ class IngestionReport:
     objects: int = 0
     accepted: int = 0
     duplicates: int = 0
+    removed: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
@@ -133,6 +135,7 @@ class IngestionReport:
             objects=self.objects + len(batch.objects),
             accepted=self.accepted + summary.accepted,
             duplicates=self.duplicates + summary.duplicates,
+            removed=self.removed + summary.removed,
             rejected=dict(Counter(self.rejected) + Counter(summary.rejected)),
             problems=self.problems | summary.problems,
             unknown_fields=self.unknown_fields + UnknownFields(summary.unknown_names, summary.unknown_fields),
@@ -350,15 +353,8 @@ def _listing(ledger: BatchLedger, landing: Path, *, whole: bool) -> Listing:
 def _plan(
     ledger: BatchLedger, landing: Path, listing: Listing, now: datetime, timezone: str | None
 ) -> PlannedBatch | None:
-    """Plan the oldest objects that no batch holds, up to `BATCH_BYTES`."""
-    chosen: list[LandedObject] = []
-    size = 0
-    unknown = _unknown(ledger, landing, listing, compare=True)
-    for landed in sorted(unknown, key=lambda landed: (landed.landed_at, landed.name)):
-        size += landed.bytes
-        if chosen and size > BATCH_BYTES:
-            break
-        chosen.append(landed)
+    """Plan the oldest objects that no batch holds."""
+    chosen = oldest(list(_unknown(ledger, landing, listing, compare=True)))
     return ledger.plan_batch(chosen, now, timezone) if chosen else None
 
 

@@ -1,5 +1,6 @@
 """Inspection: the lake's partitions, and the records that it rejected last."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,20 +11,26 @@ from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.batches import RejectedRows
 from experiment_pipeline.lake.compaction import plan_merges
-from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
+from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot
 from experiment_pipeline.lake.judging import load, sql
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.lake.partitions import is_of_removals, removals_of
 
 Retried = Sequence[tuple[str, RejectedRows]]
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One month of one environment. `unmerged` files are those that compaction would merge now."""
+    """One month of one environment, with its removals.
+
+    `unmerged` files are those that compaction would merge now; `removed` events are among `events`, and hidden from the
+    batch that removed them on (rule E6).
+    """
 
     environment_key: str
     month: str
     events: int
+    removed: int
     files: int
     bytes: int
     unmerged: int
@@ -79,16 +86,22 @@ def partitions(lake: Lake, now: datetime) -> list[Partition]:
     files = [] if lake.is_empty else Snapshot.open(lake.root, EVENTS).data_files()
     unmerged = {(merge.environment_key, merge.month): len(merge.files) for merge in plan_merges(files, now)}
     found = []
-    for key, month in sorted({(file.partition["environment_key"], file.partition["month"]) for file in files}):
-        members = [file for file in files if file.partition == {"environment_key": key, "month": month}]
+    members_of: defaultdict[tuple[str, str], list[DataFile]] = defaultdict(list)
+    for file in files:
+        members_of[file.partition["environment_key"], file.partition["month"]].append(file)
+    for key, month in sorted(members_of):
+        if is_of_removals(month):
+            continue
+        members, removals = members_of[key, month], members_of.get((key, removals_of(month)), [])
         found.append(
             Partition(
                 environment_key=key,
                 month=month,
                 events=sum(file.rows for file in members),
-                files=len(members),
-                bytes=sum(file.bytes for file in members),
-                unmerged=unmerged.get((key, month), 0),
+                removed=sum(file.rows for file in removals),
+                files=len(members) + len(removals),
+                bytes=sum(file.bytes for file in [*members, *removals]),
+                unmerged=unmerged.get((key, month), 0) + unmerged.get((key, removals_of(month)), 0),
             )
         )
     return found

@@ -24,6 +24,7 @@ from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Reason, Rejected
 from experiment_pipeline.domain.unknown_fields import NAME_KEPT, unknown_in
 from experiment_pipeline.durable_files import sql_text
+from experiment_pipeline.landing.source_objects import range_of
 
 sql = partial(sql_text, "experiment_pipeline.lake")
 log = structlog.get_logger(__name__)
@@ -205,6 +206,7 @@ class Judge:
         log.warning("ingestion.record_set_aside", object=name, error=f"{type(error).__name__}: {error}")
 
     def _object_frame(self) -> pl.DataFrame:
+        ranges = [range_of(landed.name) for landed in self._objects]
         return pl.DataFrame(
             {
                 "object": range(len(self._objects)),
@@ -212,6 +214,8 @@ class Judge:
                 "environment_key": [landed.environment_key for landed in self._objects],
                 "known": [landed.environment_key in self._environments for landed in self._objects],
                 "landed_us": [_microseconds(landed.landed_at) for landed in self._objects],
+                "source": [each and each.source for each in ranges],
+                "source_version": [each and each.version for each in ranges],
             },
             schema={
                 "object": pl.UInt32,
@@ -219,6 +223,8 @@ class Judge:
                 "environment_key": pl.String,
                 "known": pl.Boolean,
                 "landed_us": pl.Int64,
+                "source": pl.String,
+                "source_version": pl.Int64,
             },
         )
 

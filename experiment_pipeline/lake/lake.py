@@ -10,9 +10,11 @@ import duckdb
 from deltalake import DeltaTable
 from duckdb import DuckDBPyConnection
 
+from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
+from experiment_pipeline.lake.partitions import is_of_removals, partition_of, removals_of
 from experiment_pipeline.lake.soundness import named
 
 WRITING = ".writing.lock"
@@ -57,8 +59,8 @@ class Lake:
         """The newest batch that is in the lake; 0 for none."""
         return 0 if self.is_empty else Snapshot.open(self.root, EVENTS).batch
 
-    def event_files(self, environment_key: str, window: Window, data_version: int = 0) -> list[str]:
-        """Return Parquet files that hold every event of an environment in a window, and often more; may be empty.
+    def event_files(self, environment_key: str, window: Window, data_version: int = 0) -> EventFiles:
+        """Return Parquet files that hold every event of an environment in a window, and often more; may be none.
 
         All are of one version of the lake, pruned by environment and month. They stay readable until a vacuum that
         comes at least its retention after they were replaced. Read them with
@@ -66,9 +68,9 @@ class Lake:
             read_parquet($files, hive_partitioning = false)
 
         since a folder above the lake may be called `batch=7`, and filter by `batch <= $data_version` (rule E6), event
-        and `timestamp`, which is a UTC `timestamptz`. Columns are those of `EVENTS` but for the two that folders are
-        named by; within a file rows are sorted by (event, feature_name, identity_hash, timestamp). DuckDB refuses an
-        empty list: there is nothing to ask then.
+        and `timestamp`, which is a UTC `timestamptz`, without rows that removals hide. Columns are those of `EVENTS`
+        but for the two that folders are named by; within a file rows are sorted by (event, feature_name, identity_hash,
+        timestamp). DuckDB refuses an empty list: there is nothing to ask then.
 
         Raises:
             UnsoundLake: the lake does not hold every batch up to this data version, or a file of it is missing.
@@ -78,7 +80,13 @@ class Lake:
         if held < data_version:
             lacking = named(range(held + 1, data_version + 1))
             raise UnsoundLake(f"The lake lacks {lacking}. See `lake repair --dry-run`.")
-        return [] if table is None else table.files(environment_key, months(window))
+        if table is None:
+            return EventFiles([], [])
+        of_events = months(window)
+        found: dict[bool, list[str]] = {False: [], True: []}
+        for file in table.files(environment_key, [*of_events, *map(removals_of, of_events)]):
+            found[is_of_removals(partition_of(file))].append(file)
+        return EventFiles(events=found[False], removals=found[True])
 
     def vacuum(self, retention: timedelta, *, dry_run: bool = False) -> list[str]:
         """Delete files that were replaced, or left by a killed process; return their paths. Waits for living writers.

@@ -18,9 +18,12 @@ from experiment_pipeline.lake.batch_commits import BatchSummary
 from experiment_pipeline.lake.delta import DataFile, Snapshot
 from experiment_pipeline.lake.judging import REJECTED, Judge, load, sql
 from experiment_pipeline.lake.reading_mark import ReadingMark
+from experiment_pipeline.lake.removing import Removing
 from experiment_pipeline.landing.layout import is_parquet
 from experiment_pipeline.landing.object_reader import ObjectReader
+from experiment_pipeline.landing.parquet_rows import read_cursors
 from experiment_pipeline.landing.problems import Problem
+from experiment_pipeline.landing.source_objects import range_of
 
 CHUNK_BYTES = 32 << 20  # of text judged by one statement
 CHUNK_ROWS = 20_000  # rejected records judged at once
@@ -54,6 +57,8 @@ class Staging:
         self._problems: dict[str, str] = {}
         self._set_aside: dict[str, str] = {}
         self._unknown_columns: Counter[str] = Counter()
+        self._outdated = 0
+        self._removing: Removing | None = None
         self._timezone = ZoneInfo(batch.timezone) if batch.timezone else None
         connection.execute(sql("staging"))
 
@@ -90,6 +95,7 @@ class Staging:
         for (name,) in self._connection.execute(sql("objects_without_json")).fetchall():
             self._problems.setdefault(name, Problem.NOT_JSON)
         self._reject_objects(dict.fromkeys(set_aside, UNKNOWN_ERROR) | self._set_aside)
+        self._read_cursors(landing)
 
     @property
     def set_aside(self) -> Set[str]:
@@ -103,17 +109,23 @@ class Staging:
             lake: what the batch is compared with.
             without_missing: leave out files of the lake that are not there, so that their events come in again.
         """
+        of_sources = any(range_of(landed.name) for landed in self._objects)
+        self._connection.execute(sql("staged_rows_of_sources" if of_sources else "staged_rows"))
+        self._removing = Removing(
+            self._connection,
+            self._batch,
+            lake,
+            has_cursors=of_sources and self._count("cursors") > 0,
+            without_missing=without_missing,
+        )
+        self._outdated = self._removing.find()
         partitions = self._connection.execute("select distinct environment_key, month from staged").fetchall()
-        files = [
-            file for key, month in partitions for file in lake.files(key, {month}, without_missing=without_missing)
-        ]
         self._connection.execute(sql("keep_first"))
-        if files:
-            self._connection.execute(sql("drop_known"), {"files": files})
+        self._removing.drop_known(partitions)
 
     def summary(self) -> BatchSummary:
         """Return the counts of the batch."""
-        staged, accepted = self._count("staged"), self._count("accepted_rows")
+        staged, accepted = self._count("staged") + self._outdated, self._count("accepted_rows")
         reasons = self._connection.execute(
             "select reason, count(*) from rejected_rows group by reason order by reason"
         ).fetchall()
@@ -125,12 +137,14 @@ class Staging:
             problems=dict(sorted(self._problems.items())),
             unknown_fields=dict(unknown.records),
             unknown_names=unknown.count,
+            removed=self._removing.count if self._removing else 0,
         )
 
     def write_events(self, table: Snapshot) -> list[DataFile]:
-        """Write one sorted file per partition."""
+        """Write one sorted file per partition, and one for each that rows leave."""
         partitions = self._connection.execute(sql("partitions")).fetchall()
-        return [
+        removals = self._removing.write(table) if self._removing else []
+        return removals + [
             table.write(
                 self._connection.sql(
                     sql("sorted_events"),
@@ -208,6 +222,16 @@ class Staging:
         """Return the next frame; the mark stands only while it is read, and not while others work on it."""
         with self._mark.reading(name):
             return next(frames, None)
+
+    def _read_cursors(self, landing: Path) -> None:
+        """Load the cursors of the rows that supersede earlier ones (rule D7)."""
+        for number, landed in enumerate(self._objects):
+            if not is_parquet(landed.name) or range_of(landed.name) is None or landed.name in self._set_aside:
+                continue
+            for frame in read_cursors(landing.absolute() / landed.name):
+                of_object = frame.select(pl.lit(number, pl.UInt32).alias("object"), "line", "source_cursor")
+                load(self._connection, "more_cursors", of_object)
+                self._connection.execute("insert into cursors select * from more_cursors")
 
     def _reject_objects(self, errors: dict[str, str]) -> None:
         """Store one row, of line 0, for every object that could not be read to its end (rule E3)."""

@@ -19,6 +19,7 @@ from experiment_pipeline.domain.unknown_fields import likely_field
 from experiment_pipeline.landing.object_errors import is_operating_system_error
 from experiment_pipeline.landing.problems import Problem
 from experiment_pipeline.landing.record_text import record_texts
+from experiment_pipeline.landing.source_objects import CURSOR_COLUMN
 
 SLICE_ROWS = 100_000
 REQUIRED = ("event", "identifier", "timestamp")
@@ -65,11 +66,31 @@ class RowReader:
 
     def _name_columns(self, names: list[str], rows: int) -> None:
         """Note the columns that are missing, and those that nobody reads."""
-        self.unknown_fields = {name: rows for name in names if name not in FIELDS}
+        self.unknown_fields = {name: rows for name in names if name not in (*FIELDS, CURSOR_COLUMN)}
         missing = [field for field in REQUIRED if field not in names]
         if rows and missing:
             self.problem = Problem.MISSING_COLUMNS
             self.detail = _columns(names, missing)
+
+
+def read_cursors(path: Path) -> Iterator[pl.DataFrame]:
+    """Yield frames `line` (UInt32, from 1) and `source_cursor` (Int64, without nulls) of a source's object.
+
+    Nothing of one that is gone, is no Parquet file, or whose rows do not supersede others (rule D7).
+    """
+    try:
+        scan = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+        if CURSOR_COLUMN not in scan.collect_schema():
+            return
+        rows = scan.select(pl.len()).collect().item()
+        for start in range(0, rows, SLICE_ROWS):
+            cursors = scan.select(pl.col(CURSOR_COLUMN).cast(pl.Int64)).slice(start, SLICE_ROWS).collect()
+            yield cursors.with_row_index("line", offset=start + 1).drop_nulls()
+    except FileNotFoundError:
+        return
+    except PolarsError as error:
+        if is_operating_system_error(error):
+            raise
 
 
 def _columns(names: list[str], missing: list[str]) -> str:

@@ -64,7 +64,9 @@ def main(folder: Path, threads: int, what: str) -> None:
     """Get ready, and run when told."""
     lake = Lake(folder / "lake", memory_limit=MEMORY_LIMIT, threads=threads, spill_dir=folder / "spill")
     if what == "limit":
-        run_when_told(partial(limit, lake.connect, lake.event_files(ENVIRONMENT, WINDOW)), lambda _: {"rows": []})
+        run_when_told(
+            partial(limit, lake.connect, lake.event_files(ENVIRONMENT, WINDOW).events), lambda _: {"rows": []}
+        )
     else:
         analysed = SETS[what]
         scope = AnalysisScope("bench-1", ENVIRONMENT, FEATURE, WINDOW, data_version=DAYS, audience=analysed.audience)

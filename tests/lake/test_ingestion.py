@@ -66,6 +66,9 @@ def test_ingest__e1__stores_every_field(here: Installation) -> None:
         "event_id": "e-1",
         "landed_at": datetime(2026, 3, 1, 11, 0, 0, 500_000, tzinfo=UTC),
         "batch": 1,
+        "source": None,
+        "source_version": None,
+        "source_cursor": None,
     }
 
 
@@ -357,15 +360,15 @@ def test_ingest__that_fails_at_its_second_file__leaves_none_and_goes_on(here: In
 
 
 def test_event_files__are_pruned_by_environment_and_month(here: Installation) -> None:
-    assert here.lake.event_files(PROD, Window(NOW, NOW)) == []
+    assert here.lake.event_files(PROD, Window(NOW, NOW)).events == []
     here.ledger.known_environments = {PROD, "prod2"}
     here.land(record(timestamp="2025-12-31T23:59:59.999Z"), record(timestamp="2026-01-01T00:00:00Z"))
     here.land(record(timestamp="2026-01-01T00:00:00Z"), environment="prod2")
     here.ingest()
     new_year = datetime(2026, 1, 1, tzinfo=UTC)
-    assert len(here.lake.event_files(PROD, Window(new_year, NOW))) == 1
-    assert len(here.lake.event_files(PROD, Window(datetime(2025, 6, 1, tzinfo=UTC), NOW))) == 2
-    assert here.lake.event_files("nowhere", Window(new_year, NOW)) == []
+    assert len(here.lake.event_files(PROD, Window(new_year, NOW)).events) == 1
+    assert len(here.lake.event_files(PROD, Window(datetime(2025, 6, 1, tzinfo=UTC), NOW)).events) == 2
+    assert here.lake.event_files("nowhere", Window(new_year, NOW)).events == []
 
 
 def test_ingest__commits_carry_the_installation_and_all_that_the_registry_knows_of_the_batch(

@@ -408,13 +408,13 @@ def test_require_sound__beside_an_ingestion__sees_no_flaw(here: Installation) ->
 
 def test_event_files__data_version_that_the_lake_does_not_hold__is_refused(here: Installation) -> None:
     window = Window(datetime(2026, 2, 1, tzinfo=UTC), NOW)
-    assert len(here.lake.event_files(PROD, window, 3)) == 3
+    assert len(here.lake.event_files(PROD, window, 3).events) == 3
     with pytest.raises(UnsoundLake, match="The lake lacks batches 4, 5"):
         here.lake.event_files(PROD, window, 5)
-    Path(here.lake.event_files(PROD, window, 3)[0]).unlink()
+    Path(here.lake.event_files(PROD, window, 3).events[0]).unlink()
     with pytest.raises(UnsoundLake, match="1 files of the lake are missing"):
         here.lake.event_files(PROD, window, 3)
     here.lose_lake()
     with pytest.raises(UnsoundLake, match="The lake lacks batch 1"):
         here.lake.event_files(PROD, window, 1)
-    assert here.lake.event_files(PROD, window, 0) == []
+    assert here.lake.event_files(PROD, window, 0).events == []

@@ -3,7 +3,7 @@
 import json
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.lake import Lake
 from tests.lake.ledger import NOW
 from tests.properties.translated import experiment_of, warehouse_of
-from tests.reference.events import EPOCH, MILLISECOND, Event, LandingObject, ingest
+from tests.reference.events import EPOCH, MILLISECOND, LandingObject
 from tests.reference.exposures import Experiment, Variant
 from tests.reference.looks import Moved, moved
 from tests.reference.metrics import (
@@ -31,6 +31,7 @@ from tests.reference.metrics import (
     Statistic,
     version_1,
 )
+from tests.reference.visible import visible_events
 from tests.strategies import (
     AS_EXPOSURE,
     DAY,
@@ -117,10 +118,32 @@ def history(seed: int) -> History:
     return History(batches, experiment, STARTED_AT + draw.choice((DAY, 2 * DAY, 3 * DAY, LENGTH)))
 
 
+def history_of_sources(seed: int) -> History:
+    """The same, where both batches are of a source whose rows supersede others; the second may replace the first."""
+    draw, of = random.Random(seed), history(seed)
+    (first,), (second,) = of.batches
+    batches = []
+    for number, (one, again) in enumerate(((first, False), (second, draw.random() < 0.3))):
+        changed = draw.sample(first.content.splitlines(), 30) if number and not again else []
+        lines = [
+            json.loads(line) | {"event_id": str(draw.randrange(150))} for line in (*one.content.splitlines(), *changed)
+        ]
+        folder = f"{'again-' if again else ''}v1-{number}"
+        of_source = replace(
+            one,
+            name=f"events/env_key={ENVIRONMENTS[0]}/sources/orders/{folder}/part-00000.parquet",
+            content=b"\n".join(json.dumps(line).encode() for line in lines),
+            source="orders",
+            replaces=again,
+            cursors=tuple(draw.randrange(9) for _ in lines),
+        )
+        batches.append([of_source])
+    return replace(of, batches=batches)
+
+
 def reference(of: History) -> Moved:
-    first, second = (batch.new for batch in ingest(of.batches))
-    before: set[Event] = set(first)
-    return moved(before, before.union(second), of.experiment, of.earlier)
+    before, now = (visible_events(of.batches, version) for version in (1, 2))
+    return moved(before, now, of.experiment, of.earlier)
 
 
 def assert_engine_agrees(of: History, wanted: Moved, folder: Path, *, compacted: bool) -> None:
@@ -153,6 +176,14 @@ def test_late_analysis__of_a_random_late_history__equals_plain_python__r9(tmp_pa
     assert_engine_agrees(of, reference(of), tmp_path, compacted=compacted)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_late_analysis__of_rows_that_leave_or_supersede_others__equals_plain_python__r9(
+    tmp_path: Path, seed: int
+) -> None:
+    of = history_of_sources(seed)
+    assert_engine_agrees(of, reference(of), tmp_path, compacted=seed % 2 == 0)
+
+
 @pytest.mark.slow
 def test_late_analysis__of_50_random_late_histories__equals_plain_python__r9(tmp_path: Path) -> None:
     numbers = Counter[str]()
@@ -161,4 +192,6 @@ def test_late_analysis__of_50_random_late_histories__equals_plain_python__r9(tmp
         wanted = reference(of)
         assert_engine_agrees(of, wanted, tmp_path / str(seed), compacted=seed % 3 == 0)
         numbers.update({name: number > 0 for name, number in vars(wanted).items()})
+        of = history_of_sources(seed)
+        assert_engine_agrees(of, reference(of), tmp_path / f"sources-{seed}", compacted=seed % 3 == 0)
     assert min(numbers.values()) > 10, f"histories without anything to count: {numbers}"

@@ -18,9 +18,10 @@ from tests.metric_strategies import measured_scenarios
 from tests.properties.translated import experiment_of, warehouse_of
 from tests.reference import aggregates as reference
 from tests.reference.aggregations import AGGREGATIONS
-from tests.reference.events import Event, ingest
+from tests.reference.events import Event
 from tests.reference.exposures import Experiment, analysed, first_exposures, remaining
 from tests.reference.metrics import Events, Mean, Measure, Metric, Quantile, Ratio, Statistic
+from tests.reference.visible import visible_events
 from tests.strategies import Scenario
 
 RELATIVE = 1e-12  # rule X5
@@ -62,9 +63,7 @@ def assert_aggregates_equal_the_reference(scenario: Scenario) -> None:
         identities = engine.variant_identities(scope)
         identities_before_entry = engine.variant_identities(scope, before_entry=True)
     found = {one.metric_id: one for one in metric_aggregates(validated("variant_aggregates", rows))}
-    visible: set[Event] = set()
-    for batch in ingest(scenario.batches[: scenario.experiment.data_version]):
-        visible |= batch.new
+    visible = visible_events(scenario.batches, scenario.experiment.data_version)
     firsts = first_exposures(visible, scenario.experiment)
     people = analysed(visible, firsts, scenario.experiment).values()
     assert identities == Counter(who.first.variant for who in people)

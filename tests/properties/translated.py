@@ -1,10 +1,13 @@
 """The reference's experiments and metrics in the package's own nouns, and its landing objects in a real lake."""
 
+import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import Audience, Dimension
@@ -58,9 +61,24 @@ def warehouse_of(batches: Sequence[Sequence[LandingObject]], folder: Path) -> Du
         for landed in batch:
             path = folder / "landing" / landed.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(landed.content)
+            if landed.source is None:
+                path.write_bytes(landed.content)
+            else:
+                write_rows(landed, path)
         ingest(lake, ledger, folder / "landing", NOW)
     return DuckDBWarehouse(connection, lake.event_files, ArtifactStore(folder / "artifacts"))
+
+
+def write_rows(landed: LandingObject, path: Path) -> None:
+    """Write a source's object as a Parquet file that arrived when it says."""
+    records = [json.loads(line) for line in landed.content.splitlines()]
+    for record in records:
+        record["traits"] = record.get("traits") and json.dumps(record["traits"])
+    rows = pl.DataFrame(records, infer_schema_length=None)
+    if landed.cursors:
+        rows = rows.with_columns(source_cursor=pl.Series(landed.cursors))
+    rows.write_parquet(path)
+    os.utime(path, (landed.landed_at.timestamp(),) * 2)
 
 
 def experiment_of(described: exposures.Experiment) -> tuple[Experiment, AnalysisScope]:

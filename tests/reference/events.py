@@ -1,4 +1,4 @@
-"""Landing objects to events: rules E1-E6, one record at a time.
+"""Landing objects to events: rules E1-E6, D5 and D7, one record at a time.
 
 An event is a value: two records that are one event (rule E4) are equal here, so a set of events has no duplicates. Of
 several deliveries of one event it keeps the first, with its traits and metadata.
@@ -28,12 +28,19 @@ ISO_WITHOUT_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\
 
 @dataclass(frozen=True)
 class LandingObject:
-    """One object as a producer wrote it; `content` is JSON lines, already unpacked."""
+    """One object as a producer wrote it; `content` is JSON lines, already unpacked.
+
+    Of a source's object: its source, whether it replaces what the source has brought (rule D5), and the cursor of every
+    line where rows supersede earlier ones (rule D7).
+    """
 
     name: str
     environment_key: str
     landed_at: datetime
     content: bytes
+    source: str | None = None
+    replaces: bool = False
+    cursors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,24 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of one ingestion: events seen for the first time, how often known ones came again, and the rest."""
+    """Records of one ingestion: events that are new, how often known ones came again, and the rest.
+
+    `removed` are events of earlier batches that leave with this one, before `new` ones come; some may be equal.
+    """
 
     new: frozenset[Event]
     duplicates: int
     rejected: tuple[Rejected, ...]
+    removed: frozenset[Event] = frozenset()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an event came from: environment and source, its cursor, and its place in the order of all reading."""
+
+    source: tuple[str, str] | None
+    cursor: int | None
+    place: tuple[int, int, int]
 
 
 class _Refused(Exception):
@@ -107,35 +127,83 @@ def ingest(batches: Sequence[Sequence[LandingObject]], environments: Iterable[st
     `environments` are the known ones; None knows them all.
     """
     known_environments = None if environments is None else set(environments)
-    seen: set[Event] = set()
+    stored: dict[Event, Origin] = {}
     ingested = []
-    for objects in batches:
-        new: set[Event] = set()
-        duplicates = 0
-        rejected = []
-        for landing_object in sorted(objects, key=lambda one: (one.landed_at, one.name)):
-            for record in parse_object(landing_object, known_environments):
-                if isinstance(record, Rejected):
-                    rejected.append(record)
-                elif record in seen:
-                    duplicates += 1
-                else:
-                    new.add(record)
-                    seen.add(record)
-        ingested.append(Batch(frozenset(new), duplicates, tuple(rejected)))
+    for number, objects in enumerate(batches):
+        in_order = sorted(objects, key=lambda one: (one.landed_at, one.name))
+        read, rejected = _read(number, in_order, known_environments)
+        replaced = {(one.environment_key, one.source) for one in objects if one.replaces}
+        removed = {event for event, origin in stored.items() if origin.source in replaced}
+        outdated, superseded = _latest(read, {event: stored[event] for event in stored.keys() - removed})
+        removed |= superseded
+        for event in removed:
+            del stored[event]
+        new: dict[Event, Origin] = {}
+        for position, (event, origin) in enumerate(read):
+            if position not in outdated and event not in stored and event not in new:
+                new[event] = origin
+        stored |= new
+        ingested.append(Batch(frozenset(new), len(read) - len(new), tuple(rejected), frozenset(removed)))
     return ingested
+
+
+def _read(
+    number: int, objects: Sequence[LandingObject], environments: set[str] | None
+) -> tuple[list[tuple[Event, Origin]], list[Rejected]]:
+    read: list[tuple[Event, Origin]] = []
+    rejected = []
+    for position, one in enumerate(objects):
+        source = None if one.source is None else (one.environment_key, one.source)
+        for line, outcome in _by_line(one, environments):
+            if isinstance(outcome, Rejected):
+                rejected.append(outcome)
+            else:
+                cursor = one.cursors[line - 1] if one.cursors and outcome.event_id else None
+                read.append((outcome, Origin(source, cursor, (number, position, line))))
+    return read, rejected
+
+
+def _latest(read: list[tuple[Event, Origin]], stored: dict[Event, Origin]) -> tuple[set[int], set[Event]]:
+    """Rule D7: the positions of rows that are no events, and the events that others supersede."""
+    rows: dict[tuple[Any, str], list[int]] = {}
+    for position, (event, origin) in enumerate(read):
+        if origin.cursor is not None:
+            rows.setdefault((origin.source, event.event_id), []).append(position)
+    outdated, superseded = set(), set()
+    for (source, event_id), positions in rows.items():
+        best = max(positions, key=lambda position: _age(read[position][1]))
+        outdated |= set(positions) - {best}
+        event, origin = read[best]
+        known = {one: of for one, of in stored.items() if of.source == source and one.event_id == event_id}
+        newest = max(known, key=lambda one: _age(known[one]), default=None)
+        if newest is not None and (
+            _age(known[newest])[0] > _age(origin)[0] or (newest == event and known[newest].cursor == origin.cursor)
+        ):
+            outdated.add(best)
+        else:
+            superseded |= set(known)
+    return outdated, superseded
+
+
+def _age(origin: Origin) -> tuple[float, tuple[int, int, int]]:
+    return (-math.inf if origin.cursor is None else origin.cursor), origin.place
 
 
 def parse_object(landing_object: LandingObject, environments: set[str] | None = None) -> Iterator[Event | Rejected]:
     """Every record of an object: a line is a record, an envelope of records, or empty."""
+    for _, outcome in _by_line(landing_object, environments):
+        yield outcome
+
+
+def _by_line(landing_object: LandingObject, environments: set[str] | None) -> Iterator[tuple[int, Event | Rejected]]:
     is_known = environments is None or landing_object.environment_key in environments
     for number, line in enumerate(landing_object.content.split(b"\n"), start=1):
         for outcome in _judge(line, landing_object):
             if is_known and isinstance(outcome, Event):
-                yield outcome
+                yield number, outcome
             else:
                 reason = str(outcome) if is_known else "unknown_environment"
-                yield Rejected(reason, landing_object.name, number)
+                yield number, Rejected(reason, landing_object.name, number)
 
 
 def _judge(line: bytes, source: LandingObject) -> Iterator[Event | _Refused]:

@@ -29,7 +29,7 @@ def moved(before: set[Event], now: set[Event], experiment: Experiment, earlier: 
     known = replace(experiment, as_of=earlier)
     was, have, would = _who(before, known), _who(now, experiment), _who(now, known)
     both = was.keys() & have.keys()
-    restated = {identity for identity in both if was[identity] != would[identity]}
+    restated = {identity for identity in both if was[identity] != would.get(identity)}
     for metric in map(_without_bounds, experiment.metrics):
         of_was, of_would = _values(metric, before, known), _values(metric, now, known)
         restated |= {identity for identity in both & of_was.keys() if of_was[identity] != of_would.get(identity)}

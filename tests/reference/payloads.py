@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from tests.reference.aggregates import aggregate
-from tests.reference.events import Event, LandingObject, ingest
+from tests.reference.events import Event, LandingObject
 from tests.reference.exposures import Experiment, FirstExposure, exposures_payload, first_exposures, remaining
 from tests.reference.inference import (
     infer,
@@ -20,6 +20,7 @@ from tests.reference.inference import (
     standard_error,
 )
 from tests.reference.metric_payloads import is_of_events, version_2
+from tests.reference.visible import visible_events
 
 Payload = dict[str, Any]
 
@@ -31,9 +32,7 @@ def payloads(objects_by_batch: Sequence[Sequence[LandingObject]], experiment: Ex
     Left out of the results: `trustworthy`, but where rule S2 denies it, and per treatment the expected loss, what the
     verdict is read from, every verdict but the one that rule E5 withholds, and of version 1 the absolute effect.
     """
-    visible: set[Event] = set()
-    for batch in ingest(objects_by_batch[: experiment.data_version]):
-        visible |= batch.new
+    visible = visible_events(objects_by_batch, experiment.data_version)
     firsts = first_exposures(visible, experiment)
     return exposures_payload(firsts, experiment), results_payload(visible, firsts, experiment)
 

@@ -13,7 +13,10 @@ select
     event_hash_high,
     event_hash_low,
     to_timestamp(landed_us / 1000000.0) as landed_at,
-    $batch::bigint as batch
-from staged
-where environment_key = $environment_key and month = $month and rowid in (select staged_row from accepted_rows)
+    $batch::bigint as batch,
+    source,
+    source_version,
+    source_cursor
+from staged_rows
+where environment_key = $environment_key and month = $month and staged_row in (select staged_row from accepted_rows)
 order by event, feature_name, identity_hash, timestamp_ms

@@ -31,3 +31,5 @@ create temp table rejected_rows (
 create temp table record_counts (object uinteger, records bigint);
 
 create temp table unknown_fields (name varchar, records bigint);
+
+create temp table cursors (object uinteger, line uinteger, source_cursor bigint);

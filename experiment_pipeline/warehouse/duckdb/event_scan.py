@@ -22,6 +22,7 @@ from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import KeptNumbers, KeptSteps, Reading, Request, Tallied
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.tally import Piece, Tally
+from experiment_pipeline.warehouse.duckdb.visible_events import over_visible
 
 ArmKey: TypeAlias = tuple[Group | None, int]  # None for the metric as a whole; the number of the arm
 
@@ -121,7 +122,8 @@ class EventScan:
             yield None
             for reading in wanted:
                 sql, conditions = reading.statement()
-                yield from batches(cursor.sql(sql, params={**self.events(reading), **conditions}))
+                visible, parameters = over_visible(sql, {**self.events(reading), **conditions})
+                yield from batches(cursor.sql(visible, params=parameters))
                 yield None
 
     def _identity_parameters(self) -> dict[str, Any]:

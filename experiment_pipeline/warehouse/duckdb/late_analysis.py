@@ -8,6 +8,7 @@ analyses are made as of the earlier look, one at its data version and one at the
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,13 @@ from experiment_pipeline.warehouse.duckdb.metric_values import MetricValues, met
 from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND, Reading, readings
 from experiment_pipeline.warehouse.duckdb.statements import statement
+from experiment_pipeline.warehouse.duckdb.visible_events import REMOVALS, STORED, over_visible
 
 READ_OF_ALL = ("identity_hash", "event", "feature_name", "timestamp", "batch", "value", "numeric_value")
 Ranges = Callable[[int], Iterable[dict[str, int]]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LateComparison:
     """One comparison of an analysis with that of an earlier look.
 
@@ -61,9 +63,10 @@ class LateComparison:
 
     def found(self) -> LateAnalysis:
         """Return how the two differ."""
-        late_events = self._write("late", statement("late_events"), self._wanted) and self._sum_of_late_events()
-        new = self._first(statement("new_identities"), self._analysed)
-        moved = late_events and self._write("moved", statement("moved_identities"), self._of_late)
+        late = self._write("late", self._late_statement(), self._wanted)
+        late_events = late and self._sum_of_late_events()
+        new = self._first(statement("new_identities"), self._of_late)
+        moved = late and self._write("moved", statement("moved_identities"), self._of_late)
         if not moved:
             return LateAnalysis(late_events, new, 0)
         self._write("histories", self._histories_statement(), {**self._wanted, "moved": self._file("moved")})
@@ -75,7 +78,7 @@ class LateComparison:
             restated += both.restated()
         return LateAnalysis(late_events, new + moved - kept, restated)
 
-    @property
+    @cached_property
     def _wanted(self) -> Parameters:
         """The parameters that choose events: what both analyses read, each kind from its own time on."""
         started_at, entry = self.now.window.started_at, self.now.audience.entry
@@ -85,7 +88,7 @@ class LateComparison:
         widest = replace(self.now.window, started_at=min(since.values()))
         parameters = self.events(replace(self.now, window=widest))
         return {
-            "event_files": parameters["event_files"],
+            **{name: parameters[name] for name in ("event_files", REMOVALS) if name in parameters},
             "data_version": self.now.data_version,
             "known_data_version": self.known.data_version,
             "known_as_of": self.known.window.as_of,
@@ -106,7 +109,20 @@ class LateComparison:
 
     @property
     def _of_late(self) -> Parameters:
-        return {**self._analysed, "late": self._file("late")}
+        return {**self._analysed, "late": self._file("late"), "has_removals": self._has_removals}
+
+    @property
+    def _has_removals(self) -> bool:
+        """Whether something was ever removed of the months that the analysis reads."""
+        return REMOVALS in self._wanted
+
+    def _late_statement(self) -> str:
+        """Return the SQL of the identities with late events, or with events that have left since the earlier look."""
+        if not self._has_removals:
+            return statement("late_events")
+        new_events = statement("late_events").replace(STORED, statement("new_events"))
+        both = f"{new_events}\nunion all\n{statement('late_removals')}"
+        return f"select identity_hash, sum(events)::bigint as events\nfrom (\n{both})\ngroup by identity_hash"
 
     def _histories_statement(self) -> str:
         """Return the SQL of all events of some identities, with null in the columns that no statement reads."""
@@ -117,8 +133,8 @@ class LateComparison:
             ("identifier", "varchar"): bool(audience.exclude_identifiers),
             ("traits", "varchar"): reads_properties,
             ("metadata", "varchar"): reads_properties,
-            ("event_hash_high", "bigint"): audience.reads_properties,
-            ("event_hash_low", "bigint"): audience.reads_properties,
+            ("event_hash_high", "bigint"): audience.reads_properties or self._has_removals,
+            ("event_hash_low", "bigint"): audience.reads_properties or self._has_removals,
         }
         columns = [*READ_OF_ALL]
         columns += [name if read else f"null::{kind} as {name}" for (name, kind), read in is_read.items()]
@@ -151,11 +167,12 @@ class LateComparison:
             "target": str(self.folder / "known.parquet"),
             "stamp": Stamp.of(self.known, sql).to_json(),
         }
-        self.connection.execute(sql, parameters)
+        self.connection.execute(*over_visible(sql, parameters))
 
     def _of_histories(self, scope: AnalysisScope, before: timedelta) -> dict[str, Any]:
         """Return the parameters of the statements that read events, up to the earlier as-of, from the small file."""
         return {
+            **({REMOVALS: self._wanted[REMOVALS]} if self._has_removals else {}),
             "event_files": self._file("histories"),
             "started_at": scope.window.started_at - before,
             "as_of": self.known.window.as_of,

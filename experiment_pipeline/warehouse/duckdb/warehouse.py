@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import LARGEST_VALUES
+from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.events import EXPOSURE_EVENT, OLDEST
 from experiment_pipeline.domain.experiments import CONTROL, MultipleExposures
@@ -47,6 +48,7 @@ from experiment_pipeline.warehouse.duckdb.metric_preview import as_one_arm, metr
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
 from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
 from experiment_pipeline.warehouse.duckdb.statements import statement
+from experiment_pipeline.warehouse.duckdb.visible_events import file_parameters, over_visible
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 
 FIRST_EXPOSURES = "first_exposures"
@@ -54,7 +56,7 @@ MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied
 NO_EVENTS = "no_events"  # the statement
 EMPTY_LAKE = "empty_lake"  # its file: DuckDB refuses an empty list of files: an empty lake reads this empty one
 
-EventFiles: TypeAlias = Callable[[str, Window, int], list[str]]
+FindEventFiles: TypeAlias = Callable[[str, Window, int], EventFiles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class DuckDBWarehouse(Warehouse):
     """
 
     connect: Connect
-    event_files: EventFiles
+    event_files: FindEventFiles
     artifacts: ArtifactStore
 
     @override
@@ -80,15 +82,10 @@ class DuckDBWarehouse(Warehouse):
         else:
             sql, of_audience = first_exposures_statement(scope.audience)
             chosen = {**of_audience, "exposure_event": EXPOSURE_EVENT, "feature": scope.feature}
-        stamp = Stamp.of(scope, sql)
         with self._session() as connection, replacing(target) as temporary:
-            parameters = {
-                **self._event_parameters(connection, scope),
-                **chosen,
-                "target": str(temporary),
-                "stamp": stamp.to_json(),
-            }
-            connection.execute(sql, parameters)
+            sql, parameters = over_visible(sql, {**self._event_parameters(connection, scope), **chosen})
+            stamp = Stamp.of(scope, sql)
+            connection.execute(sql, {**parameters, "target": str(temporary), "stamp": stamp.to_json()})
             summary = connection.execute(
                 statement("first_exposures_summary"), {FIRST_EXPOSURES: [escape(str(temporary))]}
             ).fetchone()
@@ -171,7 +168,8 @@ class DuckDBWarehouse(Warehouse):
     ) -> tuple[datetime, datetime] | None:
         scope = AnalysisScope("", environment_key, None, Window(OLDEST, before), data_version)
         with self._session() as connection:
-            found = connection.execute(statement("event_times"), self._event_parameters(connection, scope)).fetchone()
+            parameters = self._event_parameters(connection, scope)
+            found = connection.execute(*over_visible(statement("event_times"), parameters)).fetchone()
         first, last = found or (None, None)
         return None if first is None or last is None else (first.astimezone(UTC), last.astimezone(UTC))
 
@@ -206,9 +204,8 @@ class DuckDBWarehouse(Warehouse):
     def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:
         with self._session() as connection:
             parameters = self._event_parameters(connection, replace(scope, window=window))
-            found = connection.execute(
-                statement("exposure_count"), {**parameters, "exposure_event": EXPOSURE_EVENT, "feature": feature}
-            ).fetchone()
+            of_flag = {**parameters, "exposure_event": EXPOSURE_EVENT, "feature": feature}
+            found = connection.execute(*over_visible(statement("exposure_count"), of_flag)).fetchone()
         exposures, identities, first_at = found or (0, 0, None)
         return SeenExposures(exposures, identities, None if first_at is None else first_at.astimezone(UTC))
 
@@ -222,16 +219,15 @@ class DuckDBWarehouse(Warehouse):
 
     @override
     def repeated_event_ids(self, scope: AnalysisScope, events: Collection[str], share: float) -> RepeatedEventIds:
-        if not events or not self.event_files(scope.environment_key, scope.window, scope.data_version):
+        if not events or not self.event_files(scope.environment_key, scope.window, scope.data_version).events:
             return RepeatedEventIds(share=share)
         highest_hash = min(int(share * 2**64) - 2**63, 2**63 - 1)
         with self._session() as connection:
-            parameters = {**self._event_parameters(connection, scope), "events": sorted(events)}
-            found = connection.execute(
-                statement("repeated_event_ids"), {**parameters, "highest_hash": highest_hash}
-            ).fetchone()
-        ids, of_events = found or (0, 0)
-        return RepeatedEventIds(ids, of_events, share)
+            parameters = {**self._event_parameters(connection, scope), "highest_hash": highest_hash}
+            of_events = {**parameters, "events": sorted(events)}
+            found = connection.execute(*over_visible(statement("repeated_event_ids"), of_events)).fetchone()
+        ids, repeated = found or (0, 0)
+        return RepeatedEventIds(ids, repeated, share)
 
     @override
     def field_types(self, scope: AnalysisScope, event: str, fields: Sequence[str]) -> list[FieldTypes]:
@@ -239,14 +235,14 @@ class DuckDBWarehouse(Warehouse):
         feature = scope.feature if event == EXPOSURE_EVENT else None
         with self._session() as connection:
             parameters = {**self._event_parameters(connection, scope), **paths, "event": event, "feature": feature}
-            return field_types(event, fields, connection.execute(sql, parameters).fetchall())
+            return field_types(event, fields, connection.execute(*over_visible(sql, parameters)).fetchall())
 
     def _names(self, stage: str, scope: AnalysisScope, bound: dict[str, Any]) -> dict[str, int]:
         with self._session() as connection:
             of_files = self._event_parameters(connection, scope)
-            parameters = {name: of_files[name] for name in ("event_files", "data_version")}
-            names = connection.execute(statement(stage), {**parameters, "exposure_event": EXPOSURE_EVENT, **bound})
-            return dict(names.fetchall())
+            parameters = {name: value for name, value in of_files.items() if name not in ("started_at", "as_of")}
+            of_stage = {**parameters, "exposure_event": EXPOSURE_EVENT, **bound}
+            return dict(connection.execute(*over_visible(statement(stage), of_stage)).fetchall())
 
     def _require_same(self, scope: AnalysisScope) -> None:
         """Refuse what was read of an artifact, where another run has replaced it before or meanwhile."""
@@ -301,15 +297,13 @@ class DuckDBWarehouse(Warehouse):
         (everything,) = _ranges(0)
         sql, parameters = slice_values_statement(metric, path)
         (reading,) = readings([(metric, None)])
-        found = connection.execute(
-            sql,
-            {
-                **self._reading_parameters(connection, scope, everything, reading),
-                **self._artifact_parameters(scope),
-                **parameters,
-                "variants": variants,
-            },
-        ).fetchall()
+        of_reading = {
+            **self._reading_parameters(connection, scope, everything, reading),
+            **self._artifact_parameters(scope),
+            **parameters,
+            "variants": variants,
+        }
+        found = connection.execute(*over_visible(sql, of_reading)).fetchall()
         yield from ((metric, each) for each in slices_of(path, [value for (value,) in found]))
 
     @contextmanager
@@ -332,9 +326,9 @@ class DuckDBWarehouse(Warehouse):
         return {**self._event_parameters(connection, replace(scope, window=since)), **hashes, "event": reading.name}
 
     def _event_parameters(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, Any]:
+        files = self.event_files(scope.environment_key, scope.window, scope.data_version)
         return {
-            "event_files": self.event_files(scope.environment_key, scope.window, scope.data_version)
-            or [self._no_events(connection)],
+            **file_parameters(files if files.events else EventFiles([self._no_events(connection)], [])),
             "started_at": scope.window.started_at,
             "as_of": scope.window.as_of,
             "data_version": scope.data_version,

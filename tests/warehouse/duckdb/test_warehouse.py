@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.looks import LateAnalysis
 from experiment_pipeline.domain.measures import Aggregation, Bound, Events, Measure
 from experiment_pipeline.domain.metrics import Mean, Metric, Quantile, Statistic
@@ -21,7 +22,7 @@ from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.statements import statement
-from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse, EventFiles
+from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse, FindEventFiles
 from tests.lake.ledger import NOW, PROD, MemoryLedger, land, record
 from tests.warehouse.audience_contract import AudienceContract
 from tests.warehouse.contract import (
@@ -64,7 +65,7 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def over(event_files: EventFiles, folder: Path, threads: int = 2) -> DuckDBWarehouse:
+def over(event_files: FindEventFiles, folder: Path, threads: int = 2) -> DuckDBWarehouse:
     @contextmanager
     def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         with duckdb.connect(config={"threads": threads}) as connection:
@@ -91,7 +92,7 @@ def build(tmp_path: Path) -> Build:
             ]
             paths.append(str(folder / f"{number}.parquet"))
             pl.DataFrame(rows, schema=COLUMNS, orient="row").write_parquet(paths[-1])
-        return over(lambda *_: paths, folder / "artifacts", threads)
+        return over(lambda *_: EventFiles(paths, []), folder / "artifacts", threads)
 
     return engine
 
@@ -126,7 +127,7 @@ def test_first_exposures__whose_query_fails__keep_the_last_good_artifact(build: 
     assert isinstance(engine, DuckDBWarehouse)
     torn = tmp_path / "torn.parquet"
     torn.write_bytes(b"torn")
-    failing = DuckDBWarehouse(engine.connect, lambda *_: [str(torn)], engine.artifacts)
+    failing = DuckDBWarehouse(engine.connect, lambda *_: EventFiles([str(torn)], []), engine.artifacts)
     with pytest.raises(duckdb.Error):
         failing.write_first_exposures(scope(data_version=9))
     assert engine.variant_identities(scope()) == {"b": 1}

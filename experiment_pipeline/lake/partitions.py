@@ -1,0 +1,22 @@
+"""Partitions of the table `events`, as its column `month` has them: of events, and of removals beside them (E6)."""
+
+import re
+
+REMOVALS = "-removals"  # what the name of a partition of removals ends with, after that of the events
+FOLDER = re.compile(r"/month=([^/]+)/[^/]+$")
+
+
+def removals_of(partition: str) -> str:
+    """Return the partition that says which rows of a partition are removed."""
+    return f"{partition}{REMOVALS}"
+
+
+def is_of_removals(partition: str) -> bool:
+    """Return whether a partition holds removals and no events."""
+    return partition.endswith(REMOVALS)
+
+
+def partition_of(path: str) -> str:
+    """Return the partition that a file lies in, by its path."""
+    found = FOLDER.search(path)
+    return found[1] if found else ""

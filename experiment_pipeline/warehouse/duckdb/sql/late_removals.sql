@@ -1,0 +1,6 @@
+-- Events that were removed after a look and are dated before it, by identity: none of them is an event that came.
+select identity_hash, 0 as events
+from read_parquet($removal_files, hive_partitioning = false)
+where batch > $known_data_version
+    and batch <= $data_version
+    and timestamp < $known_as_of

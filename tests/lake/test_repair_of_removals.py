@@ -1,0 +1,89 @@
+"""Repair knows removal batches: whatever the lake has lost, each data version sees again what it saw (rules E6, E7)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.delta import EVENTS, Snapshot
+from experiment_pipeline.lake.soundness import Flaw, find_flaw
+from tests.lake.installations import Installation
+from tests.lake.ledger import NOW, land
+from tests.lake.source_objects import land_range, order, visible_rows
+
+BATCHES = 6
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Installation]:
+    """A sender's events, and two sources: one is read again, the other's rows supersede each other."""
+    installed = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    land(installed.landing, [order("of a sender"), order("a", "1")])
+    land_range(installed.landing, "v1-000001", [order("a", "1"), order("b", "1")])
+    land_range(installed.landing, "v1-000001", [order("x", "1", 1), order("y", "1", 1)], source="latest")
+    assert installed.ingest().batch == 1
+    land_range(installed.landing, "v1-000002", [order("x", "2", 2)], source="latest")
+    assert installed.ingest().removed == 1
+    land_range(installed.landing, "again-v2-000002", [order("b", "1"), order("c", "2")])
+    assert installed.ingest().removed == 1  # `a` is the sender's
+    land_range(installed.landing, "v1-000003", [order("x", "1", 3), order("y", "3", 3)], source="latest")
+    assert installed.ingest().removed == 2
+    land_range(installed.landing, "again-v3-000003", [order("d", "3")])
+    assert installed.ingest().removed == 2
+    land(installed.landing, [order("b", "1"), order("of a sender")], "redelivered.jsonl")
+    assert installed.ingest().accepted == 1
+    yield installed
+    installed.registry.close()
+
+
+def seen(here: Installation) -> list[list[dict[str, Any]]]:
+    """The rows that each data version sees."""
+    return [visible_rows(here.lake, version) for version in range(BATCHES + 1)]
+
+
+def lose(here: Installation, part: str) -> int:
+    """Remove every file of the table of events that has this in its path."""
+    lost = [file for file in Snapshot.open(here.lake.root, EVENTS).data_files() if part in file.path]
+    for file in lost:
+        (here.lake.root / "events" / file.path).unlink()
+    return len(lost)
+
+
+@pytest.mark.parametrize("part", ["-removals/", "batch-00000001", "batch-00000003", "batch-00000005", "month="])
+def test_repair__files_missing__brings_back_what_each_data_version_saw(here: Installation, part: str) -> None:
+    whole = seen(here)
+    assert lose(here, part)
+    finding = find_flaw(here.lake.root, here.registry.batches)
+    assert finding is not None
+    assert finding.flaw is Flaw.FILES_MISSING
+    assert here.repair().stopped is None
+    assert find_flaw(here.lake.root, here.registry.batches) is None
+    assert seen(here) == whole
+
+
+@pytest.mark.parametrize("part", ["-removals/", "merged-to", "/month=2026-02/"])
+def test_repair__merged_files_missing__brings_back_what_each_data_version_saw(here: Installation, part: str) -> None:
+    compact(here.lake, NOW, whole=True)
+    whole = seen(here)
+    assert lose(here, part)
+    assert here.repair().stopped is None
+    assert seen(here) == whole
+
+
+def test_repair__lake_missing__brings_back_what_each_data_version_saw(here: Installation) -> None:
+    whole = seen(here)
+    here.lose_lake()
+    assert here.repair().restored == [1, 2, 3, 4, 5, 6]
+    assert seen(here) == whole
+
+
+def test_repair__of_an_older_lake__brings_back_the_removals_of_the_batches_that_it_lacks(here: Installation) -> None:
+    here.save_lake()
+    land_range(here.landing, "again-v4-000004", [order("e", "4")])
+    assert here.ingest().removed == 1  # what its source has: `d`
+    whole = visible_rows(here.lake, 7)
+    here.restore_lake()
+    assert here.repair().restored == [7]
+    assert visible_rows(here.lake, 7) == whole
