@@ -29,6 +29,7 @@ def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Wareho
         after_end=after,
         mixed_fields=tuple(_mixed_fields(inputs, run, warehouse)),
         repeated_ids=warehouse.repeated_event_ids(run.scope, _metric_events(run), _looked_at(inputs)),
+        ambiguous_links=warehouse.ambiguous_links(run.scope),
     )
     return replace(inputs, lake=counts)
 

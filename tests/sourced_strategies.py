@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from tests.reference import events as reference_events
 from tests.reference.events import EPOCH, MILLISECOND, LandingObject
 from tests.strategies import (
     AS_EXPOSURE,
@@ -22,6 +23,7 @@ from tests.strategies import (
 
 KEY = ENVIRONMENTS[0]
 SOURCES = ("orders", "assignments")
+LINK = f'"{reference_events.LINK}"'
 PEOPLE = tuple(f'"user-{number}"' for number in range(8))
 TIMES = (STARTED_AT, STARTED_AT + HOUR, STARTED_AT + DAY, STARTED_AT - 40 * DAY)  # the last one is of another month
 KINDS = ("sender", "append", "append", "latest", "latest", "again", "again latest")
@@ -66,7 +68,10 @@ def _rows(draw: st.DrawFn) -> Record:
         "event_id": draw(st.sampled_from((None, '"1"', '"2"', '"3"', '"4"'))),
         "traits": draw(st.sampled_from((None, '{"plan":"pro"}', '{"plan":"free"}'))),
     }
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(("exposure", "exposure", "metric event", "metric event", "link")))
+    if kind == "link":  # of people who have events, too: to several, to one who is linked, and to themselves
+        return record | {"event": LINK, "value": draw(st.sampled_from(PEOPLE))}
+    if kind == "exposure":
         return record | AS_EXPOSURE | {"value": json.dumps(draw(st.sampled_from(("control", "b"))))}
     return record | {"event": '"purchase"', "value": json.dumps(draw(st.sampled_from(("1", "2.5", "free"))))}
 

@@ -3,10 +3,12 @@
 A record is a JSON object. It arrives alone, or beside others in the SDKs' envelope `{"events": [record, ...]}`:
 
     environment_key  optional; equal to the environment it is sent for
-    event            the name; `$flag_exposure` is an exposure, no other name may begin with `$`
+    event            the name; `$flag_exposure` is an exposure and `$identity_link` a link of two identities, no other
+                     name may begin with `$`
     identifier       who; an integer is its decimal text
     feature_name     the flag; an exposure must have one, other events may
-    value            text, number or boolean; an exposure's is the variant key, other events may have one
+    value            text, number or boolean; an exposure's is the variant key, a link's the known identity, other
+                     events may have one
     timestamp        epoch milliseconds (an integer) or RFC 3339 with an offset, which a landing time zone may replace
     traits           optional object
     metadata         optional object
@@ -27,6 +29,7 @@ from zoneinfo import ZoneInfo
 from experiment_pipeline.errors import NotJson
 
 EXPOSURE_EVENT = "$flag_exposure"  # rule E2
+LINK_EVENT = "$identity_link"  # rule D6: its identifier is anonymous, and its value the known one
 RESERVED_PREFIX = "$"
 NAME_LIMIT = 2_000  # characters, rule E3
 VALUE_LIMIT = 65_535
@@ -189,7 +192,7 @@ def _parse(record: dict[str, object], environment_key: str, landed_at: datetime,
     if claimed is not None and claimed != environment_key:
         raise _Broken(Reason.ENVIRONMENT_MISMATCH)
     event = _name(record, "event")
-    if event.startswith(RESERVED_PREFIX) and event != EXPOSURE_EVENT:
+    if event.startswith(RESERVED_PREFIX) and event not in {EXPOSURE_EVENT, LINK_EVENT}:
         raise _Broken(Reason.RESERVED_EVENT)
     identifier = _identifier(record)
     feature_name = _text(record, "feature_name", limit=NAME_LIMIT)
@@ -197,6 +200,8 @@ def _parse(record: dict[str, object], environment_key: str, landed_at: datetime,
     if event == EXPOSURE_EVENT:
         _require("feature_name", feature_name)
         _require("value", value)
+    if event == LINK_EVENT and len(_require("value", value)) > NAME_LIMIT:
+        raise _Broken(Reason.TOO_LONG.of("value"))
     return Event(
         environment_key=environment_key,
         event=event,

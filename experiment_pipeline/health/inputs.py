@@ -29,6 +29,7 @@ class LakeCounts:
         after_end: exposures of the flag after the end, those of a later experiment left out.
         mixed_fields: properties by which events, identities or groups are chosen and that came in several types.
         repeated_ids: event ids of the metrics' events that came with another time or value.
+        ambiguous_links: anonymous identities with links to several known ones.
     """
 
     events: Mapping[str, int] | None = None
@@ -37,6 +38,7 @@ class LakeCounts:
     after_end: SeenExposures = NOT_SEEN
     mixed_fields: tuple[FieldTypes, ...] = ()
     repeated_ids: RepeatedEventIds = NONE_REPEATED
+    ambiguous_links: int = 0
 
 
 @dataclass(frozen=True, slots=True)

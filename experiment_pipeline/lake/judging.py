@@ -24,6 +24,7 @@ from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Event, Reason, Rejected
 from experiment_pipeline.domain.unknown_fields import NAME_KEPT, unknown_in
 from experiment_pipeline.durable_files import sql_text
+from experiment_pipeline.lake.partitions import LINKS
 from experiment_pipeline.landing.source_objects import range_of
 
 sql = partial(sql_text, "experiment_pipeline.lake")
@@ -48,6 +49,7 @@ CONTRACT = {
     "known_fields": list(events.FIELDS),
     "many_digits": f"{MANY_DIGITS}|[0-9]{{{DIGITS + 1},}}\\.[0-9]+",
     "exposure_event": events.EXPOSURE_EVENT,
+    "link_event": events.LINK_EVENT,
     "reserved_prefix": events.RESERVED_PREFIX,
     "name_limit": events.NAME_LIMIT,
     "value_limit": events.VALUE_LIMIT,
@@ -56,7 +58,11 @@ CONTRACT = {
     "future_tolerance_ms": events.FUTURE_TOLERANCE // events.MILLISECOND,
 }
 # DuckDB's expressions are linear as they are, and know nothing possessive.
-NUMERIC = {"numeric_value": events.NUMERIC_VALUE.pattern.replace("++", "+").replace("*+", "*")}
+STAGED = {
+    "numeric_value": events.NUMERIC_VALUE.pattern.replace("++", "+").replace("*+", "*"),
+    "link_event": events.LINK_EVENT,
+    "links": LINKS,
+}
 REJECTED = {"object": pl.UInt32, "line": pl.UInt32, "position": pl.UInt32, "reason": pl.String, "record": pl.String}
 ACCEPTED = {
     "object": pl.UInt32,
@@ -151,7 +157,7 @@ class Judge:
         run(sql("reject"), {"record_limit": events.RECORD_LIMIT})
         run(sql("count_decided"))
         run(sql("count_unknown_fields"), {"name_kept": NAME_KEPT})
-        run(sql("stage"), NUMERIC)
+        run(sql("stage"), STAGED)
         if undecided := run(sql("undecided")).fetchall():
             self._decide_in_python(undecided)
 
@@ -160,7 +166,7 @@ class Judge:
         accepted, rejected = self._verdicts(undecided, unknown)
         load(self._connection, "judged", accepted)
         self._connection.execute(sql("count_decided"))
-        self._connection.execute(sql("stage"), NUMERIC)
+        self._connection.execute(sql("stage"), STAGED)
         self._store_rejected(rejected)
         if unknown:
             self._connection.executemany("insert into unknown_fields values (?, ?)", list(unknown.items()))

@@ -1,6 +1,7 @@
 """The events lake: its two Delta tables below one folder, and the engine that reads and writes their files."""
 
 import fcntl
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,7 +15,7 @@ from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
-from experiment_pipeline.lake.partitions import is_of_removals, partition_of, removals_of
+from experiment_pipeline.lake.partitions import LINKS, is_of_removals, partition_of, removals_of
 from experiment_pipeline.lake.soundness import named
 
 WRITING = ".writing.lock"
@@ -81,12 +82,18 @@ class Lake:
             lacking = named(range(held + 1, data_version + 1))
             raise UnsoundLake(f"The lake lacks {lacking}. See `lake repair --dry-run`.")
         if table is None:
-            return EventFiles([], [])
-        of_events = months(window)
-        found: dict[bool, list[str]] = {False: [], True: []}
-        for file in table.files(environment_key, [*of_events, *map(removals_of, of_events)]):
-            found[is_of_removals(partition_of(file))].append(file)
-        return EventFiles(events=found[False], removals=found[True])
+            return EventFiles([])
+        read = [*months(window), LINKS]
+        found: defaultdict[tuple[bool, bool], list[str]] = defaultdict(list)
+        for file in table.files(environment_key, [*read, *map(removals_of, read)]):
+            partition = partition_of(file)
+            found[partition.startswith(LINKS), is_of_removals(partition)].append(file)
+        return EventFiles(
+            events=found[False, False],
+            removals=found[False, True],
+            links=found[True, False],
+            removed_links=found[True, True],
+        )
 
     def vacuum(self, retention: timedelta, *, dry_run: bool = False) -> list[str]:
         """Delete files that were replaced, or left by a killed process; return their paths. Waits for living writers.

@@ -1,7 +1,11 @@
-"""Partitions of the table `events`, as its column `month` has them: of events, and of removals beside them (E6)."""
+"""Partitions of the table `events`, as its column `month` has them.
+
+There are those of a month's events, one of links between identities (rule D6), and beside each one of removals (E6).
+"""
 
 import re
 
+LINKS = "links"  # of identities, whatever their time
 REMOVALS = "-removals"  # what the name of a partition of removals ends with, after that of the events
 FOLDER = re.compile(r"/month=([^/]+)/[^/]+$")
 

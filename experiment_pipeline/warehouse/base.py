@@ -150,6 +150,12 @@ class Warehouse(Protocol):
             share: of the identities, at most 1: those with the smallest hashes are looked at, exposed or not.
         """
 
+    def ambiguous_links(self, scope: AnalysisScope) -> int:
+        """Return how many anonymous identities of the environment have links to several known ones (rule D6).
+
+        They stay themselves.
+        """
+
     def field_types(self, scope: AnalysisScope, event: str, fields: Sequence[str]) -> list[FieldTypes]:
         """Return the types in which properties of one kind of event came in the window, with samples of their values.
 

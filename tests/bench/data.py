@@ -10,7 +10,7 @@ import duckdb
 from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
-from experiment_pipeline.lake.judging import NUMERIC, sql
+from experiment_pipeline.lake.judging import STAGED, sql
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.staging import Staging
@@ -55,7 +55,7 @@ def load(lake: Lake, raw: Path) -> None:
             batch = PlannedBatch(number, WINDOW.as_of, ())
             staging = Staging(connection, batch, ReadingMark(lake.root))
             connection.execute(statement("judged"), {"files": f"{raw}/day={number - 1}/*.parquet"})
-            connection.execute(sql("stage"), NUMERIC)
+            connection.execute(sql("stage"), STAGED)
             table = Snapshot.open_or_create(lake.root, EVENTS)
             staging.deduplicate(table)
             table.commit_batch(batch, "bench", staging.write_events(table), staging.summary())

@@ -51,7 +51,19 @@ TIMESTAMPS = [
 TEXTS = st.one_of(
     st.text(max_size=6),
     st.sampled_from(
-        ["$flag_exposure", "$other", "control", "prod", "staging", "1e5", " 7 ", "a\x00b", "x" * 2_001, "é" * 2_000]
+        [
+            "$flag_exposure",
+            "$identity_link",
+            "$other",
+            "control",
+            "prod",
+            "staging",
+            "1e5",
+            " 7 ",
+            "a\x00b",
+            "x" * 2_001,
+            "é" * 2_000,
+        ]
     ),
 )
 LITERALS = st.one_of(

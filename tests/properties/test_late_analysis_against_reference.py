@@ -14,7 +14,7 @@ from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.lake import Lake
 from tests.lake.ledger import NOW
 from tests.properties.translated import experiment_of, warehouse_of
-from tests.reference.events import EPOCH, MILLISECOND, LandingObject
+from tests.reference.events import EPOCH, LINK, MILLISECOND, LandingObject
 from tests.reference.exposures import Experiment, Variant
 from tests.reference.looks import Moved, moved
 from tests.reference.metrics import (
@@ -127,6 +127,16 @@ def history_of_sources(seed: int) -> History:
         changed = draw.sample(first.content.splitlines(), 30) if number and not again else []
         lines = [
             json.loads(line) | {"event_id": str(draw.randrange(150))} for line in (*one.content.splitlines(), *changed)
+        ]
+        lines += [
+            {
+                "event": LINK,
+                "identifier": f"user-{who}",
+                "value": f"user-{draw.randrange(30)}",
+                "event_id": f"link-{who}",
+            }
+            | {"timestamp": 1_772_000_000_000}
+            for who in draw.sample(range(30), 4)
         ]
         folder = f"{'again-' if again else ''}v1-{number}"
         of_source = replace(

@@ -1,4 +1,4 @@
-"""Removed and superseded rows, by way of landing zone, lake and engine, against plain Python (E6, D5, D7)."""
+"""Removed, superseded and linked rows, by way of landing zone, lake and engine, against plain Python (E6, D5-D7)."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ from tests.lake.ledger import NOW
 from tests.lake.source_objects import visible_rows
 from tests.properties.test_against_reference import assert_equal, ours
 from tests.properties.translated import warehouse_of
+from tests.reference.events import LINK
 from tests.reference.payloads import payloads
 from tests.reference.visible import visible_events
 from tests.sourced_strategies import sourced_scenarios
@@ -62,4 +63,5 @@ def stored_events(lake: Lake, data_version: int) -> list[tuple[int, str]]:
             str(row["traits"] and json.loads(row["traits"])),
         )
         for row in visible_rows(lake, data_version)
+        if row["event"] != LINK
     )

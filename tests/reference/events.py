@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 EXPOSURE = "$flag_exposure"
+LINK = "$identity_link"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 OLDEST_MS = (datetime(2020, 1, 1, tzinfo=UTC) - EPOCH) // MILLISECOND
@@ -45,7 +46,10 @@ class LandingObject:
 
 @dataclass(frozen=True)
 class Event:
-    """The parts that rule E4 compares, and beside them traits and metadata: JSON, numbers as they were written."""
+    """The parts that rule E4 compares, and beside them traits and metadata: JSON, numbers as they were written.
+
+    `sent_as` is the identifier that it came with, where that is linked to another one (rule D6).
+    """
 
     environment_key: str
     event: str
@@ -56,6 +60,7 @@ class Event:
     event_id: str
     traits: dict[str, Any] | None = field(default=None, compare=False)
     metadata: dict[str, Any] | None = field(default=None, compare=False)
+    sent_as: str | None = None
 
     @property
     def number(self) -> float | None:
@@ -66,7 +71,7 @@ class Event:
     def hash(self) -> int:
         """The hash of rule E4 as the lake orders events by it: the MD5 of all parts, each with its length in bytes."""
         milliseconds = str((self.timestamp - EPOCH) // MILLISECOND)
-        named = [self.environment_key, self.event, self.feature_name, self.identifier]
+        named = [self.environment_key, self.event, self.feature_name, self.sent_as or self.identifier]
         parts = [*map(_with_length, named), f"{milliseconds}:", _with_length(self.value), self.event_id]
         return int.from_bytes(hashlib.md5("".join(parts).encode(), usedforsecurity=False).digest(), "little")
 
@@ -283,13 +288,15 @@ def _event(record: Any, source: LandingObject) -> Event:
 
     name = _name(record, "event", required=True)
     assert name is not None
-    if name.startswith("$") and name != EXPOSURE:
+    if name.startswith("$") and name not in (EXPOSURE, LINK):
         raise _Refused("reserved_event")
     is_exposure = name == EXPOSURE
     feature_name = _name(record, "feature_name", required=is_exposure)
     identifier = _name(record | {"identifier": _numbered(record.get("identifier"))}, "identifier", required=True)
     assert identifier is not None
-    value = _value(record, required=is_exposure)
+    value = _value(record, required=is_exposure or name == LINK)
+    if name == LINK and len(value or "") > LONGEST_NAME:
+        raise _Refused("too_long:value")
     timestamp = _timestamp(record, source.landed_at)
     for name_of_object in ("traits", "metadata"):
         if not isinstance(record.get(name_of_object), dict | None):

@@ -28,6 +28,7 @@ def moved(before: set[Event], now: set[Event], experiment: Experiment, earlier: 
     """From a look at the events `before` as of a moment to one at the events `now` as of the experiment's."""
     known = replace(experiment, as_of=earlier)
     was, have, would = _who(before, known), _who(now, experiment), _who(now, known)
+    known_hashes = {event.hash for event in before}  # an event that a link gives to somebody else has not come anew
     both = was.keys() & have.keys()
     restated = {identity for identity in both if was[identity] != would.get(identity)}
     for metric in map(_without_bounds, experiment.metrics):
@@ -35,7 +36,7 @@ def moved(before: set[Event], now: set[Event], experiment: Experiment, earlier: 
         restated |= {identity for identity in both & of_was.keys() if of_was[identity] != of_would.get(identity)}
     return Moved(
         identities_before=len(was),
-        late_events=sum(_is_late(event, experiment, earlier) for event in now - before),
+        late_events=sum(_is_late(event, experiment, earlier) for event in now if event.hash not in known_hashes),
         new_identities=len(have.keys() - was.keys()),
         restated_identities=len(restated),
         newly_quarantined=len(was.keys() - have.keys()),

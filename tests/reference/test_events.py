@@ -93,6 +93,8 @@ def test_e1_times_are_utc_milliseconds(written: object, milliseconds: int) -> No
         ({"identifier": "x" * 2001}, "too_long:identifier"),
         ({"value": "x" * 65536}, "too_long:value"),
         ({"event": "$pageview"}, "reserved_event"),
+        ({"event": "$identity_link", "value": None}, "missing_field:value"),
+        ({"event": "$identity_link", "value": "x" * 2_001}, "too_long:value"),
         ({"timestamp": "2026-03-01T00:00:00"}, "timestamp_without_zone"),
         ({"timestamp": "2026-02-30T00:00:00"}, "bad_timestamp"),
         ({"timestamp": "2026-02-30T00:00:00Z"}, "bad_timestamp"),

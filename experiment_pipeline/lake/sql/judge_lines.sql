@@ -100,7 +100,7 @@ verdict as (
             objects.known
             and is_object
             and type[2] = 'VARCHAR' and length(event) between 1 and $name_limit
-            and (event = $exposure_event or not starts_with(event, $reserved_prefix))
+            and (event = $exposure_event or event = $link_event or not starts_with(event, $reserved_prefix))
             and (feature_name is null or (type[3] = 'VARCHAR' and length(feature_name) <= $name_limit))
             and type[4] in ('VARCHAR', 'UBIGINT', 'BIGINT') and length(identifier) between 1 and $name_limit
             and (value is null or (type[5] <> 'OBJECT' and type[5] <> 'ARRAY' and length(value) <= $value_limit))
@@ -109,7 +109,8 @@ verdict as (
             and (event_id is null or (type[8] = 'VARCHAR' and length(event_id) <= $name_limit))
             and (claimed_environment is null or (type[9] = 'VARCHAR' and claimed_environment = environment_key))
             and timestamp_ms between $oldest_ms and landed_us // 1000 + $future_tolerance_ms
-            and (event <> $exposure_event or (length(feature_name) > 0 and length(value) > 0)),
+            and (event <> $exposure_event or (length(feature_name) > 0 and length(value) > 0))
+            and (event <> $link_event or length(value) between 1 and $name_limit),
             false
         ) as is_plain
     from named

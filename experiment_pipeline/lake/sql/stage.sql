@@ -1,11 +1,15 @@
 -- Judged records that surely keep the contract -> staged: the numeric value (rule E5), the partition, and the stable hashes.
+-- Links of identities (D6) have a partition of their own, so that who reads events of any month finds them all, or none.
 -- A half of an MD5 less 2^63 is a BIGINT: Delta knows no unsigned ones.
 insert into staged
 with
 measured as (
     select
         *,
-        strftime(make_timestamp(timestamp_ms * 1000), '%Y-%m') as month,
+        case
+            when event = $link_event then $links
+            else strftime(make_timestamp(timestamp_ms * 1000), '%Y-%m')
+        end as month,
         case
             when regexp_full_match(value, $numeric_value)
             then try_cast(value as double)

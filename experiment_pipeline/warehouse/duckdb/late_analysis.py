@@ -24,12 +24,13 @@ from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.warehouse.artifacts import Stamp
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan
 from experiment_pipeline.warehouse.duckdb.first_exposures import Parameters, first_exposures_statement
+from experiment_pipeline.warehouse.duckdb.late_identities import histories_statement, late_statement, may_lose_events
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import EPOCH
 from experiment_pipeline.warehouse.duckdb.metric_values import MetricValues, metric_values
 from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND, Reading, readings
 from experiment_pipeline.warehouse.duckdb.statements import statement
-from experiment_pipeline.warehouse.duckdb.visible_events import REMOVALS, STORED, over_visible
+from experiment_pipeline.warehouse.duckdb.visible_events import OPTIONAL, REMOVALS, over_visible
 
 READ_OF_ALL = ("identity_hash", "event", "feature_name", "timestamp", "batch", "value", "numeric_value")
 Ranges = Callable[[int], Iterable[dict[str, int]]]
@@ -63,7 +64,7 @@ class LateComparison:
 
     def found(self) -> LateAnalysis:
         """Return how the two differ."""
-        late = self._write("late", self._late_statement(), self._wanted)
+        late = self._write("late", late_statement(self._wanted), self._wanted)
         late_events = late and self._sum_of_late_events()
         new = self._first(statement("new_identities"), self._of_late)
         moved = late and self._write("moved", statement("moved_identities"), self._of_late)
@@ -88,7 +89,7 @@ class LateComparison:
         widest = replace(self.now.window, started_at=min(since.values()))
         parameters = self.events(replace(self.now, window=widest))
         return {
-            **{name: parameters[name] for name in ("event_files", REMOVALS) if name in parameters},
+            **{name: parameters[name] for name in ("event_files", *OPTIONAL) if name in parameters},
             "data_version": self.now.data_version,
             "known_data_version": self.known.data_version,
             "known_as_of": self.known.window.as_of,
@@ -109,20 +110,7 @@ class LateComparison:
 
     @property
     def _of_late(self) -> Parameters:
-        return {**self._analysed, "late": self._file("late"), "has_removals": self._has_removals}
-
-    @property
-    def _has_removals(self) -> bool:
-        """Whether something was ever removed of the months that the analysis reads."""
-        return REMOVALS in self._wanted
-
-    def _late_statement(self) -> str:
-        """Return the SQL of the identities with late events, or with events that have left since the earlier look."""
-        if not self._has_removals:
-            return statement("late_events")
-        new_events = statement("late_events").replace(STORED, statement("new_events"))
-        both = f"{new_events}\nunion all\n{statement('late_removals')}"
-        return f"select identity_hash, sum(events)::bigint as events\nfrom (\n{both})\ngroup by identity_hash"
+        return {**self._analysed, "late": self._file("late"), "at_any_time": may_lose_events(self._wanted)}
 
     def _histories_statement(self) -> str:
         """Return the SQL of all events of some identities, with null in the columns that no statement reads."""
@@ -133,12 +121,12 @@ class LateComparison:
             ("identifier", "varchar"): bool(audience.exclude_identifiers),
             ("traits", "varchar"): reads_properties,
             ("metadata", "varchar"): reads_properties,
-            ("event_hash_high", "bigint"): audience.reads_properties or self._has_removals,
-            ("event_hash_low", "bigint"): audience.reads_properties or self._has_removals,
+            ("event_hash_high", "bigint"): audience.reads_properties or REMOVALS in self._wanted,
+            ("event_hash_low", "bigint"): audience.reads_properties or REMOVALS in self._wanted,
         }
         columns = [*READ_OF_ALL]
         columns += [name if read else f"null::{kind} as {name}" for (name, kind), read in is_read.items()]
-        return f"select {', '.join(columns)}\nfrom (\n{statement('histories')})"
+        return f"select {', '.join(columns)}\nfrom (\n{histories_statement(self._wanted)})"
 
     def _write(self, name: str, sql: str, parameters: Parameters) -> int:
         """Write the rows of a statement to a file of the folder; return how many they are."""
@@ -172,7 +160,7 @@ class LateComparison:
     def _of_histories(self, scope: AnalysisScope, before: timedelta) -> dict[str, Any]:
         """Return the parameters of the statements that read events, up to the earlier as-of, from the small file."""
         return {
-            **({REMOVALS: self._wanted[REMOVALS]} if self._has_removals else {}),
+            **{name: self._wanted[name] for name in OPTIONAL if name in self._wanted},
             "event_files": self._file("histories"),
             "started_at": scope.window.started_at - before,
             "as_of": self.known.window.as_of,

@@ -48,7 +48,13 @@ from experiment_pipeline.warehouse.duckdb.metric_preview import as_one_arm, metr
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
 from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
 from experiment_pipeline.warehouse.duckdb.statements import statement
-from experiment_pipeline.warehouse.duckdb.visible_events import file_parameters, over_visible
+from experiment_pipeline.warehouse.duckdb.visible_events import (
+    REMOVED_LINKS,
+    STORED_LINKS,
+    file_parameters,
+    over_visible,
+    visible_links,
+)
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 
 FIRST_EXPOSURES = "first_exposures"
@@ -230,6 +236,20 @@ class DuckDBWarehouse(Warehouse):
         return RepeatedEventIds(ids, repeated, share)
 
     @override
+    def ambiguous_links(self, scope: AnalysisScope) -> int:
+        files = self.event_files(scope.environment_key, scope.window, scope.data_version)
+        if not files.links:
+            return 0
+        sql = statement("ambiguous_links")
+        parameters = {"link_files": files.links, "data_version": scope.data_version}
+        if files.removed_links:
+            sql = sql.replace(STORED_LINKS, visible_links())
+            parameters[REMOVED_LINKS] = files.removed_links
+        with self._session() as connection:
+            (found,) = connection.execute(sql, parameters).fetchone() or (0,)
+        return int(found)
+
+    @override
     def field_types(self, scope: AnalysisScope, event: str, fields: Sequence[str]) -> list[FieldTypes]:
         sql, paths = field_types_statement(fields)
         feature = scope.feature if event == EXPOSURE_EVENT else None
@@ -328,7 +348,7 @@ class DuckDBWarehouse(Warehouse):
     def _event_parameters(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, Any]:
         files = self.event_files(scope.environment_key, scope.window, scope.data_version)
         return {
-            **file_parameters(files if files.events else EventFiles([self._no_events(connection)], [])),
+            **file_parameters(files if files.events else EventFiles([self._no_events(connection)])),
             "started_at": scope.window.started_at,
             "as_of": scope.window.as_of,
             "data_version": scope.data_version,
