@@ -12,12 +12,12 @@ import polars as pl
 from arro3.core import Field, RecordBatchReader
 from typing_extensions import override
 
+from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 from experiment_pipeline.sources.source_rows import (
     QUERY,
     CursorRange,
-    CursorValue,
     Database,
     SourceRows,
     cursor_value,

@@ -17,13 +17,13 @@ import polars as pl
 from arro3.core import RecordBatchReader
 from typing_extensions import override
 
+from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.source_rows import (
     ONE_SELECT,
     QUERY,
     CursorRange,
-    CursorValue,
     Database,
     SourceRows,
     cursor_value,

@@ -6,16 +6,16 @@ that a team wrote becomes a subquery, so that it is read and nothing else.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
 
 import polars as pl
 
 from experiment_pipeline.domain.row_mapping import advice
+from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
 
-CursorValue = datetime | date | int | str
 BATCH_ROWS = 65_536
 BATCH_BYTES = 16 << 20  # of readers that count bytes
 QUERY, CURSOR = "query", "cursor.column"  # the fields of a source that messages name

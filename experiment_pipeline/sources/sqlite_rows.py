@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import polars as pl
 from typing_extensions import override
 
+from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 from experiment_pipeline.sources.connection_url import ConnectionUrl
@@ -22,7 +23,6 @@ from experiment_pipeline.sources.source_rows import (
     ONE_SELECT,
     QUERY,
     CursorRange,
-    CursorValue,
     Database,
     SourceRows,
     cursor_value,

@@ -11,10 +11,11 @@ from urllib.parse import unquote
 
 from arro3.core import DataType
 
+from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 from experiment_pipeline.sources.adbc_rows import AdbcDatabase, Dialect
 from experiment_pipeline.sources.connection_url import ConnectionUrl
-from experiment_pipeline.sources.source_rows import QUERY, CursorValue
+from experiment_pipeline.sources.source_rows import QUERY
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
