@@ -21,14 +21,14 @@ from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.times import format_duration, iso_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from rich.progress import Progress, TaskID
 
     from experiment_pipeline.domain.source_ranges import SourceProgress, SourceRange
     from experiment_pipeline.registry.registry import Registry
-    from experiment_pipeline.sources.file_ranges import FileRanges
-    from experiment_pipeline.sources.pull import OnBatch
+    from experiment_pipeline.sources.pull import OnBatch, Ranges
 
 CELL = 40  # characters of a value that `preview` shows
 
@@ -80,22 +80,20 @@ def check_source(context: Context, name: str, as_json: bool) -> None:
 
     with context.registry() as registry:
         source = registry.sources.find(name)
-        files = _files(registry, source)
-        read = registry.source_ranges.read_files(name)
+        ranges = _ranges(registry, source)
+        read = registry.source_ranges.read_so_far(name)
     with naming(name):
-        found = files.found()
-        unread = len(set(found) - set(read))
-        with closing(files.sample()) as rows:
+        state = ranges.state(read)
+        with closing(ranges.sample()) as rows:
             records = row_records(source)
             records.check(rows.schema)
             judged = records.judge(rows.first(JUDGED))
     if as_json:
         columns = {column: str(dtype) for column, dtype in rows.schema.items()}
-        counts = {"files": len(found), "unread": unread, "columns": columns}
-        click.echo(json.dumps(_named(source) | counts | judged_as_json(judged), indent=2))
+        click.echo(json.dumps(_named(source) | {**state, "columns": columns} | judged_as_json(judged), indent=2))
         return
     click.echo(f"Source {name} of {source.environment_key}, version {source.version}: {printable(_reads(source))}")
-    click.echo(f"{len(found):,} files, {unread:,} of them new or changed.")
+    click.echo(_state_line(state))
     for mapping in source.mappings:
         print_mapping(context, mapping)
     print_judged(judged)
@@ -116,8 +114,8 @@ def preview_source(context: Context, name: str, number: int, as_json: bool) -> N
     from experiment_pipeline.sources.pull import naming
 
     with context.registry() as registry:
-        files = _files(registry, registry.sources.find(name))
-    with naming(name), closing(files.sample()) as rows:
+        ranges = _ranges(registry, registry.sources.find(name))
+    with naming(name), closing(ranges.sample()) as rows:
         first, schema = rows.first(number), rows.schema
     if as_json:
         columns = {column: str(dtype) for column, dtype in schema.items()}
@@ -131,7 +129,7 @@ def preview_source(context: Context, name: str, number: int, as_json: bool) -> N
 
 @sources.command("pull")
 @click.argument("name")
-@click.option("--since", metavar="TIME", help="Leave files that were modified before, such as 2026-11-01T00:00:00Z.")
+@click.option("--since", metavar="TIME", help="Leave what is older, such as 2026-11-01T00:00:00Z.")
 @options.as_json
 @click.pass_obj
 def pull_source(context: Context, name: str, since: str | None, as_json: bool) -> None:
@@ -171,21 +169,33 @@ def pull(
     since: "datetime | None" = None,
 ) -> "list[SourceRange]":
     """Land what is new of a source, and return the ranges that have landed."""
-    from experiment_pipeline.sources.pull import PullOfFiles
+    from experiment_pipeline.sources.pull import Pull
 
-    landing, files = context.settings.landing_dir, _files(registry, source)
-    return PullOfFiles(source, files, registry.source_ranges, landing, lambda: context.now, on_batch).run(since)
+    landing, ranges = context.settings.landing_dir, _ranges(registry, source)
+    return Pull(source, ranges, registry.source_ranges, landing, lambda: context.now, on_batch).run(since)
 
 
 def _show(progress: "Progress", bar: "TaskID", planned: "SourceRange", rows: int) -> None:
     progress.update(bar, description=f"Range {planned.number}", advance=rows)
 
 
-def _files(registry: "Registry", source: Source) -> "FileRanges":
-    from experiment_pipeline.sources.pull import open_files
+def _ranges(registry: "Registry", source: Source) -> "Ranges":
+    from experiment_pipeline.sources.pull import open_ranges
 
     connection = None if source.connection is None else registry.connections.find(source.connection)
-    return open_files(source, connection, os.environ)
+    return open_ranges(source, connection, os.environ)
+
+
+def _state_line(state: "Mapping[str, int | str | None]") -> str:
+    """Return how far a source has been read: its files, or its cursor."""
+    if "files" in state:
+        return f"{state['files']:,} files, {state['unread']:,} of them new or changed."
+    if not state:
+        return "It has no cursor: every pull reads all rows, and rows that it has read before count once."
+    read = (
+        "nothing has been read" if state["read_until"] is None else f"rows up to {state['read_until']} have been read"
+    )
+    return printable(f"The cursor's largest value is {state['newest'] or 'none: there are no rows'}; {read}.")
 
 
 def _moment(text: str) -> "datetime":
@@ -214,6 +224,8 @@ def _range_as_json(landed: "SourceRange") -> dict[str, Any]:
         "number": landed.number,
         "name": landed.name,
         "files": [file.path for file in landed.files],
+        "after": landed.after,
+        "until": landed.until,
         "rows": landed.rows,
         "records": landed.records,
     }
@@ -224,4 +236,6 @@ def _print_landed(source: Source, landed: "list[SourceRange]") -> None:
         click.echo(f"Source {source.key}: nothing is new.")
     for each in landed:
         rows = "rows that an earlier pull has landed" if each.rows is None else f"{each.rows:,} rows"
-        click.echo(f"Source {source.key}: {len(each.files):,} files, {rows}, {each.records:,} records.")
+        read = "" if source.cursor is None or each.until is None else f", up to {printable(each.until)}"
+        files = f"{len(each.files):,} files, " if each.files else ""
+        click.echo(f"Source {source.key}: {files}{rows}, {each.records:,} records{read}.")

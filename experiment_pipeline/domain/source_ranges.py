@@ -1,6 +1,6 @@
 """Ranges of a source: what one reading of it takes, planned before it is read (rule D2)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,28 @@ class SourceFile:
     path: str
     bytes: int
     modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RangeContent:
+    """What a range reads: files, or the rows of a query within the bounds of a cursor, as texts; None for no bound."""
+
+    files: tuple[SourceFile, ...] = ()
+    after: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSoFar:
+    """What has been read of a source.
+
+    Attributes:
+        files: each as it was when it was read last.
+        until: of the cursor, as text: the last value of the last range that landed.
+    """
+
+    files: Sequence[SourceFile] = ()
+    until: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.domain.source_ranges import SourceFile, SourceProgress, SourceRange
+from experiment_pipeline.domain.source_ranges import ReadSoFar, SourceFile, SourceProgress, SourceRange
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.source_tables import source_files, source_ranges
@@ -34,6 +34,13 @@ class SourceRanges:
         """Return the range that was planned and has not landed; there is at most one of a source."""
         newest = self.list(source, newest=1)
         return newest[0] if newest and newest[0].landed_at is None else None
+
+    def read_so_far(self, source: str) -> ReadSoFar:
+        """Return what has landed of a source."""
+        landed = (source_ranges.c.source == source) & source_ranges.c.landed_at.is_not(None)
+        last = select(source_ranges.c.until).where(landed).order_by(source_ranges.c.number.desc()).limit(1)
+        with reading(self.database) as connection:
+            return ReadSoFar(SourceRanges(connection).read_files(source), connection.scalar(last))
 
     def read_files(self, source: str) -> Sequence[SourceFile]:
         """Return the files of a source that have landed, each as it was when it was read last."""

@@ -1,14 +1,14 @@
 """Ranges of a source of files: those that are new or have changed since they were read (rules D1, D2)."""
 
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange, unread_files
+from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, SourceFile, SourceRange, unread_files
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.sources.file_rows import COMPRESSED, KINDS, FileRows, kind_of
@@ -27,27 +27,31 @@ class FileRanges:
         self._files = files
         self._query = query
 
-    def unread(self, read: Iterable[SourceFile], since: datetime | None = None) -> Iterator[tuple[SourceFile, ...]]:
+    def unread(self, read: ReadSoFar, since: datetime | None = None) -> Iterator[RangeContent]:
         """Yield the files that are to be read, those of one range together.
 
         Args:
-            read: as they were when each was read last.
+            read: what has landed before.
             since: leave out those that were modified earlier.
 
         Raises:
             ConfigurationError: there is no such file, or one that cannot be read.
         """
-        known = list(read)
         some: list[SourceFile] = []
-        for file in unread_files(self.found(may_be_none=bool(known)), known):
+        for file in unread_files(self.found(may_be_none=bool(read.files)), read.files):
             if since is not None and file.modified_at < since:
                 continue
             if some and (len(some) == RANGE_FILES or sum(each.bytes for each in some) + file.bytes > RANGE_BYTES):
-                yield tuple(some)
+                yield RangeContent(files=tuple(some))
                 some = []
             some.append(file)
         if some:
-            yield tuple(some)
+            yield RangeContent(files=tuple(some))
+
+    def state(self, read: ReadSoFar) -> dict[str, int]:
+        """Return how many files there are, and how many of them are new or have changed."""
+        found = self.found()
+        return {"files": len(found), "unread": len(set(found) - set(read.files))}
 
     def found(self, *, may_be_none: bool = False) -> list[SourceFile]:
         """Return the files as they are now.
@@ -68,7 +72,7 @@ class FileRanges:
         Raises:
             ConfigurationError: there is no such file, it cannot be read, or the query is not one SELECT statement.
         """
-        return self.rows(self.found()[-RANGE_FILES:])
+        return self.rows(RangeContent(files=tuple(self.found()[-RANGE_FILES:])))
 
     def can_read_again(self, planned: SourceRange) -> bool:
         """Return whether the files of a range are still those that it was planned of."""
@@ -77,13 +81,13 @@ class FileRanges:
         except OSError:
             return False
 
-    def rows(self, files: Iterable[SourceFile]) -> FileRows:
-        """Return the rows of files.
+    def rows(self, planned: RangeContent | SourceRange) -> FileRows:
+        """Return the rows of the files of a range.
 
         Raises:
             ConfigurationError: a file is not what its name says, or the query is not one SELECT statement over it.
         """
-        return FileRows([Path(file.path) for file in files], query=self._query, field=FIELD)
+        return FileRows([Path(file.path) for file in planned.files], query=self._query, field=FIELD)
 
     def require_unchanged(self, planned: SourceRange) -> None:
         """Refuse what was read where a file has changed meanwhile.

@@ -1,4 +1,4 @@
-"""Pull of a source: what is new of it is read, mapped and landed, every row once (rules D2, D3).
+"""Pull of a source: what is new of it is read, mapped and landed, every row once (rules D1-D3).
 
 plan   the registry gets the range, before anything is read of it
 read   its rows become records, in a hidden folder
@@ -11,7 +11,7 @@ into the same folder.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,10 +21,12 @@ from typing import Protocol
 
 import polars as pl
 
-from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange
+from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, SourceRange
 from experiment_pipeline.domain.sources import DUCKDB, Connection, Source, mapping_path, to_declared, url_of
 from experiment_pipeline.durable_files import make_folder
 from experiment_pipeline.errors import ConfigurationError, Conflict
+from experiment_pipeline.sources.cursor_ranges import CursorRanges
+from experiment_pipeline.sources.databases import open_database
 from experiment_pipeline.sources.file_ranges import FileRanges
 from experiment_pipeline.sources.landing_folder import discard, folder_of_range, land
 from experiment_pipeline.sources.row_records import RowRecords
@@ -41,8 +43,8 @@ class RangeLedger(Protocol):
     def open_range(self, source: str) -> SourceRange | None:
         """Return the range that was planned and has not landed."""
 
-    def read_files(self, source: str) -> Sequence[SourceFile]:
-        """Return the files that have landed, each as it was when it was read last."""
+    def read_so_far(self, source: str) -> ReadSoFar:
+        """Return what has landed."""
 
     def next_number(self, source: str) -> int:
         """Return the number of the next range."""
@@ -57,13 +59,41 @@ class RangeLedger(Protocol):
         """Forget a range of which nothing has landed."""
 
 
+class Ranges(Protocol):
+    """What a source reads: files, or a query to a database."""
+
+    def unread(self, read: ReadSoFar, since: datetime | None = None) -> Iterator[RangeContent]:
+        """Yield what is to be read, by range."""
+        ...
+
+    def can_read_again(self, planned: SourceRange) -> bool:
+        """Return whether a range that was planned can still be read."""
+        ...
+
+    def rows(self, planned: SourceRange) -> SourceRows:
+        """Return the rows of a range."""
+        ...
+
+    def require_unchanged(self, planned: SourceRange) -> None:
+        """Raise Conflict where what was read has changed meanwhile."""
+        ...
+
+    def sample(self) -> SourceRows:
+        """Return rows to look at."""
+        ...
+
+    def state(self, read: ReadSoFar) -> Mapping[str, int | str | None]:
+        """Return how far the source has been read, for people."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class PullOfFiles:
-    """A pull of a source of files.
+class Pull:
+    """A pull of a source.
 
     Attributes:
         source: as it is declared now.
-        ranges: its files.
+        ranges: what it reads.
         ledger: the registry's ranges.
         landing: root of the landing zone.
         now: UTC.
@@ -71,7 +101,7 @@ class PullOfFiles:
     """
 
     source: Source
-    ranges: FileRanges
+    ranges: Ranges
     ledger: RangeLedger
     landing: Path
     now: Callable[[], datetime]
@@ -81,20 +111,21 @@ class PullOfFiles:
         """Land what is new of the source.
 
         Args:
-            since: leave files that were modified earlier.
+            since: leave files that were modified earlier, or rows whose cursor is not later.
 
         Returns:
             The ranges that have landed now, with their counts.
 
         Raises:
-            ConfigurationError: the files or a column are not what the source says; names the field below
+            ConfigurationError: files, query or a column are not what the source says; names the field below
                 `sources.KEY`. Nothing of that range has landed.
             Conflict: another process pulls the source, or a file has changed while it was read.
+            SourceUnreachable: a server is lost. The range stays planned, and the next pull reads it.
         """
         with naming(self.source.key), self._exclusive():
             landed = [done for done in [self._resumed()] if done is not None]
-            unread = self.ranges.unread(self.ledger.read_files(self.source.key), since)
-            return [*landed, *(self._read(self._planned(files)) for files in unread)]
+            unread = self.ranges.unread(self.ledger.read_so_far(self.source.key), since)
+            return [*landed, *(self._read(self._planned(content)) for content in unread)]
 
     def _resumed(self) -> SourceRange | None:
         """Finish the range that a process left open, if there is one."""
@@ -110,10 +141,12 @@ class PullOfFiles:
         self.ledger.withdraw(planned.source, planned.number)
         return None
 
-    def _planned(self, files: tuple[SourceFile, ...]) -> SourceRange:
+    def _planned(self, content: RangeContent) -> SourceRange:
         source, number = self.source, self.ledger.next_number(self.source.key)
-        name = range_name(source, number, [[file.path, file.bytes, file.modified_at.isoformat()] for file in files])
-        planned = SourceRange(source.key, number, source.version, name, self.now(), files=files)
+        now, name = self.now(), range_name(source, number, content)
+        planned = SourceRange(
+            source.key, number, source.version, name, now, content.after, content.until, content.files
+        )
         self.ledger.plan(planned)
         return planned
 
@@ -139,7 +172,7 @@ class PullOfFiles:
             self.ranges.require_unchanged(planned)
 
         records = row_records(self.source)
-        with closing(self.ranges.rows(planned.files)) as rows:
+        with closing(self.ranges.rows(planned)) as rows:
             records.check(rows.schema)
             landed = land(frames(rows), self._folder(planned))
         return counted, landed
@@ -165,17 +198,18 @@ class PullOfFiles:
             yield
 
 
-def range_name(source: Source, number: int, content: object) -> str:
+def range_name(source: Source, number: int, content: RangeContent) -> str:
     """Return the name of a range's folder: version, number, and a digest of what is read and how.
 
     The digest keeps a registry that was restored from a backup from taking another range's folder for its own.
     """
-    text = json.dumps([to_declared(source), content], sort_keys=True)
+    files = [[file.path, file.bytes, file.modified_at.isoformat()] for file in content.files]
+    text = json.dumps([to_declared(source), files, content.after, content.until], sort_keys=True)
     return f"v{source.version}-{number}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def open_files(source: Source, connection: Connection | None, environ: Mapping[str, str]) -> FileRanges:
-    """Return the files of a source.
+def open_ranges(source: Source, connection: Connection | None, environ: Mapping[str, str]) -> Ranges:
+    """Return what a source reads; a database is not connected yet.
 
     Args:
         source: as it is declared.
@@ -183,14 +217,15 @@ def open_files(source: Source, connection: Connection | None, environ: Mapping[s
         environ: the variables that connections name.
 
     Raises:
-        ConfigurationError: the connection's variable is not set, or its URL is not one of files.
+        ConfigurationError: the connection's variable is not set, its URL is none that can be read, or a driver is not
+            installed.
     """
     if connection is None:
         return FileRanges(source.files or "", source.query)
     url = url_of(connection, environ)
-    if not url.startswith(DUCKDB):
-        raise ConfigurationError.of(f"connections.{connection.key}", f"Its URL must begin with {DUCKDB}.")
-    return FileRanges(url.removeprefix(DUCKDB), source.query)
+    if url.startswith(DUCKDB):
+        return FileRanges(url.removeprefix(DUCKDB), source.query)
+    return CursorRanges(open_database(url, connection.key), source.query or "", source.cursor, source.timezone)
 
 
 def row_records(source: Source) -> RowRecords:

@@ -16,12 +16,13 @@ from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.registry.source_ranges import SourceRanges
 from experiment_pipeline.sources import landing_folder
+from experiment_pipeline.sources.adbc_rows import AdbcDatabase
 from experiment_pipeline.sources.file_rows import FileRows
-from experiment_pipeline.sources.pull import PullOfFiles, open_files
+from experiment_pipeline.sources.pull import Pull, open_ranges
 from tests.lake.ledger import NOW
 
 SOURCE = "orders"
-POINTS = ("plan", "open files", "write part", "rename folder", "close")  # each is passed twice: before it and after
+POINTS = ("plan", "open rows", "write part", "rename folder", "close")  # each is passed twice: before it and after
 
 
 def main(root: Path, point: str | None = None, at: int = 1) -> None:
@@ -44,14 +45,16 @@ def main(root: Path, point: str | None = None, at: int = 1) -> None:
 
     SourceRanges.plan = marked(SourceRanges.plan, "plan")  # type: ignore[method-assign]
     SourceRanges.close = marked(SourceRanges.close, "close")  # type: ignore[method-assign]
-    FileRows.__init__ = marked(FileRows.__init__, "open files")  # type: ignore[method-assign]
+    FileRows.__init__ = marked(FileRows.__init__, "open rows")  # type: ignore[method-assign]
+    AdbcDatabase.rows = marked(AdbcDatabase.rows, "open rows")  # type: ignore[method-assign]
     landing_folder._write = marked(landing_folder._write, "write part")
     Path.rename = marked(Path.rename, "rename folder")  # type: ignore[method-assign]
 
     registry = Registry.open(f"sqlite:///{root / 'registry.sqlite'}")
     source = registry.sources.find(SOURCE)
-    files, landing = open_files(source, None, {}), root / "landing"
-    PullOfFiles(source, files, registry.source_ranges, landing, lambda: NOW, lambda _, __: None).run()
+    connection = None if source.connection is None else registry.connections.find(source.connection)
+    ranges, landing = open_ranges(source, connection, os.environ), root / "landing"
+    Pull(source, ranges, registry.source_ranges, landing, lambda: NOW, lambda _, __: None).run()
     ingest(Lake(root / "lake", threads=1), registry.batches, landing, NOW)
 
 

@@ -12,12 +12,13 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
-from experiment_pipeline.domain.source_ranges import SourceRange
+from experiment_pipeline.domain.source_ranges import ReadSoFar, SourceRange
 from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.sources import file_ranges
 from experiment_pipeline.sources.file_ranges import FileRanges
 from tests.lake.ledger import NOW
 
+NOTHING = ReadSoFar()
 ROWS = pl.DataFrame({"user": ["a", "b"], "amount": ["1", "2"]})
 
 
@@ -142,24 +143,25 @@ def test_delta__broken_log__is_refused_in_one_line(tmp_path: Path) -> None:
 def test_unread__files_that_are_read__come_again_when_they_change(tmp_path: Path) -> None:
     first, second = write(tmp_path / "a.parquet"), write(tmp_path / "b.parquet")
     ranges = FileRanges(str(tmp_path), None)
-    (known,) = ranges.unread([])
+    (content,) = ranges.unread(NOTHING)
+    known = ReadSoFar(content.files)
     assert list(ranges.unread(known)) == []
     os.utime(first, (1, 1))
-    ((again,),) = ranges.unread(known)
-    assert again.path == str(first)
+    (again,) = ranges.unread(known)
+    assert [file.path for file in again.files] == [str(first)]
     first.unlink()
     second.unlink()
     assert list(ranges.unread(known)) == []  # they were read: that they are gone is no mistake
     with pytest.raises(ConfigurationError):
-        list(ranges.unread([]))
+        list(ranges.unread(NOTHING))
 
 
 def test_unread__since_a_moment__leaves_what_is_older(tmp_path: Path) -> None:
     for name, seconds in (("a.parquet", 1_000), ("b.parquet", 3_000)):
         os.utime(write(tmp_path / name), (seconds, seconds))
     ranges = FileRanges(str(tmp_path), None)
-    ((newer,),) = ranges.unread([], file_ranges.EPOCH + timedelta(seconds=2_000))
-    assert Path(newer.path).name == "b.parquet"
+    (newer,) = ranges.unread(NOTHING, file_ranges.EPOCH + timedelta(seconds=2_000))
+    assert [Path(file.path).name for file in newer.files] == ["b.parquet"]
 
 
 def test_unread__many_files__are_several_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,11 +170,11 @@ def test_unread__many_files__are_several_ranges(tmp_path: Path, monkeypatch: pyt
     size = (tmp_path / "0.parquet").stat().st_size
     ranges = FileRanges(str(tmp_path), None)
     monkeypatch.setattr(file_ranges, "RANGE_FILES", 3)
-    assert [len(some) for some in ranges.unread([])] == [3, 2]
+    assert [len(some.files) for some in ranges.unread(NOTHING)] == [3, 2]
     monkeypatch.setattr(file_ranges, "RANGE_BYTES", 2 * size)
-    assert [len(some) for some in ranges.unread([])] == [2, 2, 1]
+    assert [len(some.files) for some in ranges.unread(NOTHING)] == [2, 2, 1]
     monkeypatch.setattr(file_ranges, "RANGE_BYTES", 1)
-    assert [len(some) for some in ranges.unread([])] == [1, 1, 1, 1, 1]
+    assert [len(some.files) for some in ranges.unread(NOTHING)] == [1, 1, 1, 1, 1]
 
 
 def test_require_unchanged__file_of_another_time_or_gone__is_a_conflict(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 
 from experiment_pipeline.domain.fields import adapter
-from experiment_pipeline.domain.source_ranges import SourceRange
+from experiment_pipeline.domain.source_ranges import ReadSoFar, SourceRange
 from experiment_pipeline.domain.sources import Connection, Source, SourceDraft
 from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.landing.listing import Listing
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.sources.landing_folder import folder_of_range
-from experiment_pipeline.sources.pull import LOCK, OnBatch, PullOfFiles, open_files
+from experiment_pipeline.sources.pull import LOCK, OnBatch, Pull, open_ranges
 from tests.conftest import MakeDatabase
 from tests.lake.ledger import NOW
 
@@ -49,9 +49,9 @@ class Shop:
 
     def pull(self, on_batch: OnBatch = lambda _, __: None, **since: Any) -> list[SourceRange]:
         source = self.registry.sources.find("orders")
-        files = open_files(source, None, {})
+        files = open_ranges(source, None, {})
         ledger = self.registry.source_ranges
-        return PullOfFiles(source, files, ledger, self.landing, lambda: NOW, on_batch).run(**since)
+        return Pull(source, files, ledger, self.landing, lambda: NOW, on_batch).run(**since)
 
     def landed(self) -> list[str]:
         """Who is in the landing zone, with repetitions."""
@@ -184,8 +184,8 @@ def test_pull__since__leaves_older_files(shop: Shop) -> None:
 
 def interrupt(shop: Shop) -> SourceRange:
     """Leave a range of one file as a process does that dies after planning it."""
-    files = open_files(shop.registry.sources.find("orders"), None, {})
-    planned = SourceRange("orders", 1, 1, "v1-1-abc", NOW, files=tuple(files.found()))
+    (content,) = open_ranges(shop.registry.sources.find("orders"), None, {}).unread(ReadSoFar())
+    planned = SourceRange("orders", 1, 1, "v1-1-abc", NOW, files=content.files)
     shop.registry.source_ranges.plan(planned)
     return planned
 
@@ -236,13 +236,13 @@ def test_pull__while_another_process_pulls__is_refused(shop: Shop) -> None:
             shop.pull()
 
 
-def test_open_files__connection__is_the_url_of_its_variable(shop: Shop) -> None:
+def test_open_ranges__connection__is_the_url_of_its_variable(shop: Shop) -> None:
     shop.write("a.csv", "1")
     connection = Connection(key="exports", url_env="EXPORTS_URL")
     url = f"duckdb://{shop.root}/orders"
     source = replace(shop.registry.sources.find("orders"), files=None, connection="exports")
-    assert len(open_files(source, connection, {"EXPORTS_URL": url}).found()) == 1
+    assert open_ranges(source, connection, {"EXPORTS_URL": url}).state(ReadSoFar()) == {"files": 1, "unread": 1}
     with pytest.raises(ConfigurationError, match=r"exports\.url_env: The environment variable EXPORTS_URL is not"):
-        open_files(source, connection, {})
-    with pytest.raises(ConfigurationError, match=r"^connections\.exports: Its URL must begin with duckdb://\.$"):
-        open_files(source, connection, {"EXPORTS_URL": "ftp://me:secret@host"})
+        open_ranges(source, connection, {})
+    with pytest.raises(ConfigurationError, match=r"^connections\.exports: Its URL must begin with .*sqlite://"):
+        open_ranges(source, connection, {"EXPORTS_URL": "ftp://me:secret@host"})
