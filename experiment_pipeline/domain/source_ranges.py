@@ -22,7 +22,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class RangeContent:
-    """What a range reads: files, or the rows of a query within the bounds of a cursor, as texts; None for no bound."""
+    """The content of a range: files, or rows within the bounds of a cursor, as texts; None for no bound."""
 
     files: tuple[SourceFile, ...] = ()
     after: str | None = None
@@ -31,7 +31,7 @@ class RangeContent:
 
 @dataclass(frozen=True, slots=True)
 class ReadSoFar:
-    """What has been read of a source.
+    """The part of a source that has been read.
 
     Attributes:
         files: each as it was when it was read last.

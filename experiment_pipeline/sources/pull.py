@@ -60,7 +60,7 @@ class RangeLedger(Protocol):
 
 
 class Ranges(Protocol):
-    """What a source reads: files, or a query to a database."""
+    """The data of a source: files, or a query to a database."""
 
     def unread(self, read: ReadSoFar, since: datetime | None = None) -> Iterator[RangeContent]:
         """Yield what is to be read, by range."""

@@ -1,6 +1,8 @@
 """`sources`: what a manifest declares is listed, checked, shown and read, from the command line (rules D0, D3, D4)."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,39 @@ def test_sources__column_that_is_missing__is_named_with_the_source(shop: Run, tm
     assert refused.exit_code == 2
     assert "sources.orders.as.value: There is no column 'total'. Did you mean 'totl'?" in refused.output
     assert "Nothing new has landed" in shop("lake", "ingest").output
+
+
+@pytest.mark.parametrize("command", ["check", "preview", "pull"])
+def test_sources__database_that_is_not_reached__is_told_in_one_line_without_its_password(
+    shop: Run, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOWHERE_URL", "postgresql://ana:hunter2@127.0.0.1:1/shop")
+    refused = shop("sources", command, "elsewhere")
+    assert refused.exit_code == 1
+    assert refused.output.startswith("Error: connections.shop: The server cannot be reached: refused.")
+    assert refused.output.count("\n") == 1
+    assert "hunter2" not in refused.output
+
+
+def test_sources__sqlite__is_checked_pulled_and_read_on(
+    shop: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOWHERE_URL", f"sqlite://{tmp_path}/shop.db")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
+        database.execute("create table orders (id integer, customer text, placed text)")
+        database.execute("insert into orders values (7, '007', '2026-11-02T10:00:00Z')")
+        database.commit()
+        (tmp_path / "experiments.yaml").write_text(
+            MANIFEST.replace("from orders\n", "from orders\n    cursor: {column: id}\n")
+        )
+        assert shop("apply", tmp_path / "experiments.yaml").exit_code == 0
+        checked = shop("sources", "check", "elsewhere")
+        assert "The cursor's largest value is 7; nothing has been read." in checked.output
+        assert '"identifier":"007"' in checked.output
+        assert "Source elsewhere: 1 rows, 1 records, up to 7." in shop("sources", "pull", "elsewhere").output
+        assert "Source elsewhere: nothing is new." in shop("sources", "pull", "elsewhere").output
+        database.execute("insert into orders values (8, '8', '2026-11-02T10:00:00Z')")
+        database.commit()
+    pulled = json.loads(shop("sources", "pull", "elsewhere", "--json").stdout)
+    assert [(each["after"], each["until"], each["rows"]) for each in pulled["ranges"]] == [("7", "8", 1)]
+    assert json.loads(shop("sources", "check", "elsewhere", "--json").stdout)["read_until"] == "8"
