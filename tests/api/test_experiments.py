@@ -110,6 +110,8 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "post_stratify": None,
         "prior": None,
         "design_warnings": [
+            "metrics.0.margin: the primary metric is a guardrail, which never wins: without a margin nothing is ever "
+            "shipped. Put the metric that is to improve first, or state a margin such as margin: 0.02.",
             "design.n_looks: changes nothing without standard_deviation, since the primary metric is no share of "
             "identities. "
             "Verdicts hold at every refresh, and no look is planned.",
