@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
 from importlib.util import find_spec
-from io import IOBase
-from typing import TYPE_CHECKING, Any
+from io import BufferedReader
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 from arro3.core import RecordBatchReader
@@ -34,11 +34,14 @@ from experiment_pipeline.sources.source_rows import (
 )
 
 if TYPE_CHECKING:
+    from io import RawIOBase
+
     from clickhouse_connect.driver.client import Client
 
 CHDB = "chdb"
 STATEMENT_TIMEOUT = timedelta(hours=2)
 CONNECT_TIMEOUT = 10  # seconds
+READ_BYTES = 1 << 20
 READS_ONLY = {"1", "2"}  # values of `readonly` with which nothing is written
 BARE_TYPE = re.compile(r"^(?:LowCardinality\()?(?:Nullable\()?([A-Za-z0-9]+)(?:\((\d+))?")
 READ_AS = {
@@ -57,7 +60,9 @@ ORDERED = {"String", "DateTime", "DateTime64", "Date", "Date32"}
 MICROSECONDS = 6
 REFUSED_USER = {192, 193, 194, 516}  # codes of errors
 UNKNOWN_DATABASE, READ_ONLY, NO_ACCESS, SYNTAX, TIMEOUT = 81, 164, 497, 62, 159
-OPENING, TRAILER = re.compile(r"Code: \d+\. DB::Exception: (?:[\w.@-]+: )?"), re.compile(r"\s*\([A-Z_]+\)\s*$")
+RECEIVED, USER = r"(?:Received ClickHouse exception, code: \d+, server response: )?", r"(?:[\w.@-]+: )?"
+OPENING = re.compile(rf"^{RECEIVED}(?:Code: \d+\. DB::Exception: )*{USER}")
+TRAILER = re.compile(r"\s*(?:\([A-Z_]+\))?\s*(?:\(for url [^)]*\))?\s*$")
 
 
 class ClickHouseDatabase(Database):
@@ -179,9 +184,10 @@ class ClickHouseRows(SourceRows):
 
         assert self._client is not None  # noqa: S101 - a fact for the type checker
         stream = self._client.raw_stream(statement, parameters=self._values, fmt="ArrowStream")
-        assert isinstance(stream, IOBase)  # noqa: S101 - a client that is not asynchronous gives no other
-        with closing(stream):
-            yield RecordBatchReader.from_stream(ArrayStream.from_readable(stream))
+        with BufferedReader(
+            cast("RawIOBase", stream), READ_BYTES
+        ) as readable:  # a response over HTTP cannot read into nanoarrow's memory
+            yield RecordBatchReader.from_stream(ArrayStream.from_readable(readable))
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -258,7 +264,8 @@ def _parameter(value: CursorValue) -> tuple[str, str]:
 
 
 def _failure(url: ConnectionUrl, error: Any, *, is_open: bool) -> ExperimentPipelineError:
-    code: int | None = getattr(error, "code", None)
+    is_answer = type(error).__module__.startswith("clickhouse_connect")  # nanoarrow's errors have a code, too
+    code: int | None = error.code if is_answer else None
     if code in REFUSED_USER:
         return url.refused("The server refuses the user or the password. Check both in the URL.")
     if code == TIMEOUT:

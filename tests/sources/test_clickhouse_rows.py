@@ -1,9 +1,11 @@
 """ClickHouse: its types, settings that only read, and what is told when it cannot be reached (rules D1, D3).
 
-The engine is chdb, in this process and behind the same client. A server's own refusals are not run here.
+The engine is chdb behind the same client: in this process, and behind ClickHouse's HTTP interface in another one.
 """
 
+import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,6 +18,7 @@ from experiment_pipeline.errors import ConfigurationError, SourceUnreachable
 from experiment_pipeline.sources.databases import open_database
 from experiment_pipeline.sources.source_rows import CursorRange, Database, SourceRows
 
+ROOT = Path(__file__).parents[2]
 MOMENT = datetime(2026, 11, 1, 10, 0, 0, 123456, UTC)
 TYPES = {  # the expression: the type in Polars, and the value
     "toInt8(-7)": (pl.Int8(), -7),
@@ -115,6 +118,50 @@ def test_clickhouse__error_in_a_late_row__is_told_in_one_line(shop: Database) ->
     with pytest.raises(ConfigurationError, match="query: The server says: Value passed to 'throwIf'") as refused:
         read(shop.rows("select throwIf(number = 900000) as x from numbers(1000000)"))
     assert "\n" not in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of ClickHouse's HTTP interface in a process of its own."""
+    pytest.importorskip("chdb", reason="`make test-slow` installs it")
+    command = [sys.executable, "-m", "tests.sources.clickhouse_server", str(tmp_path_factory.mktemp("server"))]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"clickhouse://reader:hunter2@127.0.0.1:{int(process.stdout.readline())}"
+        process.kill()
+
+
+@pytest.mark.slow
+def test_clickhouse__over_http__streams_blocks_of_a_range(server: str) -> None:
+    shop, query = open_database(server, "shop"), "select number, toString(number) as name from numbers(300000)"
+    newest = shop.newest(query, "number")
+    assert newest == 299_999
+    with closing(shop.rows(query, CursorRange("number", after=9, until=newest))) as rows:
+        batches = list(rows.batches())
+    assert (len(batches) > 1, pl.concat(batches)["number"].sum()) == (True, sum(range(10, 300_000)))
+
+
+@pytest.mark.slow
+def test_clickhouse__over_http__only_reads(server: str) -> None:
+    for query in ("drop table orders", "select * from file('/etc/passwd', LineAsString)"):
+        with pytest.raises(ConfigurationError, match=r"^query: Must be one SELECT statement"):
+            open_database(server, "shop").rows(query)
+    with pytest.raises(ConfigurationError, match=r"^query: The server says: Unknown expression identifier `nope`\.$"):
+        open_database(server, "shop").rows("select nope")
+
+
+@pytest.mark.slow
+def test_clickhouse__wrong_password__is_refused_without_it(server: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        open_database(server.replace("hunter2", "hunter3"), "shop").rows("select 1")
+    assert str(refused.value) == "connections.shop: The server refuses the user or the password. Check both in the URL."
+
+
+@pytest.mark.slow
+def test_clickhouse__connection_that_is_lost_in_the_middle__is_told(server: str) -> None:
+    rows = open_database(server, "shop")
+    with pytest.raises(SourceUnreachable, match=r"connections\.shop: The rows broke off: the connection is lost"):
+        rows.rows("select number, toString(number) as name from numbers(300000) -- cut here")
 
 
 def test_clickhouse__unreachable_host__is_told_without_a_secret(caplog: pytest.LogCaptureFixture) -> None:
