@@ -65,13 +65,14 @@ $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench $(if $(IDENTITIES),--identities $(IDENTITIES)) --write
 
-bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector, automation, and odd exposures
+bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector, automation, odd exposures, and pulls of sources
 	@echo "Imports:"
 	@$(BIN)/python -m tests.bench.imports
 	@$(BIN)/python -m tests.bench.http_reads 300
 	@$(BIN)/python -m tests.bench.collected
 	@$(BIN)/python -m tests.bench.refreshed
 	@$(BIN)/python -m tests.bench.exposure_values
+	@$(BIN)/python -m tests.bench.pulled
 
 bench-large: $(VENV)/.dev ## The same over 100 million events, without the peer (an hour, 30 GB of disk)
 	@$(BIN)/python -m tests.bench --identities 4350000 --repeats 3 --no-peer

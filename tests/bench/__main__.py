@@ -28,7 +28,7 @@ from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.times import iso_utc
 from tests.bench import data
-from tests.bench.report import Measured, Report, markdown
+from tests.bench.report import Measured, Report, markdown, with_sections_of
 from tests.bench.turns import REPOSITORY, Side
 
 THREADS = 2
@@ -87,7 +87,8 @@ def main(options: Options) -> None:
     report.seconds = time.monotonic() - started
     console.print(report.table())
     if options.write:
-        (REPOSITORY / "docs" / "benchmarks.md").write_text(markdown(report, dict(machine())))
+        page = REPOSITORY / "docs" / "benchmarks.md"
+        page.write_text(with_sections_of(markdown(report, dict(machine())), page.read_text("utf-8")))
 
 
 def ours(folder: Path, what: str = "ours") -> list[str]:

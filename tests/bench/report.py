@@ -131,5 +131,18 @@ def markdown(report: Report, machine: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_sections_of(page: str, before: str) -> str:
+    """Return a page with the sections of an older one, which other measurements have written."""
+    head, *sections = before.split("\n## ")
+    return page + "".join(f"\n## {each}" for each in sections) if head else page
+
+
+def replace_section(page: str, title: str, text: str) -> str:
+    """Return a page with the section of a title replaced, or added at its end."""
+    head, *sections = page.rstrip("\n").split("\n## ")
+    kept = [each.rstrip("\n") for each in sections if not each.startswith(f"{title}\n")]
+    return "\n\n## ".join([head.rstrip("\n"), *kept, f"{title}\n{text.rstrip()}"]) + "\n"
+
+
 def _figures(measured: Measured) -> tuple[str, str, str]:
     return f"{measured.seconds:.3f} s", f"{measured.processor_seconds:.3f} s", f"{measured.peak_kib / 1024:,.0f} MiB"
