@@ -18,6 +18,7 @@ from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.fields import FieldErrors, Moment
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.domain.texts import printable, shortened
+from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.times import format_duration, iso_utc
 
 if TYPE_CHECKING:
@@ -130,16 +131,20 @@ def preview_source(context: Context, name: str, number: int, as_json: bool) -> N
 @sources.command("pull")
 @click.argument("name")
 @click.option("--since", metavar="TIME", help="Leave what is older, such as 2026-11-01T00:00:00Z.")
+@click.option("--again", is_flag=True, help="Read everything anew, in the place of what the source has brought.")
 @options.as_json
 @click.pass_obj
-def pull_source(context: Context, name: str, since: str | None, as_json: bool) -> None:
+def pull_source(context: Context, name: str, since: str | None, again: bool, as_json: bool) -> None:
     """Land what is new of the source NAME, and ingest it. Every row counts once, however often this is run or killed.
 
     \b
     Examples:
       experiment-pipeline sources pull orders
       experiment-pipeline sources pull orders --since 2026-11-01T00:00:00Z
+      experiment-pipeline sources pull orders --again
     """
+    if again and since is not None:
+        raise ConfigurationError.of("--since", "Cannot be combined with --again, which replaces everything.")
     start = None if since is None else _moment(since)
     lake = open_lake(context)
     with context.registry() as registry:
@@ -148,7 +153,7 @@ def pull_source(context: Context, name: str, since: str | None, as_json: bool) -
         with progress_bar(context, "rows") as progress:
             bar = progress.add_task("Reading", total=None)
             show = partial(_show, progress, bar)
-            landed = pull(context, registry, source, on_batch=show, since=start)
+            landed = pull(context, registry, source, on_batch=show, since=start, again=again)
         report = ingest_landed(context, registry, lake)
         late = count_late(context, registry, lake)
     if as_json:
@@ -167,12 +172,13 @@ def pull(
     *,
     on_batch: "OnBatch" = lambda _planned, _rows: None,
     since: "datetime | None" = None,
+    again: bool = False,
 ) -> "list[SourceRange]":
     """Land what is new of a source, and return the ranges that have landed."""
     from experiment_pipeline.sources.pull import Pull
 
     landing, ranges = context.settings.landing_dir, _ranges(registry, source)
-    return Pull(source, ranges, registry.source_ranges, landing, lambda: context.now, on_batch).run(since)
+    return Pull(source, ranges, registry.source_ranges, landing, lambda: context.now, on_batch).run(since, again=again)
 
 
 def _show(progress: "Progress", bar: "TaskID", planned: "SourceRange", rows: int) -> None:

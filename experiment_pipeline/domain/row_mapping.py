@@ -120,6 +120,17 @@ class RowMapping:
                 yield name, field.column
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class LinkMapping:
+    """The two identifiers of an identity link (rule D6); its rows become events of a name of their own."""
+
+    anonymous: Annotated[ColumnField, Field(description="of an identity link: the anonymous identifier")]
+    known: Annotated[
+        ColumnField, Field(description="of an identity link: the known identifier that its events are given to")
+    ]
+
+
 FIELDS = ("event", "feature", "variant", "identifier", "timestamp", "value", "event_id")
 OPTIONAL = ("value", "event_id")
 PROPERTIES = ("traits", "metadata")

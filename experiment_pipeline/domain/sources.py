@@ -13,17 +13,20 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
+from experiment_pipeline.domain.events import LINK_EVENT, OLDEST
 from experiment_pipeline.domain.fields import STRICT, FieldErrors, Line, Text, adapter, at_most, rule, whole_seconds
-from experiment_pipeline.domain.row_mapping import ColumnName, RowMapping, check_mapping
+from experiment_pipeline.domain.row_mapping import ColumnName, LinkMapping, RowMapping, check_mapping
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.times import Duration, TimeZone
+from experiment_pipeline.times import Duration, TimeZone, iso_utc
 
 SOURCE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")  # a part of the names of folders, and of Dagster's assets
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IMPORT = "import"  # in the place of a source: files that were imported by hand
 DUCKDB = "duckdb://"
 OPEN_URLS = (DUCKDB, "sqlite://", "chdb://")  # of files, where nobody signs in
+LINK_FIELDS = {"anonymous", "known"}
+LINKED_AT = iso_utc(OLDEST)  # of links: the same pair is one event, however often it is read (rule E4)
 SHORTEST_INTERVAL = timedelta(minutes=1)
 URL_LENGTH = 2_000
 
@@ -39,7 +42,15 @@ class RowsKind(StrEnum):
 
 
 def _listed(given: object) -> object:
-    return given if isinstance(given, list | tuple) else [given]
+    return [_as_event(each) for each in (given if isinstance(given, list | tuple) else [given])]
+
+
+def _as_event(given: object) -> object:
+    """Return a mapping of identity links, which has two fields, as that of the events that they are (rule D6)."""
+    if not isinstance(given, dict) or given.keys() != LINK_FIELDS:
+        return given
+    anonymous, known = (given[name] for name in ("anonymous", "known"))
+    return {"event": LINK_EVENT, "identifier": anonymous, "value": known, "timestamp": {"constant": LINKED_AT}}
 
 
 SourceKey = Annotated[
@@ -47,7 +58,7 @@ SourceKey = Annotated[
 ]
 RowMappings = Annotated[
     tuple[RowMapping, ...],
-    BeforeValidator(_listed, json_schema_input_type=RowMapping | tuple[RowMapping, ...]),
+    BeforeValidator(_listed, json_schema_input_type=RowMapping | LinkMapping | tuple[RowMapping, ...]),
     rule(bool, "Must not be empty."),
 ]
 
@@ -171,6 +182,9 @@ def check_source(key: str, draft: SourceDraft) -> None:
         if draft.rows is RowsKind.LATEST:
             message = "Must be given where rows is latest: it tells which row is the same one again."
             errors.require(mapping.event_id is not None, f"{path}.event_id", message)
+            message = "Must differ from those of the other mappings, such as 'refund-' || order_no in the query."
+            earlier = [other.event_id for other in draft.mappings[:position]]
+            errors.require(mapping.event_id is None or mapping.event_id not in earlier, f"{path}.event_id", message)
     if draft.rows is RowsKind.LATEST:
         message = "Must be given where rows is latest: the row with the largest one counts."
         errors.require(draft.cursor is not None, "cursor", message)

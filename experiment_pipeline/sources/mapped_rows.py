@@ -112,7 +112,7 @@ def _field(name: str, field: FieldSource, schema: Schema, timezone: str | None) 
         return pl.lit(field.constant)
     column, dtype = pl.col(field.column), schema[field.column]
     if name == "timestamp":
-        return _time(column, dtype, field.unit or TimeUnit.MILLISECONDS, timezone)
+        return rfc_3339(column, dtype, field.unit or TimeUnit.MILLISECONDS, timezone)
     if field.map is not None:
         return column.cast(pl.String).replace(dict(field.map))
     if name == "value" and not isinstance(dtype, pl.Decimal):
@@ -120,7 +120,7 @@ def _field(name: str, field: FieldSource, schema: Schema, timezone: str | None) 
     return column.cast(pl.String)
 
 
-def _time(column: pl.Expr, dtype: pl.DataType, unit: TimeUnit, timezone: str | None) -> pl.Expr:
+def rfc_3339(column: pl.Expr, dtype: pl.DataType, unit: TimeUnit, timezone: str | None) -> pl.Expr:
     """Return times as RFC 3339; a text that is none stays as it came, so that its row is rejected with it."""
     if isinstance(dtype, pl.Datetime | pl.Date):
         return _rfc_3339(column.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))), dtype, timezone)

@@ -22,9 +22,10 @@ from typing import Protocol
 import polars as pl
 
 from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, SourceRange
-from experiment_pipeline.domain.sources import DUCKDB, Connection, Source, mapping_path, to_declared, url_of
+from experiment_pipeline.domain.sources import DUCKDB, Connection, RowsKind, Source, mapping_path, to_declared, url_of
 from experiment_pipeline.durable_files import make_folder
 from experiment_pipeline.errors import ConfigurationError, Conflict
+from experiment_pipeline.landing.source_objects import AGAIN
 from experiment_pipeline.sources.cursor_ranges import CursorRanges
 from experiment_pipeline.sources.databases import open_database
 from experiment_pipeline.sources.file_ranges import FileRanges
@@ -34,6 +35,8 @@ from experiment_pipeline.sources.source_rows import SourceRows
 
 LOCK = ".lock"  # hidden from ingestion
 MANY_ROWS = 100  # of which a column that is null in every one is a mistake; fewer are rejected row by row
+FIELD_OF_ALL = "query"
+NOTHING_LEFT = "Gives no rows now: --again would remove what the source has brought, and put nothing in its place."
 OnBatch = Callable[[SourceRange, int], None]  # told the range and how many rows of it were read just now
 
 
@@ -107,11 +110,12 @@ class Pull:
     now: Callable[[], datetime]
     on_batch: OnBatch
 
-    def run(self, since: datetime | None = None) -> list[SourceRange]:
+    def run(self, since: datetime | None = None, *, again: bool = False) -> list[SourceRange]:
         """Land what is new of the source.
 
         Args:
             since: leave files that were modified earlier, or rows whose cursor is not later.
+            again: land everything, as one range that replaces what the source has brought before (rule D5).
 
         Returns:
             The ranges that have landed now, with their counts.
@@ -124,8 +128,19 @@ class Pull:
         """
         with naming(self.source.key), self._exclusive():
             landed = [done for done in [self._resumed()] if done is not None]
+            if again:
+                is_done = any(done.name.startswith(AGAIN) for done in landed)  # which a process had begun
+                return landed if is_done else [*landed, self._read(self._planned(self._everything(), AGAIN))]
             unread = self.ranges.unread(self.ledger.read_so_far(self.source.key), since)
             return [*landed, *(self._read(self._planned(content)) for content in unread)]
+
+    def _everything(self) -> RangeContent:
+        """Return all of the source as one range: it is one batch that removes the old rows and adds the new ones."""
+        contents = list(self.ranges.unread(ReadSoFar()))
+        if not contents:
+            raise ConfigurationError.of(FIELD_OF_ALL, NOTHING_LEFT)
+        files = tuple(file for content in contents for file in content.files)
+        return RangeContent(files, contents[0].after, contents[-1].until)
 
     def _resumed(self) -> SourceRange | None:
         """Finish the range that a process left open, if there is one."""
@@ -141,9 +156,9 @@ class Pull:
         self.ledger.withdraw(planned.source, planned.number)
         return None
 
-    def _planned(self, content: RangeContent) -> SourceRange:
+    def _planned(self, content: RangeContent, prefix: str = "") -> SourceRange:
         source, number = self.source, self.ledger.next_number(self.source.key)
-        now, name = self.now(), range_name(source, number, content)
+        now, name = self.now(), f"{prefix}{range_name(source, number, content)}"
         planned = SourceRange(
             source.key, number, source.version, name, now, content.after, content.until, content.files
         )
@@ -170,6 +185,8 @@ class Pull:
         def frames(rows: SourceRows) -> Iterator[pl.DataFrame]:
             yield from records.of(rows.batches(), count)
             self.ranges.require_unchanged(planned)
+            if not counted and planned.name.startswith(AGAIN):
+                raise ConfigurationError.of(FIELD_OF_ALL, NOTHING_LEFT)
 
         records = row_records(self.source)
         with closing(self.ranges.rows(planned)) as rows:
@@ -231,7 +248,8 @@ def open_ranges(source: Source, connection: Connection | None, environ: Mapping[
 def row_records(source: Source) -> RowRecords:
     """Return what the rows of a source become."""
     mappings = {mapping_path(source, position): mapping for position, mapping in enumerate(source.mappings)}
-    return RowRecords(mappings, source.timezone, source.environment_key, MANY_ROWS)
+    supersedes = None if source.rows is RowsKind.APPEND or source.cursor is None else source.cursor.column
+    return RowRecords(mappings, source.timezone, source.environment_key, MANY_ROWS, cursor=supersedes)
 
 
 def _records_in(folder: Path) -> int:

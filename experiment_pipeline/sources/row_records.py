@@ -13,6 +13,7 @@ from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.landing.record_text import record_texts
 from experiment_pipeline.sources.mapped_rows import NAME_THE_ZONE, Schema, check_schema, records, time_without_zone
+from experiment_pipeline.sources.row_cursors import check_cursor, row_cursors
 
 OnRows = Callable[[int], None]  # told after each batch how many rows it had
 
@@ -37,12 +38,14 @@ class RowRecords:
         timezone: of times without one, in the IANA database; None where there are none.
         environment_key: of the events.
         empty_from: so many rows of which every one has null where an event must have something are refused.
+        cursor: the column by which rows supersede earlier ones of their event id (rule D7); None where none does.
     """
 
     mappings: dict[str, RowMapping]
     timezone: str | None
     environment_key: str
     empty_from: int = 1
+    cursor: str | None = None
 
     def check(self, schema: Schema) -> None:
         """Refuse columns that are missing, or of a type that their field cannot be made of.
@@ -58,6 +61,8 @@ class RowRecords:
                 errors |= refused.errors
         if errors:
             raise ConfigurationError(errors)
+        if self.cursor is not None:
+            check_cursor(self.cursor, schema)
 
     def of(self, batches: Iterable[pl.DataFrame], on_rows: OnRows) -> Iterator[pl.DataFrame]:
         """Yield the records of rows, those of one batch and one mapping together.
@@ -68,7 +73,7 @@ class RowRecords:
         found: set[str] = set()
         read = 0
         for rows in batches:
-            yield from self._of_batch(rows)
+            yield from self._of_batch(rows, self.cursor)
             found |= {column for column, _ in self._required() if rows[column].null_count() < rows.height}
             read += rows.height
             on_rows(rows.height)
@@ -83,14 +88,15 @@ class RowRecords:
         rejected = Counter(each.reason for each in found if isinstance(each, Rejected))
         return Judged(len(texts), tuple(texts), dict(rejected))
 
-    def _of_batch(self, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    def _of_batch(self, rows: pl.DataFrame, cursor: str | None = None) -> Iterator[pl.DataFrame]:
         for path, mapping in self.mappings.items():
             time = None if self.timezone else time_without_zone(rows, mapping)
             if time is not None:
                 raise ConfigurationError.of(f"{path}.timestamp", f"{quoted(time)} has no time zone: {NAME_THE_ZONE}")
             at = mapping.timestamp.column
             happened = rows if len(self.mappings) == 1 or at is None else rows.filter(pl.col(at).is_not_null())
-            yield records(happened, mapping, self.timezone)
+            made = records(happened, mapping, self.timezone)
+            yield made if cursor is None else made.with_columns(row_cursors(happened, cursor, self.timezone))
 
     def _required(self) -> Sequence[tuple[str, str]]:
         """Return the columns without which no row is an event, with their fields."""

@@ -147,3 +147,41 @@ def test_sources__sqlite__is_checked_pulled_and_read_on(
     pulled = json.loads(shop("sources", "pull", "elsewhere", "--json").stdout)
     assert [(each["after"], each["until"], each["rows"]) for each in pulled["ranges"]] == [("7", "8", 1)]
     assert json.loads(shop("sources", "check", "elsewhere", "--json").stdout)["read_until"] == "8"
+
+
+LATEST = """
+environments: {prod: {}}
+sources:
+  orders:
+    files: exports/orders-*.csv
+    timezone: UTC
+    rows: latest
+    cursor: {column: changed}
+    as: {event: purchased, identifier: customer, timestamp: placed, value: total, event_id: number}
+  accounts:
+    files: exports/accounts.csv
+    as: {anonymous: device, known: customer}
+"""
+
+
+def test_pull__corrected_row_links_and_again__change_what_today_sees_alone__d5_d6_d7(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "exports").mkdir()
+    header, row = "number,customer,placed,total,changed\n", "A-1,7,2026-11-02 10:00:00,{},2026-11-0{}\n"
+    (tmp_path / "exports" / "orders-1.csv").write_text(header + row.format(12.5, 2))
+    (tmp_path / "exports" / "accounts.csv").write_text("device,customer\ncookie-1,7\ncookie-1,7\n")
+    (tmp_path / "experiments.yaml").write_text(LATEST)
+    assert run("apply", tmp_path / "experiments.yaml").exit_code == 0
+    assert "1 new events" in run("sources", "pull", "orders").output
+    assert "1 new events, 1 duplicates" in run("sources", "pull", "accounts").output
+    (tmp_path / "exports" / "orders-2.csv").write_text(header + row.format(2.5, 3))
+    corrected = json.loads(run("sources", "pull", "orders", "--json").stdout)
+    assert (corrected["accepted"], corrected["removed"]) == (1, 1)
+    again = run("sources", "pull", "orders", "--again")
+    assert again.exit_code == 0, again.output
+    assert "1 new events, 1 duplicates, 0 rejected, 1 events of earlier batches removed" in again.output
+
+
+def test_pull__again_with_since__is_refused(shop: Run) -> None:
+    refused = shop("sources", "pull", "orders", "--again", "--since", "2026-11-01T00:00:00Z")
+    assert refused.exit_code == 2
+    assert "--since: Cannot be combined with --again" in refused.output

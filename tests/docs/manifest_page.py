@@ -14,6 +14,7 @@ PARTS = {  # of the schema, by the heading of their table
     "connections": ("ConnectionDraft", "Where data is; an entry is named by the key."),
     "sources": ("DeclaredSource", "An entry is named by the key. See [sources.md](sources.md)."),
     "event of a row": ("RowMapping", "A text is a column's name; of `event` and `feature` it is the value itself."),
+    "link of a row": ("LinkMapping", "In the place of an event: see [identity links](sources.md#identity-links)."),
     "field of a row": ("FieldSource", "One of `column` and `constant`."),
     "cursor of a source": ("Cursor", ""),
     "metrics": ("DeclaredMetric", "An entry is named by the metric's name."),

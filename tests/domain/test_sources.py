@@ -158,3 +158,26 @@ def test_in_folder__relative_path__begins_at_the_folder(text: str, found: str) -
 def test_draft__one_mapping__is_read_as_a_list_of_one() -> None:
     one = {"identifier": "user_id", "timestamp": "created_at", "event": "purchased"}
     assert adapter(SourceDraft).validate_python({"as": one, "files": "a.csv"}).mappings == (ORDERS,)
+
+
+def test_check_source__mappings_with_one_event_id__where_rows_supersede_others__are_refused__d7() -> None:
+    mapped = [replace(each, event_id=FieldSource(column="order_no")) for each in (ORDERS, REFUNDS)]
+    latest = replace(OF_DATABASE, rows=RowsKind.LATEST, mappings=tuple(mapped))
+    message = "Must differ from those of the other mappings, such as 'refund-' || order_no in the query."
+    assert errors_of("orders", latest) == {"as.1.event_id": [message]}
+    check_source("orders", replace(latest, rows=RowsKind.APPEND))
+
+
+def test_draft__of_identity_links__is_of_the_events_that_they_are__d6() -> None:
+    mapping = {"anonymous": "device", "known": {"column": "customer"}}
+    draft = adapter(SourceDraft).validate_python({"as": mapping, "files": "/accounts.csv"})
+    assert draft.mappings == (
+        RowMapping(
+            identifier=FieldSource(column="device"),
+            timestamp=FieldSource(constant="2020-01-01T00:00:00Z"),
+            event=FieldSource(constant="$identity_link"),
+            value=FieldSource(column="customer"),
+        ),
+    )
+    check_source("accounts", draft)
+    assert adapter(SourceDraft).validate_python({"as": to_declared(draft)["as"], "files": "/accounts.csv"}) == draft

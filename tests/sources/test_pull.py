@@ -246,3 +246,44 @@ def test_open_ranges__connection__is_the_url_of_its_variable(shop: Shop) -> None
         open_ranges(source, connection, {})
     with pytest.raises(ConfigurationError, match=r"^connections\.exports: Its URL must begin with .*sqlite://"):
         open_ranges(source, connection, {"EXPORTS_URL": "ftp://me:secret@host"})
+
+
+def test_pull__again__is_one_range_of_everything_that_replaces_what_there_is__d5(shop: Shop) -> None:
+    shop.write("a.csv", "1")
+    shop.pull()
+    shop.write("b.csv", "2")
+    (landed,) = shop.pull(again=True)
+    assert landed.name.startswith("again-v1-2-")
+    assert [Path(file.path).name for file in landed.files] == ["a.csv", "b.csv"]
+    assert (landed.rows, len(list(shop.folder(landed).iterdir())) > 0) == (2, True)
+    assert shop.pull() == []
+
+
+def test_pull__again__where_nothing_would_be_in_the_place__is_refused__d5(shop: Shop) -> None:
+    shop.write("a.csv", "1")
+    shop.pull()
+    shop.declare(query="select * from files where user = 'nobody'")
+    with pytest.raises(ConfigurationError, match=r"sources\.orders\.query: Gives no rows now: --again would remove"):
+        shop.pull(again=True)
+    assert shop.registry.source_ranges.open_range("orders") is None
+    assert shop.landed() == ["1"]
+
+
+def test_pull__again_after_a_crash_of_it__finishes_that__d5(shop: Shop) -> None:
+    shop.write("a.csv", "1")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.pull(crash, again=True)
+    (landed,) = shop.pull(again=True)
+    assert (landed.number, landed.name.startswith("again-v1-1-"), shop.landed()) == (1, True, ["1"])
+
+
+def test_pull__of_rows_that_supersede_others__lands_their_cursors__d7(shop: Shop) -> None:
+    shop.declare(**{"as": AS | {"event_id": "user"}, "rows": "latest", "cursor": {"column": "at"}})
+    shop.write("a.csv", "1")
+    (landed,) = shop.pull()
+    (part,) = shop.folder(landed).iterdir()
+    assert pl.read_parquet(part)["source_cursor"].to_list() == [1_767_571_200_000_000]
