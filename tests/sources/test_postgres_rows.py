@@ -1,8 +1,9 @@
 """PostgreSQL: its types, its transaction that only reads, and what is told when it refuses or is lost (D1, D3)."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from experiment_pipeline.errors import ConfigurationError, SourceUnreachable
+from experiment_pipeline.sources import postgres_rows
 from experiment_pipeline.sources.databases import open_database
 from experiment_pipeline.sources.source_rows import CursorRange, SourceRows
 from tests.sources.postgres_tables import new_database, run
@@ -159,6 +161,9 @@ def guarded(url: str) -> Iterator[str]:
 def test_postgres__wrong_password__is_refused_and_the_right_one_reads(guarded: str) -> None:
     wrong = make_url(guarded).set(password="hunter2").render_as_string(hide_password=False)
     told = refused(wrong)
+    with pytest.raises(ConfigurationError) as error:
+        open_database(wrong, "shop").newest("select id from orders", "id")
+    assert "hunter2" not in "".join(traceback.format_exception(error.value))
     assert told.startswith("connections.shop: The server refuses the user or the password.")
     assert "hunter2" not in told
     assert len(read(open_database(guarded, "shop").rows("select id from orders"))) == 3
@@ -184,6 +189,13 @@ def test_postgres__unreachable_host__is_told_without_a_secret() -> None:
     assert str(lost.value) == (
         "connections.shop: The server cannot be reached: refused. Check that it runs, its host and its port."
     )
+
+
+def test_postgres__query_that_takes_too_long__is_ended_and_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_rows, "STATEMENT_TIMEOUT", timedelta(milliseconds=50))
+    rows = open_database(url, "shop").rows("select pg_sleep(600)::text as x")
+    with closing(rows), pytest.raises(SourceUnreachable, match=r"The server ended the query: .* statement timeout"):
+        list(rows.batches())
 
 
 def test_postgres__connection_that_is_lost_between_batches__is_told(url: str) -> None:
