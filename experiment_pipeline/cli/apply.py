@@ -119,7 +119,8 @@ def _members(changed: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tupl
         if isinstance(before, dict) and isinstance(after, dict):
             for member in dict.fromkeys((*before, *after)):
                 if before.get(member) != after.get(member):
-                    yield f"{name}.{member}", (before.get(member), after.get(member))
+                    place = member if name == "audience" else f"{name}.{member}"  # as it stands in the file
+                    yield place, (before.get(member), after.get(member))
         else:
             yield name, (before, after)
 

@@ -11,7 +11,13 @@ import click
 from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
-from experiment_pipeline.cli.mapping_report import JUDGED, judged_as_json, print_judged, print_mapping
+from experiment_pipeline.cli.mapping_report import (
+    JUDGED,
+    judged_as_json,
+    print_judged,
+    print_mapping,
+    print_not_numbers,
+)
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
 from experiment_pipeline.domain.mapping_texts import GivenMapping, are_exposures, guessed_fields, mapping_of
 from experiment_pipeline.domain.row_mapping import PROPERTIES
@@ -164,10 +170,17 @@ def _import(context: Context, registry: "Registry", request: "FileImport", rows:
     report = ingest_landed(context, registry, lake)
     late = count_late(context, registry, lake)
     if as_json:
-        counts: dict[str, Any] = {"rows": rows.rows, "landed": landed or 0, "landed_before": landed is None}
+        counts: dict[str, Any] = {
+            "rows": rows.rows,
+            "landed": landed.records if landed else 0,
+            "landed_before": landed is None,
+            "not_numbers": landed.not_numbers.count if landed else None,
+        }
         click.echo(json.dumps(counts | landing_report.report_as_json(report) | late_as_json(late), indent=2))
         return
     if landed is None:
         click.echo("This file has landed with this mapping before: its events are in the lake.")
     landing_report.print_report(report)
+    if landed is not None:
+        print_not_numbers(landed.not_numbers)
     print_late(late)

@@ -21,7 +21,7 @@ from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.domain.texts import nearest, quoted, suggestion
 from experiment_pipeline.errors import ConfigurationError, NotFound, NotStarted
-from experiment_pipeline.results.reasons import in_words
+from experiment_pipeline.results.reasons import briefly
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.times import iso_utc, to_milliseconds
 
@@ -255,6 +255,6 @@ def _store(
 
     measured = measurement_of_preview(metric, preview, context.now, None if experiment is None else experiment.id)
     if isinstance(measured, NotComputable):
-        return f"{in_words(measured.reason)}, so that nothing can be planned from it"
+        return f"{briefly(measured.reason)}, so that nothing can be planned from it"
     registry.measurements.store(measured)
     return None

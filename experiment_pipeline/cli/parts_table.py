@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from experiment_pipeline.cli.results_table import ANY_WIDTH, VERDICT_STYLES, WITHHELD, Quantity, readable, shown
+from experiment_pipeline.domain.audience import crossed_name, crossed_values
 from experiment_pipeline.domain.experiments import CONTROL, Experiment
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.results.comparison_payload import LiftPayload, VariantPayload
 from experiment_pipeline.results.metric_payload import PartPayload, StepPayload
 from experiment_pipeline.results.payload import ResultsPayload
-from experiment_pipeline.results.reasons import in_words
+from experiment_pipeline.results.reasons import briefly
 from experiment_pipeline.stats.verdict import Verdict
 
 
@@ -71,6 +72,14 @@ def value_shown(value: str | None, *, other: bool = False) -> str:
     return "(none)" if value is None else f'"{shown(value)}"'
 
 
+def _part_shown(part: PartPayload, *, is_crossed: bool) -> str:
+    """Return the value of a part; those of two crossed dimensions with a comma between them."""
+    value = part["value"]
+    if is_crossed and value is not None:
+        return ", ".join(value_shown(each) for each in crossed_values(value))
+    return value_shown(value, other=part["other"])
+
+
 def _parts(experiment: Experiment, results: ResultsPayload) -> Iterator[_Part]:
     attached = {each.metric.id: each for each in experiment.metrics}
     for metric in results["metrics"]:
@@ -79,9 +88,10 @@ def _parts(experiment: Experiment, results: ResultsPayload) -> Iterator[_Part]:
         for step in metric.get("steps", []):
             yield _Part(f"{name}, step {step['step']} {printable(step['event'])}", quantity, step)
         slices = [("slice", metric.get("slices", []))]
+        crossed = {crossed_name(pair) for pair in experiment.audience.cross}
         for dimension, parts in chain(slices, metric.get("breakdown", {}).items()):
             for part in parts:
-                label = f"{name}, {printable(dimension)} {value_shown(part['value'], other=part['other'])}"
+                label = f"{name}, {printable(dimension)} {_part_shown(part, is_crossed=dimension in crossed)}"
                 adjusted = {key: each["inference"] for key, each in part.get("adjusted", {}).items()}
                 yield _Part(label, quantity, part, part["verdict"], adjusted)
 
@@ -109,7 +119,7 @@ def _lift(lift: LiftPayload | None) -> tuple[str, str]:
 def _verdict(part: _Part, treatment: str) -> Text:
     verdict, reason = part.verdicts.get(treatment), part.payload["reason"][treatment]
     words = [] if verdict is None else [Text(readable(verdict), style=VERDICT_STYLES.get(verdict, ""))]
-    return Text(", ").join([*words, *([] if reason is None else [Text(in_words(reason))])])
+    return Text(", ").join([*words, *([] if reason is None else [Text(briefly(reason))])])
 
 
 def _lines(part: _Part) -> Iterator[Text]:

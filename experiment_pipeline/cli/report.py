@@ -8,7 +8,7 @@ from rich.text import Text
 
 from experiment_pipeline.cli.parts_table import PartsTable
 from experiment_pipeline.cli.results_parts import note_lines, sensitivity_lines
-from experiment_pipeline.cli.results_table import ResultsTable, shown
+from experiment_pipeline.cli.results_table import NEARLY_0, SMALLEST_P, ResultsTable, shown
 from experiment_pipeline.domain.aggregates import are_unreadable
 from experiment_pipeline.domain.experiments import CONTROL, Experiment
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
@@ -109,7 +109,8 @@ def _split_lines(results: ResultsPayload) -> Iterator[Text]:
     srm = results["srm"]
     observed = " / ".join(f"{shown(key)} {n:,}" for key, n in srm["identities"].items())
     sound, fixed, anytime = results["trustworthy"], results["srm_p_value"], srm["anytime_p_value"]
-    tested = "" if fixed is None or anytime is None else f" (SRM p = {fixed:.3g}, at every look p = {anytime:.3g})"
+    both = None if fixed is None or anytime is None else (_p_words(fixed), _p_words(anytime))
+    tested = "" if both is None else f" (SRM p {both[0]}, at every look p {both[1]})"
     if sound is None or (sound and not tested):
         yield Text(f"split not tested: {in_words(srm['reason'] or 'unknown')} ({observed})", style="yellow")
         return
@@ -121,6 +122,10 @@ def _split_lines(results: ResultsPayload) -> Iterator[Text]:
     yield line
     if not sound:
         yield Text("Do not trust these numbers: nothing is called winning on such a split.", style="bold red")
+
+
+def _p_words(p_value: float) -> str:
+    return NEARLY_0 if p_value < SMALLEST_P else f"= {p_value:.3g}"
 
 
 def _decision_lines(results: ResultsPayload) -> Iterator[Text]:

@@ -12,8 +12,15 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.results.comparison_payload import ProgressPayload
 from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
-from experiment_pipeline.results.reasons import in_words
+from experiment_pipeline.results.reasons import briefly, in_words
 from experiment_pipeline.results.sensitivity_payload import OtherReadingPayload
+
+READINGS = {  # of the primary metric, declared otherwise; a newer version's go by their names
+    "first": "identities of several variants counted in the first",
+    "exclude": "identities of several variants left out",
+    "uncapped": "no cap and no floor",
+    "unadjusted": "no adjustment for the pre-period",
+}
 
 
 def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
@@ -39,7 +46,10 @@ def sensitivity_lines(experiment: Experiment, results: ResultsPayload) -> Iterat
         return
     name = next(name for name, _, metric in _metrics(experiment, results) if metric["metric_id"] == found["metric_id"])
     for treatment in next(iter(found["readings"].values()))["verdict"]:
-        readings = "; ".join(f"{label} {_said(each, treatment)}" for label, each in found["readings"].items())
+        readings = "; ".join(
+            f"{READINGS.get(label, readable(label))}: {_said(each, treatment)}"
+            for label, each in found["readings"].items()
+        )
         line = f"{name}, {shown(treatment)}: read with {readings}"
         if treatment in found["contradicted"]:
             yield Text(f"{line}. The readings disagree: it is not shipped.", style="bold red")
@@ -50,7 +60,7 @@ def sensitivity_lines(experiment: Experiment, results: ResultsPayload) -> Iterat
 def _said(reading: OtherReadingPayload, treatment: str) -> str:
     """Return the lift of a reading, or why there is none, and its verdict."""
     lift, verdict = reading["inference"][treatment], readable(reading["verdict"][treatment])
-    said = in_words(reading["reason"][treatment] or "withheld") if lift is None else f"{100 * lift['lift']:+.2f} %"
+    said = briefly(reading["reason"][treatment] or "withheld") if lift is None else f"{100 * lift['lift']:+.2f} %"
     return f"{said}, {verdict}"
 
 

@@ -43,6 +43,7 @@ VARIANT_SHOWN = 60  # characters
 BETWEEN = "    "  # before each number of a block
 WITHHELD = "–"
 DIGITS = 5  # of a metric's value
+SMALLEST_P, NEARLY_0 = 0.0001, "< 0.0001"  # a smaller p-value is neither written out nor rounded to 0
 ANY_WIDTH = 100_000  # columns, more than a table ever has
 
 
@@ -167,7 +168,7 @@ def _p_value(anytime: AnytimePayload | MarginPayload | None) -> str:
     p_value = None if anytime is None else anytime["adjusted_p_value"]
     if p_value is None:
         return WITHHELD
-    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
+    return NEARLY_0 if p_value < SMALLEST_P else f"{p_value:.4f}"
 
 
 def value_of(aggregate: VariantPayload) -> float | None:

@@ -1,5 +1,6 @@
 """Audiences: the identities that an experiment analyses, and the groups of them (rules M15, M19, M20, M23)."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Annotated
@@ -82,3 +83,14 @@ EVERYBODY = Audience()
 def crossed_name(pair: tuple[str, str]) -> str:
     """Return the name of two crossed dimensions."""
     return " × ".join(pair)
+
+
+def crossed_values(value: str) -> tuple[str | None, str | None]:
+    """Return the values of two crossed dimensions, which engines and payloads have as one text; None for no value.
+
+    Example:
+        >>> crossed_values('["DE",null]')
+        ('DE', None)
+    """
+    one, other = json.loads(value)
+    return one, other

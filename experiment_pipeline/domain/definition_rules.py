@@ -33,6 +33,7 @@ from experiment_pipeline.domain.measures import Aggregation, Missing, Operator
 from experiment_pipeline.domain.metrics import Maturity
 
 VERSIONS = (1, 2)  # rule M1
+OUTERMOST = 0.0001  # quantile: 100,000 values an arm have ten beyond it, the fewest that are compared (rule M12)
 MEDIAN = " The median is statistic: quantile with q: 0.5."
 NO_COVARIATE = "Leave it out: only a mean can be adjusted by what came before."
 REMEDIES = {  # of a field that belongs to other statistics alone, where it is not another metric that is wanted
@@ -155,6 +156,8 @@ def _check(errors: FieldErrors, form: Form) -> None:
             _check_measure(errors, place, events)
             if events.slice_by is not None and not isinstance(form, MeanForm):
                 errors.add(f"{place}.slice_by", "Leave it out: only a mean can be split by a property of its events.")
+    if isinstance(form, QuantileForm | EventQuantileForm) and not OUTERMOST <= form.q <= 1 - OUTERMOST:
+        errors.add("q", f"Must lie from {OUTERMOST:g} to {1 - OUTERMOST:g}: beyond are too few values to compare.")
     if isinstance(form, RetentionForm):
         errors.require(form.window.end is not None, "window.to", "This field is required, such as to: P8D.")
         _check_window(errors, "window", form.window)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from experiment_pipeline.domain.aggregates import Group, Part
+from experiment_pipeline.domain.audience import crossed_name, crossed_values
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.health_check import HealthCheck
@@ -48,9 +49,11 @@ def judge_split_by_dimension(inputs: HealthInputs) -> Finding:
         detail = f"The split of no value of a dimension contradicts the configured shares, of {len(cells):,} values."
         return Finding("split_by_dimension_as_configured", Severity.OK, "Split by dimension", detail, evidence)
     more = f", and {len(worst) - NAMED:,} more" if len(worst) > NAMED else ""
+    crossed = {crossed_name(pair) for pair in inputs.experiment.audience.cross}
+    told = [_told(each, is_crossed=each.group.name in crossed) for each in worst[:NAMED]]
     detail = (
         f"In {len(worst):,} of {len(cells):,} values the split is too far from the configured shares to be chance: "
-        f"{'; '.join(map(_told, worst[:NAMED]))}{more}. Look for exposures of these identities that are lost, or sent "
+        f"{'; '.join(told)}{more}. Look for exposures of these identities that are lost, or sent "
         "twice, in one variant alone; do not decide on the effects within these values."
     )
     return Finding("mismatch_by_dimension", Severity.WARNING, "Sample ratio mismatch by dimension", detail, evidence)
@@ -88,10 +91,12 @@ def _evidence(cell: Cell) -> dict[str, object]:
     }
 
 
-def _told(cell: Cell) -> str:
-    value = "without a value" if cell.group.value is None else quoted(cell.group.value)
+def _told(cell: Cell, *, is_crossed: bool) -> str:
+    value = cell.group.value
+    values = (value,) if value is None or not is_crossed else crossed_values(value)
+    words = ", ".join("without a value" if each is None else quoted(each) for each in values)
     counts = ", ".join(f"{printable(variant)}: {count:,}" for variant, count in cell.identities.items())
-    return f"{printable(cell.group.name)} {value} ({counts})"
+    return f"{printable(cell.group.name)} {words} ({counts})"
 
 
 CHECK = HealthCheck(

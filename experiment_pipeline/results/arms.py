@@ -13,6 +13,7 @@ from experiment_pipeline.domain.aggregates import (
 from experiment_pipeline.domain.floors import Counted, counted_by
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Quantile, Ratio, Retention
 from experiment_pipeline.stats.effect import difference, squared_standard_error
+from experiment_pipeline.stats.missing_values import missing_values_differ
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.quantile import quantile_aggregate
 from experiment_pipeline.stats.ratio import ratio_aggregate
@@ -21,6 +22,7 @@ OUT_OF_RANGE = NotComputable("out_of_range")  # moments too large for a float
 NO_VALUES = NotComputable("too_few_values")
 CAP_IS_ZERO = NotComputable("cap_is_zero")  # rule M10
 ONE_VALUE = NotComputable("bounds_leave_one_value")  # rule M10
+MISSING_VALUES_DIFFER = NotComputable("missing_values_differ")  # rules M3, M6
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +150,15 @@ def _has_one_value(metric: Metric, found: MetricAggregates) -> bool:
             arms = [each for each in found.by_variant.values() if each is None or each.n]
             known = [each for each in arms if each is not None and each.n > 1 and not squared_standard_error(each)]
             return bool(arms) and len(known) == len(arms) and not any(difference(known[0], each) for each in known)
+
+
+def withheld_for_missing_values(control: Arm, treatment: Arm, metric: Metric) -> NotComputable | None:
+    """Return why a comparison of those who have a value is one of different people, or None."""
+    if not any(measure.aggregation.may_lack_value for measure in metric.measures):
+        return None
+    if control.aggregate is None or treatment.aggregate is None:
+        return None
+    differ = missing_values_differ(
+        (control.identities, control.values.with_value), (treatment.identities, treatment.values.with_value)
+    )
+    return MISSING_VALUES_DIFFER if differ else None

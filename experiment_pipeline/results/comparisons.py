@@ -8,7 +8,14 @@ from experiment_pipeline.domain.experiments import CONTROL, Design
 from experiment_pipeline.domain.floors import Floors, counted_by
 from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import AttachedMetric, Maturity, Metric, Quantile, Ratio
-from experiment_pipeline.results.arms import CAP_IS_ZERO, ONE_VALUE, OUT_OF_RANGE, Arm, arms_of
+from experiment_pipeline.results.arms import (
+    CAP_IS_ZERO,
+    ONE_VALUE,
+    OUT_OF_RANGE,
+    Arm,
+    arms_of,
+    withheld_for_missing_values,
+)
 from experiment_pipeline.results.guardrails import BesideMargin, beside_margin
 from experiment_pipeline.results.model import (
     AdjustedReading,
@@ -22,18 +29,16 @@ from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime
 from experiment_pipeline.stats.cuped import CupedAdjustment, cuped
 from experiment_pipeline.stats.effect import Effect, effect
 from experiment_pipeline.stats.evidence import Evidence, accrued_evidence
-from experiment_pipeline.stats.guardrail import decide_margin
+from experiment_pipeline.stats.guardrail import TIED_VALUES, decide_margin
 from experiment_pipeline.stats.late_values import widened_for_late_values
 from experiment_pipeline.stats.lift import lift
 from experiment_pipeline.stats.minimum_data import below_floor
-from experiment_pipeline.stats.missing_values import missing_values_differ
 from experiment_pipeline.stats.multiplicity import holm, holm_levels
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.planned_looks import PlannedLooks
 from experiment_pipeline.stats.verdict import Verdict, decide
 
 UNREADABLE_VALUES = NotComputable("unreadable_values")  # rule E5
-MISSING_VALUES_DIFFER = NotComputable("missing_values_differ")  # rules M3, M6
 
 REPLACING = (Clock.REPLACED, Clock.EXTREMES)
 
@@ -144,7 +149,9 @@ def compared(
         floors: how much data an arm needs.
         withheld: of a part, why the whole metric has no verdict on a treatment, so that no part has one either.
     """
-    of_whole = withheld or {}
+    of_whole = {
+        key: reason for key, reason in (withheld or {}).items() if reason != TIED_VALUES
+    }  # a part may have none
     values = {key: found.values.get(key, 0) for key in variants}
     invalid_values = {key: found.invalid_values.get(key, 0) for key in variants}
     arms = arms_of(attached.metric, found, variants)
@@ -163,7 +170,8 @@ def compared(
         withheld={
             key: of_whole.get(key)
             or (UNREADABLE_VALUES if unreadable else None)
-            or _withheld_for_missing_values(arms[CONTROL], arm, attached.metric)
+            or withheld_for_missing_values(arms[CONTROL], arm, attached.metric)
+            or _withheld_for_ties(attached, pairs[key])
             for key, arm in treatments.items()
         },
         beside_margin={
@@ -378,13 +386,13 @@ def _anytime_effect(pair: Pair | NotComputable, alpha: float) -> AnytimeEffect |
     return anytime_effect(pair.effect, pair.control, pair.treatment, pair.evidence, alpha=alpha)
 
 
-def _withheld_for_missing_values(control: Arm, treatment: Arm, metric: Metric) -> NotComputable | None:
-    """Return why a comparison of those who have a value is one of different people, or None."""
-    if not any(measure.aggregation.may_lack_value for measure in metric.measures):
+def _withheld_for_ties(attached: AttachedMetric, pair: Pair | NotComputable) -> NotComputable | None:
+    """Return why two quantiles are not told apart whose intervals have no width (rule C12), or None.
+
+    Their error would be 0 and any difference certain, whereas a look finds it by chance. Harm to a guardrail is said.
+    """
+    if not isinstance(attached.metric.statistic, Quantile) or attached.expected_direction.is_guardrail:
         return None
-    if control.aggregate is None or treatment.aggregate is None:
+    if isinstance(pair, NotComputable) or pair.control.m2 or pair.treatment.m2 or not pair.effect.value:
         return None
-    differ = missing_values_differ(
-        (control.identities, control.values.with_value), (treatment.identities, treatment.values.with_value)
-    )
-    return MISSING_VALUES_DIFFER if differ else None
+    return TIED_VALUES

@@ -11,7 +11,10 @@ REASONS = {
     "unreadable_values": "more than 1 % of the values in an arm are not numbers",
     "missing_values_differ": "identities with a value are more frequent in one arm, so that the arms hold other people",
     "too_few_values": "too few values beyond the quantile",
-    "tied_values": "the quantile lies on a value that many share, which hides every smaller difference",
+    "tied_values": (
+        "the quantile lies on a value that many share, so that its error is not known: compare the share of values "
+        "beyond it"
+    ),
     "denominator_not_positive": "the denominator is not above 0 in an arm",
     "cap_is_zero": (
         "the cap is 0, so that every value would count as 0: take the percentile of the values that are not 0, with "
@@ -51,3 +54,13 @@ def in_words(reason: str) -> str:
         'too few values beyond the quantile'
     """
     return REASONS.get(reason, reason.replace("_", " "))
+
+
+def briefly(reason: str) -> str:
+    """Return the same without what to do about it, for places that repeat it.
+
+    Example:
+        >>> briefly("cap_is_zero")
+        'the cap is 0, so that every value would count as 0'
+    """
+    return in_words(reason).partition(":")[0]

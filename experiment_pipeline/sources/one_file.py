@@ -1,8 +1,11 @@
 """Import of one file: its rows become landing objects, once (rules D1-D4)."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import polars as pl
 
 from experiment_pipeline.domain.row_mapping import PROPERTIES, RowMapping
 from experiment_pipeline.domain.sources import IMPORT
@@ -10,7 +13,16 @@ from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.sources.file_rows import FileRows
 from experiment_pipeline.sources.landing_folder import folder_of_range, land
+from experiment_pipeline.sources.not_numbers import NotNumbers, not_numbers
 from experiment_pipeline.sources.row_records import Judged, OnRows, RowRecords
+
+
+@dataclass(frozen=True, slots=True)
+class LandedFile:
+    """The records of a file that has landed, and their values that are no numbers."""
+
+    records: int
+    not_numbers: NotNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,7 @@ class FileImport:
         digest.update(repr((asdict(self.mapping), self.timezone)).encode())
         return folder_of_range(landing, self.environment_key, IMPORT, digest.hexdigest()[:32])
 
-    def land(self, rows: FileRows, landing: Path, on_rows: OnRows) -> int | None:
+    def land(self, rows: FileRows, landing: Path, on_rows: OnRows) -> LandedFile | None:
         """Land the file.
 
         Args:
@@ -69,7 +81,7 @@ class FileImport:
             on_rows: is told after each batch how many rows it had.
 
         Returns:
-            The number of records; None where the same file has landed with the same mapping before.
+            What has landed; None where the same file has landed with the same mapping before.
 
         Raises:
             ConfigurationError: a row cannot be read, or every row of a column is null; nothing has landed.
@@ -77,4 +89,13 @@ class FileImport:
         folder = self.folder(landing)
         if folder.exists():
             return None
-        return land(self.records.of(rows.batches(), on_rows), folder)
+        unreadable = NotNumbers()
+
+        def counted(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+            nonlocal unreadable
+            for frame in frames:
+                unreadable += not_numbers(frame, self.mapping)
+                yield frame
+
+        landed = land(counted(self.records.of(rows.batches(), on_rows)), folder)
+        return LandedFile(landed, unreadable)

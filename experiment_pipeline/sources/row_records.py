@@ -13,6 +13,7 @@ from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.landing.record_text import record_texts
 from experiment_pipeline.sources.mapped_rows import NAME_THE_ZONE, Schema, check_schema, records, time_without_zone
+from experiment_pipeline.sources.not_numbers import NotNumbers, not_numbers
 from experiment_pipeline.sources.row_cursors import check_cursor, row_cursors
 
 OnRows = Callable[[int], None]  # told after each batch how many rows it had
@@ -20,11 +21,12 @@ OnRows = Callable[[int], None]  # told after each batch how many rows it had
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The first records of a source, as JSON, and how many of them are rejected, by reason (rule E3)."""
+    """The first records of a source, as JSON, how many of them are rejected, by reason (rule E3), and their values."""
 
     records: int
     first: tuple[str, ...]
     rejected: dict[str, int]
+    not_numbers: NotNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,13 @@ class RowRecords:
 
     def judge(self, rows: pl.DataFrame) -> Judged:
         """Return what ingestion will make of rows."""
-        texts = [text for frame in self._of_batch(rows) for text in _texts(frame)]
+        frames = list(self._of_batch(rows))
+        texts = [text for frame in frames for text in _texts(frame)]
         now = datetime.now(UTC)
         found = [parse(decode(text), self.environment_key, now) for text in texts]
         rejected = Counter(each.reason for each in found if isinstance(each, Rejected))
-        return Judged(len(texts), tuple(texts), dict(rejected))
+        unreadable = sum(map(not_numbers, frames, self.mappings.values()), NotNumbers())
+        return Judged(len(texts), tuple(texts), dict(rejected), unreadable)
 
     def _of_batch(self, rows: pl.DataFrame, cursor: str | None = None) -> Iterator[pl.DataFrame]:
         for path, mapping in self.mappings.items():

@@ -31,6 +31,7 @@ def test_apply__change_of_who_is_analysed__shows_what_changed_alone(run: Run, ma
     assert run("apply", manifest).exit_code == 0
     manifest.write_text(created + "    only: [{field: traits.country, is: AT}]\n", "utf-8")
     text = run("apply", manifest, "--dry-run").stdout
+    assert "\n    only: \n" in text
     assert '- {"field": "traits.country", "is": "DE"}' in text
     assert '+ {"field": "traits.country", "is": "AT"}' in text
     assert "dimensions" not in text

@@ -104,6 +104,19 @@ def test_import__bad_request__is_refused_and_nothing_lands(
     assert "Nothing new has landed" in prepared("lake", "ingest").output
 
 
+def test_import__values_that_are_no_numbers__are_counted_before_and_after(prepared: Run, tmp_path: Path) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text("customer,placed,amount\na,2026-11-02T10:00:00Z,9.50\nb,2026-11-02T10:00:00Z,EUR 9\n")
+    given = ("import", orders, *ORDERS, "--as", "value=amount")
+    said = "1 of 2 values are no numbers, such as 'EUR 9': sums, means and quantiles leave them out"
+    assert said in prepared(*given, "--dry-run").output
+    assert json.loads(prepared(*given, "--dry-run", "--json").output)["not_numbers"] == 1
+    assert said in prepared(*given, "--yes").output
+    again = json.loads(prepared(*given, "--yes", "--json").output)
+    assert (again["landed_before"], again["not_numbers"]) == (True, None)
+    assert "are no numbers" not in prepared(*given[:-2], "--yes").output
+
+
 @pytest.mark.parametrize("option", ["--dry-run", "--yes"])
 def test_import__times_without_a_zone__ask_for_it_and_nothing_lands(
     prepared: Run, assignments: Path, option: str

@@ -1,6 +1,7 @@
 """Parts of metrics in terminals of every width: steps, values of dimensions, and their adjusted readings."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from experiment_pipeline.cli.parts_table import PartsTable
 from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part, VariantAggregate
+from experiment_pipeline.domain.audience import EVERYBODY, Audience
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Statistic
@@ -20,9 +22,11 @@ WIDE, NARROW = 200, 100
 OCCURS = Mean(Measure(Events("buy"), Aggregation.OCCURRENCE))
 
 
-def printed(statistic: Statistic, groups: dict[Group, MetricAggregates], width: int) -> list[str]:
+def printed(
+    statistic: Statistic, groups: dict[Group, MetricAggregates], width: int, audience: Audience = EVERYBODY
+) -> list[str]:
     """The lines, each run of spaces as one."""
-    subject = experiment(metric=Metric(7, "prod", "m", statistic))
+    subject = replace(experiment(metric=Metric(7, "prod", "m", statistic)), audience=audience)
     aggregates = found(rate(N, 100), groups=groups)
     payload = results_payload(compute_results(subject, {"control": N, "b": N}, [aggregates], Floors()))
     console = Console(width=width, file=io.StringIO(), markup=False, color_system=None)
@@ -41,6 +45,19 @@ def test_parts__steps__have_values_and_no_verdict() -> None:
     assert second.startswith("m, step 2 buy b 1,000 30.000 %")
     first, *_ = printed(funnel, steps, NARROW)
     assert first.startswith("m, step 1 cart: control 60.000 % of 1,000, b 60.000 % of 1,000, lift +0.00 % (")
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_parts__crossed_dimensions__show_the_values_of_both(width: int) -> None:
+    name = "country × device"
+    cells = {
+        Group(Part.DIMENSION, name, '["DE","mobile"]'): found(rate(400, 40)),
+        Group(Part.DIMENSION, name, '[null,"a, \\"b\\""]'): found(rate(300, 3)),
+        Group(Part.DIMENSION, name, None, is_other=True): found(rate(300, 30)),
+    }
+    text = " ".join(printed(OCCURS, cells, width, Audience(cross=(("country", "device"),))))
+    for values in ('"DE", "mobile"', '(none), "a, "b""', "(all others)"):
+        assert f"m, {name} {values}" in text
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])

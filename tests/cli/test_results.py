@@ -219,6 +219,12 @@ def test_report__split_that_cannot_be_tested__says_why() -> None:
     assert "split not tested: fewer than 100 identities (control 10 / b 0)" in text
 
 
+def test_report__split_whose_p_value_is_too_small_for_a_float__is_not_said_to_have_p_0() -> None:
+    arms = {"control": VariantAggregate(90_000, 0.5, 22_500), "b": VariantAggregate(10_000, 0.5, 2_500)}
+    text = " ".join(reported({**arms}, metric(Aggregation.OCCURRENCE)).split())
+    assert "(SRM p < 0.0001, at every look p < 0.0001)" in text
+
+
 def test_report__split_with_traffic_that_it_does_not_provide_for__is_broken_and_says_why__s2() -> None:
     arms = {"control": VariantAggregate(1000, 0.5, 250), "b": VariantAggregate(1000, 0.5, 250)}
     text = reported({**arms}, metric(Aggregation.OCCURRENCE), empty_arm=1000)

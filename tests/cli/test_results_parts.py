@@ -56,7 +56,9 @@ def printed(statistic: Statistic, aggregates: MetricAggregates, unit: str = "") 
 def test_results__ratio__is_a_number_with_its_unit_and_its_bounds() -> None:
     joint = PairAggregate(N, 2.0, 60.0, 2e3, 2e6, 6e4)
     bounds = Bounds(99.5, None, {"control": 3, "b": 0}, {})
-    aggregates = found(VariantAggregate(N, 60.0, 2e6), joint=dict.fromkeys(("control", "b"), joint), bounds=bounds)
+    arms = ("control", "b")
+    parts = {"joint": dict.fromkeys(arms, joint), "nonzero_x": dict.fromkeys(arms, N)}
+    aggregates = found(VariantAggregate(N, 60.0, 2e6), bounds=bounds, **parts)
     text = printed(Ratio(COUNT, COUNT), aggregates, unit="EUR")
     assert "m control 1,000 30.000" in text
     assert "higher is better, in EUR b 1,000 30.000 +0.000" in text
@@ -86,7 +88,7 @@ def test_results__adjusted__has_a_row_of_its_own() -> None:
 def test_results__not_adjusted__says_why() -> None:
     joint = dict.fromkeys(("control", "b"), PairAggregate(N, 0.0, 4.0, 0.0, 3e3, 0.0))
     text = printed(Mean(COUNT, covariate_before=timedelta(14)), found(VariantAggregate(N, 4.0, 3e3), joint=joint))
-    assert "m, b: not adjusted, pre period without variance; the plain reading decides" in text
+    assert "m, b: not adjusted, all identities were the same before their exposure; the plain reading decides" in text
     assert "adjusted +" not in text
 
 
@@ -130,7 +132,7 @@ def test_results__progress__says_when_the_end_is_reached_and_when_time_is_unknow
     assert "planned evidence; the planned end is reached" in "\n".join(
         str(line) for line in note_lines(*progressing(as_of=START + timedelta(days=10), n=20_000))
     )
-    assert "both variants; time left unknown: no traffic yet" in "\n".join(
+    assert "both variants; time left unknown: no time has passed" in "\n".join(
         str(line) for line in note_lines(*progressing(as_of=None))
     )
 
@@ -167,9 +169,10 @@ def test_results__sensitivity__is_a_line_a_treatment_and_says_where_readings_dis
     first = MetricAggregates(7, {"control": rate(10_000, 1_000), "b": rate(10_000, 900), "c": rate(40, 6)})
     found = MetricAggregates(7, dict(declared), sensitivity={"first": first})
     payload = results_payload(compute_results(subject, dict.fromkeys(declared, 10_000), [found], Floors()))
+    read = "read with identities of several variants counted in the first"
     assert [str(line) for line in sensitivity_lines(subject, payload)] == [
-        "bought, b: read with first -10.00 %, inconclusive. The readings disagree: it is not shipped.",
-        "bought, c: read with first below minimum identities, collecting data",
+        f"bought, b: {read}: -10.00 %, inconclusive. The readings disagree: it is not shipped.",
+        f"bought, c: {read}: too few identities, collecting data",
     ]
     del payload["sensitivity"]
     assert list(sensitivity_lines(subject, payload)) == []

@@ -79,6 +79,8 @@ def test_read__smallest_definition_of_each_statistic__breaks_nothing(definition:
         ({**RETENTION, "covariate": {"before": "P7D"}}, "covariate",
          f"A retention {NO_COVARIATE} As a mean it is statistic: mean, measure: {{event: app_opened, aggregation: "
          "occurrence, window: {from: P7D, to: P8D}}, maturity: complete, covariate: {before: P14D}."),
+        ({**QUANTILE, "q": 1e-300}, "q", "Must lie from 0.0001 to 0.9999: beyond are too few values to compare."),
+        ({**OF_EVENTS, "q": 0.99991}, "q", "Must lie from 0.0001 to 0.9999: beyond are too few values to compare."),
         ({**MEAN, "covariate": {}}, "covariate.before", "This field is required, such as before: P14D."),
         ({**MEAN, "covariate": {"before": "P0D"}}, "covariate.before", "Must be whole seconds from 1 to 31622400."),
         ({**RETENTION, "maturity": "complete"}, "maturity",

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from experiment_pipeline.domain.aggregates import Group, MetricAggregates, Part
+from experiment_pipeline.domain.audience import Audience
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.inputs import HealthInputs
@@ -34,7 +36,8 @@ def found(groups: Mapping[Group, tuple[int, int]], not_mature: int = 0) -> Findi
     identities = {"control": 40_000, "b": 40_000}
     results = compute_results(CHECKOUT, identities, (), Floors())
     every = (aggregates(groups, not_mature), aggregates(groups))
-    return CHECK.judge(HealthInputs(CHECKOUT, every, results, identities))
+    subject = replace(CHECKOUT, audience=Audience(cross=(("country", "browser"),)))
+    return CHECK.judge(HealthInputs(subject, every, results, identities))
 
 
 def p_value(control: int, treatment: int) -> float:
@@ -61,7 +64,7 @@ def test_split_by_dimension__broken_in_some_values__is_a_warning_that_names_them
     assert (finding.code, finding.severity) == ("mismatch_by_dimension", Severity.WARNING)
     assert finding.detail.startswith(
         "In 2 of 3 values the split is too far from the configured shares to be chance: "
-        'country × browser \'["DE","Safari"]\' (control: 4,000, b: 2,000); '
+        "country × browser 'DE', 'Safari' (control: 4,000, b: 2,000); "
         "browser without a value (control: 4,000, b: 3,300). Look for"
     )
     first, second = json.loads(json.dumps(finding.evidence, allow_nan=False))["values"]

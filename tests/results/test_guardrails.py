@@ -116,6 +116,33 @@ def test_margin__quantile_at_a_value_that_many_share__is_not_shown_to_be_kept__c
     assert (metric["margin"]["b"]["adjusted_p_value"] is None) is (reason is not None)
 
 
+@pytest.mark.parametrize(
+    ("expected", "control", "treatment", "verdict", "reason"),
+    [
+        (ExpectedDirection.DECREASE, (3.0, 3.0, 3.0), (2.0, 2.0, 2.0), "inconclusive", "tied_values"),
+        (ExpectedDirection.DECREASE, (2.0, 2.0, 2.0), (3.0, 3.0, 3.0), "inconclusive", "tied_values"),
+        (ExpectedDirection.DECREASE, (3.0, 3.0, 3.0), (2.0, 1.99, 2.01), "winning", None),
+        (ExpectedDirection.DECREASE, (2.0, 2.0, 2.0), (2.0, 2.0, 2.0), "inconclusive", None),
+        (NOT_INCREASE, (2.0, 2.0, 2.0), (3.0, 3.0, 3.0), "harmed", None),
+    ],
+)
+def test_quantiles__on_two_values_that_many_share__are_not_told_apart__c12(
+    expected: ExpectedDirection,
+    control: tuple[float, float, float],
+    treatment: tuple[float, float, float],
+    verdict: str,
+    reason: str | None,
+) -> None:
+    slow = Metric(7, "prod", "slow", Quantile(0.5, Measure(Events("page"), Aggregation.COUNT)), Direction.DOWN)
+    estimates = {"control": QuantileEstimate(5_000, *control), "b": QuantileEstimate(5_000, *treatment)}
+    moments: dict[str, VariantAggregate | None] = dict.fromkeys(estimates, VariantAggregate(5_000, 2.0, 5_000.0))
+    found = MetricAggregates(7, moments, quantiles={**estimates})
+    subject = experiment(EVEN, slow, expected)
+    metric = payload_of(compute_results(subject, dict.fromkeys(estimates, 5_000), [found], Floors()))
+    assert (metric["verdict"], metric["reason"]) == ({"b": verdict}, {"b": reason})
+    assert (metric["anytime"]["b"] is None) is (reason is not None)
+
+
 def test_margin__below_a_floor__is_collecting_data() -> None:
     metric = judged(guardrail(0.1), control=rate(40, 20), b=rate(40, 20))
     assert metric["verdict"] == {"b": "collecting_data"}

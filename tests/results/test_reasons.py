@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from experiment_pipeline.results.reasons import REASONS, in_words
+from experiment_pipeline.results.reasons import REASONS, briefly, in_words
 from tests.docs.pages import ROOT
 
 
@@ -24,3 +24,9 @@ def test_reasons__of_the_statistics_page__all_have_words() -> None:
 )
 def test_in_words__is_a_phrase_and_of_an_unknown_reason_its_name(reason: str, words: str) -> None:
     assert in_words(reason) == words
+
+
+def test_briefly__leaves_out_what_to_do() -> None:
+    assert in_words("cap_is_zero").endswith("of_nonzero: true")
+    assert briefly("cap_is_zero") == "the cap is 0, so that every value would count as 0"
+    assert briefly("too_few_values") == in_words("too_few_values")
