@@ -186,7 +186,7 @@ def test_late_analysis__of_a_random_late_history__equals_plain_python__r9(tmp_pa
     assert_engine_agrees(of, reference(of), tmp_path, compacted=compacted)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2, 4, 13])  # 13 has an entry event
 def test_late_analysis__of_rows_that_leave_or_supersede_others__equals_plain_python__r9(
     tmp_path: Path, seed: int
 ) -> None:

@@ -5,4 +5,5 @@ from read_parquet($first_exposures, hive_partitioning = false) as exposures
 semi join read_parquet($late, hive_partitioning = false) as late using (identity_hash)
 where variant in (select unnest($variants))
     and not (quarantined and $exclude_quarantined)
+    and entered_at_ms is not null
     and (entered_at_ms * 1000 < epoch_us($known_as_of) or $at_any_time)
