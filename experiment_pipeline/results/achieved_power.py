@@ -84,14 +84,14 @@ def achieved_power(experiment: Experiment, payload: Payload, as_of: datetime) ->
         "alpha": experiment.design.alpha,
         "power": experiment.design.power,
         "planned": _planned(experiment, treatments),
-        "metrics": [_metric(each, experiment.design, treatments) for each in payload["metrics"]],
+        "metrics": [_metric(each, experiment, treatments) for each in payload["metrics"]],
     }
 
 
 def _planned(experiment: Experiment, treatments: int) -> PlannedPayload:
     design = experiment.design
     once, single = (planned_sizes(experiment, design.alpha / of) for of in (max(1, treatments), 1))
-    factor = _factor(design, treatments)
+    factor = _factor(experiment, treatments, is_primary=True)
     withheld = next((each.reason for each in (once, single, factor) if isinstance(each, NotComputable)), None)
     every_look = None
     if not isinstance(single, NotComputable) and not isinstance(factor, NotComputable):
@@ -129,27 +129,29 @@ def planned_sizes(experiment: Experiment, alpha: float) -> SampleSize | NotCompu
     )
 
 
-def _factor(design: Design, treatments: int) -> float | NotComputable:
-    """Return how many fixed samples the verdict takes; of planned looks it is not known."""
-    if design.n_looks > 1:
+def _factor(experiment: Experiment, treatments: int, *, is_primary: bool) -> float | NotComputable:
+    """Return how many fixed samples the verdict takes; of planned looks, which the primary one may have, unknown."""
+    if is_primary and experiment.has_planned_looks:
         return NotComputable("no_factor_for_this_design")
-    return every_look_factor(design.alpha, design.power, max(1, treatments))
+    return every_look_factor(experiment.design.alpha, experiment.design.power, max(1, treatments))
 
 
 def _by_arm(size: SampleSize, factor: float = 1.0) -> dict[str, int]:
     return {"control": math.ceil(factor * size.control), "treatment": math.ceil(factor * size.treatment)}
 
 
-def _metric(metric: Payload, design: Design, treatments: int) -> AchievedMetricPayload:
+def _metric(metric: Payload, experiment: Experiment, treatments: int) -> AchievedMetricPayload:
     progress: Mapping[str, ProgressPayload] = metric.get("progress") or {}
     control = value_of(metric["variants"].get(CONTROL))
+    is_primary = metric["metric_id"] == experiment.metrics[0].metric.id
+    factor = _factor(experiment, treatments, is_primary=is_primary)
     return {
         "metric_id": metric["metric_id"],
         "name": metric.get("name"),
         "treatments": {
             treatment: {
                 "lifts": [
-                    _lifts(error, control, design, treatments, adjusted=adjusted)
+                    _lifts(error, control, experiment.design, treatments, factor, adjusted=adjusted)
                     for adjusted, error in _errors(metric, treatment)
                 ],
                 "progress": progress.get(treatment),
@@ -171,14 +173,19 @@ def _errors(metric: Payload, treatment: str) -> Iterator[tuple[bool, float | Not
 
 
 def _lifts(
-    error: float | NotComputable, level: float | None, design: Design, treatments: int, *, adjusted: bool
+    error: float | NotComputable,
+    level: float | None,
+    design: Design,
+    treatments: int,
+    factor: float | NotComputable,
+    *,
+    adjusted: bool,
 ) -> LiftsPayload:
     if isinstance(error, NotComputable) or level is None:
         reason = error.reason if isinstance(error, NotComputable) else "out_of_range"
         return {"adjusted": adjusted, "once": None, "every_look": None, "reason": reason}
     once = detectable_lift(error, level, alpha=design.alpha / treatments, power=design.power)
     single = detectable_lift(error, level, alpha=design.alpha, power=design.power)
-    factor = _factor(design, treatments)
     if isinstance(once, NotComputable) or isinstance(single, NotComputable):
         reason = next(each.reason for each in (once, single) if isinstance(each, NotComputable))
         return {"adjusted": adjusted, "once": None, "every_look": None, "reason": reason}

@@ -209,9 +209,9 @@ def _is_planned_end(comparison: Comparison, primary: MetricResults) -> bool:
 
 
 def _gain(comparison: Comparison, better: Direction) -> float:
-    if isinstance(comparison.reading, NotComputable):
+    if isinstance(comparison.deciding, NotComputable):
         return 0.0
-    value = comparison.reading.effect.value
+    value = comparison.deciding.effect.value
     return -value if better is Direction.DOWN else value
 
 

@@ -12,6 +12,7 @@ from experiment_pipeline.stats.power import runtime_left
 
 LARGEST_NEEDED = 2**53
 NO_EVIDENCE = NotComputable("no_evidence_yet")
+TOO_SMALL = NotComputable("effect_too_small")
 ENDED = NotComputable("experiment_ended")
 
 
@@ -51,7 +52,8 @@ def _progress(
         return pair
     fraction = pair.evidence.amount / planned
     if not fraction > identities / LARGEST_NEEDED:
-        return Progress(fraction, NO_EVIDENCE, NO_EVIDENCE)
+        unknown = TOO_SMALL if fraction > 0 else NO_EVIDENCE
+        return Progress(fraction, unknown, unknown)
     needed = math.ceil(identities / fraction)
     if isinstance(elapsed, NotComputable):
         return Progress(fraction, needed, elapsed)

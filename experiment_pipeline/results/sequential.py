@@ -11,7 +11,7 @@ from experiment_pipeline.results.model import MetricResults, Progress
 from experiment_pipeline.stats.evidence import planned_lift
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.planned_looks import PlannedLooks
-from experiment_pipeline.stats.power import sample_size
+from experiment_pipeline.stats.power import arm_sizes
 
 
 class SequentialStatus(StrEnum):
@@ -50,6 +50,7 @@ class SequentialBlock(TypedDict):
 
 NO_METRIC = NotComputable("no_metric")
 NO_SHARES = NotComputable("shares_unknown")
+NO_PLANNED_LOOKS = NotComputable("no_planned_looks")
 
 
 def sequential_block(experiment: Experiment, metric: MetricResults | None) -> SequentialBlock:
@@ -68,6 +69,8 @@ def sequential_block(experiment: Experiment, metric: MetricResults | None) -> Se
     status, withheld = _status(experiment, list(looks.values()))
     if withheld is None and isinstance(planned, NotComputable):
         withheld = planned
+    if withheld is None and experiment.design.n_looks > 1 and not experiment.has_planned_looks:
+        withheld = NO_PLANNED_LOOKS
     return {
         "status": status,
         "n_looks": experiment.design.n_looks,
@@ -126,30 +129,40 @@ def _planned_sample(experiment: Experiment, metric: MetricResults) -> int | NotC
     deviation, baseline = design.standard_deviation, design.baseline or 0.0
     if metric.attached.metric.is_proportion:
         deviation = math.sqrt(baseline * (1 - baseline)) if 0 < baseline < 1 else None
-    if deviation is not None:
-        totals = [
-            _control_size(experiment, deviation, shares[key] / shares[CONTROL]) / shares[CONTROL] for key in treatments
-        ]
-    else:
-        totals = list[float]()
-        for key in treatments:
-            found = metric.progress[key]
-            if isinstance(found, NotComputable):
-                return found
-            if isinstance(found.identities_needed, NotComputable):
-                return found.identities_needed
-            totals.append(found.identities_needed / (shares[CONTROL] + shares[key]))
+    totals = list[float]()
+    for key in treatments:
+        if deviation is None:
+            total = _observed_total(metric.progress[key], shares[CONTROL] + shares[key])
+        else:
+            total = _planned_total(experiment, deviation, shares[CONTROL], shares[key])
+        if isinstance(total, NotComputable):
+            return total
+        totals.append(total)
     return math.ceil(max(totals) / len(shares))
 
 
-def _control_size(experiment: Experiment, deviation: float, ratio: float) -> int:
-    """Return the identities of control that a treatment with so many times its traffic is compared with."""
+def _observed_total(progress: Progress | NotComputable, share: float) -> float | NotComputable:
+    """Return the identities of all variants that a comparison needs, which this share of them is in."""
+    needed = progress if isinstance(progress, NotComputable) else progress.identities_needed
+    return needed if isinstance(needed, NotComputable) else needed / share
+
+
+def _planned_total(experiment: Experiment, deviation: float, control: float, treatment: float) -> float | NotComputable:
+    """Return the same by the design; withheld: `effect_too_small` for any number of identities.
+
+    Args:
+        experiment: its design.
+        deviation: the standard deviation of one identity's part in the metric.
+        control: its share of the traffic.
+        treatment: its share of the traffic.
+    """
     design = experiment.design
-    found = sample_size(
+    found = arm_sizes(
         standard_deviation=deviation,
-        effect=(design.baseline or 0.0) * (design.mde or 0.0),
+        level=design.baseline or 0.0,
+        mde=design.mde or 0.0,
         alpha=design.alpha / (len(experiment.compared_keys) - 1),
         power=design.power,
-        ratio=ratio,
+        ratio=treatment / control,
     )
-    return found.control
+    return found if isinstance(found, NotComputable) else found.control / control

@@ -1,6 +1,7 @@
 """Achieved power: what published results detect, by their errors and never by their effects."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation
+from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
 from experiment_pipeline.domain.several_treatments import sample_factor
 from experiment_pipeline.results.achieved_power import achieved_power
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import results_payload
 from tests.metrics import version_1
-from tests.results.subjects import CONTROL, EVEN, experiment, rate
+from tests.results.subjects import CONTROL, EVEN, PURCHASE, experiment, rate
 
 NOW = datetime(2026, 3, 11, tzinfo=UTC)
 START = NOW - timedelta(days=10)
@@ -77,6 +79,20 @@ def test_achieved__with_planned_looks__has_no_factor_for_every_look() -> None:
     shown = achieved(design=Design(mde=0.1, baseline=0.1, n_looks=4))
     assert lifts(shown)["reason"] == shown["planned"]["reason"] == "no_factor_for_this_design"
     assert lifts(shown)["once"] == pytest.approx(0.1, rel=1e-3)
+
+
+def test_achieved__looks_that_decide_nothing__leave_the_factor_for_every_look() -> None:
+    """Planned looks are the primary metric's alone, and none without a complete design (rule C8)."""
+    assert lifts(achieved(design=Design(n_looks=4)))["every_look"] == lifts(achieved())["every_look"]
+    subject = experiment(design=Design(mde=0.1, baseline=0.1, n_looks=4), started_at=START)
+    second = AttachedMetric(replace(PURCHASE, id=8), ExpectedDirection.INCREASE)
+    subject = replace(subject, metrics=(*subject.metrics, second))
+    arms = {"control": rate(ONE_LOOK, 1_413), "b": rate(ONE_LOOK, 1_413)}
+    found = [MetricAggregates(number, dict(arms)) for number in (7, 8)]
+    computed = compute_results(subject, dict.fromkeys(arms, ONE_LOOK), found, Floors(), as_of=NOW)
+    primary, secondary = achieved_power(subject, results_payload(computed), NOW)["metrics"]
+    assert primary["treatments"]["b"]["lifts"][0]["every_look"] is None
+    assert secondary["treatments"]["b"]["lifts"][0]["every_look"] == lifts(achieved())["every_look"]
 
 
 def test_planned__sample_of_the_design__is_for_control_and_the_smallest_treatment() -> None:

@@ -2,15 +2,17 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
-from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate
+from experiment_pipeline.domain.aggregates import MetricAggregates, PairAggregate, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
-from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
+from experiment_pipeline.domain.measures import Aggregation, Events, Measure
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection, Mean, Metric
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.decision import Action, Decision, Rule, decide_experiment
 from tests.docs.pages import ROOT
@@ -159,6 +161,25 @@ def test_decision__of_two_treatments__names_what_is_shipped__c10(
     assert (decision.action, decision.treatment) == (action, treatment)
     assert [found.action for found in decision.by_treatment.values()] == each
     assert decision.why.startswith(("b: ", "c: "))
+
+
+def test_decision__of_two_treatments__ships_the_best_by_the_reading_that_decides__c8() -> None:
+    """b had more before its exposure, so that it has more afterwards; adjusted for that, c is the better one."""
+
+    def arm(before: float, gain: float) -> PairAggregate:
+        noise = np.random.default_rng(7).normal(0.0, 1.0, (2, 2_000))
+        return PairAggregate.of(zip(noise[0] + 5 + before, noise[0] + 0.2 * noise[1] + 9 + before + gain, strict=True))
+
+    joint = {"control": arm(0.0, 0.0), "b": arm(0.5, 0.5), "c": arm(0.0, 0.8)}
+    visits = Mean(Measure(Events("visit"), Aggregation.COUNT), covariate_before=timedelta(14))
+    subject = experiment(THREE, metric=Metric(7, "prod", "visits", visits, direction=Direction.UP))
+    plain = {key: VariantAggregate(each.n, each.mean_y, each.m2_y) for key, each in joint.items()}
+    found = MetricAggregates(7, dict(plain), joint=dict(joint))
+    computed = compute_results(subject, dict.fromkeys(joint, 2_000), [found], Floors(nonzero=0), as_of=NOW)
+    assert plain["b"].mean > plain["c"].mean
+    decision = decide_experiment(subject, computed)
+    assert decision is not None
+    assert (decision.action, decision.treatment) == (SHIP, "c")
 
 
 def test_decision__two_treatments_at_the_end__is_inconclusive_while_one_is() -> None:

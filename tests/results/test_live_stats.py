@@ -20,7 +20,17 @@ from experiment_pipeline.domain.aggregates import (
 from experiment_pipeline.domain.experiments import Design, Experiment, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
-from experiment_pipeline.domain.metrics import Direction, Funnel, Mean, Metric, Quantile, Ratio, Retention, Statistic
+from experiment_pipeline.domain.metrics import (
+    Direction,
+    ExpectedDirection,
+    Funnel,
+    Mean,
+    Metric,
+    Quantile,
+    Ratio,
+    Retention,
+    Statistic,
+)
 from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.live_stats import MetricType, live_stats, metric_type
@@ -271,6 +281,24 @@ def test_sequential__of_a_metric_whose_looks_cannot_be_planned__says_why() -> No
     assert (shown["sequential"]["status"], shown["sequential"]["reason"]) == (
         "insufficient_data", "evidence_not_planned",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("margin", [None, 0.05])
+def test_sequential__whose_looks_the_design_does_not_plan__says_so(margin: float | None) -> None:
+    """Without a standard deviation of a sum, or with a margin, verdicts hold at every refresh (rule C8)."""
+    design = Design(mde=0.1, baseline=10.0, n_looks=4, standard_deviation=None if margin is None else 7.0)
+    subject = experiment(metric=of(Mean(AMOUNT)), expected=ExpectedDirection.NOT_DECREASE, design=design)
+    subject = replace(subject, metrics=(replace(subject.metrics[0], margin=margin),))
+    sequential = both(subject, SPENT)[0]["sequential"]
+    assert (sequential["status"], sequential["reason"]) == ("insufficient_data", "no_planned_looks")
+    assert sequential["information_fraction"] is not None
+
+
+def test_sequential__of_an_effect_that_no_sample_finds__says_so() -> None:
+    design = Design(mde=1e-8, baseline=0.2)
+    shown, _ = both(experiment(design=design), moments(control=rate(1_000, 200), b=rate(1_000, 230)))
+    sequential = shown["sequential"]
+    assert (sequential["planned_sample_size_per_variant"], sequential["reason"]) == (None, "effect_too_small")
 
 
 def test_sequential__of_a_mean__plans_by_the_variance_so_far() -> None:

@@ -60,6 +60,11 @@ def test_progress__power_of_the_design__plans_the_sample__c6() -> None:
     assert progress(replace(DESIGN, power=0.9))["b"]["identities_needed"] == pytest.approx(2 * needed, rel=1e-3)
 
 
+def test_progress__of_an_effect_that_no_sample_finds__says_so() -> None:
+    shown = progress(Design(mde=1e-8, baseline=0.1))["b"]
+    assert (shown["identities_needed"], shown["reason"]) == (None, "effect_too_small")
+
+
 def test_progress__two_treatments__share_alpha() -> None:
     variants = (CONTROL, *(Variant(key, VariantRole.TREATMENT, 33) for key in ("b", "c")))
     needed = sample_size(standard_deviation=0.3, effect=0.01, alpha=0.025).control
