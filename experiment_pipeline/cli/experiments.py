@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from experiment_pipeline.cli.context import Context, confirm
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.audience_forms import audience_json
 from experiment_pipeline.domain.design_warnings import design_warnings
-from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus
 from experiment_pipeline.domain.lifecycle import check_deletable
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.texts import printable, shortened
@@ -158,6 +159,7 @@ def _card(context: Context, experiment: Experiment) -> Table:
         ),
         *(("ignored", printable(shortened(variant, IGNORED_SHOWN))) for variant in experiment.ignored_variants),
         *_audience_lines(experiment),
+        *_design_lines(experiment.design),
         *_prior_lines(experiment),
         *(("metric", f"{a.metric.name}: {a.expected_direction}{_details(a)}") for a in experiment.metrics),
         *(("warning", warning) for warning in design_warnings(experiment, context.floors)),
@@ -174,6 +176,12 @@ def _audience_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield from ((name, json.dumps(value, ensure_ascii=False)) for name, value in declared.items() if value)
     if excluded:
         yield "excluded", f"{len(excluded)} identifiers"
+
+
+def _design_lines(design: Design) -> Iterator[tuple[str, str]]:
+    """Yield what the design has, by the names of a manifest."""
+    declared = {name: value for name, value in asdict(design).items() if value is not None}
+    yield "design", ", ".join(f"{name} {value:g}" for name, value in declared.items())
 
 
 def _prior_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:

@@ -124,7 +124,7 @@ def _lines(plans: "Sequence[PlanPayload]", who: str, metric: Metric) -> "Iterato
         yield Text()
         yield Text(_title(reading, metric), style="bold")
         yield _table(plans, position)
-    if reason := next((sample["reason"] for plan in plans for sample in _samples(plan) if sample["reason"]), None):
+    if reason := next((reason for plan in plans for reason in _reasons(plan) if reason), None):
         yield Text(f"Withheld: {in_words(reason)}.", style="dim")
 
 
@@ -166,6 +166,7 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.3g} %"
 
 
-def _samples(plan: PlanPayload) -> "Iterator[SamplePayload]":
+def _reasons(plan: PlanPayload) -> "Iterator[str | None]":
     for reading in plan["readings"]:
-        yield from (each for each in (reading["once"], reading["every_look"]) if each is not None)
+        yield from (each["reason"] for each in (reading["once"], reading["every_look"]) if each is not None)
+        yield from (each["reason"] for each in reading["detectable"])

@@ -7,7 +7,8 @@ LEGEND = Text(
     "effect: treatment less control; lift: relative to control, and the interval is the lift's\n"
     "chance to win: that the treatment is the better one, as far as this one look can tell\n"
     "p, all looks: of no effect, valid at every refresh at once and over all comparisons of the metric's family\n"
-    "verdict: from bounds that hold at every refresh at once, so it takes more data than the chance to win\n"
+    "verdict: from bounds that hold at every refresh at once, or at the looks that the design plans, so it takes more "
+    "data than the chance to win\n"
     "Every word: experiment-pipeline results --explain\n",
     style="dim",
 )
@@ -27,10 +28,14 @@ WORDS = {
     "adjusted": "the same after what identities did before their exposure is taken out; the verdict rests on it",
     "step": "the share of identities that come as far as one event of a funnel",
     "(none), (all others)": "identities without a value of the dimension; those of all values beyond its 20 largest",
-    "p, all looks": "p-value of no effect, valid at every refresh at once and over all comparisons of its family",
+    "p, all looks": "p-value of no effect, valid at every refresh at once and over all comparisons of its family; of a "
+    "guardrail with a margin, of an effect that is exactly the margin",
     "chance to be best": "of all variants, control included: that no other is better, as far as this one look can tell",
     "read with ...": "the primary metric had it been declared in that way; where readings disagree nothing is shipped",
     "planned evidence": "what a test of the design's mde needs for its power; all of it is the planned end",
+    "planned look": "one of those that the design plans (`n_looks`): the verdict is read at these alone",
+    "with the prior": "the lift once what was known before the start is taken in; no verdict rests on it",
+    "decision": "what to do by the first rule that holds; docs/statistics.md has the rules",
     "p, one look": "p-value of no effect for those who look exactly once: column `p_one_look` of --csv",
     "higher is better": "the side on which the metric wins; so is `lower is better`",
     "must not fall": "a guardrail: it does not have to win, it must not get worse; so is `must not rise`",
@@ -38,8 +43,8 @@ WORDS = {
     "inconclusive": "verdict: enough data for a comparison, and neither side is sure",
     "winning": "verdict: better than control, sure at every refresh at once",
     "losing": "verdict: worse than control, sure at every refresh at once",
-    "ok": "verdict on a guardrail: it did not get worse",
-    "harmed": "verdict on a guardrail: it got worse",
+    "ok": "verdict on a guardrail: it is not shown to get worse; with a margin: it is shown to keep it",
+    "harmed": "verdict on a guardrail: it is shown to get worse; with a margin: by more than that",
     "withheld": "a number that cannot be given, with the reason",
     "final": "these results never change again",
     "data version": "the number of the newest batch of events that was read",

@@ -9,7 +9,7 @@ from experiment_pipeline.cli.results_table import chance_words, readable, shown
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.texts import printable
-from experiment_pipeline.results.comparison_payload import ProgressPayload
+from experiment_pipeline.results.comparison_payload import PlannedLooksPayload, ProgressPayload
 from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.results.reasons import briefly, in_words
@@ -35,7 +35,7 @@ def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text
         waiting = metric.get("identities_not_mature", {})
         if any(waiting.values()):
             yield Text(f"{name}: not counted until their window ends: {_by_variant(waiting)}", style="dim")
-        for line in chain(_reading_lines(metric), _progress_lines(metric)):
+        for line in chain(_reading_lines(metric), _progress_lines(metric), _planned_look_lines(metric)):
             yield Text(f"{name}{line}", style="dim")
 
 
@@ -89,6 +89,23 @@ def _progress_lines(metric: MetricPayload) -> Iterator[str]:
     for treatment, progress in metric.get("progress", {}).items():
         if progress["information_fraction"] is not None:
             yield f", {shown(treatment)}: {_progress_words(progress, progress['information_fraction'])}"
+
+
+def _planned_look_lines(metric: MetricPayload) -> Iterator[str]:
+    """Yield the planned look that the verdict on each treatment is read from (rule C8), or why there is none."""
+    for treatment, planned in metric.get("planned_looks", {}).items():
+        yield f", {shown(treatment)}: {_planned_look_words(planned)}"
+
+
+def _planned_look_words(planned: PlannedLooksPayload) -> str:
+    if not planned["looks"]:
+        return f"no planned look of {planned['n_looks']} was taken: {in_words(planned.get('reason', 'unknown'))}"
+    last = planned["looks"][-1]
+    boundary = "no boundary" if last["boundary"] is None else f"boundary {last['boundary']:.2f}"
+    return (
+        f"the verdict is that of planned look {last['number']} of {planned['n_looks']}, at "
+        f"{100 * last['information_fraction']:.1f} % of the planned evidence: z = {last['z']:+.2f}, {boundary}"
+    )
 
 
 def _progress_words(progress: ProgressPayload, fraction: float) -> str:

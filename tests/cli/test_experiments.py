@@ -21,6 +21,7 @@ def test_experiments__listed_and_shown__as_table_and_json(declared: Run) -> None
     assert json.loads(declared("experiments", "list", "--status", "paused", "--json").stdout) == []
     shown = declared("experiments", "show", EXPERIMENT).stdout
     assert "larger: 50 %, treatment" in shown
+    assert "alpha 0.05, power 0.8, n_looks 1" in " ".join(shown.split())
     (listed_json,) = json.loads(declared("experiments", "list", "--json").stdout)
     assert json.loads(declared("experiments", "show", EXPERIMENT, "--json").stdout) == listed_json
     assert listed_json["status"] == "running"

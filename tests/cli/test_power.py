@@ -44,6 +44,8 @@ def test_power__in_a_terminal__has_a_table_by_the_number_of_variants(filled: Run
         assert words in text, text
     other = " ".join(filled("power", "revenue", "--power", "0.9", "--mde", "0.5").stdout.split())
     assert "Withheld: how much more it takes is known at an alpha of 0.05 and a power of 0.8 alone." in other
+    without_mde = " ".join(filled("power", "revenue", "--power", "0.9").stdout.split())
+    assert "Withheld: how much more it takes is known at an alpha of 0.05 and a power of 0.8 alone." in without_mde
 
 
 def test_power__of_an_experiment__names_it_by_its_key(filled: Run) -> None:

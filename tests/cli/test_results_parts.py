@@ -162,6 +162,22 @@ def test_results__posterior__is_beside_the_table() -> None:
     assert line.endswith(" %; no verdict rests on it")
 
 
+def test_results__planned_looks__are_told_with_the_one_that_decides() -> None:
+    subject = experiment(design=Design(mde=0.2, baseline=0.1, n_looks=4))
+
+    def lines(n: int) -> list[str]:
+        arms = {"control": rate(n, n // 10), "b": rate(n, n // 10)}
+        found = [MetricAggregates(7, dict(arms))]
+        computed = compute_results(subject, dict.fromkeys(arms, n), found, Floors(), as_of=START)
+        return [str(line) for line in note_lines(subject, results_payload(computed)) if "planned look" in str(line)]
+
+    assert lines(200) == ["bought, b: no planned look of 4 was taken: the first planned look is not due yet"]
+    assert lines(2_000) == [
+        "bought, b: the verdict is that of planned look 2 of 4, at 56.6 % of the planned evidence: z = +0.00, "
+        "boundary 2.76"
+    ]
+
+
 def test_results__sensitivity__is_a_line_a_treatment_and_says_where_readings_disagree() -> None:
     variants = (CONTROL, *(Variant(key, VariantRole.TREATMENT, 33) for key in ("b", "c")))
     subject = experiment(variants)
