@@ -12,6 +12,7 @@ from rich.table import Table
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context, confirm
+from experiment_pipeline.cli.discover import discover_experiments
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.audience_forms import audience_json
 from experiment_pipeline.domain.design_warnings import design_warnings
@@ -25,13 +26,16 @@ IGNORED_SHOWN = 60  # characters of a variant that a sender may have made up
 
 @click.group()
 def experiments() -> None:
-    """List, show, start, pause, complete and delete experiments. New ones are declared with `apply`.
+    """List, show, discover, start, pause, complete and delete experiments. New ones are declared with `apply`.
 
     \b
     Examples:
       experiment-pipeline experiments list --status running
       experiment-pipeline experiments pause checkout
     """
+
+
+experiments.add_command(discover_experiments)
 
 
 @experiments.command("list")

@@ -19,13 +19,17 @@ from experiment_pipeline.cli.mapping_report import (
     print_not_numbers,
 )
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
+from experiment_pipeline.domain.fields import FieldErrors
 from experiment_pipeline.domain.mapping_texts import GivenMapping, are_exposures, guessed_fields, mapping_of
 from experiment_pipeline.domain.row_mapping import PROPERTIES
+from experiment_pipeline.domain.sources import OldestDay
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.times import parse_time_zone
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from experiment_pipeline.registry.registry import Registry
     from experiment_pipeline.sources.file_rows import FileRows
     from experiment_pipeline.sources.one_file import FileImport
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Of timestamps that are whole numbers.")
 @click.option("--timezone", metavar="ZONE", help="Of timestamps without one, such as UTC or Europe/Berlin.")
+@click.option("--oldest", metavar="DATE", help="The first day of data from before 2020, such as 2015-01-01.")
 @click.option("--dry-run", is_flag=True, help="Show what the rows would become, and change nothing.")
 @options.yes
 @options.as_json
@@ -57,6 +62,7 @@ def import_file(
     maps: tuple[str, ...],
     unit: str | None,
     timezone: str | None,
+    oldest: str | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -78,6 +84,7 @@ def import_file(
 
     if timezone is not None:
         _check_time_zone(timezone)
+    first_day = None if oldest is None else _day(oldest)
     columns = list(FileRows([file]).schema)
     kind = are_exposures(columns) if exposures is None else exposures
     given = GivenMapping(_pairs("--as", fields), _maps(maps), {} if unit is None else {"timestamp": unit})
@@ -86,7 +93,7 @@ def import_file(
     with context.registry() as registry:
         key = context.environment(registry, environment)
         zone = timezone or context.settings.landing_timezone
-        request = FileImport(file, mapping_of(complete, columns), key, zone)
+        request = FileImport(file, mapping_of(complete, columns), key, zone, first_day)
         rows = request.open()
         if not as_json:
             _print_mapping(context, request, rows, guessed)
@@ -103,6 +110,13 @@ def _check_time_zone(name: str) -> None:
         parse_time_zone(name)
     except ValueError as unknown:
         raise ConfigurationError.of("--timezone", f"{unknown}.") from None
+
+
+def _day(text: str) -> "date":
+    errors = FieldErrors()
+    day: Any = errors.validate(OldestDay, text, "--oldest")
+    errors.raise_any()
+    return day  # type: ignore[no-any-return]
 
 
 def _pairs(option: str, given: Iterable[str]) -> dict[str, str]:

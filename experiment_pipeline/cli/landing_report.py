@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REMEDIES: Mapping[str, str] = {  # of reasons that do not say it themselves; docs/events.md has them all
     Reason.BAD_TIMESTAMP: "write RFC 3339 with an offset, such as 2026-11-01T00:00:00Z, or whole epoch milliseconds",
     Reason.TIMESTAMP_WITHOUT_ZONE: f"add the offset, such as Z, or set {PREFIX}LANDING_TIMEZONE",
-    Reason.TIMESTAMP_TOO_OLD: "before 2020: an integer is milliseconds, not seconds",
+    Reason.TIMESTAMP_TOO_OLD: "before 2020; whole numbers are milliseconds. For older data set `oldest` of the source",
     Reason.TIMESTAMP_IN_FUTURE: "over 24 hours after its arrival: correct the sender's clock",
     Reason.UNKNOWN_ENVIRONMENT: "declare the environment, then `lake rejected --retry`",
 }

@@ -29,7 +29,10 @@ COMMANDS = {  # by name: the function, and the line in the help
         "Declare environments, sources, metrics and so on from a YAML file.",
     ),
     "environments": ("experiment_pipeline.cli.environments:environments", "List and create environments."),
-    "experiments": ("experiment_pipeline.cli.experiments:experiments", "List, show, start, pause, complete, delete."),
+    "experiments": (
+        "experiment_pipeline.cli.experiments:experiments",
+        "List, show, discover, start, pause, complete, delete.",
+    ),
     "metrics": ("experiment_pipeline.cli.metrics:metrics", "List, show, preview, upgrade and delete metrics."),
     "sources": ("experiment_pipeline.cli.sources:sources", "List, check and read the sources of a manifest."),
     "import": ("experiment_pipeline.cli.imports:import_file", "Import a file of exposures or events, and ingest it."),

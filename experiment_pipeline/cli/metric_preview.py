@@ -12,7 +12,7 @@ from experiment_pipeline.cli import options
 from experiment_pipeline.cli.apply import read_file
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.metric_preview_report import as_json_document, report
-from experiment_pipeline.cli.repair import open_lake, progress_bar
+from experiment_pipeline.cli.repair import open_warehouse, progress_bar
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import Window
@@ -135,7 +135,7 @@ def measure(
         environment: its key; None for the only one.
     """
     context.require_sound_lake(registry)
-    engine = _engine(context)
+    engine = open_warehouse(context)
     experiment = None if key is None else context.find(registry, key, environment)
     of = environment if experiment is None else experiment.environment_key
     metric = _metric(context, registry, name, of, file)
@@ -148,14 +148,6 @@ def measure(
     near = _near_events(engine, scope, metric) if preview.counts_nothing else {}
     not_stored = OF_A_FILE if file is not None else _store(context, registry, metric, experiment, preview)
     return Measured(metric, experiment, preview, near, not_stored)
-
-
-def _engine(context: Context) -> "Warehouse":
-    from experiment_pipeline.warehouse.artifacts import ArtifactStore
-    from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
-
-    lake = open_lake(context)
-    return DuckDBWarehouse(lake.connect, lake.event_files, ArtifactStore(context.settings.artifacts_dir))
 
 
 def _metric(context: Context, registry: "Registry", name: str, environment: str | None, file: Path | None) -> Metric:

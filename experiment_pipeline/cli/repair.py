@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from experiment_pipeline.lake.lake import Lake
     from experiment_pipeline.lake.repair import Loss, RepairReport
     from experiment_pipeline.registry.registry import Registry
+    from experiment_pipeline.warehouse.base import Warehouse
 
 RETIMED = (
     " If the landing zone was restored without the times of its files, go on with `lake repair --ignore-times`: then "
@@ -109,6 +110,15 @@ def open_lake(context: Context) -> "Lake":
         threads=settings.duckdb_threads,
         spill_dir=settings.spill_dir,
     )
+
+
+def open_warehouse(context: Context) -> "Warehouse":
+    """Return the engine over the lake that the settings name."""
+    from experiment_pipeline.warehouse.artifacts import ArtifactStore
+    from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
+
+    lake = open_lake(context)
+    return DuckDBWarehouse(lake.connect, lake.event_files, ArtifactStore(context.settings.artifacts_dir))
 
 
 def ingest_landed(context: Context, registry: "Registry", lake: "Lake") -> "IngestionReport":

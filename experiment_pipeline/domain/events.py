@@ -34,7 +34,7 @@ RESERVED_PREFIX = "$"
 NAME_LIMIT = 2_000  # characters, rule E3
 VALUE_LIMIT = 65_535
 RECORD_LIMIT = 65_535  # of a rejected record that is stored with its reason
-OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
+OLDEST = datetime(2020, 1, 1, tzinfo=UTC)  # of timestamps, unless a source or an import says an earlier date
 FUTURE_TOLERANCE = timedelta(hours=24)  # past the arrival stamp
 
 FIELDS = (  # of a record; what else it holds is not kept (rule E1)
@@ -56,7 +56,6 @@ RFC_3339 = re.compile(
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-OLDEST_MS = (OLDEST - EPOCH) // MILLISECOND
 INTEGER = re.compile(r"-?[0-9]+")
 LONGEST_INTEGER = 18  # characters; what is longer lies beyond any calendar
 NESTING_LIMIT = 100  # levels of traits and metadata
@@ -139,7 +138,12 @@ def is_envelope(body: object) -> TypeGuard[dict[str, list[object]]]:
 
 
 def parse(
-    record: object, environment_key: str, landed_at: datetime, timezone: ZoneInfo | None = None
+    record: object,
+    environment_key: str,
+    landed_at: datetime,
+    timezone: ZoneInfo | None = None,
+    *,
+    oldest: datetime = OLDEST,
 ) -> Event | Rejected:
     """Return the event that a decoded record is, or why it is rejected.
 
@@ -148,15 +152,21 @@ def parse(
         environment_key: an environment that exists; the record was sent for it.
         landed_at: its arrival stamp, UTC.
         timezone: of timestamps without an offset; without one they are rejected.
+        oldest: an earlier timestamp is rejected; UTC.
     """
     if isinstance(record, Unreadable):
         return Rejected(Reason.NOT_JSON)
     if not isinstance(record, dict):
         return Rejected(Reason.NOT_AN_OBJECT)
     try:
-        return _parse(record, environment_key, landed_at, timezone)
+        return _parse(record, environment_key, landed_at, timezone, oldest)
     except _Broken as broken:
         return Rejected(broken.reason)
+
+
+def epoch_milliseconds(moment: datetime) -> int:
+    """Return the whole milliseconds from 1970 to a UTC moment."""
+    return (moment - EPOCH) // MILLISECOND
 
 
 def numeric_value(value: str | None) -> float | None:
@@ -187,7 +197,9 @@ class _Broken(Exception):
         self.reason = reason
 
 
-def _parse(record: dict[str, object], environment_key: str, landed_at: datetime, timezone: ZoneInfo | None) -> Event:
+def _parse(
+    record: dict[str, object], environment_key: str, landed_at: datetime, timezone: ZoneInfo | None, oldest: datetime
+) -> Event:
     claimed = _text(record, "environment_key", limit=None)
     if claimed is not None and claimed != environment_key:
         raise _Broken(Reason.ENVIRONMENT_MISMATCH)
@@ -208,7 +220,7 @@ def _parse(record: dict[str, object], environment_key: str, landed_at: datetime,
         feature_name=feature_name,
         identifier=identifier,
         value=value,
-        timestamp=_timestamp(record, landed_at, timezone),
+        timestamp=_timestamp(record, landed_at, timezone, oldest),
         traits=_object(record, "traits"),
         metadata=_object(record, "metadata"),
         event_id=_text(record, "event_id", limit=NAME_LIMIT) or None,
@@ -259,7 +271,7 @@ def _value(record: dict[str, object]) -> str | None:
     return found if found is None else _encodable(found)
 
 
-def _timestamp(record: dict[str, object], landed_at: datetime, timezone: ZoneInfo | None) -> datetime:
+def _timestamp(record: dict[str, object], landed_at: datetime, timezone: ZoneInfo | None, oldest: datetime) -> datetime:
     found = record.get("timestamp")
     if found is None:
         raise _Broken(Reason.MISSING_FIELD.of("timestamp"))
@@ -269,9 +281,9 @@ def _timestamp(record: dict[str, object], landed_at: datetime, timezone: ZoneInf
         milliseconds = _rfc_3339_milliseconds(found, timezone)
     else:
         raise _Broken(Reason.BAD_TYPE.of("timestamp"))
-    if milliseconds < OLDEST_MS:
+    if milliseconds < epoch_milliseconds(oldest):
         raise _Broken(Reason.TIMESTAMP_TOO_OLD)
-    if milliseconds > (landed_at + FUTURE_TOLERANCE - EPOCH) // MILLISECOND:
+    if milliseconds > epoch_milliseconds(landed_at + FUTURE_TOLERANCE):
         raise _Broken(Reason.TIMESTAMP_IN_FUTURE)
     return EPOCH + milliseconds * MILLISECOND
 

@@ -6,14 +6,14 @@ A draft is the entry of a manifest and what the registry keeps: one shape, whose
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
-from experiment_pipeline.domain.events import LINK_EVENT, OLDEST
+from experiment_pipeline.domain.events import EPOCH, LINK_EVENT, OLDEST
 from experiment_pipeline.domain.fields import STRICT, FieldErrors, Line, Text, adapter, at_most, rule, whole_seconds
 from experiment_pipeline.domain.row_mapping import ColumnName, LinkMapping, RowMapping, check_mapping
 from experiment_pipeline.domain.texts import quoted
@@ -41,6 +41,20 @@ class RowsKind(StrEnum):
     LATEST = "latest"
 
 
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+OLDEST_EXPECTED = f"Must be a date from {EPOCH:%Y-%m-%d} to {OLDEST:%Y-%m-%d}, such as 2015-01-01."
+
+
+def _day(given: object) -> object:
+    """Return a date as it was stated: neither a number, which could be a year, nor a time of the day."""
+    if isinstance(given, datetime) or not isinstance(given, date | str) or not DAY.fullmatch(str(given)):
+        raise ValueError(OLDEST_EXPECTED)
+    try:
+        return given if isinstance(given, date) else date.fromisoformat(given)
+    except ValueError:  # 30 February
+        raise ValueError(OLDEST_EXPECTED) from None
+
+
 def _listed(given: object) -> object:
     return [_as_event(each) for each in (given if isinstance(given, list | tuple) else [given])]
 
@@ -55,6 +69,9 @@ def _as_event(given: object) -> object:
 
 SourceKey = Annotated[
     str, rule(SOURCE_KEY.fullmatch, "Must begin with a letter and hold up to 80 letters, digits or underscores.")
+]
+OldestDay = Annotated[
+    date, BeforeValidator(_day), rule(lambda day: EPOCH.date() <= day <= OLDEST.date(), OLDEST_EXPECTED)
 ]
 RowMappings = Annotated[
     tuple[RowMapping, ...],
@@ -135,6 +152,10 @@ class SourceDraft:
         RowsKind, Field(description="whether a row stays as it is, or the one with the largest cursor counts")
     ] = RowsKind.APPEND
     timezone: Annotated[TimeZone | None, Field(description="of times without one, such as Europe/Berlin")] = None
+    oldest: Annotated[
+        OldestDay | None,
+        Field(description=f"the first day (UTC) of data from before {OLDEST:%Y}; events of earlier days are rejected"),
+    ] = None
     every: Annotated[
         Annotated[Duration, whole_seconds(SHORTEST_INTERVAL)] | None, Field(description="how often it is read")
     ] = None

@@ -25,7 +25,7 @@ from experiment_pipeline.domain.events import Event, Reason, Rejected
 from experiment_pipeline.domain.unknown_fields import NAME_KEPT, unknown_in
 from experiment_pipeline.durable_files import sql_text
 from experiment_pipeline.lake.partitions import LINKS
-from experiment_pipeline.landing.source_objects import range_of
+from experiment_pipeline.landing.source_objects import oldest_of, range_of
 
 sql = partial(sql_text, "experiment_pipeline.lake")
 log = structlog.get_logger(__name__)
@@ -54,7 +54,6 @@ CONTRACT = {
     "name_limit": events.NAME_LIMIT,
     "value_limit": events.VALUE_LIMIT,
     "nesting_limit": events.NESTING_LIMIT,
-    "oldest_ms": events.OLDEST_MS,
     "future_tolerance_ms": events.FUTURE_TOLERANCE // events.MILLISECOND,
 }
 # DuckDB's expressions are linear as they are, and know nothing possessive.
@@ -222,6 +221,7 @@ class Judge:
                 "landed_us": [_microseconds(landed.landed_at) for landed in self._objects],
                 "source": [each and each.source for each in ranges],
                 "source_version": [each and each.version for each in ranges],
+                "oldest_ms": [events.epoch_milliseconds(oldest_of(landed.name)) for landed in self._objects],
             },
             schema={
                 "object": pl.UInt32,
@@ -231,6 +231,7 @@ class Judge:
                 "landed_us": pl.Int64,
                 "source": pl.String,
                 "source_version": pl.Int64,
+                "oldest_ms": pl.Int64,
             },
         )
 
@@ -270,7 +271,8 @@ def verdict(landed: LandedObject, record: object, *, is_known: bool, timezone: Z
     """
     if not is_known:
         return Rejected(Reason.UNKNOWN_ENVIRONMENT)
-    return events.parse(record, landed.environment_key, landed.landed_at, timezone)
+    oldest = oldest_of(landed.name)
+    return events.parse(record, landed.environment_key, landed.landed_at, timezone, oldest=oldest)
 
 
 def _verdicts(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ from experiment_pipeline.domain.row_mapping import PROPERTIES, RowMapping
 from experiment_pipeline.domain.sources import IMPORT
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.landing.source_objects import since_part
 from experiment_pipeline.sources.file_rows import FileRows
 from experiment_pipeline.sources.landing_folder import folder_of_range, land
 from experiment_pipeline.sources.not_numbers import NotNumbers, not_numbers
@@ -34,17 +36,19 @@ class FileImport:
         mapping: of its rows.
         environment_key: of the events.
         timezone: of times without one, in the IANA database; None where there are none.
+        oldest: the first day, in UTC, of which events are accepted; None for that of every sender.
     """
 
     file: Path
     mapping: RowMapping
     environment_key: str
     timezone: str | None = None
+    oldest: date | None = None
 
     @property
     def records(self) -> RowRecords:
         """The records that its rows become."""
-        return RowRecords({"as": self.mapping}, self.timezone, self.environment_key)
+        return RowRecords({"as": self.mapping}, self.timezone, self.environment_key, oldest=self.oldest)
 
     def open(self) -> FileRows:
         """Open the file with its columns checked.
@@ -70,7 +74,8 @@ class FileImport:
             while block := content.read(1 << 20):
                 digest.update(block)
         digest.update(repr((asdict(self.mapping), self.timezone)).encode())
-        return folder_of_range(landing, self.environment_key, IMPORT, digest.hexdigest()[:32])
+        name = f"{since_part(self.oldest)}{digest.hexdigest()[:32]}"
+        return folder_of_range(landing, self.environment_key, IMPORT, name)
 
     def land(self, rows: FileRows, landing: Path, on_rows: OnRows) -> LandedFile | None:
         """Land the file.

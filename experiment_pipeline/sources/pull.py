@@ -25,7 +25,7 @@ from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, So
 from experiment_pipeline.domain.sources import DUCKDB, Connection, RowsKind, Source, mapping_path, to_declared, url_of
 from experiment_pipeline.durable_files import make_folder
 from experiment_pipeline.errors import ConfigurationError, Conflict
-from experiment_pipeline.landing.source_objects import AGAIN
+from experiment_pipeline.landing.source_objects import AGAIN, since_part
 from experiment_pipeline.sources.cursor_ranges import CursorRanges
 from experiment_pipeline.sources.databases import open_database
 from experiment_pipeline.sources.file_ranges import FileRanges
@@ -216,13 +216,13 @@ class Pull:
 
 
 def range_name(source: Source, number: int, content: RangeContent) -> str:
-    """Return the name of a range's folder: version, number, and a digest of what is read and how.
+    """Return the name of a range's folder: version, oldest day if any, number, and a digest of what is read and how.
 
     The digest keeps a registry that was restored from a backup from taking another range's folder for its own.
     """
     files = [[file.path, file.bytes, file.modified_at.isoformat()] for file in content.files]
     text = json.dumps([to_declared(source), files, content.after, content.until], sort_keys=True)
-    return f"v{source.version}-{number}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"v{source.version}-{since_part(source.oldest)}{number}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def open_ranges(source: Source, connection: Connection | None, environ: Mapping[str, str]) -> Ranges:
@@ -249,7 +249,8 @@ def row_records(source: Source) -> RowRecords:
     """Return what the rows of a source become."""
     mappings = {mapping_path(source, position): mapping for position, mapping in enumerate(source.mappings)}
     supersedes = None if source.rows is RowsKind.APPEND or source.cursor is None else source.cursor.column
-    return RowRecords(mappings, source.timezone, source.environment_key, MANY_ROWS, cursor=supersedes)
+    key = source.environment_key
+    return RowRecords(mappings, source.timezone, key, MANY_ROWS, cursor=supersedes, oldest=source.oldest)
 
 
 def _records_in(folder: Path) -> int:

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 
 import polars as pl
 
-from experiment_pipeline.domain.events import Rejected, decode, parse
+from experiment_pipeline.domain.events import OLDEST, Rejected, decode, parse
 from experiment_pipeline.domain.row_mapping import RowMapping
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
@@ -41,6 +41,7 @@ class RowRecords:
         environment_key: of the events.
         empty_from: so many rows of which every one has null where an event must have something are refused.
         cursor: the column by which rows supersede earlier ones of their event id (rule D7); None where none does.
+        oldest: the first day, in UTC, of which events are accepted; None for that of every sender.
     """
 
     mappings: dict[str, RowMapping]
@@ -48,6 +49,7 @@ class RowRecords:
     environment_key: str
     empty_from: int = 1
     cursor: str | None = None
+    oldest: date | None = None
 
     def check(self, schema: Schema) -> None:
         """Refuse columns that are missing, or of a type that their field cannot be made of.
@@ -87,7 +89,8 @@ class RowRecords:
         frames = list(self._of_batch(rows))
         texts = [text for frame in frames for text in _texts(frame)]
         now = datetime.now(UTC)
-        found = [parse(decode(text), self.environment_key, now) for text in texts]
+        oldest = OLDEST if self.oldest is None else datetime.combine(self.oldest, time(), UTC)
+        found = [parse(decode(text), self.environment_key, now, oldest=oldest) for text in texts]
         rejected = Counter(each.reason for each in found if isinstance(each, Rejected))
         unreadable = sum(map(not_numbers, frames, self.mappings.values()), NotNumbers())
         return Judged(len(texts), tuple(texts), dict(rejected), unreadable)

@@ -12,6 +12,7 @@ from typing import Protocol
 import polars as pl
 
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.discovery import ExposedVariants
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
@@ -117,6 +118,20 @@ class Warehouse(Protocol):
         self, environment_key: str, data_version: int, before: datetime
     ) -> tuple[datetime, datetime] | None:
         """Return when the first and the last event of an environment before a moment were (UTC); None without one."""
+
+    def exposed_variants(
+        self, environment_key: str, data_version: int, before: datetime, limit: int
+    ) -> ExposedVariants:
+        """Return the flags and variants of an environment that were ever exposed before a moment.
+
+        Memory is that of the engine's limit, however many identities there are.
+
+        Args:
+            environment_key: of the exposures.
+            data_version: rows with `batch <= data_version` are read (rule E6).
+            before: exclusive, UTC.
+            limit: pairs at most, those with the most identities first.
+        """
 
     def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
         """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1).

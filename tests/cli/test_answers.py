@@ -19,6 +19,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "environments list": [],
     "experiments complete": ["checkout"],
     "experiments delete": ["checkout", "--yes"],
+    "experiments discover": [],
     "experiments list": [],
     "experiments pause": ["checkout"],
     "experiments show": ["checkout"],

@@ -132,7 +132,8 @@ def test_lake_ingest__rejected_times_and_environments__say_what_to_do(declared: 
         "milliseconds)",
         "  rejected, empty:identifier: 1",
         "  rejected, timestamp_in_future: 1 (over 24 hours after its arrival: correct the sender's clock)",
-        "  rejected, timestamp_too_old: 1 (before 2020: an integer is milliseconds, not seconds)",
+        "  rejected, timestamp_too_old: 1 (before 2020; whole numbers are milliseconds. For older data set `oldest` of "
+        "the source)",
         "  rejected, timestamp_without_zone: 1 (add the offset, such as Z, or set "
         "EXPERIMENT_PIPELINE_LANDING_TIMEZONE)",
         "  rejected, unknown_environment: 1 (declare the environment, then `lake rejected --retry`)",

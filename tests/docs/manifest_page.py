@@ -101,6 +101,7 @@ def _link(name: str) -> str:
 def _kind(field: dict[str, Any]) -> str:
     if "format" in field:
         return {
+            "date": "a date, such as `2015-01-01`",
             "date-time": "a time with its zone, such as `2026-11-01T00:00:00Z`",
             "duration": "an ISO 8601 duration such as `PT1H`",
         }[field["format"]]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from experiment_pipeline.domain import events
-from experiment_pipeline.domain.events import Event, Number, Rejected
+from experiment_pipeline.domain.events import Event, Number, Rejected, decode, parse
 from experiment_pipeline.errors import NotJson
 from tests.lake.ledger import NOW, exposure, record
 
@@ -208,3 +208,14 @@ def test_decode__of_a_repeated_name__the_first_counts() -> None:
 )  # fmt: skip
 def test_numeric_value__e5(value: str | None, number: float | None) -> None:
     assert events.numeric_value(value) == number
+
+
+@pytest.mark.parametrize("stated", [1_420_070_400_000, "2015-01-01T00:00:00Z"])
+def test_parse__e3__an_earlier_oldest_day_lets_older_events_in_from_its_first_millisecond_on(stated: object) -> None:
+    oldest, landed_at = datetime(2015, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+    record = decode(json.dumps({"event": "x", "identifier": "a", "timestamp": stated}))
+    earlier = decode(json.dumps({"event": "x", "identifier": "a", "timestamp": 1_420_070_399_999}))
+    found = parse(record, "prod", landed_at, oldest=oldest)
+    assert isinstance(found, Event)
+    assert found.timestamp == oldest
+    assert parse(earlier, "prod", landed_at, oldest=oldest) == Rejected("timestamp_too_old")

@@ -1,13 +1,13 @@
 """Sources as they are declared: what is refused, what makes a new version, how they are stored (rules D0, D5, D7)."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiment_pipeline.domain.fields import adapter
+from experiment_pipeline.domain.fields import FieldErrors, adapter
 from experiment_pipeline.domain.row_mapping import FieldSource, RowMapping
 from experiment_pipeline.domain.sources import (
     Connection,
@@ -41,6 +41,7 @@ OF_DATABASE = SourceDraft(
     every=timedelta(minutes=15),
     upstream=("analytics/fct_orders",),
 )
+OF_THE_PAST = replace(OF_FILES, oldest=date(2015, 1, 1))
 
 
 def errors_of(key: str, draft: SourceDraft) -> dict[str, list[str]]:
@@ -49,7 +50,7 @@ def errors_of(key: str, draft: SourceDraft) -> dict[str, list[str]]:
     return refused.value.errors
 
 
-@pytest.mark.parametrize("draft", [OF_FILES, OF_DATABASE])
+@pytest.mark.parametrize("draft", [OF_FILES, OF_DATABASE, OF_THE_PAST])
 def test_check_source__of_files_and_of_a_database__accepts(draft: SourceDraft) -> None:
     check_source("orders", draft)
 
@@ -112,7 +113,7 @@ def test_check_query__database__needs_one_and_files_do_not() -> None:
     check_query(draft, Connection(key="shop", url="duckdb:///exports/*.parquet"))
 
 
-@pytest.mark.parametrize("draft", [OF_FILES, OF_DATABASE, replace(OF_FILES, mappings=(ORDERS, REFUNDS))])
+@pytest.mark.parametrize("draft", [OF_FILES, OF_DATABASE, OF_THE_PAST, replace(OF_FILES, mappings=(ORDERS, REFUNDS))])
 def test_declared__stored_and_read__is_the_same(draft: SourceDraft) -> None:
     assert SourceDraft(**from_declared(to_declared(draft))) == draft
 
@@ -136,6 +137,7 @@ def test_declared__every_field__is_there_for_the_audit_log_under_its_name_in_the
         ({"mappings": (ORDERS, REFUNDS)}, True),
         ({"query": "select * from all_orders"}, True),
         ({"timezone": "UTC"}, True),
+        ({"oldest": date(2015, 1, 1)}, True),
     ],
 )
 def test_makes_other_rows__only_what_rows_become_counts(changes: dict[str, Any], other: bool) -> None:
@@ -181,3 +183,28 @@ def test_draft__of_identity_links__is_of_the_events_that_they_are__d6() -> None:
     )
     check_source("accounts", draft)
     assert adapter(SourceDraft).validate_python({"as": to_declared(draft)["as"], "files": "/accounts.csv"}) == draft
+
+
+@pytest.mark.parametrize("oldest", ["2015-01-01", date(2015, 1, 1)])
+def test_draft__oldest_day__is_a_date_however_it_is_written(oldest: object) -> None:
+    fields = {"as": {"identifier": "a", "timestamp": "b", "event": "c"}, "files": "a.csv", "oldest": oldest}
+    assert adapter(SourceDraft).validate_python(fields).oldest == date(2015, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "oldest",
+    [
+        "1969-12-31",
+        "2020-01-02",
+        "2015-02-30",
+        "2015-1-1",
+        "2015-01-01T00:00:00Z",
+        2015,
+        datetime(2015, 1, 1, tzinfo=UTC),
+    ],
+)
+def test_draft__oldest_day_that_is_none__is_refused(oldest: object) -> None:
+    fields = {"as": {"identifier": "a", "timestamp": "b", "event": "c"}, "files": "a.csv", "oldest": oldest}
+    errors = FieldErrors()
+    errors.validate(SourceDraft, fields)
+    assert errors.errors == {"oldest": ["Must be a date from 1970-01-01 to 2020-01-01, such as 2015-01-01."]}

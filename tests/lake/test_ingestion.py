@@ -385,3 +385,26 @@ def test_ingest__commits_carry_the_installation_and_all_that_the_registry_knows_
         assert newest["installation"] == "memory"
         assert newest["planned_at"] == NOW.isoformat()
         assert newest["objects"] == [to_fields(landed)]
+
+
+@pytest.mark.parametrize("text", ["{0}", "  {0}  ", '{{"events": [{0}]}}'])
+def test_ingest__e3__older_events_enter_from_a_range_that_says_so_and_from_no_other(
+    here: Installation, text: str
+) -> None:
+    """Records that SQL judges, and an envelope, which is judged record by record."""
+    days = ["2015-01-01T00:00:00.000Z", "2014-12-31T23:59:59.999Z", 1_420_070_400_001, "2015-01-01T01:00:00.5+01:00"]
+    texts = "".join(f"{text.format(json.dumps(record(timestamp=day)))}\n" for day in days)
+    for source in ("v1-since20150101-1-a", "v1-1-a"):
+        folder = here.landing / "events" / f"env_key={PROD}" / "sources" / "orders" / source
+        folder.mkdir(parents=True)
+        (folder / "20260301T110000Z-a.jsonl").write_text(texts)
+    here.land(*texts.splitlines())
+    report = here.ingest()
+    assert (report.accepted, report.rejected) == (3, {"timestamp_too_old": 1 + 4 + 4})
+    stamps = sorted(stamp.isoformat() for stamp in here.column("timestamp"))
+    assert stamps == [
+        "2015-01-01T00:00:00+00:00",
+        "2015-01-01T00:00:00.001000+00:00",
+        "2015-01-01T00:00:00.500000+00:00",
+    ]
+    assert set(here.column("month")) == {"2015-01"}

@@ -31,8 +31,8 @@ ISO_WITHOUT_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\
 class LandingObject:
     """One object as a producer wrote it; `content` is JSON lines, already unpacked.
 
-    Of a source's object: its source, whether it replaces what the source has brought (rule D5), and the cursor of every
-    line where rows supersede earlier ones (rule D7).
+    Of a source's object: its source, whether it replaces what the source has brought (rule D5), the cursor of every
+    line where rows supersede earlier ones (rule D7), and the oldest milliseconds that it may have (rule E3).
     """
 
     name: str
@@ -42,6 +42,7 @@ class LandingObject:
     source: str | None = None
     replaces: bool = False
     cursors: tuple[int, ...] = ()
+    oldest_ms: int = OLDEST_MS
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,7 @@ def _event(record: Any, source: LandingObject) -> Event:
     value = _value(record, required=is_exposure or name == LINK)
     if name == LINK and len(value or "") > LONGEST_NAME:
         raise _Refused("too_long:value")
-    timestamp = _timestamp(record, source.landed_at)
+    timestamp = _timestamp(record, source.landed_at, source.oldest_ms)
     for name_of_object in ("traits", "metadata"):
         if not isinstance(record.get(name_of_object), dict | None):
             raise _Refused(f"bad_type:{name_of_object}")
@@ -370,7 +371,7 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _timestamp(record: dict[str, Any], landed_at: datetime) -> datetime:
+def _timestamp(record: dict[str, Any], landed_at: datetime, oldest_ms: int) -> datetime:
     content = record.get("timestamp")
     if content is None:
         raise _Refused("missing_field:timestamp")
@@ -385,7 +386,7 @@ def _timestamp(record: dict[str, Any], landed_at: datetime) -> datetime:
         raise _Refused("timestamp_without_zone" if _is_date(content[:10]) else "bad_timestamp")
     else:
         raise _Refused("bad_timestamp")
-    if milliseconds < OLDEST_MS:
+    if milliseconds < oldest_ms:
         raise _Refused("timestamp_too_old")
     if milliseconds > (landed_at - EPOCH) // MILLISECOND + DAY_MS:
         raise _Refused("timestamp_in_future")

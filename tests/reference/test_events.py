@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -107,6 +108,13 @@ def test_e1_times_are_utc_milliseconds(written: object, milliseconds: int) -> No
 )
 def test_e3_one_defect_one_reason(fields: dict[str, Any], expected: str) -> None:
     assert reason(**fields) == expected
+
+
+def test_e3_a_source_may_have_older_events() -> None:
+    content = json.dumps({"event": "x", "identifier": "a", "timestamp": 1420070400000}).encode()
+    landed = LandingObject("a", "demo", datetime(2026, 3, 1, tzinfo=UTC), content, oldest_ms=1420070400000)
+    assert [type(each) for each in parse_object(landed)] == [Event]
+    assert [type(each) for each in parse_object(replace(landed, oldest_ms=1420070400001))] == [Rejected]
 
 
 @pytest.mark.parametrize(

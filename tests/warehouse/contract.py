@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.discovery import ExposedVariant, ExposedVariants
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
@@ -416,6 +417,21 @@ class WarehouseContract:
         assert engine.count_exposures(scope(data_version=2), FEATURE, before).identities == 3
         assert engine.count_exposures(scope(), "other", before) == SeenExposures()
         assert build().count_exposures(scope(), FEATURE, before) == SeenExposures()
+
+    def test_exposed_variants__of_all_time__are_counted_by_identity_up_to_a_limit(self, build: Build) -> None:
+        long_ago = timedelta(days=-4_000)
+        engine = build(
+            [seen(1, "b", long_ago), seen(1, "b", HOUR), seen(2, "b", 2 * HOUR), seen(2, "a", HOUR)],
+            [seen(3, "b", HOUR, feature="other"), seen(4, "c", HOUR, batch=2), seen(5, "b", DAY), did(6, 1.0)],
+        )
+        before = STARTED_AT + DAY
+        b = ExposedVariant(FEATURE, "b", 2, 3, STARTED_AT + long_ago, STARTED_AT + 2 * HOUR)
+        a = ExposedVariant(FEATURE, "a", 1, 1, STARTED_AT + HOUR, STARTED_AT + HOUR)
+        other = replace(a, feature="other", variant="b")
+        assert engine.exposed_variants("prod", 1, before, 10) == ExposedVariants((b, a, other), 3)
+        assert engine.exposed_variants("prod", 1, before, 1) == ExposedVariants((b,), 3)
+        assert engine.exposed_variants("prod", 2, before, 10).pairs == 4
+        assert build().exposed_variants("prod", 1, before, 10) == ExposedVariants()
 
     def test_names__of_flags_and_events__come_with_their_numbers_up_to_a_limit(self, build: Build) -> None:
         events = [seen(1, "b"), seen(2, "b"), seen(1, "b", feature="Checkout"), seen(1, "b", feature="new", batch=2)]

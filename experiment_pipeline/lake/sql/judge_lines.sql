@@ -2,7 +2,7 @@
 -- reason surely break it, and the rest is for `events.parse` to say. Soundness is all that counts here: whatever might
 -- be read in two ways is left to it (docs/adr/0012).
 --
--- lines(object, line, text), objects(object, environment_key, known, landed_us) -> judged
+-- lines(object, line, text), objects(object, environment_key, known, landed_us, oldest_ms) -> judged
 create or replace temp table judged as
 with
 line as (
@@ -108,7 +108,7 @@ verdict as (
             and (metadata is null or type[7] = 'OBJECT')
             and (event_id is null or (type[8] = 'VARCHAR' and length(event_id) <= $name_limit))
             and (claimed_environment is null or (type[9] = 'VARCHAR' and claimed_environment = environment_key))
-            and timestamp_ms between $oldest_ms and landed_us // 1000 + $future_tolerance_ms
+            and timestamp_ms between objects.oldest_ms and landed_us // 1000 + $future_tolerance_ms
             and (event <> $exposure_event or (length(feature_name) > 0 and length(value) > 0))
             and (event <> $link_event or length(value) between 1 and $name_limit),
             false

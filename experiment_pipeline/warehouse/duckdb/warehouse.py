@@ -21,9 +21,10 @@ from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.audience import LARGEST_VALUES
+from experiment_pipeline.domain.discovery import ExposedVariant, ExposedVariants
 from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
-from experiment_pipeline.domain.events import EXPOSURE_EVENT, OLDEST
+from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT
 from experiment_pipeline.domain.experiments import CONTROL, MultipleExposures
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
@@ -172,12 +173,26 @@ class DuckDBWarehouse(Warehouse):
     def event_times(
         self, environment_key: str, data_version: int, before: datetime
     ) -> tuple[datetime, datetime] | None:
-        scope = AnalysisScope("", environment_key, None, Window(OLDEST, before), data_version)
+        scope = AnalysisScope("", environment_key, None, Window(EPOCH, before), data_version)
         with self._session() as connection:
             parameters = self._event_parameters(connection, scope)
             found = connection.execute(*over_visible(statement("event_times"), parameters)).fetchone()
         first, last = found or (None, None)
         return None if first is None or last is None else (first.astimezone(UTC), last.astimezone(UTC))
+
+    @override
+    def exposed_variants(
+        self, environment_key: str, data_version: int, before: datetime, limit: int
+    ) -> ExposedVariants:
+        scope = AnalysisScope("", environment_key, None, Window(EPOCH, before), data_version)
+        with self._session() as connection:
+            bound = {**self._event_parameters(connection, scope), "exposure_event": EXPOSURE_EVENT, "limit": limit}
+            rows = connection.execute(*over_visible(statement("exposed_variants"), bound)).fetchall()
+        listed = tuple(
+            ExposedVariant(feature, variant, identities, exposures, first.astimezone(UTC), last.astimezone(UTC))
+            for feature, variant, identities, exposures, first, last, _ in rows
+        )
+        return ExposedVariants(listed, rows[0][-1] if rows else 0)
 
     @override
     def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
