@@ -6,6 +6,7 @@ from itertools import islice
 
 import dagster as dg
 
+from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.domain.unknown_fields import UnknownFields
 from experiment_pipeline.errors import UnsoundLake
@@ -14,6 +15,7 @@ from experiment_pipeline.lake.late_events import count_late_events
 from experiment_pipeline.landing.ignored import NAMES_KEPT, IgnoredFiles
 from experiment_pipeline.landing.problems import explanation
 from experiment_pipeline.resources.dagster_instance import report_late_events
+from experiment_pipeline.resources.loaded_sources import LoadedSources
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource
 
@@ -24,10 +26,17 @@ LAKE_SOUND = dg.AssetCheckSpec(
     "lake_is_sound", asset="events", description="The lake holds every batch that the registry knows, and no other."
 )
 
+SOURCES_LOADED = dg.AssetCheckSpec(
+    "sources_are_loaded", asset="events", description="Every source that is declared has an asset, as it is declared."
+)
 
-@dg.asset(group_name="events", kinds={"deltalake"}, check_specs=[OBJECTS_READABLE, LAKE_SOUND])
+
+@dg.asset(group_name="events", kinds={"deltalake"}, check_specs=[OBJECTS_READABLE, LAKE_SOUND, SOURCES_LOADED])
 def events(
-    context: dg.AssetExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    runs: dg.ResourceParam[RefreshSession],
+    loaded_sources: dg.ResourceParam[LoadedSources],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Raw exposure and conversion events, validated, deduplicated and committed exactly once."""
     now, age = datetime.now(UTC), runs.settings.landing_object_age
@@ -47,7 +56,19 @@ def events(
         raise
     late = count_late_events(lake.open(), runs.registry.health)
     report_late_events(context.instance, runs.registry.health, late)
+    yield _judged(loaded_sources, runs.registry.sources.list())
     yield _materialised(report, [results.partition_key for results in late])
+
+
+def _judged(loaded: LoadedSources, declared: Sequence[Source]) -> dg.AssetCheckResult:
+    """Return whether the assets are those of the sources that are declared now (rule D0)."""
+    difference = loaded.difference(declared)
+    return dg.AssetCheckResult(
+        check_name=SOURCES_LOADED.name,
+        passed=difference is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=difference,
+    )
 
 
 def _materialised(report: IngestionReport, late: Sequence[str]) -> dg.MaterializeResult[None]:

@@ -5,20 +5,23 @@ import warnings
 import dagster as dg
 
 from experiment_pipeline.assets import aggregates, events, exposures, results
+from experiment_pipeline.assets.sources import with_sources
 from experiment_pipeline.automation import jobs, schedules, sensors
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.maintenance import clean_up, compact_lake
 from experiment_pipeline.resources.io_manager import FrameIOManager
+from experiment_pipeline.resources.loaded_sources import NO_SOURCES, LoadedSources
 from experiment_pipeline.resources.refresh_session import runs_resource
 from experiment_pipeline.resources.warehouse import LakeResource, warehouse_resource
 from experiment_pipeline.settings import Settings, settings
 
 # Dagster hands every sensor's `owners` on by itself, and then warns that it is beta.
 warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", message="Function `Definitions.with_recon", category=dg.PreviewWarning)
 
 
-def build(configured: Settings) -> dg.Definitions:
-    """Return the definitions over one installation's settings."""
+def build(configured: Settings, loaded: LoadedSources = NO_SOURCES) -> dg.Definitions:
+    """Return the definitions over one installation's settings, and the sources that it is loaded with."""
     artifacts_dir = str(configured.artifacts_dir.absolute())  # DuckDB and Polars expand a leading ~
     lake = LakeResource(
         landing_dir=str(configured.landing_dir),
@@ -28,9 +31,12 @@ def build(configured: Settings) -> dg.Definitions:
         threads=configured.duckdb_threads,
     )
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([events, exposures, aggregates, results]),
+        assets=with_sources([events, exposures, aggregates, results], loaded.sources),
         jobs=[jobs.ingest_events, jobs.refresh_experiment, refresh_experiments, clean_up, compact_lake],
-        sensors=[sensors.landing_objects, sensors.refresh_requests, sensors.failed_runs],
+        sensors=[
+            *(sensors.landing_objects, sensors.refresh_requests, sensors.failed_runs),
+            *sensors.source_pulls(loaded.sources),
+        ],
         schedules=[schedules.hourly_refresh, schedules.daily_clean_up, schedules.hourly_compaction],
         # A job's own executor does not apply to UI materialisations; in one process a run costs seconds less, and the
         # run's resources, its leases among them, live exactly as long as the run.
@@ -39,6 +45,7 @@ def build(configured: Settings) -> dg.Definitions:
             "runs": runs_resource(configured),
             "lake": lake,
             "warehouse": warehouse_resource(configured, lake),
+            "loaded_sources": dg.ResourceDefinition.hardcoded_resource(loaded),
             "io_manager": FrameIOManager(artifacts_dir=artifacts_dir),
         },
     )
@@ -46,5 +53,6 @@ def build(configured: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the definitions over this process's settings."""
-    return build(settings())
+    """Return the definitions over this process's settings and the sources of its registry."""
+    loaded = LoadedSources.of_process(settings())
+    return build(settings(), loaded).with_reconstruction_metadata(loaded.state)

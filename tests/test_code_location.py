@@ -1,5 +1,6 @@
 """The package as a code location: one top-level package that loads beside projects with an `assets` of their own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -60,3 +61,35 @@ def test_workspace__of_another_project_and_this_one__loads_both(environment: dic
     logged = validate(EXAMPLE, environment, "-w", "workspace.yaml")
     for location in ("shop", "experiment_pipeline"):
         assert f"Validation successful for code location {location}." in logged
+
+
+@pytest.mark.slow  # two code servers start, one after the other
+def test_workspace__source_whose_data_another_location_makes__is_one_lineage_graph(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    manifest = tmp_path / "shop.yaml"
+    manifest.write_text(
+        "environments: {prod: {}}\n"
+        "sources:\n"
+        "  orders:\n"
+        "    files: exports/*.parquet\n"
+        "    upstream: [orders]\n"
+        "    as: {event: purchased, identifier: user_id, timestamp: created_at}\n",
+        "utf-8",
+    )
+    apply = [sys.executable, "-m", "experiment_pipeline", "apply", str(manifest)]
+    subprocess.run(apply, env=environment, capture_output=True, check=True)
+    query = "{ assetNodes { assetKey { path } dependencyKeys { path } repository { location { name } } } }"
+    command = [str(Path(sys.executable).with_name("dagster-graphql")), "-w", "workspace.yaml", "-t", query]
+    done = subprocess.run(command, cwd=EXAMPLE, env=environment, capture_output=True, text=True, check=True)
+    (answer,) = (line for line in done.stdout.splitlines() if line.startswith('{"data"'))
+    nodes = {
+        "/".join(node["assetKey"]["path"]): (
+            node["repository"]["location"]["name"],
+            ["/".join(dependency["path"]) for dependency in node["dependencyKeys"]],
+        )
+        for node in json.loads(answer)["data"]["assetNodes"]
+    }
+    assert nodes["orders"] == ("shop", [])
+    assert nodes["sources/orders"] == ("experiment_pipeline", ["orders"])
+    assert nodes["events"] == ("experiment_pipeline", ["sources/orders"])

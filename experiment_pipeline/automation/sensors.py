@@ -1,5 +1,6 @@
 """Sensors: they request ingestion and refreshes, and record runs that died. `dispatch` decides what is due."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -9,10 +10,12 @@ from typing import Self
 import dagster as dg
 from typing_extensions import override
 
+from experiment_pipeline.assets.sources import GROUP
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of_several
 from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment
 from experiment_pipeline.domain.dispatch import DispatchLimits
+from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.lake.ingestion import LandingState, landing_state
 from experiment_pipeline.lake.soundness import find_flaw
@@ -145,3 +148,17 @@ def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[Refr
             "%s of experiment %s: run %s ended without publishing", computation.value, experiment_id, run.run_id
         )
     return None
+
+
+def source_pulls(sources: Collection[Source]) -> list[dg.SensorDefinition]:
+    """Return the sensor that pulls sources when they are due; none in an installation without sources."""
+    if not sources:
+        return []
+    sensor = dg.AutomationConditionSensorDefinition(
+        "source_pulls",
+        target=dg.AssetSelection.groups(GROUP),
+        minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Pulls each source as often as it says, and when its upstream has been materialised.",
+    )
+    return [sensor]

@@ -21,6 +21,7 @@ from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.times import Duration, TimeZone, iso_utc
 
 SOURCE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")  # a part of the names of folders, and of Dagster's assets
+ASSET_NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")  # what Dagster makes an input of
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IMPORT = "import"  # in the place of a source: files that were imported by hand
 DUCKDB = "duckdb://"
@@ -72,6 +73,13 @@ SourceKey = Annotated[
 ]
 OldestDay = Annotated[
     date, BeforeValidator(_day), rule(lambda day: EPOCH.date() <= day <= OLDEST.date(), OLDEST_EXPECTED)
+]
+AssetName = Annotated[
+    str,
+    rule(
+        ASSET_NAME.fullmatch,
+        "Must be an asset's key, such as analytics/fct_orders: letters, digits, '_', '-', '.', with '/' between parts.",
+    ),
 ]
 RowMappings = Annotated[
     tuple[RowMapping, ...],
@@ -160,7 +168,7 @@ class SourceDraft:
         Annotated[Duration, whole_seconds(SHORTEST_INTERVAL)] | None, Field(description="how often it is read")
     ] = None
     upstream: Annotated[
-        tuple[Annotated[Line, at_most(255)], ...],
+        tuple[Annotated[AssetName, at_most(255)], ...],
         Field(description="assets of other Dagster code locations that make the data, such as analytics/fct_orders"),
     ] = ()
 

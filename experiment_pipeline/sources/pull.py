@@ -30,7 +30,8 @@ from experiment_pipeline.sources.cursor_ranges import CursorRanges
 from experiment_pipeline.sources.databases import open_database
 from experiment_pipeline.sources.file_ranges import FileRanges
 from experiment_pipeline.sources.landing_folder import discard, folder_of_range, land
-from experiment_pipeline.sources.row_records import RowRecords
+from experiment_pipeline.sources.row_profile import RowProfile
+from experiment_pipeline.sources.row_records import OnRows, RowRecords
 from experiment_pipeline.sources.source_rows import SourceRows
 
 LOCK = ".lock"  # hidden from ingestion
@@ -101,6 +102,7 @@ class Pull:
         landing: root of the landing zone.
         now: UTC.
         on_batch: for progress.
+        profile: of what is read now, for who wants one.
     """
 
     source: Source
@@ -108,7 +110,8 @@ class Pull:
     ledger: RangeLedger
     landing: Path
     now: Callable[[], datetime]
-    on_batch: OnBatch
+    on_batch: OnBatch = lambda _planned, _rows: None
+    profile: RowProfile | None = None
 
     def run(self, since: datetime | None = None, *, again: bool = False) -> list[SourceRange]:
         """Land what is new of the source.
@@ -183,7 +186,7 @@ class Pull:
             self.on_batch(planned, rows)
 
         def frames(rows: SourceRows) -> Iterator[pl.DataFrame]:
-            yield from records.of(rows.batches(), count)
+            yield from self._watched(rows, records, count)
             self.ranges.require_unchanged(planned)
             if not counted and planned.name.startswith(AGAIN):
                 raise ConfigurationError.of(FIELD_OF_ALL, NOTHING_LEFT)
@@ -193,6 +196,11 @@ class Pull:
             records.check(rows.schema)
             landed = land(frames(rows), self._folder(planned))
         return counted, landed
+
+    def _watched(self, rows: SourceRows, records: RowRecords, count: OnRows) -> Iterator[pl.DataFrame]:
+        if self.profile is None:
+            return records.of(rows.batches(), count)
+        return self.profile.watch_records(records.of(self.profile.watch_rows(rows, records), count))
 
     def _closed(self, planned: SourceRange, rows: int | None, records: int) -> SourceRange:
         now = self.now()

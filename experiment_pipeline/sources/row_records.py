@@ -78,7 +78,7 @@ class RowRecords:
         read = 0
         for rows in batches:
             yield from self._of_batch(rows, self.cursor)
-            found |= {column for column, _ in self._required() if rows[column].null_count() < rows.height}
+            found |= {column for column, _ in self.required() if rows[column].null_count() < rows.height}
             read += rows.height
             on_rows(rows.height)
         if read >= self.empty_from:
@@ -105,7 +105,7 @@ class RowRecords:
             made = records(happened, mapping, self.timezone)
             yield made if cursor is None else made.with_columns(row_cursors(happened, cursor, self.timezone))
 
-    def _required(self) -> Sequence[tuple[str, str]]:
+    def required(self) -> Sequence[tuple[str, str]]:
         """Return the columns without which no row is an event, with their fields."""
         return [
             (column, f"{path}.{name}")
@@ -117,7 +117,7 @@ class RowRecords:
     def _refuse_empty(self, found: set[str]) -> None:
         empty = {
             path: [f"Every row of column {quoted(column)} is empty."]
-            for column, path in self._required()
+            for column, path in self.required()
             if column not in found
         }
         if empty:

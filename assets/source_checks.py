@@ -1,0 +1,90 @@
+"""Checks of a source's asset: they warn, and never keep rows from landing; ingestion judges each row (rule D4)."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import dagster as dg
+
+from experiment_pipeline.assets.source_metadata import LastPull
+from experiment_pipeline.domain.source_schedules import longest_lag
+from experiment_pipeline.domain.sources import Source
+from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.sources.row_profile import RowProfile
+from experiment_pipeline.times import format_duration, iso_utc
+
+EVENTS_ARE_RECENT = "events_are_recent"
+COLUMNS_ARE_UNCHANGED = "columns_are_unchanged"
+ROWS_ARE_UNIQUE = "rows_are_unique"
+COLUMNS_ARE_FILLED = "columns_are_filled"
+DESCRIPTIONS = {
+    EVENTS_ARE_RECENT: "The newest event is not older than twice the source's interval.",
+    COLUMNS_ARE_UNCHANGED: "Columns and their types are those of the pull before.",
+    ROWS_ARE_UNIQUE: "No two rows of a pull have the same event id, or are equal where they have none.",
+    COLUMNS_ARE_FILLED: "Every row has something in the columns without which it is no event.",
+}
+NAMED = 20  # columns
+
+
+def check_specs(asset: dg.AssetKey, source: Source) -> list[dg.AssetCheckSpec]:
+    """Return the checks of a source; without an interval nobody knows how recent its events should be."""
+    names = [name for name in DESCRIPTIONS if name != EVENTS_ARE_RECENT or source.every is not None]
+    return [dg.AssetCheckSpec(name, asset=asset, description=DESCRIPTIONS[name]) for name in names]
+
+
+def judge_lag(source: Source, newest: datetime | None, now: datetime) -> Iterator[dg.AssetCheckResult]:
+    """Yield the check of how old the newest event is, where the source has an interval."""
+    if source.every is None:
+        return
+    allowed = longest_lag(source.every)
+    if newest is None:
+        yield _result(EVENTS_ARE_RECENT, "It has no event yet.")
+        return
+    lag = now - newest
+    late = f"The newest event is of {iso_utc(newest)}: more than {format_duration(allowed)} ago."
+    yield _result(
+        EVENTS_ARE_RECENT,
+        late if lag > allowed else None,
+        lag_seconds=round(lag.total_seconds(), 3),
+        allowed_seconds=allowed.total_seconds(),
+    )
+
+
+def judge_rows(source: Source, profile: RowProfile, last: LastPull) -> Iterator[dg.AssetCheckResult]:
+    """Yield the checks of the rows that a pull has read; where there were none, they pass."""
+    yield _result(COLUMNS_ARE_UNCHANGED, _drift(source, profile, last))
+    repeated = (
+        f"{profile.repeated:,} of the first {profile.examined:,} rows are there already. They count once (rule E4)."
+    )
+    yield _result(
+        ROWS_ARE_UNIQUE, repeated if profile.repeated else None, repeated=profile.repeated, examined=profile.examined
+    )
+    nulls = {printable(name): rows for name, rows in profile.nulls.items()}
+    empty = ", ".join(f"{name} in {rows:,} of {profile.rows:,} rows" for name, rows in nulls.items())
+    yield _result(COLUMNS_ARE_FILLED, f"Empty: {empty}. These rows are rejected." if nulls else None, **nulls)
+
+
+def _drift(source: Source, profile: RowProfile, last: LastPull) -> str | None:
+    """Return how columns differ from those of the pull before; a new version of the source may have others."""
+    if not profile.columns or not last.columns or last.version != source.version:
+        return None
+    now, before = profile.columns, last.columns
+    told = [f"{name} is new" for name in now.keys() - before.keys()]
+    told += [f"{name} is gone" for name in before.keys() - now.keys()]
+    told += [
+        f"{name} was {before[name]} and is {now[name]}" for name in now.keys() & before if now[name] != before[name]
+    ]
+    if not told:
+        return None
+    named = sorted(printable(each) for each in told)
+    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"{'; '.join(named[:NAMED])}{more}."
+
+
+def _result(name: str, problem: str | None, **metadata: float) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=problem is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=problem,
+        metadata=metadata,
+    )
