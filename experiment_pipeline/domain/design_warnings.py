@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
-from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection
 from experiment_pipeline.domain.planned_sample import floor_warnings
 from experiment_pipeline.domain.several_treatments import several_treatments_warnings
 
@@ -29,7 +29,7 @@ def design_warnings(experiment: Experiment, floors: Floors = SHIPPED_FLOORS) -> 
         *_of_variants(experiment.variants),
         *_of_primary(experiment),
         *(warning for position, each in enumerate(experiment.metrics) for warning in _of_metric(position, each)),
-        *_of_design(experiment.design, experiment.metrics[0].metric if experiment.metrics else None),
+        *_of_design(experiment),
         *_of_looks(experiment),
         *floor_warnings(experiment, floors),
         *several_treatments_warnings(experiment),
@@ -82,18 +82,20 @@ def _of_metric(position: int, attached: AttachedMetric) -> Iterator[str]:
         )
 
 
-def _of_design(design: Design, primary: Metric | None) -> Iterator[str]:
-    usual = Design()
-    if design.power != usual.power and design.mde is None:
+def _of_design(experiment: Experiment) -> Iterator[str]:
+    design, usual = experiment.design, Design()
+    primary = experiment.metrics[0].metric if experiment.metrics else None
+    plans_nothing = experiment.plan.mde is None
+    if design.power != usual.power and plans_nothing:
         yield "design.power: changes nothing without mde."
-    if design.standard_deviation is not None and design.mde is None:
+    if design.standard_deviation is not None and plans_nothing:
         yield "design.standard_deviation: changes nothing without mde."
     elif design.standard_deviation is not None and primary is not None and primary.is_proportion:
         yield (
             f"design.standard_deviation: changes nothing for '{primary.name}', a share of identities: its own follows "
             "from the baseline."
         )
-    if design.baseline is not None and design.mde is None:
+    if design.baseline is not None and plans_nothing:
         yield "design.baseline: changes nothing without mde."
     if design.mde is not None and design.mde >= LARGEST_USUAL_MDE:
         yield f"design.mde: {design.mde:g} is a lift of {100 * design.mde:g} %. It is a share: 0.2 is 20 %."

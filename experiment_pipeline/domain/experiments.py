@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -139,6 +139,12 @@ class Experiment:
     def compared_keys(self) -> tuple[str, ...]:
         """Keys of control and treatments: the arms that take part in SRM and inference (rule X6)."""
         return tuple(v.key for v in self.variants if v.key is not None and v.role is not VariantRole.HOLDOUT)
+
+    @property
+    def plan(self) -> Design:
+        """The design that the primary metric's end is planned by: a guardrail with a margin has that as its mde."""
+        margin = self.metrics[0].margin if self.metrics else None
+        return self.design if margin is None else replace(self.design, mde=margin)
 
     @property
     def has_planned_looks(self) -> bool:

@@ -23,7 +23,7 @@ RARE = 1e-6  # the share of buyers for which the fewest are needed; fewer change
 
 def floor_warnings(experiment: Experiment, floors: Floors) -> Iterator[str]:
     """Yield a warning where the planned sample hardly brings what the primary metric needs before it has a verdict."""
-    design, metric = experiment.design, experiment.metrics[0].metric if experiment.metrics else None
+    design, metric = experiment.plan, experiment.metrics[0].metric if experiment.metrics else None
     if design.mde is None or not design.baseline or metric is None:
         return
     if metric.is_proportion and not 0 < design.baseline < 1:
@@ -33,10 +33,11 @@ def floor_warnings(experiment: Experiment, floors: Floors) -> Iterator[str]:
     if expected is None or expected >= ENOUGH_FLOORS * floor:
         return
     what = "conversions" if metric.is_proportion else "identities that are not 0"
+    wider = "design.mde" if experiment.metrics[0].margin is None else "metrics[0].margin"
     yield (
-        f"design.mde: the primary metric has no verdict before each arm has {floor} {what}, and {PLANNED_SAMPLES:g} "
+        f"{wider}: the primary metric has no verdict before each arm has {floor} {what}, and {PLANNED_SAMPLES:g} "
         f"times the planned sample may bring as few as {expected:.0f} to an arm. Verdicts come later than planned, if "
-        "at all: plan for a smaller mde."
+        "at all: plan for a smaller one."
     )
 
 
@@ -57,7 +58,7 @@ def _expected_nonzero(experiment: Experiment, metric: Metric) -> float | None:
     By control's mean alone, so for the values that need the smallest sample: conversions as they are, Poisson counts,
     and of sums and means rare identities that all have one value. Values that differ need more, and bring more.
     """
-    design, ratio = experiment.design, smallest_ratio(experiment)
+    design, ratio = experiment.plan, smallest_ratio(experiment)
     if ratio is None or design.mde is None or not design.baseline:
         return None
     shape = _nonzero_share(abs(design.baseline), metric, design.standard_deviation)

@@ -51,7 +51,8 @@ class AchievedMetricPayload(TypedDict):
 class PlannedPayload(TypedDict):
     """The sample that the design plans for the primary metric: identities of control and of the smallest treatment.
 
-    `every_look` is the verdict's, which may be looked at after every refresh.
+    `every_look` is the verdict's, which may be looked at after every refresh. `mde` is the design's, or the margin of a
+    primary metric that has one.
     """
 
     mde: float | None
@@ -89,15 +90,15 @@ def achieved_power(experiment: Experiment, payload: Payload, as_of: datetime) ->
 
 
 def _planned(experiment: Experiment, treatments: int) -> PlannedPayload:
-    design = experiment.design
-    once, single = (planned_sizes(experiment, design.alpha / of) for of in (max(1, treatments), 1))
+    plan = experiment.plan
+    once, single = (planned_sizes(experiment, plan.alpha / of) for of in (max(1, treatments), 1))
     factor = _factor(experiment, treatments, is_primary=True)
     withheld = next((each.reason for each in (once, single, factor) if isinstance(each, NotComputable)), None)
     every_look = None
     if not isinstance(single, NotComputable) and not isinstance(factor, NotComputable):
         every_look = _by_arm(single, factor)
     return {
-        "mde": design.mde,
+        "mde": plan.mde,
         "once": None if isinstance(once, NotComputable) else _by_arm(once),
         "every_look": every_look,
         "reason": withheld,
@@ -114,7 +115,7 @@ def planned_sizes(experiment: Experiment, alpha: float) -> SampleSize | NotCompu
         experiment: with its design, its metrics and its variants.
         alpha: of one comparison.
     """
-    design, ratio = experiment.design, smallest_ratio(experiment)
+    design, ratio = experiment.plan, smallest_ratio(experiment)
     metric = experiment.metrics[0].metric if experiment.metrics else None
     deviation = None if metric is None else planned_deviation(design, metric)
     if design.mde is None or design.baseline is None or deviation is None or ratio is None:

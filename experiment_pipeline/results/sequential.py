@@ -120,7 +120,7 @@ def _planned_sample(experiment: Experiment, metric: MetricResults) -> int | NotC
     Of shares of identities it follows from the design, of other metrics from its standard deviation, or where it names
     none from the variance that was observed so far.
     """
-    design, shares = experiment.design, expected_shares(experiment.variants)
+    design, shares = experiment.plan, expected_shares(experiment.variants)
     if planned_lift(design) is None or design.power <= design.alpha:
         return NotComputable("design_incomplete")
     if isinstance(shares, SharesUnknown) or min(shares.values()) <= 0:
@@ -156,7 +156,7 @@ def _planned_total(experiment: Experiment, deviation: float, control: float, tre
         control: its share of the traffic.
         treatment: its share of the traffic.
     """
-    design = experiment.design
+    design = experiment.plan
     found = arm_sizes(
         standard_deviation=deviation,
         level=design.baseline or 0.0,

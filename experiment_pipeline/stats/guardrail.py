@@ -6,7 +6,7 @@ interval of `mean_t - (1 -+ m) mean_c`, so that it holds at every refresh (docs/
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from experiment_pipeline.domain.aggregates import PairAggregate, VariantAggregate
@@ -15,7 +15,13 @@ from experiment_pipeline.domain.measures import Clock
 from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.stats.confidence_sequence import AnytimeEffect, anytime_effect
 from experiment_pipeline.stats.effect import Effect, effect
-from experiment_pipeline.stats.evidence import UNPLANNED, Evidence, accrued_evidence, relative_information
+from experiment_pipeline.stats.evidence import (
+    UNPLANNED,
+    Evidence,
+    accrued_evidence,
+    planned_evidence,
+    relative_information,
+)
 from experiment_pipeline.stats.not_computable import NotComputable
 from experiment_pipeline.stats.verdict import Verdict
 
@@ -64,11 +70,15 @@ def at_margin(control: Arm, expected_direction: ExpectedDirection, margin: float
         VariantAggregate(n=1000, mean=0.45, m2=202.5)
     """
     check_margin(expected_direction, margin)
-    factor = 1 - margin if expected_direction is ExpectedDirection.NOT_DECREASE else 1 + margin
+    factor = _factor(expected_direction, margin)
     if isinstance(control, PairAggregate):
         y = control.mean_y * factor, control.m2_x, control.m2_y * factor**2, control.c_xy * factor
         return PairAggregate(control.n, control.mean_x, *y)
     return VariantAggregate(control.n, control.mean * factor, control.m2 * factor**2)
+
+
+def _factor(expected_direction: ExpectedDirection, margin: float) -> float:
+    return 1 - margin if expected_direction is ExpectedDirection.NOT_DECREASE else 1 + margin
 
 
 def check_margin(expected_direction: ExpectedDirection, margin: float) -> None:
@@ -119,6 +129,37 @@ def margin_evidence(
         amount = accrued_evidence(clock, control, treatment, events, Design(mde=margin, baseline=1.0)).amount
     larger = tuple((lift, (1 - WEIGHT_OF_MARGIN) * weight) for lift, weight in UNPLANNED)
     return Evidence(amount, ((margin, WEIGHT_OF_MARGIN), *larger))
+
+
+def planned_margin_evidence(
+    clock: Clock, design: Design, expected_direction: ExpectedDirection, margin: float, treatments: int
+) -> float | NotComputable:
+    """Return the evidence of `margin_evidence` with which a fixed-sample test shows that a margin is kept.
+
+    With the design's power where nothing differs, for then the treatment is the margin away from it; the design's mde
+    is not read. It is `planned_evidence` for the margin times `(1 + (1 -+ margin)^2) / 2`, the variance of the
+    difference from the margin over that of the plain one in arms of one size. Withheld: as `planned_evidence`.
+
+    Args:
+        clock: how the evidence of the metric accrues.
+        design: its alpha and power; one without a baseline plans nothing.
+        expected_direction: `not_decrease` or `not_increase`.
+        margin: of the guardrail.
+        treatments: that are compared with control.
+
+    Raises:
+        ValueError: as `check_margin`.
+
+    Example:
+        >>> design = Design(mde=0.1, baseline=800.0)
+        >>> round(planned_margin_evidence(Clock.INFORMATION, design, ExpectedDirection.NOT_DECREASE, 0.02, 1))
+        19234
+    """
+    check_margin(expected_direction, margin)
+    planned = planned_evidence(clock, replace(design, mde=margin), treatments)
+    if isinstance(planned, NotComputable):
+        return planned
+    return planned * (1 + _factor(expected_direction, margin) ** 2) / 2
 
 
 def margin_reading(

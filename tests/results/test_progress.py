@@ -12,6 +12,7 @@ from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
 from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection, Mean, Metric
 from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.decision import Rule, decide_experiment
 from experiment_pipeline.results.payload import results_payload
 from experiment_pipeline.stats.power import sample_size
 from tests.results.subjects import CONTROL, EVEN, PURCHASE, experiment, rate
@@ -140,3 +141,24 @@ def test_progress__secondary_metrics__have_none() -> None:
     )
     payload = results_payload(compute_results(replace(experiment(), metrics=attached), {}, [], Floors()))
     assert ["progress" in metric for metric in payload["metrics"]] == [True, False]
+
+
+@pytest.mark.parametrize("mde", [0.1, None])
+def test_progress__guardrail_with_a_margin__is_planned_by_the_margin__c9(mde: float | None) -> None:
+    """The design's mde is a lift that nobody looks for there: with it 900 identities an arm were 37 planned ends."""
+    planned = sample_size(standard_deviation=100, effect=0.02 * 800).control
+    metric = Metric(7, "prod", "price", Mean(Measure(Events("order"), Aggregation.SUM)))
+    subject = experiment(EVEN, metric, ExpectedDirection.NOT_DECREASE, started_at=START)
+    attached = (replace(subject.metrics[0], margin=0.02),)
+    subject = replace(subject, metrics=attached, design=Design(mde=mde, baseline=800.0, standard_deviation=100.0))
+    arm = VariantAggregate(planned, 800.0, 100.0**2 * (planned - 1))
+    aggregates = MetricAggregates(7, {"control": arm, "b": arm})
+    computed = compute_results(
+        subject, dict.fromkeys(("control", "b"), planned), [aggregates], Floors(nonzero=0), as_of=AFTER_TEN_DAYS
+    )
+    shown: Any = results_payload(computed)["metrics"][0]
+    at_margin = (1 + 0.98**2) / 2
+    assert shown["progress"]["b"]["information_fraction"] == pytest.approx(1 / at_margin, rel=0.01)
+    decision = decide_experiment(subject, computed)
+    assert decision is not None
+    assert decision.rule in (Rule.EVIDENCE_ACCRUES, Rule.PRIMARY_WINNING)
