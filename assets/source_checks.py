@@ -1,7 +1,7 @@
 """Checks of a source's asset: they warn, and never keep rows from landing; ingestion judges each row (rule D4)."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -26,16 +26,17 @@ NAMED = 20  # columns
 
 
 def check_specs(asset: dg.AssetKey, source: Source) -> list[dg.AssetCheckSpec]:
-    """Return the checks of a source; without an interval nobody knows how recent its events should be."""
-    names = [name for name in DESCRIPTIONS if name != EVENTS_ARE_RECENT or source.every is not None]
+    """Return the checks of a source; without an interval, or times, nobody knows how recent its events should be."""
+    names = [name for name in DESCRIPTIONS if name != EVENTS_ARE_RECENT or _interval(source) is not None]
     return [dg.AssetCheckSpec(name, asset=asset, description=DESCRIPTIONS[name]) for name in names]
 
 
 def judge_lag(source: Source, newest: datetime | None, now: datetime) -> Iterator[dg.AssetCheckResult]:
-    """Yield the check of how old the newest event is, where the source has an interval."""
-    if source.every is None:
+    """Yield the check of how old the newest event is, where the source has an interval, and times."""
+    every = _interval(source)
+    if every is None:
         return
-    allowed = longest_lag(source.every)
+    allowed = longest_lag(every)
     if newest is None:
         yield _result(EVENTS_ARE_RECENT, "It has no event yet.")
         return
@@ -61,6 +62,12 @@ def judge_rows(source: Source, profile: RowProfile, last: LastPull) -> Iterator[
     nulls = {printable(name): rows for name, rows in profile.nulls.items()}
     empty = ", ".join(f"{name} in {rows:,} of {profile.rows:,} rows" for name, rows in nulls.items())
     yield _result(COLUMNS_ARE_FILLED, f"Empty: {empty}. These rows are rejected." if nulls else None, **nulls)
+
+
+def _interval(source: Source) -> timedelta | None:
+    """Return how often new events are expected; None where nobody knows, or all have one time, as identity links do."""
+    has_times = any(mapping.timestamp.column is not None for mapping in source.mappings)
+    return source.every if has_times else None
 
 
 def _drift(source: Source, profile: RowProfile, last: LastPull) -> str | None:

@@ -205,6 +205,15 @@ def test_source__database_that_is_lost__fails_without_its_password(shop: Shop, m
     assert "connections.shop: The server cannot be reached" in str(event.step_failure_data.user_failure_data)
 
 
+def test_source__identity_links__have_no_times_that_could_be_late(shop: Shop) -> None:
+    (shop.folder / "links.csv").write_text("cookie,customer\na,1\n")
+    links = f"{shop.folder}/links.csv"
+    shop.apply(f"  links: {{files: {links}, every: PT1M, as: {{anonymous: cookie, known: customer}}}}\n")
+    run = shop.pull("links")
+    assert run.success
+    assert (failed(run), len(run.get_asset_check_evaluations())) == ({}, 3)
+
+
 def test_events_check__sources_that_changed_since_they_were_loaded__asks_to_reload(shop: Shop) -> None:
     more = "  refunds: {files: /tmp/refunds.csv, as: {event: refund, identifier: user, timestamp: at}}\n"
     shop.declare(MANIFEST.format(folder=shop.folder).replace("PT1H", "PT2H") + more)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from experiment_pipeline.domain.fields import FieldErrors, adapter
 from experiment_pipeline.domain.row_mapping import FieldSource, RowMapping
@@ -86,6 +87,12 @@ def test_check_source__latest_rows__need_an_event_id_and_a_cursor() -> None:
 
 def test_check_source__cursor_of_files__is_refused() -> None:
     assert list(errors_of("orders", replace(OF_FILES, cursor=Cursor("loaded_at")))) == ["cursor"]
+
+
+@pytest.mark.parametrize("name", ["analytics/fct orders", "analytics//fct_orders", "/fct_orders", "fct,orders", ""])
+def test_upstream__no_key_of_an_asset__is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=r"(?s)upstream.*Must be an asset's key"):
+        adapter(SourceDraft).validate_python({"files": "a.csv", "as": {}, "upstream": ["dbt-shop/a.b", name]})
 
 
 @pytest.mark.parametrize(
