@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import fmean
 
 import pytest
+import scipy.stats
 
 from tests.cli.conftest import Run
 
@@ -169,6 +171,14 @@ def test_import__assignments_and_orders__are_results_in_four_commands(run: Run, 
         values = [value for who, value in spent.items() if arm[who] == key]
         assert buyers["variants"][key]["sum"] == len(values)
         assert revenue["variants"][key]["sum"] == pytest.approx(math.fsum(values), rel=1e-12)
+
+    larger, control = ([spent.get(who, 0) for who in arm if arm[who] == key] for key in ("larger", "control"))
+    welch = scipy.stats.ttest_ind(larger, control, equal_var=False)  # an implementation that shares no code with ours
+    interval, found = welch.confidence_interval(0.95), revenue["frequentist"]["larger"]
+    assert revenue["effect"]["larger"]["value"] == pytest.approx(fmean(larger) - fmean(control), rel=1e-9)
+    assert (found["p_value"], found["ci_low"], found["ci_high"]) == pytest.approx(
+        (welch.pvalue, interval.low, interval.high), rel=1e-9
+    )
 
 
 def _write(path: Path, columns: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -5,8 +5,9 @@ Runs in an environment of its own (requirements/golden.txt), since these librari
     .venv-golden/bin/python -m tests.golden.make_golden
 """
 
+import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,45 @@ def two_proportions() -> list[Case]:
             | {"ci_low": low, "ci_high": high, "wilson": list(proportion_confint(converted_c, n_c, method="wilson"))}
         )
     return cases
+
+
+def public_experiments() -> list[Case]:
+    """`ttest_ind(equal_var=False)`, `proportions_ztest` with Newcombe's interval, `chisquare`: of tests/public_data."""
+    nsw, legislators = _arms("nsw", "treat", "re78"), _arms("legislators", "treat_out", "responded")
+    welch_test = scipy.stats.ttest_ind(nsw[1], nsw[0], equal_var=False)
+    interval = welch_test.confidence_interval(0.95)
+    answered, written = [int(arm.sum()) for arm in legislators], [len(arm) for arm in legislators]
+    statistic, p_value = proportions_ztest(answered[::-1], written[::-1])
+    bounds = confint_proportions_2indep(
+        answered[1], written[1], answered[0], written[0], method="newcomb", compare="diff"
+    )
+    split = scipy.stats.chisquare(written)
+    return [
+        _public("nsw", nsw, welch_test.statistic, welch_test.pvalue, (interval.low, interval.high)),
+        _public("legislators", legislators, statistic, p_value, bounds)
+        | {"split": {"chi2": split.statistic, "p_value": split.pvalue}},
+    ]
+
+
+def _public(name: str, arms_of: Sequence[np.ndarray], statistic: float, p_value: float, interval: Any) -> Case:
+    control, treatment = arms_of
+    return {
+        "file": name,
+        "n": [len(control), len(treatment)],
+        "mean": [control.mean(), treatment.mean()],
+        "difference": treatment.mean() - control.mean(),
+        "statistic": statistic,
+        "p_value": p_value,
+        "ci_low": interval[0],
+        "ci_high": interval[1],
+    }
+
+
+def _arms(name: str, arm: str, outcome: str) -> list[np.ndarray]:
+    """Return the outcomes of those who were not treated, and of those who were."""
+    with (Path(__file__).parents[1] / "public_data" / f"{name}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [np.array([float(row[outcome]) for row in rows if row[arm] == key]) for key in ("0", "1")]
 
 
 def multiplicity() -> list[Case]:
@@ -200,6 +240,7 @@ def main() -> None:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "statsmodels", "tea-tasting"))
     methods: list[Callable[[], list[Case]]] = [
         chi_square, welch, two_proportions, multiplicity, power, ancova, ratio, best_of_several, planned_looks,
+        public_experiments,
     ]  # fmt: skip
     for method in methods:
         page = {"made_by": f"make golden: {method.__name__}()", "source": method.__doc__, "libraries": libraries}
