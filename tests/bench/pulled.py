@@ -30,6 +30,9 @@ from tests.postgres_server import postgres_server
 from tests.sources.postgres_tables import run
 
 ROWS = 2_000_000
+NOTE = """
+Memory of a pull does not grow with its rows. That of an ingestion is DuckDB's limit, 2 GiB here
+(`EXPERIMENT_PIPELINE_DUCKDB_MEMORY_LIMIT`), and what is outside of DuckDB."""
 MOST_FILES = 10_000_000
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SECTION = "Pulls of sources"
@@ -144,6 +147,7 @@ same machine, whose load at the end was {os.getloadavg()[0]:.0f} processes ready
 | from | rows | landed in | rows a second | peak memory | ingested in | peak memory | rows a second into the lake |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 {lines}
+{NOTE}
 """
 
 
