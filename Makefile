@@ -73,6 +73,7 @@ bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector,
 	@$(BIN)/python -m tests.bench.refreshed
 	@$(BIN)/python -m tests.bench.exposure_values
 	@$(BIN)/python -m tests.bench.pulled
+	@$(BIN)/python -m tests.bench.source_lag
 
 bench-large: $(VENV)/.dev ## The same over 100 million events, without the peer (an hour, 30 GB of disk)
 	@$(BIN)/python -m tests.bench --identities 4350000 --repeats 3 --no-peer
