@@ -85,6 +85,24 @@ def test_import__older_data__are_rejected_with_the_remedy_or_accepted_from_the_o
     assert "set `oldest` of the source" in prepared(*given[:-1], "--dry-run").output
 
 
+def test_source__of_older_data__brings_events_from_its_oldest_day_on_and_check_says_the_same(
+    prepared: Run, tmp_path: Path
+) -> None:
+    rows = [("a", "control", "2015-03-01T00:00:00Z"), ("b", "control", "2014-12-31T23:59:59Z")]
+    write(tmp_path / "old.csv", ("user_id", "variant", "assigned"), *rows)
+    (tmp_path / "source.yaml").write_text("""
+sources:
+  old:
+    files: old.csv
+    oldest: 2015-01-01
+    as: {feature: button, variant: variant, identifier: user_id, timestamp: assigned}
+""")
+    assert prepared("apply", tmp_path / "source.yaml").exit_code == 0
+    assert json.loads(prepared("sources", "check", "old", "--json").output)["rejected"] == {"timestamp_too_old": 1}
+    pulled = json.loads(prepared("sources", "pull", "old", "--json").output)
+    assert (pulled["accepted"], pulled["rejected"]) == (1, {"timestamp_too_old": 1})
+
+
 @pytest.mark.slow
 def test_discover__exposures_of_2015__are_declared_and_final_at_once(prepared: Run, tmp_path: Path) -> None:
     """Import, discover, fill in, apply, refresh: the numbers are those of the files."""
