@@ -82,7 +82,9 @@ def _compared(registry: "Registry", experiment: Experiment, one: int, other: int
 
 
 def _print_table(context: Context, experiment: Experiment, summaries: list[LookSummary]) -> None:
-    table = listing("look", "as of", "data version", "identities", "new", "late", "restated", "quarantined", "verdicts")
+    table = listing(
+        "look", "as of", "data version", "identities", "new", "late", "restated", "quarantined", "decision", "verdicts"
+    )
     for each in summaries:
         moved = each["moved"]
         restated = moved and moved["restated"]
@@ -96,13 +98,20 @@ def _print_table(context: Context, experiment: Experiment, summaries: list[LookS
         code = " (other code than before)" if moved and moved["code_changed"] else ""
         add_row(
             table,
-            str(each["number"]),
-            _minute(each["as_of"]),
+            f"{each['number']}{_planned(each)}",
+            _second(each["as_of"]),
             f"{each['data_version']}{code}",
             *map(_count, counts),
+            each.get("decision") or NOT_COUNTED,
             _verdicts(experiment, each),
         )
     context.wide_console.print(table)
+
+
+def _planned(look: LookSummary) -> str:
+    """Return which of the looks that the design plans this one is; of several treatments the numbers that it took."""
+    numbers = sorted({f"{number}" for number in look.get("planned_looks", {}).values()})
+    return f" (planned {' and '.join(numbers)})" if numbers else ""
 
 
 def _verdicts(experiment: Experiment, look: LookSummary) -> str:
@@ -127,7 +136,7 @@ def _diff_lines(experiment: Experiment, diff: LooksDiff) -> Iterator[str]:
     earlier, later, moved = diff["earlier"], diff["later"], diff["moved"]
     for which, look in (("Earlier", earlier), ("Later", later)):
         yield (
-            f"{which}: look {look['number']} as of {_minute(look['as_of'])}, data version {look['data_version']}, "
+            f"{which}: look {look['number']} as of {_second(look['as_of'])}, data version {look['data_version']}, "
             f"{look['identities']:,} identities"
         )
     counts: Mapping[str, int | None] = dict(moved.items())  # type: ignore[arg-type]
@@ -157,8 +166,8 @@ def _count(number: int | None) -> str:
     return NOT_COUNTED if number is None else f"{number:,}"
 
 
-def _minute(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}"
+def _second(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
 
 
 def _words(verdict: str) -> str:

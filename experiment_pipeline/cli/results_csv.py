@@ -48,6 +48,18 @@ COLUMNS = (
     "information_fraction",
     "identities_needed",
     "days_left",
+    "loss_if_ship",
+    "loss_if_keep",
+    "all_looks_low",
+    "all_looks_high",
+    "margin",
+    "from_margin",
+    "from_margin_low",
+    "from_margin_high",
+    "p_margin",
+    "post_stratified_effect",
+    "post_stratified_low",
+    "post_stratified_high",
 )
 
 
@@ -88,12 +100,19 @@ def _comparison(metric: MetricPayload, treatment: str) -> dict[str, object]:
     effect = metric["effect"][treatment]
     anytime = metric.get("anytime", {}).get(treatment)
     frequentist = metric.get("frequentist", {}).get(treatment)
+    risk = metric.get("risk", {}).get(treatment)
     return {
         **_adjusted(metric, treatment),
         **_progress(metric, treatment),
+        **_margin(metric, treatment),
+        **_post_stratified(metric, treatment),
         **effect_columns(effect, metric["inference"][treatment]),
         "chance_to_win": effect and effect["chance_to_win"],
         "p_all_looks": anytime and anytime["adjusted_p_value"],
+        "all_looks_low": anytime and anytime["ci_low"],
+        "all_looks_high": anytime and anytime["ci_high"],
+        "loss_if_ship": risk and risk["if_ship"],
+        "loss_if_keep": risk and risk["if_keep"],
         "p_one_look": frequentist and frequentist["p_value"],
         "p_one_look_adjusted": frequentist and frequentist["adjusted_p_value"],
         "verdict": metric["verdict"][treatment],
@@ -112,6 +131,31 @@ def _adjusted(metric: MetricPayload, treatment: str) -> dict[str, object]:
         "adjusted_high": effect and effect["ci_high"],
         "variance_reduction": adjusted["variance_reduction"],
         "decided_by": metric.get("decided_by", {}).get(treatment),
+    }
+
+
+def _margin(metric: MetricPayload, treatment: str) -> dict[str, object]:
+    """Return how far a guardrail's treatment is from the margin: 0 is exactly at it."""
+    found = metric.get("margin", {}).get(treatment)
+    if found is None:
+        return {}
+    return {
+        "margin": found["margin"],
+        "from_margin": found["value"],
+        "from_margin_low": found["ci_low"],
+        "from_margin_high": found["ci_high"],
+        "p_margin": found["adjusted_p_value"],
+    }
+
+
+def _post_stratified(metric: MetricPayload, treatment: str) -> dict[str, object]:
+    found = metric.get("post_stratified", {}).get(treatment)
+    if found is None:
+        return {}
+    return {
+        "post_stratified_effect": found["value"],
+        "post_stratified_low": found["ci_low"],
+        "post_stratified_high": found["ci_high"],
     }
 
 

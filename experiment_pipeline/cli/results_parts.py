@@ -5,11 +5,12 @@ from itertools import chain
 
 from rich.text import Text
 
-from experiment_pipeline.cli.results_table import chance_words, readable, shown
+from experiment_pipeline.cli.results_table import Quantity, chance_words, readable, shown
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.results.comparison_payload import PlannedLooksPayload, ProgressPayload
+from experiment_pipeline.results.families import Family
 from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.results.reasons import briefly, in_words
@@ -25,17 +26,20 @@ READINGS = {  # of the primary metric, declared otherwise; a newer version's go 
 
 def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
     """Yield what the table has no column for: bounds of values, identities that wait, readings that were adjusted."""
-    for name, _, metric in _metrics(experiment, results):
-        for of, bounds in (
+    for name, of, metric in _metrics(experiment, results):
+        for which, bounds in (
             (name, metric.get("capped")),
             (f"{name}, denominator", metric.get("capped_denominator")),
             (f"{name}, pre-period", metric.get("capped_pre_period")),
         ):
-            yield from (Text(f"{of}: {line}", style="dim") for line in _bound_lines(bounds))
+            yield from (Text(f"{which}: {line}", style="dim") for line in _bound_lines(bounds))
         waiting = metric.get("identities_not_mature", {})
         if any(waiting.values()):
             yield Text(f"{name}: not counted until their window ends: {_by_variant(waiting)}", style="dim")
-        for line in chain(_reading_lines(metric), _progress_lines(metric), _planned_look_lines(metric)):
+        quantity = Quantity.of(of, metric["variants"])
+        for line in chain(
+            _reading_lines(metric), _progress_lines(metric), _planned_look_lines(metric), _other_lines(quantity, metric)
+        ):
             yield Text(f"{name}{line}", style="dim")
 
 
@@ -71,7 +75,8 @@ def _reading_lines(metric: MetricPayload) -> Iterator[str]:
             share = f"{100 * adjusted['variance_reduction']:.1f} %"
             line = f"the pre-period explains {share} of the variance; the adjusted reading decides"
         else:
-            line = f"not adjusted, {in_words(adjusted['reason'] or 'unknown')}; the plain reading decides"
+            plain = "the plain reading is withheld, too" if metric["reason"][treatment] else "the plain reading decides"
+            line = f"not adjusted, {in_words(adjusted['reason'] or 'unknown')}; {plain}"
         yield f", {shown(treatment)}: {line}"
     for treatment, posterior in metric.get("posterior", {}).items():
         if posterior is not None:
@@ -95,6 +100,24 @@ def _planned_look_lines(metric: MetricPayload) -> Iterator[str]:
     """Yield the planned look that the verdict on each treatment is read from (rule C8), or why there is none."""
     for treatment, planned in metric.get("planned_looks", {}).items():
         yield f", {shown(treatment)}: {_planned_look_words(planned)}"
+
+
+def _other_lines(quantity: Quantity, metric: MetricPayload) -> Iterator[str]:
+    """Yield other numbers of each comparison: distance from the margin, post-stratified effect, risk of the primary."""
+    for treatment, margin in metric.get("margin", {}).items():
+        if margin["value"] is not None and margin["ci_low"] is not None and margin["ci_high"] is not None:
+            interval = f"{quantity.signed(margin['ci_low'])} to {quantity.signed(margin['ci_high'])} at every look"
+            yield f", {shown(treatment)}: {quantity.signed(margin['value'])} from the margin ({interval})"
+    for treatment, found in metric.get("post_stratified", {}).items():
+        if found["value"] is not None and found["ci_low"] is not None and found["ci_high"] is not None:
+            interval = f"{quantity.signed(found['ci_low'])} to {quantity.signed(found['ci_high'])}"
+            yield f", {shown(treatment)}: post-stratified effect {quantity.signed(found['value'])} ({interval})"
+    if metric.get("family") != Family.PRIMARY:
+        return
+    for treatment, risk in metric.get("risk", {}).items():
+        if risk is not None:
+            ship, keep = quantity.unsigned(risk["if_ship"]), quantity.unsigned(risk["if_keep"])
+            yield f", {shown(treatment)}: expected loss per identity {ship} if shipped, {keep} if not"
 
 
 def _planned_look_words(planned: PlannedLooksPayload) -> str:

@@ -209,6 +209,10 @@ class Quantity:
         """Return a difference with its sign."""
         return f"{100 * value:+.3f} points" if self.is_share else f"{value:+{self._format}}"
 
+    def unsigned(self, value: float) -> str:
+        """Return a size without a sign, of the same digits."""
+        return self.signed(value).removeprefix("+")
+
     @property
     def _format(self) -> str:
         return f".{DIGITS - 1}e" if self.decimals is None else f",.{self.decimals}f"

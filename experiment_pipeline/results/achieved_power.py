@@ -133,7 +133,7 @@ def planned_sizes(experiment: Experiment, alpha: float) -> SampleSize | NotCompu
 def _factor(experiment: Experiment, treatments: int, *, is_primary: bool) -> float | NotComputable:
     """Return how many fixed samples the verdict takes; of planned looks, which the primary one may have, unknown."""
     if is_primary and experiment.has_planned_looks:
-        return NotComputable("no_factor_for_this_design")
+        return NotComputable("no_factor_for_planned_looks")
     return every_look_factor(experiment.design.alpha, experiment.design.power, max(1, treatments))
 
 

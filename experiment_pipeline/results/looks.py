@@ -49,7 +49,11 @@ class VerdictsPayload(TypedDict):
 
 
 class LookSummary(TypedDict):
-    """One published results payload; `moved` is null of those that older versions published."""
+    """One published results payload; `moved` is null of those that older versions published.
+
+    `decision` is the action on the experiment, null without one. `planned_looks` has, by treatment, the number of the
+    planned look of the primary metric that was taken at it; a treatment without one is left out.
+    """
 
     number: int
     as_of: str
@@ -59,6 +63,8 @@ class LookSummary(TypedDict):
     identities: int
     trustworthy: bool | None
     verdicts: list[VerdictsPayload]
+    decision: NotRequired[str | None]
+    planned_looks: NotRequired[dict[str, int]]
     moved: LookPayload | None
 
 
@@ -139,7 +145,20 @@ def look_summary(look: Look) -> LookSummary:
         "identities": look.identities,
         "trustworthy": look.payload["trustworthy"],
         "verdicts": [_verdicts(metric) for metric in look.payload["metrics"]],
+        "decision": (look.payload.get("decision") or {}).get("action"),
+        "planned_looks": _planned_looks(look.payload["metrics"], iso_utc(look.as_of)),
         "moved": look.payload.get("look"),
+    }
+
+
+def _planned_looks(metrics: Sequence[Payload], as_of: str) -> dict[str, int]:
+    """Return the numbers of the planned looks that were taken at a moment, by treatment."""
+    return {
+        treatment: each["number"]
+        for metric in metrics
+        for treatment, planned in metric.get("planned_looks", {}).items()
+        for each in planned["looks"]
+        if each["as_of"] == as_of
     }
 
 

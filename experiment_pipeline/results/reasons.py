@@ -43,6 +43,7 @@ REASONS = {
     "no_self_check_of_quantiles": "the test of a quantile does not use moments",
     "not_published": "no results are published yet",
     "experiment_ended": "the experiment has ended",
+    "no_factor_for_planned_looks": "the verdict is read at planned looks, and how much more they take is not computed",
     "no_factor_for_this_design": "how much more it takes is known at an alpha of 0.05 and a power of 0.8 alone",
 }
 

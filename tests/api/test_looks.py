@@ -33,6 +33,8 @@ def test_looks__of_an_experiment__are_listed_newest_first_in_pages(api: Api) -> 
         "identities": 2000,
         "trustworthy": True,
         "verdicts": [{"metric_id": 7, "name": "bought", "verdict": {"b": "winning"}}],
+        "decision": None,
+        "planned_looks": {},
         "moved": api.get("/experiments/1/results/").json()["results"]["payload"]["look"],
     }
     assert newest["moved"]["restated"]["late_events"] == 3

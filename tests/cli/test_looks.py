@@ -1,17 +1,23 @@
 """`experiment-pipeline looks`: what was published, and what moved in between (rule R9)."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from experiment_pipeline.domain.aggregates import MetricAggregates
+from experiment_pipeline.domain.experiments import Design
+from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.looks import Movement
 from experiment_pipeline.domain.refresh import Computation, Publication
 from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.decision import decide_experiment
 from experiment_pipeline.results.payload import results_payload
 from tests.cli.conftest import Run
-from tests.results.subjects import experiment, rate, results
+from tests.results.subjects import experiment, rate
 
 MINUTE = timedelta(minutes=1)
 
@@ -31,7 +37,15 @@ def looked(declared: Run, tmp_path: Path) -> Run:
         arms = {"control": rate(1_000 * number, 100 * number), "b": rate(1_000 * number, 100 * number**2)}
         at = now + number * MINUTE
         run = registry.runs.open(found.id, f"run-{number}", at, MINUTE, data_version=number)
-        payload = results_payload(results(experiment(), arms), movement)
+        planned = Design(mde=0.5, baseline=0.1, n_looks=2) if number == 3 else Design()
+        computed = compute_results(
+            experiment(design=planned),
+            dict.fromkeys(arms, 1_000 * number),
+            [MetricAggregates(7, dict(arms))],
+            Floors(),
+            as_of=run.as_of,
+        )
+        payload = results_payload(computed, movement, decide_experiment(experiment(design=planned), computed))
         registry.computations.publish(Publication(run, Computation.RESULTS, payload, "a", at, MINUTE))
         registry.runs.release_lease(run)
     registry.close()
@@ -48,10 +62,13 @@ def test_looks__of_an_experiment__are_a_table_newest_first(looked: Run) -> None:
     heading, *lines = looked("looks", "checkout").stdout.splitlines()
     assert heading.split() == [
         *("look", "as", "of", "data", "version", "identities"),
-        *("new", "late", "restated", "quarantined", "verdicts"),
+        *("new", "late", "restated", "quarantined", "decision", "verdicts"),
     ]
     assert [line.split()[0] for line in lines] == ["3", "2", "1"]
-    assert lines[0].split()[-7:] == ["6,000", "2,004", "0", "0", "4", "bought:", "winning"]
+    assert lines[0].split()[-8:] == ["6,000", "2,004", "0", "0", "4", "ship", "bought:", "winning"]
+    assert lines[0].split()[1:3] == ["(planned", "2)"]
+    assert "(planned" not in lines[1]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", lines[1].split()[2]), "a look a second has a time of its own"
     assert "2 (other code than before)" in lines[1]
     assert "bought: inconclusive" in lines[2]
     page = looked("looks", "checkout", "--page-size", "1", "--page", "2").stdout

@@ -34,6 +34,13 @@ def test_csv__of_results__has_a_row_per_metric_and_variant() -> None:
     assert float(treatment["p_one_look"]) == frequentist["p_value"]
     assert float(treatment["p_one_look_adjusted"]) == frequentist["adjusted_p_value"]
     assert {row["variant"]: float(row["chance_to_be_best"]) for row in (control, treatment)} == best
+    anytime, risk = metric["anytime"][TREATMENT], metric["risk"][TREATMENT]
+    assert anytime is not None
+    assert risk is not None
+    assert [float(treatment[name]) for name in ("all_looks_low", "all_looks_high", "loss_if_ship", "loss_if_keep")] == [
+        anytime["ci_low"], anytime["ci_high"], risk["if_ship"], risk["if_keep"],
+    ]  # fmt: skip
+    assert (control["loss_if_ship"], treatment["from_margin"], treatment["post_stratified_low"]) == ("", "", "")
     assert (treatment["information_fraction"], treatment["days_left"]) == ("", ""), "there is no design"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +22,16 @@ from experiment_pipeline.domain.aggregates import (
 from experiment_pipeline.domain.experiments import Design, Experiment, Prior, Variant, VariantRole
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
-from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Statistic
+from experiment_pipeline.domain.metrics import (
+    ExpectedDirection,
+    Funnel,
+    Maturity,
+    Mean,
+    Metric,
+    Quantile,
+    Ratio,
+    Statistic,
+)
 from experiment_pipeline.domain.refresh import Computation, ComputationState
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import ResultsPayload, results_payload
@@ -92,6 +102,49 @@ def test_results__not_adjusted__says_why() -> None:
     assert "adjusted +" not in text
 
 
+def test_results__not_adjusted_and_withheld__says_that_neither_reading_decides() -> None:
+    joint = dict.fromkeys(("control", "b"), PairAggregate(20, 0.0, 4.0, 0.0, 60.0, 0.0))
+    text = printed(Mean(COUNT, covariate_before=timedelta(14)), found(VariantAggregate(20, 4.0, 60.0), joint=joint))
+    assert "m, b: not adjusted, too few identities; the plain reading is withheld, too" in text
+
+
+def test_results__margin_and_risk__are_told_and_in_the_csv() -> None:
+    subject = experiment(expected=ExpectedDirection.NOT_DECREASE)
+    subject = replace(subject, metrics=(replace(subject.metrics[0], margin=0.1),))
+    arms = {"control": rate(20_000, 10_000), "b": rate(20_000, 10_000)}
+    computed = compute_results(subject, dict.fromkeys(arms, 20_000), [MetricAggregates(7, dict(arms))], Floors())
+    payload = results_payload(computed)
+    lines = [str(line) for line in note_lines(subject, payload)]
+    assert any(
+        re.fullmatch(r"bought, b: \+5\.000 points from the margin \(\+.* points at every look\)", x) for x in lines
+    )
+    assert any(re.fullmatch(r"bought, b: expected loss per identity 0\.\d+ points if shipped, .*", x) for x in lines)
+    file = io.StringIO()
+    write_csv(subject, state_of(payload), file)
+    _, treatment = csv.DictReader(io.StringIO(file.getvalue()))
+    margin = payload["metrics"][0]["margin"]["b"]
+    columns = "margin", "from_margin", "from_margin_low", "from_margin_high"
+    assert [float(treatment[column]) for column in columns] == [
+        margin["margin"], margin["value"], margin["ci_low"], margin["ci_high"],
+    ]  # fmt: skip
+
+
+def test_results__post_stratified__is_told_and_in_the_csv() -> None:
+    subject = experiment()
+    arms = {"control": rate(20_000, 10_000), "b": rate(20_000, 10_000)}
+    computed = compute_results(subject, dict.fromkeys(arms, 20_000), [MetricAggregates(7, dict(arms))], Floors())
+    payload = results_payload(computed)
+    payload["metrics"][0]["post_stratified"] = {
+        "b": {"value": 0.01, "ci_low": -0.01, "ci_high": 0.03, "standard_error": 0.01, "cells": 2, "reason": None}
+    }
+    lines = [str(line) for line in note_lines(subject, payload)]
+    assert "bought, b: post-stratified effect +1.000 points (-1.000 points to +3.000 points)" in lines
+    file = io.StringIO()
+    write_csv(subject, state_of(payload), file)
+    _, treatment = csv.DictReader(io.StringIO(file.getvalue()))
+    assert (treatment["post_stratified_effect"], treatment["post_stratified_high"]) == ("0.01", "0.03")
+
+
 def test_results__as_csv__have_type_unit_and_adjusted_reading() -> None:
     statistic = Mean(COUNT, covariate_before=timedelta(14))
     subject = experiment(metric=Metric(7, "prod", "m", statistic, unit="visits"))
@@ -121,7 +174,7 @@ def test_results__progress_against_the_design__says_what_is_needed_and_when() ->
     subject, payload = progressing(as_of=START + timedelta(days=10))
     lines = [str(line) for line in note_lines(subject, payload)]
     assert "bought: chance to be best: control 33.33 %, b 33.33 %, c 33.33 %" in lines
-    (line,) = [line for line in lines if line.startswith("bought, b: ")]
+    line = next(line for line in lines if line.startswith("bought, b: "))
     assert line == (
         "bought, b: 35.4 % of the planned evidence, all of it at about 28,262 identities of both variants; "
         "about 18.3 days left at the traffic so far"

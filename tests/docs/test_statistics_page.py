@@ -2,6 +2,9 @@
 
 import re
 from pathlib import Path
+from typing import get_type_hints
+
+from experiment_pipeline.results.metric_payload import MetricPayload
 
 ROOT = Path(__file__).parent.parent.parent
 GIVEN = re.compile(r'(?:NotComputable\(|SharesUnknown\(reason=)"(\w+)"')
@@ -13,3 +16,9 @@ def test_statistics_page__every_reason__is_explained() -> None:
     page = (ROOT / "docs" / "statistics.md").read_text("utf-8")
     assert {"below_minimum_identities", "variant_without_key"} <= reasons
     assert {reason for reason in reasons if f"`{reason}`" not in page} == set()
+
+
+def test_statistics_page__every_statistic_of_a_metrics_payload__is_explained() -> None:
+    page = (ROOT / "docs" / "statistics.md").read_text("utf-8")
+    named = {"metric_id", "name", "variants", "type", "unit"}  # of what it is about; no statistics
+    assert {member for member in set(get_type_hints(MetricPayload)) - named if f"`{member}" not in page} == set()

@@ -77,7 +77,7 @@ def test_achieved__of_another_power__has_no_factor_for_every_look() -> None:
 
 def test_achieved__with_planned_looks__has_no_factor_for_every_look() -> None:
     shown = achieved(design=Design(mde=0.1, baseline=0.1, n_looks=4))
-    assert lifts(shown)["reason"] == shown["planned"]["reason"] == "no_factor_for_this_design"
+    assert lifts(shown)["reason"] == shown["planned"]["reason"] == "no_factor_for_planned_looks"
     assert lifts(shown)["once"] == pytest.approx(0.1, rel=1e-3)
 
 

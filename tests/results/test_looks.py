@@ -57,6 +57,8 @@ def test_summary__of_a_look__has_its_verdicts_and_what_moved() -> None:
         "identities": 6_000,
         "trustworthy": True,
         "verdicts": [{"metric_id": 7, "name": "bought", "verdict": {"b": "winning"}}],
+        "decision": None,
+        "planned_looks": {},
         "moved": THIRD.payload["look"],
     }
 
