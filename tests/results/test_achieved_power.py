@@ -15,6 +15,7 @@ from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
 from experiment_pipeline.domain.several_treatments import sample_factor
 from experiment_pipeline.results.achieved_power import achieved_power
 from experiment_pipeline.results.compute import compute_results
+from experiment_pipeline.results.live_stats import live_stats
 from experiment_pipeline.results.payload import results_payload
 from tests.metrics import version_1
 from tests.results.subjects import CONTROL, EVEN, PURCHASE, experiment, rate
@@ -120,3 +121,19 @@ def test_planned__of_a_sum__needs_a_standard_deviation(deviation: float | None, 
     computed = compute_results(subject, {"control": 1000, "b": 1000}, [found], Floors(), as_of=NOW)
     planned = achieved_power(subject, results_payload(computed), NOW)["planned"]
     assert (planned["once"] or {}).get("control") == per_variant
+
+
+def test_achieved__guardrail_with_a_margin__is_planned_by_its_margin__c9() -> None:
+    """The same plan in achieved power and in live statistics, as if the margin were the design's mde."""
+    plain = experiment(design=Design(mde=0.02, baseline=0.1), started_at=START)
+    guarded = AttachedMetric(PURCHASE, ExpectedDirection.NOT_DECREASE, margin=0.02)
+    subject = replace(plain, metrics=(guarded,), design=Design(mde=0.3, baseline=0.1))
+    arms = {"control": rate(1_000, 100), "b": rate(1_000, 100)}
+    shown = []
+    for each in (plain, subject):
+        found = [MetricAggregates(7, dict(arms))]
+        computed = compute_results(each, dict.fromkeys(arms, 1_000), found, Floors(), as_of=NOW)
+        planned = achieved_power(each, results_payload(computed), NOW)["planned"]
+        live = live_stats(each, computed)["sequential"]["planned_sample_size_per_variant"]
+        shown.append((planned["mde"], planned["once"], live))
+    assert shown[0] == shown[1]
