@@ -21,5 +21,5 @@ def variant_aggregates(
     """One row per metric and variant: identities, mean, and the sum of squared deviations."""
     engine = warehouse.engine()
     yield from run_stage(
-        VARIANT_AGGREGATES, context, runs, engine, inherits=lambda: engine.stamp(context.partition_key)
+        VARIANT_AGGREGATES, context, runs, engine, inherits=lambda each: engine.stamp(each.partition_key, each.phase)
     )

@@ -52,4 +52,6 @@ def exposures(
 ) -> AssetResults:
     """Identities by bucket and variant, and the payload that the API serves."""
     engine = warehouse.engine()
-    yield from run_stage(EXPOSURES, context, runs, engine, inherits=lambda: engine.stamp(context.partition_key))
+    yield from run_stage(
+        EXPOSURES, context, runs, engine, inherits=lambda each: engine.stamp(each.partition_key, each.phase)
+    )

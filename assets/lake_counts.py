@@ -28,6 +28,7 @@ def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Wareho
         before_start=before,
         after_end=after,
         mixed_fields=tuple(_mixed_fields(inputs, run, warehouse)),
+        saw_another_variant=_saw_another_variant(run, warehouse),
         repeated_ids=warehouse.repeated_event_ids(run.scope, _metric_events(run), _looked_at(inputs)),
         ambiguous_links=warehouse.ambiguous_links(run.scope),
     )
@@ -39,6 +40,14 @@ def _events(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> d
     silent = metrics_without_events(inputs)
     names = {name for metric in silent for name in metric.event_names}
     return warehouse.event_names(run.scope, names, READ_NAMES) if silent else None
+
+
+def _saw_another_variant(run: ExperimentRun, warehouse: Warehouse) -> int:
+    """Count the identities that saw another variant before this phase; its exposures are read in later phases alone."""
+    phases = run.experiment.earlier_phases
+    if not phases:
+        return 0
+    return warehouse.count_saw_another_variant(run.scope, Window(phases[0].started_at, phases[-1].ended_at))
 
 
 def _metric_events(run: ExperimentRun) -> set[str]:

@@ -1,4 +1,4 @@
-"""Movement: what moved since the experiment's look before, by its ledger and the engine (rule R9)."""
+"""Movement: what moved since the look before of the experiment's phase, by its ledger and the engine (rule R9)."""
 
 from experiment_pipeline.domain.looks import Movement
 from experiment_pipeline.resources.refresh_session import ExperimentRun
@@ -9,7 +9,10 @@ from experiment_pipeline.warehouse.base import Warehouse
 
 def movement(run: ExperimentRun, warehouse: Warehouse, split: Split) -> Movement:
     """Return the number of the look that a run is about to publish, and what moved since the one before."""
-    previous, identities = run.registry.looks.newest(run.experiment.id), sum(split.identities.values())
+    previous, identities = (
+        run.registry.looks.newest(run.experiment.id, run.experiment.phase),
+        sum(split.identities.values()),
+    )
     if previous is None:
         return Movement.first(identities)
     found = warehouse.late_analysis(run.scope, tuple(each.metric for each in run.experiment.metrics), previous)

@@ -5,15 +5,18 @@ import dagster as dg
 from experiment_pipeline.assets.health_checks import check_specs
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.assets.stages import RESULTS, AssetResults, run_stage
+from experiment_pipeline.resources.io_manager import FrameIOManager
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from experiment_pipeline.warehouse.artifacts import StampedFrame
+
+AGGREGATES = "variant_aggregates"
 
 
 @dg.multi_asset(
     partitions_def=EXPERIMENTS,
     group_name="results",
-    deps=["first_exposures"],
+    deps=["first_exposures", "variant_aggregates"],
     outs={
         "srm": dg.AssetOut(
             is_required=False,
@@ -44,9 +47,9 @@ from experiment_pipeline.warehouse.artifacts import StampedFrame
 )
 def results(
     context: dg.AssetExecutionContext,
-    variant_aggregates: StampedFrame,
     runs: dg.ResourceParam[RefreshSession],
     warehouse: WarehouseResource,
+    io_manager: dg.ResourceParam[FrameIOManager],
 ) -> AssetResults:
     """Compute the test of the split and the effect of each treatment on each metric, and publish the payload."""
     yield from run_stage(
@@ -54,6 +57,6 @@ def results(
         context,
         runs,
         warehouse.engine(),
-        frames={"variant_aggregates": variant_aggregates},
-        inherits=lambda: variant_aggregates.stamp,
+        frames=lambda experiment: {AGGREGATES: io_manager.load(AGGREGATES, experiment.partition_key, experiment.phase)},
+        inherits=lambda experiment: io_manager.load(AGGREGATES, experiment.partition_key, experiment.phase).stamp,
     )

@@ -4,7 +4,7 @@ A stage is a plain function of one run on one experiment. An asset runs one stag
 in order, and both report the same outputs: checks and metadata cannot differ.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -15,7 +15,9 @@ from experiment_pipeline.assets.measurements import store_measurements
 from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, short_table
 from experiment_pipeline.assets.movement import movement
 from experiment_pipeline.assets.stored_evidence import checks_itself_now, stored_evidence
+from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import summarise_exposures
+from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final
 from experiment_pipeline.health.finding import Severity
@@ -119,6 +121,11 @@ def to_events(
         )
 
 
+def observe_ended(output: StageOutput, partition_key: str) -> dg.AssetObservation:
+    """Return an asset of a phase that a restart has ended: its partition's materialisation is the running phase's."""
+    return dg.AssetObservation(output.asset, partition=partition_key, metadata=output.metadata)
+
+
 def observe_final(stage: Stage, partition_key: str, final: Final) -> Iterator[dg.AssetObservation]:
     """Yield an observation per asset of a stage that was left as it is, because it is final (rule R8)."""
     for asset in stage.assets:
@@ -131,8 +138,8 @@ def run_stage(
     session: RefreshSession,
     warehouse: Warehouse,
     *,
-    frames: Frames | None = None,
-    inherits: Callable[[], Stamp] | None = None,
+    frames: Callable[[Experiment], Frames] = lambda _: {},
+    inherits: Callable[[Experiment], Stamp] | None = None,
 ) -> AssetResults:
     """Run one stage as the body of an asset, under the guard of the session.
 
@@ -144,12 +151,12 @@ def run_stage(
         context: of the asset; its partition is the experiment.
         session: opens the run, and records a failure or a refusal.
         warehouse: the engine.
-        frames: the upstream frames that the stage reads, by asset.
+        frames: reads the upstream frames that the stage needs, by asset, of the experiment in the phase of the run.
         inherits: see `RefreshSession.for_asset`.
     """
     try:
         with session.for_asset(context, *stage.blocks, inherits=inherits) as run:
-            outputs = stage.compute(run, warehouse, frames or {})
+            outputs = stage.compute(run, warehouse, frames(run.experiment))
             yield from to_selected_results(outputs, context.selected_asset_keys, context.selected_asset_check_keys)
     except Final as final:
         for observation in observe_final(stage, context.partition_key, final):
@@ -186,7 +193,7 @@ def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[
     )
     listed, unlisted = listed_exposures(buckets.rows, run.experiment.variant_keys)
     summary = summarise_exposures(listed, run.scope.window.granularity, unlisted)
-    published = run.publish(Computation.EXPOSURES, exposures_payload(summary))
+    published = run.publish(Computation.EXPOSURES, exposures_payload(summary, run.experiment.phase))
     yield StageOutput(
         "exposures",
         {
@@ -226,7 +233,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         run.floors,
         before_entry,
         as_of=run.scope.window.as_of,
-        planned_looks=run.registry.planned_looks.list(run.experiment.id) if run.experiment.has_planned_looks else (),
+        planned_looks=_stored_planned_looks(run),
     )
     inputs = HealthInputs(
         run.experiment,
@@ -263,6 +270,12 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         },
         checks=check_results("experiment_results", findings),
     )
+
+
+def _stored_planned_looks(run: ExperimentRun) -> Sequence[PlannedLookOf]:
+    """Return the planned looks of the run's phase; the registry is asked only where the design plans any."""
+    experiment = run.experiment
+    return run.registry.planned_looks.list(experiment.id, experiment.phase) if experiment.has_planned_looks else ()
 
 
 FIRST_EXPOSURES = Stage("first_exposures", ("first_exposures",), tuple(Computation), _first_exposures)

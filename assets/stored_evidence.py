@@ -10,7 +10,7 @@ from experiment_pipeline.resources.refresh_session import ExperimentRun
 
 def stored_evidence(run: ExperimentRun) -> dict[str, Mapping[str, Any]]:
     """Return the evidence of the findings that are stored, by check; empty before the first results."""
-    stored = run.registry.health.get(run.experiment.id)
+    stored = run.registry.health.get(run.experiment.id, run.experiment.phase)
     return {} if stored is None else stored.evidence()
 
 

@@ -6,13 +6,14 @@ The command line reaches Dagster through this module alone.
 import fcntl
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
@@ -54,8 +55,15 @@ class LocalDagster:
     instance: dg.DagsterInstance
     home: Path
 
-    def run(self, job: str, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        self, job: str, partition_key: str | None = None, config: Mapping[str, Any] | None = None
+    ) -> dg.ExecuteInProcessResult:
         """Run a job, for a partition where it has any; a partition that Dagster does not know yet is added.
+
+        Args:
+            job: its name.
+            partition_key: of the experiment.
+            config: of the run, where the job takes any (`config_of`).
 
         Raises:
             RefreshRefused: the refresh is refused, e.g. because another run has the experiment's lease.
@@ -68,7 +76,7 @@ class LocalDagster:
         run_id = make_new_run_id()
         with locked_run(self.home, run_id):
             try:
-                return run_here(self.definitions, job, self.instance, partition_key, run_id)
+                return run_here(self.definitions, job, self.instance, partition_key, run_id, config=config)
             except dg.DagsterExecutionInterruptedError:
                 raise KeyboardInterrupt from None
             except dg.Failure as failed:
@@ -153,7 +161,9 @@ def report_late_events(instance: dg.DagsterInstance, health: Health, late: Itera
     """Report the check of late events, as its finding is stored now, of results that are final (rule R6)."""
     asset = dg.AssetKey(LATE_EVENTS.artifact)
     for results in late:
-        stored = health.get(results.experiment_id)
+        if not results.is_newest:
+            continue  # the outcomes that stand for the partition are the running phase's (rule X9)
+        stored = health.get(results.experiment_id, results.phase)
         for finding in () if stored is None else stored.findings:
             if finding["check"] == LATE_EVENTS.name:
                 evaluation = dg.AssetCheckEvaluation(
@@ -183,6 +193,12 @@ def _report_again(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluat
         job_name=run.job_name if run else "",
     )
     instance.report_dagster_event(event, run_id=run_id)
+
+
+def config_of(phases: Mapping[str, int]) -> dict[str, Any]:
+    """Return the config of a run of the job `refresh_experiments`: the phase of each experiment, by partition key."""
+    config = {"partition_keys": list(phases), "phases": dict(phases)}
+    return {"ops": {"refresh_several": {"config": config}}}
 
 
 def add_partitions(instance: dg.DagsterInstance, partitions: dg.DynamicPartitionsDefinition, keys: list[str]) -> None:
@@ -234,6 +250,8 @@ def run_here(
     instance: dg.DagsterInstance,
     partition_key: str | None = None,
     run_id: str | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run a job in this process and record it in the instance.
 
@@ -241,5 +259,5 @@ def run_here(
         Exception: the run failed; its first error.
     """
     return definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, partition_key=partition_key, run_config=QUIET, run_id=run_id
+        instance=instance, partition_key=partition_key, run_config={**QUIET, **(config or {})}, run_id=run_id
     )

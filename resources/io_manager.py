@@ -1,4 +1,4 @@
-"""The IO manager of small frames: validated, with provenance, one Parquet file per partition, replaced atomically."""
+"""The IO manager of small frames: validated, stamped, one Parquet file per partition and phase, replaced atomically."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from experiment_pipeline.warehouse.frame_schemas import validated
 
 
 class FrameIOManager(dg.ConfigurableIOManager):
-    """The store of `StampedFrame`s, as `<artifacts>/<asset>/<partition>.parquet`.
+    """The store of `StampedFrame`s, one file per asset, partition and phase (`ArtifactStore`).
 
     A frame that breaks its schema is refused before anything is written; the file before it stays.
     """
@@ -20,28 +20,33 @@ class FrameIOManager(dg.ConfigurableIOManager):
 
     @override
     def handle_output(self, context: dg.OutputContext, obj: StampedFrame) -> None:
-        retry_transient(lambda: self.store(context.asset_key.path[-1], context.partition_key, obj))
+        retry_transient(lambda: self.store(context.asset_key.path[-1], obj))
 
     @override
     def load_input(self, context: dg.InputContext) -> StampedFrame:
-        return retry_transient(
-            lambda: read_frame(self._artifacts.existing(context.asset_key.path[-1], context.partition_key))
-        )
+        name, partition_key = context.asset_key.path[-1], context.partition_key
+        return self.load(name, partition_key, self._artifacts.newest_phase(name, partition_key))
 
-    def store(self, name: str, partition_key: str, frame: StampedFrame) -> None:
+    def load(self, name: str, partition_key: str, phase: int) -> StampedFrame:
+        """Return the frame of one phase of an experiment (rule X9).
+
+        Raises:
+            ArtifactMissing: it is not stored.
+        """
+        return retry_transient(lambda: read_frame(self._artifacts.existing(name, partition_key, phase)))
+
+    def store(self, name: str, frame: StampedFrame) -> None:
         """Validate a frame and replace the artifact; assets and the batched refresh both store through here.
 
         Args:
             name: of the asset, and of the frame's schema.
-            partition_key: of the experiment.
-            frame: its rows, and their provenance.
+            frame: its rows, and their provenance, which names the experiment's partition and phase.
 
         Raises:
             pandera.errors.SchemaErrors: the frame breaks its schema; nothing was written.
         """
-        write_frame(
-            StampedFrame(rows=validated(name, frame.rows), stamp=frame.stamp), self._artifacts.path(name, partition_key)
-        )
+        target = self._artifacts.path(name, frame.stamp.partition_key, frame.stamp.phase)
+        write_frame(StampedFrame(rows=validated(name, frame.rows), stamp=frame.stamp), target)
 
     @property
     def _artifacts(self) -> ArtifactStore:

@@ -27,6 +27,7 @@ from experiment_pipeline.warehouse.artifacts import Stamp, code_version
 
 log = structlog.get_logger(__name__)
 
+PHASE_TAG = "experiment_pipeline/phase"  # the phase that a run was requested for (rule X9)
 COMPUTE_FAILED = {computation: f"{computation.value}.compute_failed" for computation in Computation}
 
 
@@ -109,7 +110,10 @@ class RefreshSession:
 
     @contextmanager
     def for_asset(
-        self, context: dg.AssetExecutionContext, *computations: Computation, inherits: Callable[[], Stamp] | None = None
+        self,
+        context: dg.AssetExecutionContext,
+        *computations: Computation,
+        inherits: Callable[[Experiment], Stamp] | None = None,
     ) -> Iterator[ExperimentRun]:
         """Hold the lease of the partition's experiment while one asset is computed.
 
@@ -118,8 +122,8 @@ class RefreshSession:
         Args:
             context: of the asset; its partition is the experiment.
             computations: computations that fail if this asset fails (rule R3).
-            inherits: reads the upstream artifact's stamp. A new run takes the stamp's as-of and data version (rule R5).
-                A run that already has its own refuses a stamp with another as-of.
+            inherits: reads the upstream artifact's stamp, for the experiment in the run's phase. A new run takes the
+                stamp's as-of and data version (rule R5). One that already has its own refuses another as-of.
 
         Raises:
             Final: these computations are final; nothing of them was touched (rules R6, R8).
@@ -127,13 +131,14 @@ class RefreshSession:
                 not a failure of the experiment.
         """
         with requesting_retry(context.retry_number):
-            experiment = self.registry.experiments.get_by_partition(context.partition_key)
+            experiment = self._in_phase_of(context.run, context.partition_key)
         try:
             with (
                 self.recording_failures(experiment, context.run, *computations),
                 requesting_retry(context.retry_number),
             ):
-                yield self.acquire(experiment, context.run, *computations, inherits=inherits() if inherits else None)
+                stamp = inherits(experiment) if inherits else None
+                yield self.acquire(experiment, context.run, *computations, inherits=stamp)
         except Final:
             raise
         except RefreshRefused as refusal:
@@ -142,6 +147,13 @@ class RefreshSession:
                 metadata={"refusal": type(refusal).__name__},
                 allow_retries=False,
             ) from refusal
+
+    def _in_phase_of(self, dagster_run: dg.DagsterRun, partition_key: str) -> Experiment:
+        """Return the experiment in the phase that the run was requested for, or has computed before, or the newest."""
+        experiment = self.registry.experiments.get_by_partition(partition_key)
+        requested = dagster_run.tags.get(PHASE_TAG)
+        known = int(requested) if requested else self.registry.runs.phase_of(experiment.id, root_run_id(dagster_run))
+        return experiment.in_phase(known or experiment.phase)
 
     @contextmanager
     def recording_failures(
@@ -171,7 +183,8 @@ class RefreshSession:
                     experiment=experiment.partition_key,
                     environment=experiment.environment_key,
                 )
-                best_effort(partial(self.registry.computations.record_failure, experiment.id, computation, now, run_id))
+                record = partial(self.registry.computations.record_failure, phase=experiment.phase)
+                best_effort(partial(record, experiment.id, computation, now, run_id))
             raise
 
     def acquire(
@@ -181,7 +194,7 @@ class RefreshSession:
         *computations: Computation,
         inherits: Stamp | None = None,
     ) -> ExperimentRun:
-        """Acquire or renew the lease of an experiment, to compute these computations.
+        """Acquire or renew the lease of an experiment, to compute these computations of the phase that it is in.
 
         Every stage asks: a run that lost its lease stops at the next one, and each stage has the whole duration.
 
@@ -197,10 +210,12 @@ class RefreshSession:
             lease_duration=self.settings.lease_duration,
             as_of=inherits.window.as_of if inherits else None,
             data_version=inherits.data_version if inherits else None,
+            phase=experiment.phase,
         )
         held = self.leases.get(experiment.id)
         lease = self.leases[experiment.id] = Lease(run, held.acquired if held else time.monotonic())
-        if computations and all(self.registry.computations.get(experiment.id, each).is_final for each in computations):
+        states = [self.registry.computations.get(experiment.id, each, experiment.phase) for each in computations]
+        if computations and all(state.is_final for state in states):
             raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
         self._require_sound_lake()
         installation = self.registry.installation.get()

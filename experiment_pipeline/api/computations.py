@@ -1,5 +1,6 @@
 """Exposures and results over HTTP: read what was published, request a refresh (rules R1, R2)."""
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -7,10 +8,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from experiment_pipeline.api.auth import ENVIRONMENT, CanRefresh, KeyCheckedRoute, PendingAccess, ReadsInOneHop
+from experiment_pipeline.api.auth import ENVIRONMENT, Access, CanRefresh, KeyCheckedRoute, PendingAccess, ReadsInOneHop
 from experiment_pipeline.api.dependencies import Shared, State
 from experiment_pipeline.api.experiments import Name, find
 from experiment_pipeline.api.lake_soundness import require_sound_lake
+from experiment_pipeline.api.phases import Phase, in_phase, number_of
 from experiment_pipeline.api.problems import POSSIBLE, problems
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.registry.engine import to_json
@@ -41,8 +43,10 @@ class ResultsView(BaseModel):
 
 
 @router.get("/exposures/", summary="Show exposures", response_model=ExposuresView, responses=NOT_MODIFIED)
-def show_exposures(request: Request, shared: Shared, access: ReadsInOneHop, experiment: Name) -> Response:
-    return _show(request, shared, access, experiment, Computation.EXPOSURES)
+def show_exposures(
+    request: Request, shared: Shared, access: ReadsInOneHop, experiment: Name, phase: Phase = None
+) -> Response:
+    return _show(request, shared, access, Asked(experiment, Computation.EXPOSURES, phase))
 
 
 @router.post(
@@ -52,18 +56,15 @@ def show_exposures(request: Request, shared: Shared, access: ReadsInOneHop, expe
     response_class=Response,
     responses=problems(429),
 )
-def refresh_exposures(shared: Shared, access: CanRefresh, experiment: Name) -> Response:
-    found = find(shared, access, experiment)
-    require_sound_lake(shared)
-    shared.registry.claims.create(
-        found.id, Computation.EXPOSURES, ClaimSource.API, shared.now(), shared.settings.refresh_min_interval
-    )
-    return Response(status_code=202)
+def refresh_exposures(shared: Shared, access: CanRefresh, experiment: Name, phase: Phase = None) -> Response:
+    return _refresh(shared, access, Asked(experiment, Computation.EXPOSURES, phase))
 
 
 @router.get("/results/", summary="Show results", response_model=ResultsView, responses=NOT_MODIFIED)
-def show_results(request: Request, shared: Shared, access: ReadsInOneHop, experiment: Name) -> Response:
-    return _show(request, shared, access, experiment, Computation.RESULTS)
+def show_results(
+    request: Request, shared: Shared, access: ReadsInOneHop, experiment: Name, phase: Phase = None
+) -> Response:
+    return _show(request, shared, access, Asked(experiment, Computation.RESULTS, phase))
 
 
 @router.post(
@@ -73,20 +74,37 @@ def show_results(request: Request, shared: Shared, access: ReadsInOneHop, experi
     response_class=Response,
     responses=problems(429),
 )
-def refresh_results(shared: Shared, access: CanRefresh, experiment: Name) -> Response:
-    found = find(shared, access, experiment)
+def refresh_results(shared: Shared, access: CanRefresh, experiment: Name, phase: Phase = None) -> Response:
+    return _refresh(shared, access, Asked(experiment, Computation.RESULTS, phase))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The computation that a request names, with the experiment and the phase as they stand in its address."""
+
+    experiment: str
+    computation: Computation
+    phase: str | None
+
+
+def _refresh(shared: State, access: Access, asked: Asked) -> Response:
+    found = in_phase(find(shared, access, asked.experiment), asked.phase)
     require_sound_lake(shared)
     shared.registry.claims.create(
-        found.id, Computation.RESULTS, ClaimSource.API, shared.now(), shared.settings.refresh_min_interval
+        found.id,
+        asked.computation,
+        ClaimSource.API,
+        shared.now(),
+        shared.settings.refresh_min_interval,
+        phase=None if asked.phase is None else found.phase,
     )
     return Response(status_code=202)
 
 
-def _show(
-    request: Request, shared: State, pending: PendingAccess, experiment: str, computation: Computation
-) -> Response:
-    access = pending.check()
-    state = shared.registry.computations.find(access.environment_key, experiment, computation)
+def _show(request: Request, shared: State, pending: PendingAccess, asked: Asked) -> Response:
+    access, computation = pending.check(), asked.computation
+    phase = number_of(asked.phase)
+    state = shared.registry.computations.find(access.environment_key, asked.experiment, computation, phase)
     body = to_json({computation.value: state.envelope()}).encode()
     return conditional(request, body, is_final=state.is_final)
 

@@ -1,4 +1,4 @@
-"""Experiments over HTTP: list, declare, change, delete, start, pause and complete."""
+"""Experiments over HTTP: list, declare, change, delete, start, pause, restart and complete."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from experiment_pipeline.api.problems import POSSIBLE, WRITING
 from experiment_pipeline.domain.drafts import ExperimentDraft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.floors import Floors
-from experiment_pipeline.schemas.requests import ExperimentPatch
+from experiment_pipeline.schemas.requests import ExperimentPatch, Restart
 from experiment_pipeline.schemas.responses import ExperimentView
 
 router = APIRouter(
@@ -89,6 +89,17 @@ def pause_experiment(shared: Shared, access: CanAdminister, experiment: Name) ->
 @router.post("/{experiment}/complete/", summary="Complete an experiment", responses=WRITING)
 def complete_experiment(shared: Shared, access: CanAdminister, experiment: Name) -> ExperimentView:
     return _transition(shared, access, experiment, ExperimentStatus.COMPLETED)
+
+
+@router.post("/{experiment}/restart/", summary="End the present phase, and begin the next", responses=WRITING)
+def restart_experiment(
+    shared: Shared, access: CanAdminister, experiment: Name, body: Restart | None = None
+) -> ExperimentView:
+    found, asked = find(shared, access, experiment), body or Restart()
+    restarted = shared.registry.experiments.restart(
+        found.id, asked.variants, actor=access.actor, now=shared.now(), ends=asked.phase or found.phase
+    )
+    return _view(shared, restarted)
 
 
 def _transition(shared: State, access: Access, name: str, to: ExperimentStatus) -> ExperimentView:

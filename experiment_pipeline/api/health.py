@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, JsonValue
 from experiment_pipeline.api.auth import ENVIRONMENT, CanRead, KeyCheckedRoute
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.experiments import Name, find
+from experiment_pipeline.api.phases import Phase, in_phase
 from experiment_pipeline.api.problems import POSSIBLE
 from experiment_pipeline.health.finding import Severity
 from experiment_pipeline.schemas.responses import Moment
@@ -44,6 +45,7 @@ class HealthView(BaseModel):
 
 
 @router.get("/", summary="Show health findings")
-def show_health(shared: Shared, access: CanRead, experiment: Name) -> HealthView:
-    stored = shared.registry.health.get(find(shared, access, experiment).id)
+def show_health(shared: Shared, access: CanRead, experiment: Name, phase: Phase = None) -> HealthView:
+    found = in_phase(find(shared, access, experiment), phase)
+    stored = shared.registry.health.get(found.id, found.phase)
     return HealthView.model_validate({"health": None if stored is None else stored.to_json()})

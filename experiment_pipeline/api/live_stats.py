@@ -9,6 +9,7 @@ from experiment_pipeline.api.auth import CanReadItsOwn, KeyCheckedRoute
 from experiment_pipeline.api.computations import NOT_MODIFIED, conditional
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.experiments import find
+from experiment_pipeline.api.phases import Phase, in_phase
 from experiment_pipeline.api.problems import POSSIBLE
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.registry.engine import to_json
@@ -33,9 +34,11 @@ class LiveStatsView(LiveStatsPayload):
 @router.get(
     "/{experiment}/live-stats", summary="Show live statistics", response_model=LiveStatsView, responses=NOT_MODIFIED
 )
-def show_live_stats(request: Request, shared: Shared, access: CanReadItsOwn, experiment: Name) -> Response:
-    found = find(shared, access, experiment)
-    stored = shared.registry.live_stats.get(found.id)
+def show_live_stats(
+    request: Request, shared: Shared, access: CanReadItsOwn, experiment: Name, phase: Phase = None
+) -> Response:
+    found = in_phase(find(shared, access, experiment), phase)
+    stored = shared.registry.live_stats.get(found.id, found.phase)
     if stored is None:
         nothing = live_stats(found, compute_results(found, {}, [], Floors.of(shared.settings)))
         return conditional(request, to_json({**nothing, **NOT_PUBLISHED}).encode(), is_final=False)

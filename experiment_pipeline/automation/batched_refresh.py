@@ -1,15 +1,17 @@
 """One run over several experiments: every stage of each, reported as a materialisation of its partition.
 
 A run costs seconds of process start whatever it does; many small experiments share it. One that fails, or is refused,
-fails alone (rule R7).
+fails alone (rule R7). A phase that a restart has ended is computed here, too, and reported as an observation: the
+materialisation that stands for the partition stays that of the running phase (rule X9).
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import dagster as dg
+from pydantic import Field
 
-from experiment_pipeline.assets.stages import STAGES, Stage, StageOutput, observe_final, to_events
+from experiment_pipeline.assets.stages import STAGES, Stage, StageOutput, observe_ended, observe_final, to_events
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final, RefreshRefused
@@ -24,9 +26,10 @@ Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation
 
 
 class Experiments(dg.Config):
-    """Which experiments to refresh, by partition key."""
+    """Which experiments to refresh, by partition key, and in which phase where it is not the newest."""
 
     partition_keys: list[str]
+    phases: dict[str, int] = Field(default={})
 
 
 @dg.op(out={}, description="Refresh several experiments, one after another.")
@@ -45,6 +48,7 @@ def refresh_several(
     for partition_key in config.partition_keys:
         try:
             experiment = retry_transient(partial(runs.registry.experiments.get_by_partition, partition_key))
+            experiment = experiment.in_phase(config.phases.get(partition_key, experiment.phase))
             yield from refresh_one(experiment, context, runs, warehouse.engine(), io_manager)
         except RefreshRefused as refusal:
             context.log.warning("%s: refused: %s", partition_key, refusal)
@@ -88,7 +92,10 @@ def refresh_one(
                 blocked.update(stage.blocks)
                 errors.append(error)
             for output in outputs:
-                yield from to_events(output, experiment.partition_key, context.instance)
+                if experiment.is_in_newest_phase:
+                    yield from to_events(output, experiment.partition_key, context.instance)
+                else:
+                    yield observe_ended(output, experiment.partition_key)
     finally:
         session.release(experiment)
     if errors:
@@ -109,7 +116,7 @@ def _compute_and_store(
     run = acquire()
     for output in stage.compute(run, engine, frames):
         if output.frame is not None:
-            io_manager.store(output.asset, run.scope.partition_key, output.frame)
+            io_manager.store(output.asset, output.frame)
             frames[output.asset] = output.frame
         outputs.append(output)
 

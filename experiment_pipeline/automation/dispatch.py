@@ -11,9 +11,15 @@ from experiment_pipeline.automation.jobs import refresh_experiment
 from experiment_pipeline.domain.dispatch import DispatchLimits, PlannedRun, plan_runs
 from experiment_pipeline.domain.due import automatic_claim
 from experiment_pipeline.domain.refresh import Claim
-from experiment_pipeline.resources.dagster_instance import add_partitions, ended, remove_partitions, runs_by_key
+from experiment_pipeline.resources.dagster_instance import (
+    add_partitions,
+    config_of,
+    ended,
+    remove_partitions,
+    runs_by_key,
+)
 from experiment_pipeline.resources.own_runs import close_killed_run, killed_runs
-from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
+from experiment_pipeline.resources.refresh_session import PHASE_TAG, RefreshSession, root_run_id
 
 OWN_RUN_ABOVE = timedelta(seconds=5)  # of the last run; such an experiment shares its run with no other
 USERS_FIRST = {"dagster/priority": "10"}
@@ -31,7 +37,7 @@ def due_runs(
     candidates, scanned_at = registry.dispatch.candidates(now), registry.batches.scanned_at()
     add_partitions(instance, EXPERIMENTS, [candidate.experiment.partition_key for candidate in candidates])
     due = {
-        candidate.experiment.id: source
+        (candidate.experiment.id, candidate.experiment.phase): source
         for candidate in candidates
         if (source := automatic_claim(candidate, now=now, grace=settings.finality_grace, scanned_at=scanned_at))
     }
@@ -80,16 +86,16 @@ def _close_dead_runs(
 
 def run_of_one(run: PlannedRun) -> dg.RunRequest:
     """Return the request of a run over one experiment, as a partition of the assets."""
-    (partition_key,) = run.partition_keys
-    return dg.RunRequest(
-        run_key=run.run_key, partition_key=partition_key, tags=_tags(run), job_name=refresh_experiment.name
-    )
+    ((partition_key, phase),) = run.phases.items()
+    tags = {**_tags(run), PHASE_TAG: str(phase)}
+    return dg.RunRequest(run_key=run.run_key, partition_key=partition_key, tags=tags, job_name=refresh_experiment.name)
 
 
 def run_of_several(run: PlannedRun) -> dg.RunRequest:
-    """Return the request of a batched run over several experiments."""
-    config = {"ops": {"refresh_several": {"config": {"partition_keys": list(run.partition_keys)}}}}
-    return dg.RunRequest(run_key=run.run_key, run_config=config, tags=_tags(run), job_name=refresh_experiments.name)
+    """Return the request of a batched run over several experiments, or over one whose ended phase it computes."""
+    return dg.RunRequest(
+        run_key=run.run_key, run_config=config_of(run.phases), tags=_tags(run), job_name=refresh_experiments.name
+    )
 
 
 def _tags(run: PlannedRun) -> dict[str, str]:

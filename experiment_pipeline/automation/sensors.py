@@ -120,7 +120,7 @@ def refresh_requests(
         due = due_runs(runs, context.instance, datetime.now(UTC), limits)
     except RegistryUnavailable as away:
         return dg.SkipReason(str(away))
-    requests = [run_of_several(run) if len(run.partition_keys) > 1 else run_of_one(run) for run in due]
+    requests = [run_of_several(run) if run.ended or len(run.phases) > 1 else run_of_one(run) for run in due]
     return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("No refresh is requested or due.")
 
 

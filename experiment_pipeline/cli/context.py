@@ -29,6 +29,11 @@ def literal_console(width: int | None = None) -> Console:
     return Console(width=width, markup=False, emoji=False)
 
 
+def in_phase(experiment: Experiment, phase: int | None) -> Experiment:
+    """Return the experiment in a phase of it; None for the newest one. Raises NotFound."""
+    return experiment if phase is None else experiment.in_phase(phase)
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask in a terminal before something is deleted, unless `--yes` is given.
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,17 +16,20 @@ from experiment_pipeline.cli.discover import discover_experiments
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.audience_forms import audience_json
 from experiment_pipeline.domain.design_warnings import design_warnings
-from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus
+from experiment_pipeline.domain.drafts import VariantDraft, to_variant_draft
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, VariantRole
 from experiment_pipeline.domain.lifecycle import check_deletable
 from experiment_pipeline.domain.metrics import AttachedMetric
+from experiment_pipeline.domain.phases import EndedPhase
 from experiment_pipeline.domain.texts import printable, shortened
+from experiment_pipeline.errors import ConfigurationError
 
 IGNORED_SHOWN = 60  # characters of a variant that a sender may have made up
 
 
 @click.group()
 def experiments() -> None:
-    """List, show, discover, start, pause, complete and delete experiments. New ones are declared with `apply`.
+    """List, show, discover, start, pause, restart, complete and delete experiments. New ones are declared with `apply`.
 
     \b
     Examples:
@@ -57,11 +60,11 @@ def list_experiments(
     if as_json:
         click.echo(json.dumps([_as_json(context, each) for each in found], indent=2))
         return
-    columns = ("key", "environment", "name", "feature", "status", "started", "ended")
+    columns = ("key", "environment", "name", "feature", "status", "phase", "started", "ended")
     table = listing(*columns)
     for each in found:
         moments = (_date(each.started_at), _date(each.ended_at))
-        add_row(table, each.key, each.environment_key, each.name, each.feature, each.status, *moments)
+        add_row(table, each.key, each.environment_key, each.name, each.feature, each.status, str(each.phase), *moments)
     context.wide_console.print(table)
 
 
@@ -117,6 +120,62 @@ def _transition(context: Context, key: str, environment: str | None, to: Experim
     answer(f"{moved.key} is {moved.status}.", _as_json(context, moved), as_json=as_json)
 
 
+@experiments.command("restart")
+@click.argument("key")
+@options.environment
+@click.option(
+    "--allocation",
+    "allocations",
+    multiple=True,
+    metavar="VARIANT=PERCENT",
+    help="A treatment's or holdout's share of the next phase; those left out keep theirs.",
+)
+@options.as_json
+@click.pass_obj
+def restart_experiment(
+    context: Context, key: str, environment: str | None, *, allocations: tuple[str, ...], as_json: bool
+) -> None:
+    """End the present phase of the experiment KEY and begin the next, which counts nothing of it.
+
+    Variants and metrics stay; allocations may change. The ended phase gets a last refresh.
+
+    \b
+    Examples:
+      experiment-pipeline experiments restart checkout
+      experiment-pipeline experiments restart checkout --allocation treatment=20
+    """
+    with context.registry() as registry:
+        found = context.find(registry, key, environment)
+        variants = _reallocated(found, allocations) if allocations else None
+        moved = registry.experiments.restart(found.id, variants, actor=context.actor, now=context.now, ends=found.phase)
+    told = f"{moved.key} is in phase {moved.phase}, and running. Phase {found.phase} has ended."
+    answer(told, _as_json(context, moved), as_json=as_json)
+
+
+def _reallocated(experiment: Experiment, allocations: tuple[str, ...]) -> tuple[VariantDraft, ...]:
+    """Return the experiment's variants with these shares; control takes what the others leave.
+
+    Raises:
+        ConfigurationError: a share is no number, or names none of the variants that may be given one.
+    """
+    arms = [to_variant_draft(arm) for arm in experiment.variants if arm.role is not VariantRole.CONTROL]
+    wanted: dict[str, float] = {}
+    for allocation in allocations:
+        name, _, percent = allocation.rpartition("=")
+        if name not in {arm.key for arm in arms}:
+            named = ", ".join(printable(arm.key) for arm in arms if arm.key is not None)
+            raise ConfigurationError.of(
+                "--allocation", f"Give VARIANT=PERCENT of {named}, got '{printable(allocation)}'."
+            )
+        try:
+            wanted[name] = float(percent)
+        except ValueError:
+            raise ConfigurationError.of("--allocation", f"Must be a number, got '{printable(percent)}'.") from None
+    return tuple(
+        replace(arm, percentage_allocation=wanted.get(arm.key or "", arm.percentage_allocation)) for arm in arms
+    )
+
+
 @experiments.command("delete")
 @click.argument("key")
 @options.environment
@@ -155,12 +214,14 @@ def _card(context: Context, experiment: Experiment) -> Table:
         ("hypothesis", experiment.hypothesis),
         ("feature", experiment.feature),
         ("status", experiment.status),
+        ("phase", experiment.phase),
         ("started", _date(experiment.started_at)),
         ("ended", _date(experiment.ended_at)),
         *(
             ("variant", f"{v.key or 'without a key'}: {v.percentage_allocation:g} %, {v.role}")
             for v in experiment.variants
         ),
+        *(("ended phase", _phase_words(phase, experiment)) for phase in experiment.ended_phases),
         *(("ignored", printable(shortened(variant, IGNORED_SHOWN))) for variant in experiment.ignored_variants),
         *_audience_lines(experiment),
         *_design_lines(experiment.design),
@@ -171,6 +232,12 @@ def _card(context: Context, experiment: Experiment) -> Table:
     ):
         add_row(table, label, str(value))
     return table
+
+
+def _phase_words(phase: EndedPhase, experiment: Experiment) -> str:
+    arms = zip(experiment.variants, phase.percentage_allocations, strict=True)
+    shares = ", ".join(f"{arm.key or 'without a key'} {share:g} %" for arm, share in arms if share is not None)
+    return f"{phase.number}, {_date(phase.started_at)} to {_date(phase.ended_at)}: {shares}"
 
 
 def _audience_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from experiment_pipeline.cli import options
-from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.context import Context, in_phase
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.texts import printable
@@ -30,6 +30,7 @@ MOVED = {
 @click.command()
 @click.argument("key")
 @options.environment
+@options.phase
 @click.option("--diff", nargs=2, type=int, metavar="A B", help="Compare two looks by their numbers.")
 @click.option("--page", default=1, show_default=True, type=click.IntRange(1, 1_000_000), help="1 is the newest.")
 @click.option("--page-size", default=50, show_default=True, type=click.IntRange(1, 999), help="Looks on a page.")
@@ -40,6 +41,7 @@ def looks(
     key: str,
     environment: str | None,
     *,
+    phase: int | None,
     diff: tuple[int, int] | None,
     page: int,
     page_size: int,
@@ -51,15 +53,16 @@ def looks(
     Examples:
       experiment-pipeline looks checkout
       experiment-pipeline looks checkout --diff 3 4
+      experiment-pipeline looks checkout --phase 1
     """
     with context.registry() as registry:
-        experiment = context.find(registry, key, environment)
+        experiment = in_phase(context.find(registry, key, environment), phase)
         if diff is not None:
             compared = _compared(registry, experiment, *diff)
             click.echo(json.dumps(compared, indent=2) if as_json else "\n".join(_diff_lines(experiment, compared)))
             return
-        count = registry.looks.count(experiment.id)
-        found = registry.looks.list(experiment.id, limit=page_size, offset=(page - 1) * page_size)
+        count = registry.looks.count(experiment.id, experiment.phase)
+        found = registry.looks.list(experiment.id, experiment.phase, limit=page_size, offset=(page - 1) * page_size)
     summaries = [look_summary(look) for look in found]
     if as_json:
         click.echo(json.dumps(summaries, indent=2))
@@ -77,13 +80,23 @@ def _compared(registry: "Registry", experiment: Experiment, one: int, other: int
     if one == other:
         raise ConfigurationError.of("--diff", "Name two different looks, such as --diff 3 4.")
     first, last = sorted((one, other))
-    earlier, later = registry.looks.get(experiment.id, first), registry.looks.get(experiment.id, last)
-    return looks_diff(earlier, [*registry.looks.between(experiment.id, first, last), later])
+    earlier, later = (registry.looks.get(experiment.id, number, experiment.phase) for number in (first, last))
+    return looks_diff(earlier, [*registry.looks.between(experiment.id, first, last, experiment.phase), later])
 
 
 def _print_table(context: Context, experiment: Experiment, summaries: list[LookSummary]) -> None:
     table = listing(
-        "look", "as of", "data version", "identities", "new", "late", "restated", "quarantined", "decision", "verdicts"
+        "phase",
+        "look",
+        "as of",
+        "data version",
+        "identities",
+        "new",
+        "late",
+        "restated",
+        "quarantined",
+        "decision",
+        "verdicts",
     )
     for each in summaries:
         moved = each["moved"]
@@ -98,6 +111,7 @@ def _print_table(context: Context, experiment: Experiment, summaries: list[LookS
         code = " (other code than before)" if moved and moved["code_changed"] else ""
         add_row(
             table,
+            str(each["phase"]),
             f"{each['number']}{_planned(each)}",
             _second(each["as_of"]),
             f"{each['data_version']}{code}",

@@ -11,6 +11,9 @@ any_environment = click.option(
     "-e", "--environment", "environment", metavar="KEY", help="Of this environment alone; of every one when left out."
 )
 PORT_OR_FREE = click.IntRange(0, 65_535)  # 0: any port that is free
+phase = click.option(
+    "--phase", metavar="N", type=click.IntRange(min=1), help="The phase; the newest one when left out."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 

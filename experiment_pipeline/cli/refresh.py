@@ -7,12 +7,12 @@ import click
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.answers import answer
-from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.context import Context, in_phase
 from experiment_pipeline.cli.report import report
 from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation
-from experiment_pipeline.errors import RefreshRefused, RegistryUnavailable
+from experiment_pipeline.errors import Leased, RefreshRefused, RegistryUnavailable
 from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.times import iso_utc
 
@@ -23,11 +23,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("key")
 @options.environment
+@options.phase
 @click.option("--no-wait", is_flag=True, help="Only request it: a running daemon computes.")
 @click.option("--force", is_flag=True, help="Do not wait for the minimum interval to pass; the audit log says who.")
 @options.as_json
 @click.pass_obj
-def refresh(context: Context, key: str, environment: str | None, *, no_wait: bool, force: bool, as_json: bool) -> None:
+def refresh(
+    context: Context,
+    key: str,
+    environment: str | None,
+    *,
+    phase: int | None,
+    no_wait: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Compute the experiment KEY again on the events in the lake, publish, and show the results.
 
     Refused before the start, once final, and within the minimum interval of the last request unless --force is given.
@@ -36,13 +46,14 @@ def refresh(context: Context, key: str, environment: str | None, *, no_wait: boo
     Examples:
       experiment-pipeline refresh checkout
       experiment-pipeline refresh checkout --no-wait
+      experiment-pipeline refresh checkout --phase 1
     """
     with context.registry() as registry:
-        experiment = context.find(registry, key, environment)
+        experiment = in_phase(context.find(registry, key, environment), phase)
         context.require_sound_lake(registry)
         # One run computes both and serves every claim (rule R2); final results may have exposures that are not (R8).
-        results = registry.computations.get(experiment.id, Computation.RESULTS)
-        exposures = registry.computations.get(experiment.id, Computation.EXPOSURES)
+        results = registry.computations.get(experiment.id, Computation.RESULTS, experiment.phase)
+        exposures = registry.computations.get(experiment.id, Computation.EXPOSURES, experiment.phase)
         asked = exposures if results.is_final and not exposures.is_final else results
         claim = _claim(context, registry, experiment, asked.computation, force=force)
     if no_wait:
@@ -56,8 +67,13 @@ def refresh(context: Context, key: str, environment: str | None, *, no_wait: boo
             registry.claims.withdraw(claim, asked.refresh_requested_at, context.now)
         raise
     with context.registry() as registry:
-        computed = registry.computations.get_together(experiment.id)
-        health = registry.health.get(experiment.id)
+        if (
+            registry.computations.get(experiment.id, asked.computation, experiment.phase).computed_at
+            == asked.computed_at
+        ):
+            raise Leased(f"Another run holds experiment '{experiment.key}': the request waits for it to end.")
+        computed = registry.computations.get_together(experiment.id, experiment.phase)
+        health = registry.health.get(experiment.id, experiment.phase)
     if as_json:
         click.echo(json.dumps(as_json_document(experiment, computed, health), indent=2))
         return
@@ -68,18 +84,27 @@ def _claim(
     context: Context, registry: "Registry", experiment: Experiment, computation: Computation, *, force: bool
 ) -> Claim:
     if force:
-        return registry.claims.force(experiment.id, computation, context.now, actor=context.actor)
-    interval = context.settings.refresh_min_interval
-    return registry.claims.create(experiment.id, computation, ClaimSource.CLI, context.now, interval)
+        return registry.claims.force(
+            experiment.id, computation, context.now, actor=context.actor, phase=experiment.phase
+        )
+    interval, phase = context.settings.refresh_min_interval, experiment.phase
+    return registry.claims.create(experiment.id, computation, ClaimSource.CLI, context.now, interval, phase=phase)
 
 
 def _run(context: Context, experiment: Experiment) -> None:
-    """Materialise the experiment's partition in this process, recorded in the installation's Dagster instance."""
-    from experiment_pipeline.resources.dagster_instance import local_dagster
+    """Materialise the experiment's partition in this process, recorded in the installation's Dagster instance.
+
+    A phase that a restart has ended is no materialisation of the partition: the job over several experiments takes it.
+    """
+    from experiment_pipeline.resources.dagster_instance import config_of, local_dagster
 
     with context.wide_console.status(f"Computing {experiment.key}"), local_dagster(context.settings) as dagster:
         try:
-            dagster.run("refresh_experiment", experiment.partition_key)
+            if experiment.is_in_newest_phase:
+                dagster.run("refresh_experiment", experiment.partition_key)
+            else:
+                phases = {experiment.partition_key: experiment.phase}
+                dagster.run("refresh_experiments", config=config_of(phases))
         except (RefreshRefused, RegistryUnavailable):  # e.g. a run of the daemon owns the lease
             raise
         except Exception as failed:

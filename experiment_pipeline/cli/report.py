@@ -83,9 +83,13 @@ def _window_line(
     exposures: ComputationState[ExposuresPayload],
     results: ComputationState[ResultsPayload],
 ) -> Text:
-    line = Text(f"from {experiment.started_at:%Y-%m-%d %H:%M} to {results.as_of:%Y-%m-%d %H:%M} UTC", style="dim")
+    restarted = experiment.phase > 1 or not experiment.is_in_newest_phase
+    line = Text(f"phase {experiment.phase}, " if restarted else "", style="dim")
+    line.append(f"from {experiment.started_at:%Y-%m-%d %H:%M} to {results.as_of:%Y-%m-%d %H:%M} UTC")
     line.append(f", data version {results.data_version}")
     line.append(", final" if exposures.is_final and results.is_final else "")
+    if experiment.earlier_phases:
+        line.append(f"; {len(experiment.earlier_phases)} earlier: each phase has spent its own alpha")
     if results.last_error_at is not None:
         line.append(f", last refresh failed {results.last_error_at:%Y-%m-%d %H:%M}", style="red")
     return line

@@ -5,7 +5,8 @@ import sys
 
 import click
 
-from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli import options
+from experiment_pipeline.cli.context import Context, in_phase
 from experiment_pipeline.cli.report import newer_line, report
 from experiment_pipeline.cli.result_words import LEGEND, explanation
 from experiment_pipeline.cli.results_csv import write_csv
@@ -30,13 +31,16 @@ def _explain(click_context: click.Context, _: click.Parameter, value: bool) -> N
     metavar="KEY",
     help="The experiment's environment, when several have an experiment of this key.",
 )
+@options.phase
 @click.option("--json", "as_json", is_flag=True, help="Print both payloads and the health findings as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row of CSV per metric and variant.")
 @click.option(
     "--explain", is_flag=True, is_eager=True, expose_value=False, callback=_explain, help="Explain the words, and stop."
 )
 @click.pass_obj
-def results(context: Context, key: str, environment: str | None, *, as_json: bool, as_csv: bool) -> None:
+def results(
+    context: Context, key: str, environment: str | None, *, phase: int | None, as_json: bool, as_csv: bool
+) -> None:
     """Show the exposures and results of the experiment KEY as they were last computed together.
 
     \b
@@ -44,13 +48,14 @@ def results(context: Context, key: str, environment: str | None, *, as_json: boo
       experiment-pipeline --data-dir demo-data results one_page_checkout
       experiment-pipeline --data-dir demo-data results hiv_result_incentive --environment field-study --json
       experiment-pipeline --data-dir demo-data results one_page_checkout --csv > results.csv
+      experiment-pipeline results checkout --phase 1
     """
     if as_json and as_csv:
         raise ConfigurationError.of("--csv", "Give --json or --csv, not both.")
     with context.registry() as registry:
-        experiment = context.find(registry, key, environment)
-        computed = registry.computations.get_together(experiment.id)
-        health = registry.health.get(experiment.id)
+        experiment = in_phase(context.find(registry, key, environment), phase)
+        computed = registry.computations.get_together(experiment.id, experiment.phase)
+        health = registry.health.get(experiment.id, experiment.phase)
     if as_json:
         click.echo(json.dumps(as_json_document(experiment, computed, health), indent=2))
     elif as_csv:
@@ -77,6 +82,7 @@ def as_json_document(
         "environment": experiment.environment_key,
         "feature": experiment.feature,
         "status": experiment.status.value,
+        "phase": experiment.phase,
         "metrics": {str(each.metric.id): each.metric.name for each in experiment.metrics},
         "window": as_of and {"started_at": started_at, "as_of": as_of},
         "as_of": as_of,

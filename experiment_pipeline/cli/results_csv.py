@@ -15,6 +15,7 @@ from experiment_pipeline.times import iso_utc
 COLUMNS = (
     "experiment",
     "environment",
+    "phase",
     "started_at",
     "as_of",
     "data_version",
@@ -75,6 +76,7 @@ def write_csv(experiment: Experiment, results: ComputationState[ResultsPayload],
     look = {
         "experiment": experiment.key,
         "environment": experiment.environment_key,
+        "phase": experiment.phase,
         "started_at": None if experiment.started_at is None else iso_utc(experiment.started_at),
         "as_of": None if results.as_of is None else iso_utc(results.as_of),
         "data_version": results.data_version,

@@ -1,5 +1,6 @@
 """Analysis: which events one run of one experiment looks at, whatever the engine (rule R5)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from experiment_pipeline.domain.audience import EVERYBODY, Audience
@@ -14,7 +15,7 @@ class AnalysisScope:
     """Scope of one run of one experiment: the events that it looks at, fixed for the whole run (rule R5).
 
     Attributes:
-        partition_key: names the engine's identity-level artifact.
+        partition_key: names the engine's identity-level artifact, with `phase`.
         feature: the flag whose exposures make identities count; None for everybody who did anything in the environment
             in the window, each from the first event there on.
         data_version: rows with `batch <= data_version` are read (rule E6); 0 is a lake without events.
@@ -22,6 +23,7 @@ class AnalysisScope:
         variants: those that are compared, and so aggregated; None for every variant that was seen. Whoever sends
             exposures chooses how many these are.
         audience: the identities that are analysed, and what they are grouped by.
+        phase: of the experiment; every phase has artifacts of its own (rule X9).
     """
 
     partition_key: str
@@ -33,6 +35,7 @@ class AnalysisScope:
     variants: tuple[str, ...] | None = None
     installation: str | None = None
     audience: Audience = EVERYBODY
+    phase: int = 1
 
     @classmethod
     def of(cls, experiment: Experiment, run: RefreshRun, installation: str | None = None) -> "AnalysisScope":
@@ -53,7 +56,13 @@ class AnalysisScope:
             variants=tuple(experiment.compared_keys),
             installation=installation,
             audience=experiment.audience,
+            phase=experiment.phase,
         )
+
+    def aggregated(self, identities: Mapping[str, int]) -> dict[str, int]:
+        """Return the identities of the variants that are aggregated; as many others may have been seen."""
+        variants = identities if self.variants is None else sorted(self.variants)
+        return {variant: identities[variant] for variant in variants if variant in identities}
 
     def require_same(self, window: Window, data_version: int, installation: str | None) -> None:
         """Refuse an upstream artifact of another window, data version or installation (rule R5).

@@ -1,6 +1,6 @@
 """Dispatch: which run serves which claims (rules R2, R7; docs/adr/0024, docs/adr/0028, docs/adr/0030)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,13 +13,21 @@ class PlannedRun:
 
     Attributes:
         run_key: begins with the first claim's id; Dagster starts one run per key, however often it is requested.
+        phases: the phase of each experiment that is computed, by partition key; one of each (rule X9).
         by_user: whether a user asked for any of it.
+        ended: whether a restart has ended any of these phases.
     """
 
     run_key: str
-    partition_keys: tuple[str, ...]
+    phases: Mapping[str, int]
     claim_ids: tuple[int, ...]
     by_user: bool
+    ended: bool = False
+
+    @property
+    def partition_keys(self) -> tuple[str, ...]:
+        """The experiments, by their partition keys."""
+        return tuple(self.phases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +58,9 @@ def plan_runs(
     """Return the runs to request for the claims that wait, users' first (rule R2).
 
     A user's experiment has a run of its own by default, automatic ones share. Claims of an experiment that is being
-    served wait for its run to end. Runs that were requested and never created are requested again under their old key:
-    the process that requested them may have died before Dagster stored the request.
+    served wait for its run to end, and so do those of its other phases: one phase at a time is computed (rule X9). Runs
+    that were requested and never created are requested again under their old key: the process that requested them may
+    have died before Dagster stored the request.
 
     Args:
         waiting: every claim without an outcome, users' first.
@@ -71,7 +80,9 @@ def plan_runs(
     fresh: dict[int, list[Claim]] = {}
     for claim in waiting:
         if claim.experiment_id not in busy:
-            fresh.setdefault(claim.experiment_id, []).append(claim)
+            claims = fresh.setdefault(claim.experiment_id, [])
+            if not claims or claims[0].phase == claim.phase:
+                claims.append(claim)
     by_user = [claims for claims in fresh.values() if any(claim.source.is_user for claim in claims)]
     automatic = [claims for claims in fresh.values() if not any(claim.source.is_user for claim in claims)]
     # Counted by key: a run that serves several experiments has acquired some of them and not yet the others.
@@ -96,7 +107,8 @@ def _shared(waiting: list[list[Claim]], large: Collection[int], size: int) -> li
 def _planned(run_key: str, claims: Sequence[Claim]) -> PlannedRun:
     return PlannedRun(
         run_key=run_key,
-        partition_keys=tuple(dict.fromkeys(claim.partition_key for claim in claims)),
+        phases={claim.partition_key: claim.phase for claim in claims},
         claim_ids=tuple(claim.id for claim in claims),
         by_user=any(claim.source.is_user for claim in claims),
+        ended=any(claim.is_of_ended_phase for claim in claims),
     )

@@ -11,7 +11,9 @@ from pydantic import Field, with_config
 
 from experiment_pipeline.domain.audience import EVERYBODY, Audience
 from experiment_pipeline.domain.fields import STRICT, Alpha, Looks, Number, Power, between, rule
-from experiment_pipeline.domain.metrics import AttachedMetric
+from experiment_pipeline.domain.metrics import AttachedMetric, Mean
+from experiment_pipeline.domain.phases import EndedPhase
+from experiment_pipeline.errors import NotFound
 
 CONTROL = "control"  # the reserved variant key; in the field's own SDKs too
 
@@ -99,12 +101,17 @@ DeclaredPrior = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One experiment as the registry knows it. All times are UTC; `partition_key` is `<key>-<id>` (rule L6).
+    """One experiment in one of its phases, the newest unless `in_phase` was asked for another (rules X9, X10).
+
+    All times are UTC; `partition_key` is `<key>-<id>` (rule L6). Status, window, allocations and what was attached
+    after the start are those of the phase.
 
     ignored_variants: values of exposures that do not count as traffic outside the split (rule S2)
     audience: who is analysed, and the groups that results are broken down by
     post_stratify: the dimension that the overall effect is also adjusted by
     prior: what was known about the lift on the primary metric; no verdict rests on it
+    phase: the number of the phase
+    ended_phases: every phase of the experiment that a restart has ended, whichever phase this is
     """
 
     id: int
@@ -129,6 +136,59 @@ class Experiment:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     deleted_at: datetime | None = None
+    phase: int = 1
+    ended_phases: tuple[EndedPhase, ...] = ()
+
+    @property
+    def is_in_newest_phase(self) -> bool:
+        """Whether no restart has ended this phase."""
+        return self.phase > len(self.ended_phases)
+
+    @property
+    def earlier_phases(self) -> tuple[EndedPhase, ...]:
+        """The phases before this one."""
+        return self.ended_phases[: self.phase - 1]
+
+    @property
+    def first_started_at(self) -> datetime | None:
+        """The start of phase 1."""
+        return self.ended_phases[0].started_at if self.ended_phases else self.started_at
+
+    def overlaps_earlier_phase(self, attached: AttachedMetric) -> bool:
+        """Return whether the pre-period of a metric reaches into an earlier phase for anybody (rule X11).
+
+        Whoever is first exposed at the start of this phase has the earliest one.
+        """
+        statistic = attached.metric.statistic
+        before = statistic.covariate_before if isinstance(statistic, Mean) else None
+        if before is None or self.started_at is None or not self.earlier_phases:
+            return False
+        return self.started_at - before < self.earlier_phases[-1].ended_at
+
+    def in_phase(self, number: int) -> "Experiment":
+        """Return the experiment as it was in a phase: one that a restart has ended is completed (rule X9).
+
+        Raises:
+            NotFound: it has no such phase.
+        """
+        if number == self.phase:
+            return self
+        if not 0 < number <= len(self.ended_phases):
+            newest = len(self.ended_phases) + 1
+            raise NotFound(f"'{self.key}' has no phase {number}: there {_phases(newest)}.")
+        phase = self.ended_phases[number - 1]
+        return replace(
+            self,
+            phase=number,
+            status=ExperimentStatus.COMPLETED,
+            started_at=phase.started_at,
+            ended_at=phase.ended_at,
+            variants=tuple(
+                replace(variant, percentage_allocation=allocation)
+                for variant, allocation in zip(self.variants, phase.percentage_allocations, strict=True)
+            ),
+            metrics=attached_in_phase(self.metrics, number),
+        )
 
     @property
     def variant_keys(self) -> tuple[str, ...]:
@@ -164,6 +224,19 @@ class Experiment:
         if not primary.metric.is_proportion and design.standard_deviation is None:
             return "without standard_deviation, since the primary metric is no share of identities"
         return "with a power that is not above alpha" if design.power <= design.alpha else ""
+
+
+def _phases(newest: int) -> str:
+    return "is phase 1 alone" if newest == 1 else f"are phases 1 to {newest}"
+
+
+def attached_in_phase(attached: Iterable[AttachedMetric], phase: int) -> tuple[AttachedMetric, ...]:
+    """Return the metrics that a phase has; one that was attached in it came after its start (rules X9, M22)."""
+    return tuple(
+        replace(each, added_after_start=each.added_in_phase == phase)
+        for each in attached
+        if each.added_in_phase <= phase
+    )
 
 
 @dataclass(frozen=True, slots=True)

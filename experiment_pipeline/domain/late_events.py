@@ -8,11 +8,12 @@ from experiment_pipeline.domain.exposures import Window
 
 @dataclass(frozen=True, slots=True)
 class FinalResults:
-    """Final results of one experiment, and up to where late events were looked for.
+    """Final results of one phase of an experiment, and up to where late events were looked for.
 
     Attributes:
         window: of the results; events outside of it would not have counted.
         counted_to: the newest batch whose events are in the results or in the count of late ones.
+        is_newest: whether no restart has ended the phase (rule X9).
     """
 
     experiment_id: int
@@ -22,6 +23,8 @@ class FinalResults:
     feature: str
     window: Window
     counted_to: int
+    phase: int = 1
+    is_newest: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,24 @@
-"""The life of an experiment: its transitions, what freezes at the first start, what may be deleted (rules L1-L4)."""
+"""The life of an experiment: transitions, restarts, what freezes at a start, what may be deleted (rules L1-L4, X9)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from experiment_pipeline.domain.definitions import canonical_text
-from experiment_pipeline.domain.drafts import ExperimentDraft, changed_fields, to_metric_draft
-from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
+from experiment_pipeline.domain.drafts import (
+    ExperimentDraft,
+    VariantDraft,
+    changed_fields,
+    check_experiment,
+    to_draft,
+    to_metric_draft,
+)
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus, Variant, attached_in_phase
 from experiment_pipeline.domain.fields import FieldErrors
 from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.domain.phases import EndedPhase
 from experiment_pipeline.errors import ConfigurationError, Conflict, InvalidTransition, NotAllowed
-from experiment_pipeline.times import to_milliseconds
+from experiment_pipeline.times import iso_utc, to_milliseconds
 
 TRANSITIONS: Mapping[ExperimentStatus, tuple[ExperimentStatus, ...]] = {  # rule L1
     ExperimentStatus.CREATED: (ExperimentStatus.RUNNING,),
@@ -20,13 +28,14 @@ TRANSITIONS: Mapping[ExperimentStatus, tuple[ExperimentStatus, ...]] = {  # rule
 }
 STANDS: Mapping[ExperimentStatus, str] = {  # what an experiment of each status is, and what can be done with it
     ExperimentStatus.CREATED: "has not started: it can be started",
-    ExperimentStatus.RUNNING: "is running{already}: it can be paused or completed",
-    ExperimentStatus.PAUSED: "is paused{already}: it can be started again or completed",
+    ExperimentStatus.RUNNING: "is running{already}: it can be paused, restarted or completed",
+    ExperimentStatus.PAUSED: "is paused{already}: it can be started again, restarted or completed",
     ExperimentStatus.COMPLETED: "is completed{already}, for good: to go on, declare another one under another key",
 }
 LONGEST_AHEAD = timedelta(days=1)  # of a start or an end: such a day passes, a year of a wrong clock does not
 IMMUTABLE = ("key", "feature")
 FROZEN = "Cannot be changed after the experiment has started."
+REALLOCATES = "A restart begins a new phase with other allocations."
 MAY_BE_ADDED = "Secondary metrics may be added as the last ones until it is completed."
 ALWAYS_EDITABLE = ("name", "hypothesis", "ignored_variants")
 
@@ -59,7 +68,58 @@ def transition(
         started_at = started_at or moment
     if to is ExperimentStatus.COMPLETED and ended_at is None:
         ended_at = max(moment, started_at) if started_at is not None else moment
-    return replace(experiment, status=to, started_at=started_at, ended_at=ended_at)
+    ended_phases = experiment.ended_phases
+    if (
+        ended_phases and started_at is not None and started_at < ended_phases[-1].ended_at
+    ):  # dated anew: phases do not overlap
+        ended_phases = (*ended_phases[:-1], replace(ended_phases[-1], ended_at=started_at))
+    return replace(experiment, status=to, started_at=started_at, ended_at=ended_at, ended_phases=ended_phases)
+
+
+def restart(experiment: Experiment, variants: tuple[VariantDraft, ...] | None, now: datetime) -> Experiment:
+    """Return the experiment in its next phase, which begins where the present one ends (rule X9).
+
+    Args:
+        experiment: running or paused, in its newest phase.
+        variants: with the allocations of the next phase; None for the present ones. Control may be left out.
+        now: the end of the present phase and the start of the next one, in whole milliseconds.
+
+    Raises:
+        NotAllowed: the experiment has not started, is completed, or the present phase would have no length.
+        ConfigurationError: the variants differ in more than their allocations, or these break rule L3.
+    """
+    moment, phase = to_milliseconds(now), experiment.phase
+    if experiment.status not in (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED) or experiment.started_at is None:
+        raise NotAllowed(f"Cannot restart: the experiment {STANDS[experiment.status].format(already='')}.")
+    if moment <= experiment.started_at:
+        raise NotAllowed(
+            f"Cannot restart: phase {phase} started at {iso_utc(experiment.started_at)}, and not before now."
+        )
+    arms = experiment.variants if variants is None else _reallocated(experiment, variants)
+    allocations = tuple(variant.percentage_allocation for variant in experiment.variants)
+    ended = EndedPhase(phase, experiment.started_at, moment, allocations)
+    return replace(
+        experiment,
+        status=ExperimentStatus.RUNNING,
+        phase=phase + 1,
+        started_at=moment,
+        ended_at=None,
+        variants=arms,
+        metrics=attached_in_phase(experiment.metrics, phase + 1),
+        ended_phases=(*experiment.ended_phases, ended),
+    )
+
+
+def _reallocated(experiment: Experiment, drafts: tuple[VariantDraft, ...]) -> tuple[Variant, ...]:
+    """Return the experiment's variants with other allocations; keys and roles stay (rule X9)."""
+    present = to_draft(experiment)
+    resolved = check_experiment(replace(present, variants=drafts), present)
+    wanted = {(variant.key, variant.role): variant for variant in resolved}
+    kept = [(variant.key, variant.role) for variant in experiment.variants]
+    if sorted(map(str, wanted)) != sorted(map(str, kept)) or len(resolved) != len(kept):
+        named = ", ".join(f"{key!r} ({role})" for key, role in kept)
+        raise ConfigurationError.of("variants", f"A restart changes allocations alone. Give each of {named}.")
+    return tuple(wanted[each] for each in kept)
 
 
 def _advice(current: ExperimentStatus, to: ExperimentStatus) -> str:
@@ -129,7 +189,11 @@ def check_start_may_move(
     """
     kept = experiment.started_at
     errors = FieldErrors()
-    if kept is not None and (has_counted or is_final):
+    if kept is not None and experiment.ended_phases:
+        errors.add(
+            "started_at", f"Cannot be changed: the experiment was restarted, and is in phase {experiment.phase}."
+        )
+    elif kept is not None and (has_counted or is_final):
         why = "results are final" if is_final else "results that count identities were published since"
         errors.add("started_at", f"Cannot be changed: it is {kept.isoformat()}, and {why}.")
     errors.require(to <= now, "started_at", "Must not lie in the future.")
@@ -159,7 +223,7 @@ def check_revision(experiment: Experiment, before: ExperimentDraft, after: Exper
             if not _only_adds_secondary(experiment, before, after):
                 errors.add(name, f"{FROZEN} {MAY_BE_ADDED}")
         elif name not in ALWAYS_EDITABLE and experiment.started_at is not None:
-            errors.add(name, FROZEN)
+            errors.add(name, f"{FROZEN} {REALLOCATES}" if name == "variants" else FROZEN)
     errors.raise_any()
 
 

@@ -11,7 +11,7 @@ class Look:
     """One published results payload.
 
     Attributes:
-        number: 1 for the experiment's first.
+        number: 1 for the first of the experiment's phase.
         as_of: the end of the window that it covers, UTC.
         payload: as it was published.
     """
@@ -22,6 +22,7 @@ class Look:
     computed_at: datetime
     code_version: str
     payload: Mapping[str, Any]
+    phase: int = 1
 
     @property
     def identities(self) -> int:

@@ -78,6 +78,7 @@ class MetricMeasurement:
         uncapped: without cap and floor; None where there are none, or where it is not known.
         cap: as a number; None for none. `floor` likewise.
         experiment_id: whose identities these are; None for everybody in the environment.
+        phase: of the experiment; each has a measurement of its own (rule X9).
         share_in_metric: share of the identities that the metric is over; below 1 where those without a value are left
             out (rule M6).
     """
@@ -94,6 +95,7 @@ class MetricMeasurement:
     cap: float | None = None
     floor: float | None = None
     experiment_id: int | None = None
+    phase: int = 1
     share_in_metric: float = 1.0
 
     @property

@@ -185,6 +185,8 @@ class AttachedMetric:
     """A metric as one experiment uses it; the first attached is the primary one.
 
     added_after_start: whether it is a secondary metric that came after the start, with results in view (rule M22)
+    added_in_phase: the phase after whose start it came; 0 where it was there before the first one
+    overlaps_earlier_phase: whether its pre-period reaches into an earlier phase, so that nothing is adjusted (rule X11)
     margin: of a guardrail, by how much of control's mean the treatment may be worse (rule M16); 0.02 is two per cent
     """
 
@@ -192,6 +194,8 @@ class AttachedMetric:
     expected_direction: ExpectedDirection
     added_after_start: bool = False
     margin: float | None = None
+    added_in_phase: int = 0
+    overlaps_earlier_phase: bool = False
 
     @property
     def better_direction(self) -> Direction:

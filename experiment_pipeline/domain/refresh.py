@@ -47,7 +47,10 @@ class ClaimOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComputationState(Generic[Payload]):
-    """One computation of one experiment (rule R1), typed by its payload (`results.payload`); times are UTC."""
+    """One computation of one phase of an experiment (rules R1, X9), typed by its payload (`results.payload`).
+
+    Times are UTC.
+    """
 
     computation: Computation
     as_of: datetime | None
@@ -59,6 +62,7 @@ class ComputationState(Generic[Payload]):
     failures: int
     refresh_requested_at: datetime | None
     last_duration_seconds: float | None
+    phase: int = 1
 
     def agrees_with(self, other: "ComputationState") -> bool:
         """Whether both payloads are as of one moment and one data version, or one of the two has none."""
@@ -83,6 +87,7 @@ class ComputationState(Generic[Payload]):
             **{name: None if moment is None else iso_utc(moment) for name, moment in moments.items()},
             "payload": self.payload,
             "is_final": self.is_final,
+            "phase": self.phase,
         }
 
 
@@ -108,6 +113,8 @@ class Claim:
     Attributes:
         run_key: of the run that automation requested for it; None while it has requested none.
         served_by: the id of the run that serves it; None while none does.
+        phase: of the experiment, whose computation is asked for (rule X9).
+        is_of_ended_phase: whether a restart has ended that phase.
     """
 
     id: int
@@ -118,16 +125,22 @@ class Claim:
     requested_at: datetime
     run_key: str | None = None
     served_by: str | None = None
+    phase: int = 1
+    is_of_ended_phase: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshRun:
-    """The lease of one experiment by one run, and the as-of and data version of every artifact it makes (rule R5)."""
+    """The lease of one experiment by one run, and the as-of and data version of every artifact it makes (rule R5).
+
+    phase: of the experiment, which the run computes and publishes (rule X9)
+    """
 
     run_id: str
     experiment_id: int
     as_of: datetime
     data_version: int
+    phase: int = 1
 
 
 @dataclass(frozen=True, slots=True)

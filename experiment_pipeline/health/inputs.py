@@ -30,6 +30,7 @@ class LakeCounts:
         mixed_fields: properties by which events, identities or groups are chosen and that came in several types.
         repeated_ids: event ids of the metrics' events that came with another time or value.
         ambiguous_links: anonymous identities with links to several known ones.
+        saw_another_variant: analysed identities that saw another variant in an earlier phase.
     """
 
     events: Mapping[str, int] | None = None
@@ -39,6 +40,7 @@ class LakeCounts:
     mixed_fields: tuple[FieldTypes, ...] = ()
     repeated_ids: RepeatedEventIds = NONE_REPEATED
     ambiguous_links: int = 0
+    saw_another_variant: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
 from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake, months
 
-WATCHED = ("experiment_ids", "events", "features", "starts", "ends")
+WATCHED = ("positions", "events", "features", "starts", "ends")
 Months = Mapping[tuple[str, str], Sequence[DataFile]]  # files by environment and month
 
 
@@ -27,8 +27,8 @@ class LateEventStore(Protocol):
     def final_results(self) -> Sequence[FinalResults]:
         """Return the final results for which batches may not have been counted yet."""
 
-    def metric_events(self, experiment_ids: Collection[int]) -> Mapping[int, Collection[str]]:
-        """Return the names of the events that each experiment's metrics measure."""
+    def metric_events(self, results: Sequence[FinalResults]) -> Sequence[Collection[str]]:
+        """Return the names of the events that the metrics of each phase measure, in the order of the results."""
 
     def add_late_events(self, counted: FinalResults, counted_to: int, late: LateEvents) -> bool:
         """Add late events, and move the mark; return whether it was still where it was when they were counted."""
@@ -53,8 +53,8 @@ def count_late_events(lake: Lake, store: LateEventStore) -> list[FinalResults]:
         batches = {"counted_to": counted_to, "newest": table.batch}
         with lake.connect() as connection:
             late = _count(connection, {"files": list(paths), **batches, **_watched(members, store)})
-        for results in members:
-            number = late.get(results.experiment_id, LateEvents())
+        for position, results in enumerate(members):
+            number = late.get(position, LateEvents())
             if store.add_late_events(results, table.batch, number) and number:
                 found.append(results)
     return found
@@ -74,22 +74,20 @@ def _new_files(results: FinalResults, files: Months) -> list[DataFile]:
 
 
 def _watched(members: Sequence[FinalResults], store: LateEventStore) -> dict[str, list[object]]:
-    """Return the events to look for as columns: each experiment's exposures, and the events of its metrics."""
-    names = store.metric_events([results.experiment_id for results in members])
+    """Return the events to look for as columns: the exposures of each results' experiment, and its metrics' events."""
     columns: dict[str, list[object]] = {name: [] for name in WATCHED}
-    for results in members:
-        of_metrics = [(name, None) for name in sorted(names.get(results.experiment_id, ()))]
+    for position, (results, names) in enumerate(zip(members, store.metric_events(members), strict=True)):
+        of_metrics = [(name, None) for name in sorted(names)]
         for event, feature in [(EXPOSURE_EVENT, results.feature), *of_metrics]:
-            row = (results.experiment_id, event, feature, results.window.started_at, results.window.as_of)
+            row = (position, event, feature, results.window.started_at, results.window.as_of)
             for name, value in zip(WATCHED, row, strict=True):
                 columns[name].append(value)
     return columns
 
 
 def _count(connection: DuckDBPyConnection, parameters: dict[str, Any]) -> dict[int, LateEvents]:
-    """Return the late events by experiment id, of results that have the same mark and the same files."""
+    """Return the late events by the position of the results, which have the same mark and the same files."""
     rows = connection.execute(sql("late_events"), parameters).fetchall()
     return {
-        experiment_id: LateEvents(exposures, others, landed.astimezone(UTC))
-        for experiment_id, exposures, others, landed in rows
+        position: LateEvents(exposures, others, landed.astimezone(UTC)) for position, exposures, others, landed in rows
     }

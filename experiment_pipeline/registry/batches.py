@@ -20,7 +20,14 @@ from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.installation import Installations
-from experiment_pipeline.registry.tables import batches, computations, experiments, landing_objects, landing_scans
+from experiment_pipeline.registry.tables import (
+    batches,
+    computations,
+    experiments,
+    landing_objects,
+    landing_scans,
+    phases,
+)
 from experiment_pipeline.times import CLOCK_TOLERANCE, is_ahead
 
 LISTING_INTERVAL = timedelta(days=1)  # for file systems whose folders do not tell that they have changed
@@ -215,10 +222,12 @@ class Batches:
                 return True
             waits = exists().where(
                 experiments.c.id == computations.c.experiment_id,
+                phases.c.experiment_id == computations.c.experiment_id,
+                phases.c.number == computations.c.phase,
                 computations.c.is_final.is_(False),
                 experiments.c.deleted_at.is_(None),
-                experiments.c.ended_at <= now - grace,
-                experiments.c.ended_at > last - grace,
+                phases.c.ended_at <= now - grace,
+                phases.c.ended_at > last - grace,
             )
             return bool(connection.scalar(select(waits)))
 

@@ -10,17 +10,31 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, exists, insert, or_, select, update
 
-from experiment_pipeline.domain.refresh import Claim, ClaimOutcome, ClaimSource, Computation, Publication
+from experiment_pipeline.domain.refresh import (
+    Claim,
+    ClaimOutcome,
+    ClaimSource,
+    Computation,
+    Publication,
+    RefreshRun,
+)
 from experiment_pipeline.errors import Final, NotFound, NotStarted, RefreshRefused, Throttled
 from experiment_pipeline.registry import audit
 from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading, writing
-from experiment_pipeline.registry.tables import claims, computations, experiments, has_passed, is_computation
+from experiment_pipeline.registry.tables import (
+    claims,
+    computations,
+    experiments,
+    has_passed,
+    is_computation,
+    is_of_phase,
+)
 
 USERS = tuple(source.value for source in ClaimSource if source.is_user)
 IS_WAITING = claims.c.outcome.is_(None)
 CLAIMS = (
-    select(claims, experiments.c.partition_key)
+    select(claims, experiments.c.partition_key, (claims.c.phase < experiments.c.phase).label("is_of_ended_phase"))
     .join(experiments, experiments.c.id == claims.c.experiment_id)
     .where(experiments.c.deleted_at.is_(None))
 )
@@ -39,8 +53,18 @@ class Claims:
         source: ClaimSource,
         now: datetime,
         minimum_interval: timedelta,
+        *,
+        phase: int | None = None,
     ) -> Claim:
         """Request a refresh: add a claim after one conditional UPDATE, which only one of simultaneous requests can win.
+
+        Args:
+            experiment_id: of the experiment.
+            computation: that is to be computed again.
+            source: of the request.
+            now: UTC.
+            minimum_interval: between the requests of users.
+            phase: of the experiment; None for the newest one.
 
         Raises:
             NotFound: no experiment has this id, or it is deleted. What is checked first is raised first.
@@ -50,11 +74,15 @@ class Claims:
         """
         with writing(self.database) as connection:
             throttle = minimum_interval if source.is_user else None
-            if not _accept(connection, experiment_id, computation, now, throttle):
-                raise _refusal(connection, experiment_id, computation, now, throttle)
-            return _insert(connection, experiment_id, computation, source, now)
+            wanted = is_computation(experiment_id, computation, phase)
+            accepted = _accept(connection, experiment_id, wanted, now, throttle)
+            if accepted is None:
+                raise _refusal(connection, wanted, computation, now, throttle)
+            return _insert(connection, experiment_id, computation, source, phase=accepted, now=now)
 
-    def force(self, experiment_id: int, computation: Computation, now: datetime, *, actor: str) -> Claim:
+    def force(
+        self, experiment_id: int, computation: Computation, now: datetime, *, actor: str, phase: int | None = None
+    ) -> Claim:
         """Request a refresh within the minimum interval, for a user who owns the installation; the audit log says who.
 
         Raises:
@@ -62,7 +90,9 @@ class Claims:
             NotFound: no experiment has this id, or it is deleted.
         """
         with writing(self.database) as connection:
-            claim = Claims(connection).create(experiment_id, computation, ClaimSource.CLI, now, timedelta(0))
+            claim = Claims(connection).create(
+                experiment_id, computation, ClaimSource.CLI, now, timedelta(0), phase=phase
+            )
             environment = select(experiments.c.environment_key).where(experiments.c.id == experiment_id)
             audit.record(
                 connection,
@@ -71,7 +101,7 @@ class Claims:
                 environment_key=connection.execute(environment).scalar_one(),
                 subject=f"experiment:{experiment_id}",
                 action="force_refresh",
-                after={"computation": computation, "claim": claim.id},
+                after={"computation": computation, "claim": claim.id, "phase": claim.phase},
             )
         return claim
 
@@ -83,7 +113,7 @@ class Claims:
             requested_before: the computation's `refresh_requested_at` before the request.
             now: UTC.
         """
-        mine = is_computation(claim.experiment_id, claim.computation)
+        mine = is_computation(claim.experiment_id, claim.computation, claim.phase)
         unchanged = computations.c.refresh_requested_at == claim.requested_at
         with writing(self.database) as connection:
             waits = select(claims.c.id).where(claims.c.id == claim.id, IS_WAITING)
@@ -141,34 +171,35 @@ class Claims:
             return connection.execute(delete(claims).where(is_old)).rowcount
 
 
-def claim_last_refresh(connection: Connection, experiment_id: int, now: datetime) -> None:
-    """Claim both computations of an experiment that completes, exempt from the interval (rule R6)."""
+def claim_last_refresh(connection: Connection, experiment_id: int, phase: int, now: datetime) -> None:
+    """Claim both computations of a phase that ends, exempt from the interval (rule R6)."""
     for computation in Computation:
-        _insert(connection, experiment_id, computation, ClaimSource.COMPLETION, now)
+        _insert(connection, experiment_id, computation, ClaimSource.COMPLETION, phase=phase, now=now)
 
 
-def claim_automatically(connection: Connection, experiment_id: int, now: datetime) -> None:
-    """Claim both computations of an experiment whose payloads are to be computed anew, as automation does (rule R4)."""
+def claim_automatically(connection: Connection, experiment_id: int, phase: int, now: datetime) -> None:
+    """Claim both computations of a phase whose payloads are to be computed anew, as automation does (rule R4)."""
     for computation in Computation:
-        _insert(connection, experiment_id, computation, ClaimSource.SCHEDULE, now)
+        _insert(connection, experiment_id, computation, ClaimSource.SCHEDULE, phase=phase, now=now)
 
 
-def assign_to_run(connection: Connection, experiment_id: int, run_id: str, now: datetime) -> None:
-    """Assign every waiting claim of an experiment to the run that has just begun, also claims of a run that died.
+def assign_to_run(connection: Connection, run: RefreshRun, now: datetime) -> None:
+    """Assign every waiting claim of a phase to the run that has just begun, also claims of a run that died.
 
     If no claim waits, somebody materialises by hand, and a claim is added for it (rule R8).
     """
-    assign = update(claims).where(IS_WAITING, claims.c.experiment_id == experiment_id).values(served_by=run_id)
+    waiting = IS_WAITING & is_of_phase(claims, run.experiment_id, run.phase)
+    assign = update(claims).where(waiting).values(served_by=run.run_id)
     if connection.execute(assign).rowcount == 0:
         for computation in Computation:
-            _insert(connection, experiment_id, computation, ClaimSource.UI, now)
+            _insert(connection, run.experiment_id, computation, ClaimSource.UI, phase=run.phase, now=now)
         connection.execute(assign)
 
 
 def close_published(connection: Connection, publication: Publication, *, is_final: bool) -> None:
     """Close the claims that the published run served; once the computation is final, all claims of the computation."""
     run = publication.run
-    answered = _is_of(run.experiment_id, publication.computation)
+    answered = _is_of(run.experiment_id, run.phase, publication.computation)
     if not is_final:
         answered &= claims.c.served_by == run.run_id
     looked = {"as_of": run.as_of, "data_version": run.data_version, "served_by": run.run_id}
@@ -176,10 +207,10 @@ def close_published(connection: Connection, publication: Publication, *, is_fina
 
 
 def close_failed(
-    connection: Connection, experiment_id: int, computation: Computation, run_id: str, now: datetime
+    connection: Connection, experiment_id: int, computation: Computation, run_id: str, *, phase: int, now: datetime
 ) -> None:
     """Close the claims that the failed run served; claims that came later wait for the next run."""
-    mine = _is_of(experiment_id, computation) & (claims.c.served_by == run_id)
+    mine = _is_of(experiment_id, phase, computation) & (claims.c.served_by == run_id)
     _close(connection, mine, ClaimOutcome.FAILED, now)
 
 
@@ -212,44 +243,45 @@ def final(computation: Computation) -> Final:
 def _accept(
     connection: Connection,
     experiment_id: int,
-    computation: Computation,
+    wanted: ColumnElement[bool],
     now: datetime,
     minimum_interval: timedelta | None,
-) -> bool:
-    """Return whether a request is accepted, and start the throttle; without a minimum interval it has no throttle."""
+) -> int | None:
+    """Return the phase of an accepted request, and start the throttle; without a minimum interval it has no throttle.
+
+    None where it is not accepted. `wanted` is the condition for the computation's row.
+    """
     can_refresh = exists().where(
         is_id(experiments.c.id, experiment_id), experiments.c.deleted_at.is_(None), experiments.c.started_at <= now
     )
     last = computations.c.refresh_requested_at
-    accept = update(computations).where(
-        is_computation(experiment_id, computation), computations.c.is_final.is_(False), can_refresh
-    )
+    accept = update(computations).where(wanted, computations.c.is_final.is_(False), can_refresh)
     if minimum_interval is None:
         accept = accept.values(refresh_requested_at=last)
     else:
         accept = accept.where(has_passed(last, minimum_interval, now)).values(refresh_requested_at=now)
-    return connection.execute(accept).rowcount > 0
+    phase: int | None = connection.execute(accept.returning(computations.c.phase)).scalar_one_or_none()
+    return phase
 
 
 def _refusal(
     connection: Connection,
-    experiment_id: int,
+    wanted: ColumnElement[bool],
     computation: Computation,
     now: datetime,
     minimum_interval: timedelta | None,
 ) -> RefreshRefused | NotFound:
-    """Return why a claim was not accepted; without a minimum interval it cannot be the throttle."""
+    """Return why a claim was not accepted; without a minimum interval it cannot be the throttle.
+
+    `wanted` is the condition for the computation's row.
+    """
     row = connection.execute(
         select(experiments.c.started_at, computations.c.is_final, computations.c.refresh_requested_at)
         .join(computations, computations.c.experiment_id == experiments.c.id)
-        .where(
-            is_id(experiments.c.id, experiment_id),
-            experiments.c.deleted_at.is_(None),
-            computations.c.computation == computation.value,
-        )
+        .where(wanted, experiments.c.deleted_at.is_(None))
     ).one_or_none()
     if row is None:
-        return NotFound(f"No experiment {experiment_id}.")
+        return NotFound("No such experiment, or it has no such phase.")
     if row.started_at is not None and row.started_at <= now:
         if row.is_final:
             return final(computation)
@@ -262,11 +294,18 @@ def _refusal(
 
 
 def _insert(
-    connection: Connection, experiment_id: int, computation: Computation, source: ClaimSource, now: datetime
+    connection: Connection,
+    experiment_id: int,
+    computation: Computation,
+    source: ClaimSource,
+    *,
+    phase: int,
+    now: datetime,
 ) -> Claim:
     """Add a claim that waits, whether or not it may be requested."""
     values = {
         "experiment_id": experiment_id,
+        "phase": phase,
         "computation": computation.value,
         "source": source.value,
         "requested_at": now,
@@ -282,8 +321,8 @@ def _close(
     connection.execute(update(claims).where(IS_WAITING, condition).values(values))
 
 
-def _is_of(experiment_id: int, computation: Computation) -> ColumnElement[bool]:
-    return (claims.c.experiment_id == experiment_id) & (claims.c.computation == computation.value)
+def _is_of(experiment_id: int, phase: int, computation: Computation) -> ColumnElement[bool]:
+    return is_of_phase(claims, experiment_id, phase) & (claims.c.computation == computation.value)
 
 
 def _decode(row: RowMapping) -> Claim:
@@ -296,4 +335,6 @@ def _decode(row: RowMapping) -> Claim:
         requested_at=row["requested_at"],
         run_key=row["run_key"],
         served_by=row["served_by"],
+        phase=row["phase"],
+        is_of_ended_phase=row["is_of_ended_phase"],
     )

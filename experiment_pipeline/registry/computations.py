@@ -14,7 +14,7 @@ from experiment_pipeline.errors import NotFound, Superseded
 from experiment_pipeline.registry import batches as ledger
 from experiment_pipeline.registry import claims, experiment_rows, leases
 from experiment_pipeline.registry.engine import Database, reading, writing
-from experiment_pipeline.registry.experiments import lock
+from experiment_pipeline.registry.experiments import Experiments, lock
 from experiment_pipeline.registry.health import store_findings
 from experiment_pipeline.registry.live_stats import store_live_stats
 from experiment_pipeline.registry.planned_looks import store_planned_looks
@@ -35,48 +35,69 @@ class Computations:
 
     database: Database
 
-    def get(self, experiment_id: int, computation: Computation) -> ComputationState:
-        """Return the present state of one computation (rule R1).
+    def get(self, experiment_id: int, computation: Computation, phase: int | None = None) -> ComputationState:
+        """Return the present state of one computation (rule R1) of a phase; None for the newest phase.
 
         Raises:
-            NotFound: no experiment has this id.
+            NotFound: no experiment has this id, or it has no such phase.
         """
-        statement = select(computations).where(is_computation(experiment_id, computation))
+        statement = select(computations).where(is_computation(experiment_id, computation, phase))
         with reading(self.database) as connection:
             row = connection.execute(statement).mappings().one_or_none()
         if row is None:
-            raise NotFound(f"No experiment {experiment_id}.")
+            raise NotFound(f"No experiment {experiment_id}{'' if phase is None else f' in phase {phase}'}.")
         return decode(row)
 
-    def find(self, environment_key: str, id_or_key: int | str, computation: Computation) -> ComputationState:
+    def find(
+        self, environment_key: str, id_or_key: int | str, computation: Computation, phase: int | None = None
+    ) -> ComputationState:
         """Return the present state of one computation of one environment's experiment, by id or by key: one query.
 
+        Args:
+            environment_key: of the experiment.
+            id_or_key: of the experiment.
+            computation: that is asked for.
+            phase: of the experiment; None for the newest one.
+
         Raises:
-            NotFound: the environment has no such experiment, or it is deleted.
+            NotFound: the environment has no such experiment, it is deleted, or it has no such phase.
         """
-        named = select(experiments.c.id).where(experiment_rows.is_named(environment_key, id_or_key))
-        condition = computations.c.experiment_id.in_(named) & (computations.c.computation == computation.value)
+        statement = (
+            select(computations)
+            .join(experiments, experiments.c.id == computations.c.experiment_id)
+            .where(
+                experiment_rows.is_named(environment_key, id_or_key),
+                computations.c.computation == computation.value,
+                computations.c.phase == (experiments.c.phase if phase is None else phase),
+            )
+        )
         with reading(self.database) as connection:
-            row = connection.execute(select(computations).where(condition)).mappings().one_or_none()
-        if row is None:
-            raise NotFound(experiment_rows.unknown(environment_key, id_or_key))
+            row = connection.execute(statement).mappings().one_or_none()
+            if row is None:
+                if phase is not None:  # says which phases there are, if there is the experiment
+                    Experiments(connection).find(environment_key, id_or_key).in_phase(phase)
+                raise NotFound(experiment_rows.unknown(environment_key, id_or_key))
         return decode(row)
 
-    def get_together(self, experiment_id: int) -> ComputedTogether:
+    def get_together(self, experiment_id: int, phase: int | None = None) -> ComputedTogether:
         """Return both computations as of one moment and data version, the newest of which both were published.
 
         A run that was killed between its two publications leaves one computation newer than the other. Failures and
         requests are the present ones.
 
+        Args:
+            experiment_id: of the experiment.
+            phase: of the experiment; None for the newest one.
+
         Raises:
-            NotFound: no experiment has this id.
+            NotFound: no experiment has this id, or it has no such phase.
         """
         with reading(self.database) as connection:
-            exposures, results = (Computations(connection).get(experiment_id, each) for each in Computation)
+            exposures, results = (Computations(connection).get(experiment_id, each, phase) for each in Computation)
             if exposures.agrees_with(results):
                 return ComputedTogether(exposures, results)
             newer = max(exposures, results, key=lambda state: (state.computed_at, state.computation)).computation
-            look = connection.execute(_newest_common_look(experiment_id)).one_or_none()
+            look = connection.execute(_newest_common_look(experiment_id, results.phase)).one_or_none()
         if look is None:
             if newer is Computation.EXPOSURES:
                 return ComputedTogether(exposures, results.without_payload(), newer)
@@ -97,29 +118,31 @@ class Computations:
         """
         run, computation = publication.run, publication.computation
         with writing(self.database) as connection:
-            experiment = lock(connection, run.experiment_id)
+            experiment = lock(connection, run.experiment_id).in_phase(run.phase)
             leases.require(connection, run)
-            before = Computations(connection).get(run.experiment_id, computation)
+            before = Computations(connection).get(run.experiment_id, computation, run.phase)
             if before.is_final:
                 raise claims.final(computation)
             _refuse_to_go_back(before, run, publication.computed_at)
             now_final = _becomes_final(connection, experiment, publication)
             _replace(connection, publication, now_final=now_final)
             _add_to_history(connection, publication)
-            store_planned_looks(connection, run.experiment_id, publication.planned_looks)
+            store_planned_looks(connection, run, publication.planned_looks)
             if publication.findings is not None:
                 store_findings(connection, run, publication.findings)
             if publication.live_stats is not None:
                 store_live_stats(connection, run, publication.live_stats)
             claims.close_published(connection, publication, is_final=now_final)
-            return Computations(connection).get(run.experiment_id, computation)
+            return Computations(connection).get(run.experiment_id, computation, run.phase)
 
     def runs_with_look(self, run_ids: Collection[str]) -> set[str]:
         """Return those of the runs that published a look."""
         with reading(self.database) as connection:
             return set(connection.scalars(select(payloads.c.run_id).where(payloads.c.run_id.in_(run_ids)).distinct()))
 
-    def record_failure(self, experiment_id: int, computation: Computation, now: datetime, run_id: str) -> None:
+    def record_failure(
+        self, experiment_id: int, computation: Computation, now: datetime, run_id: str, phase: int = 1
+    ) -> None:
         """Stamp a run's failure and close the claims it took on; what is published stays (rule R3).
 
         A final row never changes. A failure of the same moment counts once: one that was not answered may be recorded
@@ -128,17 +151,17 @@ class Computations:
         is_news = or_(computations.c.last_error_at.is_(None), computations.c.last_error_at != now)
         stamp = (
             update(computations)
-            .where(is_computation(experiment_id, computation), computations.c.is_final.is_(False), is_news)
+            .where(is_computation(experiment_id, computation, phase), computations.c.is_final.is_(False), is_news)
             .values(last_error_at=now, failures=computations.c.failures + 1)
         )
         with writing(self.database) as connection:
             if leases.owner(connection, experiment_id) not in {None, run_id}:
                 return
             if connection.execute(stamp).rowcount:
-                claims.close_failed(connection, experiment_id, computation, run_id, now)
+                claims.close_failed(connection, experiment_id, computation, run_id, phase=phase, now=now)
 
 
-def _newest_common_look(experiment_id: int) -> Select[Any]:
+def _newest_common_look(experiment_id: int, phase: int) -> Select[Any]:
     """Return the query of the newest as-of and data version of which both computations were published."""
     exposures, results = payloads.alias("exposures"), payloads.alias("results")
     return (
@@ -152,8 +175,10 @@ def _newest_common_look(experiment_id: int) -> Select[Any]:
         )
         .where(
             exposures.c.experiment_id == experiment_id,
+            exposures.c.phase == phase,
             exposures.c.computation == Computation.EXPOSURES.value,
             results.c.experiment_id == experiment_id,
+            results.c.phase == phase,
             results.c.computation == Computation.RESULTS.value,
             results.c.as_of == exposures.c.as_of,
             results.c.data_version == exposures.c.data_version,
@@ -191,6 +216,7 @@ def decode(row: RowMapping) -> ComputationState:
         failures=row["failures"],
         refresh_requested_at=row["refresh_requested_at"],
         last_duration_seconds=row["last_duration_seconds"],
+        phase=row["phase"],
     )
 
 
@@ -211,7 +237,7 @@ def _replace(connection: Connection, publication: Publication, *, now_final: boo
     run, duration = publication.run, publication.duration
     connection.execute(
         update(computations)
-        .where(is_computation(run.experiment_id, publication.computation))
+        .where(is_computation(run.experiment_id, publication.computation, run.phase))
         .values(
             as_of=run.as_of,
             data_version=run.data_version,
@@ -230,6 +256,7 @@ def _add_to_history(connection: Connection, publication: Publication) -> None:
     connection.execute(
         insert(payloads).values(
             experiment_id=run.experiment_id,
+            phase=run.phase,
             computation=publication.computation.value,
             as_of=run.as_of,
             data_version=run.data_version,

@@ -1,16 +1,17 @@
-"""Variants and attached metrics: the parts of an experiment that have rows of their own."""
+"""Variants, attached metrics and ended phases: the parts of an experiment that have rows of their own."""
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from experiment_pipeline.domain.drafts import AttachmentDraft
 from experiment_pipeline.domain.experiments import Variant, VariantRole
 from experiment_pipeline.domain.metrics import AttachedMetric, ExpectedDirection
+from experiment_pipeline.domain.phases import EndedPhase
 from experiment_pipeline.errors import ConfigurationError, NotFound
 from experiment_pipeline.registry import metrics
-from experiment_pipeline.registry.tables import attachments, variants
+from experiment_pipeline.registry.tables import attachments, ended_phases, variants
 from experiment_pipeline.registry.tables import metrics as metrics_table
 
 
@@ -35,7 +36,7 @@ def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int,
         select(
             attachments.c.experiment_id,
             attachments.c.expected_direction,
-            attachments.c.added_after_start,
+            attachments.c.added_in_phase,
             attachments.c.margin,
             metrics_table,
         )
@@ -49,11 +50,32 @@ def select_metrics(connection: Connection, ids: Select[tuple[int]]) -> dict[int,
             AttachedMetric(
                 metrics.decode(row),
                 ExpectedDirection(row["expected_direction"]),
-                added_after_start=row["added_after_start"],
+                added_in_phase=row["added_in_phase"],
                 margin=row["margin"],
             )
         )
     return found
+
+
+def select_ended_phases(connection: Connection, ids: Select[tuple[int]]) -> dict[int, list[EndedPhase]]:
+    """Return the phases that restarts have ended by experiment id, in their order; `ids` selects the experiments."""
+    rows = connection.execute(
+        select(ended_phases)
+        .where(ended_phases.c.experiment_id.in_(ids))
+        .order_by(ended_phases.c.experiment_id, ended_phases.c.number)
+    ).mappings()
+    found: dict[int, list[EndedPhase]] = defaultdict(list)
+    for row in rows:
+        allocations = tuple(row["percentage_allocations"])
+        found[row["experiment_id"]].append(EndedPhase(row["number"], row["started_at"], row["ended_at"], allocations))
+    return found
+
+
+def store_ended_phase(connection: Connection, experiment_id: int, phase: EndedPhase) -> None:
+    """Store a phase of an experiment that has just ended, or one whose end has another date."""
+    mine = (ended_phases.c.experiment_id == experiment_id) & (ended_phases.c.number == phase.number)
+    connection.execute(delete(ended_phases).where(mine))
+    connection.execute(insert(ended_phases).values(experiment_id=experiment_id, **asdict(phase)))
 
 
 def resolve_metrics(
@@ -109,16 +131,24 @@ def add_metrics(
     attached: tuple[AttachmentDraft, ...],
     *,
     after: int = 0,
-    added_after_start: bool = False,
+    in_phase: int = 0,
 ) -> None:
-    """Write attached metrics, resolved to ids, behind the first `after` that an experiment has."""
+    """Write attached metrics, resolved to ids, behind the first `after` that an experiment has.
+
+    Args:
+        connection: of the transaction.
+        experiment_id: of the experiment.
+        attached: the metrics.
+        after: how many it has.
+        in_phase: the phase after whose start they come; 0 before the first one.
+    """
     rows = [
         {
             "experiment_id": experiment_id,
             "metric_id": draft.metric,
             "position": position,
             "expected_direction": draft.expected_direction.value,
-            "added_after_start": added_after_start,
+            "added_in_phase": in_phase,
             "margin": draft.margin,
         }
         for position, draft in enumerate(attached, start=after)

@@ -7,7 +7,14 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, true
 
 from experiment_pipeline.domain.audience_forms import audience_from_json
-from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, MultipleExposures, Prior
+from experiment_pipeline.domain.experiments import (
+    Design,
+    Experiment,
+    ExperimentStatus,
+    MultipleExposures,
+    Prior,
+    attached_in_phase,
+)
 from experiment_pipeline.domain.fields import EXPERIMENT_KEY
 from experiment_pipeline.registry import experiment_parts
 from experiment_pipeline.registry.columns import is_id
@@ -20,7 +27,7 @@ ALIVE = experiments.c.deleted_at.is_(None)
 def select_experiments(
     connection: Connection, condition: ColumnElement[bool], *, limit: int | None = None, offset: int = 0
 ) -> list[Experiment]:
-    """Return experiments that are not deleted, newest first, with their variants and metrics: three queries in all."""
+    """Return experiments that are not deleted, newest first, each in its newest phase: four queries in all."""
     chosen = (
         select(experiments)
         .where(ALIVE, condition)
@@ -31,6 +38,7 @@ def select_experiments(
     ids = chosen.with_only_columns(experiments.c.id)
     variants_by_id = experiment_parts.select_variants(connection, ids)
     metrics_by_id = experiment_parts.select_metrics(connection, ids)
+    phases_by_id = experiment_parts.select_ended_phases(connection, ids)
     return [
         Experiment(
             id=row["id"],
@@ -41,7 +49,7 @@ def select_experiments(
             feature=row["feature"],
             status=ExperimentStatus(row["status"]),
             variants=tuple(variants_by_id[row["id"]]),
-            metrics=tuple(metrics_by_id[row["id"]]),
+            metrics=attached_in_phase(metrics_by_id[row["id"]], row["phase"]),
             hypothesis=row["hypothesis"],
             multiple_exposures=MultipleExposures(row["multiple_exposures"]),
             refresh_interval=timedelta(seconds=row["refresh_interval_seconds"]),
@@ -54,6 +62,8 @@ def select_experiments(
             updated_at=row["updated_at"],
             started_at=row["started_at"],
             ended_at=row["ended_at"],
+            phase=row["phase"],
+            ended_phases=tuple(phases_by_id[row["id"]]),
         )
         for row in connection.execute(chosen).mappings()
     ]

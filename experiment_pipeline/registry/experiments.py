@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, exists, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain import lifecycle
 from experiment_pipeline.domain.audience_forms import audience_json, audience_of
 from experiment_pipeline.domain.drafts import (
     ExperimentDraft,
+    VariantDraft,
     changed_fields,
     check_experiment,
     key_from_name,
@@ -23,11 +24,11 @@ from experiment_pipeline.domain.drafts import (
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Conflict, NotFound
-from experiment_pipeline.registry import audit, claims, environments, experiment_parts, leases, looks
+from experiment_pipeline.registry import audit, claims, environments, experiment_keys, experiment_parts, leases, looks
 from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.experiment_rows import ALIVE, is_named, matching, select_experiments, unknown
-from experiment_pipeline.registry.tables import computations, experiments
+from experiment_pipeline.registry.tables import computations, experiments, is_of_phase
 from experiment_pipeline.times import to_milliseconds
 
 _audit = partial(audit.record_change, "experiment")
@@ -127,10 +128,12 @@ class Experiments:
         arms = check_experiment(draft)
         with writing(self.database) as connection:
             environments.require(connection, environment_key)
-            key = draft.key or key_from_name(draft.name, lambda key: _key_is_taken(connection, environment_key, key))
+            key = draft.key or key_from_name(
+                draft.name, lambda key: experiment_keys.key_is_taken(connection, environment_key, key)
+            )
             attached = experiment_parts.resolve_metrics(connection, environment_key, draft.metrics)
             if may_reuse_key:
-                _release_key(connection, environment_key, key)
+                experiment_keys.release_key(connection, environment_key, key)
             new_id = _insert(connection, environment_key, key, draft, now)
             experiment_parts.replace_variants(connection, new_id, arms)
             experiment_parts.replace_metrics(connection, new_id, attached)
@@ -181,7 +184,7 @@ class Experiments:
             elif attached != present.metrics:  # only more of them, or the change is refused
                 had = len(present.metrics)
                 experiment_parts.add_metrics(
-                    connection, experiment_id, attached[had:], after=had, added_after_start=True
+                    connection, experiment_id, attached[had:], after=had, in_phase=before.phase
                 )
             changed = Experiments(connection).get(experiment_id)
             _audit(connection, "change", before, changed, actor=actor, now=now)
@@ -214,10 +217,51 @@ class Experiments:
             after = lifecycle.transition(before, to, at or now, now=now)
             dates = {"started_at": after.started_at, "ended_at": after.ended_at}
             _update(connection, experiment_id, {**dates, "status": after.status.value, "updated_at": now})
+            if after.ended_phases != before.ended_phases:
+                experiment_parts.store_ended_phase(connection, experiment_id, after.ended_phases[-1])
             if after.status is ExperimentStatus.COMPLETED:
-                claims.claim_last_refresh(connection, experiment_id, now)
+                claims.claim_last_refresh(connection, experiment_id, after.phase, now)
             changed = Experiments(connection).get(experiment_id)
             _audit(connection, after.status.value, before, changed, actor=actor, now=now)
+        return changed
+
+    def restart(
+        self,
+        experiment_id: int,
+        variants: tuple[VariantDraft, ...] | None = None,
+        *,
+        actor: str,
+        now: datetime,
+        ends: int | None = None,
+    ) -> Experiment:
+        """End the present phase of an experiment, begin the next, and claim the last refresh of the ended (X9, R6).
+
+        Args:
+            experiment_id: of the experiment, running or paused.
+            variants: with the allocations of the next phase; None for the present ones.
+            actor: for the audit log.
+            now: the end of the present phase, and the start of the next.
+            ends: the phase that is to end; None for the present one.
+
+        Raises:
+            NotAllowed: the experiment is neither running nor paused, or its phase has no length yet.
+            ConfigurationError: the variants differ in more than their allocations, or these break rule L3.
+            Conflict: another phase is the present one: somebody else has restarted it.
+            NotFound: no experiment has this id, or it is deleted.
+        """
+        with writing(self.database) as connection:
+            before = lock(connection, experiment_id)
+            if ends not in (None, before.phase):
+                raise Conflict(f"Phase {ends} is not the present phase: '{before.key}' is in phase {before.phase}.")
+            after = lifecycle.restart(before, variants, now)
+            experiment_parts.store_ended_phase(connection, experiment_id, after.ended_phases[-1])
+            window = {"started_at": after.started_at, "ended_at": None, "phase": after.phase}
+            _update(connection, experiment_id, {**window, "status": after.status.value, "updated_at": now})
+            experiment_parts.replace_variants(connection, experiment_id, after.variants)
+            _insert_computations(connection, experiment_id, after.phase)
+            claims.claim_last_refresh(connection, experiment_id, before.phase, now)
+            changed = Experiments(connection).get(experiment_id)
+            _audit(connection, "restart", before, changed, actor=actor, now=now)
         return changed
 
     def move_start(self, experiment_id: int, to: datetime, *, actor: str, now: datetime) -> Experiment:
@@ -237,11 +281,11 @@ class Experiments:
                 moment,
                 now,
                 has_counted=looks.have_counted(connection, experiment_id),
-                is_final=_is_final(connection, experiment_id),
+                is_final=_is_final(connection, before),
             )
             _update(connection, experiment_id, {"started_at": moment, "updated_at": now})
             leases.end(connection, experiment_id)
-            claims.claim_automatically(connection, experiment_id, now)
+            claims.claim_automatically(connection, experiment_id, before.phase, now)
             changed = Experiments(connection).get(experiment_id)
             _audit(connection, "move_start", before, changed, actor=actor, now=now)
         return changed
@@ -292,12 +336,16 @@ def _insert(connection: Connection, environment_key: str, key: str, draft: Exper
         with connection.begin_nested():
             new_id: int = connection.execute(inserting).scalar_one()
     except IntegrityError:
-        raise _conflict(connection, environment_key, key, draft.feature) from None
+        raise experiment_keys.conflict(connection, environment_key, key, draft.feature) from None
     _update(connection, new_id, {"partition_key": f"{key}-{new_id}"})  # rule L6
-    connection.execute(
-        insert(computations), [{"experiment_id": new_id, "computation": each.value} for each in Computation]
-    )
+    _insert_computations(connection, new_id, 1)
     return new_id
+
+
+def _insert_computations(connection: Connection, experiment_id: int, phase: int) -> None:
+    """Add the rows of a phase's computations (rule R1)."""
+    rows = [{"experiment_id": experiment_id, "phase": phase, "computation": each.value} for each in Computation]
+    connection.execute(insert(computations), rows)
 
 
 def _update(connection: Connection, experiment_id: int, values: dict[str, Any]) -> None:
@@ -324,39 +372,7 @@ def _columns(draft: ExperimentDraft) -> dict[str, Any]:
     }
 
 
-def _is_final(connection: Connection, experiment_id: int) -> bool:
-    """Return whether a computation of the experiment is final (rule R6)."""
-    finals = select(computations.c.is_final).where(computations.c.experiment_id == experiment_id)
+def _is_final(connection: Connection, experiment: Experiment) -> bool:
+    """Return whether a computation of the experiment's phase is final (rule R6)."""
+    finals = select(computations.c.is_final).where(is_of_phase(computations, experiment.id, experiment.phase))
     return any(connection.scalars(finals))
-
-
-def _release_key(connection: Connection, environment_key: str, key: str) -> None:
-    """Free the key of a deleted experiment, unless a look of it counted an identity (rule L6).
-
-    Its row keeps a key that no experiment can have; the audit log and its partition key have the old one.
-    """
-    is_deleted = experiments.c.deleted_at.is_not(None)
-    of_key = select(experiments.c.id).where(
-        experiments.c.environment_key == environment_key, experiments.c.key == key, is_deleted
-    )
-    deleted = connection.scalar(of_key.with_for_update())
-    if deleted is not None and not looks.have_counted(connection, deleted):
-        _update(connection, deleted, {"key": f"~{deleted}"})
-
-
-def _key_is_taken(connection: Connection, environment_key: str, key: str) -> bool:
-    taken = exists().where(experiments.c.environment_key == environment_key, experiments.c.key == key)
-    return bool(connection.scalar(select(taken)))
-
-
-def _conflict(connection: Connection, environment_key: str, key: str, feature: str) -> Conflict:
-    """Return the error for the unique index that a new experiment conflicts with (rules L2, L6)."""
-    active = exists().where(
-        experiments.c.environment_key == environment_key,
-        experiments.c.feature == feature,
-        experiments.c.status != ExperimentStatus.COMPLETED.value,
-        ALIVE,
-    )
-    if connection.scalar(select(active)):
-        return Conflict("An active experiment already exists for this feature.")
-    return Conflict(f"An experiment with the key '{key}' already exists or existed in this environment.")

@@ -1,12 +1,12 @@
 """Health: the findings of an experiment's newest results, and what else was made of its flag."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, insert, select, update
 
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import Window
@@ -15,7 +15,6 @@ from experiment_pipeline.domain.refresh import Computation, RefreshRun, StoredHe
 from experiment_pipeline.health.late_events import CHECK as LATE
 from experiment_pipeline.health.late_events import judge_late_events, late_events_of
 from experiment_pipeline.registry import experiment_rows
-from experiment_pipeline.registry.columns import is_id
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.metrics import decode
 from experiment_pipeline.registry.tables import (
@@ -23,8 +22,10 @@ from experiment_pipeline.registry.tables import (
     computations,
     experiments,
     health,
+    is_of_phase,
     landing_objects,
     metrics,
+    phases,
 )
 
 
@@ -34,10 +35,13 @@ class Health:
 
     database: Database
 
-    def get(self, experiment_id: int) -> StoredHealth | None:
-        """Return the findings of an experiment's newest results; None before results with findings were published."""
+    def get(self, experiment_id: int, phase: int | None = None) -> StoredHealth | None:
+        """Return the findings of the newest results of a phase; None before results with findings were published.
+
+        A phase of None is the newest one.
+        """
         with reading(self.database) as connection:
-            row = connection.execute(select(health).where(is_id(health.c.experiment_id, experiment_id))).one_or_none()
+            row = connection.execute(select(health).where(is_of_phase(health, experiment_id, phase))).one_or_none()
         return None if row is None else StoredHealth(row.as_of, row.data_version, row.findings)
 
     def final_results(self) -> list[FinalResults]:
@@ -46,18 +50,26 @@ class Health:
             landing_objects.c.environment_key == experiments.c.environment_key,
             landing_objects.c.batch > health.c.late_counted_to,
         )
-        columns = ("id", "key", "partition_key", "environment_key", "feature", "started_at")
+        columns = ("id", "key", "partition_key", "environment_key", "feature")
         statement = (
-            select(*(experiments.c[name] for name in columns), computations.c.as_of, health.c.late_counted_to)
-            .join(computations, computations.c.experiment_id == experiments.c.id)
-            .join(health, health.c.experiment_id == experiments.c.id)
+            select(
+                *(experiments.c[name] for name in columns),
+                (phases.c.number == experiments.c.phase).label("is_newest"),
+                phases.c.number,
+                phases.c.started_at,
+                computations.c.as_of,
+                health.c.late_counted_to,
+            )
+            .join(phases, phases.c.experiment_id == experiments.c.id)
+            .join(computations, _of_same_phase(computations))
+            .join(health, _of_same_phase(health))
             .where(
                 experiment_rows.ALIVE,
                 computations.c.computation == Computation.RESULTS.value,
                 computations.c.is_final,
                 landed,
             )
-            .order_by(experiments.c.id)
+            .order_by(experiments.c.id, phases.c.number)
         )
         with reading(self.database) as connection:
             rows = connection.execute(statement).all()
@@ -70,22 +82,27 @@ class Health:
                 row.feature,
                 Window(row.started_at, row.as_of),
                 row.late_counted_to,
+                row.number,
+                row.is_newest,
             )
             for row in rows
         ]
 
-    def metric_events(self, experiment_ids: Collection[int]) -> dict[int, set[str]]:
-        """Return the names of the events that each experiment's metrics measure."""
+    def metric_events(self, results: Sequence[FinalResults]) -> list[set[str]]:
+        """Return the names of the events that the metrics of each phase measure, in the order of the results."""
         statement = (
-            select(attachments.c.experiment_id, metrics)
+            select(attachments.c.experiment_id, attachments.c.added_in_phase, metrics)
             .join(metrics, metrics.c.id == attachments.c.metric_id)
-            .where(attachments.c.experiment_id.in_(experiment_ids))
+            .where(attachments.c.experiment_id.in_({each.experiment_id for each in results}))
         )
-        events: dict[int, set[str]] = defaultdict(set)
+        found: dict[int, list[tuple[int, set[str]]]] = defaultdict(list)
         with reading(self.database) as connection:
             for row in connection.execute(statement).mappings():
-                events[row["experiment_id"]].update(decode(row).event_names)
-        return events
+                found[row["experiment_id"]].append((row["added_in_phase"], set(decode(row).event_names)))
+        return [
+            {name for added, names in found[each.experiment_id] if added <= each.phase for name in names}
+            for each in results
+        ]
 
     def add_late_events(self, counted: FinalResults, counted_to: int, late: LateEvents) -> bool:
         """Add late events to the finding about them, and note up to which batch they are counted.
@@ -98,7 +115,8 @@ class Health:
         Returns:
             Whether that was done; not where somebody else has counted meanwhile.
         """
-        is_it = is_id(health.c.experiment_id, counted.experiment_id) & (health.c.late_counted_to == counted.counted_to)
+        of_phase = is_of_phase(health, counted.experiment_id, counted.phase)
+        is_it = of_phase & (health.c.late_counted_to == counted.counted_to)
         with writing(self.database) as connection:
             findings = connection.scalar(select(health.c.findings).where(is_it).with_for_update())
             if findings is None:
@@ -110,7 +128,7 @@ class Health:
     def neighbours(self, experiment: Experiment) -> tuple[datetime | None, datetime | None]:
         """Return when the experiment before this one on the same flag ended, and when the one after it started.
 
-        None where there is no such experiment; deleted ones are none.
+        The phases before and after are as other experiments are. None where there is neither; deleted ones are none.
         """
         of_flag = (
             experiments.c.environment_key == experiment.environment_key,
@@ -125,7 +143,16 @@ class Health:
             started = select(func.min(experiments.c.started_at)).where(
                 *of_flag, experiments.c.started_at > experiment.started_at
             )
-            return connection.scalar(ended), connection.scalar(started)
+            ends, starts = [connection.scalar(ended)], [connection.scalar(started)]
+        ends += [phase.ended_at for phase in experiment.earlier_phases]
+        if not experiment.is_in_newest_phase:
+            starts.append(experiment.ended_at)
+        known_ends, known_starts = ([each for each in moments if each is not None] for moments in (ends, starts))
+        return max(known_ends, default=None), min(known_starts, default=None)
+
+
+def _of_same_phase(table: Table) -> ColumnElement[bool]:
+    return (table.c.experiment_id == phases.c.experiment_id) & (table.c.phase == phases.c.number)
 
 
 def _with_late(findings: Sequence[Mapping[str, Any]], late: LateEvents) -> list[Mapping[str, Any]]:
@@ -137,11 +164,12 @@ def _with_late(findings: Sequence[Mapping[str, Any]], late: LateEvents) -> list[
 
 
 def store_findings(connection: Connection, run: RefreshRun, findings: Sequence[Mapping[str, object]]) -> None:
-    """Replace the findings of the run's experiment, in the transaction that publishes its results."""
-    connection.execute(delete(health).where(health.c.experiment_id == run.experiment_id))
+    """Replace the findings of the run's phase, in the transaction that publishes its results."""
+    connection.execute(delete(health).where(is_of_phase(health, run.experiment_id, run.phase)))
     connection.execute(
         insert(health).values(
             experiment_id=run.experiment_id,
+            phase=run.phase,
             as_of=run.as_of,
             data_version=run.data_version,
             findings=[dict(finding) for finding in findings],

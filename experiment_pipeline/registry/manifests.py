@@ -26,7 +26,17 @@ from experiment_pipeline.times import to_milliseconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
-HIDDEN_FIELDS = {"id", "partition_key", "environment_key", "key", "created_at", "updated_at", "deleted_at"}
+HIDDEN_FIELDS = {
+    "id",
+    "partition_key",
+    "environment_key",
+    "key",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "phase",
+    "ended_phases",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +202,12 @@ class _Application:
         return (f"stays {current}, although the file says {stated}.{remedy}",)
 
     def _dates(self, experiment: Experiment, entry: DeclaredExperiment) -> Experiment:
-        """Move the start where the file states another one (rule L1); the end stays."""
+        """Move the start where the file states another one (rule L1); the end stays.
+
+        A file knows no phases: its start is that of the first one, its end that of the last (rule X9).
+        """
         lifecycle.check_end_kept(experiment, entry.ended_at)
-        stated, kept = entry.started_at, experiment.started_at
+        stated, kept = entry.started_at, experiment.first_started_at
         if stated is None or kept is None or to_milliseconds(stated) == kept:
             return experiment
         experiments = Experiments(self.connection)

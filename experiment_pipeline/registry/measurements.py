@@ -18,12 +18,12 @@ from experiment_pipeline.registry.tables import metric_measurements
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Store of the measurements: of each metric the newest of each source and each experiment."""
+    """Store of the measurements: of each metric the newest of each source and each phase of an experiment."""
 
     database: Database
 
     def store(self, *measurements: MetricMeasurement) -> None:
-        """Store measurements; each replaces the earlier one of its metric, source and experiment."""
+        """Store measurements; each replaces the earlier one of its metric, source, experiment and phase."""
         with writing(self.database) as connection:
             for each in measurements:
                 _replace(connection, each)
@@ -48,12 +48,14 @@ def _replace(connection: Connection, measured: MetricMeasurement) -> None:
             columns.metric_id == measured.metric_id,
             columns.source == measured.source.value,
             columns.experiment_id.is_not_distinct_from(measured.experiment_id),
+            columns.phase == measured.phase,
         )
     )
     connection.execute(
         insert(metric_measurements).values(
             metric_id=measured.metric_id,
             experiment_id=measured.experiment_id,
+            phase=measured.phase,
             source=measured.source.value,
             measured_at=measured.measured_at,
             started_at=measured.window.started_at,
@@ -84,6 +86,7 @@ def _decoded(row: RowMapping) -> MetricMeasurement:
         cap=row["cap"],
         floor=row["floor"],
         experiment_id=row["experiment_id"],
+        phase=row["phase"],
         share_in_metric=row["share_in_metric"],
     )
 

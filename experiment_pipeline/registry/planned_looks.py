@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select
 
 from experiment_pipeline.domain.planned_looks import PlannedLook, PlannedLookOf
-from experiment_pipeline.registry.columns import is_id
+from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.registry.engine import Database, reading
-from experiment_pipeline.registry.tables import planned_looks
+from experiment_pipeline.registry.tables import is_of_phase, planned_looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,10 @@ class StoredPlannedLooks:
 
     database: Database
 
-    def list(self, experiment_id: int) -> tuple[PlannedLookOf, ...]:
-        """Return an experiment's planned looks, in the order in which they were stored."""
-        statement = (
-            select(planned_looks)
-            .where(is_id(planned_looks.c.experiment_id, experiment_id))
-            .order_by(planned_looks.c.id)
-        )
+    def list(self, experiment_id: int, phase: int | None = None) -> tuple[PlannedLookOf, ...]:
+        """Return the planned looks of a phase, in the order in which they were stored; None for the newest phase."""
+        of_phase = is_of_phase(planned_looks, experiment_id, phase)
+        statement = select(planned_looks).where(of_phase).order_by(planned_looks.c.id)
         with reading(self.database) as connection:
             rows = connection.execute(statement).mappings().all()
         return tuple(
@@ -43,11 +40,12 @@ class StoredPlannedLooks:
         )
 
 
-def store_planned_looks(connection: Connection, experiment_id: int, new: Iterable[PlannedLookOf]) -> None:
-    """Store planned looks in the transaction that publishes their payload; they are never changed."""
+def store_planned_looks(connection: Connection, run: RefreshRun, new: Iterable[PlannedLookOf]) -> None:
+    """Store planned looks of the run's phase in the transaction that publishes their payload; they never change."""
     rows = [
         {
-            "experiment_id": experiment_id,
+            "experiment_id": run.experiment_id,
+            "phase": run.phase,
             "metric_id": each.metric_id,
             "treatment": each.treatment,
             "number": each.look.number,

@@ -20,9 +20,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
     or_,
+    select,
     text,
+    union_all,
 )
 
 from experiment_pipeline.domain.refresh import Computation
@@ -62,6 +63,7 @@ experiments = Table(
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("deleted_at", UtcDateTime),
+    Column("phase", Integer, nullable=False, server_default="1"),  # rule X9; status, start and end are of this one
     UniqueConstraint("environment_key", "key"),
     sqlite_autoincrement=True,  # ids, and so partition keys, are never used again
 )
@@ -75,6 +77,21 @@ Index(  # rule L2
     postgresql_where=ACTIVE,
 )
 Index("ix_experiments_environment_created", experiments.c.environment_key, experiments.c.created_at)
+
+ended_phases = Table(  # rule X9: a restart adds one
+    "ended_phases",
+    metadata,
+    Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Column("percentage_allocations", JSON, nullable=False),  # of the variants, in their order
+)
+
+phases = union_all(  # every phase with its window, those that were ended and the newest of each experiment
+    select(ended_phases.c.experiment_id, ended_phases.c.number, ended_phases.c.started_at, ended_phases.c.ended_at),
+    select(experiments.c.id, experiments.c.phase, experiments.c.started_at, experiments.c.ended_at),
+).subquery("phases")
 
 variants = Table(
     "variants",
@@ -122,17 +139,18 @@ attachments = Table(
     Column("metric_id", ForeignKey("metrics.id"), nullable=False, index=True),
     Column("position", Integer, nullable=False),
     Column("expected_direction", String(20), nullable=False),
-    Column("added_after_start", Boolean, nullable=False, server_default=false()),  # rule M22
+    Column("added_in_phase", Integer, nullable=False, server_default="0"),  # after its start, rule M22; 0: before all
     Column("margin", Float),  # of a guardrail, rule M16
     UniqueConstraint("experiment_id", "metric_id"),
     UniqueConstraint("experiment_id", "position"),
     sqlite_autoincrement=True,
 )
 
-computations = Table(  # rule R1: one row per (experiment, computation), created with the experiment
+computations = Table(  # rule R1: one row per (experiment, phase, computation), created with the phase
     "computations",
     metadata,
     Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("phase", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("computation", String(20), primary_key=True),
     Column("as_of", UtcDateTime),
     Column("data_version", Integer),
@@ -146,9 +164,15 @@ computations = Table(  # rule R1: one row per (experiment, computation), created
 )
 
 
-def is_computation(experiment_id: int, computation: Computation) -> ColumnElement[bool]:
-    """Return the condition for the row of one experiment's computation (rule R1)."""
-    return is_id(computations.c.experiment_id, experiment_id) & (computations.c.computation == computation.value)
+def is_of_phase(table: Table, experiment_id: int, phase: int | None) -> ColumnElement[bool]:
+    """Return the condition for the rows that one experiment has in a phase; None for the newest one (rule X10)."""
+    newest = select(experiments.c.phase).where(is_id(experiments.c.id, experiment_id)).scalar_subquery()
+    return is_id(table.c.experiment_id, experiment_id) & (table.c.phase == (newest if phase is None else phase))
+
+
+def is_computation(experiment_id: int, computation: Computation, phase: int | None = None) -> ColumnElement[bool]:
+    """Return the condition for the row of a computation of one experiment's phase (rule R1); None: the newest."""
+    return is_of_phase(computations, experiment_id, phase) & (computations.c.computation == computation.value)
 
 
 payloads = Table(  # rule R1: the looks, every payload that was ever published
@@ -156,6 +180,7 @@ payloads = Table(  # rule R1: the looks, every payload that was ever published
     metadata,
     Column("id", Integer, primary_key=True),
     Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("phase", Integer, nullable=False, server_default="1"),
     Column("computation", String(20), nullable=False),
     Column("as_of", UtcDateTime, nullable=False),
     Column("data_version", Integer, nullable=False),
@@ -172,6 +197,7 @@ planned_looks = Table(  # rule C7: written with the payload that is the look, ne
     metadata,
     Column("id", Integer, primary_key=True),
     Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
+    Column("phase", Integer, nullable=False, server_default="1"),
     Column("metric_id", ForeignKey("metrics.id"), nullable=False),
     Column("treatment", String(2000), nullable=False),
     Column("number", Integer, nullable=False),  # the k-th of the design's looks
@@ -187,6 +213,7 @@ health = Table(  # the findings of the newest results, replaced with them
     "health",
     metadata,
     Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("phase", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("as_of", UtcDateTime, nullable=False),
     Column("data_version", Integer, nullable=False),
     Column("findings", JSON, nullable=False),
@@ -199,6 +226,7 @@ metric_measurements = Table(  # of each metric the newest of each source and exp
     Column("id", Integer, primary_key=True),
     Column("metric_id", ForeignKey("metrics.id"), nullable=False, index=True),
     Column("experiment_id", ForeignKey("experiments.id")),
+    Column("phase", Integer, nullable=False, server_default="1"),  # of the experiment
     Column("source", String(20), nullable=False),
     Column("measured_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),  # the window, with `as_of`
@@ -218,6 +246,7 @@ live_stats = Table(  # those of the newest results, replaced with them
     "live_stats",
     metadata,
     Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("phase", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("as_of", UtcDateTime, nullable=False),
     Column("data_version", Integer, nullable=False),
     Column("payload", JSON, nullable=False),
@@ -228,6 +257,7 @@ claims = Table(  # rule R2
     metadata,
     Column("id", Integer, primary_key=True),
     Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("phase", Integer, nullable=False, server_default="1"),
     Column("computation", String(20), nullable=False),
     Column("source", String(20), nullable=False),
     Column("requested_at", UtcDateTime, nullable=False),
@@ -253,6 +283,7 @@ runs = Table(  # rule R5: as-of and data version of a run, kept over retries and
     metadata,
     Column("run_id", String(255), primary_key=True),
     Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("phase", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("as_of", UtcDateTime, nullable=False),
     Column("data_version", Integer, nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),

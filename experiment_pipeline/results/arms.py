@@ -22,6 +22,7 @@ OUT_OF_RANGE = NotComputable("out_of_range")  # moments too large for a float
 NO_VALUES = NotComputable("too_few_values")
 CAP_IS_ZERO = NotComputable("cap_is_zero")  # rule M10
 ONE_VALUE = NotComputable("bounds_leave_one_value")  # rule M10
+OVERLAPS_EARLIER_PHASE = NotComputable("covariate_overlaps_earlier_phase")  # rule X11
 MISSING_VALUES_DIFFER = NotComputable("missing_values_differ")  # rules M3, M6
 
 

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from experiment_pipeline.domain.aggregates import MetricAggregates, VariantAggregate, are_unreadable
 from experiment_pipeline.domain.experiments import CONTROL, Design
 from experiment_pipeline.domain.floors import Floors, counted_by
-from experiment_pipeline.domain.measures import Clock
-from experiment_pipeline.domain.metrics import AttachedMetric, Maturity, Metric, Quantile, Ratio
+from experiment_pipeline.domain.metrics import AttachedMetric, Metric, Quantile
 from experiment_pipeline.results.arms import (
     CAP_IS_ZERO,
     ONE_VALUE,
     OUT_OF_RANGE,
+    OVERLAPS_EARLIER_PHASE,
     Arm,
     arms_of,
     withheld_for_missing_values,
 )
+from experiment_pipeline.results.clocks import clock_of
 from experiment_pipeline.results.guardrails import BesideMargin, beside_margin
 from experiment_pipeline.results.model import (
     AdjustedReading,
@@ -39,8 +40,6 @@ from experiment_pipeline.stats.planned_looks import PlannedLooks
 from experiment_pipeline.stats.verdict import Verdict, decide
 
 UNREADABLE_VALUES = NotComputable("unreadable_values")  # rule E5
-
-REPLACING = (Clock.REPLACED, Clock.EXTREMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ def compared(
     arms = arms_of(attached.metric, found, variants)
     treatments = {key: arm for key, arm in arms.items() if key != CONTROL}
     pairs = {key: _pair(arms[CONTROL], arm, attached.metric, design, floors) for key, arm in treatments.items()}
-    adjusted = _adjusted(attached.metric, arms, pairs, design)
+    adjusted = _adjusted(attached, arms, pairs, design)
     unreadable = any(are_unreadable(values[key], invalid_values[key]) for key in arms)
     return Compared(
         attached=attached,
@@ -342,10 +341,12 @@ def _accrued(control: Arm, treatment: Arm) -> Accrued:
 
 
 def _adjusted(
-    metric: Metric, arms: Mapping[str, Arm], pairs: Mapping[str, Pair | NotComputable], design: Design
+    attached: AttachedMetric, arms: Mapping[str, Arm], pairs: Mapping[str, Pair | NotComputable], design: Design
 ) -> dict[str, Adjusted | NotComputable]:
     """Return every comparison adjusted for the pre-period, or why not; nothing where the metric has none."""
     control = arms[CONTROL]
+    if attached.overlaps_earlier_phase:
+        return dict.fromkeys(pairs, OVERLAPS_EARLIER_PHASE)
     found: dict[str, Adjusted | NotComputable] = {}
     for key, pair in pairs.items():
         treatment = arms[key]
@@ -353,7 +354,7 @@ def _adjusted(
             found[key] = pair
         elif control.pre_period is not None and treatment.pre_period is not None:
             arms_adjusted = cuped(control.pre_period, treatment.pre_period)
-            found[key] = _adjusted_pair(arms_adjusted, metric, _accrued(control, treatment), design)
+            found[key] = _adjusted_pair(arms_adjusted, attached.metric, _accrued(control, treatment), design)
     return found
 
 
@@ -364,20 +365,6 @@ def _adjusted_pair(
         return adjustment
     pair = _pair_of(adjustment.control, adjustment.treatment, metric, accrued, design)
     return pair if isinstance(pair, NotComputable) else Adjusted(pair, adjustment.variance_reduction)
-
-
-def clock_of(metric: Metric) -> Clock:
-    """Return how the evidence of a metric accrues (rule C1)."""
-    if metric.is_proportion:
-        return Clock.ODDS
-    clocks = [measure.aggregation.reduction.clock for measure in metric.measures]
-    replacing = next((clock for clock in REPLACING if clock in clocks), None)
-    is_final = metric.maturity is Maturity.COMPLETE
-    if isinstance(metric.statistic, Ratio | Quantile):
-        return Clock.INFORMATION if is_final or replacing is None else replacing
-    if replacing is not None:
-        return Clock.IDENTITIES if is_final else replacing
-    return clocks[0]
 
 
 def _anytime_effect(pair: Pair | NotComputable, alpha: float) -> AnytimeEffect | NotComputable:

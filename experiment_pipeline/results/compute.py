@@ -50,6 +50,10 @@ def compute_results(
     Returns:
         The split and one `MetricResults` per attached metric, in the experiment's order.
     """
+    flagged = (
+        replace(each, overlaps_earlier_phase=experiment.overlaps_earlier_phase(each)) for each in experiment.metrics
+    )
+    experiment = replace(experiment, metrics=tuple(flagged))
     split = _split(experiment, identities)
     if before_entry is not None:
         split = replace(split, before_entry=_split(experiment, before_entry))
@@ -91,7 +95,7 @@ def compute_results(
     if metrics:
         primary, found = every[0]
         sensitivity = sensitivity_of(primary, found, metrics[0].comparisons, floors, trustworthy=trustworthy)
-    return ExperimentResults(split=split, metrics=tuple(metrics), sensitivity=sensitivity)
+    return ExperimentResults(split=split, metrics=tuple(metrics), sensitivity=sensitivity, phase=experiment.phase)
 
 
 def _design_of(attached: AttachedMetric, experiment: Experiment) -> Design:

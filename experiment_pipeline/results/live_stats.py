@@ -150,6 +150,7 @@ class LiveStatsPayload(TypedDict):
     """Live statistics of an experiment's primary metric. Holdouts take no part in them."""
 
     experiment_id: int
+    phase: NotRequired[int]
     metric_type: MetricType | None
     primary_metric_name: str | None
     exposures_total: int
@@ -168,6 +169,7 @@ def live_stats(experiment: Experiment, results: ExperimentResults) -> LiveStatsP
     variants = {} if metric is None else {key: _variant(metric, key, split) for key in metric.arms}
     return {
         "experiment_id": experiment.id,
+        "phase": experiment.phase,
         "metric_type": None if metric is None else metric_type(metric.attached.metric),
         "primary_metric_name": None if metric is None else metric.attached.metric.name,
         "exposures_total": sum(split.identities.values()),

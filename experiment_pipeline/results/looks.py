@@ -28,7 +28,7 @@ class RestatedPayload(TypedDict):
 
 
 class LookPayload(TypedDict):
-    """The number of a look among the experiment's looks, and what moved since the one before; of the first, nothing.
+    """The number of a look among the looks of its phase, and what moved since the one before; of the first, nothing.
 
     `code_changed` tells whether another version of the code that decides numbers computed the look before.
     """
@@ -55,6 +55,7 @@ class LookSummary(TypedDict):
     planned look of the primary metric that was taken at it; a treatment without one is left out.
     """
 
+    phase: int
     number: int
     as_of: str
     data_version: int
@@ -137,6 +138,7 @@ def look_payload(movement: Movement) -> LookPayload:
 def look_summary(look: Look) -> LookSummary:
     """Return one line of the ledger."""
     return {
+        "phase": look.phase,
         "number": look.number,
         "as_of": iso_utc(look.as_of),
         "data_version": look.data_version,

@@ -1,6 +1,7 @@
 """Measurements of metrics, made of what previews and refreshes have aggregated."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
@@ -9,7 +10,7 @@ from experiment_pipeline.domain.experiments import CONTROL, Experiment
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metric_measurement import MeasuredStatistic, MeasurementSource, MetricMeasurement
 from experiment_pipeline.domain.metric_preview import POOLED, MetricPreview
-from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.domain.metrics import AttachedMetric, Metric
 from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.results.arms import arms_of
 from experiment_pipeline.stats.not_computable import NotComputable
@@ -77,7 +78,7 @@ def measurements_of_results(
     """
     by_id = {found.metric_id: found for found in aggregates}
     made = (
-        _measurement_in_control(attached.metric, by_id[attached.metric.id], experiment, run, measured_at)
+        _measurement_in_control(attached, by_id[attached.metric.id], experiment, run, measured_at)
         for attached in experiment.metrics
         if attached.metric.id in by_id
     )
@@ -85,11 +86,14 @@ def measurements_of_results(
 
 
 def _measurement_in_control(
-    metric: Metric, found: MetricAggregates, experiment: Experiment, run: RefreshRun, measured_at: datetime
+    attached: AttachedMetric, found: MetricAggregates, experiment: Experiment, run: RefreshRun, measured_at: datetime
 ) -> MetricMeasurement | None:
-    statistic = measured_statistic(metric, found, CONTROL)
+    statistic = measured_statistic(attached.metric, found, CONTROL)
     if isinstance(statistic, NotComputable) or experiment.started_at is None:
         return None
+    if experiment.overlaps_earlier_phase(attached):
+        statistic = replace(statistic, pre_period=None)
+    metric = attached.metric
     arms = arms_of(metric, found, experiment.compared_keys)
     control = arms[CONTROL]
     return MetricMeasurement(
@@ -104,5 +108,6 @@ def _measurement_in_control(
         cap=None if found.bounds is None else found.bounds.cap,
         floor=None if found.bounds is None else found.bounds.floor,
         experiment_id=experiment.id,
+        phase=experiment.phase,
         share_in_metric=control.n / control.identities if control.n else 1.0,
     )

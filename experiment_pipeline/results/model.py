@@ -369,11 +369,13 @@ class ExperimentResults:
     """Results of one experiment at one refresh.
 
     sensitivity: of the primary metric; None where there is nothing to hold beside it
+    phase:       of the experiment (rule X10)
     """
 
     split: Split
     metrics: tuple[MetricResults, ...]
     sensitivity: Sensitivity | None = None
+    phase: int = 1
 
     @property
     def new_planned_looks(self) -> tuple[PlannedLookOf, ...]:

@@ -45,6 +45,7 @@ class ExposuresPayload(TypedDict):
     many others there are, and is left out where there are none.
     """
 
+    phase: NotRequired[int]
     excluded_identities: int
     unlisted_variants: NotRequired[int]
     timeseries: TimeseriesPayload
@@ -93,9 +94,12 @@ class ResultsPayload(TypedDict):
     `trustworthy` is false on a sample ratio mismatch by the test of `srm`, null where the split could not be tested;
     `srm_p_value` is of the fixed-sample test, for those who look once. `look` has its number among the experiment's
     looks, and what moved since the one before. `sensitivity` has the primary metric as it would be under other
-    declarations. `decision` is left out without any metric.
+    declarations. `decision` is left out without any metric. Everything is of one `phase` of the experiment (rule X10);
+    `earlier_phases` is how many came before, each of which has spent its own alpha (rule X11).
     """
 
+    phase: NotRequired[int]
+    earlier_phases: NotRequired[int]
     srm_p_value: float | None
     trustworthy: bool | None
     srm: SplitPayload
@@ -105,10 +109,11 @@ class ResultsPayload(TypedDict):
     decision: NotRequired[DecisionPayload]
 
 
-def exposures_payload(summary: ExposuresSummary) -> ExposuresPayload:
-    """Return the exposures payload; bucket starts are ISO-8601 with `Z`."""
+def exposures_payload(summary: ExposuresSummary, phase: int = 1) -> ExposuresPayload:
+    """Return the exposures payload of a phase; bucket starts are ISO-8601 with `Z`."""
     series = summary.timeseries
     payload: ExposuresPayload = {
+        "phase": phase,
         "excluded_identities": summary.excluded_identities,
         "timeseries": {"granularity": series.granularity, "points": [_point(point) for point in series.points]},
     }
@@ -129,6 +134,8 @@ def results_payload(
     """
     split = results.split
     payload: ResultsPayload = {
+        "phase": results.phase,
+        "earlier_phases": results.phase - 1,
         "srm_p_value": split.p_value,
         "trustworthy": split.trustworthy,
         "srm": _split(split),

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.planned_looks import PlannedLook, PlannedLookOf
-from experiment_pipeline.results.comparisons import Compared, Pair, clock_of
+from experiment_pipeline.results.clocks import clock_of
+from experiment_pipeline.results.comparisons import Compared, Pair
 from experiment_pipeline.stats.confidence_sequence import standardised
 from experiment_pipeline.stats.evidence import planned_evidence
 from experiment_pipeline.stats.not_computable import NotComputable

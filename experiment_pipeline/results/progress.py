@@ -4,7 +4,8 @@ import math
 from datetime import datetime, timedelta
 
 from experiment_pipeline.domain.experiments import CONTROL, Experiment
-from experiment_pipeline.results.comparisons import Compared, clock_of
+from experiment_pipeline.results.clocks import clock_of
+from experiment_pipeline.results.comparisons import Compared
 from experiment_pipeline.results.model import Progress
 from experiment_pipeline.stats.evidence import planned_evidence
 from experiment_pipeline.stats.guardrail import planned_margin_evidence

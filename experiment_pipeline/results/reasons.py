@@ -21,6 +21,7 @@ REASONS = {
         "of_nonzero: true"
     ),
     "bounds_leave_one_value": "cap and floor leave one value: everybody counts as the same",
+    "covariate_overlaps_earlier_phase": "the time before the exposure reaches into an earlier phase",
     "pre_period_without_variance": "all identities were the same before their exposure",
     "out_of_range": "values are too large for a float",
     "fewer_than_100_identities": "fewer than 100 identities",

@@ -22,7 +22,7 @@ OF_THE_PLACE = {  # fields that an entry may leave out, since its place in the f
 }
 LATER = {  # of an experiment's life
     "status": "brings the experiment to this status; stays as it is when left out",
-    "started_at": "when it began, for one of the past; the moment of `apply` when left out",
+    "started_at": "when it began, for one of the past; the moment of `apply` when left out; of a restarted one phase 1",
     "ended_at": "when it ended, for a completed one of the past; the moment of `apply` when left out",
 }
 ENTRIES = tuple(PARTS[f"{noun}.*"] for noun in ("sources", "metrics", "experiments"))

@@ -1,7 +1,7 @@
 """Bodies of HTTP requests that are not drafts themselves: fields to change, with those left out staying as they are."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,8 @@ from experiment_pipeline.domain.fields import (
     Unit,
 )
 from experiment_pipeline.domain.metrics import Direction, ExpectedDirection
+
+MAX_PHASE = 2**31 - 1
 
 
 class Body(BaseModel):
@@ -80,6 +82,18 @@ class ExperimentPatch(Body):
     def revise(self, draft: ExperimentDraft) -> ExperimentDraft:
         """Return the draft with the fields that were sent."""
         return replace(draft, **_sent(self))
+
+
+class Restart(Body):
+    """The next phase of an experiment (rule X9); what is left out stays as it is."""
+
+    variants: tuple[VariantDraft, ...] | None = Field(
+        default=None, description="with the allocations of the next phase; keys and roles stay"
+    )
+    phase: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_PHASE, description="the phase that is to end: 409 where another one is the present phase"),
+    ] = None
 
 
 class MetricPatch(Body):

@@ -13,6 +13,7 @@ from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus,
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import AttachedMetric, Direction, ExpectedDirection, Metric
+from experiment_pipeline.domain.phases import EndedPhase
 from experiment_pipeline.domain.refresh import Payload
 from experiment_pipeline.times import Duration, iso_utc
 
@@ -81,6 +82,33 @@ class DimensionView(BaseModel):
     trait: str
 
 
+class AllocationView(BaseModel):
+    """The share of one arm in a phase."""
+
+    key: str | None
+    percentage_allocation: float | None
+
+
+class EndedPhaseView(BaseModel):
+    """A phase that a restart has ended (rule X9)."""
+
+    phase: int
+    started_at: Moment
+    ended_at: Moment
+    variants: list[AllocationView]
+
+    @classmethod
+    def of(cls, phase: EndedPhase, experiment: Experiment) -> Self:
+        """Return the view of one of an experiment's ended phases."""
+        allocations = zip(experiment.variants, phase.percentage_allocations, strict=True)
+        return cls(
+            phase=phase.number,
+            started_at=phase.started_at,
+            ended_at=phase.ended_at,
+            variants=[AllocationView(key=arm.key, percentage_allocation=share) for arm, share in allocations],
+        )
+
+
 class ExperimentView(BaseModel):
     """One experiment."""
 
@@ -112,6 +140,8 @@ class ExperimentView(BaseModel):
     updated_at: Moment | None
     started_at: Moment | None
     ended_at: Moment | None
+    phase: int = Field(description="the newest one; status, variants, start and end are of this phase (rule X9)")
+    ended_phases: list[EndedPhaseView] = Field(description="that restarts have ended, the first one first")
 
     @classmethod
     def of(cls, experiment: Experiment, floors: Floors) -> Self:
@@ -137,6 +167,8 @@ class ExperimentView(BaseModel):
             updated_at=experiment.updated_at,
             started_at=experiment.started_at,
             ended_at=experiment.ended_at,
+            phase=experiment.phase,
+            ended_phases=[EndedPhaseView.of(phase, experiment) for phase in experiment.ended_phases],
         )
 
 
@@ -195,3 +227,4 @@ class Envelope(BaseModel, Generic[Payload]):
     refresh_requested_at: Moment | None
     payload: Payload | None
     is_final: bool
+    phase: int = Field(description="of the experiment (rule X10)")

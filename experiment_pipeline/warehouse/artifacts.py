@@ -1,4 +1,4 @@
-"""Artifacts on disk: one file per name and partition, replaced atomically, with its provenance inside.
+"""Artifacts on disk: one file per name, partition and phase, replaced atomically, with its provenance inside.
 
 A reader holds either the old file or the new one, never a torn one: writers fill a temporary file beside the target
 and rename it over. A writer that is killed leaves the last good file and a `.tmp` that `orphans` finds.
@@ -25,6 +25,7 @@ from experiment_pipeline.errors import ArtifactMissing, ConfigurationError
 from experiment_pipeline.times import iso_utc
 
 PARTITION_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}-[0-9]{1,19}")  # rule L6
+OF_PHASE = re.compile(rf"(?P<partition>{PARTITION_KEY.pattern})(\.(?P<phase>[0-9]{{1,9}}))?")  # of a file's name
 DECIDES_NUMBERS = ("assets", "domain", "lake", "results", "stats", "warehouse")  # folders that `code_version` covers
 STAMP_KEY = "stamp"  # of the Parquet file's key-value metadata
 
@@ -39,17 +40,27 @@ class Stamp:
     code_version: str
     sql: str
     installation: str | None = None
+    phase: int = 1
 
     @classmethod
     def of(cls, scope: AnalysisScope, sql: str) -> "Stamp":
         """Return the provenance of what a statement computes over a scope, with this code."""
-        return cls(scope.partition_key, scope.window, scope.data_version, code_version(), sql, scope.installation)
+        return cls(
+            scope.partition_key,
+            scope.window,
+            scope.data_version,
+            code_version(),
+            sql,
+            scope.installation,
+            scope.phase,
+        )
 
     def to_json(self) -> str:
         """Return the stamp as text, for a file's own metadata."""
         return json.dumps(
             {
                 "partition_key": self.partition_key,
+                "phase": self.phase,
                 "started_at": iso_utc(self.window.started_at),
                 "as_of": iso_utc(self.window.as_of),
                 "data_version": self.data_version,
@@ -70,16 +81,17 @@ class Stamp:
             code_version=fields["code_version"],
             sql=fields["sql"],
             installation=fields.get("installation"),
+            phase=fields.get("phase", 1),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactStore:
-    """Folder of artifacts: `<root>/<name>/<partition key>.parquet`."""
+    """Folder of artifacts: `<root>/<name>/<partition key>.parquet`, of phase 2 `<partition key>.2.parquet`."""
 
     root: Path
 
-    def path(self, name: str, partition_key: str) -> Path:
+    def path(self, name: str, partition_key: str, phase: int = 1) -> Path:
         """Return the path of an artifact, whether it exists or not.
 
         Raises:
@@ -89,18 +101,27 @@ class ArtifactStore:
             raise ConfigurationError.of(
                 "partition_key", f"must look like <experiment key>-<id>, e.g. checkout-12, got {partition_key!r}."
             )
-        return self.root / name / f"{partition_key}.parquet"
+        of_phase = "" if phase == 1 else f".{phase}"
+        return self.root / name / f"{partition_key}{of_phase}.parquet"
 
-    def existing(self, name: str, partition_key: str) -> Path:
+    def existing(self, name: str, partition_key: str, phase: int = 1) -> Path:
         """Return the path of an artifact that exists.
 
         Raises:
             ArtifactMissing: it does not.
         """
-        path = self.path(name, partition_key)
+        path = self.path(name, partition_key, phase)
         if not path.exists():
-            raise ArtifactMissing(f"{name}: not materialised for partition {partition_key}. Materialise it first.")
+            of_phase = "" if phase == 1 else f" in phase {phase}"
+            raise ArtifactMissing(
+                f"{name}: not materialised for partition {partition_key}{of_phase}. Materialise it first."
+            )
         return path
+
+    def newest_phase(self, name: str, partition_key: str) -> int:
+        """Return the newest phase of which an artifact exists; 1 where none does."""
+        found = (OF_PHASE.fullmatch(path.stem) for path in (self.root / name).glob(f"{partition_key}.*.parquet"))
+        return max((int(match["phase"]) for match in found if match), default=1)
 
     def orphans(self) -> list[Path]:
         """Return the temporary files of killed writers; those of writers still at work are among them."""
@@ -108,8 +129,8 @@ class ArtifactStore:
 
     def of_others(self, partition_keys: Collection[str]) -> list[Path]:
         """Return the artifacts of all partitions but these: those of deleted experiments."""
-        found = (path for path in self.root.glob("*/*.parquet") if PARTITION_KEY.fullmatch(path.stem))
-        return sorted(path for path in found if path.stem not in partition_keys)
+        found = ((path, OF_PHASE.fullmatch(path.stem)) for path in self.root.glob("*/*.parquet"))
+        return sorted(path for path, match in found if match and match["partition"] not in partition_keys)
 
 
 @dataclass(frozen=True, slots=True)

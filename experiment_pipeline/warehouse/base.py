@@ -49,13 +49,13 @@ class Warehouse(Protocol):
     """One engine over one events lake."""
 
     def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
-        """Compute rules X1-X3 over the scope and replace the partition's artifact as one atomic step."""
+        """Compute rules X1-X3 over the scope and replace the artifact of the partition's phase as one atomic step."""
 
-    def stamp(self, partition_key: str) -> Stamp:
+    def stamp(self, partition_key: str, phase: int = 1) -> Stamp:
         """Return what the stored first exposures were computed from: downstream artifacts inherit it (rule R5).
 
         Raises:
-            ArtifactMissing: no first exposures are stored for this partition.
+            ArtifactMissing: no first exposures are stored for this phase of the partition.
         """
 
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
@@ -155,6 +155,12 @@ class Warehouse(Protocol):
 
     def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:
         """Count the exposures of a flag of the scope's environment in any window, at the scope's data version."""
+
+    def count_saw_another_variant(self, scope: AnalysisScope, earlier: Window) -> int:
+        """Count the analysed identities that were exposed to another variant of the flag in an earlier window (X11).
+
+        The scope's first exposures must be stored.
+        """
 
     def repeated_event_ids(self, scope: AnalysisScope, events: Collection[str], share: float) -> RepeatedEventIds:
         """Count the event ids in the window that several different events of one name and identity have (rule E4).

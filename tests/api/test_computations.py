@@ -53,6 +53,7 @@ def test_show__published__is_the_envelope(api: Api, computation: Computation) ->
             "refresh_requested_at": None,
             "payload": {"srm_p_value": 0.5},
             "is_final": False,
+            "phase": 1,
         }
     }
     assert shown.headers["cache-control"] == "private, no-cache"

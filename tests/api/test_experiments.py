@@ -120,6 +120,8 @@ def test_create__full_body__shows_everything(api: Api) -> None:
         "updated_at": "2026-03-02T12:00:00Z",
         "started_at": None,
         "ended_at": None,
+        "phase": 1,
+        "ended_phases": [],
     }
     for name in ("1", "checkout"):
         assert api.get(f"/experiments/{name}/").json() == created.json()

@@ -17,6 +17,7 @@ from tests.results.subjects import rate
 
 BASE = "/api/v1"
 MEMBERS = {
+    "phase",
     *("experiment_id", "metric_type", "primary_metric_name", "exposures_total", "conversions_total", "disclaimer"),
     *("srm", "comparisons", "sequential", "cuped", "variants", "as_of", "data_version", "is_final"),
 }

@@ -25,6 +25,7 @@ def test_looks__of_an_experiment__are_listed_newest_first_in_pages(api: Api) -> 
     assert [look["number"] for look in shown["results"]] == [3, 2, 1]
     newest = shown["results"][0]
     assert newest == {
+        "phase": 1,
         "number": 3,
         "as_of": "2026-03-02T15:00:00Z",
         "data_version": 0,

@@ -144,7 +144,7 @@ def test_finality__while_a_collector_may_hold_an_object_stamped_before_the_grace
 
 def test_refresh_requests__of_users__come_first_and_alone(installation: Installation) -> None:
     installation.registry.dispatch.claim_automatically(
-        {installation.experiment("banner").id: ClaimSource.SCHEDULE}, datetime.now(UTC)
+        {(installation.experiment("banner").id, 1): ClaimSource.SCHEDULE}, datetime.now(UTC)
     )
     claim_id = ask(installation, installation.experiment())
     first, second = requests(installation)

@@ -83,3 +83,34 @@ def test_delete__in_a_terminal__asks(declared: Run, answer: str, code: int, is_l
     assert ("Nothing was deleted." in errors) is is_left
     assert output == ("" if is_left else "Deleted checkout.\n")
     assert (declared("experiments", "show", EXPERIMENT).exit_code == 0) is is_left
+
+
+def test_restart__begins_the_next_phase_with_other_allocations__x9(declared: Run) -> None:
+    told = declared("experiments", "restart", "checkout", "--allocation", "larger=20")
+    assert told.stdout == "checkout is in phase 2, and running. Phase 1 has ended.\n", told.output
+    shown = json.loads(declared("experiments", "show", "checkout", "--json").stdout)
+    assert (shown["phase"], [arm["percentage_allocation"] for arm in shown["variants"]]) == (2, [80, 20])
+    lines = declared("experiments", "show", "checkout").stdout
+    assert "ended phase" in lines
+    assert "control 50 %, larger 50 %" in lines
+    for command in ("results", "looks"):
+        assert declared(command, "checkout", "--phase", "1").exit_code == 0
+        missing = declared(command, "checkout", "--phase", "3")
+        assert "'checkout' has no phase 3: there are phases 1 to 2." in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("allocation", "told"),
+    [
+        ("smaller=20", "Error: --allocation: Give VARIANT=PERCENT of larger, got 'smaller=20'."),
+        ("larger", "Error: --allocation: Give VARIANT=PERCENT of larger, got 'larger'."),
+        ("larger=many", "Error: --allocation: Must be a number, got 'many'."),
+        ("larger=120", "Error: variants.0.percentage_allocation: "),
+    ],
+)
+def test_restart__with_an_allocation_that_is_none__says_what_is_allowed(
+    declared: Run, allocation: str, told: str
+) -> None:
+    refused = declared("experiments", "restart", "checkout", "--allocation", allocation)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(told)

@@ -61,14 +61,14 @@ def test_looks__before_anything_was_published__say_so(declared: Run) -> None:
 def test_looks__of_an_experiment__are_a_table_newest_first(looked: Run) -> None:
     heading, *lines = looked("looks", "checkout").stdout.splitlines()
     assert heading.split() == [
-        *("look", "as", "of", "data", "version", "identities"),
+        *("phase", "look", "as", "of", "data", "version", "identities"),
         *("new", "late", "restated", "quarantined", "decision", "verdicts"),
     ]
-    assert [line.split()[0] for line in lines] == ["3", "2", "1"]
+    assert [line.split()[:2] for line in lines] == [["1", "3"], ["1", "2"], ["1", "1"]]
     assert lines[0].split()[-8:] == ["6,000", "2,004", "0", "0", "4", "ship", "bought:", "winning"]
-    assert lines[0].split()[1:3] == ["(planned", "2)"]
+    assert lines[0].split()[2:4] == ["(planned", "2)"]
     assert "(planned" not in lines[1]
-    assert re.fullmatch(r"\d\d:\d\d:\d\d", lines[1].split()[2]), "a look a second has a time of its own"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", lines[1].split()[3]), "a look a second has a time of its own"
     assert "2 (other code than before)" in lines[1]
     assert "bought: inconclusive" in lines[2]
     page = looked("looks", "checkout", "--page-size", "1", "--page", "2").stdout

@@ -327,6 +327,7 @@ def test_json__of_results__says_whose_they_are_and_of_which_window() -> None:
         "environment": "prod",
         "feature": "button",
         "status": "running",
+        "phase": 1,
         "metrics": {"1": "measured"},
         "window": {"started_at": "2026-03-01T12:00:00Z", "as_of": "2026-03-10T12:00:00Z"},
         "as_of": "2026-03-10T12:00:00Z",

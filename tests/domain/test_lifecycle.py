@@ -44,9 +44,9 @@ def test_transition__every_pair__is_allowed_just_where_the_rule_has_a_step(
     ("current", "to", "advice"),
     [
         (CREATED, PAUSED, "The experiment has not started: it can be started."),
-        (RUNNING, RUNNING, "The experiment is running already: it can be paused or completed."),
-        (RUNNING, CREATED, "The experiment is running: it can be paused or completed."),
-        (PAUSED, PAUSED, "The experiment is paused already: it can be started again or completed."),
+        (RUNNING, RUNNING, "The experiment is running already: it can be paused, restarted or completed."),
+        (RUNNING, CREATED, "The experiment is running: it can be paused, restarted or completed."),
+        (PAUSED, PAUSED, "The experiment is paused already: it can be started again, restarted or completed."),
         (COMPLETED, COMPLETED,
          "The experiment is completed already, for good: to go on, declare another one under another key."),
     ],

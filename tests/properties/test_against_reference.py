@@ -12,8 +12,10 @@ from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import exposures_payload, results_payload
+from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.frame_schemas import listed_exposures, metric_aggregates, validated
 from tests.properties.translated import experiment_of, warehouse_of
+from tests.reference.exposures import Experiment
 from tests.reference.inference import MINIMUM_CONVERSIONS, MINIMUM_IDENTITIES, MINIMUM_NONZERO
 from tests.reference.payloads import payloads
 from tests.strategies import Scenario, scenarios
@@ -23,20 +25,26 @@ RELATIVE = 1e-12  # rule X5: moments
 
 def ours(scenario: Scenario, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both payloads by way of the real landing zone, lake and engine."""
-    experiment, scope = experiment_of(scenario.experiment)
-    engine = warehouse_of(scenario.batches, folder)
+    as_refreshes_ask = sum(map(len, scenario.batches)) % 2 == 1  # what they ask for changes nothing else
+    return ours_of(scenario.experiment, warehouse_of(scenario.batches, folder), as_refreshes_ask=as_refreshes_ask)
+
+
+def ours_of(
+    described: Experiment, engine: Warehouse, *, as_refreshes_ask: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both payloads of an experiment of the reference by way of an engine over its events."""
+    experiment, scope = experiment_of(described)
     engine.write_first_exposures(scope)
     buckets = validated("exposure_buckets", engine.exposure_buckets(scope).rows)
     listed, unlisted = listed_exposures(buckets, experiment.variant_keys)
     summary = summarise_exposures(listed, scope.window.granularity, unlisted)
     metrics = tuple(attached.metric for attached in experiment.metrics)
-    as_refreshes_ask = sum(map(len, scenario.batches)) % 2 == 1  # what they ask for changes nothing else
     sensitive = next(iter(metrics), None) if as_refreshes_ask else None
     rows = engine.variant_aggregates(scope, metrics, sensitive=sensitive, self_check=as_refreshes_ask).rows
     aggregates = validated("variant_aggregates", rows)
     floors = Floors(MINIMUM_IDENTITIES, MINIMUM_CONVERSIONS, MINIMUM_NONZERO)
     results = compute_results(experiment, engine.variant_identities(scope), metric_aggregates(aggregates), floors)
-    return {**exposures_payload(summary)}, {**results_payload(results)}
+    return {**exposures_payload(summary, experiment.phase)}, {**results_payload(results)}
 
 
 def assert_equal(actual: object, wanted: object, where: str = "payload") -> None:

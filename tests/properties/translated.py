@@ -36,6 +36,7 @@ from experiment_pipeline.domain.metrics import (
     Retention,
     Statistic,
 )
+from experiment_pipeline.domain.phases import EndedPhase
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
@@ -98,6 +99,11 @@ def experiment_of(described: exposures.Experiment) -> tuple[Experiment, Analysis
         ),
         ignored_variants=tuple(described.ignored_variants),
         started_at=described.started_at,
+        phase=described.phase,
+        ended_phases=tuple(
+            EndedPhase(number, start, end, tuple(v.percentage_allocation for v in described.variants))
+            for number, (start, end) in enumerate(described.earlier_phases, start=1)
+        ),
     )
     scope = AnalysisScope(
         partition_key=PARTITION,
@@ -108,6 +114,7 @@ def experiment_of(described: exposures.Experiment) -> tuple[Experiment, Analysis
         multiple_exposures=MultipleExposures(described.multiple_exposures),
         variants=experiment.compared_keys,
         audience=_audience_of(described),
+        phase=described.phase,
     )
     return experiment, scope
 

@@ -27,7 +27,8 @@ class Experiment:
     """Everything that one refresh of one experiment depends on, the events aside.
 
     `dimensions` is the path of a trait by the dimension's name, `cross` names pairs of dimensions, and `entry` are the
-    events from whose first one on an identity is analysed (rule M19).
+    events from whose first one on an identity is analysed (rule M19). `earlier_phases` are the windows of the phases
+    before this one, whose shares and window are the variants' and its own (rule X9).
     """
 
     environment_key: str
@@ -44,6 +45,12 @@ class Experiment:
     entry: Events | None = None
     only: tuple[Condition, ...] = ()
     exclude_identifiers: Sequence[str] = ()
+    earlier_phases: Sequence[tuple[datetime, datetime]] = ()
+
+    @property
+    def phase(self) -> int:
+        """The number of this phase, from 1 on."""
+        return len(self.earlier_phases) + 1
 
     @property
     def compared_keys(self) -> list[str]:
@@ -131,6 +138,19 @@ def analysed(events: Iterable[Event], firsts: dict[str, FirstExposure], experime
     return {identity: Analysed(who[identity], min(times)) for identity, times in entered.items()}
 
 
+def saw_another_variant(events: Iterable[Event], firsts: dict[str, FirstExposure], experiment: Experiment) -> int:
+    """Rule X11: those who are analysed, and were exposed to another variant in an earlier phase."""
+    events = list(events)
+    seen: defaultdict[str, set[str | None]] = defaultdict(set)
+    for event in events:
+        is_of_phase = any(start <= event.timestamp < end for start, end in experiment.earlier_phases)
+        is_exposure = event.event == EXPOSURE and event.feature_name == experiment.feature
+        if is_of_phase and is_exposure and event.environment_key == experiment.environment_key:
+            seen[event.identifier].add(event.value)
+    who = analysed(events, firsts, experiment)
+    return sum(bool(seen[identity] - {each.first.variant}) for identity, each in who.items())
+
+
 def exposures_payload(firsts: dict[str, FirstExposure], experiment: Experiment) -> dict[str, Any]:
     """Rules X4, X6 and X7."""
     listed = listed_variants(firsts, experiment)
@@ -145,6 +165,7 @@ def exposures_payload(firsts: dict[str, FirstExposure], experiment: Experiment) 
             unlisted[bucket] += first.variant not in listed
     others = {first.variant for first in firsts.values() if not first.excluded} - listed
     return {
+        "phase": experiment.phase,
         **({"unlisted_variants": len(others)} if others else {}),
         "excluded_identities": sum(first.excluded for first in firsts.values()),
         "timeseries": {

@@ -96,8 +96,13 @@ def _of_arms(metric: Metric, found: Aggregates, experiment: Experiment) -> Paylo
         },
     }
     if isinstance(metric.statistic, Mean) and metric.statistic.before is not None:
+        is_of_earlier_phase = any(
+            experiment.started_at - metric.statistic.before < end for _, end in experiment.earlier_phases
+        )  # rule X11
         adjusted = {
-            key: None if pair is None else _adjusted(metric, found.joint[control], found.joint[key])
+            key: None
+            if pair is None or is_of_earlier_phase
+            else _adjusted(metric, found.joint[control], found.joint[key])
             for key, pair in known.items()
         }
         nothing = dict.fromkeys(("effect", "inference", "standard_error", "variance_reduction"))

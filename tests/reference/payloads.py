@@ -90,6 +90,8 @@ def results_payload(events: set[Event], firsts: dict[str, FirstExposure], experi
     statistic = srm_statistic(dict(identities), experiment)
     chi_square, degrees = (None, None) if statistic is None else (float(statistic[0]), statistic[1])
     payload: Payload = {
+        "phase": experiment.phase,
+        "earlier_phases": len(experiment.earlier_phases),
         "srm_p_value": srm_p_value(dict(identities), experiment),
         "srm": {"chi_square": chi_square, "degrees_of_freedom": degrees},
         "metrics": metrics,

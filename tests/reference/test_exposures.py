@@ -14,6 +14,7 @@ from tests.reference.exposures import (
     exposures_payload,
     first_exposures,
     remaining,
+    saw_another_variant,
 )
 from tests.reference.metrics import Condition, Events
 
@@ -128,3 +129,22 @@ def test_m19_an_identity_is_analysed_from_its_first_event_of_entry_on() -> None:
         "bob": Analysed(firsts["bob"], START),
     }
     assert set(analysed(events, firsts, EXPERIMENT)) == {"ann", "bob", "cat", "dan"}
+
+
+def test_x11_who_saw_another_variant_in_an_earlier_phase() -> None:
+    hour = timedelta(hours=1)
+    second = changed(
+        started_at=START + 2 * hour, earlier_phases=[(START, START + hour), (START + hour, START + 2 * hour)]
+    )
+    events = [
+        *(seen("same", "b", after) for after in (0 * hour, 3 * hour)),
+        *(seen("other", variant, after) for variant, after in (("control", 0 * hour), ("b", 3 * hour))),
+        *(seen("both", variant, after) for variant, after in (("b", hour), ("c", hour), ("b", 3 * hour))),
+        *(seen("before", variant, after) for variant, after in (("control", -hour), ("b", 3 * hour))),
+        seen("gone", "control"),
+        *(seen("quarantined", variant, 3 * hour) for variant in ("control", "b")),
+    ]
+    firsts = first_exposures(events, second)
+    assert set(firsts) == {"same", "other", "both", "before", "quarantined"}
+    assert saw_another_variant(events, firsts, second) == 2
+    assert second.phase == 3

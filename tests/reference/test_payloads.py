@@ -41,6 +41,8 @@ def test_a_batch_after_the_data_version_is_not_seen() -> None:
     exposures, results = payloads([[early], [late]], EXPERIMENT)
     assert exposures["timeseries"]["points"] == [{"bucket": "2026-03-01T00:00:00Z", "new_identities": {"b": 1, "h": 1}}]
     assert results == {
+        "phase": 1,
+        "earlier_phases": 0,
         "srm_p_value": None,
         "srm": {"chi_square": None, "degrees_of_freedom": None},
         "metrics": [

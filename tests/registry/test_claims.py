@@ -126,7 +126,7 @@ def test_assign_run_key__a_claim_keeps_the_first_run_it_was_assigned_to(
 
 
 def test_close_refused__closes_the_claims_and_stamps_no_failure(registry: Registry, running: Experiment) -> None:
-    registry.dispatch.claim_automatically({running.id: ClaimSource.SCHEDULE}, NOW)
+    registry.dispatch.claim_automatically({(running.id, 1): ClaimSource.SCHEDULE}, NOW)
     registry.runs.open(running.id, "run", NOW, HOUR)
     registry.claims.close_refused(running.id, "run", None, tuple(Computation), NOW)
     assert registry.claims.list_waiting() == []

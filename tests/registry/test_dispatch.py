@@ -48,7 +48,7 @@ def test_candidates__completed_experiment__stays_until_it_is_final(registry: Reg
 def test_claim_automatically__makes_the_experiment_wait_and_starts_no_throttle(
     registry: Registry, running: Experiment
 ) -> None:
-    registry.dispatch.claim_automatically({running.id: ClaimSource.SCHEDULE}, NOW)
+    registry.dispatch.claim_automatically({(running.id, 1): ClaimSource.SCHEDULE}, NOW)
     assert [claim.computation for claim in registry.claims.list_waiting()] == list(Computation)
     assert registry.dispatch.candidates(NOW)[0].waits
     assert registry.claims.create(running.id, Computation.RESULTS, ClaimSource.API, NOW, HOUR).source is ClaimSource.API

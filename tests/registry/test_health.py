@@ -8,7 +8,7 @@ from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.drafts import AttachmentDraft, MetricDraft
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.exposures import Window
-from experiment_pipeline.domain.late_events import LateEvents
+from experiment_pipeline.domain.late_events import FinalResults, LateEvents
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.domain.refresh import Computation, Publication, StoredHealth
@@ -65,7 +65,8 @@ def test_metric_events__of_every_version__are_all_that_the_metrics_read(registry
         registry.metrics.create("production", each, actor=ACTOR, now=NOW)
     attached = tuple(AttachmentDraft(name, ExpectedDirection.INCREASE) for name in ("purchase", "funnel"))
     created = registry.experiments.create("production", draft(metrics=attached), actor=ACTOR, now=NOW)
-    assert registry.health.metric_events([created.id]) == {created.id: {"purchase", "viewed", "ordered"}}
+    results = FinalResults(created.id, "", "", "production", "", Window(NOW, NOW), 0)
+    assert registry.health.metric_events([results]) == [{"purchase", "viewed", "ordered"}]
 
 
 def test_neighbours__of_an_experiment__are_those_before_and_after_it_on_its_flag(registry: Registry) -> None:

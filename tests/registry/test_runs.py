@@ -81,7 +81,7 @@ def test_open__that_nobody_claimed__is_a_claim_of_the_ui(registry: Registry, run
 def test_close_dead_run__records_what_was_left_undone_once_and_frees_the_experiment(
     registry: Registry, running: Experiment, opened: bool
 ) -> None:
-    registry.dispatch.claim_automatically({running.id: ClaimSource.SCHEDULE}, NOW)
+    registry.dispatch.claim_automatically({(running.id, 1): ClaimSource.SCHEDULE}, NOW)
     registry.claims.assign_run_key({"key": [claim.id for claim in registry.claims.list_waiting()]})
     if opened:
         registry.runs.open(running.id, "run", NOW, HOUR)

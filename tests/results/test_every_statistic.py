@@ -18,7 +18,7 @@ from experiment_pipeline.domain.aggregates import (
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Clock, Events, Measure, MeasureWindow, Missing
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Retention, Statistic
-from experiment_pipeline.results.comparisons import clock_of
+from experiment_pipeline.results.clocks import clock_of
 from experiment_pipeline.results.compute import compute_results
 from tests.results.subjects import experiment, metric_payload, rate
 

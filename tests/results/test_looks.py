@@ -49,6 +49,7 @@ def test_look__in_the_payload__has_every_member() -> None:
 
 def test_summary__of_a_look__has_its_verdicts_and_what_moved() -> None:
     assert look_summary(THIRD) == {
+        "phase": 1,
         "number": 3,
         "as_of": "2026-03-05T00:00:00Z",
         "data_version": 3,

@@ -16,7 +16,7 @@ def test_payload__of_a_plain_comparison__has_every_member_of_the_contract() -> N
     computed = results(experiment(), {"control": rate(1000, 100), "b": rate(1000, 200)})
     payload = results_payload(computed)
     metric = metric_payload(computed)
-    assert set(payload) == {"srm_p_value", "trustworthy", "srm", "metrics"}
+    assert set(payload) == {"phase", "earlier_phases", "srm_p_value", "trustworthy", "srm", "metrics"}
     tests = {"chi_square", "degrees_of_freedom", "anytime_p_value"}
     assert set(payload["srm"]) == {*tests, "identities", "expected_shares", "reason"}
     assert (payload["srm"]["chi_square"], payload["srm"]["degrees_of_freedom"]) == (0.0, 1)

@@ -433,6 +433,20 @@ class WarehouseContract:
         assert engine.exposed_variants("prod", 2, before, 10).pairs == 4
         assert build().exposed_variants("prod", 1, before, 10) == ExposedVariants()
 
+    def test_count_saw_another_variant__of_analysed_identities__in_an_earlier_window__x11(self, build: Build) -> None:
+        late = seen(4, "a", -HOUR, batch=2)
+        earlier = [seen(1, "b", -HOUR), seen(2, "a", -HOUR), seen(2, "b", -2 * HOUR), seen(3, "a", -DAY), late]
+        both = [seen(5, "a", -HOUR), seen(5, "a"), seen(5, "b")]
+        engine = build([*earlier, *both, seen(6, "a", -HOUR, feature="other")], [seen(n, "b") for n in (1, 2, 3, 4, 6)])
+        before = Window(STARTED_AT - 3 * HOUR, STARTED_AT)
+        for of, number in ((scope(), 1), (scope(data_version=2), 2), (scope(policy=MultipleExposures.FIRST), 1)):
+            engine.write_first_exposures(of)
+            assert engine.count_saw_another_variant(of, before) == number
+        assert engine.count_saw_another_variant(of, Window(STARTED_AT - 2 * DAY, STARTED_AT)) == 2
+        second = replace(scope(), phase=2)
+        with pytest.raises(ArtifactMissing, match="in phase 2"):
+            engine.count_saw_another_variant(second, before)
+
     def test_names__of_flags_and_events__come_with_their_numbers_up_to_a_limit(self, build: Build) -> None:
         events = [seen(1, "b"), seen(2, "b"), seen(1, "b", feature="Checkout"), seen(1, "b", feature="new", batch=2)]
         done = [

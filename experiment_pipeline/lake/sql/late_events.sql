@@ -1,7 +1,7 @@
 -- Events that came, in batches after a mark, for results that are final: exposures of the flag, and events of metrics.
 with watched as (
     select
-        unnest($experiment_ids::bigint[]) as experiment_id,
+        unnest($positions::bigint[]) as position,
         unnest($events::varchar[]) as event,
         unnest($features::varchar[]) as feature_name,
         unnest($starts::timestamptz[]) as started_at,
@@ -9,7 +9,7 @@ with watched as (
 )
 
 select
-    watched.experiment_id,
+    watched.position,
     count(*) filter (where watched.feature_name is not null)::bigint as exposures,
     count(*) filter (where watched.feature_name is null)::bigint as metric_events,
     max(found.landed_at) as last_landed_at
@@ -20,4 +20,4 @@ inner join watched
     and found.timestamp >= watched.started_at
     and found.timestamp < watched.ended_at
 where found.batch > $counted_to and found.batch <= $newest
-group by watched.experiment_id
+group by watched.position

@@ -1,5 +1,6 @@
 """The analysed identities of one scan, found again by their hashes."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -114,3 +115,10 @@ def _grouped(codes: Integers, groups: int) -> list[Integers]:
     by_code = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=groups))
     return [by_code[start:end] for start, end in pairwise([0, *ends.tolist()])]
+
+
+def hash_ranges(ranges: int) -> Iterator[dict[str, int]]:
+    """Yield so many ranges of hashes, of about as many identities each: hashes are spread evenly."""
+    bounds = [number * 2**64 // ranges - 2**63 for number in range(ranges + 1)]
+    for lowest, beyond in pairwise(bounds):
+        yield {"lowest_hash": lowest, "highest_hash": beyond - 1}

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from glob import escape
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -46,6 +45,7 @@ from experiment_pipeline.warehouse.duckdb.first_exposures import (
 from experiment_pipeline.warehouse.duckdb.late_analysis import LateComparison
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
 from experiment_pipeline.warehouse.duckdb.metric_preview import as_one_arm, metric_preview
+from experiment_pipeline.warehouse.duckdb.population import hash_ranges
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
 from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
 from experiment_pipeline.warehouse.duckdb.statements import statement
@@ -83,7 +83,7 @@ class DuckDBWarehouse(Warehouse):
 
     @override
     def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
-        target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key)
+        target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase)
         if scope.feature is None:
             sql, chosen = statement("first_events"), {}
         else:
@@ -100,8 +100,8 @@ class DuckDBWarehouse(Warehouse):
         return FirstExposures(identities=identities, quarantined=quarantined, sql=sql)
 
     @override
-    def stamp(self, partition_key: str) -> Stamp:
-        return read_stamp(self.artifacts.existing(FIRST_EXPOSURES, partition_key))
+    def stamp(self, partition_key: str, phase: int = 1) -> Stamp:
+        return read_stamp(self.artifacts.existing(FIRST_EXPOSURES, partition_key, phase))
 
     @override
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
@@ -125,7 +125,7 @@ class DuckDBWarehouse(Warehouse):
             return Frame(rows=frame_of("variant_aggregates", []), sql=identities_statement())
         with self._session() as connection:
             read = scope if sensitive is None else replace(scope, multiple_exposures=MultipleExposures.FIRST)
-            identities = _in_scope(self._identities(connection, read), scope)
+            identities = scope.aggregated(self._identities(connection, read))
             variants = list(identities)
             dimensions = self._dimensions(connection, scope, variants)
             sliced = [each for metric in metrics for each in self._sliced(connection, scope, metric, variants)]
@@ -156,7 +156,7 @@ class DuckDBWarehouse(Warehouse):
         self, scope: AnalysisScope, metric: Metric, on_identities: Callable[[int, int], None]
     ) -> MetricPreview | None:
         with self._session() as connection:
-            identities = _in_scope(self._identities(connection, scope), scope)
+            identities = scope.aggregated(self._identities(connection, scope))
             total, done, sliced = sum(identities.values()), 0, [(metric, None)]
             if not total:
                 return None
@@ -214,7 +214,7 @@ class DuckDBWarehouse(Warehouse):
                 known=known,
                 exposures=self._artifact_parameters(scope),
                 events=partial(self._event_parameters, connection),
-                variants=list(_in_scope(self._identities(connection, scope), scope)),
+                variants=list(scope.aggregated(self._identities(connection, scope))),
                 metrics=[metric for metric in metrics if metric.id in look.metric_ids],
                 ranges=_ranges,
             ).found()
@@ -229,6 +229,16 @@ class DuckDBWarehouse(Warehouse):
             found = connection.execute(*over_visible(statement("exposure_count"), of_flag)).fetchone()
         exposures, identities, first_at = found or (0, 0, None)
         return SeenExposures(exposures, identities, None if first_at is None else first_at.astimezone(UTC))
+
+    @override
+    def count_saw_another_variant(self, scope: AnalysisScope, earlier: Window) -> int:
+        exposures = {"exposure_event": EXPOSURE_EVENT, "feature": scope.feature}
+        with self._session() as connection:
+            of_window = self._event_parameters(connection, replace(scope, window=earlier))
+            parameters = {**of_window, **self._artifact_parameters(scope), **exposures}
+            found = connection.execute(*over_visible(statement("seen_another_variant"), parameters)).fetchone()
+        self._require_same(scope)
+        return int(found[0]) if found else 0
 
     @override
     def flag_names(self, scope: AnalysisScope, limit: int) -> dict[str, int]:
@@ -281,7 +291,7 @@ class DuckDBWarehouse(Warehouse):
 
     def _require_same(self, scope: AnalysisScope) -> None:
         """Refuse what was read of an artifact, where another run has replaced it before or meanwhile."""
-        stamp = self.stamp(scope.partition_key)
+        stamp = self.stamp(scope.partition_key, scope.phase)
         scope.require_same(stamp.window, stamp.data_version, stamp.installation)
 
     def _identities(
@@ -348,8 +358,9 @@ class DuckDBWarehouse(Warehouse):
             yield connection
 
     def _artifact_parameters(self, scope: AnalysisScope) -> dict[str, Any]:
+        stored = self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key, scope.phase)
         return {
-            FIRST_EXPOSURES: [escape(str(self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key)))],
+            FIRST_EXPOSURES: [escape(str(stored))],
             "exclude_quarantined": scope.multiple_exposures is MultipleExposures.EXCLUDE,
         }
 
@@ -385,15 +396,5 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
 
 
 def _ranges(identities: int) -> Iterator[dict[str, int]]:
-    """Yield ranges of hashes that hold about `MOST_IDENTITIES` each: hashes are spread evenly."""
-    ranges = max(1, -(-identities // MOST_IDENTITIES))
-    bounds = [number * 2**64 // ranges - 2**63 for number in range(ranges + 1)]
-    for lowest, beyond in pairwise(bounds):
-        yield {"lowest_hash": lowest, "highest_hash": beyond - 1}
-
-
-def _in_scope(identities: dict[str, int], scope: AnalysisScope) -> dict[str, int]:
-    """Return the variants that are aggregated; there may be as many others as there are identities."""
-    if scope.variants is None:
-        return identities
-    return {variant: identities[variant] for variant in sorted(scope.variants) if variant in identities}
+    """Yield ranges of hashes that hold about `MOST_IDENTITIES` each."""
+    return hash_ranges(max(1, -(-identities // MOST_IDENTITIES)))
