@@ -144,7 +144,7 @@ def _by_arm(size: SampleSize, factor: float = 1.0) -> dict[str, int]:
 def _metric(metric: Payload, experiment: Experiment, treatments: int) -> AchievedMetricPayload:
     progress: Mapping[str, ProgressPayload] = metric.get("progress") or {}
     control = value_of(metric["variants"].get(CONTROL))
-    is_primary = metric["metric_id"] == experiment.metrics[0].metric.id
+    is_primary = metric["metric_id"] in [each.metric.id for each in experiment.metrics[:1]]
     factor = _factor(experiment, treatments, is_primary=is_primary)
     return {
         "metric_id": metric["metric_id"],

@@ -31,7 +31,7 @@ def test_access__every_endpoint__opens_for_its_scope_alone(api: Api) -> None:
     api.metric()
     created = api.experiment()
     known = endpoints(api)
-    assert len(known) == 27
+    assert len(known) == 28
     for method, template, needed in known:
         path = template.format(environment_key="production", experiment=created["id"], metric_id=1)
         body: dict[str, Any] = {"json": {}} if method in ("post", "patch") else {}
@@ -125,6 +125,6 @@ def test_access__every_route_of_an_environment__names_a_scope(api: Api) -> None:
     app = create_app(api.registry, api.settings)
     below = ("{environment_key}", "/api/v1/experiments/")  # without one in its path it is the key's
     routes = [route for route in iter_route_contexts(app.routes) if any(each in (route.path or "") for each in below)]
-    assert len(routes) == 27
+    assert len(routes) == 28
     for route in routes:
         assert any(each.name == "access" for each in route.dependant.dependencies), route.path
