@@ -68,6 +68,7 @@ def test_summary__payload__is_what_x7_says() -> None:
         Granularity.HOUR,
     )
     assert exposures_payload(summary) == {
+        "phase": 1,
         "excluded_identities": 4,
         "timeseries": {
             "granularity": "hour",
@@ -82,8 +83,8 @@ def test_summary__payload__is_what_x7_says() -> None:
 
 def test_summary__bucket_where_everybody_is_quarantined__has_no_point__x7() -> None:
     only = ExposureBucket(STARTED_AT, "b", quarantined=True, new_identities=2)
-    payload = exposures_payload(summarise_exposures([only], Granularity.DAY))
-    assert payload == {"excluded_identities": 2, "timeseries": {"granularity": "day", "points": []}}
+    payload = exposures_payload(summarise_exposures([only], Granularity.DAY), 2)
+    assert payload == {"phase": 2, "excluded_identities": 2, "timeseries": {"granularity": "day", "points": []}}
 
 
 def test_summary__of_variants_that_are_not_listed__counts_them__x6() -> None:

@@ -38,4 +38,5 @@ def test_envelope__of_a_failure_before_the_first_payload__shows_the_failure() ->
         "refresh_requested_at": None,
         "payload": None,
         "is_final": False,
+        "phase": 1,
     }

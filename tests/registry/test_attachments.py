@@ -96,7 +96,7 @@ def test_attach__secondary_to_a_started_experiment__is_marked_and_kept_apart__m2
     registry.attachments.attach(created.id, AttachmentDraft(first.id, UP), actor=ACTOR, now=NOW)
     registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
     attached = registry.attachments.attach(created.id, AttachmentDraft(later.name, DOWN), actor=ACTOR, now=NOW)
-    assert attached == AttachedMetric(later, DOWN, added_after_start=True)
+    assert attached == AttachedMetric(later, DOWN, added_after_start=True, added_in_phase=1)
     renamed = registry.experiments.change(created.id, lambda now: replace(now, name="x"), actor=ACTOR, now=NOW)
     assert renamed.metrics == (AttachedMetric(first, UP), attached)
     with pytest.raises(ConfigurationError):

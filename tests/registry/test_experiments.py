@@ -212,8 +212,11 @@ def test_change__after_the_start__name_and_hypothesis_alone(registry: Registry, 
             actor=ACTOR,
             now=NOW,
         )
-    frozen = ["Cannot be changed after the experiment has started."]
-    assert refused.value.errors == {"variants": frozen, "design": frozen}
+    frozen = "Cannot be changed after the experiment has started."
+    assert refused.value.errors == {
+        "variants": [f"{frozen} A restart begins a new phase with other allocations."],
+        "design": [frozen],
+    }
     assert registry.experiments.get(running.id) == changed
 
 
