@@ -56,8 +56,8 @@ def events(
         raise
     late = count_late_events(lake.open(), runs.registry.health)
     report_late_events(context.instance, runs.registry.health, late)
-    yield _judged(loaded_sources, runs.registry.sources.list())
-    yield _materialised(report, [results.partition_key for results in late])
+    judged = _judged(loaded_sources, runs.registry.sources.list())
+    yield _materialised(report, [results.partition_key for results in late], judged)
 
 
 def _judged(loaded: LoadedSources, declared: Sequence[Source]) -> dg.AssetCheckResult:
@@ -71,8 +71,10 @@ def _judged(loaded: LoadedSources, declared: Sequence[Source]) -> dg.AssetCheckR
     )
 
 
-def _materialised(report: IngestionReport, late: Sequence[str]) -> dg.MaterializeResult[None]:
-    """Return the counts of an ingestion and the outcomes of both checks."""
+def _materialised(
+    report: IngestionReport, late: Sequence[str], sources: dg.AssetCheckResult
+) -> dg.MaterializeResult[None]:
+    """Return the counts of an ingestion and the outcomes of its checks."""
     readable = dg.AssetCheckResult(
         check_name=OBJECTS_READABLE.name,
         passed=not report.problems,
@@ -92,7 +94,7 @@ def _materialised(report: IngestionReport, late: Sequence[str]) -> dg.Materializ
             "changed": _named(report.changed),
             "late_for": [*late[:NAMES_KEPT], *([f"and {len(late) - NAMES_KEPT} more"] if late[NAMES_KEPT:] else [])],
         },
-        check_results=[readable, dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True)],
+        check_results=[readable, dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True), sources],
     )
 
 

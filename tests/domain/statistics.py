@@ -68,15 +68,18 @@ def _bounds(low: float, high: float) -> st.SearchStrategy[Bound]:
 def measures(draw: st.DrawFn, windows: st.SearchStrategy[MeasureWindow] = WINDOWS, *, sliced: bool = False) -> Measure:
     """A measure with or without bounds, as far as its aggregation lets."""
     aggregation = draw(st.sampled_from(Aggregation))
+    missing = draw(st.sampled_from(Missing)) if aggregation.may_lack_value else Missing.LEFT_OUT
     cap = floor = None
     if aggregation in NUMERIC:
         low, high = sorted((draw(FINITE), draw(FINITE)))
+        if missing is Missing.ZERO or not aggregation.may_lack_value:
+            high = abs(high)  # a cap below 0 would change identities without an event (rule M10)
         floor = draw(st.none() | st.just(Bound(at=low)) | _bounds(0, 50))
         cap = draw(st.none() | st.just(Bound(at=high or 1.0)) | _bounds(50, 100))
     return Measure(
         draw(events(windows)),
         aggregation,
-        draw(st.sampled_from(Missing)) if aggregation.may_lack_value else Missing.LEFT_OUT,
+        missing,
         cap,
         floor,
         draw(st.none() | PATHS) if sliced else None,
@@ -88,7 +91,7 @@ def defined(draw: st.DrawFn) -> Defined:
     """The meaning of a definition of version 2."""
     maturity = draw(st.sampled_from(Maturity))
     windows = ENDING if maturity is Maturity.COMPLETE else WINDOWS
-    q = st.floats(0, 1, exclude_min=True, exclude_max=True)
+    q = st.floats(0.0001, 0.9999)
     statistic = draw(
         st.one_of(
             st.builds(Mean, measures(windows, sliced=True), st.none() | DURATIONS),

@@ -32,7 +32,7 @@ def test_canonical_number__whole_or_not__has_one_spelling(number: float, written
         (scalars, "DE", "Must be a list, such as in: [DE, AT]."),
         (scalars, [], "Must be a list of 1 to 100 texts, numbers, true or false, such as in: [DE, AT]."),
         (scalars, ["a"] * 101, "Must be a list of 1 to 100 texts, numbers, true or false, such as in: [DE, AT]."),
-        (scalars, ["DE", ["AT"]], "Must be one text, number, true or false, such as is: DE."),
+        (scalars, ["DE", ["AT"]], "Must be a list of texts, numbers, true or false, such as in: [DE, AT]."),
         (scalars, ["DE", False],
          "Must not hold true or false beside texts and numbers. YAML reads on, off, yes and no as true and false: "
          "write them in quotes."),

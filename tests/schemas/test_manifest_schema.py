@@ -4,7 +4,6 @@ import ast
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import jsonschema_rs
@@ -24,7 +23,7 @@ ENVIRONMENT = "environments: {production: {}}\n"
 
 def content(text: str) -> Any:
     """A YAML text as JSON has it."""
-    return json.loads(json.dumps(yaml.safe_load(text), default=datetime.isoformat))
+    return json.loads(json.dumps(yaml.safe_load(text), default=lambda moment: moment.isoformat()))
 
 
 def candidates() -> Iterator[tuple[str, str]]:
