@@ -33,7 +33,6 @@ def test_envelope__before_anything_was_asked_or_computed__is_nothing() -> None:
 
 def test_envelope__of_a_failure_before_the_first_payload__shows_the_failure() -> None:
     assert replace(NEVER, last_error_at=NOW).envelope() == {
-        "phase": 1,
         "as_of": None,
         "last_error_at": "2026-03-10T12:00:00Z",
         "refresh_requested_at": None,
