@@ -4,11 +4,10 @@ What differs between databases is a `Dialect`. Each call has a connection of its
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import polars as pl
 from arro3.core import Field, RecordBatchReader
 from typing_extensions import override
 
@@ -19,7 +18,7 @@ from experiment_pipeline.sources.source_rows import (
     QUERY,
     CursorRange,
     Database,
-    SourceRows,
+    StreamedRows,
     cursor_value,
     refuse_cursor_type,
     refuse_null,
@@ -68,16 +67,11 @@ class AdbcDatabase(Database):
         self._dialect = dialect
 
     @override
-    def newest(self, query: str, column: str) -> CursorValue | None:
-        with closing(AdbcRows(self._dialect, query)) as rows:
-            return rows.newest(column)
-
-    @override
     def rows(self, query: str, within: CursorRange | None = None) -> "AdbcRows":
         return AdbcRows(self._dialect, query, within)
 
 
-class AdbcRows(SourceRows):
+class AdbcRows(StreamedRows):
     """The rows of one query, in one transaction on one connection."""
 
     def __init__(self, dialect: Dialect, query: str, within: CursorRange | None = None) -> None:
@@ -110,29 +104,14 @@ class AdbcRows(SourceRows):
             self.close()
             raise
 
-    @property
-    @override
-    def schema(self) -> Mapping[str, pl.DataType]:
-        return self._schema
-
-    @override
-    def batches(self) -> Iterator[pl.DataFrame]:
-        with self._failing(), self._reader(self._select) as reader:
-            for batch in reader:
-                yield pl.DataFrame(batch)
-
-    @override
-    def first(self, rows: int) -> pl.DataFrame:
-        return self._frame(f"{self._select} limit {rows}")
-
     @override
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
+    @override
     def newest(self, column: str) -> CursorValue | None:
-        """Return the largest cursor of the rows; see `Database.newest`."""
         cursor, name = self._cursor(column), self._dialect.name(column)
         if self._frame(f"select 1 as one from {self._rows} where {name} is null limit 1").height:
             raise refuse_null(column)
@@ -162,10 +141,7 @@ class AdbcRows(SourceRows):
         with self._connection.cursor() as cursor:
             cursor.execute(statement)
 
-    def _frame(self, statement: str) -> pl.DataFrame:
-        with self._failing(), self._reader(statement) as reader:
-            return pl.DataFrame(reader.read_all())
-
+    @override
     @contextmanager
     def _reader(self, statement: str) -> Iterator[RecordBatchReader]:
         """Give the batches of a statement, which are read before its cursor closes."""
@@ -174,9 +150,9 @@ class AdbcRows(SourceRows):
             cursor.adbc_statement.set_options(**self._dialect.statement_options)
             yield RecordBatchReader.from_stream(cursor.execute(statement).fetch_arrow())
 
+    @override
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Raise what the driver and its streams raise as an error that names the field, without a secret."""
         try:
             yield
         except ExperimentPipelineError:

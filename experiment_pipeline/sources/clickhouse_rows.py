@@ -6,14 +6,13 @@ Times are read in UTC. Types that Polars has none for, such as `UUID` and `Enum8
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from importlib.util import find_spec
 from io import BufferedReader
 from typing import TYPE_CHECKING, Any, cast
 
-import polars as pl
 from arro3.core import RecordBatchReader
 from typing_extensions import override
 
@@ -25,8 +24,9 @@ from experiment_pipeline.sources.source_rows import (
     QUERY,
     CursorRange,
     Database,
-    SourceRows,
+    StreamedRows,
     cursor_value,
+    in_backticks,
     refuse_cursor_type,
     refuse_null,
     require_column,
@@ -78,16 +78,11 @@ class ClickHouseDatabase(Database):
         self._connect = _connecting(url)
 
     @override
-    def newest(self, query: str, column: str) -> CursorValue | None:
-        with closing(ClickHouseRows(self._url, self._connect, query)) as rows:
-            return rows.newest(column)
-
-    @override
     def rows(self, query: str, within: CursorRange | None = None) -> "ClickHouseRows":
         return ClickHouseRows(self._url, self._connect, query, within)
 
 
-class ClickHouseRows(SourceRows):
+class ClickHouseRows(StreamedRows):
     """The rows of one query."""
 
     def __init__(
@@ -121,28 +116,13 @@ class ClickHouseRows(SourceRows):
             self.close()
             raise
 
-    @property
-    @override
-    def schema(self) -> Mapping[str, pl.DataType]:
-        return self._schema
-
-    @override
-    def batches(self) -> Iterator[pl.DataFrame]:
-        with self._failing(), self._reader(self._select) as reader:
-            for batch in reader:
-                yield pl.DataFrame(batch)
-
-    @override
-    def first(self, rows: int) -> pl.DataFrame:
-        return self._frame(f"{self._select} limit {rows}")
-
     @override
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
 
+    @override
     def newest(self, column: str) -> CursorValue | None:
-        """Return the largest cursor of the rows; see `Database.newest`."""
         name = self._cursor(column)
         if self._frame(f"select 1 as one from {self._rows} where {name} is null limit 1").height:
             raise refuse_null(column)
@@ -151,7 +131,8 @@ class ClickHouseRows(SourceRows):
 
     def _select_of(self, within: CursorRange | None) -> str:
         columns = (
-            f"{_read_as(f'source_rows.{_name(name)}', kind)} as {_name(name)}" for name, kind in self._types.items()
+            f"{_read_as(f'source_rows.{in_backticks(name)}', kind)} as {in_backticks(name)}"
+            for name, kind in self._types.items()
         )
         select = f"select {', '.join(columns)} from {self._rows}"
         if within is None:
@@ -171,12 +152,9 @@ class ClickHouseRows(SourceRows):
             kind == "DateTime64" and digits > MICROSECONDS
         ):
             raise refuse_cursor_type(column, self._types[column])
-        return f"source_rows.{_name(column)}"
+        return f"source_rows.{in_backticks(column)}"
 
-    def _frame(self, statement: str) -> pl.DataFrame:
-        with self._failing(), self._reader(statement) as reader:
-            return pl.DataFrame(reader.read_all())
-
+    @override
     @contextmanager
     def _reader(self, statement: str) -> Iterator[RecordBatchReader]:
         """Give the blocks of a statement as they arrive."""
@@ -189,9 +167,9 @@ class ClickHouseRows(SourceRows):
         ) as readable:  # a response over HTTP cannot read into nanoarrow's memory
             yield RecordBatchReader.from_stream(ArrayStream.from_readable(readable))
 
+    @override
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Raise what the client and its streams raise as an error that names the field, without a secret."""
         try:
             yield
         except ExperimentPipelineError:
@@ -233,10 +211,6 @@ def _read_only(client: "Client") -> None:
     if client.server_settings["readonly"].value not in READS_ONLY:
         client.set_client_setting("max_execution_time", int(STATEMENT_TIMEOUT.total_seconds()))
         client.set_client_setting("readonly", 1)
-
-
-def _name(column: str) -> str:
-    return "`" + column.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _bare(kind: str) -> tuple[str, int]:

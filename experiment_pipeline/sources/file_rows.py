@@ -21,6 +21,7 @@ from arro3.core import RecordBatchReader
 
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.sources.source_rows import ONE_SELECT, QUERY, in_double_quotes
 
 CSV, TABS, PARQUET = ".csv", ".tsv", ".parquet"
 JSON_LINES = (".jsonl", ".ndjson")
@@ -97,7 +98,7 @@ class FileRows:
         texts = [name for name in columns if types.get(name) == pl.String]
         casts = []
         for name in texts:
-            column = _identifier(name)
+            column = in_double_quotes(name)
             whole, number = self._connection.execute(
                 f"select bool_and(regexp_full_match({column}, $whole)), bool_and(regexp_full_match({column}, $number))"
                 f" from ({self._query})",
@@ -200,7 +201,7 @@ def _header(file: Path, field: str) -> tuple[str, tuple[str, ...]]:
 def _one_select(query: str) -> str:
     statements = duckdb.extract_statements(query)
     if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
-        raise ConfigurationError.of("query", "Must be one SELECT statement: a source is read, never written.")
+        raise ConfigurationError.of(QUERY, ONE_SELECT)
     return statements[0].query.strip().rstrip(";")
 
 
@@ -210,10 +211,6 @@ def _list(files: Iterable[Path]) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _one_line(error: Exception) -> str:

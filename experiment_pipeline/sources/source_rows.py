@@ -4,12 +4,16 @@ A database is asked for its newest cursor first, and then for the rows of a rang
 that a team wrote becomes a subquery, so that it is read and nothing else.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import polars as pl
+from arro3.core import RecordBatchReader
+from typing_extensions import override
 
 from experiment_pipeline.domain.row_mapping import advice
 from experiment_pipeline.domain.source_cursors import CursorValue
@@ -63,6 +67,53 @@ class CursorRange:
     until: CursorValue | None = None
 
 
+class QueryRows(SourceRows, Protocol):
+    """The rows of a query to a database."""
+
+    def newest(self, column: str) -> CursorValue | None:
+        """Return the largest cursor of the rows; see `Database.newest`."""
+        ...
+
+
+class StreamedRows(QueryRows):
+    """The rows of a query whose driver streams them as Arrow batches.
+
+    Attributes:
+        _select: the statement of the rows.
+        _schema: the columns and their types.
+    """
+
+    _select: str
+    _schema: Mapping[str, pl.DataType]
+
+    @property
+    @override
+    def schema(self) -> Mapping[str, pl.DataType]:
+        return self._schema
+
+    @override
+    def batches(self) -> Iterator[pl.DataFrame]:
+        with self._failing(), self._reader(self._select) as reader:
+            for batch in reader:
+                yield pl.DataFrame(batch)
+
+    @override
+    def first(self, rows: int) -> pl.DataFrame:
+        return self._frame(f"{self._select} limit {rows}")
+
+    def _frame(self, statement: str) -> pl.DataFrame:
+        with self._failing(), self._reader(statement) as reader:
+            return pl.DataFrame(reader.read_all())
+
+    @abstractmethod
+    def _reader(self, statement: str) -> AbstractContextManager[RecordBatchReader]:
+        """Give the batches of a statement."""
+
+    @abstractmethod
+    def _failing(self) -> AbstractContextManager[None]:
+        """Raise what the driver and its streams raise as an error that names the field, without a secret."""
+
+
 class Database(Protocol):
     """A database that queries are read from. It holds no connection: each call opens its own."""
 
@@ -73,9 +124,10 @@ class Database(Protocol):
             ConfigurationError: the column is missing, null in a row, or of a type without an order that can be kept.
             SourceUnreachable: the connection is lost.
         """
-        ...
+        with closing(self.rows(query)) as rows:
+            return rows.newest(column)
 
-    def rows(self, query: str, within: CursorRange | None = None) -> SourceRows:
+    def rows(self, query: str, within: CursorRange | None = None) -> QueryRows:
         """Return the rows of a query, or of a range of them.
 
         Raises:
@@ -88,6 +140,16 @@ class Database(Protocol):
 def subquery(query: str) -> str:
     """Return a query in brackets."""
     return f"(\n{query.strip().rstrip(';')}{COMMENTED_END})"
+
+
+def in_double_quotes(name: str) -> str:
+    """Return the name of a column as standard SQL quotes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def in_backticks(name: str) -> str:
+    """Return the name of a column as ClickHouse and BigQuery quote it."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def require_column(column: str, schema: Mapping[str, object]) -> None:

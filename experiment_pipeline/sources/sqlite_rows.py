@@ -24,8 +24,9 @@ from experiment_pipeline.sources.source_rows import (
     QUERY,
     CursorRange,
     Database,
-    SourceRows,
+    QueryRows,
     cursor_value,
+    in_double_quotes,
     refuse_cursor_type,
     refuse_null,
     require_column,
@@ -56,16 +57,11 @@ class SqliteDatabase(Database):
             raise url.refused(f"There is no file {quoted(self._file.name)}.")
 
     @override
-    def newest(self, query: str, column: str) -> CursorValue | None:
-        with closing(SqliteRows(self._url, self._file, query)) as rows:
-            return rows.newest(column)
-
-    @override
     def rows(self, query: str, within: CursorRange | None = None) -> "SqliteRows":
         return SqliteRows(self._url, self._file, query, within)
 
 
-class SqliteRows(SourceRows):
+class SqliteRows(QueryRows):
     """The rows of one query, in one transaction."""
 
     def __init__(self, url: ConnectionUrl, file: Path, query: str, within: CursorRange | None = None) -> None:
@@ -119,8 +115,8 @@ class SqliteRows(SourceRows):
     def close(self) -> None:
         self._connection.close()
 
+    @override
     def newest(self, column: str) -> CursorValue | None:
-        """Return the largest cursor of the rows; see `Database.newest`."""
         name = self._cursor(column)
         with self._failing():
             if self._connection.execute(f"select 1 from {self._rows} where {name} is null limit 1").fetchone():
@@ -139,12 +135,15 @@ class SqliteRows(SourceRows):
 
     def _kinds_of(self, columns: list[str]) -> dict[str, set[str]]:
         """Return the types of the values in each column."""
-        tests = (f"max(typeof({_name(column)}) = '{kind}')" for column in columns for kind in KINDS)
+        tests = (f"max(typeof({in_double_quotes(column)}) = '{kind}')" for column in columns for kind in KINDS)
         found = iter(self._connection.execute(f"select {', '.join(tests)} from {self._rows}").fetchone())
         return {column: {kind for kind in KINDS if next(found)} for column in columns}
 
     def _select_of(self, within: CursorRange | None) -> str:
-        columns = (f"{_cast(_name(column), kinds)} as {_name(column)}" for column, kinds in self._kinds.items())
+        columns = (
+            f"{_cast(in_double_quotes(column), kinds)} as {in_double_quotes(column)}"
+            for column, kinds in self._kinds.items()
+        )
         select = f"select {', '.join(columns)} from {self._rows}"
         if within is None:
             return select
@@ -159,7 +158,7 @@ class SqliteRows(SourceRows):
         kinds = self._kinds[column]
         if kinds - {"integer"} and kinds - {"text"}:
             raise refuse_cursor_type(column, f"of {' and '.join(sorted(kinds))} values")
-        return f"{_name(column)} collate binary"
+        return f"{in_double_quotes(column)} collate binary"
 
     def _frame(self, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
         return pl.DataFrame(rows, schema=self._schema, orient="row")
@@ -190,10 +189,6 @@ def _cast(name: str, kinds: set[str]) -> str:
     if len(kinds) > 1:
         return f"cast({name} as {'blob' if 'blob' in kinds else 'text'})"
     return name
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
 
 
 def _failure(url: ConnectionUrl, error: sqlite3.Error) -> ExperimentPipelineError:

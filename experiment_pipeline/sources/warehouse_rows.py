@@ -15,7 +15,7 @@ from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 from experiment_pipeline.sources.adbc_rows import AdbcDatabase, Dialect
 from experiment_pipeline.sources.connection_url import ConnectionUrl
-from experiment_pipeline.sources.source_rows import QUERY
+from experiment_pipeline.sources.source_rows import QUERY, in_backticks, in_double_quotes
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
@@ -43,7 +43,7 @@ def open_snowflake(url: ConnectionUrl) -> AdbcDatabase:
     options = snowflake_options(url)
     begin = (f"alter session set statement_timeout_in_seconds = {TIMEOUT_SECONDS}, timezone = 'UTC'",)
     connect: Callable[[], Connection] = lambda: dbapi.connect(db_kwargs=options, autocommit=True)  # noqa: E731
-    return AdbcDatabase(_dialect(url, connect, begin, snowflake_literal, _snowflake_name))
+    return AdbcDatabase(_dialect(url, connect, begin, snowflake_literal, in_double_quotes))
 
 
 def open_bigquery(url: ConnectionUrl) -> AdbcDatabase:
@@ -55,7 +55,7 @@ def open_bigquery(url: ConnectionUrl) -> AdbcDatabase:
     dbapi = _driver(url, BIGQUERY)
     options = bigquery_options(url)
     connect: Callable[[], Connection] = lambda: dbapi.connect(db_kwargs=options, autocommit=True)  # noqa: E731
-    return AdbcDatabase(_dialect(url, connect, (), bigquery_literal, _bigquery_name))
+    return AdbcDatabase(_dialect(url, connect, (), bigquery_literal, in_backticks))
 
 
 def snowflake_options(url: ConnectionUrl) -> dict[str, str]:
@@ -133,14 +133,6 @@ def _dialect(
         shown_type=lambda field: str(field.type),
         failure=lambda error, connection: _failure(url, error, connection),
     )
-
-
-def _snowflake_name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
-def _bigquery_name(column: str) -> str:
-    return "`" + column.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _is_ordered(kind: DataType) -> bool:
