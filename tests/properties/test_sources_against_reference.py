@@ -11,10 +11,9 @@ from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.lake import Lake
 from tests.lake.ledger import NOW
 from tests.lake.source_objects import visible_rows
-from tests.properties.test_against_reference import assert_equal, ours
+from tests.properties.test_against_reference import assert_payloads_equal_the_reference
 from tests.properties.translated import warehouse_of
 from tests.reference.events import LINK
-from tests.reference.payloads import payloads
 from tests.reference.visible import visible_events
 from tests.sourced_strategies import sourced_scenarios
 from tests.strategies import Scenario
@@ -31,15 +30,6 @@ def test_payloads__of_sources_that_are_read_again_and_superseded__equal_the_refe
 @settings(max_examples=300, deadline=None)
 def test_payloads__of_many_such_scenarios__equal_the_reference(scenario: Scenario) -> None:
     assert_payloads_equal_the_reference(scenario)
-
-
-def assert_payloads_equal_the_reference(scenario: Scenario) -> None:
-    """Compute one scenario both ways."""
-    with TemporaryDirectory() as folder:
-        exposures, results = ours(scenario, Path(folder))
-    wanted_exposures, wanted_results = payloads(scenario.batches, scenario.experiment)
-    assert exposures == wanted_exposures
-    assert_equal(results, wanted_results)
 
 
 @given(scenario=sourced_scenarios())
