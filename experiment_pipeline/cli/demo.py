@@ -15,12 +15,14 @@ from experiment_pipeline.cli.report import report
 from experiment_pipeline.cli.result_words import LEGEND
 from experiment_pipeline.cli.sources import pull
 from experiment_pipeline.cli.truth import truth_lines
-from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.registry import Registry
 
 if TYPE_CHECKING:  # SciPy takes its time: other commands do without
     from experiment_pipeline.demo.comparison import Compared
+    from experiment_pipeline.demo.landing import Deliveries
+    from experiment_pipeline.resources.dagster_instance import LocalDagster
 
 INTRODUCTION = (
     "The truth behind the simulated experiments: lifts as they follow from the simulation's parameters,\n"
@@ -29,7 +31,7 @@ INTRODUCTION = (
 )
 
 
-STEPS = 5  # beside one of each experiment: generating, declaring, the source, loading Dagster, ingesting
+STEPS = 6  # beside one of each look: generating, declaring, the source, loading Dagster, ingesting twice
 
 
 class Steps:
@@ -76,20 +78,22 @@ def demo(context: Context, as_json: bool) -> None:
     """Generate events, ingest them, compute five experiments through Dagster, and print their results.
 
     Four experiments are simulated: their true effects are printed beside what was found. The fifth is real (Thornton
-    2008): a source reads it from a CSV file. A second run finds nothing new to ingest.
+    2008): a source reads it from a CSV file. The events come in two deliveries, and experiments that still run are
+    looked at after each. A second run finds nothing new to ingest.
 
     \b
     Example:
       experiment-pipeline --data-dir demo-data demo
     """
-    from experiment_pipeline.demo.landing import DECLARATIONS, generate
+    from experiment_pipeline.demo.landing import DECLARATIONS, FIRST_DELIVERY_UNTIL, generate
     from experiment_pipeline.schemas.manifests import parse_manifest
 
     console = context.wide_console
     with Steps(console, total=STEPS) as steps, context.registry(create=True) as registry:
         context.require_sound_lake(registry)
         steps.begin("Generating events")
-        generated = generate(context.settings.landing_dir)
+        deliveries = generate()
+        deliveries.write(context.settings.landing_dir, landed_before=FIRST_DELIVERY_UNTIL)
         steps.begin("Declaring experiments")
         manifest = parse_manifest(DECLARATIONS.read_text("utf-8"), folder=DECLARATIONS.parent)
         registry.manifests.apply(manifest, actor=context.actor, now=context.now)
@@ -99,7 +103,8 @@ def demo(context: Context, as_json: bool) -> None:
             registry.experiments.find(declared.environment, key) for key, declared in manifest.experiments.items()
         ]
         unfinished = [experiment for experiment in experiments if not _is_final(registry, experiment)]
-        ingested = _materialise(context, unfinished, steps)
+        ingested = _materialise(context, unfinished, deliveries, steps)
+    generated = deliveries.generated
     delivered = {"records": generated.delivered, "objects": generated.objects}
     with context.registry() as registry:
         reports, truth = _reports(registry, experiments)
@@ -127,18 +132,35 @@ def _pull(context: Context, registry: Registry, sources: Iterable[str], steps: S
     return read
 
 
-def _materialise(context: Context, experiments: list[Experiment], steps: Steps) -> dict[str, int]:
-    """Run the jobs against the demo's own Dagster instance, and return the ingestion's counts."""
+def _materialise(
+    context: Context, experiments: list[Experiment], deliveries: "Deliveries", steps: Steps
+) -> dict[str, int]:
+    """Run the jobs against the demo's own Dagster instance, and return the counts of both ingestions.
+
+    What runs is looked at after the first delivery, too; a second demo finds nothing in it, and looks once.
+    """
     from experiment_pipeline.resources.dagster_instance import local_dagster
 
+    running = [experiment for experiment in experiments if experiment.status is ExperimentStatus.RUNNING]
     with local_dagster(context.settings) as dagster:
-        steps.expect(STEPS + len(experiments))
-        steps.begin("Ingesting events")
-        ingestion = dagster.run("ingest_events")
+        steps.expect(STEPS + len(running) + len(experiments))
+        steps.begin("Ingesting the first delivery")
+        first = _ingest(dagster)
+        for experiment in running if first["accepted"] else ():
+            steps.begin(f"Computing {experiment.key}, a first look")
+            dagster.run("refresh_experiment", experiment.partition_key)
+        deliveries.write(context.settings.landing_dir)
+        steps.begin("Ingesting the second delivery")
+        second = _ingest(dagster)
         for experiment in experiments:
             steps.begin(f"Computing {experiment.key}")
             dagster.run("refresh_experiment", experiment.partition_key)
-    (materialisation,) = ingestion.asset_materializations_for_node("events")
+    return {name: first[name] + second[name] for name in first}
+
+
+def _ingest(dagster: "LocalDagster") -> dict[str, int]:
+    """Ingest what has landed, and return how many events came in, came again, and were rejected."""
+    (materialisation,) = dagster.run("ingest_events").asset_materializations_for_node("events")
     counts: dict[str, Any] = {name: entry.value for name, entry in materialisation.metadata.items()}
     return {
         "accepted": counts["accepted"],

@@ -8,7 +8,7 @@ import gzip
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,7 @@ BAD = 0.002
 USUAL_DELAY = timedelta(minutes=10)  # at most, from the event to the collector
 LATE_BY = timedelta(days=4)  # at most
 WRITTEN_EVERY = timedelta(hours=6)
+FIRST_DELIVERY_UNTIL = datetime(2026, 1, 30, tzinfo=UTC)  # the rest comes after a first look at what runs
 RECORDS_PER_FILE = 2_000
 RECORDS_PER_LINE = 25  # what an SDK sends at once
 SDK = {"sdk_version": "demo"}
@@ -101,27 +102,41 @@ class _Arrivals:
     bad: Counter[str]
 
 
-def generate(landing_dir: Path, seed: int = SEED) -> Generated:
-    """Write every landing object that does not exist yet; the same seed gives the same objects.
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """Everything that the collector writes: the objects' contents by name, oldest first, and what is in them."""
 
-    Raises:
-        Conflict: an object exists with other content; nothing is written, landing objects are immutable (E7).
-    """
+    objects: Mapping[str, bytes]
+    generated: Generated
+
+    def write(self, landing_dir: Path, landed_before: datetime | None = None) -> None:
+        """Write every landing object that does not exist yet, or of these what landed before a moment.
+
+        Raises:
+            Conflict: an object exists with other content; nothing is written, landing objects are immutable (E7).
+        """
+        end = None if landed_before is None else _folder(ENVIRONMENT, landed_before)
+        delivered = [name for name in self.objects if end is None or name < end]
+        missing = [name for name in delivered if not _already_written(landing_dir / name, self.objects[name])]
+        for name in missing:
+            _write(landing_dir / name, self.objects[name])
+
+
+def generate(seed: int = SEED) -> Deliveries:
+    """Return the deliveries of all simulations; the same seed gives the same objects."""
     shop = _Records.of([], [])
     for simulation in SIMULATIONS:
         shop += _simulated(simulation, seed)
     arrivals = _arrivals(ENVIRONMENT, shop, seed)
     objects = dict(_objects(ENVIRONMENT, arrivals.records))
-    missing = [name for name in objects if not _already_written(landing_dir / name, objects[name])]
-    for name in missing:
-        _write(landing_dir / name, objects[name])
-    return Generated(
+    generated = Generated(
         objects=len(objects),
         delivered=len(arrivals.records),
         redelivered=arrivals.redelivered,
         late=arrivals.late,
         bad=dict(arrivals.bad),
     )
+    return Deliveries(objects, generated)
 
 
 def _simulated(simulation: Simulation, seed: int) -> _Records:
@@ -201,11 +216,15 @@ def _objects(environment_key: str, arrived: _Records) -> Iterator[tuple[str, byt
     slot = arrived.at // every
     for each in np.unique(slot).tolist():
         landed_at = datetime.fromtimestamp((each + 1) * every / 1000, tz=UTC)
-        folder = f"events/env_key={environment_key}/{landed_at:%Y/%m/%d/%H}"
+        folder = _folder(environment_key, landed_at)
         records = arrived.json[slot == each].tolist()
         for number, start in enumerate(range(0, len(records), RECORDS_PER_FILE)):
             content = "".join(f"{line}\n" for line in _lines(records[start : start + RECORDS_PER_FILE]))
             yield f"{folder}/{landed_at:%Y%m%dT%H%M%S.000Z}-{number}.jsonl.gz", content.encode()
+
+
+def _folder(environment_key: str, landed_at: datetime) -> str:
+    return f"events/env_key={environment_key}/{landed_at:%Y/%m/%d/%H}"
 
 
 def _lines(records: list[str]) -> Iterator[str]:

@@ -17,7 +17,9 @@ STEPS = (
     "Declaring experiments",
     "Reading the source hiv_incentive",
     "Loading Dagster",
-    "Ingesting events",
+    "Ingesting the first delivery",
+    "Computing product_page_layout, a first look",
+    "Ingesting the second delivery",
 )
 KEYS = tuple(parse_manifest(DECLARATIONS.read_text("utf-8")).experiments)
 
@@ -173,6 +175,13 @@ def test_demo__holdout__is_exposed_and_not_compared__x6(demo: Demo) -> None:
     assert "not compared: holdout" in demo.run("results", "product_page_layout").stdout
 
 
+def test_demo__running_experiment__was_looked_at_after_each_delivery(demo: Demo) -> None:
+    second, first = json.loads(demo.run("looks", "product_page_layout", "--json").stdout)[-2:]
+    assert (first["number"], second["number"]) == (1, 2)
+    assert second["identities"] - first["identities"] > 500
+    assert demo.run("looks", "product_page_layout", "--diff", "1", "2").exit_code == 0
+
+
 def test_demo__again__ingests_nothing_new_and_reports_the_same_final_results(demo: Demo) -> None:
     assert demo.second.exit_code == 0, demo.second.output
     assert "0 new events ingested, 0 duplicates dropped" in demo.second.stdout
@@ -196,9 +205,9 @@ def test_demo__without_a_terminal__says_what_it_does_on_standard_error(demo: Dem
     first, second = (
         [line for line in run.stderr.splitlines() if line.endswith(" ...")] for run in (demo.first, demo.second)
     )
-    prepared = [f"{step} ..." for step in STEPS]
-    assert first[:5] == second[:5] == prepared
-    assert sorted(first[5:]) == sorted(f"Computing {key} ..." for key in KEYS)
+    assert first[: len(STEPS)] == [f"{step} ..." for step in STEPS]
+    assert second[: len(STEPS) - 1] == [f"{step} ..." for step in STEPS if "first look" not in step]
+    assert sorted(first[len(STEPS) :]) == sorted(f"Computing {key} ..." for key in KEYS)
     assert len(second) < len(first), "final results are not computed again"
     assert "..." not in demo.first.stdout
 

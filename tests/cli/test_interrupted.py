@@ -48,7 +48,7 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("step", ["Ingesting events", "Computing one_page_checkout"])
+@pytest.mark.parametrize("step", ["Ingesting the first delivery", "Computing one_page_checkout"])
 def test_demo__interrupted_at_a_step__is_one_line_and_goes_on_when_it_is_run_again(tmp_path: Path, step: str) -> None:
     with start(tmp_path / "data", "demo") as process:
         assert process.stderr is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiment_pipeline.demo.landing import BAD_REASONS, Generated, generate
+from experiment_pipeline.demo.landing import BAD_REASONS, FIRST_DELIVERY_UNTIL, Deliveries, Generated, generate
 from experiment_pipeline.demo.simulation import SIMULATIONS
 from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.errors import Conflict
@@ -16,9 +16,15 @@ from tests.reference.events import Batch, Event, LandingObject, ingest, parse_ob
 
 
 @pytest.fixture(scope="module")
-def landing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Generated]:
+def deliveries() -> Deliveries:
+    return generate()
+
+
+@pytest.fixture(scope="module")
+def landing(deliveries: Deliveries, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Generated]:
     directory = tmp_path_factory.mktemp("landing")
-    return directory, generate(directory)
+    deliveries.write(directory)
+    return directory, deliveries.generated
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +42,31 @@ def landed(directory: Path) -> Iterator[LandingObject]:
         yield LandingObject(path.name, folder.removeprefix("env_key="), landed_at, content)
 
 
-def test_generate__same_seed__same_bytes(landing: tuple[Path, Generated], tmp_path: Path) -> None:
-    directory, generated = landing
-    assert generate(tmp_path) == generated
-    ours, theirs = (
-        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-        for root in (directory, tmp_path)
-    )
-    assert ours == theirs
-    assert len(ours) == generated.objects
+def test_generate__same_seed__same_bytes(deliveries: Deliveries) -> None:
+    assert generate() == deliveries
+    assert len(deliveries.objects) == deliveries.generated.objects
 
 
-def test_generate__again__writes_nothing(landing: tuple[Path, Generated]) -> None:
-    directory, generated = landing
+def test_generate__objects_come_oldest_first(deliveries: Deliveries) -> None:
+    assert list(deliveries.objects) == sorted(deliveries.objects)
+
+
+def test_write__again__writes_nothing(deliveries: Deliveries, landing: tuple[Path, Generated]) -> None:
+    directory, _ = landing
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
-    assert generate(directory) == generated
+    assert len(deliveries.objects) == sum(path.is_file() for path in directory.rglob("*"))
+    deliveries.write(directory)
     with pytest.raises(Conflict, match="holds other events"):
-        generate(directory, seed=1)
+        Deliveries(dict.fromkeys(deliveries.objects, b"{}\n"), deliveries.generated).write(directory)
     assert {path: path.stat().st_mtime_ns for path in directory.rglob("*")} == before
+
+
+def test_write__landed_before__leaves_the_rest_for_later(deliveries: Deliveries, tmp_path: Path) -> None:
+    deliveries.write(tmp_path, landed_before=FIRST_DELIVERY_UNTIL)
+    first = {each.landed_at for each in landed(tmp_path)}
+    deliveries.write(tmp_path)
+    everything = {each.landed_at for each in landed(tmp_path)}
+    assert max(first) < FIRST_DELIVERY_UNTIL <= min(everything - first)
 
 
 def test_generate__size_and_shares(landing: tuple[Path, Generated], ingested: Batch) -> None:
