@@ -11,8 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.report import report
-from experiment_pipeline.cli.result_words import LEGEND
+from experiment_pipeline.cli.report import legend, report
 from experiment_pipeline.cli.sources import pull
 from experiment_pipeline.cli.truth import truth_lines
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
@@ -117,7 +116,7 @@ def demo(context: Context, as_json: bool) -> None:
     console.print(f"{generated.delivered:,} records in {generated.objects:,} landing objects, {rows};")
     console.print(f"{_counted(ingested)}.\n")
     console.print(*reports, sep="\n")
-    console.print(LEGEND)
+    console.print(legend())
     console.print(Group(INTRODUCTION, *truth_lines(truth), ""))
     console.print(f"Everything is in {context.settings.data_dir}.")
 

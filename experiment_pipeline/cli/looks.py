@@ -13,18 +13,14 @@ from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.results.looks import LooksDiff, LookSummary, MetricChange, look_summary, looks_diff
+from experiment_pipeline.pages.looks import MOVED, LookView, count_words, look_view, metric_name
+from experiment_pipeline.pages.quantities import WITHHELD, readable
+from experiment_pipeline.results.looks import LooksDiff, MetricChange, look_summary, looks_diff
 
 if TYPE_CHECKING:
     from experiment_pipeline.registry.registry import Registry
 
-NOT_COUNTED = "–"  # by an older version, or withheld
-MOVED = {
-    "new_identities": "new identities",
-    "late_events": "late events",
-    "restated_identities": "restated identities",
-    "newly_quarantined": "newly quarantined identities",
-}
+SECOND = "%Y-%m-%d %H:%M:%S"
 
 
 @click.command()
@@ -63,13 +59,12 @@ def looks(
             return
         count = registry.looks.count(experiment.id, experiment.phase)
         found = registry.looks.list(experiment.id, experiment.phase, limit=page_size, offset=(page - 1) * page_size)
-    summaries = [look_summary(look) for look in found]
     if as_json:
-        click.echo(json.dumps(summaries, indent=2))
+        click.echo(json.dumps([look_summary(look) for look in found], indent=2))
     elif not count:
         click.echo("No results were published yet.")
     else:
-        _print_table(context, experiment, summaries)
+        _print_table(context, [look_view(experiment, look) for look in found])
         if count > len(found):
             first = (page - 1) * page_size + 1
             shown = f"{first} to {first + len(found) - 1}" if found else "None"
@@ -84,7 +79,7 @@ def _compared(registry: "Registry", experiment: Experiment, one: int, other: int
     return looks_diff(earlier, [*registry.looks.between(experiment.id, first, last, experiment.phase), later])
 
 
-def _print_table(context: Context, experiment: Experiment, summaries: list[LookSummary]) -> None:
+def _print_table(context: Context, shown: list[LookView]) -> None:
     table = listing(
         "phase",
         "look",
@@ -98,52 +93,18 @@ def _print_table(context: Context, experiment: Experiment, summaries: list[LookS
         "decision",
         "verdicts",
     )
-    for each in summaries:
-        moved = each["moved"]
-        restated = moved and moved["restated"]
-        counts = [
-            each["identities"],
-            moved and moved["new_identities"],
-            restated and restated["late_events"],
-            restated and restated["restated_identities"],
-            restated and restated["newly_quarantined"],
-        ]
-        code = " (other code than before)" if moved and moved["code_changed"] else ""
+    for each in shown:
         add_row(
             table,
-            str(each["phase"]),
-            f"{each['number']}{_planned(each)}",
-            _second(each["as_of"]),
-            f"{each['data_version']}{code}",
-            *map(_count, counts),
-            each.get("decision") or NOT_COUNTED,
-            _verdicts(experiment, each),
+            str(each.phase),
+            f"{each.number} ({each.planned})" if each.planned else str(each.number),
+            f"{each.as_of:{SECOND}}",
+            f"{each.data_version} ({each.code})" if each.code else str(each.data_version),
+            *(each.identities, each.new, each.late, each.restated, each.quarantined),
+            each.decision,
+            each.verdicts,
         )
     context.wide_console.print(table)
-
-
-def _planned(look: LookSummary) -> str:
-    """Return which of the looks that the design plans this one is; of several treatments the numbers that it took."""
-    numbers = sorted({f"{number}" for number in look.get("planned_looks", {}).values()})
-    return f" (planned {' and '.join(numbers)})" if numbers else ""
-
-
-def _verdicts(experiment: Experiment, look: LookSummary) -> str:
-    if look["trustworthy"] is False:
-        return "not trustworthy: the split is broken"
-    return "; ".join(
-        f"{_name(experiment, metric)}: {', '.join(_by_treatment(metric['verdict']))}" for metric in look["verdicts"]
-    )
-
-
-def _by_treatment(verdicts: Mapping[str, str]) -> Iterator[str]:
-    several = len(verdicts) > 1
-    yield from (f"{key} {_words(verdict)}" if several else _words(verdict) for key, verdict in verdicts.items())
-
-
-def _name(experiment: Experiment, metric: Mapping[str, object]) -> str:
-    named = {each.metric.id: each.metric.name for each in experiment.metrics}
-    return str(metric.get("name") or named.get(int(str(metric["metric_id"])), f"metric {metric['metric_id']}"))
 
 
 def _diff_lines(experiment: Experiment, diff: LooksDiff) -> Iterator[str]:
@@ -154,10 +115,10 @@ def _diff_lines(experiment: Experiment, diff: LooksDiff) -> Iterator[str]:
             f"{look['identities']:,} identities"
         )
     counts: Mapping[str, int | None] = dict(moved.items())  # type: ignore[arg-type]
-    yield "Moved: " + ", ".join(f"{_count(counts[name])} {words}" for name, words in MOVED.items())
+    yield "Moved: " + ", ".join(f"{count_words(counts[name])} {words}" for name, words in MOVED.items())
     yield "Code: " + ("another version computed the later look" if diff["code_changed"] else "the same")
     for metric in diff["metrics"]:
-        yield printable(_name(experiment, metric))
+        yield metric_name(experiment, metric)
         yield from _metric_lines(metric)
 
 
@@ -166,23 +127,15 @@ def _metric_lines(metric: MetricChange) -> Iterator[str]:
         yield f"  {printable(key)}: {_pair('n', arm['n'], ',')}, {_pair('sum', arm['sum'], ',.6g')}"
     for key, change in metric["treatments"].items():
         effect, lift = _pair("effect", change["effect"], "+.5g"), _pair("lift", change["lift"], "+.2%")
-        was, now = (NOT_COUNTED if verdict is None else _words(verdict) for verdict in change["verdict"])
+        was, now = (WITHHELD if verdict is None else readable(verdict) for verdict in change["verdict"])
         verdict = f"verdict {now}, as before" if was == now else f"verdict {was} -> {now}"
         yield f"  {printable(key)} against control: {effect}, {lift}, {verdict}"
 
 
 def _pair(name: str, pair: tuple[float | None, float | None], form: str) -> str:
-    was, now = (NOT_COUNTED if number is None else format(number, form) for number in pair)
+    was, now = (WITHHELD if number is None else format(number, form) for number in pair)
     return f"{name} {now}" if was == now else f"{name} {was} -> {now}"
 
 
-def _count(number: int | None) -> str:
-    return NOT_COUNTED if number is None else f"{number:,}"
-
-
 def _second(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
-
-
-def _words(verdict: str) -> str:
-    return verdict.replace("_", " ")
+    return f"{datetime.fromisoformat(moment):{SECOND}}"

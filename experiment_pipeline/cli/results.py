@@ -7,12 +7,13 @@ import click
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context, in_phase
-from experiment_pipeline.cli.report import newer_line, report
-from experiment_pipeline.cli.result_words import LEGEND, explanation
+from experiment_pipeline.cli.report import legend, report
 from experiment_pipeline.cli.results_csv import write_csv
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ComputedTogether, StoredHealth
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.pages.result_words import explanation
+from experiment_pipeline.pages.view import newer_line
 from experiment_pipeline.results.payload import ExposuresPayload
 from experiment_pipeline.times import iso_utc
 
@@ -61,8 +62,8 @@ def results(
     elif as_csv:
         write_csv(experiment, computed.results, sys.stdout)
     else:
-        legend = [] if computed.results.payload is None else [LEGEND]
-        context.wide_console.print(report(experiment, computed, health, floors=context.floors), *legend)
+        explained = [] if computed.results.payload is None else [legend()]
+        context.wide_console.print(report(experiment, computed, health, floors=context.floors), *explained)
         return
     if computed.newer is not None:
         click.echo(newer_line(computed.newer), err=True)

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Iterator
 from typing import TextIO
 
-from experiment_pipeline.cli.results_table import value_of
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ComputationState
+from experiment_pipeline.pages.quantities import value_of
 from experiment_pipeline.results.comparison_payload import effect_columns
 from experiment_pipeline.results.metric_payload import MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload

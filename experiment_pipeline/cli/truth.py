@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from experiment_pipeline.cli.parts_table import value_shown
-from experiment_pipeline.cli.results_table import VERDICT_STYLES, WITHHELD, readable
+from experiment_pipeline.cli.results_table import VERDICT_STYLES
+from experiment_pipeline.pages.quantities import WITHHELD, readable, value_shown
 
 if TYPE_CHECKING:  # SciPy takes its time: other commands do without
     from experiment_pipeline.demo.comparison import Compared

@@ -13,9 +13,11 @@ from experiment_pipeline.domain.audience import EVERYBODY, Audience
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation, Events, Measure
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Statistic
+from experiment_pipeline.pages.metrics import interval_label
+from experiment_pipeline.pages.parts import part_views
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import results_payload
-from tests.cli.test_results_parts import COUNT, HABITS, N, found
+from tests.pages.test_notes import COUNT, HABITS, N, found
 from tests.results.subjects import experiment, rate
 
 WIDE, NARROW = 200, 100
@@ -31,7 +33,7 @@ def printed(
     payload = results_payload(compute_results(subject, {"control": N, "b": N}, [aggregates], Floors()))
     console = Console(width=width, file=io.StringIO(), markup=False, color_system=None)
     with console.capture() as capture:
-        console.print(PartsTable(subject, payload))
+        console.print(PartsTable(part_views(subject, payload), interval_label(subject)))
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 

@@ -12,6 +12,7 @@ from experiment_pipeline.domain.experiments import Experiment, Variant, VariantR
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Direction
+from experiment_pipeline.pages.metrics import interval_label, metric_views
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import ResultsPayload, results_payload
 from tests.cli.test_results import AT
@@ -43,7 +44,7 @@ def printed(width: int) -> list[str]:
     experiment = subject()
     console = Console(width=width, file=io.StringIO(), markup=False)
     with console.capture() as capture:
-        console.print(ResultsTable(experiment, winning(experiment)))
+        console.print(ResultsTable(metric_views(experiment, winning(experiment)), interval_label(experiment)))
     return capture.get().splitlines()
 
 

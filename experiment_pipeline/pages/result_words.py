@@ -1,16 +1,12 @@
-"""Words of the results in a terminal, and what they mean."""
+"""Words of the results, and what they mean."""
 
-from rich.text import Text
-
-LEGEND = Text(
+LEGEND = (
     "n: analysed identities, where a share is measured with those that have it\n"
     "effect: treatment less control; lift: relative to control, and the interval is the lift's\n"
     "chance to win: that the treatment is the better one, as far as this one look can tell\n"
     "p, all looks: of no effect, valid at every refresh at once and over all comparisons of the metric's family\n"
     "verdict: from bounds that hold at every refresh at once, or at the looks that the design plans, so it takes more "
     "data than the chance to win\n"
-    "Every word: experiment-pipeline results --explain\n",
-    style="dim",
 )
 WORDS = {
     "identity": "who is in the experiment: a user, a device, whatever the flag was asked for",

@@ -1,14 +1,13 @@
-"""Lines below the table of results: progress, bounds, waiting identities, adjusted readings."""
+"""Notes below the table of results: progress, bounds, waiting identities, adjusted readings, other declarations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 
-from rich.text import Text
-
-from experiment_pipeline.cli.results_table import Quantity, chance_words, readable, shown
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.pages.metrics import attached_metrics
+from experiment_pipeline.pages.quantities import Quantity, by_variant, chance_words, readable, shown
+from experiment_pipeline.pages.tones import Line, Tone, quiet
 from experiment_pipeline.results.comparison_payload import PlannedLooksPayload, ProgressPayload
 from experiment_pipeline.results.families import Family
 from experiment_pipeline.results.metric_payload import CappedPayload, MetricPayload
@@ -24,31 +23,36 @@ READINGS = {  # of the primary metric, declared otherwise; a newer version's go 
 }
 
 
-def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
+def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Line]:
     """Yield what the table has no column for: bounds of values, identities that wait, readings that were adjusted."""
-    for name, of, metric in _metrics(experiment, results):
+    for of, metric in attached_metrics(experiment, results):
+        name = printable(of.metric.name)
         for which, bounds in (
             (name, metric.get("capped")),
             (f"{name}, denominator", metric.get("capped_denominator")),
             (f"{name}, pre-period", metric.get("capped_pre_period")),
         ):
-            yield from (Text(f"{which}: {line}", style="dim") for line in _bound_lines(bounds))
+            yield from quiet(f"{which}: {line}" for line in _bound_lines(bounds))
         waiting = metric.get("identities_not_mature", {})
         if any(waiting.values()):
-            yield Text(f"{name}: not counted until their window ends: {_by_variant(waiting)}", style="dim")
+            yield Line(f"{name}: not counted until their window ends: {by_variant(waiting)}", Tone.QUIET)
         quantity = Quantity.of(of, metric["variants"])
         for line in chain(
             _reading_lines(metric), _progress_lines(metric), _planned_look_lines(metric), _other_lines(quantity, metric)
         ):
-            yield Text(f"{name}{line}", style="dim")
+            yield Line(f"{name}{line}", Tone.QUIET)
 
 
-def sensitivity_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Text]:
+def sensitivity_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Line]:
     """Yield the primary metric as it would be under other declarations, one line a treatment."""
     found = results.get("sensitivity")
     if found is None:
         return
-    name = next(name for name, _, metric in _metrics(experiment, results) if metric["metric_id"] == found["metric_id"])
+    name = next(
+        printable(of.metric.name)
+        for of, _ in attached_metrics(experiment, results)
+        if of.metric.id == found["metric_id"]
+    )
     for treatment in next(iter(found["readings"].values()))["verdict"]:
         readings = "; ".join(
             f"{READINGS.get(label, readable(label))}: {_said(each, treatment)}"
@@ -56,9 +60,9 @@ def sensitivity_lines(experiment: Experiment, results: ResultsPayload) -> Iterat
         )
         line = f"{name}, {shown(treatment)}: read with {readings}"
         if treatment in found["contradicted"]:
-            yield Text(f"{line}. The readings disagree: it is not shipped.", style="bold red")
+            yield Line(f"{line}. The readings disagree: it is not shipped.", Tone.BAD)
         else:
-            yield Text(line, style="dim")
+            yield Line(line, Tone.QUIET)
 
 
 def _said(reading: OtherReadingPayload, treatment: str) -> str:
@@ -106,11 +110,11 @@ def _other_lines(quantity: Quantity, metric: MetricPayload) -> Iterator[str]:
     """Yield other numbers of each comparison: distance from the margin, post-stratified effect, risk of the primary."""
     for treatment, margin in metric.get("margin", {}).items():
         if margin["value"] is not None and margin["ci_low"] is not None and margin["ci_high"] is not None:
-            interval = f"{quantity.signed(margin['ci_low'])} to {quantity.signed(margin['ci_high'])} at every look"
+            interval = f"{quantity.interval(margin['ci_low'], margin['ci_high'])} at every look"
             yield f", {shown(treatment)}: {quantity.signed(margin['value'])} from the margin ({interval})"
     for treatment, found in metric.get("post_stratified", {}).items():
         if found["value"] is not None and found["ci_low"] is not None and found["ci_high"] is not None:
-            interval = f"{quantity.signed(found['ci_low'])} to {quantity.signed(found['ci_high'])}"
+            interval = quantity.interval(found["ci_low"], found["ci_high"])
             yield f", {shown(treatment)}: post-stratified effect {quantity.signed(found['value'])} ({interval})"
     if metric.get("family") != Family.PRIMARY:
         return
@@ -146,21 +150,10 @@ def _progress_words(progress: ProgressPayload, fraction: float) -> str:
     )
 
 
-def _metrics(experiment: Experiment, results: ResultsPayload) -> Iterator[tuple[str, AttachedMetric, MetricPayload]]:
-    attached = {each.metric.id: each for each in experiment.metrics}
-    for metric in results["metrics"]:
-        of = attached[metric["metric_id"]]
-        yield printable(of.metric.name), of, metric
-
-
 def _bound_lines(bounds: CappedPayload | None) -> Iterator[str]:
     if bounds is None:
         return
     if bounds["cap"] is not None:
-        yield f"values above {bounds['cap']:,.6g} count as it: {_by_variant(bounds['capped'])}"
+        yield f"values above {bounds['cap']:,.6g} count as it: {by_variant(bounds['capped'])}"
     if bounds["floor"] is not None:
-        yield f"values below {bounds['floor']:,.6g} count as it: {_by_variant(bounds['floored'])}"
-
-
-def _by_variant(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{shown(key)} {count:,}" for key, count in counts.items()) + " identities"
+        yield f"values below {bounds['floor']:,.6g} count as it: {by_variant(bounds['floored'])}"

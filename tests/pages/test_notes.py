@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.console import Group as Lines
 
 from experiment_pipeline.cli.results_csv import write_csv
-from experiment_pipeline.cli.results_parts import note_lines, sensitivity_lines
 from experiment_pipeline.cli.results_table import ResultsTable
 from experiment_pipeline.domain.aggregates import (
     Bounds,
@@ -33,6 +32,8 @@ from experiment_pipeline.domain.metrics import (
     Statistic,
 )
 from experiment_pipeline.domain.refresh import Computation, ComputationState
+from experiment_pipeline.pages.metrics import interval_label, metric_views
+from experiment_pipeline.pages.notes import note_lines, sensitivity_lines
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.payload import ResultsPayload, results_payload
 from tests.results.subjects import CONTROL, experiment, rate
@@ -59,7 +60,8 @@ def printed(statistic: Statistic, aggregates: MetricAggregates, unit: str = "") 
     payload = results_payload(compute_results(subject, {"control": N, "b": N}, [aggregates], Floors()))
     console = Console(width=300, file=io.StringIO(), markup=False, color_system=None)
     with console.capture() as capture:
-        console.print(Lines(ResultsTable(subject, payload), *note_lines(subject, payload)))
+        table = ResultsTable(metric_views(subject, payload), interval_label(subject))
+        console.print(Lines(table, *map(str, note_lines(subject, payload))))
     return "\n".join(" ".join(line.split()) for line in capture.get().splitlines())
 
 

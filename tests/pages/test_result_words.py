@@ -1,6 +1,6 @@
 """Words of the results, explained."""
 
-from experiment_pipeline.cli.result_words import WORDS, explanation
+from experiment_pipeline.pages.result_words import WORDS, explanation
 from experiment_pipeline.stats.verdict import Verdict
 
 
