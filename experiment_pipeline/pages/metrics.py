@@ -134,6 +134,8 @@ class MetricView:
         name: whole, on one line.
         wanted: what its verdict is about, and its unit: "higher is better, in EUR".
         family: "primary metric", "guardrail", "secondary metric" or "added after the start"; empty where not known.
+        threshold: 0 of the reading `anytime`, which the verdict is about: "no effect", or "the margin" of a guardrail.
+        quantity: the format of its numbers.
         arms: control first.
     """
 
@@ -142,6 +144,8 @@ class MetricView:
     wanted: str
     family: str
     is_primary: bool
+    threshold: str
+    quantity: Quantity
     arms: tuple[ArmView, ...]
 
     @property
@@ -213,6 +217,8 @@ def _metric_view(experiment: Experiment, attached: AttachedMetric, metric: Metri
         wanted=wanted_words(attached),
         family=FAMILIES[Family(family)] if family in set(Family) else readable(family),
         is_primary=is_primary,
+        threshold="the margin" if metric.get("margin") else "no effect",
+        quantity=quantity,
         arms=tuple(
             ArmView(
                 variant=shown(variant),
