@@ -40,14 +40,14 @@ def report(
     """
     view = experiment_view(experiment, computed, health, floors=floors)
     heading = Text.assemble((printable(experiment.name), "bold"), f"  {view.key}, {view.status}")
-    if view.results is None:
+    if view.results is None or view.results.exposures is None:
         return Group(heading, *_styled(view.alerts), "")
-    results = view.results
+    results, exposures = view.results, view.results.exposures
     return Group(
         heading,
         _window_line(view, results),
         *_styled(view.alerts),
-        Text(results.exposures.summary),
+        Text(exposures.summary),
         *_split_lines(results.split),
         *_decision_lines(results.decision),
         ResultsTable(results.metrics, results.interval),

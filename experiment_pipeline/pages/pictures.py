@@ -12,7 +12,7 @@ from statistics import median
 from experiment_pipeline.domain.texts import shortened
 from experiment_pipeline.pages.looks import LookView, PlannedLookView
 from experiment_pipeline.pages.metrics import ComparisonView, Estimate, MetricView, ReadingName
-from experiment_pipeline.pages.split import ExposuresView, SplitView
+from experiment_pipeline.pages.split import ExposuresView
 from experiment_pipeline.pages.svg import SERIES, TONES, Anchor, Ground, Svg
 from experiment_pipeline.pages.tones import Tone
 
@@ -50,9 +50,9 @@ class Scale:
         return self.low <= value <= self.high
 
 
-def exposures_picture(exposures: ExposuresView, split: SplitView, ground: Ground = Ground.IMAGE) -> str:
+def exposures_picture(exposures: ExposuresView, ground: Ground = Ground.IMAGE) -> str:
     """Return identities so far by compared variant over time, beside the configured split of all of them (dashed)."""
-    shares = {arm.variant: arm.expected_share for arm in split.arms}
+    shares = exposures.expected_shares
     shown = list(exposures.cumulative)[:VARIANTS_SHOWN]
     totals = [sum(counts) for counts in zip(*exposures.cumulative.values(), strict=True)]
     left_out = len(exposures.cumulative) - len(shown)
@@ -63,9 +63,7 @@ def exposures_picture(exposures: ExposuresView, split: SplitView, ground: Ground
         return str(picture)
     chosen = _thinned(len(totals), POINTS_SHOWN)
     lines = {key: [exposures.cumulative[key][index] for index in chosen] for key in shown}
-    expected = {
-        key: [share * totals[index] for index in chosen] for key in shown if (share := shares.get(key)) is not None
-    }
+    expected = {key: [shares[key] * totals[index] for index in chosen] for key in shown if key in shares}
     highest = max(max(each) for each in (*lines.values(), *expected.values()))
     across, up = _times(exposures.buckets, MARGIN + 52, 440), Scale(0, max(1, highest), 210, 36)
     _axis(picture, across, up, exposures.buckets)

@@ -1,14 +1,14 @@
 """The split of identities as pages show it: whether they came to the variants in the declared shares, and who came."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 
 from experiment_pipeline.pages.quantities import NEARLY_0, SMALLEST_P, shown
 from experiment_pipeline.pages.tones import Line, Tone
-from experiment_pipeline.results.payload import ExposuresPayload, PointPayload, ResultsPayload, SplitPayload
+from experiment_pipeline.results.payload import ExposuresPayload, PointPayload, ResultsPayload
 from experiment_pipeline.results.reasons import in_words
 
 DISTRUST = "Do not trust these numbers: nothing is called winning on such a split."
@@ -50,12 +50,14 @@ class ExposuresView:
         buckets: the moments up to which `cumulative` counts, UTC: each is the beginning of an hour or a day, and its
             identities are counted.
         cumulative: identities so far by compared variant, one number a bucket.
+        expected_shares: of the compared variants, 0 to 1; empty where they are not known.
     """
 
     summary: str
     granularity: str
     buckets: tuple[datetime, ...]
     cumulative: dict[str, tuple[int, ...]]
+    expected_shares: dict[str, float]
 
 
 def split_view(results: ResultsPayload) -> SplitView:
@@ -75,27 +77,34 @@ def split_view(results: ResultsPayload) -> SplitView:
     return SplitView("BROKEN", Tone.BAD, f"{detail}{why}", DISTRUST, arms)
 
 
-def exposures_view(exposures: ExposuresPayload, split: SplitPayload) -> ExposuresView:
-    """Return who was exposed, over time, beside the variants that are compared."""
-    series, compared = exposures["timeseries"], list(split["identities"])
+def exposures_view(exposures: ExposuresPayload, compared: Sequence[str], shares: Mapping[str, float]) -> ExposuresView:
+    """Return who was exposed, over time.
+
+    Args:
+        exposures: as published.
+        compared: the variants that are compared, control first; others are counted in the summary alone.
+        shares: of them, as configured; empty where they are not known.
+    """
+    series = exposures["timeseries"]
     return ExposuresView(
-        summary=_summary(exposures, split),
+        summary=_summary(exposures, compared),
         granularity=series["granularity"],
         buckets=tuple(datetime.fromisoformat(point["bucket"]) for point in series["points"]),
         cumulative={
             shown(key): tuple(accumulate(point["new_identities"].get(key, 0) for point in series["points"]))
             for key in compared
         },
+        expected_shares={shown(key): share for key, share in shares.items()},
     )
 
 
-def _summary(exposures: ExposuresPayload, split: SplitPayload) -> str:
+def _summary(exposures: ExposuresPayload, compared: Sequence[str]) -> str:
     points = exposures["timeseries"]["points"]
     seen = _seen(points)
     unlisted = sum(point.get("unlisted_identities", 0) for point in points)
     summary = f"{seen.total() + unlisted:,} identities exposed, {exposures['excluded_identities']:,} more excluded"
     summary += " for seeing several variants" if exposures["excluded_identities"] else ""
-    aside = [f"{shown(variant)} {n:,}" for variant, n in sorted(seen.items()) if variant not in split["identities"]]
+    aside = [f"{shown(variant)} {n:,}" for variant, n in sorted(seen.items()) if variant not in compared]
     if others := exposures.get("unlisted_variants"):
         aside.append(f"{others:,} other variants {unlisted:,}")
     return f"{summary}; not compared: {', '.join(aside)}" if aside else summary

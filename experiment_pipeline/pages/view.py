@@ -71,6 +71,7 @@ class ResultsView:
     """The published results of an experiment.
 
     Attributes:
+        exposures: None where none are published as of the same moment; an alert says so.
         interval: the name of intervals for one look: "95 % interval".
         decision: None of an older version's payload.
         unreadable: which values cannot be read.
@@ -81,7 +82,7 @@ class ResultsView:
     """
 
     provenance: ProvenanceView
-    exposures: ExposuresView
+    exposures: ExposuresView | None
     split: SplitView
     decision: DecisionView | None
     interval: str
@@ -149,8 +150,10 @@ def experiment_view(
     exposures: ComputationState[ExposuresPayload] = computed.exposures
     results: ComputationState[ResultsPayload] = computed.results
     shown = None
-    if exposures.payload is not None and results.payload is not None:
-        shown = _results_view(experiment, exposures, results, floors, _provenance(experiment, computed, looks, sql))
+    if results.payload is not None:
+        exposed = None if exposures.payload is None else _exposures_view(exposures.payload, results.payload)
+        provenance = _provenance(experiment, computed, looks, sql)
+        shown = _results_view(experiment, exposed, results.payload, floors, provenance)
     return ExperimentView(
         key=experiment.key,
         name=printable(experiment.name),
@@ -188,29 +191,32 @@ def _alerts(computed: ComputedTogether) -> Iterator[Line]:
         yield Line(f"No {missing.value} to show beside: run a refresh.", Tone.WARNING)
 
 
+def _exposures_view(exposures: ExposuresPayload, results: ResultsPayload) -> ExposuresView:
+    split = results["srm"]
+    return exposures_view(exposures, list(split["identities"]), split["expected_shares"])
+
+
 def _results_view(
     experiment: Experiment,
-    exposures: ComputationState[ExposuresPayload],
-    results: ComputationState[ResultsPayload],
+    exposures: ExposuresView | None,
+    results: ResultsPayload,
     floors: Floors,
     provenance: ProvenanceView,
-) -> ResultsView | None:
-    if exposures.payload is None or results.payload is None:
-        return None
+) -> ResultsView:
     return ResultsView(
         provenance=provenance,
-        exposures=exposures_view(exposures.payload, results.payload["srm"]),
-        split=split_view(results.payload),
-        decision=decision_view(results.payload.get("decision")),
+        exposures=exposures,
+        split=split_view(results),
+        decision=decision_view(results.get("decision")),
         interval=interval_label(experiment),
-        metrics=metric_views(experiment, results.payload),
-        parts=part_views(experiment, results.payload),
-        unreadable=tuple(unreadable_lines(experiment, results.payload)),
-        notes=tuple(note_lines(experiment, results.payload)),
-        sensitivity=tuple(sensitivity_lines(experiment, results.payload)),
-        withheld=tuple(withheld_lines(experiment, results.payload, floors)),
-        moved=moved_view(results.payload.get("look")),
-        planned_looks=planned_look_views(results.payload),
+        metrics=metric_views(experiment, results),
+        parts=part_views(experiment, results),
+        unreadable=tuple(unreadable_lines(experiment, results)),
+        notes=tuple(note_lines(experiment, results)),
+        sensitivity=tuple(sensitivity_lines(experiment, results)),
+        withheld=tuple(withheld_lines(experiment, results, floors)),
+        moved=moved_view(results.get("look")),
+        planned_looks=planned_look_views(results),
     )
 
 

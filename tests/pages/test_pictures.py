@@ -22,6 +22,7 @@ from experiment_pipeline.pages.view import ExperimentView, ResultsView
 from tests.pages.published import AS_OF, HOSTILE, START, subject, view_of
 from tests.pages.test_svg import NAMESPACE, root_of
 
+EVEN = {"control": 0.5, "b": 0.5}
 FEW_KB = 4_000  # bytes
 LARGEST = 16_000  # bytes, of 30 metrics and 8 variants
 
@@ -31,9 +32,14 @@ def shown(view: ExperimentView) -> ResultsView:
     return view.results
 
 
+def exposed(results: ResultsView) -> ExposuresView:
+    assert results.exposures is not None
+    return results.exposures
+
+
 def pictures(view: ExperimentView, ground: Ground = Ground.IMAGE) -> Iterator[str]:
     results = shown(view)
-    yield exposures_picture(results.exposures, results.split, ground)
+    yield exposures_picture(exposed(results), ground)
     yield forest_picture(results.metrics, results.interval, ground=ground)
     yield forest_picture(results.metrics, results.interval, ReadingName.ANYTIME, ground)
     assert view.primary is not None
@@ -68,25 +74,24 @@ def test_pictures__names_of_other_people__are_shortened_and_escaped(name: str) -
 
 def test_exposures__lines__end_at_the_counts_beside_the_configured_shares() -> None:
     results = shown(view_of(subject()))
-    picture = exposures_picture(results.exposures, results.split)
+    picture = exposures_picture(exposed(results))
     assert {"control 2,000 (50.0 %, expected 50 %)", "b 2,000 (50.0 %, expected 50 %)"} <= set(texts(picture))
     solid, dashed = elements(picture, "polyline")[:2]
     assert ("stroke-dasharray" in solid, "stroke-dasharray" in dashed) == (False, True)
     assert solid["points"] == dashed["points"], "the split is as configured"
-    odd = replace(results.exposures, cumulative={**results.exposures.cumulative, "b": (100,) * 10})
-    solid, dashed, *_ = elements(exposures_picture(odd, results.split), "polyline")
+    odd = replace(exposed(results), cumulative={**exposed(results).cumulative, "b": (100,) * 10})
+    solid, dashed, *_ = elements(exposures_picture(odd), "polyline")
     assert solid["points"] != dashed["points"]
 
 
 def test_exposures__of_nobody_of_one_bucket_and_of_many__are_pictures() -> None:
-    results = shown(view_of(subject()))
-    nobody = ExposuresView("", "day", (), {"control": (), "b": ()})
-    assert "Nobody was exposed yet." in texts(exposures_picture(nobody, results.split))
-    one = ExposuresView("", "day", (START,), {"control": (3,), "b": (0,)})
-    assert "control 3 (100.0 %, expected 50 %)" in texts(exposures_picture(one, results.split))
+    nobody = ExposuresView("", "day", (), {"control": (), "b": ()}, EVEN)
+    assert "Nobody was exposed yet." in texts(exposures_picture(nobody))
+    one = ExposuresView("", "day", (START,), {"control": (3,), "b": (0,)}, EVEN)
+    assert "control 3 (100.0 %, expected 50 %)" in texts(exposures_picture(one))
     hours = tuple(datetime.fromtimestamp(START.timestamp() + 3600 * hour, START.tzinfo) for hour in range(2_000))
-    many = ExposuresView("", "hour", hours, {"control": tuple(range(2_000)), "b": tuple(range(2_000))})
-    picture = exposures_picture(many, results.split)
+    many = ExposuresView("", "hour", hours, {"control": tuple(range(2_000)), "b": tuple(range(2_000))}, EVEN)
+    picture = exposures_picture(many)
     assert len(picture) <= FEW_KB
     assert "control 1,999 (50.0 %, expected 50 %)" in texts(picture), "the last point is drawn"
 

@@ -38,6 +38,7 @@ def test_view__of_published_results__has_decision_split_metrics_and_what_moved()
         ("control", 2_000, 0.5),
         ("b", 2_000, 0.5),
     ]
+    assert view.results.exposures is not None
     assert view.results.exposures.summary == ("4,000 identities exposed, 12 more excluded for seeing several variants")
     assert view.results.exposures.cumulative["b"] == tuple(range(200, 2_001, 200))
     assert view.results.provenance.window == "from 2026-03-01 00:00 to 2026-03-11 00:00 UTC, data version 3"
@@ -94,6 +95,11 @@ def test_view__before_anything_was_computed__says_so() -> None:
         "Newer exposures are published without results of the same data: a refresh completes them.",
         "No results to show beside: run a refresh.",
     ]
+    other = replace(together(of), exposures=state(Computation.EXPOSURES, None), newer=Computation.RESULTS)
+    view = experiment_view(of, other)
+    assert view.results is not None
+    assert view.results.exposures is None
+    assert view.alerts[-1].text == "No exposures to show beside: run a refresh."
 
 
 def test_view__refresh_that_failed__is_told_beside_what_still_stands__r3() -> None:
