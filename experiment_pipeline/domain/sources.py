@@ -26,6 +26,7 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IMPORT = "import"  # in the place of a source: files that were imported by hand
 DUCKDB = "duckdb://"
 OPEN_URLS = (DUCKDB, "sqlite://", "chdb://")  # of files, where nobody signs in
+NO_USER = "Must not hold '@' before the first '/': files have no user. Begin such a path with './'."
 LINK_FIELDS = {"anonymous", "known"}
 LINKED_AT = iso_utc(OLDEST)  # of links: the same pair is one event, however often it is read (rule E4)
 SHORTEST_INTERVAL = timedelta(minutes=1)
@@ -113,6 +114,7 @@ class ConnectionDraft:
                 f"Must begin with {', '.join(OPEN_URLS)}: others may hold a password. Name the variable of the "
                 "environment that holds it in url_env.",
             ),
+            rule(lambda url: not _has_user(url), NO_USER),
             at_most(URL_LENGTH),
         ]
         | None,
@@ -251,6 +253,19 @@ def url_of(connection: Connection, environ: Mapping[str, str]) -> str:
     return url
 
 
+def check_url_of_files(connection: Connection, url: str) -> None:
+    """Refuse a variable's URL of files whose path does not begin at the root: every process has a folder of its own.
+
+    Raises:
+        ConfigurationError: the message does not hold the URL, which may have a user's password in the place of a path.
+    """
+    scheme = next((scheme for scheme in OPEN_URLS if url.startswith(scheme)), None)
+    if connection.url_env is None or scheme is None or url.removeprefix(scheme).startswith("/"):
+        return
+    message = f"The path in {connection.url_env} must begin at the root, with three slashes: {scheme}/srv/exports."
+    raise ConfigurationError.of(f"connections.{connection.key}.url_env", message)
+
+
 def to_declared(draft: SourceDraft) -> dict[str, Any]:
     """Return a source as a manifest declares it, JSON-ready, with every field."""
     known = adapter(SourceDraft)
@@ -273,6 +288,10 @@ def in_folder(text: str, folder: Path) -> str:
     """Return the path or the URL of files with a path that begins at the root: relative ones begin at the folder."""
     scheme = next((scheme for scheme in OPEN_URLS if text.startswith(scheme)), "")
     return f"{scheme}{folder.absolute() / text.removeprefix(scheme)}"
+
+
+def _has_user(url: str) -> bool:
+    return "@" in url.partition("://")[2].partition("/")[0]
 
 
 def _bare(draft: SourceDraft) -> SourceDraft:

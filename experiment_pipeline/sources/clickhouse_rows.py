@@ -62,6 +62,10 @@ REFUSED_USER = {192, 193, 194, 516}  # codes of errors
 UNKNOWN_DATABASE, READ_ONLY, NO_ACCESS, SYNTAX, TIMEOUT = 81, 164, 497, 62, 159
 RECEIVED, USER = r"(?:Received ClickHouse exception, code: \d+, server response: )?", r"(?:[\w.@-]+: )?"
 OPENING = re.compile(rf"^{RECEIVED}(?:Code: \d+\. DB::Exception: )*{USER}")
+LITERAL_OR_NAME = re.compile(r"'(?:\\.|[^'\\])*'|`((?:\\.|[^`\\])*)`", re.DOTALL)
+READS_FILES = re.compile(
+    r"\b(file|python)\(|\bAPPLY \(?(file)\b", re.IGNORECASE
+)  # of a query that ClickHouse has formatted
 TRAILER = re.compile(r"\s*(?:\([A-Z_]+\))?\s*(?:\(for url [^)]*\))?\s*$")
 
 
@@ -108,6 +112,8 @@ class ClickHouseRows(StreamedRows):
             with self._failing():
                 self._client = connect()
                 _read_only(self._client)
+                if url.scheme == CHDB:
+                    self._refuse_files(query)
             described = self._frame(f"describe {subquery(query)}")
             self._types: dict[str, str] = dict(described.select("name", "type").iter_rows())
             self._select = self._select_of(within)
@@ -144,6 +150,19 @@ class ClickHouseRows(StreamedRows):
                 kind, self._values[name] = _parameter(value)
                 limits.append(f"{cursor} {sign} {{{name}:{kind}}}")
         return f"{select} where {' and '.join(limits)}" if limits else select
+
+    def _refuse_files(self, query: str) -> None:
+        """Refuse a query that reads this machine's files or this process's objects, which `readonly = 1` allows chdb.
+
+        ClickHouse itself parses the query, so that comments, quotes and escapes hide nothing.
+        """
+        assert self._client is not None  # noqa: S101 - a fact for the type checker
+        said = self._client.query("select formatQuerySingleLine({query:String})", parameters={"query": query})
+        bare = LITERAL_OR_NAME.sub(lambda found: found[1] or "''", said.result_rows[0][0])
+        if found := READS_FILES.search(bare):
+            name = found[1] or found[2]
+            message = f"Must not use {name}(): a query reads the tables of its database alone."
+            raise ConfigurationError.of(QUERY, message)
 
     def _cursor(self, column: str) -> str:
         require_column(column, self._types)

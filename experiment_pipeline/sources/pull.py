@@ -22,7 +22,16 @@ from typing import Protocol
 import polars as pl
 
 from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, SourceRange
-from experiment_pipeline.domain.sources import DUCKDB, Connection, RowsKind, Source, mapping_path, to_declared, url_of
+from experiment_pipeline.domain.sources import (
+    DUCKDB,
+    Connection,
+    RowsKind,
+    Source,
+    check_url_of_files,
+    mapping_path,
+    to_declared,
+    url_of,
+)
 from experiment_pipeline.durable_files import make_folder
 from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.landing.source_objects import AGAIN, since_part
@@ -37,6 +46,7 @@ from experiment_pipeline.sources.source_rows import SourceRows
 LOCK = ".lock"  # hidden from ingestion
 MANY_ROWS = 100  # of which a column that is null in every one is a mistake; fewer are rejected row by row
 FIELD_OF_ALL = "query"
+NOT_OF_SOURCES = ("connections.", "--")  # fields that a pull refuses, too
 NOTHING_LEFT = "Gives no rows now: --again would remove what the source has brought, and put nothing in its place."
 OnBatch = Callable[[SourceRange, int], None]  # told the range and how many rows of it were read just now
 
@@ -243,11 +253,12 @@ def open_ranges(source: Source, connection: Connection | None, environ: Mapping[
 
     Raises:
         ConfigurationError: the connection's variable is not set, its URL is none that can be read, or a driver is not
-            installed.
+            installed; names the field below `connections.KEY`.
     """
     if connection is None:
         return FileRanges(source.files or "", source.query)
     url = url_of(connection, environ)
+    check_url_of_files(connection, url)
     if url.startswith(DUCKDB):
         return FileRanges(url.removeprefix(DUCKDB), source.query)
     return CursorRanges(open_database(url, connection.key), source.query or "", source.cursor, source.timezone)
@@ -268,8 +279,9 @@ def _records_in(folder: Path) -> int:
 
 @contextmanager
 def naming(key: str) -> Iterator[None]:
-    """Name the source in an error of the block."""
+    """Name the source in an error of the block, but for fields that are not the source's: those of its connection."""
     try:
         yield
     except ConfigurationError as refused:
-        raise refused.below(f"sources.{key}") from None
+        names = {name: name if name.startswith(NOT_OF_SOURCES) else f"sources.{key}.{name}" for name in refused.errors}
+        raise ConfigurationError({names[name]: messages for name, messages in refused.errors.items()}) from None

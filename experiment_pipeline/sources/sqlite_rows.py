@@ -54,7 +54,7 @@ class SqliteDatabase(Database):
         self._url = url
         self._file = Path(unquote(url.parts.netloc + url.parts.path)).absolute()
         if not self._file.is_file():
-            raise url.refused(f"There is no file {quoted(self._file.name)}.")
+            raise url.refused(f"There is no file {quoted(str(self._file))}.")
 
     @override
     def rows(self, query: str, within: CursorRange | None = None) -> "SqliteRows":

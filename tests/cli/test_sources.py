@@ -13,12 +13,17 @@ MANIFEST = """
 environments: {prod: {}}
 connections:
   shop: {url_env: NOWHERE_URL}
+  numbers: {url: "sqlite://numbers.db"}
 sources:
   orders:
     files: exports/orders-*.csv
     timezone: UTC
     every: PT1H
     as: {event: purchased, identifier: customer, timestamp: placed, value: total, metadata: [currency]}
+  numbers:
+    connection: numbers
+    query: select 1 as customer, 1 as placed
+    as: {event: purchased, identifier: customer, timestamp: placed}
   elsewhere:
     connection: shop
     query: select * from orders
@@ -33,6 +38,7 @@ def shop(run: Run, tmp_path: Path) -> Run:
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "orders-1.csv").write_text(ORDERS)
     (tmp_path / "experiments.yaml").write_text(MANIFEST)
+    (tmp_path / "numbers.db").touch()
     assert run("apply", tmp_path / "experiments.yaml").exit_code == 0
     return run
 
@@ -78,7 +84,7 @@ def test_pull__lands_and_ingests_what_is_new_once(shop: Run, tmp_path: Path) -> 
 
 def test_list__shows_how_far_each_source_is_read(shop: Run) -> None:
     before = {each["source"]: each["read"] for each in json.loads(shop("sources", "list", "--json").stdout)}
-    assert before == {"orders": None, "elsewhere": None}
+    assert before == {"orders": None, "numbers": None, "elsewhere": None}
     shop("sources", "pull", "orders")
     listed = {each["source"]: each for each in json.loads(shop("sources", "list", "-e", "prod", "--json").stdout)}
     assert listed["orders"]["read"]["rows"] == 2
@@ -93,6 +99,7 @@ def test_list__shows_how_far_each_source_is_read(shop: Run) -> None:
     [
         (["check", "order"], "No source 'order'. Did you mean 'orders'?"),
         (["pull", "orders", "--since", "yesterday"], "--since: Must be a time with a zone"),
+        (["pull", "numbers", "--since", "2026-11-01T00:00:00Z"], "Error: --since: Needs a cursor"),
         (["pull", "elsewhere"], "connections.shop.url_env: The environment variable NOWHERE_URL is not set"),
         (["preview", "elsewhere"], "connections.shop.url_env: The environment variable NOWHERE_URL is not set"),
     ],
@@ -123,6 +130,26 @@ def test_sources__database_that_is_not_reached__is_told_in_one_line_without_its_
     assert refused.output.startswith("Error: connections.shop: The server cannot be reached: refused.")
     assert refused.output.count("\n") == 1
     assert "hunter2" not in refused.output
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://ana:hunter2@host/shop", "connections.shop: Its URL must begin with"),
+        ("duckdb://ana:hunter2@host/shop", "connections.shop.url_env: The path in NOWHERE_URL must begin at the root"),
+        ("sqlite:///nowhere/shop.db", "connections.shop: There is no file '/nowhere/shop.db'"),
+        ("sqlite://{file}", "connections.shop: The file cannot be read"),
+    ],
+)
+def test_sources__connection_that_is_refused__has_one_name_and_no_secret(
+    shop: Run, tmp_path: Path, url: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOWHERE_URL", url.format(file=tmp_path / "experiments.yaml"))
+    for command in ("check", "preview", "pull"):
+        refused = shop("sources", command, "elsewhere")
+        assert refused.exit_code == 2
+        assert refused.output.startswith(f"Error: {message}")
+        assert "hunter2" not in refused.output
 
 
 def test_sources__sqlite__is_checked_pulled_and_read_on(

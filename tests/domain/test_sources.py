@@ -19,6 +19,7 @@ from experiment_pipeline.domain.sources import (
     check_connection,
     check_query,
     check_source,
+    check_url_of_files,
     from_declared,
     in_folder,
     makes_other_rows,
@@ -102,6 +103,7 @@ def test_upstream__no_key_of_an_asset__is_refused(name: str) -> None:
         (ConnectionDraft(url_env="SHOP", url="duckdb:///a.parquet"), "url_env"),
         (ConnectionDraft(url_env="postgresql://me:secret@host/shop"), "url_env"),
         (ConnectionDraft(url="postgresql://me:secret@host/shop"), "url"),
+        *((ConnectionDraft(url=f"{kind}://me:secret@host/shop"), "url") for kind in ("duckdb", "sqlite", "chdb")),
     ],
 )
 def test_check_connection__not_one_of_both_or_a_secret__is_refused_without_the_secret(
@@ -111,6 +113,20 @@ def test_check_connection__not_one_of_both_or_a_secret__is_refused_without_the_s
         check_connection("shop", draft)
     assert field in refused.value.errors
     assert "secret" not in str(refused.value)
+
+
+def test_check_connection__path_with_an_at_sign__is_accepted() -> None:
+    check_connection("shop", ConnectionDraft(url="duckdb://./ana@home/a.csv"))
+
+
+@pytest.mark.parametrize("url", ["duckdb://exports/*.csv", "sqlite://me:secret@shop.db", "chdb://me:secret@h/shop"])
+def test_check_url_of_files__of_a_variable__begins_at_the_root(url: str) -> None:
+    connection, scheme = Connection(key="shop", url_env="SHOP"), url.partition("://")[0]
+    with pytest.raises(ConfigurationError, match=rf"url_env: The path in SHOP must begin.* {scheme}:///srv") as refused:
+        check_url_of_files(connection, url)
+    assert "secret" not in str(refused.value)
+    check_url_of_files(connection, f"{scheme}:///exports")
+    check_url_of_files(connection, "postgresql://me:secret@host/shop")
 
 
 def test_check_query__database__needs_one_and_files_do_not() -> None:

@@ -102,8 +102,38 @@ def test_clickhouse__cursor_of_another_type__is_refused(shop: Database, kind: st
     ],
 )
 def test_clickhouse__functions_that_reach_outside__are_refused(shop: Database, query: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"query: Must be one SELECT statement.*readonly mode"):
+    refusal = r"^query: Must (be one SELECT statement.*readonly mode|not use file\(\))"
+    with pytest.raises(ConfigurationError, match=refusal):
         shop.rows(query)
+
+
+READS_FILES = (
+    "select file('{0}') as u",
+    "select `fi\\x6ce` /* '*/ ('{0}') as u -- '",
+    "with file('{0}') as u select u",
+    "select u from (select 'a''b' as u) where u in (select file('{0}'))",
+    "select * apply(file) from (select '{0}' as u)",
+    "select columns('u') apply(x -> file(x)) from (select '{0}' as u)",
+    "select dictGet(file('{0}'), 'a', 1) as u",
+    "select * from pYthon(sys)",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("query", READS_FILES)
+def test_chdb__function_that_reads_a_file_of_this_machine__is_refused_without_its_content(
+    shop: Database, query: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("hunter2")
+    with pytest.raises(ConfigurationError, match=r"^query: Must not use (file|pYthon)\(\): ") as refused:
+        shop.rows(query.format(tmp_path / "key"))
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_chdb__column_or_text_that_is_named_as_such_a_function__is_read(shop: Database) -> None:
+    query = "select file, 'file(x)' as python, file in ('b') as `file (` from (select 'a' as file)"
+    assert read(shop.rows(query)) == [("a", "file(x)", 0)]
 
 
 @pytest.mark.slow

@@ -154,7 +154,7 @@ def test_database__unknown_table_or_column__is_named(shop: Database, query: str,
         ("hunter2", "must begin with"),
         ("postgresql://ana:hunter2@host:port/shop", "Its URL cannot be read"),
         ("postgresql://ana:hunter2%@host/shop", "Its URL cannot be read: must be postgresql://USER:PASSWORD@HOST"),
-        ("sqlite:///nowhere/shop.db", "There is no file 'shop.db'"),
+        ("sqlite:///nowhere/shop.db", "There is no file '/nowhere/shop.db'"),
     ],
 )
 def test_open_database__url_that_cannot_be_read__is_refused_without_its_secrets(url: str, message: str) -> None:
