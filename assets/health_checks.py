@@ -8,10 +8,11 @@ import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.health.catalogue import HEALTH_CHECKS
-from experiment_pipeline.health.finding import Finding
+from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.resources.dagster_instance import SEVERITIES, newest_evaluation
+from experiment_pipeline.results.payload import FoundPayload
 
 
 def check_specs(checks: Iterable[HealthCheck] = HEALTH_CHECKS) -> list[dg.AssetCheckSpec]:
@@ -48,6 +49,20 @@ def judge(inputs: HealthInputs, checks: Iterable[HealthCheck] = HEALTH_CHECKS) -
 def stored_findings(findings: Mapping[HealthCheck, Finding]) -> list[dict[str, Any]]:
     """Return findings as they are stored, each with the name of its check."""
     return [{"check": check.name, **finding.to_json()} for check, finding in findings.items()]
+
+
+def found_payload(findings: Mapping[HealthCheck, Finding]) -> list[FoundPayload]:
+    """Return the findings that did not pass, as a results payload has them."""
+    return [
+        {
+            "check": check.name,
+            "code": finding.code,
+            "severity": "error" if finding.severity is Severity.ERROR else "warning",
+            "title": finding.title,
+        }
+        for check, finding in findings.items()
+        if not finding.passed
+    ]
 
 
 def check_results(artifact: str, findings: Mapping[HealthCheck, Finding]) -> dict[str, dg.AssetCheckResult]:

@@ -9,28 +9,38 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from experiment_pipeline.assets.health_checks import check_results, judge, repeat_outcomes, stored_findings
+from experiment_pipeline.assets.health_checks import (
+    check_results,
+    found_payload,
+    judge,
+    repeat_outcomes,
+    stored_findings,
+)
 from experiment_pipeline.assets.lake_counts import with_lake_counts
 from experiment_pipeline.assets.measurements import store_measurements
 from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, short_table
-from experiment_pipeline.assets.movement import movement
 from experiment_pipeline.assets.stored_evidence import checks_itself_now, stored_evidence
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final
-from experiment_pipeline.health.finding import Severity
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.resources.dagster_instance import newest_materialization
 from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
-from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.decision import decide_experiment
 from experiment_pipeline.results.live_stats import live_stats
-from experiment_pipeline.results.payload import comparison_rows, exposures_payload, results_payload, split_rows
-from experiment_pipeline.warehouse.artifacts import Stamp, StampedFrame
+from experiment_pipeline.results.payload import (
+    comparison_rows,
+    error_titles,
+    exposures_payload,
+    results_payload,
+    split_rows,
+)
+from experiment_pipeline.warehouse.artifacts import Stamp, StampedFrame, code_version
 from experiment_pipeline.warehouse.base import Warehouse
-from experiment_pipeline.warehouse.frame_schemas import frame_of, listed_exposures, metric_aggregates
+from experiment_pipeline.warehouse.computed_results import computed_results, movement_since
+from experiment_pipeline.warehouse.frame_schemas import frame_of, listed_exposures
 
 Frames = Mapping[str, StampedFrame]
 AssetResults = Iterator[dg.MaterializeResult[StampedFrame] | dg.AssetCheckResult | dg.Output[None]]
@@ -222,24 +232,16 @@ def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> 
 def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterator[StageOutput]:
     """Test the split, compare every treatment with control, check the experiment's health, and publish the results."""
     stored = frames["variant_aggregates"]
-    aggregates = tuple(metric_aggregates(stored.rows))
-    identities = warehouse.variant_identities(run.scope)
-    enters = run.experiment.audience.entry is not None
-    before_entry = warehouse.variant_identities(run.scope, before_entry=True) if enters else None
-    results = compute_results(
-        run.experiment,
-        identities,
-        aggregates,
-        run.floors,
-        before_entry,
-        as_of=run.scope.window.as_of,
-        planned_looks=_stored_planned_looks(run),
+    planned_looks = _stored_planned_looks(run)
+    computed = computed_results(
+        run.experiment, run.scope, warehouse, stored.rows, floors=run.floors, planned_looks=planned_looks
     )
+    results = computed.results
     inputs = HealthInputs(
         run.experiment,
-        aggregates,
+        computed.aggregates,
         results,
-        identities,
+        computed.identities,
         floors=run.floors,
         as_of=run.scope.window.as_of,
         stored=stored_evidence(run),
@@ -255,12 +257,14 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         frame = StampedFrame(rows, stored.stamp)
         metadata = {**tables, **provenance(frame.stamp)}
         yield StageOutput(asset, metadata, frame, check_results(asset, findings))
-    errors = [finding.title for finding in findings.values() if finding.severity is Severity.ERROR]
-    decision = decide_experiment(run.experiment, results, errors, results.contradicted)
-    payload = results_payload(results, movement(run, warehouse, results.split), decision)
+    found = found_payload(findings)
+    decision = decide_experiment(run.experiment, results, error_titles(found), results.contradicted)
+    previous = run.registry.looks.newest(run.experiment.id, run.experiment.phase)
+    moved = movement_since(previous, results, run.experiment, run.scope, warehouse, code_version=code_version())
+    payload = results_payload(results, moved, decision, found)
     stats = live_stats(run.experiment, results)
     published = run.publish(Computation.RESULTS, payload, stored_findings(findings), stats, results.new_planned_looks)
-    store_measurements(run, aggregates)
+    store_measurements(run, computed.aggregates)
     yield StageOutput(
         "experiment_results",
         {

@@ -39,6 +39,10 @@ COMMANDS = {  # by name: the function, and the line in the help
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "power": ("experiment_pipeline.cli.power:power", "Show how many identities and days an experiment needs."),
     "looks": ("experiment_pipeline.cli.looks:looks", "List published results, and what moved between them."),
+    "replay": (
+        "experiment_pipeline.cli.replay:replay",
+        "Compute published results again, and compare to the last bit.",
+    ),
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
     "registry": (

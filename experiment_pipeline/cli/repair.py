@@ -5,6 +5,7 @@ import re
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -112,13 +113,15 @@ def open_lake(context: Context) -> "Lake":
     )
 
 
-def open_warehouse(context: Context) -> "Warehouse":
-    """Return the engine over the lake that the settings name."""
+def open_warehouse(context: Context, artifacts_dir: Path | None = None) -> "Warehouse":
+    """Return the engine over the lake that the settings name, with its artifacts in their folder or another one."""
     from experiment_pipeline.warehouse.artifacts import ArtifactStore
     from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 
     lake = open_lake(context)
-    return DuckDBWarehouse(lake.connect, lake.event_files, ArtifactStore(context.settings.artifacts_dir))
+    return DuckDBWarehouse(
+        lake.connect, lake.event_files, ArtifactStore(artifacts_dir or context.settings.artifacts_dir)
+    )
 
 
 def ingest_landed(context: Context, registry: "Registry", lake: "Lake") -> "IngestionReport":

@@ -231,6 +231,12 @@ class Batches:
             )
             return bool(connection.scalar(select(waits)))
 
+    def newest_by(self, moment: datetime) -> int:
+        """Return the newest batch that was in the lake by a moment; 0 where none was."""
+        committed = select(func.max(batches.c.number)).where(batches.c.committed_at <= moment)
+        with reading(self.database) as connection:
+            return connection.scalar(committed) or 0
+
     def lake_version(self) -> LakeVersion:
         """Return the newest committed batch (rule E6)."""
         with reading(self.database) as connection:

@@ -4,7 +4,8 @@ A payload is stored when it is published and served as it is for as long as it s
 added are `NotRequired`: what an older version stored has none of them.
 """
 
-from typing import NotRequired  # pydantic reads no other TypedDict before Python 3.12
+from collections.abc import Iterable, Sequence
+from typing import Literal, NotRequired  # pydantic reads no other TypedDict before Python 3.12
 
 from typing_extensions import TypedDict
 
@@ -88,14 +89,24 @@ class DecisionPayload(TypedDict):
     by_treatment: dict[str, TreatmentDecisionPayload]
 
 
+class FoundPayload(TypedDict):
+    """A health check that did not pass when the payload was published; `GET .../health/` has the present findings."""
+
+    check: str
+    code: str
+    severity: Literal["warning", "error"]
+    title: str
+
+
 class ResultsPayload(TypedDict):
     """Results of one experiment at one refresh.
 
     `trustworthy` is false on a sample ratio mismatch by the test of `srm`, null where the split could not be tested;
     `srm_p_value` is of the fixed-sample test, for those who look once. `look` has its number among the experiment's
     looks, and what moved since the one before. `sensitivity` has the primary metric as it would be under other
-    declarations. `decision` is left out without any metric. Everything is of one `phase` of the experiment (rule X10);
-    `earlier_phases` is how many came before, each of which has spent its own alpha (rule X11).
+    declarations. `decision` is left out without any metric; `health` has what was found wrong. Everything is of one
+    `phase` of the experiment (rule X10); `earlier_phases` is how many came before, each of which has spent its own
+    alpha (rule X11).
     """
 
     phase: NotRequired[int]
@@ -107,6 +118,7 @@ class ResultsPayload(TypedDict):
     sensitivity: NotRequired[SensitivityPayload]
     look: NotRequired[LookPayload]
     decision: NotRequired[DecisionPayload]
+    health: NotRequired[list[FoundPayload]]
 
 
 def exposures_payload(summary: ExposuresSummary, phase: int = 1) -> ExposuresPayload:
@@ -123,7 +135,10 @@ def exposures_payload(summary: ExposuresSummary, phase: int = 1) -> ExposuresPay
 
 
 def results_payload(
-    results: ExperimentResults, movement: Movement | None = None, decision: Decision | None = None
+    results: ExperimentResults,
+    movement: Movement | None = None,
+    decision: Decision | None = None,
+    health: Sequence[FoundPayload] | None = None,
 ) -> ResultsPayload:
     """Return the results payload: nothing missing, null where something is withheld.
 
@@ -131,6 +146,7 @@ def results_payload(
         results: of one refresh.
         movement: what moved since the look before; None where it is not going to be a look.
         decision: what to do; None where nothing is decided.
+        health: the checks that did not pass; None where none was made.
     """
     split = results.split
     payload: ResultsPayload = {
@@ -147,7 +163,14 @@ def results_payload(
         payload["look"] = look_payload(movement)
     if decision is not None:
         payload["decision"] = _decision(decision)
+    if health is not None:
+        payload["health"] = list(health)
     return payload
+
+
+def error_titles(health: Iterable[FoundPayload]) -> list[str]:
+    """Return the titles of the errors: a decision names them (rule 3 of docs/statistics.md)."""
+    return [found["title"] for found in health if found["severity"] == "error"]
 
 
 def _decision(decision: Decision) -> DecisionPayload:

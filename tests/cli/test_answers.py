@@ -35,6 +35,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "lake status": [],
     "lake vacuum": [],
     "looks": ["checkout"],
+    "replay": ["checkout"],
     "metrics delete": ["unused", "--yes"],
     "metrics list": [],
     "metrics show": ["purchase"],

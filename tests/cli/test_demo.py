@@ -182,6 +182,14 @@ def test_demo__running_experiment__was_looked_at_after_each_delivery(demo: Demo)
     assert demo.run("looks", "product_page_layout", "--diff", "1", "2").exit_code == 0
 
 
+def test_demo__every_look__is_what_a_replay_of_it_gives__r10(demo: Demo) -> None:
+    replayed = {key: demo.run("replay", key) for key in KEYS}
+    assert {key: run.exit_code for key, run in replayed.items()} == dict.fromkeys(KEYS, 0)
+    lines = [line for run in replayed.values() for line in run.stdout.splitlines()]
+    assert len(lines) > len(KEYS)
+    assert {line.rpartition(": ")[2] for line in lines} == {"equal to the last bit"}
+
+
 def test_demo__again__ingests_nothing_new_and_reports_the_same_final_results(demo: Demo) -> None:
     assert demo.second.exit_code == 0, demo.second.output
     assert "0 new events ingested, 0 duplicates dropped" in demo.second.stdout

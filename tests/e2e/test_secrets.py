@@ -44,6 +44,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "keys create": ["--scope", "read"],
     "keys revoke": ["nothing"],
     "looks": ["checkout"],
+    "replay": ["checkout"],
     "metrics delete": ["purchase", "--yes"],
     "metrics preview": ["purchase"],
     "metrics show": ["purchase"],

@@ -3,7 +3,9 @@
 from typing import Any
 
 from experiment_pipeline.times import iso_utc
-from tests.assets.conftest import Installation, crowd, exposure, purchase
+from tests.assets.conftest import Installation, crowd, exposure, installation, purchase
+
+__all__ = ["installation"]
 
 NOTHING = {
     "late_events": 0,

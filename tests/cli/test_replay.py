@@ -1,0 +1,92 @@
+"""`experiment-pipeline replay`: published results computed again."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from experiment_pipeline.cli.main import main
+from tests.assets.conftest import Installation, crowd, installation, purchase
+from tests.replay.conftest import change_look
+
+__all__ = ["installation"]
+
+
+@pytest.fixture
+def looked(installation: Installation) -> Installation:
+    """Two looks."""
+    for name, records in (("first", crowd(30, 20)), ("late", [purchase("b-19", 10)])):
+        installation.land(name, records)
+        installation.ingest()
+        installation.refresh()
+    return installation
+
+
+def run(installation: Installation, *arguments: str) -> Result:
+    data_dir = ["--data-dir", str(installation.settings.data_dir)]
+    return CliRunner().invoke(main, [*data_dir, "replay", "checkout", *arguments])
+
+
+def test_replay__of_every_look__says_that_each_is_equal(looked: Installation) -> None:
+    shown = run(looked)
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert [line.partition(" as of")[0] for line in lines] == ["look 1", "look 2"]
+    assert [line.rpartition(", ")[2] for line in lines] == [f"data version {n}: equal to the last bit" for n in (1, 2)]
+
+
+def test_replay__of_a_look_that_differs__shows_where_and_ends_with_1(looked: Installation) -> None:
+    look = looked.registry.looks.get(looked.experiment().id, 2)
+    payload = json.loads(json.dumps(look.payload))
+    payload["metrics"][0]["variants"]["b"]["n"] = 7
+    change_look(looked, 2, payload)
+    shown = run(looked)
+    assert shown.exit_code == 1
+    assert "  metrics[0].variants.b.n: published 7, replayed 20" in shown.stdout
+    assert shown.stderr == "Error: Look 2 of 'checkout': not what was published.\n"
+    (found,) = json.loads(run(looked, "--look", "2", "--json").stdout)
+    assert found["differences"] == [{"path": "metrics[0].variants.b.n", "published": 7, "replayed": 20}]
+    assert run(looked, "--look", "1").exit_code == 0
+
+
+def test_replay__as_of_a_moment__takes_the_batches_of_that_moment(looked: Installation) -> None:
+    first = looked.registry.looks.get(looked.experiment().id, 1)
+    shown = run(looked, "--as-of", first.as_of.isoformat())
+    assert shown.exit_code == 0, shown.output
+    assert "data version 1." in shown.stderr
+    assert "50 identities exposed" in shown.stdout
+    found = json.loads(run(looked, "--as-of", first.as_of.isoformat(), "--json").stdout)
+    assert found["results"]["metrics"] == first.payload["metrics"]
+
+
+def test_replay__every_step__is_a_table_of_looks(looked: Installation) -> None:
+    shown = run(looked, "--every", "P30D")
+    assert shown.exit_code == 0, shown.output
+    steps = json.loads(run(looked, "--every", "P30D", "--json").stdout)
+    assert len(shown.stdout.splitlines()) == len(steps) + 1
+    assert shown.stdout.splitlines()[1].split()[:2] == ["2026-03-31T00:00:00Z", "50"]
+    assert "by when they happened" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--look", "1", "--every", "P1D"), "--look: Give one of --look, --as-of and --every"),
+        (("--as-of", "2026-03-01T00:00:00"), "must be a time with a zone, such as 2026-03-01T12:00:00Z."),
+        (("--as-of", "9026-03-01T00:00:00Z"), "--as-of: Must not lie in the future"),
+        (("--as-of", "2026-02-01T00:00:00Z"), "'checkout' had not started at 2026-02-01T00:00:00Z."),
+        (("--every", "1d"), "ISO-8601 duration"),
+        (("--every", "PT1S"), "--every: Must be longer"),
+        (("--look", "3"), "No look 3: there are 1 to 2."),
+    ],
+)
+def test_replay__of_what_cannot_be__is_refused(looked: Installation, arguments: tuple[str, ...], message: str) -> None:
+    refused = run(looked, *arguments)
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+
+
+def test_replay__before_the_first_look__says_so(installation: Installation) -> None:
+    shown = run(installation)
+    assert (shown.exit_code, shown.stdout) == (0, "No results were published yet: there is nothing to replay.\n")
+    assert run(installation, "--json").stdout == "[]\n"
