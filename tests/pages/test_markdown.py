@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from experiment_pipeline.domain.refresh import StoredHealth
 from experiment_pipeline.pages.markdown import Extent, escaped, experiment_markdown, exposures_markdown
 from experiment_pipeline.pages.split import split_lines
 from experiment_pipeline.pages.view import experiment_view
-from tests.pages.published import AS_OF, HOSTILE, StoredHealth, finding, looks_of, subject, together, view_of
+from tests.pages.published import AS_OF, HOSTILE, finding, looks_of, subject, together, view_of
 from tests.pages.test_svg import root_of
 
 PICTURE = re.compile(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)")
