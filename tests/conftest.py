@@ -1,12 +1,10 @@
 """What every test stands on: a SQLite file or a real PostgreSQL, embedded or named by a variable, and no deadlines."""
 
-import functools
 import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import hypothesis
@@ -16,6 +14,7 @@ from sqlalchemy import create_engine, make_url, text
 from experiment_pipeline.registry.engine import migrate, open_engine
 from tests.payload_schema import check_every_payload
 from tests.postgres_server import postgres_server
+from tests.quick_storage import migrated_database, quick_storage, storage_as_shipped
 
 check_every_payload()  # before any other module imports what makes payloads: other conftests do
 
@@ -39,6 +38,20 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_storage() -> Iterator[None]:
+    """Registries are copied instead of migrated, and nothing waits for the disk."""
+    with quick_storage():
+        yield
+
+
+@pytest.fixture(name="storage_as_shipped")
+def _storage_as_shipped() -> Iterator[None]:
+    """Registries that a test opens are migrated and synced as elsewhere."""
+    with storage_as_shipped():
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server's URL whose user may create databases: one server per test worker."""
@@ -47,6 +60,7 @@ def postgres_url() -> Iterator[str]:
         yield given
         return
     with postgres_server() as server:
+        administer(server.url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")  # as `quick_storage`
         yield server.url
 
 
@@ -107,18 +121,8 @@ def own_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
 def make_registry(file: Path) -> str:
     """Make an empty registry in a SQLite file, and return its URL: a copy takes a hundredth of what migrating takes."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(_migrated())
+    file.write_bytes(migrated_database())
     return f"sqlite:///{file}"
-
-
-@functools.cache
-def _migrated() -> bytes:
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "registry.sqlite"
-        engine = open_engine(f"sqlite:///{file}")
-        migrate(engine)
-        engine.dispose()
-        return file.read_bytes()
 
 
 def administer(server: str, *statements: str) -> None:

@@ -16,6 +16,7 @@ from experiment_pipeline.registry.columns import UtcDateTime, metadata
 from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
 from experiment_pipeline.registry.tables import VERSION_TABLE, environments
 from tests.conftest import MakeDatabase
+from tests.registry.migrating import open_and_migrate
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -24,14 +25,25 @@ def empty_database(request: pytest.FixtureRequest, make_database: MakeDatabase) 
     return make_database(request.param)
 
 
-def test_migrate__empty_database__makes_exactly_the_tables(empty_database: str) -> None:
-    engine = open_engine(empty_database)
+def differences(url: str) -> list[object]:
+    """Migrate a database, and return how its tables are not those of the code."""
+    engine = open_engine(url)
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        assert compare_metadata(context, metadata) == []
+        found: list[object] = compare_metadata(context, metadata)
     assert is_current(engine)
     engine.dispose()
+    return found
+
+
+@pytest.mark.usefixtures("storage_as_shipped")
+def test_migrate__empty_database__makes_exactly_the_tables(empty_database: str) -> None:
+    assert differences(empty_database) == []
+
+
+def test_migrate__copied_as_in_other_tests__makes_the_same_tables(tmp_path: Path) -> None:
+    assert differences(f"sqlite:///{tmp_path / 'copied.sqlite'}") == []
 
 
 def test_is_current__database_without_schema__is_false(tmp_path: Path) -> None:
@@ -40,20 +52,12 @@ def test_is_current__database_without_schema__is_false(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def _open_and_migrate(url: str) -> bool:
-    engine = open_engine(url)
-    try:
-        migrate(engine)
-        return is_current(engine)
-    finally:
-        engine.dispose()
-
-
 def test_migrate__many_processes_at_once__all_find_it_current(empty_database: str) -> None:
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
-        assert list(processes.map(_open_and_migrate, [empty_database] * 8)) == [True] * 8
+        assert list(processes.map(open_and_migrate, [empty_database] * 8)) == [True] * 8
 
 
+@pytest.mark.usefixtures("storage_as_shipped")
 def test_open_engine__sqlite__is_durable_and_keeps_references(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'registry.sqlite'}")
     with reading(engine) as connection:

@@ -1,0 +1,88 @@
+"""Storage as tests of this process use it: registries in SQLite are copied from a migrated one, and nothing is synced.
+
+Syncing keeps data through a power cut, which no test makes; migrating an empty database comes to the same every time.
+Processes that tests start migrate and sync as they do elsewhere, and so does a test that asks for `storage_as_shipped`.
+"""
+
+import functools
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, event, inspect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import Pool
+
+from experiment_pipeline.registry import engine
+
+migrate_step_by_step = command.upgrade
+configure_synced = engine._configure_sqlite
+
+
+@contextmanager
+def quick_storage() -> Iterator[None]:
+    """Take every shortcut within the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "upgrade", _upgrade)
+        patch.setattr(engine, "_configure_sqlite", _configure_unsynced)
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(os, "sync", lambda: None)
+        event.listen(Pool, "connect", _leave_unsynced)  # Dagster's databases
+        yield
+        event.remove(Pool, "connect", _leave_unsynced)
+
+
+@contextmanager
+def storage_as_shipped() -> Iterator[None]:
+    """Migrate and sync registries within the block as elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "upgrade", migrate_step_by_step)
+        patch.setattr(engine, "_configure_sqlite", configure_synced)
+        yield
+
+
+@functools.cache
+def migrated_database() -> bytes:
+    """Return a SQLite file with an empty registry, which migrations have made."""
+    with storage_as_shipped(), TemporaryDirectory() as folder:
+        file = Path(folder) / "registry.sqlite"
+        made = engine.open_engine(f"sqlite:///{file}")
+        engine.migrate(made)
+        made.dispose()
+        return file.read_bytes()
+
+
+@functools.cache
+def _statements() -> tuple[str, ...]:
+    """Return what makes the tables of `migrated_database`, and their rows."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        content = bytearray(migrated_database())
+        content[18:20] = b"\x01\x01"  # in memory there is no write-ahead log
+        database.deserialize(bytes(content))
+        return tuple(line for line in database.iterdump() if line not in {"BEGIN TRANSACTION;", "COMMIT;"})
+
+
+def _upgrade(config: Config, revision: str) -> None:
+    connection = config.attributes["connection"]
+    assert isinstance(connection, Connection)
+    if connection.dialect.name != "sqlite" or inspect(connection).get_table_names():
+        migrate_step_by_step(config, revision)
+        return
+    for statement in _statements():
+        connection.exec_driver_sql(statement)
+
+
+def _configure_unsynced(connection: DBAPIConnection, record: object) -> None:
+    configure_synced(connection, record)
+    _leave_unsynced(connection, record)
+
+
+def _leave_unsynced(connection: DBAPIConnection, _record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
