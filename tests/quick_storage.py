@@ -1,13 +1,14 @@
-"""Storage as tests of this process use it: registries in SQLite are copied from a migrated one, and nothing is synced.
+"""Storage as tests of this process use it: registries in SQLite are copied, nothing is synced.
 
-Syncing keeps data through a power cut, which no test makes; migrating an empty database comes to the same every time.
+Syncing keeps data through a power cut, which no test makes; migrating an empty database comes to the same every time,
+and so does compiling a statement, which an engine does once, and each test has engines of its own.
 Processes that tests start migrate and sync as they do elsewhere, and so does a test that asks for `storage_as_shipped`.
 """
 
 import functools
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import Pool
 
@@ -33,6 +35,7 @@ def quick_storage() -> Iterator[None]:
         patch.setattr(engine, "_configure_sqlite", _configure_unsynced)
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(os, "sync", lambda: None)
+        patch.setattr(SQLiteDialect_pysqlite, "engine_created", staticmethod(_compiling_once()))
         event.listen(Pool, "connect", _leave_unsynced)  # Dagster's databases
         yield
         event.remove(Pool, "connect", _leave_unsynced)
@@ -76,6 +79,21 @@ def _upgrade(config: Config, revision: str) -> None:
         return
     for statement in _statements():
         connection.exec_driver_sql(statement)
+
+
+def _compiling_once() -> Callable[[Engine], None]:
+    """Return what makes an engine of SQLite use the statements that another of its kind has compiled."""
+    kinds: dict[object, Engine] = {}
+    for serializer in (None, engine.to_json):  # Dagster's, and the registry's
+        kinds[serializer] = create_engine("sqlite://", json_serializer=serializer, query_cache_size=5000)
+        kinds[serializer].connect().close()  # it asks the database what it can do
+
+    def share(created: Engine) -> None:
+        kind = kinds.get(created.dialect._json_serializer)
+        if kind is not None:
+            created.dialect, created._compiled_cache = kind.dialect, kind._compiled_cache
+
+    return share
 
 
 def _configure_unsynced(connection: DBAPIConnection, record: object) -> None:
