@@ -43,12 +43,15 @@ class LateAnalysis:
     Attributes:
         late_events: events that the analysis reads, of a batch after the look's data version, dated before its as-of.
         new_identities: analysed now, and not in the look.
-        restated_identities: analysed in both, with another first exposure, variant or value through such events.
+        restated_identities: analysed in both, with another first exposure, variant or value through such events, or
+            through removed ones.
+        removed_events: events that the look read and that have been removed since (rule E6).
     """
 
     late_events: int
     new_identities: int
     restated_identities: int
+    removed_events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Movement:
     late_events: int = 0
     restated_identities: int = 0
     newly_quarantined: int = 0
+    removed_events: int = 0
     code_changed: bool = False
 
     @classmethod
@@ -93,5 +97,6 @@ class Movement:
             restated_identities=0 if is_of_nobody else found.restated_identities,
             # Another version of the code may have counted others: then there is no such number, and it is not negative.
             newly_quarantined=max(0, previous.identities + new - identities),
+            removed_events=found.removed_events,
             code_changed=previous.code_version != code_version,
         )

@@ -17,6 +17,7 @@ MOVED = {
     "late_events": "late events",
     "restated_identities": "restated identities",
     "newly_quarantined": "newly quarantined identities",
+    "removed_events": "removed events",
 }
 OTHER_CODE = "other code than before"
 

@@ -16,8 +16,9 @@ class RestatedPayload(TypedDict):
     """Events that came late since the look before, and identities that they changed.
 
     `late_events` came in a batch after that look's data version and are dated before its as-of. `restated_identities`
-    are analysed in both looks, with another first exposure, variant or value through such events;
-    `newly_quarantined` were analysed then and are excluded now. Nothing removes or erases events yet.
+    are analysed in both looks, with another first exposure, variant or value through such events or removed ones;
+    `newly_quarantined` were analysed then and are excluded now. `removed_events` were read then and have been removed
+    since (rule E6): their source was read again, or newer rows took their place. Nothing erases events yet.
     """
 
     late_events: int
@@ -105,6 +106,7 @@ class MovedPayload(TypedDict):
     late_events: int | None
     restated_identities: int | None
     newly_quarantined: int | None
+    removed_events: int | None
 
 
 class LooksDiff(TypedDict):
@@ -128,7 +130,7 @@ def look_payload(movement: Movement) -> LookPayload:
             "late_events": movement.late_events,
             "restated_identities": movement.restated_identities,
             "newly_quarantined": movement.newly_quarantined,
-            "removed_events": 0,
+            "removed_events": movement.removed_events,
             "erased": 0,
         },
         "code_changed": movement.code_changed,
@@ -201,6 +203,7 @@ def _moved(looks: Sequence[Look]) -> MovedPayload:
         "late_events": _sum(restated, "late_events"),
         "restated_identities": _sum(restated, "restated_identities"),
         "newly_quarantined": _sum(restated, "newly_quarantined"),
+        "removed_events": _sum(restated, "removed_events"),
     }
 
 

@@ -88,7 +88,8 @@ def test_looks__diff_of_two__tells_both_sides_in_words(looked: Run) -> None:
         assert lines[1].startswith("Later: look 3 as of ")
         assert lines[1].endswith("data version 3, 6,000 identities")
         assert lines[2:] == [
-            "Moved: 4,004 new identities, 7 late events, 3 restated identities, 4 newly quarantined identities",
+            "Moved: 4,004 new identities, 7 late events, 3 restated identities, 4 newly quarantined identities, "
+            "0 removed events",
             "Code: the same",
             "bought",
             "  control: n 1,000 -> 3,000, sum 100 -> 300",

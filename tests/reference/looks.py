@@ -22,6 +22,7 @@ class Moved:
     new_identities: int
     restated_identities: int
     newly_quarantined: int
+    removed_events: int
 
 
 def moved(before: set[Event], now: set[Event], experiment: Experiment, earlier: datetime) -> Moved:
@@ -29,6 +30,7 @@ def moved(before: set[Event], now: set[Event], experiment: Experiment, earlier: 
     known = replace(experiment, as_of=earlier)
     was, have, would = _who(before, known), _who(now, experiment), _who(now, known)
     known_hashes = {event.hash for event in before}  # an event that a link gives to somebody else has not come anew
+    hashes = {event.hash for event in now}
     both = was.keys() & have.keys()
     restated = {identity for identity in both if was[identity] != would.get(identity)}
     for metric in map(_without_bounds, experiment.metrics):
@@ -40,6 +42,7 @@ def moved(before: set[Event], now: set[Event], experiment: Experiment, earlier: 
         new_identities=len(have.keys() - was.keys()),
         restated_identities=len(restated),
         newly_quarantined=len(was.keys() - have.keys()),
+        removed_events=sum(_is_late(event, experiment, earlier) for event in before if event.hash not in hashes),
     )
 
 
@@ -82,7 +85,7 @@ def _without_bounds(metric: Metric) -> Metric:
 
 
 def _is_late(event: Event, experiment: Experiment, earlier: datetime) -> bool:
-    """Whether an event that is new is dated before the earlier look, and of a kind and time that is analysed."""
+    """Whether an event that came or left is dated before the earlier look, and of a kind and time that is analysed."""
     if event.environment_key != experiment.environment_key or event.timestamp >= min(earlier, experiment.as_of):
         return False
     if event.event == EXPOSURE:

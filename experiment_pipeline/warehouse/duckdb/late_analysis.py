@@ -24,7 +24,12 @@ from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.warehouse.artifacts import Stamp
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan
 from experiment_pipeline.warehouse.duckdb.first_exposures import Parameters, first_exposures_statement
-from experiment_pipeline.warehouse.duckdb.late_identities import histories_statement, late_statement, may_lose_events
+from experiment_pipeline.warehouse.duckdb.late_identities import (
+    histories_statement,
+    late_statement,
+    may_lose_events,
+    removed_statement,
+)
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import EPOCH
 from experiment_pipeline.warehouse.duckdb.metric_values import MetricValues, metric_values
 from experiment_pipeline.warehouse.duckdb.population import Integers, Population
@@ -66,10 +71,11 @@ class LateComparison:
         """Return how the two differ."""
         late = self._write("late", late_statement(self._wanted), self._wanted)
         late_events = late and self._sum_of_late_events()
+        removed = late and self._removed_events()
         new = self._first(statement("new_identities"), self._of_late)
         moved = late and self._write("moved", statement("moved_identities"), self._of_late)
         if not moved:
-            return LateAnalysis(late_events, new, 0)
+            return LateAnalysis(late_events, new, 0, removed)
         self._write("histories", self._histories_statement(), {**self._wanted, "moved": self._file("moved")})
         self._write_known_exposures()
         kept, restated = 0, 0
@@ -77,7 +83,7 @@ class LateComparison:
             both = _Both.of(self._analysis("known", self.known, hashes), self._analysis("moved", self.now, hashes))
             kept += len(both)
             restated += both.restated()
-        return LateAnalysis(late_events, new + moved - kept, restated)
+        return LateAnalysis(late_events, new + moved - kept, restated, removed)
 
     @cached_property
     def _wanted(self) -> Parameters:
@@ -143,6 +149,12 @@ class LateComparison:
 
     def _sum_of_late_events(self) -> int:
         return self._first("select sum(events) from read_parquet($late)", {"late": self._file("late")})
+
+    def _removed_events(self) -> int:
+        if REMOVALS not in self._wanted:
+            return 0
+        sql = removed_statement()
+        return self._first(sql, {key: value for key, value in self._wanted.items() if f"${key}" in sql})
 
     def _write_known_exposures(self) -> None:
         """Write the first exposures of the same identities, as the earlier look knew them."""

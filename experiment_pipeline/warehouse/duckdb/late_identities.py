@@ -38,6 +38,11 @@ def late_statement(parameters: Parameters) -> str:
     return f"select identity_hash, sum(events)::bigint as events\n{of_somebody}\ngroup by identity_hash"
 
 
+def removed_statement() -> str:
+    """Return the SQL that counts the events that were removed since an earlier look; some must have been, ever."""
+    return statement("removed_events").replace("from visible_events", f"from {statement('visible_events')} as events")
+
+
 def histories_statement(parameters: Parameters) -> str:
     """Return the SQL of all events, removed ones too, of the moved identities, as they were sent."""
     histories = statement("histories")
