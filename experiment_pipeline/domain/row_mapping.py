@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, with_config
 
+from experiment_pipeline.domain.events import LINK_EVENT
 from experiment_pipeline.domain.fields import STRICT, FieldErrors, Line, Text
 from experiment_pipeline.domain.texts import nearest, quoted
 from experiment_pipeline.times import iso_utc
@@ -98,6 +99,11 @@ class RowMapping:
     def is_exposure(self) -> bool:
         """Whether its events are exposures."""
         return self.variant is not None
+
+    @property
+    def is_link(self) -> bool:
+        """Whether its events are identity links, whose value is an identifier (rule D6)."""
+        return self.event is not None and self.event.constant == LINK_EVENT
 
     def fields(self) -> Iterator[tuple[str, FieldSource]]:
         """Yield the fields that are mapped, by name."""

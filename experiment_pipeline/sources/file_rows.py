@@ -21,7 +21,8 @@ from arro3.core import RecordBatchReader
 
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.sources.source_rows import ONE_SELECT, QUERY, in_double_quotes
+from experiment_pipeline.sources.json_columns import TEXT, json_columns
+from experiment_pipeline.sources.source_rows import ONE_SELECT, QUERY, in_double_quotes, in_single_quotes
 
 CSV, TABS, PARQUET = ".csv", ".tsv", ".parquet"
 JSON_LINES = (".jsonl", ".ndjson")
@@ -60,7 +61,7 @@ class FileRows:
         paths = [file.absolute() for file in files]
         with self._refusing():
             self._connection = _connection(paths)
-            self._connection.execute(f"create temp view {FILES} as {_all_rows(paths, field)}")
+            self._connection.execute(f"create temp view {FILES} as {_all_rows(self._connection, paths, field)}")
         self._field = field if query is None else "query"
         with self._refusing():
             self._query = f"select * from {FILES}" if query is None else _one_select(query)
@@ -150,7 +151,7 @@ def _connection(files: Iterable[Path]) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _all_rows(files: Sequence[Path], field: str) -> str:
+def _all_rows(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], field: str) -> str:
     """Return the statement of all rows of the files."""
     kinds = sorted({READ_AS.get(kind, kind) for kind in (kind_of(file, field) for file in files)})
     if len(kinds) > 1:
@@ -159,7 +160,8 @@ def _all_rows(files: Sequence[Path], field: str) -> str:
     if kinds == [PARQUET]:
         return f"select * from read_parquet({_list(files)}, union_by_name = true, {hive})"
     if kinds == [JSON_LINES[0]]:
-        return f"select * from read_json({_list(files)}, format = 'newline_delimited', union_by_name = true, {hive})"
+        columns = _columns(json_columns(connection, _list(files), field))
+        return f"select * from read_json({_list(files)}, format = 'newline_delimited', columns = {columns}, {hive})"
     alike: defaultdict[tuple[str, tuple[str, ...]], list[Path]] = defaultdict(list)
     for file in files:
         alike[_header(file, field)].append(file)
@@ -168,11 +170,16 @@ def _all_rows(files: Sequence[Path], field: str) -> str:
 
 def _csv_rows(files: Sequence[Path], delimiter: str, names: Sequence[str], hive: str) -> str:
     """Return the statement of all rows of CSV files with the same first line."""
-    columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
+    columns = _columns(dict.fromkeys(names, TEXT))
     return (
-        f"(select * from read_csv({_list(files)}, {CSV_OPTIONS}, delim = {_quoted(delimiter)}, "
-        f"columns = {{{columns}}}, {hive}))"
+        f"(select * from read_csv({_list(files)}, {CSV_OPTIONS}, delim = {in_single_quotes(delimiter)}, "
+        f"columns = {columns}, {hive}))"
     )
+
+
+def _columns(types: Mapping[str, str]) -> str:
+    """Return columns and their types as an argument of DuckDB's readers."""
+    return f"{{{', '.join(f'{in_single_quotes(name)}: {in_single_quotes(kind)}' for name, kind in types.items())}}}"
 
 
 def _is_partitioned(file: Path) -> bool:
@@ -206,11 +213,7 @@ def _one_select(query: str) -> str:
 
 
 def _list(files: Iterable[Path]) -> str:
-    return f"[{', '.join(_quoted(str(file)) for file in files)}]"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"[{', '.join(in_single_quotes(str(file)) for file in files)}]"
 
 
 def _one_line(error: Exception) -> str:

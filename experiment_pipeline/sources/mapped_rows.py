@@ -4,7 +4,8 @@ What cannot be an event at all is refused before anything lands: a column that i
 null. A single row that breaks the contract goes on as it is, and ingestion rejects it with its reason (rule E3).
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.domain.row_mapping import PROPERTIES, FieldSource, RowMapping, TimeUnit, check_columns
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.sources.number_texts import number_texts
 
 Schema = Mapping[str, pl.DataType]
 
@@ -29,6 +31,7 @@ ZONELESS = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"  # a date, 
 WHOLE_NUMBER = r"^-?\d{1,18}$"
 FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%.f")
 NAME_THE_ZONE = "name the zone that it is in, such as --timezone UTC, or timezone: UTC of a source."
+PROPERTY = "must be text, numbers, true/false, times or dates. Cast it in the query."
 YEARS = -62_135_596_800_000, 253_402_300_799_999  # 0001 to 9999, in milliseconds since 1970
 NANOSECONDS = {
     TimeUnit.SECONDS: 1_000_000_000,
@@ -55,6 +58,11 @@ def check_schema(mapping: RowMapping, schema: Schema, timezone: str | None, path
         dtype = schema.get(field.column) if field.column is not None else None
         if field.column is not None and dtype is not None and (wrong := _wrong_type(name, dtype, timezone)):
             errors.setdefault(f"{path}.{name}", []).append(f"Column {quoted(field.column)} {wrong}")
+    for name in PROPERTIES:
+        for column in getattr(mapping, name):
+            if column in schema and not _is_property(schema[column]):
+                message = f"Column {quoted(column)} is {schema[column]}: {PROPERTY}"
+                errors.setdefault(f"{path}.{name}", []).append(message)
     if errors:
         raise ConfigurationError(errors)
 
@@ -76,15 +84,22 @@ def records(rows: pl.DataFrame, mapping: RowMapping, timezone: str | None) -> pl
         mapping: of them.
         timezone: of times without one.
     """
-    fields = [_field(name, field, rows.schema, timezone).alias(RECORD_FIELDS[name]) for name, field in mapping.fields()]
+    fields = [
+        _field(name, field, rows.schema, timezone, is_link=mapping.is_link).alias(RECORD_FIELDS[name])
+        for name, field in mapping.fields()
+    ]
     if mapping.is_exposure:
         fields.insert(0, pl.lit(EXPOSURE_EVENT).alias("event"))
     properties = [
-        pl.struct(_property(column, rows.schema[column]) for column in columns).alias(name)
-        for name in PROPERTIES
-        if (columns := getattr(mapping, name))
+        _object(columns, rows.schema).alias(name) for name in PROPERTIES if (columns := getattr(mapping, name))
     ]
     return rows.select(*fields, *properties)
+
+
+def _is_property(dtype: pl.DataType) -> bool:
+    is_text = isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
+    is_time = isinstance(dtype, pl.Datetime | pl.Date | pl.Time)
+    return is_text or is_time or dtype.is_numeric() or isinstance(dtype, pl.Boolean | pl.Null)
 
 
 def _wrong_type(name: str, dtype: pl.DataType, timezone: str | None) -> str | None:
@@ -107,17 +122,22 @@ def _wrong_time(dtype: pl.DataType, timezone: str | None) -> str | None:
     return f"is {dtype}: must be a time, a date, text (RFC 3339), or whole numbers with a unit."
 
 
-def _field(name: str, field: FieldSource, schema: Schema, timezone: str | None) -> pl.Expr:
+def _field(name: str, field: FieldSource, schema: Schema, timezone: str | None, *, is_link: bool) -> pl.Expr:
     if field.column is None:
         return pl.lit(field.constant)
     column, dtype = pl.col(field.column), schema[field.column]
     if name == "timestamp":
         return rfc_3339(column, dtype, field.unit or TimeUnit.MILLISECONDS, timezone)
-    if field.map is not None:
-        return column.cast(pl.String).replace(dict(field.map))
-    if name == "value" and not isinstance(dtype, pl.Decimal):
+    if name == "value" and dtype == pl.Boolean and field.map is None:
         return column
-    return column.cast(pl.String)
+    text = _number_texts(column) if dtype.is_numeric() else column.cast(pl.String)
+    if field.map is not None:
+        text = text.replace(dict(field.map))
+    return _number_texts(text) if name == "value" and not is_link else text  # an identity is its text, whatever it is
+
+
+def _number_texts(column: pl.Expr) -> pl.Expr:
+    return column.map_batches(number_texts, return_dtype=pl.String)
 
 
 def rfc_3339(column: pl.Expr, dtype: pl.DataType, unit: TimeUnit, timezone: str | None) -> pl.Expr:
@@ -150,9 +170,25 @@ def _since_epoch(number: pl.Expr, unit: TimeUnit) -> pl.Expr:
     return within.cast(pl.Datetime("ms", "UTC")).dt.strftime(RFC_3339)
 
 
-def _property(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Return a column as a member of a JSON object: numbers, text and true/false as they are, the rest as text."""
-    if isinstance(dtype, pl.Decimal):
-        return pl.col(column).cast(pl.Float64)
-    is_scalar = dtype.is_numeric() or dtype in (pl.String, pl.Boolean)
-    return pl.col(column) if is_scalar else pl.col(column).cast(pl.String)
+def _object(columns: Sequence[str], schema: Schema) -> pl.Expr:
+    """Return columns as the members of an object; as JSON text where there are numbers that must be written as one."""
+    fractions = [column for column in columns if schema[column].is_float() or isinstance(schema[column], pl.Decimal)]
+    others = [_whole_or_text(column, schema[column]) for column in columns if column not in fractions]
+    if not fractions:
+        return pl.struct(others)
+    begun = pl.struct(others).struct.json_encode().str.strip_suffix("}") if others else pl.lit("{")
+    numbers = [
+        pl.lit(f"{json.dumps(column, ensure_ascii=False)}:") + _finite(_number_texts(pl.col(column))).fill_null("null")
+        for column in fractions
+    ]
+    comma = [pl.lit(",")] if others else []
+    return pl.concat_str([begun, *comma, pl.concat_str(numbers, separator=","), pl.lit("}")])
+
+
+def _whole_or_text(column: str, dtype: pl.DataType) -> pl.Expr:
+    return pl.col(column) if dtype.is_integer() or dtype == pl.Boolean else pl.col(column).cast(pl.String)
+
+
+def _finite(texts: pl.Expr) -> pl.Expr:
+    """Return texts of numbers, null in the place of those that JSON has no number for."""
+    return pl.when(texts.str.contains(r"^-?[0-9]")).then(texts)

@@ -147,6 +147,11 @@ def in_double_quotes(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def in_single_quotes(text: str) -> str:
+    """Return a text as standard SQL quotes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def in_backticks(name: str) -> str:
     """Return the name of a column as ClickHouse and BigQuery quote it."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

@@ -161,6 +161,13 @@ class SqliteRows(QueryRows):
         return f"{in_double_quotes(column)} collate binary"
 
     def _frame(self, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+        mixed = [place for place, kinds in enumerate(self._kinds.values()) if len(kinds) > 1 and "text" in kinds]
+        if mixed and (some := [list(row) for row in rows]):
+            for row in some:
+                for place in mixed:
+                    if isinstance(row[place], int | float):
+                        row[place] = str(row[place])  # every digit: SQLite's own texts have 15
+            return pl.DataFrame(some, schema=self._schema, orient="row")
         return pl.DataFrame(rows, schema=self._schema, orient="row")
 
     @contextmanager
@@ -186,9 +193,7 @@ def _type(kinds: set[str]) -> pl.DataType:
 def _cast(name: str, kinds: set[str]) -> str:
     if kinds == {"integer", "real"}:
         return f"cast({name} as real)"
-    if len(kinds) > 1:
-        return f"cast({name} as {'blob' if 'blob' in kinds else 'text'})"
-    return name
+    return f"cast({name} as blob)" if len(kinds) > 1 and "blob" in kinds else name
 
 
 def _failure(url: ConnectionUrl, error: sqlite3.Error) -> ExperimentPipelineError:

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.cli.conftest import Run
@@ -212,3 +213,42 @@ def test_pull__again_with_since__is_refused(shop: Run) -> None:
     refused = shop("sources", "pull", "orders", "--again", "--since", "2026-11-01T00:00:00Z")
     assert refused.exit_code == 2
     assert "--since: Cannot be combined with --again" in refused.output
+
+
+SHIFTING = """
+environments: {prod: {}}
+connections: {shop: {url: "sqlite://shop.db"}}
+sources:
+  parquet: {files: "parquet/*.parquet", as: {event: a, identifier: id, timestamp: at, value: v, event_id: nr}}
+  lines: {files: "lines.jsonl", as: {event: b, identifier: id, timestamp: at, value: v, event_id: nr}}
+  table:
+    connection: shop
+    query: select * from t
+    as: {event: c, identifier: id, timestamp: at, value: v, event_id: nr}
+"""
+
+
+def _write_values(folder: Path, *values: float) -> None:
+    """Write rows of these values as Parquet, JSON lines and a table, which have the type of all of them."""
+    rows = pl.DataFrame({"nr": [f"n{number}" for number in range(len(values))]}).with_columns(
+        pl.col("nr").alias("id"), pl.lit("2026-11-02T10:00:00Z").alias("at"), pl.Series("v", values, strict=False)
+    )
+    (folder / "parquet").mkdir(exist_ok=True)
+    rows.write_parquet(folder / "parquet" / "rows.parquet")
+    rows.write_ndjson(folder / "lines.jsonl")
+    with closing(sqlite3.connect(folder / "shop.db")) as database:
+        database.execute("drop table if exists t")
+        database.execute("create table t (nr text, id text, at text, v numeric)")
+        database.executemany("insert into t values (?, ?, ?, ?)", rows.select("nr", "id", "at", "v").rows())
+        database.commit()
+
+
+@pytest.mark.parametrize("source", ["parquet", "lines", "table"])
+def test_pull__rows_whose_column_has_another_type_now__count_once__e4(run: Run, tmp_path: Path, source: str) -> None:
+    (tmp_path / "experiments.yaml").write_text(SHIFTING)
+    assert run("apply", tmp_path / "experiments.yaml").exit_code == 0
+    _write_values(tmp_path, 10, 20)
+    assert json.loads(run("sources", "pull", source, "--json").stdout)["accepted"] == 2
+    _write_values(tmp_path, 10, 20, 9.5)
+    read = json.loads(run("sources", "pull", source, "--json").stdout)
+    assert (read["accepted"], read["duplicates"]) == (1, 2)

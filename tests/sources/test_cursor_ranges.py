@@ -90,7 +90,7 @@ def test_pull__new_rows__land_with_the_bounds_of_the_cursor(shop: Shop) -> None:
         "event": "purchased",
         "identifier": "u1",
         "timestamp": "2026-02-20T12:00:00.000Z",
-        "value": "1.50",
+        "value": "1.5",
         "event_id": "1",
     }
     shop.sell(3, NOON + 5 * HOUR)

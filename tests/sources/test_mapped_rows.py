@@ -1,5 +1,6 @@
 """Rows of a source become records of the event contract."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from experiment_pipeline.domain.fields import adapter
 from experiment_pipeline.domain.row_mapping import RowMapping
+from experiment_pipeline.domain.sources import SourceDraft
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.landing.record_text import record_texts
 from experiment_pipeline.sources.mapped_rows import check_schema, records
 
 EPOCH, NOON = datetime(1970, 1, 1), datetime(2026, 1, 5, 12)  # noqa: DTZ001 - without a zone, as databases have them
@@ -52,16 +55,43 @@ def test_records__exposures__have_the_flag_and_the_mapped_variant() -> None:
     assert found[1]["value"] == "false"  # what a map does not name stays as it is
 
 
-def test_records__decimal_value__stays_as_it_is_written() -> None:
-    assert [each["value"] for each in made(ROWS, event="purchased", value="amount")] == ["12.50", None]
+TEN = {
+    "Int64": pl.Series([10]),
+    "UInt8": pl.Series([10], dtype=pl.UInt8),
+    "Float64": pl.Series([10.0]),
+    "Float32": pl.Series([10.0], dtype=pl.Float32),
+    "Decimal": pl.Series([Decimal("10.00")]),
+    "String": pl.Series(["10.000"]),
+}
 
 
-def test_records__properties__keep_numbers_and_null() -> None:
-    found = made(ROWS, event="purchased", metadata=["share", "amount", "country"])
+@pytest.mark.parametrize("kind", TEN)
+def test_records__number__is_one_text_of_whatever_type_its_column_is__e4(kind: str) -> None:
+    rows = pl.DataFrame({"user": ["a"], "at": ["2026-01-05T00:00:00Z"], "ten": TEN[kind]})
+    found = made(rows, None, event="purchased", value="ten")
+    mapped = made(rows, None, event="purchased", value={"column": "ten", "map": {"10": "X", "10.000": "X"}})
+    assert (found[0]["value"], mapped[0]["value"]) == ("10", "X")
+
+
+def test_records__identity_link__has_the_known_identity_as_it_is_written__d6() -> None:
+    (link,) = adapter(SourceDraft).validate_python({"files": "f", "as": {"anonymous": "a", "known": "b"}}).mappings
+    found = records(pl.DataFrame({"a": ["1.0"], "b": ["2.0"]}), link, None).to_dicts()
+    assert (found[0]["identifier"], found[0]["value"]) == ("1.0", "2.0")
+
+
+def test_records__properties__keep_text_null_and_numbers_which_have_one_text() -> None:
+    rows = ROWS.with_columns(whole=pl.Series([2.0, float("nan")]), code=pl.Series(['1.0 "a"', "\u00e9"]))
+    found = made(rows, event="purchased", traits=["user", "country"], metadata=["share", "amount", "code", "whole"])
+    assert [each["traits"] for each in found] == [{"user": 7, "country": "DE"}, {"user": 8, "country": None}]
     assert [each["metadata"] for each in found] == [
-        {"share": 0.5, "amount": 12.5, "country": "DE"},
-        {"share": None, "amount": None, "country": None},
+        '{"code":"1.0 \\"a\\"","share":0.5,"amount":12.5,"whole":2}',
+        '{"code":"\u00e9","share":null,"amount":null,"whole":null}',
     ]
+
+
+def test_records__property_that_is_a_fraction__alone__is_an_object() -> None:
+    found = made(ROWS, event="purchased", metadata=["share"])
+    assert [each["metadata"] for each in found] == ['{"share":0.5}', '{"share":null}']
 
 
 @pytest.mark.parametrize(
@@ -121,3 +151,37 @@ def test_check_schema__column_that_its_field_cannot_be_made_of__is_named(
     with pytest.raises(ConfigurationError) as refused:
         check_schema(mapping(**fields), ROWS.schema, None)
     assert message in " ".join(refused.value.errors[field])
+
+
+@pytest.mark.parametrize("dtype", [pl.List(pl.String), pl.Struct({"a": pl.Int64}), pl.Binary(), pl.Duration("us")])
+@pytest.mark.parametrize("field", ["traits", "metadata"])
+def test_check_schema__property_without_a_text_of_its_own__is_refused__d3(dtype: pl.DataType, field: str) -> None:
+    schema = {"user": pl.String(), "at": pl.Datetime("us", "UTC"), "tags": dtype}
+    with pytest.raises(
+        ConfigurationError, match=rf"as\.{field}: Column 'tags' is .*: must be text, numbers, true/false"
+    ):
+        check_schema(mapping(event="a", **{field: ["tags"]}), schema, None)
+
+
+def test_records__properties_of_every_type_that_is_accepted__are_json() -> None:
+    whole = [pl.Int8, pl.Int128, pl.UInt64, pl.UInt128]
+    rows = pl.DataFrame(
+        {
+            "user": ["a"],
+            "at": ["2026-01-05T00:00:00Z"],
+            "day": [date(2026, 1, 5)],
+            "at_local": [NOON],
+            "hour": [NOON.time()],
+        }
+        | {str(dtype): pl.Series([1], dtype=dtype) for dtype in whole}
+        | {"kind": pl.Series(["x"], dtype=pl.Categorical), "none": pl.Series([None]), "share": [1.0], "ok": [True]}
+    )
+    columns = [name for name in rows.columns if name not in {"user", "at"}]
+    (text,) = record_texts(
+        (frame := records(rows, (of := mapping(event="a", traits=columns)), None)).lazy(), dict(frame.schema)
+    )["text"]
+    check_schema(of, rows.schema, None)
+    found = json.loads(text)["traits"]
+    assert [found.pop(name) for name in ("kind", "none", "share", "ok")] == ["x", None, 1, True]
+    assert [found.pop(str(dtype)) for dtype in whole] == [1, 1, 1, 1]
+    assert found == {"day": "2026-01-05", "at_local": "2026-01-05 12:00:00.000000", "hour": "12:00:00"}

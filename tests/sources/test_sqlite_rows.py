@@ -19,6 +19,7 @@ VALUES: dict[
     (1, 2.5): (pl.Float64(), [1.0, 2.5]),
     ("a", None): (pl.String(), ["a", None]),
     (1, "a"): (pl.String(), ["1", "a"]),
+    (0.1 + 0.2, 1.0, "a"): (pl.String(), ["0.30000000000000004", "1.0", "a"]),
     (None, None): (pl.String(), [None, None]),
     (b"a", b"b"): (pl.Binary(), [b"a", b"b"]),
 }
