@@ -14,10 +14,12 @@ from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.lake.late_events import count_late_events
 from experiment_pipeline.landing.ignored import NAMES_KEPT, IgnoredFiles
 from experiment_pipeline.landing.problems import explanation
+from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.dagster_instance import report_late_events
 from experiment_pipeline.resources.loaded_sources import LoadedSources
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource
+from experiment_pipeline.settings import Settings
 
 OBJECTS_READABLE = dg.AssetCheckSpec(
     "landing_objects_readable", asset="events", description="Every landing object could be read to its end."
@@ -39,25 +41,37 @@ def events(
     loaded_sources: dg.ResourceParam[LoadedSources],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Raw exposure and conversion events, validated, deduplicated and committed exactly once."""
-    now, age = datetime.now(UTC), runs.settings.landing_object_age
     try:
-        report = ingest(
-            lake.open(),
-            runs.registry.batches,
-            lake.landing,
-            now=now,
-            on_progress=lambda progress: context.log.info(str(progress)),
-            object_age=age,
-            timezone=runs.settings.landing_timezone,
-            whole=runs.registry.batches.awaits_listing(now - age, runs.settings.finality_grace),
-        )
+        report = ingest_landed(context, lake, runs.registry, runs.settings)
     except UnsoundLake as unsound:
-        yield dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=False, description=str(unsound))
+        yield lake_unsound(unsound)
         raise
     late = count_late_events(lake.open(), runs.registry.health)
     report_late_events(context.instance, runs.registry.health, late)
     judged = _judged(loaded_sources, runs.registry.sources.list())
-    yield _materialised(report, [results.partition_key for results in late], judged)
+    yield ingested(report, [results.partition_key for results in late], judged)
+
+
+def ingest_landed(
+    context: dg.AssetExecutionContext, lake: LakeResource, registry: Registry, settings: Settings
+) -> IngestionReport:
+    """Ingest what has landed and is in no batch yet. Raises UnsoundLake where the lake does not fit the registry."""
+    now, age = datetime.now(UTC), settings.landing_object_age
+    return ingest(
+        lake.open(),
+        registry.batches,
+        lake.landing,
+        now=now,
+        on_progress=lambda progress: context.log.info(str(progress)),
+        object_age=age,
+        timezone=settings.landing_timezone,
+        whole=registry.batches.awaits_listing(now - age, settings.finality_grace),
+    )
+
+
+def lake_unsound(unsound: UnsoundLake) -> dg.AssetCheckResult:
+    """Return the failed check of a lake that does not fit its registry."""
+    return dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=False, description=str(unsound))
 
 
 def _judged(loaded: LoadedSources, declared: Sequence[Source]) -> dg.AssetCheckResult:
@@ -71,10 +85,14 @@ def _judged(loaded: LoadedSources, declared: Sequence[Source]) -> dg.AssetCheckR
     )
 
 
-def _materialised(
-    report: IngestionReport, late: Sequence[str], sources: dg.AssetCheckResult
-) -> dg.MaterializeResult[None]:
-    """Return the counts of an ingestion and the outcomes of its checks."""
+def ingested(report: IngestionReport, late: Sequence[str], *others: dg.AssetCheckResult) -> dg.MaterializeResult[None]:
+    """Return the counts of an ingestion and the outcomes of its checks.
+
+    Args:
+        report: of the ingestion.
+        late: partitions of final experiments that events came for.
+        others: outcomes of further checks of the asset.
+    """
     readable = dg.AssetCheckResult(
         check_name=OBJECTS_READABLE.name,
         passed=not report.problems,
@@ -94,7 +112,7 @@ def _materialised(
             "changed": _named(report.changed),
             "late_for": [*late[:NAMES_KEPT], *([f"and {len(late) - NAMES_KEPT} more"] if late[NAMES_KEPT:] else [])],
         },
-        check_results=[readable, dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True), sources],
+        check_results=[readable, dg.AssetCheckResult(check_name=LAKE_SOUND.name, passed=True), *others],
     )
 
 

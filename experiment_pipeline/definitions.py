@@ -12,7 +12,7 @@ from experiment_pipeline.automation.maintenance import clean_up, compact_lake
 from experiment_pipeline.resources.io_manager import FrameIOManager
 from experiment_pipeline.resources.loaded_sources import NO_SOURCES, LoadedSources
 from experiment_pipeline.resources.refresh_session import runs_resource
-from experiment_pipeline.resources.warehouse import LakeResource, warehouse_resource
+from experiment_pipeline.resources.warehouse import lake_resource, warehouse_resource
 from experiment_pipeline.settings import Settings, settings
 
 # Dagster hands every sensor's `owners` on by itself, and then warns that it is beta.
@@ -23,13 +23,7 @@ warnings.filterwarnings("ignore", message="Function `Definitions.with_recon", ca
 def build(configured: Settings, loaded: LoadedSources = NO_SOURCES) -> dg.Definitions:
     """Return the definitions over one installation's settings, and the sources that it is loaded with."""
     artifacts_dir = str(configured.artifacts_dir.absolute())  # DuckDB and Polars expand a leading ~
-    lake = LakeResource(
-        landing_dir=str(configured.landing_dir),
-        lake_dir=str(configured.lake_dir),
-        spill_dir=str(configured.spill_dir),
-        memory_limit=configured.duckdb_memory_limit,
-        threads=configured.duckdb_threads,
-    )
+    lake = lake_resource(configured)
     return dg.Definitions(
         assets=with_sources([events, exposures, aggregates, results], loaded.sources),
         jobs=[jobs.ingest_events, jobs.refresh_experiment, refresh_experiments, clean_up, compact_lake],

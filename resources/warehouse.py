@@ -71,6 +71,15 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         if self._kept is not None:
             self._kept.close()
 
+    @contextmanager
+    def kept(self) -> Iterator[Warehouse]:
+        """Give the engine with one connection for the block, to a run that has not made this a resource of its own."""
+        self._kept = KeptConnection(self._connect)
+        try:
+            yield self.engine()
+        finally:
+            self._kept.close()
+
     def engine(self) -> Warehouse:
         """Return the engine; outside of a run every call opens a connection of its own."""
         return DuckDBWarehouse(
@@ -84,6 +93,17 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         # DuckDBResource closes only after a block that ended well.
         with self.duckdb.get_connection() as connection, connection:
             yield connection
+
+
+def lake_resource(settings: Settings) -> LakeResource:
+    """Return the landing zone and the lake of an installation."""
+    return LakeResource(
+        landing_dir=str(settings.landing_dir),
+        lake_dir=str(settings.lake_dir),
+        spill_dir=str(settings.spill_dir),
+        memory_limit=settings.duckdb_memory_limit,
+        threads=settings.duckdb_threads,
+    )
 
 
 def _embedded(settings: Settings, lake: LakeResource) -> WarehouseResource:

@@ -55,6 +55,7 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "resources/*.py": "tested as runs that use them",
 }
 DANGLING = re.compile(r"(What|Whom|Whose|Whoever|Of|While|In|So many)\b")  # openings of a docstring, mid-sentence
+PUBLIC_NAMES = ROOT / "experiment_pipeline/__init__.py"  # of the components, loaded when they are asked for
 LONGEST_FILE = 400
 LONGEST_ASSET_BODY = 25
 LONGEST_DEFINITIONS = 60
@@ -103,7 +104,7 @@ def test_architecture__file__is_short_and_named_for_a_noun(path: Path) -> None:
     lines = path.read_text("utf-8").count("\n")
     assert lines <= LONGEST_FILE
     assert path.stem not in SAYS_NOTHING
-    if path.name == "__init__.py":
+    if path.name == "__init__.py" and path != PUBLIC_NAMES:
         assert path.stat().st_size == 0
     if relative(path) == "experiment_pipeline/definitions.py":
         assert lines <= LONGEST_DEFINITIONS

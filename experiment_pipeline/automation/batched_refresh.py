@@ -5,21 +5,20 @@ fails alone (rule R7). A phase that a restart has ended is computed here, too, a
 materialisation that stands for the partition stays that of the running phase (rule X9).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import dagster as dg
 from pydantic import Field
 
-from experiment_pipeline.assets.stages import STAGES, Stage, StageOutput, observe_ended, observe_final, to_events
+from experiment_pipeline.assets.stages import observe_ended, observe_final, to_events
+from experiment_pipeline.automation.experiment_refresh import ExperimentRefresh, LeftFinal
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.errors import Final, RefreshRefused
+from experiment_pipeline.errors import RefreshRefused
 from experiment_pipeline.resources.io_manager import FrameIOManager
-from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
+from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.resources.warehouse import WarehouseResource
-from experiment_pipeline.warehouse.artifacts import StampedFrame
 from experiment_pipeline.warehouse.base import Warehouse
 
 Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation
@@ -71,54 +70,13 @@ def refresh_one(
     Raises:
         Exception: the first error of a stage, after the others; an error goes before a refusal.
     """
-    blocked: set[Computation] = set()
-    errors: list[Exception] = []
-    frames: dict[str, StampedFrame] = {}
-    try:
-        for stage in STAGES:
-            if blocked.issuperset(stage.blocks):
-                continue
-            outputs: list[StageOutput] = []
-            acquire = partial(session.acquire, experiment, context.run, *stage.blocks)
-            attempt = partial(_compute_and_store, stage, acquire, engine, io_manager, frames=frames, outputs=outputs)
-            try:
-                with session.recording_failures(experiment, context.run, *stage.blocks):
-                    retry_transient(attempt)
-            except Final as final:
-                blocked.update(stage.blocks)
-                yield from observe_final(stage, experiment.partition_key, final)
-            except Exception as error:  # noqa: BLE001 - raised below
-                # Results are computed although exposures failed: neither payload waits for the other (rule R3).
-                blocked.update(stage.blocks)
-                errors.append(error)
-            for output in outputs:
-                if experiment.is_in_newest_phase:
-                    yield from to_events(output, experiment.partition_key, context.instance)
-                else:
-                    yield observe_ended(output, experiment.partition_key)
-    finally:
-        session.release(experiment)
-    if errors:
-        raise min(errors, key=lambda error: isinstance(error, RefreshRefused))
-
-
-def _compute_and_store(
-    stage: Stage,
-    acquire: Callable[[], ExperimentRun],
-    engine: Warehouse,
-    io_manager: FrameIOManager,
-    *,
-    frames: dict[str, StampedFrame],
-    outputs: list[StageOutput],
-) -> None:
-    """Run one stage, store its frames and collect its outputs, in place of those of an earlier attempt."""
-    outputs.clear()
-    run = acquire()
-    for output in stage.compute(run, engine, frames):
-        if output.frame is not None:
-            io_manager.store(output.asset, output.frame)
-            frames[output.asset] = output.frame
-        outputs.append(output)
+    for step in ExperimentRefresh(experiment, context.run, session, engine, io_manager).steps():
+        if isinstance(step, LeftFinal):
+            yield from observe_final(step.stage, experiment.partition_key, step.final)
+        elif experiment.is_in_newest_phase:
+            yield from to_events(step, experiment.partition_key, context.instance)
+        else:
+            yield observe_ended(step, experiment.partition_key)
 
 
 @dg.job(description="Compute and publish the exposures and results of several experiments in one run.")

@@ -7,9 +7,9 @@ from typing import TextIO
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ComputationState
 from experiment_pipeline.pages.quantities import value_of
-from experiment_pipeline.results.comparison_payload import effect_columns
 from experiment_pipeline.results.metric_payload import MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
+from experiment_pipeline.results.results_table import comparison_cells
 from experiment_pipeline.times import iso_utc
 
 COLUMNS = (
@@ -95,78 +95,4 @@ def _rows(metric: MetricPayload) -> Iterator[dict[str, object]]:
     for variant, aggregate in metric["variants"].items():
         row: dict[str, object] = {"variant": variant, "n": aggregate["n"], "value": value_of(aggregate)}
         row["chance_to_be_best"] = (metric.get("chance_to_be_best") or {}).get(variant)
-        yield row | (_comparison(metric, variant) if variant in metric["verdict"] else {})
-
-
-def _comparison(metric: MetricPayload, treatment: str) -> dict[str, object]:
-    effect = metric["effect"][treatment]
-    anytime = metric.get("anytime", {}).get(treatment)
-    frequentist = metric.get("frequentist", {}).get(treatment)
-    risk = metric.get("risk", {}).get(treatment)
-    return {
-        **_adjusted(metric, treatment),
-        **_progress(metric, treatment),
-        **_margin(metric, treatment),
-        **_post_stratified(metric, treatment),
-        **effect_columns(effect, metric["inference"][treatment]),
-        "chance_to_win": effect and effect["chance_to_win"],
-        "p_all_looks": anytime and anytime["adjusted_p_value"],
-        "all_looks_low": anytime and anytime["ci_low"],
-        "all_looks_high": anytime and anytime["ci_high"],
-        "loss_if_ship": risk and risk["if_ship"],
-        "loss_if_keep": risk and risk["if_keep"],
-        "p_one_look": frequentist and frequentist["p_value"],
-        "p_one_look_adjusted": frequentist and frequentist["adjusted_p_value"],
-        "verdict": metric["verdict"][treatment],
-        "reason": metric["reason"][treatment],
-    }
-
-
-def _adjusted(metric: MetricPayload, treatment: str) -> dict[str, object]:
-    adjusted = metric.get("adjusted", {}).get(treatment)
-    if adjusted is None:
-        return {}
-    effect = adjusted["effect"]
-    return {
-        "adjusted_effect": effect and effect["value"],
-        "adjusted_low": effect and effect["ci_low"],
-        "adjusted_high": effect and effect["ci_high"],
-        "variance_reduction": adjusted["variance_reduction"],
-        "decided_by": metric.get("decided_by", {}).get(treatment),
-    }
-
-
-def _margin(metric: MetricPayload, treatment: str) -> dict[str, object]:
-    """Return how far a guardrail's treatment is from the margin: 0 is exactly at it."""
-    found = metric.get("margin", {}).get(treatment)
-    if found is None:
-        return {}
-    return {
-        "margin": found["margin"],
-        "from_margin": found["value"],
-        "from_margin_low": found["ci_low"],
-        "from_margin_high": found["ci_high"],
-        "p_margin": found["adjusted_p_value"],
-    }
-
-
-def _post_stratified(metric: MetricPayload, treatment: str) -> dict[str, object]:
-    found = metric.get("post_stratified", {}).get(treatment)
-    if found is None:
-        return {}
-    return {
-        "post_stratified_effect": found["value"],
-        "post_stratified_low": found["ci_low"],
-        "post_stratified_high": found["ci_high"],
-    }
-
-
-def _progress(metric: MetricPayload, treatment: str) -> dict[str, object]:
-    progress = metric.get("progress", {}).get(treatment)
-    if progress is None:
-        return {}
-    return {
-        "information_fraction": progress["information_fraction"],
-        "identities_needed": progress["identities_needed"],
-        "days_left": progress["days_left_at_current_traffic"],
-    }
+        yield row | (comparison_cells(metric, variant) if variant in metric["verdict"] else {})

@@ -110,7 +110,11 @@ def parse_manifest(text: str, *, folder: Path = Path(), only: Collection[str] = 
     Raises:
         ConfigurationError: names the line or the field
     """
-    content = _load(text)
+    return manifest_of(load_content(text), folder=folder, only=only)
+
+
+def manifest_of(content: dict[Any, Any], *, folder: Path = Path(), only: Collection[str] = ()) -> Manifest:
+    """Return the manifest of content that is not validated yet; see `parse_manifest`."""
     declared = content.get("environments")
     environments = list(declared) if isinstance(declared, dict) else []
     try:
@@ -160,7 +164,12 @@ def metric_entry(metric: Metric) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if value not in (None, "")}
 
 
-def _load(text: str) -> dict[Any, Any]:
+def load_content(text: str) -> dict[Any, Any]:
+    """Return the content of a manifest's YAML, not validated yet.
+
+    Raises:
+        ConfigurationError: names the line that is no YAML.
+    """
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.MarkedYAMLError as unreadable:

@@ -37,6 +37,7 @@ from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.landing.source_objects import AGAIN, since_part
 from experiment_pipeline.sources.cursor_ranges import CursorRanges
 from experiment_pipeline.sources.databases import open_database
+from experiment_pipeline.sources.duckdb_rows import DuckDBDatabase, is_database
 from experiment_pipeline.sources.file_ranges import FileRanges
 from experiment_pipeline.sources.landing_folder import discard, folder_of_range, land
 from experiment_pipeline.sources.row_profile import RowProfile
@@ -260,7 +261,11 @@ def open_ranges(source: Source, connection: Connection | None, environ: Mapping[
     url = url_of(connection, environ)
     check_url_of_files(connection, url)
     if url.startswith(DUCKDB):
-        return FileRanges(url.removeprefix(DUCKDB), source.query)
+        path = url.removeprefix(DUCKDB)
+        if not is_database(path):
+            return FileRanges(path, source.query)
+        database = DuckDBDatabase(path, connection.key)
+        return CursorRanges(database, source.query or "", source.cursor, source.timezone)
     return CursorRanges(open_database(url, connection.key), source.query or "", source.cursor, source.timezone)
 
 

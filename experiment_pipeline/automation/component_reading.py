@@ -1,0 +1,142 @@
+"""Reading of a component's tables into its own lake: each row once, and what a table holds now (rules D2, D5, E4)."""
+
+import json
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from experiment_pipeline.domain.sources import DUCKDB, Connection, Source, url_of
+from experiment_pipeline.durable_files import replacing
+from experiment_pipeline.lake.ingestion import IngestionReport, ingest
+from experiment_pipeline.lake.late_events import count_late_events
+from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.resources.warehouse import lake_resource
+from experiment_pipeline.settings import Settings
+from experiment_pipeline.sources.duckdb_rows import DuckDBDatabase
+from experiment_pipeline.sources.file_ranges import FileRanges
+from experiment_pipeline.sources.pull import Pull, Ranges, naming, open_ranges
+
+READ = "tables.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTable:
+    """A table as it was when it was read last.
+
+    Attributes:
+        version: of what its rows become (rule D5).
+        fingerprint: of its rows; None where a database does not tell.
+    """
+
+    version: int
+    fingerprint: str | None
+
+
+@dataclass(slots=True)
+class ReadingReport:
+    """The counts of one reading.
+
+    Attributes:
+        rows: that were read, by table; a table that is as it was is not read.
+        ingested: what became of them; None where nothing was read.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    ingested: IngestionReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableReading:
+    """The reading of every declared table into the component's lake.
+
+    Attributes:
+        registry: that the tables are declared in, as sources.
+        tables: the names of the tables that are declared now.
+        settings: of the component's state.
+        tell: of progress, for people.
+    """
+
+    registry: Registry
+    tables: Collection[str]
+    settings: Settings
+    tell: Callable[[str], None]
+
+    def run(self) -> ReadingReport:
+        """Read what is new, or everything of a table that has changed, and ingest it.
+
+        Raises:
+            ConfigurationError: a table or a column is not there or of a wrong type; names the table and the field.
+            SourceUnreachable: a database does not answer, or its file is written at the moment.
+        """
+        report = ReadingReport()
+        known = self._known()
+        for source in [each for each in self.registry.sources.list() if each.key in self.tables]:
+            now = self._read(source, known.get(source.key), report)
+            if now != known.get(source.key):
+                known[source.key] = now
+                self._remember(known)
+        lake = lake_resource(self.settings).open()
+        report.ingested = ingest(
+            lake, self.registry.batches, self.settings.landing_dir, datetime.now(UTC), object_age=timedelta(0)
+        )
+        count_late_events(lake, self.registry.health)
+        return report
+
+    def _read(self, source: Source, before: ReadTable | None, report: ReadingReport) -> ReadTable:
+        """Land what a table has, in the place of what it had where its rows may be others."""
+        connection = None if source.connection is None else self.registry.connections.find(source.connection)
+        ranges = open_ranges(source, connection, os.environ)
+        with naming(source.key):
+            now = ReadTable(source.version, _fingerprint(source, connection, ranges))
+        if now.fingerprint is not None and now == before:
+            return now
+        pull = Pull(
+            source,
+            ranges,
+            self.registry.source_ranges,
+            self.settings.landing_dir,
+            lambda: datetime.now(UTC),
+            lambda _planned, rows: self.tell(f"{source.key}: {rows:,} rows"),
+        )
+        has_landed = source.key in self.registry.source_ranges.progress()
+        landed = pull.run(again=has_landed and _is_replaced(source, before, now))
+        report.rows[source.key] = sum(each.rows or 0 for each in landed)
+        return now
+
+    def _known(self) -> dict[str, ReadTable]:
+        file = self._file
+        if not file.exists():
+            return {}
+        return {key: ReadTable(**each) for key, each in json.loads(file.read_text("utf-8")).items()}
+
+    def _remember(self, known: dict[str, ReadTable]) -> None:
+        told = {key: {"version": each.version, "fingerprint": each.fingerprint} for key, each in known.items()}
+        with replacing(self._file) as file:
+            file.write_text(json.dumps(told, indent=2), "utf-8")
+
+    @property
+    def _file(self) -> Path:
+        return self.settings.data_dir / READ
+
+
+def _fingerprint(source: Source, connection: Connection | None, ranges: Ranges) -> str | None:
+    """Return a text that says whether a table is as it was: its files, or a digest of DuckDB's rows; None of others."""
+    if isinstance(ranges, FileRanges):
+        return "\n".join(f"{each.path} {each.bytes} {each.modified_at.isoformat()}" for each in ranges.found())
+    if source.cursor is not None or connection is None:
+        return None
+    url = url_of(connection, os.environ)
+    if not url.startswith(DUCKDB):
+        return None
+    return DuckDBDatabase(url.removeprefix(DUCKDB), connection.key).fingerprint(source.query or "")
+
+
+def _is_replaced(source: Source, before: ReadTable | None, now: ReadTable) -> bool:
+    """Whether the rows of a table take the place of those that it had: one of them may be another now, or gone."""
+    if source.cursor is not None and source.files is None:
+        return before is not None and before.version != now.version
+    if before is None or before.version != now.version or source.files is None:
+        return True
+    return not set((before.fingerprint or "").splitlines()) <= set((now.fingerprint or "").splitlines())

@@ -1,0 +1,235 @@
+"""One run of the experiments component: tables are read, and each selected experiment is computed, in one step (P2)."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from experiment_pipeline.assets.metadata import Metadata
+from experiment_pipeline.assets.stages import StageOutput
+from experiment_pipeline.automation.component_events import RESULTS, ComponentEvents, Event
+from experiment_pipeline.automation.component_manifest import ComponentManifest, explained
+from experiment_pipeline.automation.component_reading import ReadingReport, TableReading
+from experiment_pipeline.automation.component_results import WarehouseDatabase, column_lineage, results_metadata
+from experiment_pipeline.automation.component_state import ComponentState, reading_tables
+from experiment_pipeline.automation.experiment_refresh import ExperimentRefresh
+from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.domain.texts import printable, quoted
+from experiment_pipeline.errors import ExperimentPipelineError, NotFound, NotStarted, RefreshRefused, SourceUnreachable
+from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.resources.dagster_instance import event_log_kept_open
+from experiment_pipeline.resources.io_manager import FrameIOManager
+from experiment_pipeline.resources.refresh_session import RefreshSession
+from experiment_pipeline.resources.retries import POLICY
+from experiment_pipeline.resources.warehouse import lake_resource, warehouse_resource
+from experiment_pipeline.results.results_table import result_rows
+from experiment_pipeline.schemas.manifests import Manifest
+from experiment_pipeline.settings import Settings
+from experiment_pipeline.warehouse.base import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The state of a component while a run has it open.
+
+    Attributes:
+        engine: over the component's lake.
+        lineage: of the columns of the results.
+        cost: of what the run read, for metadata.
+    """
+
+    session: RefreshSession
+    engine: Warehouse
+    io_manager: FrameIOManager
+    lineage: dg.TableColumnLineage | None
+    cost: Metadata = field(default_factory=dict)
+
+    @property
+    def registry(self) -> Registry:
+        """The registry."""
+        return self.session.registry
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentsRun:
+    """One run.
+
+    Attributes:
+        context: of the step; its partitions are the experiments.
+        manifest: of the component.
+        state: where registry, lake and artifacts are.
+        keys: of the assets that are shown, by the names that stages have for them.
+        warehouse: the project's resource that tables are in, if any.
+        table: of the warehouse, that results are written to; None for nowhere.
+    """
+
+    context: dg.AssetExecutionContext
+    manifest: ComponentManifest
+    state: ComponentState
+    keys: Mapping[str, dg.AssetKey]
+    warehouse: WarehouseDatabase | None
+    table: str | None
+
+    def events(self) -> Iterator[Event]:
+        """Yield what happened to each partition.
+
+        Raises:
+            dagster.Failure: tables could not be read, or an experiment failed; names them.
+        """
+        try:
+            with self._opened() as opened:
+                failed: dict[str, str] = {}
+                for key in self.context.partition_keys:
+                    yield from self._refresh(opened, key, failed)
+        except ExperimentPipelineError as error:
+            description = _printable(explained(error))
+            for key in self.context.partition_keys:
+                yield self._events(key).failed(description)
+            raise dg.Failure(description=description, allow_retries=False) from error
+        if failed:
+            told = "\n".join(f"{key}: {why}" for key, why in failed.items())
+            counted = f"{len(failed)} of {len(self.context.partition_keys)} experiments failed."
+            raise dg.Failure(description=f"{counted}\n{told}", allow_retries=False)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Opened]:
+        """Read the tables, and keep registry and engine open for the experiments."""
+        settings = self.state.settings()
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as kept:
+            registry = kept.enter_context(closing(Registry.open(settings.database_url)))
+            kept.enter_context(event_log_kept_open(self.context.instance, self.context.run.run_id))
+            with reading_tables(settings.data_dir):
+                manifest, report = self._read(registry, settings)
+            session = RefreshSession(registry, settings)
+            kept.callback(session.release)
+            yield Opened(
+                session,
+                kept.enter_context(_engine(settings)),
+                FrameIOManager(artifacts_dir=str(settings.artifacts_dir.absolute())),
+                self._lineage(registry, manifest),
+                _cost(report),
+            )
+
+    def _read(self, registry: Registry, settings: Settings) -> tuple[Manifest, ReadingReport]:
+        """Declare what the component declares, and read its tables."""
+        database = self.warehouse if self.manifest.needs_resource else None
+        manifest = self.manifest.read() if database is None else self.manifest.read(database.url)
+        for difference in self.manifest.apply(registry, manifest):
+            self.context.log.info("%s %s", difference.action, difference.subject)
+        if not manifest.sources:
+            return manifest, ReadingReport()
+        reading = TableReading(registry, manifest.sources, settings, self.context.log.debug)
+        with self.manifest.naming():
+            report = _patiently(reading.run)
+        for name, rows in report.rows.items():
+            self.context.log.info("%s: %s rows read", name, rows)
+        return manifest, report
+
+    def _lineage(self, registry: Registry, manifest: Manifest) -> dg.TableColumnLineage | None:
+        declared = {each.key: each for each in registry.sources.list() if each.key in manifest.sources}
+        return column_lineage(self.manifest.every_table, declared)
+
+    def _refresh(self, opened: Opened, key: str, failed: dict[str, str]) -> Iterator[Event]:
+        """Compute one experiment, and yield its events; what fails is its own."""
+        events = self._events(key)
+        began = time.monotonic()
+        try:
+            experiment = self._find(opened.registry, key)
+            outputs = self._outputs(opened, experiment)
+            yield from self._published(opened, events, experiment, outputs, time.monotonic() - began)
+        except NotStarted as refusal:
+            self.context.log.info("%s: %s", key, refusal)
+            yield events.computed(f"Not computed: {refusal}")
+        except RefreshRefused as refusal:
+            self.context.log.warning("%s: refused: %s", key, refusal)
+            yield events.failed(f"Not computed: {refusal}", dg.AssetCheckSeverity.WARN)
+        except Exception as error:
+            self.context.log.exception("%s: failed", key)
+            why = explained(error) if isinstance(error, ExperimentPipelineError) else f"{type(error).__name__}: {error}"
+            failed[key] = _printable(why)
+            yield events.failed(failed[key])
+
+    def _outputs(self, opened: Opened, experiment: Experiment) -> list[StageOutput]:
+        """Compute an experiment's stages and return their outputs; none where everything is final."""
+        refresh = ExperimentRefresh(experiment, self.context.run, opened.session, opened.engine, opened.io_manager)
+        return [step for step in refresh.steps() if isinstance(step, StageOutput)]
+
+    def _published(
+        self,
+        opened: Opened,
+        events: ComponentEvents,
+        experiment: Experiment,
+        outputs: Sequence[StageOutput],
+        seconds: float,
+    ) -> Iterator[Event]:
+        """Yield the events of an experiment whose results stand: new ones, or those that are final."""
+        published = opened.registry.computations.get(experiment.id, Computation.RESULTS, experiment.phase)
+        rows = result_rows(experiment, published)
+        made = {output.asset: output.metadata for output in outputs}
+        self._write(rows, is_new=RESULTS in made)
+        for asset, metadata in made.items():
+            if asset != RESULTS:
+                yield from events.materialised(asset, metadata)
+        if RESULTS in made:
+            cost: Metadata = {"seconds": dg.MetadataValue.float(round(seconds, 3)), **opened.cost}
+            shown = results_metadata(published, rows, opened.lineage)
+            yield from events.materialised(RESULTS, {**made[RESULTS], **shown, **cost})
+            yield from events.checked(outputs)
+            yield events.computed("Computed.")
+            return
+        if not events.is_materialised():
+            yield from events.materialised(RESULTS, results_metadata(published, rows, opened.lineage))
+        stored = opened.registry.health.get(experiment.id, experiment.phase)
+        yield from events.found(() if stored is None else stored.findings)
+        yield events.computed("Final: nothing is computed again.")
+
+    def _write(self, rows: Sequence[Mapping[str, object]], *, is_new: bool) -> None:
+        """Write a look to the table of the project, if there is one and it has not got it."""
+        if self.table is None or self.warehouse is None or not rows:
+            return
+        if is_new or not self.warehouse.holds(self.table, rows[0]):
+            self.warehouse.write(self.table, rows)
+
+    def _find(self, registry: Registry, key: str) -> Experiment:
+        if self.manifest.declarations is None:
+            return registry.experiments.get_by_partition(key)
+        found = [each for each in registry.experiments.list() if each.key == key]
+        if len(found) != 1:
+            raise NotFound(f"The declarations have no experiment {quoted(key)}.")
+        return found[0]
+
+    def _events(self, key: str) -> ComponentEvents:
+        return ComponentEvents(self.keys, key, self.context.instance)
+
+
+@contextmanager
+def _engine(settings: Settings) -> Iterator[Warehouse]:
+    """Give the embedded engine over the lake, with one connection for the whole run."""
+    with warehouse_resource(settings, lake_resource(settings)).kept() as engine:
+        yield engine
+
+
+def _patiently(read: Callable[[], ReadingReport]) -> ReadingReport:
+    """Read tables, and again where a database is not to be reached, or is written, at the moment."""
+    for number in range(1, POLICY.max_retries + 1):
+        try:
+            return read()
+        except SourceUnreachable:
+            time.sleep(max(0.0, POLICY.calculate_delay(number)))
+    return read()
+
+
+def _cost(report: ReadingReport) -> Metadata:
+    """Return what was read, for the metadata of every partition of the run."""
+    cost: Metadata = {"rows_read": dg.MetadataValue.int(sum(report.rows.values()))}
+    if report.ingested is not None and report.ingested.rejected:
+        cost["events_rejected"] = dg.MetadataValue.json(report.ingested.rejected)
+    return cost
+
+
+def _printable(text: str) -> str:
+    return "\n".join(printable(line) for line in text.splitlines())

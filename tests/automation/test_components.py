@@ -1,0 +1,196 @@
+"""The experiments component in a team's own project: what a run does, claims and tells (rules P1, P2, P7)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.automation.component_project import EXPERIMENT, METRICS, RUNNING, Project, project_in
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with project_in(tmp_path) as made:
+        made.make_tables({"checkout": (300, 300)})
+        yield made
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def test_component__partition__is_computed_from_the_tables_of_the_project(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    project.write({"results": {"table": "analytics.experiment_results"}})
+    ran = project.run(instance, "checkout")
+    assert (ran.result.success, ran.steps, ran.materialised) == (True, ["experiment_results"], ["checkout"])
+    assert ran.check("checkout") == (
+        True,
+        "Split as configured. control: 300, b: 300 identities do not contradict the configured shares.",
+    )
+    assert ran.check("checkout", "results_are_computed") == (True, "Computed.")
+    shown = ran.metadata("checkout")
+    assert (shown["look"], shown["rows_read"], shown["dagster/row_count"]) == (1, 600 + 100 + 150, 1)
+    (row,) = project.sql(
+        "select experiment, look, metric, treatment, treatment_n, treatment_value, control_n, control_value, effect "
+        "from analytics.experiment_results"
+    )
+    assert row[:8] == ("checkout", 1, "bought", "b", 300, 0.5, 300, pytest.approx(1 / 3))
+    assert row[8] == pytest.approx(1 / 6)
+
+
+def test_component__lineage__is_from_columns_of_the_assets_upstream__p7(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    project.write()
+    lineage = project.run(instance, "checkout").metadata("checkout")["dagster/column_lineage"].deps_by_column
+    told = {column: sorted(f"{each.asset_key.to_user_string()}.{each.column_name}" for each in lineage[column])
+            for column in ("effect", "control_n")}  # fmt: skip
+    exposures = [f"analytics/fct_exposures.{name}" for name in ("experiment", "exposed_at", "user_id", "variation")]
+    orders = [f"analytics/fct_orders.{name}" for name in ("amount", "ordered_at", "user_id")]
+    assert told == {"effect": [*exposures, *orders], "control_n": exposures}
+
+
+def test_component__definitions__claim_nothing_but_their_own_keys__p1(project: Project) -> None:
+    project.write()
+    theirs = dg.Definitions(
+        assets=[_events],
+        executor=dg.multiprocess_executor,
+        resources={"io_manager": dg.mem_io_manager},
+    )
+    merged = dg.Definitions.merge(theirs, project.definitions())
+    graph = merged.resolve_asset_graph()
+    own = {key.to_user_string() for key in graph.materializable_asset_keys}
+    assert own == {"events", "experiment_results"}
+    assert (merged.executor, list(merged.sensors or ()), list(merged.schedules or ())) == (
+        dg.multiprocess_executor,
+        [],
+        [],
+    )
+    assert set(project.definitions().resources or {}) == {"duckdb"}
+
+
+@dg.asset(name="events")
+def _events() -> int:
+    return 1
+
+
+@pytest.mark.slow
+def test_component__range__is_one_step_in_which_each_experiment_stands_for_itself__p2(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    keys = [f"test_{number:02}" for number in range(50)]
+    sizes = dict.fromkeys(keys, (100, 100)) | {"test_07": (100, 300)}
+    project.make_tables(sizes)
+    project.write(experiments=dict.fromkeys(keys, RUNNING))
+    ran = project.run(instance, *keys)
+    assert (ran.result.success, ran.steps, ran.materialised) == (True, ["experiment_results"], keys)
+    assert [key for key in keys if not ran.check(key)[0]] == ["test_07"]
+    again = project.run(instance, "test_08")
+    assert (again.check("test_08")[0], again.check("test_07")[0]) == (True, False)
+
+
+def test_component__failed_experiment__fails_alone_and_fails_the_run__p2(
+    project: Project, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    project.make_tables({"first": (100, 100), "second": (100, 100), "third": (100, 100)})
+    project.write(experiments=dict.fromkeys(("first", "second", "third"), RUNNING))
+    project.run(instance, "first")
+    (in_the_way,) = (tmp_path / "state/experiments/artifacts/first_exposures").iterdir()
+    blocked = in_the_way.with_name(in_the_way.name.replace("first-1", "second-2"))
+    (blocked / "in the way").mkdir(parents=True)
+    ran = project.run(instance, "first", "second", "third")
+    assert (ran.result.success, ran.materialised) == (False, ["first", "third"])
+    assert "1 of 3 experiments failed." in ran.failure
+    assert ran.failure.splitlines()[1].startswith("second: ")
+    passed, said = ran.check("second", "results_are_computed")
+    assert (passed, said != "") == (False, True)
+    assert ran.check("third", "results_are_computed") == (True, "Computed.")
+
+
+def test_component__final_experiment__is_left_as_it_is_with_its_checks__p2(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    project.make_tables({"done": (100, 300), "runs": (100, 100)})
+    project.write(experiments={"done": EXPERIMENT, "runs": RUNNING})
+    first = project.run(instance, "done", "runs")
+    assert (first.metadata("done")["final"], first.check("done")[0]) == (True, False)
+    second = project.run(instance, "done", "runs")
+    assert (second.result.success, second.materialised, second.metadata("runs")["look"]) == (True, ["runs"], 2)
+    assert second.check("done")[0] is False
+    assert second.check("done", "results_are_computed") == (True, "Final: nothing is computed again.")
+
+
+def test_component__table_that_changed__counts_as_it_is_now(project: Project, instance: dg.DagsterInstance) -> None:
+    project.write(experiments={"checkout": RUNNING})
+    assert project.run(instance, "checkout").metadata("checkout")["rows_read"] == 850
+    assert project.run(instance, "checkout").metadata("checkout")["rows_read"] == 0  # as they were
+    project.sql("delete from analytics.fct_orders where user_id like '%-b-%' and user_id not like '%0'")
+    ran = project.run(instance, "checkout")
+    (row,) = ran.metadata("checkout")["results"].records
+    assert (ran.metadata("checkout")["rows_read"], row.data["effect"]) == (130, pytest.approx(0.1 - 1 / 3))
+
+
+def test_component__two_in_one_project__have_nothing_in_common(project: Project, instance: dg.DagsterInstance) -> None:
+    project.write()
+    project.write({"results": {"key": "growth/results"}}, folder="growth")
+    first, second = project.run(instance, "checkout"), project.run(instance, "checkout", key="growth/results")
+    assert (first.steps, second.steps) == (["experiment_results"], ["growth__results"])
+    assert first.metadata("checkout")["look"] == second.metadata("checkout")["look"] == 1
+
+
+def test_component__two_with_the_same_key__are_refused_by_dagster(project: Project) -> None:
+    project.write()
+    project.write(folder="growth")
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="experiment_results"):
+        project.definitions().resolve_asset_graph()
+
+
+def test_component__chain__has_every_step_of_a_refresh_as_an_asset(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    project.write({"assets": "chain", "translation": {"key_prefix": ["growth"]}})
+    graph = project.definitions().resolve_asset_graph()
+    parents = {
+        key.to_user_string(): sorted(each.to_user_string() for each in graph.get(key).parent_keys)
+        for key in graph.materializable_asset_keys
+    }
+    assert parents == {
+        "growth/first_exposures": ["analytics/fct_exposures", "analytics/fct_orders"],
+        "growth/exposure_buckets": ["growth/first_exposures"],
+        "growth/exposures": ["growth/exposure_buckets"],
+        "growth/variant_aggregates": ["growth/first_exposures"],
+        "growth/srm": ["growth/first_exposures"],
+        "growth/bayesian_results": ["growth/srm", "growth/variant_aggregates"],
+        "growth/experiment_results": ["growth/bayesian_results"],
+    }
+    job = project.definitions().resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, partition_key="checkout")
+    made = [event.asset_key.to_user_string() for event in result.all_events if event.is_step_materialization]  # type: ignore[union-attr]
+    assert (result.success, sorted(made)) == (True, sorted(parents))
+
+
+def test_component__metrics_of_several_tables__are_told_apart(project: Project, instance: dg.DagsterInstance) -> None:
+    wide = {
+        "name": "orders",
+        "query": "select *, ordered_at + interval 1 day as refunded_at from analytics.fct_orders",
+        "as": [
+            {"event": "purchased", "identifier": "user_id", "timestamp": "ordered_at", "value": "amount"},
+            {"event": "refunded", "identifier": "user_id", "timestamp": "refunded_at", "value": "amount"},
+        ],
+        "timezone": "UTC",
+    }
+    refunds = {"refunds": {"aggregation": "occurrence", "definition": {"version": 1, "event": "refunded"}}}
+    attached = [{"metric": name, "expected_direction": "increase"} for name in ("bought", "refunds")]
+    project.write(
+        {"events": [wide]}, experiments={"checkout": {**EXPERIMENT, "metrics": attached}}, metrics=METRICS | refunds
+    )
+    rows = project.run(instance, "checkout").metadata("checkout")["results"].records
+    assert {row.data["metric"]: row.data["effect"] for row in rows} == {
+        "bought": pytest.approx(1 / 6),
+        "refunds": pytest.approx(1 / 6),
+    }
