@@ -74,6 +74,10 @@ class NotFound(ExperimentPipelineError):
     """Nothing in that environment has the name; whether another environment has it is not told."""
 
 
+class KeyExpired(ExperimentPipelineError):
+    """The time of an API key is over; only its holder is told."""
+
+
 class Conflict(ExperimentPipelineError):
     """The request is valid, but it conflicts with the current state of the registry."""
 

@@ -59,6 +59,7 @@ def authorize(request: Request, scope: Scope) -> Access:
     """Return the access that a request's key gives; reads the registry, so it belongs in a thread.
 
     Raises:
+        KeyExpired: the key's time is over.
         HTTPException: 401 without a valid key, 403 where the key's scope does not include the one that is needed.
         NotFound: the key is of another environment than the path names.
     """

@@ -22,6 +22,7 @@ from experiment_pipeline.errors import (
     ExperimentPipelineError,
     Final,
     InvalidBody,
+    KeyExpired,
     LakeError,
     LandingUnavailable,
     NotAllowed,
@@ -43,6 +44,7 @@ KINDS: Mapping[type[ExperimentPipelineError], tuple[int, str]] = {
     Conflict: (409, "Conflict"),
     Throttled: (429, "Too many requests"),
     UnknownEnvironment: (401, "Unauthorized"),
+    KeyExpired: (401, "Unauthorized"),
     InvalidBody: (400, "Invalid request"),
     BodyTooLarge: (413, "Content too large"),
     Overloaded: (503, "Service unavailable"),
@@ -54,7 +56,7 @@ FAULT = (500, "Internal server error")  # an error that no endpoint should raise
 UNAVAILABLE_SECONDS = "5"  # after which a 503 asks to be tried again
 DESCRIPTIONS = {
     400: "The request breaks a rule",
-    401: "No or unknown API key",
+    401: "No, unknown, revoked or expired API key",
     403: "The key's scope is too small",
     404: "Not found, or of another environment",
     408: "The body came too slowly",
@@ -106,6 +108,8 @@ def problem_of(error: Exception, *, headers: Mapping[str, str] | None = None) ->
     if isinstance(error, ConfigurationError):
         return _by_field(error.errors)
     sent = dict(headers or {})
+    if isinstance(error, KeyExpired):
+        sent["WWW-Authenticate"] = "Api-Key"
     if isinstance(error, Throttled):
         sent["Retry-After"] = str(error.seconds_left)
     elif status == 503:

@@ -55,7 +55,7 @@ COMMANDS = {  # by name: the function, and the line in the help
     ),
     "restore": ("experiment_pipeline.cli.backup:restore", "Restore such a copy to an empty data directory."),
     "audit": ("experiment_pipeline.cli.audit:audit", "Show who changed what, when, from what to what."),
-    "keys": ("experiment_pipeline.cli.keys:keys", "Create, list and revoke API keys."),
+    "keys": ("experiment_pipeline.cli.keys:keys", "Create, list, rotate and revoke API keys."),
     "schema": ("experiment_pipeline.cli.schema:schema", "Print the JSON Schema of manifests, for editors."),
     "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
     "collect": ("experiment_pipeline.cli.collect:collect", "Collect events, without the rest of the API."),

@@ -1,9 +1,47 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
+from typing_extensions import override
 
+from experiment_pipeline.times import parse_duration, to_milliseconds
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment in ISO-8601 with a zone."""
+
+    name = "moment"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment in UTC; a usage error for anything else."""
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            self.fail("must be a time with a zone, such as 2026-03-01T12:00:00Z.", param, ctx)
+        return to_milliseconds(moment.astimezone(UTC))
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration in ISO-8601."""
+
+    name = "duration"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the duration; a usage error for anything else."""
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+MOMENT, DURATION = Moment(), Duration()
 environment = click.option(
     "-e", "--environment", "environment", metavar="KEY", help="The environment; may be left out while there is one."
 )

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +19,7 @@ from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.times import iso_utc, parse_duration, to_milliseconds
+from experiment_pipeline.times import iso_utc, to_milliseconds
 
 if TYPE_CHECKING:
     from experiment_pipeline.registry.registry import Registry
@@ -32,42 +32,17 @@ BY_EVENT_TIME = (
 )
 
 
-class Moment(click.ParamType[datetime]):
-    """A moment in ISO-8601 with a zone."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the moment in UTC; a usage error for anything else."""
-        try:
-            moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            self.fail("must be a time with a zone, such as 2026-03-01T12:00:00Z.", param, ctx)
-        return to_milliseconds(moment.astimezone(UTC))
-
-
-class Step(click.ParamType[timedelta]):
-    """A duration in ISO-8601."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Return the duration; a usage error for anything else."""
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 @click.command()
 @click.argument("key")
 @options.environment
 @options.phase
 @click.option("--look", "number", type=click.IntRange(min=1), metavar="N", help="This look alone, of all of them.")
-@click.option("--as-of", type=Moment(), metavar="TIME", help="What a refresh at this moment would have published.")
-@click.option("--every", type=Step(), metavar="P1D", help="What looks at equal steps after the start would have shown.")
+@click.option(
+    "--as-of", type=options.MOMENT, metavar="TIME", help="What a refresh at this moment would have published."
+)
+@click.option(
+    "--every", type=options.DURATION, metavar="P1D", help="What looks at equal steps after the start would have shown."
+)
 @options.as_json
 @click.pass_obj
 def replay(

@@ -20,7 +20,11 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it may be shown: its prefix tells it from others and opens nothing."""
+    """A key as it may be shown: its prefix tells it from others and opens nothing.
+
+    Attributes:
+        expires_at: from when on it opens nothing, UTC; None for never.
+    """
 
     id: int
     environment_key: str
@@ -30,3 +34,8 @@ class ApiKey:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    expires_at: datetime | None = None
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now

@@ -355,6 +355,7 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_used_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),  # null: never
     CheckConstraint("scope IN ('read', 'refresh', 'admin')", name="scope"),
     sqlite_autoincrement=True,
 )

@@ -95,6 +95,18 @@ def test_access__revoked_key__is_refused_at_once(api: Api) -> None:
     assert api.get("/experiments/", scope="read").status_code == 401
 
 
+def test_access__expired_key__is_refused_and_its_holder_is_told(api: Api) -> None:
+    _, token = api.registry.keys.create(
+        "production", Scope.READ, "short", actor="tests", now=NOW, valid_for=timedelta(minutes=1)
+    )
+    header = {"Authorization": f"Api-Key {token}"}
+    assert api.get("/experiments/", headers=header).status_code == 200
+    api.clock.pass_by(timedelta(minutes=1))
+    refused = api.get("/experiments/", headers=header)
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Api-Key")
+    assert detail(refused).startswith("This API key expired at 2")
+
+
 def test_access__use_of_a_key__is_recorded_to_the_minute(api: Api) -> None:
     def last_used() -> object:
         return next(key.last_used_at for key in api.registry.keys.list("production") if key.scope is Scope.READ)

@@ -28,6 +28,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "keys create": ["--scope", "read"],
     "keys list": [],
     "keys revoke": ["{prefix}"],
+    "keys rotate": ["{prefix}"],
     "lake compact": [],
     "lake ingest": [],
     "lake rejected": [],

@@ -29,7 +29,7 @@ def test_setting_that_breaks_a_rule__is_named(run: Run, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("mistyped", "meant"),
-    [("aply", "apply"), ("metric", "metrics"), ("experiment list", "experiments"), ("lake ingst", "ingest")],
+    [("appli", "apply"), ("metric", "metrics"), ("experiment list", "experiments"), ("lake ingst", "ingest")],
 )
 def test_unknown_command__is_refused_with_the_likely_one(run: Run, mistyped: str, meant: str) -> None:
     refused = run(*mistyped.split())

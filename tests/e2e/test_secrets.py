@@ -43,6 +43,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "experiments start": ["checkout"],
     "keys create": ["--scope", "read"],
     "keys revoke": ["nothing"],
+    "keys rotate": ["nothing"],
     "looks": ["checkout"],
     "replay": ["checkout"],
     "metrics delete": ["purchase", "--yes"],
