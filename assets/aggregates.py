@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.assets.stages import VARIANT_AGGREGATES, AssetResults, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
@@ -13,6 +14,7 @@ from experiment_pipeline.resources.warehouse import ENGINE_KIND, WarehouseResour
     deps=["first_exposures"],
     group_name="results",
     kinds={ENGINE_KIND, "polars"},
+    metadata=column_schema("variant_aggregates"),
     output_required=False,
 )
 def variant_aggregates(

@@ -6,11 +6,14 @@ from itertools import islice
 
 import dagster as dg
 
+from experiment_pipeline.assets.columns import ROWS, column_schema
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.domain.unknown_fields import UnknownFields
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
+from experiment_pipeline.lake.inspection import partitions
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.late_events import count_late_events
 from experiment_pipeline.landing.ignored import NAMES_KEPT, IgnoredFiles
 from experiment_pipeline.landing.problems import explanation
@@ -33,7 +36,12 @@ SOURCES_LOADED = dg.AssetCheckSpec(
 )
 
 
-@dg.asset(group_name="events", kinds={"deltalake"}, check_specs=[OBJECTS_READABLE, LAKE_SOUND, SOURCES_LOADED])
+@dg.asset(
+    group_name="events",
+    kinds={"deltalake"},
+    check_specs=[OBJECTS_READABLE, LAKE_SOUND, SOURCES_LOADED],
+    metadata=column_schema("events"),
+)
 def events(
     context: dg.AssetExecutionContext,
     lake: LakeResource,
@@ -49,7 +57,7 @@ def events(
     late = count_late_events(lake.open(), runs.registry.health)
     report_late_events(context.instance, runs.registry.health, late)
     judged = _judged(loaded_sources, runs.registry.sources.list())
-    yield ingested(report, [results.partition_key for results in late], judged)
+    yield ingested(report, [results.partition_key for results in late], lake.open(), judged)
 
 
 def ingest_landed(
@@ -85,12 +93,15 @@ def _judged(loaded: LoadedSources, declared: Sequence[Source]) -> dg.AssetCheckR
     )
 
 
-def ingested(report: IngestionReport, late: Sequence[str], *others: dg.AssetCheckResult) -> dg.MaterializeResult[None]:
+def ingested(
+    report: IngestionReport, late: Sequence[str], lake: Lake, *others: dg.AssetCheckResult
+) -> dg.MaterializeResult[None]:
     """Return the counts of an ingestion and the outcomes of its checks.
 
     Args:
         report: of the ingestion.
         late: partitions of final experiments that events came for.
+        lake: whose events are counted.
         others: outcomes of further checks of the asset.
     """
     readable = dg.AssetCheckResult(
@@ -100,6 +111,7 @@ def ingested(report: IngestionReport, late: Sequence[str], *others: dg.AssetChec
     )
     return dg.MaterializeResult(
         metadata={
+            ROWS: sum(month.events for month in partitions(lake, datetime.now(UTC))),
             "batch": report.batch or "nothing had landed",
             "objects": report.objects,
             "accepted": report.accepted,

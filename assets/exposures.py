@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.assets.stages import EXPOSURES, FIRST_EXPOSURES, AssetResults, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
@@ -14,6 +15,7 @@ from experiment_pipeline.warehouse.artifacts import StampedFrame
     deps=["events"],
     group_name="exposures",
     kinds={ENGINE_KIND, "parquet"},
+    metadata=column_schema("first_exposures"),
     output_required=False,
 )
 def first_exposures(
@@ -33,12 +35,14 @@ def first_exposures(
             dagster_type=StampedFrame,
             kinds={ENGINE_KIND, "polars"},
             description="New identities by hour or day and variant (rule X4).",
+            metadata=column_schema("exposure_buckets"),
         ),
         "exposures": dg.AssetOut(
             is_required=False,
             dagster_type=dg.Nothing,
             kinds={"json"},
             description="The exposures payload that the API serves (rule X7).",
+            metadata=column_schema("exposures"),
         ),
     },
     internal_asset_deps={

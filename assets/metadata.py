@@ -1,17 +1,21 @@
 """Metadata of assets in Dagster: the provenance of their numbers, and a few of the numbers."""
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 import polars as pl
 
+from experiment_pipeline.assets.columns import PARTITION_ROWS
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.warehouse.artifacts import Stamp
 
+TABLE_SHOWN = 12_000  # characters of a table, as JSON
 ROWS_SHOWN = 50  # a metadata table has no paging, and it lands in the event log each time
 TEXT_SHOWN = 200  # characters of a text that a sender chose
 DIGITS_SHOWN = 9  # of a number; the artifact has all of them
+SQL_SHOWN = 12_000  # characters; the artifact has all of it
 PART_COLUMNS = ("part", "name", "value", "is_other")
 
 Metadata = dict[str, dg.MetadataValue]
@@ -24,18 +28,20 @@ def provenance(stamp: Stamp) -> Metadata:
         "as_of": dg.MetadataValue.timestamp(stamp.window.as_of),
         "data_version": dg.MetadataValue.int(stamp.data_version),
         "code_version": dg.MetadataValue.text(stamp.code_version),
-        "sql": dg.MetadataValue.md(f"```sql\n{stamp.sql}\n```"),
+        "sql": dg.MetadataValue.md(f"```sql\n{shortened(stamp.sql, SQL_SHOWN)}\n```"),
     }
 
 
 def short_table(frame: pl.DataFrame) -> dg.MetadataValue:
     """Return the first rows of a small frame as a table. Values that JSON cannot hold become text."""
-    records = [
-        dg.TableRecord({name: _json_safe(value) for name, value in row.items()})
-        for row in frame.head(ROWS_SHOWN).iter_rows(named=True)
-    ]
+    records = list(_records(frame))
     columns = [dg.TableColumn(name, str(dtype)) for name, dtype in frame.schema.items()]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
+
+
+def row_count(frame: pl.DataFrame) -> Metadata:
+    """Return the number of rows of a partition, as Dagster's pages know it."""
+    return {PARTITION_ROWS: dg.MetadataValue.int(len(frame))}
 
 
 def metric_tables(frame: pl.DataFrame, metrics: Mapping[int, str]) -> Metadata:
@@ -55,9 +61,22 @@ def metric_tables(frame: pl.DataFrame, metrics: Mapping[int, str]) -> Metadata:
     tables: Metadata = {"rows": short_table(_without_empty_columns(whole.drop(PART_COLUMNS)))}
     if len(parts):
         tables["rows_of_parts"] = short_table(_without_empty_columns(parts))
-    if len(parts) > ROWS_SHOWN:
-        tables["rows_of_parts_not_shown"] = dg.MetadataValue.int(len(parts) - ROWS_SHOWN)
+    for name_of, of in (("rows", whole), ("rows_of_parts", parts)):
+        table = tables.get(name_of)
+        if isinstance(table, dg.TableMetadataValue) and len(of) > len(table.records):
+            tables[f"{name_of}_not_shown"] = dg.MetadataValue.int(len(of) - len(table.records))
     return tables
+
+
+def _records(frame: pl.DataFrame) -> Iterator[dg.TableRecord]:
+    """Yield the first rows, as many as fit."""
+    size = 0
+    for row in frame.head(ROWS_SHOWN).iter_rows(named=True):
+        shown = {name: _json_safe(value) for name, value in row.items()}
+        size += len(json.dumps(shown))
+        if size > TABLE_SHOWN:
+            return
+        yield dg.TableRecord(shown)
 
 
 def _without_empty_columns(frame: pl.DataFrame) -> pl.DataFrame:

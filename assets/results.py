@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.health_checks import check_specs
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.assets.stages import RESULTS, AssetResults, run_stage
@@ -23,18 +24,21 @@ AGGREGATES = "variant_aggregates"
             dagster_type=StampedFrame,
             kinds={"python", "polars"},
             description="Whether identities split as configured: fixed-sample and anytime-valid test (rules S1-S3).",
+            metadata=column_schema("srm"),
         ),
         "bayesian_results": dg.AssetOut(
             is_required=False,
             dagster_type=StampedFrame,
             kinds={"python", "polars"},
             description="Each treatment against control on each metric: effect, lift, chance to win, expected loss.",
+            metadata=column_schema("bayesian_results"),
         ),
         "experiment_results": dg.AssetOut(
             is_required=False,
             dagster_type=dg.Nothing,
             kinds={"json"},
             description="Verdicts that hold at every refresh, and the results payload that the API serves.",
+            metadata=column_schema("experiment_results"),
         ),
     },
     internal_asset_deps={

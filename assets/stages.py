@@ -5,10 +5,12 @@ in order, and both report the same outputs: checks and metadata cannot differ.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
+from experiment_pipeline.assets.columns import PARTITION_ROWS
+from experiment_pipeline.assets.experiment_pages import described, exposures_summary, links, results_summary
 from experiment_pipeline.assets.health_checks import (
     check_results,
     found_payload,
@@ -18,7 +20,7 @@ from experiment_pipeline.assets.health_checks import (
 )
 from experiment_pipeline.assets.lake_counts import with_lake_counts
 from experiment_pipeline.assets.measurements import store_measurements
-from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, short_table
+from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, row_count, short_table
 from experiment_pipeline.assets.stored_evidence import checks_itself_now, stored_evidence
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import summarise_exposures
@@ -78,6 +80,11 @@ class Stage:
     assets: tuple[str, ...]
     blocks: tuple[Computation, ...]
     compute: Callable[[ExperimentRun, Warehouse, Frames], Iterator[StageOutput]]
+
+    def outputs(self, run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterator[StageOutput]:
+        """Yield the outputs, each with what its page says of the experiment before and after its own metadata."""
+        for output in self.compute(run, warehouse, frames):
+            yield replace(output, metadata={**described(run), **output.metadata, **links(run)})
 
 
 def to_selected_results(
@@ -166,7 +173,7 @@ def run_stage(
     """
     try:
         with session.for_asset(context, *stage.blocks, inherits=inherits) as run:
-            outputs = stage.compute(run, warehouse, frames(run.experiment))
+            outputs = stage.outputs(run, warehouse, frames(run.experiment))
             yield from to_selected_results(outputs, context.selected_asset_keys, context.selected_asset_check_keys)
     except Final as final:
         for observation in observe_final(stage, context.partition_key, final):
@@ -187,6 +194,7 @@ def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Ite
         {
             "identities": dg.MetadataValue.int(written.identities),
             "quarantined": dg.MetadataValue.int(written.quarantined),
+            PARTITION_ROWS: dg.MetadataValue.int(written.identities + written.quarantined),
             **provenance(run.stamp(written.sql)),
         },
     )
@@ -198,15 +206,17 @@ def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[
     stamp = run.stamp(buckets.sql)
     yield StageOutput(
         "exposure_buckets",
-        {"rows": short_table(buckets.rows), **provenance(stamp)},
+        {"rows": short_table(buckets.rows), **row_count(buckets.rows), **provenance(stamp)},
         StampedFrame(buckets.rows, stamp),
     )
     listed, unlisted = listed_exposures(buckets.rows, run.experiment.variant_keys)
     summary = summarise_exposures(listed, run.scope.window.granularity, unlisted)
-    published = run.publish(Computation.EXPOSURES, exposures_payload(summary, run.experiment.phase))
+    payload = exposures_payload(summary, run.experiment.phase)
+    published = run.publish(Computation.EXPOSURES, payload)
     yield StageOutput(
         "exposures",
         {
+            **exposures_summary(run, payload),
             "identities": dg.MetadataValue.int(summary.identities),
             "excluded_identities": dg.MetadataValue.int(summary.excluded_identities),
             "final": dg.MetadataValue.bool(published.is_final),
@@ -224,7 +234,11 @@ def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> 
     stamp = run.stamp(aggregates.sql)
     yield StageOutput(
         "variant_aggregates",
-        {**metric_tables(aggregates.rows, {each.id: each.name for each in metrics}), **provenance(stamp)},
+        {
+            **metric_tables(aggregates.rows, {each.id: each.name for each in metrics}),
+            **row_count(aggregates.rows),
+            **provenance(stamp),
+        },
         StampedFrame(aggregates.rows, stamp),
     )
 
@@ -255,7 +269,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         ("bayesian_results", compared, metric_tables(compared, names)),
     ):
         frame = StampedFrame(rows, stored.stamp)
-        metadata = {**tables, **provenance(frame.stamp)}
+        metadata = {**tables, **row_count(rows), **provenance(frame.stamp)}
         yield StageOutput(asset, metadata, frame, check_results(asset, findings))
     found = found_payload(findings)
     decision = decide_experiment(run.experiment, results, error_titles(found), results.contradicted)
@@ -263,11 +277,13 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     moved = movement_since(previous, results, run.experiment, run.scope, warehouse, code_version=code_version())
     payload = results_payload(results, moved, decision, found)
     stats = live_stats(run.experiment, results)
-    published = run.publish(Computation.RESULTS, payload, stored_findings(findings), stats, results.new_planned_looks)
+    stored_as = stored_findings(findings)
+    published = run.publish(Computation.RESULTS, payload, stored_as, stats, results.new_planned_looks)
     store_measurements(run, computed.aggregates)
     yield StageOutput(
         "experiment_results",
         {
+            **results_summary(run, published, stored_as),
             "verdicts": dg.MetadataValue.json(results.verdicts()),
             "final": dg.MetadataValue.bool(published.is_final),
             **provenance(stored.stamp),

@@ -5,6 +5,7 @@ import warnings
 import dagster as dg
 
 from experiment_pipeline.assets import aggregates, events, exposures, results
+from experiment_pipeline.assets.ownership import with_owners
 from experiment_pipeline.assets.sources import with_sources
 from experiment_pipeline.automation import jobs, schedules, sensors
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
@@ -25,7 +26,7 @@ def build(configured: Settings, loaded: LoadedSources = NO_SOURCES) -> dg.Defini
     artifacts_dir = str(configured.artifacts_dir.absolute())  # DuckDB and Polars expand a leading ~
     lake = lake_resource(configured)
     return dg.Definitions(
-        assets=with_sources([events, exposures, aggregates, results], loaded.sources),
+        assets=with_owners(with_sources([events, exposures, aggregates, results], loaded.sources), configured.owners),
         jobs=[jobs.ingest_events, jobs.refresh_experiment, refresh_experiments, clean_up, compact_lake],
         sensors=[
             *(sensors.landing_objects, sensors.refresh_requests, sensors.failed_runs),

@@ -8,7 +8,7 @@ from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -18,6 +18,7 @@ from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.times import Duration, TimeZone
 
 PREFIX = "EXPERIMENT_PIPELINE_"
+OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s,:]+@[^@\s,:]+\.[^@\s,:]+")  # as Dagster takes them
 SECONDS = re.compile(r"[+-]?\d{1,9}(\.\d{1,6})?", re.ASCII)
 # From 0 to 1; 0.9 is a letter or two off. REGISTRY_PORT, 0.8 like REGISTRY_URL, is a variable that Kubernetes sets.
 TYPO_SIMILARITY = 0.9
@@ -48,6 +49,24 @@ def _networks(text: str) -> str:
 Networks = Annotated[str, AfterValidator(_networks), Field(examples=["10.0.0.7, 192.168.0.0/16"])]
 
 
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("must be an http or https address, without a password, a query or a fragment")  # none is shown
+    return text.rstrip("/")
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+def _owners(text: str) -> str:
+    for each in map(str.strip, text.split(",")):
+        if not OWNER.fullmatch(each):
+            raise ValueError(f"{each!r} is neither team:<name> nor an e-mail address")
+    return text
+
+
+Owners = Annotated[str, AfterValidator(_owners), Field(examples=["team:growth, ada@example.com"])]
 Share = Annotated[float, Field(gt=0, le=1, examples=["0.25"])]
 
 
@@ -58,6 +77,15 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default=Path("data"), description="root of landing zone, lake, artifacts and registry")
     registry_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in data_dir")
+
+    public_url: WebAddress | None = Field(
+        default=None,
+        description="where people reach the API; Dagster's pages link to it",
+        examples=["https://experiments.example.com"],
+    )
+    asset_owners: Owners = Field(
+        default="team:experiments", description="of Dagster's assets, separated by commas: team:<name>, or an e-mail"
+    )
 
     warehouse: Literal["duckdb"] = Field(default="duckdb", description="the engine that analyses")
     duckdb_memory_limit: Size = Field(default="2GiB", description="DuckDB's memory before it spills to disk")
@@ -153,6 +181,11 @@ class Settings(BaseSettings):
     minimum_nonzero: int = Field(
         default=150, ge=1, description="floor per arm for count, sum and mean metrics: identities that are not 0"
     )
+
+    @property
+    def owners(self) -> list[str]:
+        """The owners of Dagster's assets."""
+        return [each.strip() for each in self.asset_owners.split(",")]
 
     @property
     def landing_dir(self) -> Path:

@@ -46,6 +46,28 @@ def test_settings__from_variables__are_read_with_their_units(monkeypatch: pytest
     assert settings.database_url == SECRET
 
 
+@pytest.mark.parametrize(
+    "wrong", ["example.com", "ftp://example.com", "https://", "https://me:x@example.com", "http://x/?q"]
+)
+def test_settings__public_url__is_an_address_without_a_password_or_a_query(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}PUBLIC_URL", "https://experiments.example.com/ab/")
+    assert read_settings().public_url == "https://experiments.example.com/ab"
+    monkeypatch.setenv(f"{PREFIX}PUBLIC_URL", wrong)
+    with pytest.raises(ConfigurationError, match=r"PUBLIC_URL.* must be an http or https address"):
+        read_settings()
+
+
+def test_settings__asset_owners__are_teams_and_e_mail_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}ASSET_OWNERS", "team:growth, ada@example.com")
+    assert read_settings().owners == ["team:growth", "ada@example.com"]
+    for wrong in ("growth", "team:", "team:a b", "ada@", "team:a,,team:b"):
+        monkeypatch.setenv(f"{PREFIX}ASSET_OWNERS", wrong)
+        with pytest.raises(ConfigurationError, match=r"ASSET_OWNERS.* is neither team:<name> nor an e-mail address"):
+            read_settings()
+
+
 def test_settings__landing_timezone__is_of_the_iana_database(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings().landing_zone_info is None
     monkeypatch.setenv(f"{PREFIX}LANDING_TIMEZONE", "Asia/Kolkata")

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from pydantic import ConfigDict, PrivateAttr
 
+from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.events import LAKE_SOUND, OBJECTS_READABLE, ingest_landed, ingested, lake_unsound
 from experiment_pipeline.automation.component_state import ComponentState, reading_tables
 from experiment_pipeline.automation.component_tables import RegistryFields
@@ -66,6 +67,7 @@ class EventLakeComponent(dg.Component, dg.Model, dg.Resolvable):
             description="Raw exposure and conversion events, validated, deduplicated and committed exactly once.",
             group_name="events",
             kinds={"deltalake"},
+            metadata=column_schema("events"),
             automation_condition=self.automation,
         )
         return spec if self.translation is None else self.translation(spec, name)
@@ -87,7 +89,7 @@ class EventLakeComponent(dg.Component, dg.Model, dg.Resolvable):
                 yield lake_unsound(unsound)
                 raise
             late = count_late_events(lake.open(), registry.health)
-            yield ingested(report, [results.partition_key for results in late])
+            yield ingested(report, [results.partition_key for results in late], lake.open())
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the component's asset and its checks, and nothing else."""

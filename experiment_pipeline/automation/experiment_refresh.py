@@ -84,7 +84,7 @@ class ExperimentRefresh:
         """Run one stage, store its frames and collect its outputs, in place of those of an earlier attempt."""
         outputs.clear()
         run = acquire()
-        for output in stage.compute(run, self.engine, frames):
+        for output in stage.outputs(run, self.engine, frames):
             if output.frame is not None:
                 self.io_manager.store(output.asset, output.frame)
                 frames[output.asset] = output.frame

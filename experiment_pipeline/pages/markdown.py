@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiment_pipeline.domain.texts import shortened
-from experiment_pipeline.pages.metrics import ArmView, MetricView, ReadingName
+from experiment_pipeline.pages.metrics import ArmView, MetricView, ReadingName, ReadingView
 from experiment_pipeline.pages.pictures import (
     exposures_picture,
     forest_picture,
@@ -183,25 +183,29 @@ def _metrics(results: ResultsView, extent: Extent) -> str:
 def _metric_rows(metric: MetricView) -> Iterator[list[str]]:
     first = f"**{escaped(metric.name)}**, {escaped(metric.wanted)}"
     for arm in metric.arms:
-        yield [first, escaped(arm.variant), arm.identities, arm.value, *_comparison_cells(arm)]
+        yield [first, escaped(arm.variant), arm.identities, _whole(arm.value), *_comparison_cells(arm)]
         first = ""
         if arm.comparison is not None and arm.comparison.adjusted is not None:
             reading = arm.comparison.adjusted
-            cells = [reading.effect, reading.lift, reading.lift_interval, reading.chance_to_win]
-            yield ["", "*adjusted*", "", "", *cells, "", ""]
+            yield ["", "*adjusted*", "", "", *_reading_cells(reading), "", ""]
 
 
 def _comparison_cells(arm: ArmView) -> list[str]:
     compared = arm.comparison
     if compared is None:
         return [""] * 6
-    plain, verdict = compared.plain, f"**{escaped(compared.verdict_words)}**"
+    verdict = f"**{escaped(compared.verdict_words)}**"
     reason = f": {escaped(compared.reason, LINE_SHOWN)}" if compared.reason else ""
-    return [
-        *(plain.effect, plain.lift, plain.lift_interval, plain.chance_to_win),
-        compared.p_value,
-        f"{verdict}{reason}",
-    ]
+    return [*_reading_cells(compared.plain), _whole(compared.p_value), f"{verdict}{reason}"]
+
+
+def _reading_cells(reading: ReadingView) -> list[str]:
+    return [_whole(reading.effect), _whole(reading.lift), reading.lift_interval, _whole(reading.chance_to_win)]
+
+
+def _whole(number: str) -> str:
+    """Return a number whose unit is not broken off at the end of a line."""
+    return number.replace(" ", "\u00a0")
 
 
 def _every_look(results: ResultsView, extent: Extent) -> str:

@@ -16,13 +16,17 @@ from tests.pages.test_svg import root_of
 PICTURE = re.compile(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)")
 
 
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
 def cells(line: str) -> list[str]:
     """Return the cells of a row, as renderers split it."""
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def test_markdown__of_an_experiment__has_decision_split_table_pictures_and_findings() -> None:
-    text = experiment_markdown(view_of(subject()))
+    text = plain(experiment_markdown(view_of(subject())))
     assert text.startswith("# Checkout\n\n`checkout` in `prod`, running\n\n*A larger button sells more.*")
     assert "**ship b**: It is shown to be better on bought, and no guardrail is harmed." in text
     assert "Rule 7 primary winning. A treatment that wins on the primary metric" in text
@@ -43,7 +47,7 @@ def test_markdown__of_an_experiment__has_decision_split_table_pictures_and_findi
 def test_markdown__texts_of_other_people__are_shown_and_nothing_else(name: str) -> None:
     of = replace(subject(name=name, hypothesis=name, feature=name), name=name)
     health = StoredHealth(AS_OF, 3, [finding(detail=name, title=name)])
-    text = PICTURE.sub("", experiment_markdown(experiment_view(of, together(of), health, looks_of(of))))
+    text = PICTURE.sub("", plain(experiment_markdown(experiment_view(of, together(of), health, looks_of(of)))))
     unescaped = re.sub(r"\\[!-/:-@\[-`{-~]", "", text)
     beside = re.sub(r"\| [<>] [\d.]+( %)? (?=\|)", "| ", unescaped)  # numbers that are nearly 0 or 1
     assert not re.search(r"[<>\[\]]", beside), "neither HTML nor links"
