@@ -26,6 +26,8 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IMPORT = "import"  # in the place of a source: files that were imported by hand
 DUCKDB = "duckdb://"
 OPEN_URLS = (DUCKDB, "sqlite://", "chdb://")  # of files, where nobody signs in
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+NO_URL = "Must be a path, a glob or a folder of this machine: s3:// and other schemes are not read."
 NO_USER = "Must not hold '@' before the first '/': files have no user. Begin such a path with './'."
 LINK_FIELDS = {"anonymous", "known"}
 LINKED_AT = iso_utc(OLDEST)  # of links: the same pair is one event, however often it is read (rule E4)
@@ -114,6 +116,7 @@ class ConnectionDraft:
                 f"Must begin with {', '.join(OPEN_URLS)}: others may hold a password. Name the variable of the "
                 "environment that holds it in url_env.",
             ),
+            rule(lambda url: URL.search(url.partition("://")[2]) is None, NO_URL),
             rule(lambda url: not _has_user(url), NO_USER),
             at_most(URL_LENGTH),
         ]
@@ -150,7 +153,7 @@ class SourceDraft:
         RowMappings, Field(alias="as", description="the event of each row, or a list: a wide row has several")
     ]
     files: Annotated[
-        Annotated[Line, at_most(URL_LENGTH)] | None,
+        Annotated[Line, rule(lambda files: URL.match(files) is None, NO_URL), at_most(URL_LENGTH)] | None,
         Field(description="a path or a glob, relative to the manifest: Parquet, CSV, JSON lines, a Delta table"),
     ] = None
     connection: Annotated[SourceKey | None, Field(description="one of `connections`")] = None

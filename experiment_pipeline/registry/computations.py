@@ -123,7 +123,7 @@ class Computations:
             before = Computations(connection).get(run.experiment_id, computation, run.phase)
             if before.is_final:
                 raise claims.final(computation)
-            _refuse_to_go_back(before, run, publication.computed_at)
+            _refuse_to_go_back(before, run, experiment.ended_at, publication.computed_at)
             now_final = _becomes_final(connection, experiment, publication)
             _replace(connection, publication, now_final=now_final)
             _add_to_history(connection, publication)
@@ -268,12 +268,15 @@ def _add_to_history(connection: Connection, publication: Publication) -> None:
     )
 
 
-def _refuse_to_go_back(before: ComputationState, run: RefreshRun, now: datetime) -> None:
+def _refuse_to_go_back(before: ComputationState, run: RefreshRun, ended_at: datetime | None, now: datetime) -> None:
     """Raise Superseded for a run that would overwrite a newer payload (rule R5).
 
-    A payload as of a moment that lies ahead was published by a clock that is right again: it is replaced.
+    A payload as of a moment that lies ahead was published by a clock that is right again, and one as of a moment after
+    the experiment's end before somebody stated that end: these are replaced.
     """
-    if before.as_of is not None and run.as_of < before.as_of and not is_ahead(before.as_of, now):
+    is_after_the_end = ended_at is not None and before.as_of is not None and run.as_of <= ended_at < before.as_of
+    stays = before.as_of is not None and not is_after_the_end and not is_ahead(before.as_of, now)
+    if before.as_of is not None and stays and run.as_of < before.as_of:
         raise Superseded(
             f"Run {run.run_id} looks at {run.as_of}; the published payload is already as of {before.as_of}."
         )

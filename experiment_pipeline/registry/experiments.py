@@ -220,6 +220,8 @@ class Experiments:
             if after.ended_phases != before.ended_phases:
                 experiment_parts.store_ended_phase(connection, experiment_id, after.ended_phases[-1])
             if after.status is ExperimentStatus.COMPLETED:
+                if at is not None:  # a run may look at a window that goes beyond the stated end
+                    leases.end(connection, experiment_id)
                 claims.claim_last_refresh(connection, experiment_id, after.phase, now)
             changed = Experiments(connection).get(experiment_id)
             _audit(connection, after.status.value, before, changed, actor=actor, now=now)

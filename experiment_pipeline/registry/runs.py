@@ -68,7 +68,8 @@ class Runs:
                 raise Superseded(f"The upstream artifact is as of {as_of}, which lies ahead. Materialise it again.")
             leases.acquire(connection, experiment, run_id, now, now + lease_duration)
             known = _find(connection, experiment, run_id)
-            if known is not None and not is_ahead(known.as_of, now):
+            is_in_window = known is not None and known.as_of <= (experiment.ended_at or known.as_of)
+            if known is not None and is_in_window and not is_ahead(known.as_of, now):
                 return known
             run = RefreshRun(
                 run_id=run_id,

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiment_pipeline.domain.definition_rules import field_names
 from experiment_pipeline.domain.fields import MESSAGES
+from experiment_pipeline.domain.row_mapping import FIELDS
 from experiment_pipeline.domain.texts import nearest, quoted, shortened, suggestion
 
 UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}
@@ -66,6 +67,8 @@ def _message(error: Mapping[str, Any], place: tuple[str, ...]) -> str:
         expected = str(error["ctx"]["expected"])  # 'created', 'running' or ...
         return f"Must be {expected}, got {_shown(found)}.{suggestion(str(found), QUOTED.findall(expected))}"
     if kind == "string_type":
+        return _not_text(found)
+    if kind in MAPPING and place[0] == "sources" and place[-1] in FIELDS and not isinstance(found, list):
         return _not_text(found)
     if (wanted := _wanted(kind, place)) is not None:
         return f"Must be {wanted}, got {_shown(found)}."

@@ -1,6 +1,7 @@
 """Ranges of a source of files: those that are new or have changed since they were read (rules D1, D2)."""
 
 import glob
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from deltalake.exceptions import DeltaError
 from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, SourceFile, SourceRange, unread_files
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ConfigurationError, Conflict
-from experiment_pipeline.sources.file_rows import COMPRESSED, KINDS, FileRows, kind_of
+from experiment_pipeline.sources.file_rows import READABLE, FileRows, is_readable, kind_of
 
 DELTA_LOG = "_delta_log"
 HIDDEN = (".", "_")  # what a writer has not finished, and what is no data
@@ -61,7 +62,8 @@ class FileRanges:
         """
         paths = sorted(_paths(self._files))
         if not paths and not may_be_none:
-            raise ConfigurationError.of(FIELD, f"There is no file {quoted(self._files)}.")
+            message = f"There is no file {quoted(self._files)} of a kind that can be read: {READABLE}."
+            raise ConfigurationError.of(FIELD, message)
         for path in paths:
             kind_of(path, FIELD)
         return [_as_it_is(path) for path in paths]
@@ -108,19 +110,24 @@ def _paths(files: str) -> Iterator[Path]:
     if (Path(files) / DELTA_LOG).is_dir():
         yield from _delta_files(files)
         return
-    folder = Path(files)
-    if folder.is_dir():
-        yield from (path for path in folder.rglob("*") if _is_data(path, folder) and path.is_file())
+    named = Path(files)
+    if named.is_file():  # whatever its name, which may look like a pattern
+        yield named
         return
-    for found in glob.iglob(files, recursive=True):  # noqa: PTH207 - a path that begins at the root, with any pattern
-        path = Path(found)
-        if path.is_file() and not path.name.startswith(HIDDEN):
-            yield path
+    fixed = named if named.is_dir() else _before_pattern(named)
+    found = named.rglob("*") if named.is_dir() else map(Path, glob.iglob(files, recursive=True))  # noqa: PTH207 - any root
+    yield from (path for path in found if _is_data(path, fixed) and path.is_file())
 
 
-def _is_data(path: Path, folder: Path) -> bool:
-    is_visible = not any(part.startswith(HIDDEN) for part in path.relative_to(folder).parts)
-    return is_visible and path.name.lower().removesuffix(COMPRESSED).endswith(KINDS)
+def _before_pattern(pattern: Path) -> Path:
+    """Return the folders of a pattern before its first special character: these are meant, whatever their names."""
+    parts = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts)
+    return Path(*parts)
+
+
+def _is_data(path: Path, below: Path) -> bool:
+    is_visible = not any(part.startswith(HIDDEN) for part in path.relative_to(below).parts)
+    return is_visible and is_readable(path)
 
 
 def _delta_files(folder: str) -> Iterator[Path]:

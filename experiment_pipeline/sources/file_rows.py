@@ -7,8 +7,7 @@ The connection may read these files and no others, writes nothing, and takes one
 text, as they are written, so that `007` stays `007`; a query casts them.
 """
 
-import csv
-import gzip
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,18 +20,29 @@ from arro3.core import RecordBatchReader
 
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.sources.csv_lines import COMPRESSED, csv_header, other_line_end
+from experiment_pipeline.sources.hive_folders import PATH_OF_ROW, folder_columns, with_folder_columns
 from experiment_pipeline.sources.json_columns import TEXT, json_columns
-from experiment_pipeline.sources.source_rows import ONE_SELECT, QUERY, in_double_quotes, in_single_quotes
+from experiment_pipeline.sources.source_rows import (
+    COMMENTED_END,
+    ONE_SELECT,
+    QUERY,
+    in_double_quotes,
+    in_single_quotes,
+    without_semicolon,
+)
 
 CSV, TABS, PARQUET = ".csv", ".tsv", ".parquet"
 JSON_LINES = (".jsonl", ".ndjson")
 KINDS = (PARQUET, CSV, TABS, *JSON_LINES)
+READABLE = f"{', '.join(KINDS)}; text may be compressed ({COMPRESSED})"
 READ_AS = {TABS: CSV, JSON_LINES[1]: JSON_LINES[0]}
-COMPRESSED = ".gz"  # of text
-DELIMITERS = ",;\t|"
 MEMORY_LIMIT = "512MiB"
 CSV_OPTIONS = "auto_detect = false, header = true, skip = 0, quote = '\"', escape = '\"', strict_mode = true"
 WHOLE_NUMBER, NUMBER = r"-?(0|[1-9]\d{0,17})", r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?"  # as JSON writes them
+READER_OPTIONS = f"hive_partitioning = false, filename = '{PATH_OF_ROW}'"
+PATTERN = re.compile(r"([\[*?])")  # characters of a path that DuckDB takes for a pattern
+BROKEN_CSV = "reached an invalid state"  # DuckDB of lines with another end than the first one, without a number
 FILES = "files"  # the name of the files' rows in a query
 
 
@@ -58,10 +68,10 @@ class FileRows:
             ConfigurationError: a file is not what its name says, or the query is not one SELECT statement over it.
         """
         self._field = field
-        paths = [file.absolute() for file in files]
+        self._files = paths = [file.absolute() for file in files]
         with self._refusing():
             self._connection = _connection(paths)
-            self._connection.execute(f"create temp view {FILES} as {_all_rows(self._connection, paths, field)}")
+            self._connection.execute(f"create temp view {FILES} as {self._all_rows(paths)}")
         self._field = field if query is None else "query"
         with self._refusing():
             self._query = f"select * from {FILES}" if query is None else _one_select(query)
@@ -93,6 +103,12 @@ class FileRows:
         """Close the files."""
         self._connection.close()
 
+    def _all_rows(self, files: Sequence[Path]) -> str:
+        """Return the statement of all rows of the files, and of the columns that their folders name."""
+        statement, named = _rows_with_paths(self._connection, files, self._field), folder_columns(files)
+        own = self._frame(f"select * from ({statement}) limit 0").columns if named else []
+        return with_folder_columns(statement, named, own)
+
     def _cast_numbers(self, columns: Iterable[str]) -> None:
         """Make numbers of those of the columns that hold nothing else."""
         types = self._frame(f"select * from ({self._query}) limit 0").schema
@@ -121,11 +137,15 @@ class FileRows:
         except ConfigurationError:
             raise
         except (duckdb.Error, OSError) as error:
-            raise ConfigurationError.of(self._field, _one_line(error)) from error
+            raise self._refused(error) from error
         except Exception as error:
             if type(error) is not Exception:  # what comes through an Arrow stream has no class of its own
                 raise
-            raise ConfigurationError.of(self._field, _one_line(error)) from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> ConfigurationError:
+        found = next(filter(None, map(other_line_end, self._files)), None) if BROKEN_CSV in str(error) else None
+        return ConfigurationError.of(self._field, _one_line(error) if found is None else found)
 
 
 def kind_of(file: Path, field: str) -> str:
@@ -134,46 +154,52 @@ def kind_of(file: Path, field: str) -> str:
     Raises:
         ConfigurationError: it is none that can be read.
     """
+    if not is_readable(file):
+        raise ConfigurationError.of(field, f"{quoted(file.name)} is no file that can be read: {READABLE}.")
+    return Path(file.name.lower().removesuffix(COMPRESSED)).suffix
+
+
+def is_readable(file: Path) -> bool:
+    """Return whether the name of a file is that of a kind that can be read."""
     name = file.name.lower()
     kind = Path(name.removesuffix(COMPRESSED)).suffix
-    if kind not in KINDS or (kind == PARQUET and name.endswith(COMPRESSED)):
-        allowed = f"{', '.join(KINDS)}; text may be compressed ({COMPRESSED})"
-        raise ConfigurationError.of(field, f"{quoted(file.name)} is no file that can be read: {allowed}.")
-    return kind
+    return kind in KINDS and not (kind == PARQUET and name.endswith(COMPRESSED))
 
 
 def _connection(files: Iterable[Path]) -> duckdb.DuckDBPyConnection:
     """Return a connection that reads these files alone, and whose settings nothing changes."""
     connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
-    connection.execute(f"set allowed_paths = {_list(files)}")
+    allowed = {path for file in files for path in (str(file), _escaped(file))}
+    connection.execute(f"set allowed_paths = [{', '.join(map(in_single_quotes, sorted(allowed)))}]")
     for statement in ("set enable_external_access = false", "set lock_configuration = true"):
         connection.execute(statement)
     return connection
 
 
-def _all_rows(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], field: str) -> str:
-    """Return the statement of all rows of the files."""
+def _rows_with_paths(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], field: str) -> str:
+    """Return the statement of all rows of the files, each with the path of its file."""
     kinds = sorted({READ_AS.get(kind, kind) for kind in (kind_of(file, field) for file in files)})
     if len(kinds) > 1:
         raise ConfigurationError.of(field, f"Must be files of one kind, and some are {', some '.join(kinds)}.")
-    hive = f"hive_partitioning = {str(all(map(_is_partitioned, files))).lower()}, hive_types_autocast = false"
+    by_name = f"union_by_name = true, {READER_OPTIONS}"
     if kinds == [PARQUET]:
-        return f"select * from read_parquet({_list(files)}, union_by_name = true, {hive})"
+        return f"select * from read_parquet({_list(files)}, {by_name})"
     if kinds == [JSON_LINES[0]]:
         columns = _columns(json_columns(connection, _list(files), field))
-        return f"select * from read_json({_list(files)}, format = 'newline_delimited', columns = {columns}, {hive})"
+        options = f"format = 'newline_delimited', columns = {columns}, {READER_OPTIONS}"
+        return f"select * from read_json({_list(files)}, {options})"
     alike: defaultdict[tuple[str, tuple[str, ...]], list[Path]] = defaultdict(list)
     for file in files:
-        alike[_header(file, field)].append(file)
-    return " union all by name ".join(_csv_rows(some, *header, hive) for header, some in alike.items())
+        alike[csv_header(file, field)].append(file)
+    return " union all by name ".join(_csv_rows(some, *header) for header, some in alike.items())
 
 
-def _csv_rows(files: Sequence[Path], delimiter: str, names: Sequence[str], hive: str) -> str:
+def _csv_rows(files: Sequence[Path], delimiter: str, names: Sequence[str]) -> str:
     """Return the statement of all rows of CSV files with the same first line."""
     columns = _columns(dict.fromkeys(names, TEXT))
     return (
         f"(select * from read_csv({_list(files)}, {CSV_OPTIONS}, delim = {in_single_quotes(delimiter)}, "
-        f"columns = {columns}, {hive}))"
+        f"columns = {columns}, {READER_OPTIONS}))"
     )
 
 
@@ -182,38 +208,20 @@ def _columns(types: Mapping[str, str]) -> str:
     return f"{{{', '.join(f'{in_single_quotes(name)}: {in_single_quotes(kind)}' for name, kind in types.items())}}}"
 
 
-def _is_partitioned(file: Path) -> bool:
-    return "=" in file.parent.name
-
-
-def _header(file: Path, field: str) -> tuple[str, tuple[str, ...]]:
-    """Return the delimiter of a CSV file, and the names of its columns, which its first line holds."""
-    opened = gzip.open if file.name.lower().endswith(COMPRESSED) else open
-    try:
-        with opened(file, "rt", encoding="utf-8-sig", newline="") as lines:
-            first = lines.readline()
-            rest = [lines.readline() for _ in range(20)] if first.count('"') % 2 else []
-    except UnicodeDecodeError:
-        raise ConfigurationError.of(field, f"{quoted(file.name)} is not UTF-8 text.") from None
-    except (gzip.BadGzipFile, EOFError):
-        raise ConfigurationError.of(field, f"{quoted(file.name)} is not compressed with gzip.") from None
-    delimiter = max(DELIMITERS, key=first.count)
-    names = next(csv.reader([first, *rest], delimiter=delimiter), [])
-    if not names or not all(name.strip() for name in names) or len(set(names)) < len(names):
-        message = f"The first line of {quoted(file.name)} must name its columns, each once."
-        raise ConfigurationError.of(field, message)
-    return delimiter, tuple(names)
-
-
 def _one_select(query: str) -> str:
     statements = duckdb.extract_statements(query)
     if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
         raise ConfigurationError.of(QUERY, ONE_SELECT)
-    return statements[0].query.strip().rstrip(";")
+    return f"{without_semicolon(statements[0].query)}{COMMENTED_END}"
 
 
 def _list(files: Iterable[Path]) -> str:
-    return f"[{', '.join(in_single_quotes(str(file)) for file in files)}]"
+    return f"[{', '.join(in_single_quotes(_escaped(file)) for file in files)}]"
+
+
+def _escaped(file: Path) -> str:
+    """Return a path as DuckDB reads it where it takes patterns."""
+    return PATTERN.sub(r"[\1]", str(file))
 
 
 def _one_line(error: Exception) -> str:

@@ -28,6 +28,9 @@ RECORD_FIELDS = {  # of a record, by the field of the mapping that it is made of
 }
 RFC_3339 = "%Y-%m-%dT%H:%M:%S%.3fZ"
 ZONELESS = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"  # a date, or a time without an offset
+ZONED = (  # as databases write them: "2026-11-02 10:00:00+00", "2026-11-02 10:00 UTC"
+    r"^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2})(:\d{2}(?:\.\d+)?)? ?(?:[Zz]|UTC|GMT|([+-]\d{2})(?::?(\d{2}))?)$"
+)
 WHOLE_NUMBER = r"^-?\d{1,18}$"
 FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%.f")
 NAME_THE_ZONE = "name the zone that it is in, such as --timezone UTC, or timezone: UTC of a source."
@@ -146,13 +149,21 @@ def rfc_3339(column: pl.Expr, dtype: pl.DataType, unit: TimeUnit, timezone: str 
         return _rfc_3339(column.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))), dtype, timezone)
     if dtype.is_integer():
         return pl.coalesce(_since_epoch(column, unit), column.cast(pl.String))
-    text = column.str.strip_chars()
+    text = _with_offset(column.str.strip_chars())
     number = pl.when(text.str.contains(WHOLE_NUMBER)).then(text).cast(pl.Int64)
     if timezone is None:
         return pl.coalesce(_since_epoch(number, unit), text)
     local = pl.when(text.str.contains(ZONELESS)).then(text.str.replace("T", " "))
     moments = [_rfc_3339(local.str.to_datetime(form, time_unit="us", strict=False), None, timezone) for form in FORMS]
     return pl.coalesce(_since_epoch(number, unit), *moments, text)
+
+
+def _with_offset(text: pl.Expr) -> pl.Expr:
+    """Return texts of times with a zone as RFC 3339 has them; other texts stay as they are."""
+    parts = text.str.extract_groups(ZONED).struct
+    day, minute, seconds, hours, minutes = (parts.field(str(number)) for number in range(1, 6))
+    offset = pl.when(hours.is_null()).then(pl.lit("Z")).otherwise(hours + ":" + minutes.fill_null("00"))
+    return pl.coalesce(day + "T" + minute + seconds.fill_null(":00") + offset, text)
 
 
 def _rfc_3339(moment: pl.Expr, dtype: pl.DataType | None, timezone: str | None) -> pl.Expr:

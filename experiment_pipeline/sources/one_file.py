@@ -1,6 +1,7 @@
 """Import of one file: its rows become landing objects, once (rules D1-D4)."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -17,6 +18,8 @@ from experiment_pipeline.sources.file_rows import FileRows
 from experiment_pipeline.sources.landing_folder import folder_of_range, land
 from experiment_pipeline.sources.not_numbers import NotNumbers, not_numbers
 from experiment_pipeline.sources.row_records import Judged, OnRows, RowRecords
+
+JUDGED_ROWS = 1_000  # that are judged first: usually one of them is accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,8 @@ class FileImport:
             What has landed; None where the same file has landed with the same mapping before.
 
         Raises:
-            ConfigurationError: a row cannot be read, or every row of a column is null; nothing has landed.
+            ConfigurationError: a row cannot be read, every row of a column is null, or ingestion would reject them
+                all; nothing has landed.
         """
         folder = self.folder(landing)
         if folder.exists():
@@ -98,9 +102,24 @@ class FileImport:
 
         def counted(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             nonlocal unreadable
-            for frame in frames:
+            for frame in self._refusing_rejected(frames):
                 unreadable += not_numbers(frame, self.mapping)
                 yield frame
 
         landed = land(counted(self.records.of(rows.batches(), on_rows)), folder)
         return LandedFile(landed, unreadable)
+
+    def _refusing_rejected(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Yield records, and raise ConfigurationError at their end where none of them would be accepted (rule E3)."""
+        rejected: Counter[str] = Counter()
+        is_accepted = False
+        for frame in frames:
+            for some in (frame.head(JUDGED_ROWS), frame.slice(JUDGED_ROWS)):
+                if not is_accepted and some.height:
+                    judged = self.records.judge_records([some])
+                    rejected.update(judged.rejected)
+                    is_accepted = judged.records > sum(judged.rejected.values())
+            yield frame
+        if not is_accepted and rejected:
+            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in rejected.most_common())
+            raise ConfigurationError.of("file", f"Every row would be rejected ({reasons}). --dry-run shows the first.")

@@ -86,7 +86,10 @@ class RowRecords:
 
     def judge(self, rows: pl.DataFrame) -> Judged:
         """Return what ingestion will make of rows."""
-        frames = list(self._of_batch(rows))
+        return self.judge_records(list(self._of_batch(rows)))
+
+    def judge_records(self, frames: Sequence[pl.DataFrame]) -> Judged:
+        """Return what ingestion will make of records: one frame for each mapping."""
         texts = [text for frame in frames for text in _texts(frame)]
         now = datetime.now(UTC)
         oldest = OLDEST if self.oldest is None else datetime.combine(self.oldest, time(), UTC)

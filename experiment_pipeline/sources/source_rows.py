@@ -4,6 +4,7 @@ A database is asked for its newest cursor first, and then for the rows of a rang
 that a team wrote becomes a subquery, so that it is read and nothing else.
 """
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing
@@ -24,6 +25,12 @@ BATCH_ROWS = 65_536
 BATCH_BYTES = 16 << 20  # of readers that count bytes
 QUERY, CURSOR = "query", "cursor.column"  # the fields of a source that messages name
 ONE_SELECT = "Must be one SELECT statement: a source is read, never written."
+COMMENTS = ("--", "/*")
+_QUOTED_TOKENS = r"""{0}|"(?:""|[^"])*"|`(?:``|[^`])*`|\$(\w*)\$.*?\$\1\$"""
+TOKENS = tuple(  # of SQL, as far as a semicolon or a comment may be in them: with and without escapes
+    re.compile(rf"{quoted}|--[^\n]*|/\*.*?\*/|\s+|.", re.DOTALL)
+    for quoted in (_QUOTED_TOKENS.format(text) for text in (r"'(?:''|[^'])*'", r"'(?:\\.|''|[^'\\])*'"))
+)
 COMMENTED_END = "\n"  # before a bracket that closes a query, whose last line may be a comment
 
 
@@ -139,7 +146,27 @@ class Database(Protocol):
 
 def subquery(query: str) -> str:
     """Return a query in brackets."""
-    return f"(\n{query.strip().rstrip(';')}{COMMENTED_END})"
+    return f"(\n{without_semicolon(query)}{COMMENTED_END})"
+
+
+def without_semicolon(query: str) -> str:
+    """Return a query without a semicolon at its end, and without the comments behind that.
+
+    A semicolon is one of the statement only if it is so with and without backslashes as escapes: databases differ.
+    """
+    ends = {_end(query, tokens) for tokens in TOKENS}
+    return query[: ends.pop()] if len(ends) == 1 else query
+
+
+def _end(query: str, tokens: re.Pattern[str]) -> int:
+    """Return where the statement of a query ends: after it are semicolons, spaces and comments alone."""
+    end, semicolon = 0, None
+    for token in tokens.finditer(query):
+        if token[0] == ";":
+            semicolon = token.start() if semicolon is None else semicolon
+        elif not (token[0].isspace() or token[0].startswith(COMMENTS)):
+            end, semicolon = token.end(), None
+    return len(query) if semicolon is None else end
 
 
 def in_double_quotes(name: str) -> str:
@@ -148,7 +175,7 @@ def in_double_quotes(name: str) -> str:
 
 
 def in_single_quotes(text: str) -> str:
-    """Return a text as standard SQL quotes it."""
+    """Return a text as standard SQL quotes it; DuckDB knows no other escapes in it."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -75,6 +75,22 @@ def test_import__file__is_ingested_once_and_what_is_no_event_is_rejected(prepare
     assert (other["accepted"], other["duplicates"]) == (0, 2)
 
 
+def test_import__every_row_rejected__is_refused_with_the_reasons_and_lands_nothing(
+    prepared: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "orders.csv").write_text("user_id,at\n" + "7,05/01/2026\n" * 1_500 + "7,2019-01-01T00:00:00Z\n")
+    arguments = ("import", tmp_path / "orders.csv", "--as", "event=bought", "--as", "timestamp=at", "--yes")
+    refused = prepared(*arguments)
+    assert refused.exit_code == 2
+    message = "Error: file: Every row would be rejected (bad_timestamp: 1,500, timestamp_too_old: 1)."
+    assert refused.output.splitlines()[-1].startswith(message)
+    assert "Nothing new has landed" in prepared("lake", "ingest").output
+    with (tmp_path / "orders.csv").open("a") as orders:
+        orders.write("7,2026-11-02 10:00:00+00\n")
+    counts = json.loads(prepared(*arguments, "--json").output)
+    assert (counts["accepted"], counts["rejected"]) == (1, {"bad_timestamp": 1_500, "timestamp_too_old": 1})
+
+
 def test_import__guess_without_a_terminal__asks_for_yes_and_lands_nothing(prepared: Run, assignments: Path) -> None:
     refused = prepared("import", assignments, *ASSIGNMENTS)
     assert refused.exit_code == 2

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from experiment_pipeline.domain.fields import FieldErrors, adapter
 from experiment_pipeline.domain.row_mapping import FieldSource, RowMapping
 from experiment_pipeline.domain.sources import (
+    NO_URL,
     Connection,
     ConnectionDraft,
     Cursor,
@@ -103,6 +104,7 @@ def test_upstream__no_key_of_an_asset__is_refused(name: str) -> None:
         (ConnectionDraft(url_env="SHOP", url="duckdb:///a.parquet"), "url_env"),
         (ConnectionDraft(url_env="postgresql://me:secret@host/shop"), "url_env"),
         (ConnectionDraft(url="postgresql://me:secret@host/shop"), "url"),
+        (ConnectionDraft(url="duckdb://s3://me:secret@bucket/a.csv"), "url"),
         *((ConnectionDraft(url=f"{kind}://me:secret@host/shop"), "url") for kind in ("duckdb", "sqlite", "chdb")),
     ],
 )
@@ -117,6 +119,13 @@ def test_check_connection__not_one_of_both_or_a_secret__is_refused_without_the_s
 
 def test_check_connection__path_with_an_at_sign__is_accepted() -> None:
     check_connection("shop", ConnectionDraft(url="duckdb://./ana@home/a.csv"))
+
+
+@pytest.mark.parametrize("files", ["s3://key:secret@bucket/*.parquet", "gs://bucket", "file:///a", "duckdb:///a"])
+def test_check_source__url_in_the_place_of_files__is_refused_without_it(files: str) -> None:
+    errors = FieldErrors()
+    errors.validate(SourceDraft, {"files": files, "as": {}})
+    assert errors.errors["files"] == [NO_URL]
 
 
 @pytest.mark.parametrize("url", ["duckdb://exports/*.csv", "sqlite://me:secret@shop.db", "chdb://me:secret@h/shop"])

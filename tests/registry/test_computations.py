@@ -48,6 +48,21 @@ def test_publish__without_the_lease__changes_nothing(registry: Registry, running
     assert history(registry) == []
 
 
+def test_publish__end_that_is_stated_in_the_past__is_computed_as_of_then__r5(
+    registry: Registry, running: Experiment
+) -> None:
+    later = registry.runs.open(running.id, "later", NOW + HOUR, LEASE)
+    publish(registry, later, {"beyond": True})
+    ended = NOW + MINUTE
+    registry.experiments.transition(running.id, ExperimentStatus.COMPLETED, actor=ACTOR, now=NOW + 2 * HOUR, at=ended)
+    with pytest.raises(Superseded, match="no longer holds"):  # a run that looks beyond the end
+        publish(registry, later, {"beyond": "again"})
+    retried = registry.runs.open(running.id, "later", NOW + 2 * HOUR, LEASE)
+    assert retried.as_of == ended
+    state = publish(registry, retried, {"whole": True}, computed_at=NOW + 2 * HOUR)
+    assert (state.payload, state.as_of) == ({"whole": True}, ended)
+
+
 def test_publish__older_as_of_or_data_version__never_overwrites_a_newer_payload(
     registry: Registry, running: Experiment
 ) -> None:

@@ -44,10 +44,31 @@ def test_found__path_glob_and_folder__are_files_by_name_without_hidden_ones(tmp_
     assert names(f"{tmp_path}/*.parquet") == ["a.parquet", "b.parquet"]
     assert names(f"{tmp_path}/**/*.parquet") == ["a.parquet", "b.parquet", "e.parquet"]
     assert names(tmp_path) == ["a.parquet", "b.parquet", "e.parquet"]
+    assert names(f"{tmp_path}/**") == ["a.parquet", "b.parquet", "e.parquet"]
+
+
+def test_found__glob__leaves_out_what_a_folder_does(tmp_path: Path) -> None:
+    for name in ("_exports/a.parquet", "_exports/_temporary/b.parquet", "_exports/c/.d/e.parquet"):
+        write(tmp_path / name)
+    (tmp_path / "_exports" / "README.txt").touch()
+    for pattern in ("_exports", "_exports/**", "_exports/*"):
+        assert names(tmp_path / pattern) == ["a.parquet"], pattern
+
+
+def test_found__path_that_looks_like_a_pattern__is_that_file(tmp_path: Path) -> None:
+    for name in ("o[1].parquet", "o1.parquet"):
+        write(tmp_path / name)
+    assert names(tmp_path / "o[1].parquet") == ["o[1].parquet"]
+    assert names(f"{tmp_path}/o[0-9].parquet") == ["o1.parquet"]
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("*.csv", "There is no file"), ("*", "'notes.txt' is no file that can be read")]
+    ("pattern", "message"),
+    [
+        ("*.csv", "There is no file .* of a kind that can be read: .parquet"),
+        ("*", "There is no file .* of a kind that can be read: .parquet"),
+        ("notes.txt", "'notes.txt' is no file that can be read: .parquet"),
+    ],
 )
 def test_found__nothing_or_another_kind__is_refused(tmp_path: Path, pattern: str, message: str) -> None:
     (tmp_path / "notes.txt").touch()

@@ -99,6 +99,24 @@ def test_file_rows__file_that_is_not_what_its_name_says__is_refused(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("end", [" -- nothing else", "; -- c", " /* c */ ;\n", ";;"])
+def test_file_rows__comment_or_semicolon_at_the_end_of_the_query__is_read(tmp_path: Path, end: str) -> None:
+    (tmp_path / "rows.csv").write_text("user,age\na,1\nb,2\n")
+    rows = FileRows([tmp_path / "rows.csv"], query=f"select * from files where user <> 'a'{end}", numbers=["age"])
+    assert (rows.rows, read(rows).to_dicts(), rows.first(1)["age"].to_list()) == (1, [{"user": "b", "age": 2}], [2])
+
+
+@pytest.mark.parametrize("name", ["o[1].csv", "o*.csv", "o?.csv", "[*].csv", "it's.csv", "o[1].jsonl", "o[1].parquet"])
+def test_file_rows__name_with_characters_of_a_pattern__is_that_file_alone(tmp_path: Path, name: str) -> None:
+    kind = name.rpartition(".")[2]
+    for each in (name, f"o1.{kind}", f"ox.{kind}"):
+        rows = pl.DataFrame({"user": [each]})
+        writers: dict[str, Callable[[Path], object]] = {"csv": rows.write_csv, "jsonl": rows.write_ndjson}
+        writers.get(kind, rows.write_parquet)(tmp_path / each)
+    assert read(FileRows([tmp_path / name])).to_dicts() == [{"user": name}]
+    assert read(FileRows(sorted(tmp_path.iterdir()))).height == 3
+
+
 def test_file_rows__line_with_too_few_fields__is_refused_with_its_number(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n3\n4,5\n")
     with pytest.raises(ConfigurationError, match=r"Line: 3.*Expected Number of Columns: 2 Found: 1"):

@@ -108,6 +108,18 @@ def test_records__property_that_is_a_fraction__alone__is_an_object() -> None:
         (pl.Series(["2026-01-05"]), None, "Europe/Berlin", "2026-01-04T23:00:00.000Z"),
         (pl.Series(["2026-01-05 12:00"]), None, "Europe/Berlin", "2026-01-05T11:00:00.000Z"),
         (pl.Series(["2026-01-05T12:00:00.25"]), None, "Europe/Berlin", "2026-01-05T11:00:00.250Z"),
+        *(
+            (pl.Series([text]), None, zone, expected)
+            for zone in (None, "Europe/Berlin")
+            for text, expected in {
+                "2026-01-05 12:00:00+00": "2026-01-05T12:00:00+00:00",
+                "2026-01-05 12:00:00.123456-0330": "2026-01-05T12:00:00.123456-03:30",
+                "2026-01-05 12:00:00 UTC": "2026-01-05T12:00:00Z",
+                "2026-01-05T12:00:00+0100": "2026-01-05T12:00:00+01:00",
+                " 2026-01-05 12:00Z": "2026-01-05T12:00:00Z",
+                "2026-01-05 12:00:00 PST": "2026-01-05 12:00:00 PST",  # which of them? Ingestion rejects it
+            }.items()
+        ),
         (pl.Series(["05/01/2026"]), None, "UTC", "05/01/2026"),  # which month is it? Ingestion rejects it
         (pl.Series(["2026-02-30"]), None, "UTC", "2026-02-30"),
         (pl.Series(["2026-03-29 02:30:00"]), None, "Europe/Berlin", "2026-03-29 02:30:00"),  # no such time there

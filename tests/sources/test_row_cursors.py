@@ -34,6 +34,11 @@ def test_cursors__of_numbers_times_dates_and_their_texts(value: Any, cursor: int
     assert cursors(value) == [cursor]
 
 
+def test_cursors__of_texts_with_several_offsets__are_in_their_order() -> None:
+    found = cursors("2026-01-05 11:03:00.005+01", "2026-01-05 10:03:00.005001 UTC", "2026-01-05T10:03:00.005002Z")
+    assert found == [1_767_607_380_005_000, 1_767_607_380_005_001, 1_767_607_380_005_002]
+
+
 def test_cursors__of_local_times__are_in_their_order() -> None:
     assert cursors("2026-01-05 10:03:00", timezone="Europe/Berlin") == [1_767_603_780_000_000]
 
