@@ -120,9 +120,21 @@ REQUESTS = [  # a request without a body and a query has nothing that could be w
 def test_server__generated_requests__are_answered_as_the_document_says(
     contract: Any, mode: GenerationMode, method: str, path: str
 ) -> None:
-    operation = contract[path][method.upper()]
+    assert_answered_as_documented(contract[path][method.upper()], mode, examples=6)
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "method", "path"), REQUESTS)
+def test_server__many_generated_requests__are_answered_as_the_document_says(
+    contract: Any, mode: GenerationMode, method: str, path: str
+) -> None:
+    assert_answered_as_documented(contract[path][method.upper()], mode, examples=40)
+
+
+def assert_answered_as_documented(operation: Any, mode: GenerationMode, examples: int) -> None:
+    """Send generated requests of one operation."""
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def answer(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(excluded_checks=STATE_RULES)

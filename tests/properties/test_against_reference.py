@@ -72,7 +72,7 @@ TOLERANCES = dict.fromkeys(LOOSE, 1e-9)
 
 
 @given(scenario=scenarios())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_payloads__over_random_events__equal_the_reference(scenario: Scenario) -> None:
     assert_payloads_equal_the_reference(scenario)
 

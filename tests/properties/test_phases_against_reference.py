@@ -53,7 +53,7 @@ def _reallocated(variant: Variant, factor: float) -> Variant:
 
 
 @given(data=st.data(), scenario=scenarios())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_phases__over_random_events__equal_the_reference(data: st.DataObject, scenario: Scenario) -> None:
     assert_phases_equal_the_reference(scenario, data.draw(phases(scenario)))
 

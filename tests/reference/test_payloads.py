@@ -78,8 +78,20 @@ def test_e5_over_1_percent_of_values_that_are_no_numbers_withhold_the_verdict(un
 
 
 @given(scenario=scenarios())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_e4_delivering_everything_twice_and_shuffled_changes_nothing(scenario: Scenario) -> None:
+    assert_delivering_again_changes_nothing(scenario)
+
+
+@pytest.mark.slow
+@given(scenario=scenarios())
+@settings(max_examples=100, deadline=None)
+def test_e4_delivering_many_things_twice_and_shuffled_changes_nothing(scenario: Scenario) -> None:
+    assert_delivering_again_changes_nothing(scenario)
+
+
+def assert_delivering_again_changes_nothing(scenario: Scenario) -> None:
+    """Compute a scenario's payloads of its lines, and of all of them twice in another order."""
     shuffled = []
     for objects in scenario.batches:
         lines = [(one, line) for one in objects for line in one.content.split(b"\n")] * 2
