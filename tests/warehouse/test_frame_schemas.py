@@ -15,8 +15,10 @@ from experiment_pipeline.warehouse.frame_schemas import (
     COLUMNS,
     KEYS,
     frame_of,
+    is_sound,
     listed_exposures,
     metric_aggregates,
+    schema,
     validated,
 )
 from tests.warehouse.contract import NOTHING
@@ -83,6 +85,14 @@ def test_validated__sound_rows__come_back_unchanged(name: str) -> None:
 @pytest.mark.parametrize("name", COLUMNS)
 def test_validated__no_rows__keep_columns_and_types(name: str) -> None:
     assert validated(name, frame_of(name, [])).schema == COLUMNS[name]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_is_sound__sound_rows_and_those_that_lack_a_value__is_what_the_schema_says(name: str) -> None:
+    assert is_sound(name, frame_of(name, [ROWS[name]]))
+    assert schema(name).validate(frame_of(name, [ROWS[name]])).to_dicts() == [ROWS[name]]
+    without = {label: is_sound(name, frame_of(name, [ROWS[name] | {label: None}])) for label in COLUMNS[name]}
+    assert without == {label: column.nullable for label, column in schema(name).columns.items()}
 
 
 @pytest.mark.parametrize("name", COLUMNS)
