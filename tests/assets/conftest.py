@@ -1,7 +1,9 @@
 """A small installation: registry, landing zone, lake, and the real definitions run in this process."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,12 +119,35 @@ def crowd(control: int, treatment: int, buying: float = 0.5, feature: str = "che
     return records
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    """Two running experiments, nothing landed yet."""
-    settings = Settings(data_dir=tmp_path, finality_grace=timedelta(0), landing_object_age=timedelta(0))
-    registry = Registry.open(make_registry(tmp_path / "registry.sqlite"))
-    registry.manifests.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
+@contextmanager
+def opened(folder: Path) -> Iterator[Installation]:
+    """Open the installation in a folder, with a Dagster instance of its own that knows nothing of what was run."""
+    settings = Settings(data_dir=folder, finality_grace=timedelta(0), landing_object_age=timedelta(0))
+    registry = Registry.open(settings.database_url)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Installation(settings, registry, build(settings), instance)
     registry.close()
+
+
+@contextmanager
+def declared(folder: Path) -> Iterator[Installation]:
+    """Make an installation of two running experiments in a folder."""
+    make_registry(folder / "registry.sqlite")
+    with opened(folder) as made:
+        made.registry.manifests.apply(parse_manifest(MANIFEST), actor="test", now=datetime.now(UTC))
+        yield made
+
+
+@contextmanager
+def copied(prepared: Path, folder: Path) -> Iterator[Installation]:
+    """Open a copy of an installation that is closed, in a folder that is empty."""
+    shutil.copytree(prepared, folder, dirs_exist_ok=True)
+    with opened(folder) as copy:
+        yield copy
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """Two running experiments, nothing landed yet."""
+    with declared(tmp_path) as made:
+        yield made

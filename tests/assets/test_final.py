@@ -1,7 +1,8 @@
 """Materialising what is final changes nothing, succeeds, and says so in an observation (rules R6, R8)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -12,7 +13,7 @@ from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.refresh import ClaimOutcome, ClaimSource, Computation
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import reading
-from tests.assets.conftest import Installation, crowd
+from tests.assets.conftest import Installation, copied, crowd, declared
 from tests.assets.faults import bug, with_faults
 from tests.assets.test_health_checks import refresh_batched, split_statuses
 
@@ -29,16 +30,25 @@ OBSERVED = {
 BOTH_WAYS = pytest.mark.parametrize("batched", [False, True], ids=["assets", "batched"])
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every test's installation is copied from."""
+    folder = tmp_path_factory.mktemp("ended")
+    with declared(folder) as made:
+        made.land("first", crowd(100, 100))
+        made.ingest()
+        made.registry.experiments.transition(
+            made.experiment().id, ExperimentStatus.COMPLETED, actor="test", now=datetime.now(UTC)
+        )
+        made.ingest()
+    return folder
+
+
 @pytest.fixture
-def ended(installation: Installation) -> Installation:
+def ended(tmp_path: Path, prepared: Path) -> Iterator[Installation]:
     """An experiment that has ended, all that landed being in the lake."""
-    installation.land("first", crowd(100, 100))
-    installation.ingest()
-    installation.registry.experiments.transition(
-        installation.experiment().id, ExperimentStatus.COMPLETED, actor="test", now=datetime.now(UTC)
-    )
-    installation.ingest()
-    return installation
+    with copied(prepared, tmp_path) as copy:
+        yield copy
 
 
 def refresh(installation: Installation, *, batched: bool) -> dg.ExecuteInProcessResult:

@@ -1,5 +1,7 @@
 """Health checks in Dagster: one status per partition, the same through assets and through a batched run."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -9,7 +11,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.resources.dagster_instance import QUIET
-from tests.assets.conftest import Installation, crowd
+from tests.assets.conftest import Installation, copied, crowd, declared
 
 SPLIT = dg.AssetCheckKey(dg.AssetKey("srm"), "split_as_configured")
 BROKEN, SOUND = "checkout", "banner"
@@ -35,12 +37,21 @@ def split_statuses(installation: Installation) -> dict[AssetCheckExecutionResolv
         }
 
 
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every test's installation is copied from."""
+    folder = tmp_path_factory.mktemp("ingested")
+    with declared(folder) as made:
+        made.land("first", crowd(400, 150) + crowd(300, 300, feature=SOUND))
+        made.ingest()
+    return folder
+
+
 @pytest.fixture
-def landed(installation: Installation) -> Installation:
+def landed(tmp_path: Path, ingested: Path) -> Iterator[Installation]:
     """One experiment with a broken split, one with a sound one."""
-    installation.land("first", crowd(400, 150) + crowd(300, 300, feature=SOUND))
-    installation.ingest()
-    return installation
+    with copied(ingested, tmp_path) as copy:
+        yield copy
 
 
 @pytest.mark.parametrize("order", [(BROKEN, SOUND), (SOUND, BROKEN)], ids="-".join)

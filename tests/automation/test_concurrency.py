@@ -4,13 +4,16 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from threading import Barrier
 
 import polars as pl
 import pytest
 
 from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.resources.dagster_instance import open_instance
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, read_frame, read_stamp
 from tests.assets.conftest import Installation, crowd
 
@@ -109,6 +112,19 @@ def test_two_materialising_processes__and_one_that_reads__see_no_lock_and_nothin
     assert ArtifactStore(installation.settings.artifacts_dir).orphans() == []
 
 
+def test_dagsters_instance__opened_by_several_threads_that_are_the_first__is_made_once(tmp_path: Path) -> None:
+    together = Barrier(3)
+
+    def open_it(_: int) -> int:
+        together.wait()
+        with open_instance(tmp_path / "home") as instance:
+            return len(instance.get_runs())
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(open_it, range(3))) == [0, 0, 0]
+
+
+@pytest.mark.slow
 def test_dagsters_instance__opened_by_several_processes_that_are_the_first__is_made_once(tmp_path: Path) -> None:
     home, start = tmp_path / "home", tmp_path / "start"
     program = (

@@ -1,5 +1,6 @@
 """Repair knows removal batches: whatever the lake has lost, each data version sees again what it saw (rules E6, E7)."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from experiment_pipeline.lake.soundness import Flaw, find_flaw
+from tests.conftest import make_registry
 from tests.lake.installations import Installation
 from tests.lake.ledger import NOW, land
 from tests.lake.source_objects import land_range, order, visible_rows
@@ -16,10 +18,11 @@ from tests.lake.source_objects import land_range, order, visible_rows
 BATCHES = 6
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Installation]:
-    """A sender's events, and two sources: one is read again, the other's rows supersede each other."""
-    installed = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+@pytest.fixture(scope="module")
+def six_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every test's installation is copied from."""
+    root = tmp_path_factory.mktemp("six-batches")
+    installed = Installation(root, make_registry(root / "registry.sqlite"))
     land(installed.landing, [order("of a sender"), order("a", "1")])
     land_range(installed.landing, "v1-000001", [order("a", "1"), order("b", "1")])
     land_range(installed.landing, "v1-000001", [order("x", "1", 1), order("y", "1", 1)], source="latest")
@@ -34,8 +37,17 @@ def here(tmp_path: Path) -> Iterator[Installation]:
     assert installed.ingest().removed == 2
     land(installed.landing, [order("b", "1"), order("of a sender")], "redelivered.jsonl")
     assert installed.ingest().accepted == 1
-    yield installed
     installed.registry.close()
+    return root
+
+
+@pytest.fixture
+def here(tmp_path: Path, six_batches: Path) -> Iterator[Installation]:
+    """A sender's events, and two sources: one is read again, the other's rows supersede each other."""
+    shutil.copytree(six_batches, tmp_path, dirs_exist_ok=True)
+    copied = Installation(tmp_path, f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    yield copied
+    copied.registry.close()
 
 
 def seen(here: Installation) -> list[list[dict[str, Any]]]:

@@ -3,8 +3,10 @@
 import errno
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -24,7 +26,7 @@ from experiment_pipeline.resources.retries import is_transient
 from experiment_pipeline.resources.warehouse import LakeResource
 from experiment_pipeline.warehouse.duckdb import event_scan
 from experiment_pipeline.warehouse.duckdb.arrow_columns import Batches, batches
-from tests.assets.conftest import Installation, crowd, purchase
+from tests.assets.conftest import Installation, copied, crowd, declared, purchase
 from tests.assets.faults import Faults, bug, vacuumed, with_faults
 
 FIRST, BUCKETS, IDENTITIES = "write_first_exposures", "exposure_buckets", "variant_identities"
@@ -91,12 +93,27 @@ def test_is_transient__bugs_bad_data_and_refusals__are_not(error: Exception) -> 
     assert not is_transient(error)
 
 
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every test's installation is copied from."""
+    folder = tmp_path_factory.mktemp("ingested")
+    with declared(folder) as made:
+        made.land("first", crowd(100, 100) + crowd(100, 100, feature="banner"))
+        made.ingest()
+    return folder
+
+
+@pytest.fixture
+def installation(tmp_path: Path, ingested: Path) -> Iterator[Installation]:
+    """Two experiments with a small crowd each."""
+    with copied(ingested, tmp_path) as copy:
+        yield copy
+
+
 @pytest.fixture
 def faults(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Faults:
     """A failing engine over a small crowd, and a policy without waiting."""
     monkeypatch.setattr(retries, "POLICY", retries.POLICY._replace(delay=0, backoff=None, jitter=None))
-    installation.land("first", crowd(100, 100) + crowd(100, 100, feature="banner"))
-    installation.ingest()
     return with_faults(installation)
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from importlib.resources import files
 from itertools import count
 from pathlib import Path
@@ -65,11 +66,29 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
+DATABASES = count()
+
+
+@cache
+def in_memory(threads: int) -> duckdb.DuckDBPyConnection:
+    """Return the DuckDB that holds a database of its own for each connection: opening one takes 15 ms."""
+    return duckdb.connect(config={"threads": threads})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closes_in_memory() -> Iterator[None]:
+    yield
+    in_memory.cache_clear()
+
+
 def over(event_files: FindEventFiles, folder: Path, threads: int = 2) -> DuckDBWarehouse:
     @contextmanager
     def connect() -> Iterator[duckdb.DuckDBPyConnection]:
-        with duckdb.connect(config={"threads": threads}) as connection:
+        name = f"database_{next(DATABASES)}"
+        with in_memory(threads).cursor() as connection:
+            connection.execute(f"attach ':memory:' as {name}; use {name}")
             yield connection
+        in_memory(threads).execute(f"detach {name}")
 
     return DuckDBWarehouse(connect, event_files, ArtifactStore(folder))
 
