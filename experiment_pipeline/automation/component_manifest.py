@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from experiment_pipeline.registry.manifests import Difference
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.schemas.manifest_lines import naming_lines
 from experiment_pipeline.schemas.manifests import Manifest, load_content, manifest_of
+from experiment_pipeline.times import parse_duration
 
 ENVIRONMENT = "production"  # of declarations that name none
 ACTOR = "dagster:component"
@@ -170,9 +171,19 @@ def _check_table(table: TableFields, path: str, warehouse: str | None) -> None:
         raise ConfigurationError.of(f"{path}.query", "Must be left out, or table: one of both.")
     if table.files is None and table.table is None and table.query is None:
         raise ConfigurationError.of(f"{path}.table", "Must be given, or query, or files.")
+    if table.freshness is not None:
+        table_freshness(table, path)
     if table.files is None and table.connection is None and warehouse is None:
         message = "Must be given: the key of a DuckDBResource of the project, or one of connections."
         raise ConfigurationError.of("warehouse", message)
+
+
+def table_freshness(table: TableFields, path: str = "freshness") -> timedelta:
+    """Return how old the newest event of a table may be. Raises ConfigurationError where that is no duration."""
+    try:
+        return parse_duration(table.freshness or "")
+    except ValueError as wrong:
+        raise ConfigurationError.of(f"{path}.freshness", str(wrong)) from None
 
 
 def _require_given(experiments: Sequence[Experiment], sources: Sequence[Source]) -> None:

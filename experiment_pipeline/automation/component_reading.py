@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from experiment_pipeline.settings import Settings
 from experiment_pipeline.sources.duckdb_rows import DuckDBDatabase
 from experiment_pipeline.sources.file_ranges import FileRanges
 from experiment_pipeline.sources.pull import Pull, Ranges, naming, open_ranges
+from experiment_pipeline.sources.row_profile import RowProfile
 
 READ = "tables.json"
 
@@ -28,10 +29,16 @@ class ReadTable:
     Attributes:
         version: of what its rows become (rule D5).
         fingerprint: of its rows; None where a database does not tell.
+        newest: the time of its newest event, UTC, as text; None where there is none.
     """
 
     version: int
     fingerprint: str | None
+    newest: str | None = None
+
+    def is_as(self, before: "ReadTable | None") -> bool:
+        """Whether the table is known to have the rows that it had."""
+        return before is not None and self.fingerprint is not None and replace(self, newest=before.newest) == before
 
 
 @dataclass(slots=True)
@@ -41,10 +48,12 @@ class ReadingReport:
     Attributes:
         rows: that were read, by table; a table that is as it was is not read.
         ingested: what became of them; None where nothing was read.
+        newest: the time of the newest event of each table, UTC; those without one are left out.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     ingested: IngestionReport | None = None
+    newest: dict[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,8 @@ class TableReading:
             if now != known.get(source.key):
                 known[source.key] = now
                 self._remember(known)
+            if now.newest is not None:
+                report.newest[source.key] = datetime.fromisoformat(now.newest)
         lake = lake_resource(self.settings).open()
         report.ingested = ingest(
             lake, self.registry.batches, self.settings.landing_dir, datetime.now(UTC), object_age=timedelta(0)
@@ -90,8 +101,9 @@ class TableReading:
         ranges = open_ranges(source, connection, os.environ)
         with naming(source.key):
             now = ReadTable(source.version, _fingerprint(source, connection, ranges))
-        if now.fingerprint is not None and now == before:
-            return now
+        if before is not None and now.is_as(before):
+            return before
+        profile = RowProfile(source)
         pull = Pull(
             source,
             ranges,
@@ -99,11 +111,13 @@ class TableReading:
             self.settings.landing_dir,
             lambda: datetime.now(UTC),
             lambda _planned, rows: self.tell(f"{source.key}: {rows:,} rows"),
+            profile,
         )
-        has_landed = source.key in self.registry.source_ranges.progress()
-        landed = pull.run(again=has_landed and _is_replaced(source, before, now))
-        report.rows[source.key] = sum(each.rows or 0 for each in landed)
-        return now
+        again = source.key in self.registry.source_ranges.progress() and _is_replaced(source, before, now)
+        report.rows[source.key] = sum(each.rows or 0 for each in pull.run(again=again))
+        newest = [] if before is None or again or before.newest is None else [before.newest]
+        newest += [] if profile.newest is None else [profile.newest.isoformat()]
+        return replace(now, newest=max(newest, default=None))
 
     def _known(self) -> dict[str, ReadTable]:
         file = self._file
@@ -112,7 +126,7 @@ class TableReading:
         return {key: ReadTable(**each) for key, each in json.loads(file.read_text("utf-8")).items()}
 
     def _remember(self, known: dict[str, ReadTable]) -> None:
-        told = {key: {"version": each.version, "fingerprint": each.fingerprint} for key, each in known.items()}
+        told = {key: asdict(each) for key, each in known.items()}
         with replacing(self._file) as file:
             file.write_text(json.dumps(told, indent=2), "utf-8")
 

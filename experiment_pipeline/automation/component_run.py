@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from experiment_pipeline.assets.metadata import Metadata
 from experiment_pipeline.assets.stages import StageOutput
 from experiment_pipeline.automation.component_events import RESULTS, ComponentEvents, Event
+from experiment_pipeline.automation.component_freshness import judge_freshness
 from experiment_pipeline.automation.component_manifest import ComponentManifest, explained
 from experiment_pipeline.automation.component_reading import ReadingReport, TableReading
 from experiment_pipeline.automation.component_results import WarehouseDatabase, column_lineage, results_metadata
@@ -38,14 +40,14 @@ class Opened:
     Attributes:
         engine: over the component's lake.
         lineage: of the columns of the results.
-        cost: of what the run read, for metadata.
+        report: of what the run has read.
     """
 
     session: RefreshSession
     engine: Warehouse
     io_manager: FrameIOManager
     lineage: dg.TableColumnLineage | None
-    cost: Metadata = field(default_factory=dict)
+    report: ReadingReport
 
     @property
     def registry(self) -> Registry:
@@ -82,6 +84,8 @@ class ExperimentsRun:
         try:
             with self._opened() as opened:
                 failed: dict[str, str] = {}
+                newest, results = opened.report.newest, self.keys[RESULTS]
+                yield from judge_freshness(self.manifest.every_table, newest, results, datetime.now(UTC))
                 for key in self.context.partition_keys:
                     yield from self._refresh(opened, key, failed)
         except ExperimentPipelineError as error:
@@ -111,7 +115,7 @@ class ExperimentsRun:
                 kept.enter_context(_engine(settings)),
                 FrameIOManager(artifacts_dir=str(settings.artifacts_dir.absolute())),
                 self._lineage(registry, manifest),
-                _cost(report),
+                report,
             )
 
     def _read(self, registry: Registry, settings: Settings) -> tuple[Manifest, ReadingReport]:
@@ -175,7 +179,7 @@ class ExperimentsRun:
             if asset != RESULTS:
                 yield from events.materialised(asset, metadata)
         if RESULTS in made:
-            cost: Metadata = {"seconds": dg.MetadataValue.float(round(seconds, 3)), **opened.cost}
+            cost: Metadata = {"seconds": dg.MetadataValue.float(round(seconds, 3)), **_cost(opened.report)}
             shown = results_metadata(published, rows, opened.lineage)
             yield from events.materialised(RESULTS, {**made[RESULTS], **shown, **cost})
             yield from events.checked(outputs)

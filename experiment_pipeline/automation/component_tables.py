@@ -108,6 +108,15 @@ class TableFields(dg.Model, dg.Resolvable):
         dg.Resolver.default(description="The first day of data from before 2020.", examples=["2015-01-01"]),
     ] = None
 
+    freshness: Annotated[
+        str | None,
+        dg.Resolver.default(
+            description="How old the newest event may be when results are computed, before the check NAME_is_fresh "
+            "warns.",
+            examples=["PT6H", "P1D"],
+        ),
+    ] = None
+
     def declared(self, warehouse: str | None) -> dict[str, Any]:
         """Return the table as the source of a manifest.
 

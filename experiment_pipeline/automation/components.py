@@ -33,8 +33,10 @@ from dagster._core.definitions.definitions_load_context import DefinitionsLoadCo
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from experiment_pipeline import logs
 from experiment_pipeline.assets.source_metadata import COLUMNS as COLUMN_SCHEMA
 from experiment_pipeline.automation.component_events import RESULTS, STAGE_ASSETS, Event, check_specs
+from experiment_pipeline.automation.component_freshness import freshness_specs
 from experiment_pipeline.automation.component_manifest import ComponentManifest, explained
 from experiment_pipeline.automation.component_partitions import partitions_sensor
 from experiment_pipeline.automation.component_results import WarehouseDatabase, column_schema
@@ -158,6 +160,11 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
 
     _folder: Path = PrivateAttr(default=Path())
 
+    @classmethod
+    def get_spec(cls) -> dg.ComponentTypeSpec:
+        """Return what `dg list components` and Dagster's component pages tell of it."""
+        return dg.ComponentTypeSpec(tags=["experiments", "statistics"], produces=["asset", "asset_check"])
+
     def get_asset_spec(self, asset: ExperimentAsset) -> dg.AssetSpec:
         """Return the spec of one asset. Override it to change key, group, owners, tags, partitions or anything else."""
         is_results = asset.name == RESULTS
@@ -188,6 +195,7 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
             warehouse=self._database(context),
             table=self.results.table,
         )
+        logs.configure_unless_configured()
         yield from run.events()
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -215,6 +223,7 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
             specs = self._specs(experiments)
             keys = {name: spec.key for name, spec in specs.items()}
             checks = check_specs(keys, {name: spec.partitions_def for name, spec in specs.items()})
+            checks += freshness_specs([*self.exposures, *self.events], keys[RESULTS])
 
             @dg.multi_asset(
                 name=self._name,

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from pydantic import ConfigDict, PrivateAttr
 
+from experiment_pipeline import logs
 from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.events import LAKE_SOUND, OBJECTS_READABLE, ingest_landed, ingested, lake_unsound
 from experiment_pipeline.automation.component_state import ComponentState, reading_tables
@@ -78,6 +79,7 @@ class EventLakeComponent(dg.Component, dg.Model, dg.Resolvable):
         Raises:
             UnsoundLake: lake and registry do not fit; nothing was ingested.
         """
+        logs.configure_unless_configured()
         settings = ComponentState(
             self._name, (self._folder / self.state).absolute(), self._registry_variable
         ).settings()

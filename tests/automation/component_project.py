@@ -213,10 +213,11 @@ class Ran:
         ]
         return {name: value.value for name, value in found.metadata.items()}
 
-    def check(self, partition: str, name: str = "split_as_configured") -> tuple[bool, str]:
-        """Return whether a check has passed at its newest outcome of a partition, and what it says."""
+    def check(self, partition: str | None, name: str = "split_as_configured") -> tuple[bool, str]:
+        """Return whether a check has passed at its newest outcome of a partition, and what it says; None for none."""
+        wanted = None if partition is None else PartitionKeyFilter(key=partition)
         (record,) = self.instance.event_log_storage.get_asset_check_execution_history(
-            dg.AssetCheckKey(self.asset, name), limit=1, partition_filter=PartitionKeyFilter(key=partition)
+            dg.AssetCheckKey(self.asset, name), limit=1, partition_filter=wanted
         )
         assert record.event is not None
         assert record.event.dagster_event is not None

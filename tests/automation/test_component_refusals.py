@@ -30,6 +30,7 @@ AT_LOADING: list[tuple[Mapping[str, Any], Mapping[str, Any], str]] = [
     ({"events": [{**ORDERS, "name": "flag_exposures"}]}, {}, "events.flag_exposures.name: Two tables have the name"),
     ({"events": [{**ORDERS, "query": "select 1"}]}, {}, "events.orders.query: Must be left out, or table"),
     ({"events": [{**ORDERS, "table": None}]}, {}, "events.orders.table: Must be given, or query, or files."),
+    ({"events": [{**ORDERS, "freshness": "6h"}]}, {}, "events.orders.freshness: Must be"),
     ({"warehouse": None}, {}, "warehouse: Must be given: the key of a DuckDBResource of the project, or one of"),
     ({"declarations": "experiment.yaml"}, {}, "declarations: There is no file"),
     ({"connections": {"duckdb": {"url": "duckdb://a.duckdb"}}, "results": {"table": "results"}}, {},

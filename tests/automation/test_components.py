@@ -1,12 +1,13 @@
 """The experiments component in a team's own project: what a run does, claims and tells (rules P1, P2, P7)."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from tests.automation.component_project import EXPERIMENT, METRICS, RUNNING, Project, project_in
+from tests.automation.component_project import EXPERIMENT, EXPOSURES, METRICS, ORDERS, RUNNING, Project, project_in
 
 
 @pytest.fixture
@@ -133,6 +134,38 @@ def test_component__table_that_changed__counts_as_it_is_now(project: Project, in
     ran = project.run(instance, "checkout")
     (row,) = ran.metadata("checkout")["results"].records
     assert (ran.metadata("checkout")["rows_read"], row.data["effect"]) == (130, pytest.approx(0.1 - 1 / 3))
+
+
+def test_component__table_with_a_freshness__has_a_check_of_its_newest_event__p7(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    months = "P12000D"  # the tests' events are of January 2026
+    project.write({"events": [{**ORDERS, "freshness": "PT6H"}], "exposures": [{**EXPOSURES, "freshness": months}]})
+    ran = project.run(instance, "checkout")
+    late, fresh = (ran.check(None, f"{name}_is_fresh") for name in ("orders", "flag_exposures"))
+    assert late == (False, "The newest event is of 2026-01-07T04:58:00Z. PT6H is allowed.")
+    assert fresh == (True, "The newest event is of 2026-01-06T04:59:00Z.")
+    assert project.run(instance, "checkout").check(None, "orders_is_fresh") == late, "nothing new was read"
+
+
+def test_component__automation__requests_every_experiment_when_a_table_is_made__p2(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    project.write(
+        {"automation": "{{ automation_condition.eager() }}"}, experiments=dict.fromkeys(("first", "second"), RUNNING)
+    )
+    definitions = project.definitions()
+    results = dg.AssetKey("experiment_results")
+    evaluate = partial(
+        dg.evaluate_automation_conditions, definitions, instance, asset_selection=dg.AssetSelection.assets(results)
+    )
+    asked = evaluate()
+    for table in ("fct_exposures", "fct_orders"):  # `eager` waits until all of them are there
+        instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(["analytics", table])))
+    asked = evaluate(cursor=asked.cursor)
+    assert asked.get_requested_partitions(results) == {"first", "second"}
+    again = evaluate(cursor=asked.cursor)
+    assert again.total_requested == 0
 
 
 def test_component__two_in_one_project__have_nothing_in_common(project: Project, instance: dg.DagsterInstance) -> None:
