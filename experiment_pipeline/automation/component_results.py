@@ -23,7 +23,7 @@ SHOWN = ("metric", "treatment", "verdict", "lift", "lift_low", "lift_high", "eff
 Row = Mapping[str, object]
 
 
-def column_schema() -> dg.TableSchema:
+def results_schema() -> dg.TableSchema:
     """Return the columns of the results table as Dagster shows them."""
     return dg.TableSchema(columns=[dg.TableColumn(each.name, each.type, each.description) for each in COLUMNS])
 
