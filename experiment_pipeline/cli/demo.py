@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
-from experiment_pipeline.cli.report import legend, report
+from experiment_pipeline.cli.results_report import legend, report
 from experiment_pipeline.cli.sources import pull
 from experiment_pipeline.cli.truth import truth_lines
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus

@@ -38,6 +38,7 @@ COMMANDS = {  # by name: the function, and the line in the help
     "import": ("experiment_pipeline.cli.imports:import_file", "Import a file of exposures or events, and ingest it."),
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "power": ("experiment_pipeline.cli.power:power", "Show how many identities and days an experiment needs."),
+    "report": ("experiment_pipeline.cli.report:report", "Write a report as Markdown, HTML or PDF."),
     "looks": ("experiment_pipeline.cli.looks:looks", "List published results, and what moved between them."),
     "replay": (
         "experiment_pipeline.cli.replay:replay",

@@ -8,8 +8,8 @@ import click
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context, in_phase
-from experiment_pipeline.cli.report import report
 from experiment_pipeline.cli.results import as_json_document
+from experiment_pipeline.cli.results_report import report
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation
 from experiment_pipeline.errors import Leased, RefreshRefused, RegistryUnavailable

@@ -13,7 +13,7 @@ import click
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context, in_phase
 from experiment_pipeline.cli.repair import open_warehouse, progress_bar
-from experiment_pipeline.cli.report import report
+from experiment_pipeline.cli.results_report import report
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether

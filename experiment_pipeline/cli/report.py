@@ -1,91 +1,134 @@
-"""Report of an experiment's payloads for people: a heading, who was exposed, how they were split, the metrics."""
+"""`experiment-pipeline report`."""
 
-from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.text import Text
+import click
 
-from experiment_pipeline.cli.parts_table import PartsTable
-from experiment_pipeline.cli.results_table import ResultsTable
-from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
-from experiment_pipeline.domain.refresh import ComputedTogether, StoredHealth
-from experiment_pipeline.domain.texts import printable
-from experiment_pipeline.pages.decision import DecisionView
-from experiment_pipeline.pages.result_words import LEGEND
-from experiment_pipeline.pages.split import SplitView
-from experiment_pipeline.pages.tones import Line, Tone
-from experiment_pipeline.pages.view import ExperimentView, ResultsView, experiment_view
+from experiment_pipeline.cli import options
+from experiment_pipeline.cli.answers import answer
+from experiment_pipeline.cli.context import Context, in_phase
+from experiment_pipeline.durable_files import replacing
+from experiment_pipeline.errors import ConfigurationError
 
-STYLES = {Tone.GOOD: "green", Tone.BAD: "bold red", Tone.WARNING: "yellow", Tone.QUIET: "dim"}
-ACTION_STYLES = {**STYLES, Tone.GOOD: "bold green"}
+if TYPE_CHECKING:
+    from experiment_pipeline.pages.view import ExperimentView
+
+LOOKS_SHOWN = 50
 
 
+class Format(StrEnum):
+    """The formats of a report."""
+
+    MD = "md"
+    HTML = "html"
+    PDF = "pdf"
+
+
+@click.command()
+@click.argument("key")
+@click.option("--md", "chosen", flag_value=Format.MD, type=Format, help="Markdown, with pictures inside.")
+@click.option("--html", "chosen", flag_value=Format.HTML, type=Format, help="One HTML file that loads nothing.")
+@click.option(
+    "--pdf", "chosen", flag_value=Format.PDF, type=Format, help="The same on paper; needs Chromium or Chrome."
+)
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="By default standard output.")
+@click.option("--without-pictures", is_flag=True, help="Leave pictures out of Markdown.")
+@click.option("--browser", metavar="PROGRAM", help="The browser that prints a PDF.")
+@click.option(
+    "-e",
+    "--environment",
+    metavar="KEY",
+    help="The experiment's environment, when several have an experiment of this key.",
+)
+@options.phase
+@options.as_json
+@click.pass_obj
 def report(
-    experiment: Experiment,
-    computed: ComputedTogether,
-    health: StoredHealth | None = None,
+    context: Context,
+    key: str,
     *,
-    floors: Floors = SHIPPED_FLOORS,
-    with_parts: bool = True,
-) -> RenderableType:
-    """Return a heading, exposures and split, then per metric and variant n, value, effect, lift, chance to win.
+    chosen: Format | None,
+    output: Path | None,
+    without_pictures: bool,
+    browser: str | None,
+    environment: str | None,
+    phase: int | None,
+    as_json: bool,
+) -> None:
+    """Write a report of the experiment KEY: the decision and why, split, metrics, pictures, health findings.
 
-    Args:
-        experiment: as it is configured.
-        computed: what is published of it.
-        health: the findings of its newest results.
-        floors: of the installation; they are named where an arm has less.
-        with_parts: show the steps, slices and breakdowns of metrics, too.
+    The format is that of the file's name where none is given, and Markdown without a file.
+
+    \b
+    Examples:
+      experiment-pipeline report one_page_checkout --md
+      experiment-pipeline report one_page_checkout --html --output checkout.html
+      experiment-pipeline report one_page_checkout -o checkout.pdf
     """
-    view = experiment_view(experiment, computed, health, floors=floors)
-    heading = Text.assemble((printable(experiment.name), "bold"), f"  {view.key}, {view.status}")
-    if view.results is None or view.results.exposures is None:
-        return Group(heading, *_styled(view.alerts), "")
-    results, exposures = view.results, view.results.exposures
-    return Group(
-        heading,
-        _window_line(view, results),
-        *_styled(view.alerts),
-        Text(exposures.summary),
-        *_split_lines(results.split),
-        *_decision_lines(results.decision),
-        ResultsTable(results.metrics, results.interval),
-        *_styled([*results.unreadable, *results.notes, *results.sensitivity, *results.withheld]),
-        *([PartsTable(results.parts, results.interval)] if with_parts else ()),
-        *_styled(each.line for each in view.findings if not each.passed and not each.is_told_elsewhere),
-        "",
-    )
+    wanted = chosen or _format_of(output)
+    if output is None and (as_json or wanted is Format.PDF):
+        raise ConfigurationError.of("--output", "Must name a file: the report would not be alone on standard output.")
+    printer = None
+    if wanted is Format.PDF:
+        from experiment_pipeline.cli.pdf import find_browser
 
-
-def legend() -> Text:
-    """Return what the columns of the report mean."""
-    return Text(f"{LEGEND}Every word: experiment-pipeline results --explain\n", style="dim")
-
-
-def _styled(lines: Iterable[Line]) -> Iterator[Text]:
-    return (Text(line.text, style=STYLES.get(line.tone, "")) for line in lines)
-
-
-def _window_line(view: ExperimentView, results: ResultsView) -> Text:
-    line = Text(results.provenance.window, style="dim")
-    return line.append(f", {view.failure}", style="red") if view.failure else line
-
-
-def _split_lines(split: SplitView) -> Iterator[Text]:
-    if split.tone is Tone.WARNING:
-        yield Text(f"split {split.verdict}: {split.detail}", style="yellow")
+        printer = find_browser(browser)
+    content = _content(_view(context, key, environment, phase), wanted, printer, pictures=not without_pictures)
+    if output is None:
+        click.echo(content, nl=False)
         return
-    yield Text.assemble("split ", (split.verdict, STYLES[split.tone]), f": {split.detail}")
-    if split.warning:
-        yield Text(split.warning, style="bold red")
+    _write(output, content)
+    told = {"file": str(output), "format": wanted.value, "bytes": len(content)}
+    answer(f"Wrote {output} ({len(content):,} bytes).", told, as_json=as_json)
 
 
-def _decision_lines(decision: DecisionView | None) -> Iterator[Text]:
-    """Say what to do in one line, and of several treatments what to do with each."""
-    if decision is None:
-        return
-    line = Text.assemble("decision ", (decision.action, ACTION_STYLES.get(decision.tone, "")))
-    yield line.append(f": {decision.why} (rule {decision.rule})")
-    for each in decision.by_treatment:
-        yield Text(f"  {each.subject}: {each.action}: {each.why} (rule {each.rule})")
+def _format_of(output: Path | None) -> Format:
+    """Return the format that a file's name says.
+
+    Raises:
+        ConfigurationError: it says none.
+    """
+    if output is None:
+        return Format.MD
+    ending = output.suffix.removeprefix(".").lower()
+    known = {"htm": Format.HTML, "markdown": Format.MD, **{each.value: each for each in Format}}
+    if ending not in known:
+        raise ConfigurationError.of("--output", f"'{output.name}' says no format: give --md, --html or --pdf.")
+    return known[ending]
+
+
+def _view(context: Context, key: str, environment: str | None, phase: int | None) -> "ExperimentView":
+    from experiment_pipeline.pages.view import experiment_view
+
+    with context.registry() as registry:
+        experiment = in_phase(context.find(registry, key, environment), phase)
+        computed = registry.computations.get_together(experiment.id, experiment.phase)
+        health = registry.health.get(experiment.id, experiment.phase)
+        looks = registry.looks.list(experiment.id, experiment.phase, limit=LOOKS_SHOWN)
+    return experiment_view(experiment, computed, health, looks, floors=context.floors)
+
+
+def _content(view: "ExperimentView", wanted: Format, printer: str | None, *, pictures: bool) -> bytes:
+    if wanted is Format.MD:
+        from experiment_pipeline.pages.markdown import Extent, experiment_markdown
+
+        return experiment_markdown(view, Extent(pictures=pictures)).encode()
+    from experiment_pipeline.pages.report import report_html
+
+    page = report_html(view)
+    if printer is None:
+        return page.encode()
+    from experiment_pipeline.cli.pdf import to_pdf
+
+    return to_pdf(page, printer)
+
+
+def _write(output: Path, content: bytes) -> None:
+    """Write a file whole, in place of the one that was there."""
+    try:
+        with replacing(output) as temporary:
+            temporary.write_bytes(content)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise ConfigurationError.of("--output", f"'{output}' cannot be written: {error.strerror}.") from None

@@ -7,8 +7,8 @@ import click
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context, in_phase
-from experiment_pipeline.cli.report import legend, report
 from experiment_pipeline.cli.results_csv import write_csv
+from experiment_pipeline.cli.results_report import legend, report
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ComputedTogether, StoredHealth
 from experiment_pipeline.errors import ConfigurationError

@@ -12,6 +12,7 @@ from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.results.results_table import comparison_cells
 from experiment_pipeline.times import iso_utc
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # openings of what spreadsheets compute
 COLUMNS = (
     "experiment",
     "environment",
@@ -88,7 +89,12 @@ def write_csv(experiment: Experiment, results: ComputationState[ResultsPayload],
         of = attached[metric["metric_id"]]
         for row in _rows(metric):
             kind = {"aggregation": of.aggregation, "type": metric.get("type"), "unit": metric.get("unit")}
-            writer.writerow({**look, "metric": of.name, **kind, **row})
+            writer.writerow({name: _cell(value) for name, value in {**look, "metric": of.name, **kind, **row}.items()})
+
+
+def _cell(value: object) -> object:
+    """Return a value as a spreadsheet shows it: a text that would be a formula there begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _rows(metric: MetricPayload) -> Iterator[dict[str, object]]:

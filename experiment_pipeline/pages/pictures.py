@@ -65,7 +65,7 @@ def exposures_picture(exposures: ExposuresView, ground: Ground = Ground.IMAGE) -
     lines = {key: [exposures.cumulative[key][index] for index in chosen] for key in shown}
     expected = {key: [shares[key] * totals[index] for index in chosen] for key in shown if key in shares}
     highest = max(max(each) for each in (*lines.values(), *expected.values()))
-    across, up = _times(exposures.buckets, MARGIN + 52, 440), Scale(0, max(1, highest), 210, 36)
+    across, up = _times(exposures.buckets, MARGIN + 52, 380), Scale(0, max(1, highest), 210, 36)
     _axis(picture, across, up, exposures.buckets)
     moments = [across.at(exposures.buckets[index].timestamp()) for index in chosen]
     for number, key in enumerate(shown):
@@ -75,9 +75,9 @@ def exposures_picture(exposures: ExposuresView, ground: Ground = Ground.IMAGE) -
             picture.path(zip(moments, map(up.at, expected[key]), strict=True), colour, dashed=True)
     labels = [(up.at(lines[key][-1]), _share_words(key, lines[key][-1], totals[-1], shares.get(key))) for key in shown]
     for number, (place, text) in enumerate(_apart(labels)):
-        _label(picture, (452, place), text, SERIES[number % len(SERIES)])
+        _label(picture, (392, place), text, SERIES[number % len(SERIES)])
     if left_out:
-        picture.text((452, 240), f"and {left_out} more variants")
+        picture.text((392, 240), f"and {left_out} more variants")
     return str(picture)
 
 
@@ -203,7 +203,7 @@ def _forest_row(
     several = len(metric.comparisons) > 1
     is_anytime = reading is ReadingName.ANYTIME
     return _ForestRow(
-        label=f"{shortened(metric.name, 18)}, {shortened(treatment, 14)}" if several else name,
+        label=f"{shortened(metric.name, 20)}, {shortened(treatment, 13)}" if several else name,
         estimate=found.effect_estimate if is_anytime else found.lift_estimate,
         value=found.effect if is_anytime else found.lift,
         verdict=compared.verdict_words,
@@ -312,7 +312,7 @@ def _times(moments: Sequence[datetime], start: float, end: float) -> Scale:
 def _share_words(variant: str, identities: int, total: int, expected: float | None) -> str:
     observed = f"{100 * identities / total:.1f} %" if total else "–"
     wanted = "" if expected is None else f", expected {100 * expected:.4g} %"
-    return f"{shortened(variant, 12)} {identities:,} ({observed}{wanted})"
+    return f"{shortened(variant, 16)} {identities:,} ({observed}{wanted})"
 
 
 def _apart(labels: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -43,6 +43,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "metrics upgrade": ["unused"],
     "registry copy": ["--to", "{copy}"],
     "refresh": ["checkout", "--no-wait"],  # test_refresh.py waits for one
+    "report": ["checkout", "--html", "--output", "{report}"],
     "results": ["checkout"],
     "schema manifest": [],
 }
@@ -84,7 +85,7 @@ def test_json__command__prints_json_and_nothing_else(declared: Run, manifest: Pa
     if name in PAUSED_BEFORE:
         declared("experiments", "pause", "checkout")
     copy = f"sqlite:///{tmp_path / 'copy.sqlite'}"
-    places = {"copy": copy, "backup": tmp_path / "backup"}
+    places = {"copy": copy, "backup": tmp_path / "backup", "report": tmp_path / "report.html"}
     arguments = [each.format(manifest=manifest, prefix=prefix, **places) for each in ARGUMENTS[name]]
     shown = declared(*name.split(), *arguments, "--json")
     assert shown.exit_code == 0, shown.output

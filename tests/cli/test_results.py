@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from experiment_pipeline.cli.report import report
 from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.cli.results_csv import COLUMNS
+from experiment_pipeline.cli.results_report import report
 from experiment_pipeline.domain.aggregates import MetricAggregates, PairAggregate, ValueSummary, VariantAggregate
 from experiment_pipeline.domain.experiments import Design, Variant, VariantRole
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors

@@ -9,6 +9,8 @@ from experiment_pipeline.cli.results_csv import COLUMNS, write_csv
 from experiment_pipeline.domain.refresh import Computation
 from tests.cli.test_results import state
 from tests.cli.test_results_table import METRIC, TREATMENT, subject, winning
+from tests.pages.published import payload_of
+from tests.pages.published import subject as pages_subject
 
 
 def test_csv__of_results__has_a_row_per_metric_and_variant() -> None:
@@ -42,6 +44,15 @@ def test_csv__of_results__has_a_row_per_metric_and_variant() -> None:
     ]  # fmt: skip
     assert (control["loss_if_ship"], treatment["from_margin"], treatment["post_stratified_low"]) == ("", "", "")
     assert (treatment["information_fraction"], treatment["days_left"]) == ("", ""), "there is no design"
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://127.0.0.1";"x")', "+1", "-1+1", "@x", "\tx"])
+def test_csv__name_that_a_spreadsheet_would_compute__begins_with_an_apostrophe(name: str) -> None:
+    of, file = pages_subject(1, name=name), io.StringIO()
+    write_csv(of, state(Computation.RESULTS, payload_of(of, treated=700)), file)
+    _, treatment = csv.DictReader(io.StringIO(file.getvalue()))
+    assert treatment["metric"] == f"'{name}"
+    assert float(treatment["effect"]) == pytest.approx(-0.05), "numbers stay numbers"
 
 
 def test_csv__before_results__is_its_header() -> None:

@@ -52,6 +52,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "metrics upgrade": ["purchase"],
     "power": ["purchase"],
     "refresh": ["checkout"],
+    "report": ["checkout"],
     "results": ["checkout"],
     "serve": ["--port", "{port}"],
     "sources check": ["orders"],
