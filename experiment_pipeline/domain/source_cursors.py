@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from experiment_pipeline.domain.sources import Cursor
 from experiment_pipeline.domain.texts import printable, quoted, shortened
@@ -17,6 +18,8 @@ LATE_BY = timedelta(
 )  # where no overlap is declared: a transaction may commit later than one that began after it
 DAY = timedelta(days=1)  # rows of a day come until its end
 WHOLE_NUMBER, DATE = re.compile(r"-?\d+"), re.compile(r"\d{4}-\d{2}-\d{2}")
+MOST_AHEAD = timedelta(hours=14)  # of UTC: where a time without a zone may already be
+ANEW = "Pull the source with --again to read everything anew."
 SHOWN = 60  # characters of a value in a message
 
 
@@ -69,19 +72,38 @@ def next_bounds(cursor: Cursor, read_until: CursorValue | None, newest: CursorVa
         raise ConfigurationError.of("cursor.overlap", message)
     if newest is None or read_until is None:
         return None if newest is None else CursorBounds(None, newest)
-    if _kind(newest) != _kind(read_until):
+    if not is_alike(newest, read_until):
         before = f"{_shown(read_until)} was read last, and its largest value is now {_shown(newest)}"
-        message = f"Column {quoted(cursor.column)} is of another type than before: {before}."
+        message = f"Column {quoted(cursor.column)} is of another type than before: {before}. {ANEW}"
         raise ConfigurationError.of("cursor.column", message)
     comparable: Any = newest
     if comparable < read_until:
         message = (
             f"Column {quoted(cursor.column)} goes backwards: its largest value is {_shown(newest)}, and rows up to "
-            f"{_shown(read_until)} have been read. It must be a column that grows."
+            f"{_shown(read_until)} have been read. It must be a column that grows. {ANEW}"
         )
         raise ConfigurationError.of("cursor.column", message)
     after = _back(read_until, cursor.overlap)
     return None if after == newest else CursorBounds(after, newest)
+
+
+def is_alike(one: CursorValue, other: CursorValue) -> bool:
+    """Whether two values are of one type, so that they can be compared."""
+    return _kind(one) == _kind(other)
+
+
+def largest_by(now: datetime, like: CursorValue, timezone: str | None) -> CursorValue | None:
+    """Return the largest cursor that a row can have had by now; None where cursors are no times.
+
+    Args:
+        now: UTC.
+        like: a value of the cursor.
+        timezone: of times without one; where it is not known, the one that is furthest ahead counts.
+    """
+    local = now + MOST_AHEAD if timezone is None else now.astimezone(ZoneInfo(timezone))
+    if isinstance(like, datetime):
+        return local.replace(tzinfo=None) if like.tzinfo is None else now
+    return local.date() if isinstance(like, date) else None
 
 
 def _back(value: CursorValue, overlap: timedelta | None) -> CursorValue:
@@ -95,9 +117,9 @@ def _back(value: CursorValue, overlap: timedelta | None) -> CursorValue:
     return value
 
 
-def _kind(value: CursorValue) -> object:
-    return (type(value), isinstance(value, datetime) and value.tzinfo is None)
-
-
 def _shown(value: CursorValue) -> str:
     return printable(shortened(to_text(value), SHOWN))
+
+
+def _kind(value: CursorValue) -> object:
+    return (type(value), isinstance(value, datetime) and value.tzinfo is None)

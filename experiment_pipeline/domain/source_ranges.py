@@ -22,7 +22,13 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class RangeContent:
-    """The content of a range: files, or rows within the bounds of a cursor, as texts; None for no bound."""
+    """The content of a range: files, or rows within the bounds of a cursor, as texts; None for no bound.
+
+    Attributes:
+        files: those that are read.
+        after: of the cursor. Of files the moment (RFC 3339) before which they were left, where one was said.
+        until: of the cursor.
+    """
 
     files: tuple[SourceFile, ...] = ()
     after: str | None = None
@@ -35,11 +41,13 @@ class ReadSoFar:
 
     Attributes:
         files: each as it was when it was read last.
-        until: of the cursor, as text: the last value of the last range that landed.
+        until: of the present cursor and connection, as text: the last value of the last range that landed.
+        since: files that were modified earlier are left, UTC; None where none are.
     """
 
     files: Sequence[SourceFile] = ()
     until: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,8 @@ class SourceRange:
         version: of the source when it was planned (rule D5).
         name: of the landing folder, made of version, number, and what is read.
         planned_at: UTC.
-        after: of the cursor, as text; rows up to here were read before. None for the first range, and of files.
+        after: of the cursor, as text; rows up to here were read before. None for the first range. Of files the moment
+            before which they were left.
         until: of the cursor, as text; the last value that is read.
         files: of a source of files.
         landed_at: UTC; None for a range that was planned and is to be read, again if need be.
@@ -90,11 +99,14 @@ class SourceProgress:
     landed_at: datetime
 
 
-def unread_files(found: Iterable[SourceFile], read: Iterable[SourceFile]) -> list[SourceFile]:
+def unread_files(
+    found: Iterable[SourceFile], read: Iterable[SourceFile], since: datetime | None = None
+) -> list[SourceFile]:
     """Return the files that are new or have changed since they were read, by path.
 
     Args:
         found: as they are now.
         read: as they were when each was read last.
+        since: those that were modified earlier are left.
     """
-    return sorted(set(found) - set(read))
+    return sorted(file for file in set(found) - set(read) if since is None or file.modified_at >= since)

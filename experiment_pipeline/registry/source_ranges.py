@@ -1,17 +1,19 @@
 """Ranges of sources in the registry: planned before they are read, closed once they have landed (rule D2)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain.source_ranges import ReadSoFar, SourceFile, SourceProgress, SourceRange
 from experiment_pipeline.errors import Conflict
+from experiment_pipeline.landing.source_objects import AGAIN
 from experiment_pipeline.registry.engine import Database, reading, writing
-from experiment_pipeline.registry.source_tables import source_files, source_ranges
+from experiment_pipeline.registry.source_tables import source_files, source_ranges, source_versions, sources
 
 COLUMNS = tuple(column.name for column in source_ranges.columns)
 
@@ -36,11 +38,18 @@ class SourceRanges:
         return newest[0] if newest and newest[0].landed_at is None else None
 
     def read_so_far(self, source: str) -> ReadSoFar:
-        """Return what has landed of a source."""
-        landed = (source_ranges.c.source == source) & source_ranges.c.landed_at.is_not(None)
-        last = select(source_ranges.c.until).where(landed).order_by(source_ranges.c.number.desc()).limit(1)
+        """Return what has landed of a source: a position of another cursor or connection says nothing of this one."""
+        columns = source_ranges.c
+        landed = (columns.source == source) & columns.landed_at.is_not(None)
+        last = select(columns.until).where(landed).order_by(columns.number.desc()).limit(1)
+        last_again = select(func.max(columns.number)).where(landed & columns.name.startswith(AGAIN))
         with reading(self.database) as connection:
-            return ReadSoFar(SourceRanges(connection).read_files(source), connection.scalar(last))
+            until = connection.scalar(last.where(columns.version.in_(_versions(connection, source))))
+            again = connection.scalar(last_again) or 0
+            left = (columns.number > again) & columns.after.is_not(None) & columns.until.is_(None)
+            since = connection.scalars(select(columns.after).where(landed & left).distinct()).all()
+            files = SourceRanges(connection).read_files(source)
+        return ReadSoFar(files, until, max(map(datetime.fromisoformat, since), default=None))
 
     def read_files(self, source: str) -> Sequence[SourceFile]:
         """Return the files of a source that have landed, each as it was when it was read last."""
@@ -129,6 +138,20 @@ class SourceRanges:
                 raise Conflict(f"Range {number} of the source '{source}' is not open.")
             connection.execute(delete(source_files).where(of_range))
             connection.execute(delete(source_ranges).where(is_open))
+
+
+def _versions(connection: Connection, source: str) -> list[int]:
+    """Return the versions of a source whose cursor and connection are the present ones."""
+    present = connection.scalar(select(sources.c.declared).where(sources.c.key == source))
+    known = select(source_versions.c.version, source_versions.c.declared).where(source_versions.c.source == source)
+    rows = connection.execute(known)
+    return [version for version, declared in rows if _position_of(declared) == _position_of(present)]
+
+
+def _position_of(declared: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+    """Return what a position is one of: the connection, and the column of the cursor."""
+    found = declared or {}
+    return found.get("connection"), (found.get("cursor") or {}).get("column")
 
 
 def _is(source: str, number: int) -> ColumnElement[bool]:

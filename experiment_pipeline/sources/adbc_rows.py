@@ -98,7 +98,8 @@ class AdbcRows(StreamedRows):
                     fields = [reader.schema.field(number) for number in range(len(reader.schema))]
             _refuse_twins([field.name for field in fields])
             self._fields = {field.name: field for field in fields}
-            self._select = self._select_of(within)
+            self._where = self._where_of(within)
+            self._select = self._select_all() + self._where
             self._schema = dict(self._frame(f"{self._select} limit 0").schema)
         except BaseException:
             self.close()
@@ -115,18 +116,20 @@ class AdbcRows(StreamedRows):
         cursor, name = self._cursor(column), self._dialect.name(column)
         if self._frame(f"select 1 as one from {self._rows} where {name} is null limit 1").height:
             raise refuse_null(column)
-        newest = self._frame(f"select max({cursor}) as newest from {self._rows}")
+        newest = self._frame(f"select max({cursor}) as newest from {self._rows}{self._where}")
         return cursor_value(column, newest.get_column("newest"))
 
-    def _select_of(self, within: CursorRange | None) -> str:
+    def _select_all(self) -> str:
         columns = (f"{self._dialect.column(each)} as {self._dialect.name(each.name)}" for each in self._fields.values())
-        select = f"select {', '.join(columns)} from {self._rows}"
+        return f"select {', '.join(columns)} from {self._rows}"
+
+    def _where_of(self, within: CursorRange | None) -> str:
         if within is None:
-            return select
+            return ""
         cursor = self._cursor(within.column)
         bounds = ((">", within.after), ("<=", within.until))
         limits = [f"{cursor} {sign} {self._dialect.literal(value)}" for sign, value in bounds if value is not None]
-        return f"{select} where {' and '.join(limits)}" if limits else select
+        return f" where {' and '.join(limits)}" if limits else ""
 
     def _cursor(self, column: str) -> str:
         require_column(column, self._fields)

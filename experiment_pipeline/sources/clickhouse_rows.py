@@ -116,7 +116,8 @@ class ClickHouseRows(StreamedRows):
                     self._refuse_files(query)
             described = self._frame(f"describe {subquery(query)}")
             self._types: dict[str, str] = dict(described.select("name", "type").iter_rows())
-            self._select = self._select_of(within)
+            self._where = self._where_of(within)
+            self._select = self._select_all() + self._where
             self._schema = dict(self._frame(f"{self._select} limit 0").schema)
         except BaseException:
             self.close()
@@ -132,24 +133,28 @@ class ClickHouseRows(StreamedRows):
         name = self._cursor(column)
         if self._frame(f"select 1 as one from {self._rows} where {name} is null limit 1").height:
             raise refuse_null(column)
-        newest = _read_as(f"maxOrNull({name})", self._types[column])
-        return cursor_value(column, self._frame(f"select {newest} as newest from {self._rows}").to_series())
+        newest = (
+            f"select {_read_as(f'maxOrNull({name})', self._types[column])} as newest from {self._rows}{self._where}"
+        )
+        return cursor_value(column, self._frame(newest).to_series())
 
-    def _select_of(self, within: CursorRange | None) -> str:
+    def _select_all(self) -> str:
         columns = (
             f"{_read_as(f'source_rows.{in_backticks(name)}', kind)} as {in_backticks(name)}"
             for name, kind in self._types.items()
         )
-        select = f"select {', '.join(columns)} from {self._rows}"
+        return f"select {', '.join(columns)} from {self._rows}"
+
+    def _where_of(self, within: CursorRange | None) -> str:
         if within is None:
-            return select
+            return ""
         cursor = self._cursor(within.column)
         limits = []
         for sign, name, value in ((">", "after", within.after), ("<=", "until", within.until)):
             if value is not None:
                 kind, self._values[name] = _parameter(value)
                 limits.append(f"{cursor} {sign} {{{name}:{kind}}}")
-        return f"{select} where {' and '.join(limits)}" if limits else select
+        return f" where {' and '.join(limits)}" if limits else ""
 
     def _refuse_files(self, query: str) -> None:
         """Refuse a query that reads this machine's files or this process's objects, which `readonly = 1` allows chdb.

@@ -1,14 +1,28 @@
 """Ranges of a query to a database: the rows that its cursor has not passed (rules D1, D2)."""
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from experiment_pipeline.domain.source_cursors import CursorBounds, CursorValue, from_text, next_bounds, to_text
+import structlog
+
+from experiment_pipeline.domain.source_cursors import (
+    LATE_BY,
+    CursorBounds,
+    CursorValue,
+    from_text,
+    is_alike,
+    largest_by,
+    next_bounds,
+    to_text,
+)
 from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, SourceRange
 from experiment_pipeline.domain.sources import Cursor
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.sources.source_rows import CursorRange, Database, SourceRows
+
+IN_FUTURE = "rows later than now are not read before their time: correct them, or leave them out in the query"
+log = structlog.get_logger(__name__)
 
 
 class CursorRanges:
@@ -28,12 +42,15 @@ class CursorRanges:
         self._cursor = cursor
         self._timezone = timezone
 
-    def unread(self, read: ReadSoFar, since: datetime | None = None) -> Iterator[RangeContent]:
+    def unread(
+        self, read: ReadSoFar, since: datetime | None = None, *, now: datetime | None = None
+    ) -> Iterator[RangeContent]:
         """Yield what is to be read: one range, or none.
 
         Args:
             read: what has landed before.
-            since: leave rows up to this moment of the cursor.
+            since: leave rows up to this moment of the cursor, now and in later pulls.
+            now: UTC; the present moment where it is left out. Rows whose cursor is later are not read yet.
 
         Raises:
             ConfigurationError: the query or the cursor is not what it has to be.
@@ -44,8 +61,8 @@ class CursorRanges:
                 raise ConfigurationError.of("--since", "Needs a cursor: the rows of a query have no other time.")
             yield RangeContent()
             return
-        newest = self._database.newest(self._query, self._cursor.column)
         read_until = None if read.until is None else from_text(read.until)
+        newest = self._newest(self._cursor.column, read_until, now or datetime.now(UTC))
         bounds = next_bounds(self._cursor, read_until, newest)
         if bounds is not None and since is not None:
             bounds = self._later(bounds, since)
@@ -81,14 +98,30 @@ class CursorRanges:
         """Return how far the cursor has been read, and its largest value."""
         if self._cursor is None:
             return {}
-        newest = self._database.newest(self._query, self._cursor.column)
+        read_until = None if read.until is None else from_text(read.until)
+        newest = self._newest(self._cursor.column, read_until, datetime.now(UTC))
         return {"read_until": read.until, "newest": None if newest is None else to_text(newest)}
 
-    def _later(self, bounds: CursorBounds, since: datetime) -> CursorBounds | None:
+    def _newest(self, column: str, read_until: CursorValue | None, now: datetime) -> CursorValue | None:
+        """Return the largest cursor by now: one of 2099 would pass all the rows that are still to come."""
+        newest = self._database.newest(self._query, column)
+        limit = None if newest is None else largest_by(now, newest, self._timezone)
+        if newest is None or limit is None or not _is_before(limit, newest):
+            return newest
+        if isinstance(limit, datetime) and isinstance(read_until, datetime) and is_alike(limit, read_until):
+            limit = max(limit, min(read_until, limit + LATE_BY))  # a clock that was put back
+        until = self._database.newest(self._query, column, limit)
+        log.warning("source.rows_in_future", column=column, largest=to_text(newest), note=IN_FUTURE)
+        return until
+
+    def _later(self, bounds: CursorBounds, since: datetime) -> CursorBounds:
         start = self._as_cursor(since, bounds.until)
         if bounds.after is not None and not _is_before(bounds.after, start):
             return bounds
-        return CursorBounds(start, bounds.until) if _is_before(start, bounds.until) else None
+        if not _is_before(start, bounds.until):
+            largest = f"the cursor's largest value is {to_text(bounds.until)}"
+            raise ConfigurationError.of("--since", f"Would leave every row that is new: {largest}.")
+        return CursorBounds(start, bounds.until)
 
     def _as_cursor(self, since: datetime, like: CursorValue) -> CursorValue:
         """Return a moment as a value of the cursor."""

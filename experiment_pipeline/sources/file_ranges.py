@@ -13,6 +13,7 @@ from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, So
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.sources.file_rows import READABLE, FileRows, is_readable, kind_of
+from experiment_pipeline.times import iso_utc
 
 DELTA_LOG = "_delta_log"
 HIDDEN = (".", "_")  # what a writer has not finished, and what is no data
@@ -28,31 +29,42 @@ class FileRanges:
         self._files = files
         self._query = query
 
-    def unread(self, read: ReadSoFar, since: datetime | None = None) -> Iterator[RangeContent]:
+    def unread(
+        self,
+        read: ReadSoFar,
+        since: datetime | None = None,
+        *,
+        now: datetime | None = None,  # noqa: ARG002 - what queries with a cursor need
+    ) -> Iterator[RangeContent]:
         """Yield the files that are to be read, those of one range together.
 
         Args:
             read: what has landed before.
-            since: leave out those that were modified earlier.
+            since: leave out those that were modified earlier, now and in later pulls.
+            now: not needed.
 
         Raises:
-            ConfigurationError: there is no such file, or one that cannot be read.
+            ConfigurationError: there is no such file, one that cannot be read, or all that are new would be left.
         """
+        new = unread_files(self.found(may_be_none=bool(read.files)), read.files, read.since)
+        wanted = [file for file in new if since is None or file.modified_at >= since]
+        if new and not wanted:
+            newest = iso_utc(max(file.modified_at for file in new))
+            raise ConfigurationError.of("--since", f"Would leave every file that is new: the last is of {newest}.")
+        after = None if since is None else iso_utc(since)
         some: list[SourceFile] = []
-        for file in unread_files(self.found(may_be_none=bool(read.files)), read.files):
-            if since is not None and file.modified_at < since:
-                continue
+        for file in wanted:
             if some and (len(some) == RANGE_FILES or sum(each.bytes for each in some) + file.bytes > RANGE_BYTES):
-                yield RangeContent(files=tuple(some))
+                yield RangeContent(tuple(some), after)
                 some = []
             some.append(file)
         if some:
-            yield RangeContent(files=tuple(some))
+            yield RangeContent(tuple(some), after)
 
     def state(self, read: ReadSoFar) -> dict[str, int]:
         """Return how many files there are, and how many of them are new or have changed."""
         found = self.found()
-        return {"files": len(found), "unread": len(set(found) - set(read.files))}
+        return {"files": len(found), "unread": len(unread_files(found, read.files, read.since))}
 
     def found(self, *, may_be_none: bool = False) -> list[SourceFile]:
         """Return the files as they are now.

@@ -6,7 +6,7 @@ land   the folder gets its name, which is made of source and range: all of it is
 close  the registry gets the counts
 
 A process that dies leaves an open range. The next pull closes it where its folder has landed, and else reads it again
-into the same folder.
+into the same folder, or everything anew where that is what it is asked for.
 """
 
 import hashlib
@@ -77,7 +77,9 @@ class RangeLedger(Protocol):
 class Ranges(Protocol):
     """The data of a source: files, or a query to a database."""
 
-    def unread(self, read: ReadSoFar, since: datetime | None = None) -> Iterator[RangeContent]:
+    def unread(
+        self, read: ReadSoFar, since: datetime | None = None, *, now: datetime | None = None
+    ) -> Iterator[RangeContent]:
         """Yield what is to be read, by range."""
         ...
 
@@ -128,8 +130,8 @@ class Pull:
         """Land what is new of the source.
 
         Args:
-            since: leave files that were modified earlier, or rows whose cursor is not later.
-            again: land everything, as one range that replaces what the source has brought before (rule D5).
+            since: leave files that were modified earlier, or rows whose cursor is not later, for good.
+            again: land everything as it is now, as one range that replaces what the source has brought (rule D5).
 
         Returns:
             The ranges that have landed now, with their counts.
@@ -141,30 +143,29 @@ class Pull:
             SourceUnreachable: a server is lost. The range stays planned, and the next pull reads it.
         """
         with naming(self.source.key), self._exclusive():
-            landed = [done for done in [self._resumed()] if done is not None]
+            landed = [done for done in [self._resumed(again=again)] if done is not None]
             if again:
-                is_done = any(done.name.startswith(AGAIN) for done in landed)  # which a process had begun
-                return landed if is_done else [*landed, self._read(self._planned(self._everything(), AGAIN))]
-            unread = self.ranges.unread(self.ledger.read_so_far(self.source.key), since)
+                return [*landed, self._read(self._planned(self._everything(), AGAIN))]
+            unread = self.ranges.unread(self.ledger.read_so_far(self.source.key), since, now=self.now())
             return [*landed, *(self._read(self._planned(content)) for content in unread)]
 
     def _everything(self) -> RangeContent:
         """Return all of the source as one range: it is one batch that removes the old rows and adds the new ones."""
-        contents = list(self.ranges.unread(ReadSoFar()))
+        contents = list(self.ranges.unread(ReadSoFar(), now=self.now()))
         if not contents:
             raise ConfigurationError.of(FIELD_OF_ALL, NOTHING_LEFT)
         files = tuple(file for content in contents for file in content.files)
         return RangeContent(files, contents[0].after, contents[-1].until)
 
-    def _resumed(self) -> SourceRange | None:
-        """Finish the range that a process left open, if there is one."""
+    def _resumed(self, *, again: bool) -> SourceRange | None:
+        """Finish the range that a process left open, if there is one; for `again` only one that has landed."""
         planned = self.ledger.open_range(self.source.key)
         if planned is None:
             return None
         folder = self._folder(planned)
         if folder.exists():
             return self._closed(planned, None, _records_in(folder))
-        if planned.version == self.source.version and self.ranges.can_read_again(planned):
+        if not again and planned.version == self.source.version and self.ranges.can_read_again(planned):
             return self._read(planned)
         discard(folder)
         self.ledger.withdraw(planned.source, planned.number)

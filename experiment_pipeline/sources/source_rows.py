@@ -78,7 +78,7 @@ class QueryRows(SourceRows, Protocol):
     """The rows of a query to a database."""
 
     def newest(self, column: str) -> CursorValue | None:
-        """Return the largest cursor of the rows; see `Database.newest`."""
+        """Return the largest cursor of the range; see `Database.newest`."""
         ...
 
 
@@ -124,14 +124,20 @@ class StreamedRows(QueryRows):
 class Database(Protocol):
     """A database that queries are read from. It holds no connection: each call opens its own."""
 
-    def newest(self, query: str, column: str) -> CursorValue | None:
+    def newest(self, query: str, column: str, until: CursorValue | None = None) -> CursorValue | None:
         """Return the largest cursor of the rows of a query; None where there are no rows.
+
+        Args:
+            query: one SELECT statement.
+            column: the cursor.
+            until: leave out rows whose cursor is larger.
 
         Raises:
             ConfigurationError: the column is missing, null in a row, or of a type without an order that can be kept.
             SourceUnreachable: the connection is lost.
         """
-        with closing(self.rows(query)) as rows:
+        within = None if until is None else CursorRange(column, until=until)
+        with closing(self.rows(query, within)) as rows:
             return rows.newest(column)
 
     def rows(self, query: str, within: CursorRange | None = None) -> QueryRows:

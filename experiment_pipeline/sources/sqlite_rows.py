@@ -121,7 +121,8 @@ class SqliteRows(QueryRows):
         with self._failing():
             if self._connection.execute(f"select 1 from {self._rows} where {name} is null limit 1").fetchone():
                 raise refuse_null(column)
-            value = self._connection.execute(f"select max({name}) from {self._rows}").fetchone()[0]
+            newest = f"select max({name}) from {self._rows}{self._where}"
+            value = self._connection.execute(newest, self._values).fetchone()[0]
         return cursor_value(column, pl.Series([value]))
 
     def _open(self, within: CursorRange | None) -> None:
@@ -131,7 +132,8 @@ class SqliteRows(QueryRows):
             described = self._connection.execute(f"select * from {self._rows} limit 0").description
             self._kinds = self._kinds_of([column[0] for column in described])
         self._schema = {name: _type(kinds) for name, kinds in self._kinds.items()}
-        self._select = self._select_of(within)
+        self._where = self._where_of(within)
+        self._select = self._select_all() + self._where
 
     def _kinds_of(self, columns: list[str]) -> dict[str, set[str]]:
         """Return the types of the values in each column."""
@@ -139,19 +141,21 @@ class SqliteRows(QueryRows):
         found = iter(self._connection.execute(f"select {', '.join(tests)} from {self._rows}").fetchone())
         return {column: {kind for kind in KINDS if next(found)} for column in columns}
 
-    def _select_of(self, within: CursorRange | None) -> str:
+    def _select_all(self) -> str:
         columns = (
             f"{_cast(in_double_quotes(column), kinds)} as {in_double_quotes(column)}"
             for column, kinds in self._kinds.items()
         )
-        select = f"select {', '.join(columns)} from {self._rows}"
+        return f"select {', '.join(columns)} from {self._rows}"
+
+    def _where_of(self, within: CursorRange | None) -> str:
         if within is None:
-            return select
+            return ""
         cursor = self._cursor(within.column)
         bounds = [(sign, value) for sign, value in ((">", within.after), ("<=", within.until)) if value is not None]
         self._values = tuple(value for _, value in bounds)
         limits = " and ".join(f"{cursor} {sign} ?" for sign, _ in bounds)
-        return f"{select} where {limits}" if bounds else select
+        return f" where {limits}" if bounds else ""
 
     def _cursor(self, column: str) -> str:
         require_column(column, self._kinds)

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.domain.source_cursors import CursorBounds, CursorValue, from_text, next_bounds, to_text
+from experiment_pipeline.domain.source_cursors import (
+    CursorBounds,
+    CursorValue,
+    from_text,
+    largest_by,
+    next_bounds,
+    to_text,
+)
 from experiment_pipeline.domain.sources import Cursor
 from experiment_pipeline.errors import ConfigurationError
 
@@ -68,3 +75,22 @@ def test_next_bounds__cursor_of_another_type__is_refused(read_until: CursorValue
 def test_next_bounds__overlap_of_what_is_no_time__is_refused(newest: CursorValue) -> None:
     with pytest.raises(ConfigurationError, match=r"cursor\.overlap: Must be left out: column 'at' has no times"):
         next_bounds(Cursor("at", HOUR), None, newest)
+
+
+@pytest.mark.parametrize(
+    ("like", "timezone", "limit"),
+    [
+        (NOON, None, NOON),
+        (NOON, "Asia/Tokyo", NOON),
+        (NAIVE, "Asia/Tokyo", NAIVE + 9 * HOUR),
+        (NAIVE, None, NAIVE + 14 * HOUR),
+        (NOON.date(), "America/Lima", NOON.date()),
+        (NOON.date(), None, date(2026, 11, 2)),
+        (7, None, None),
+        ("7", "UTC", None),
+    ],
+)
+def test_largest_by__now__is_in_the_zone_of_the_cursor(
+    like: CursorValue, timezone: str | None, limit: CursorValue | None
+) -> None:
+    assert largest_by(NOON, like, timezone) == limit

@@ -148,14 +148,68 @@ def test_pull__query_without_a_cursor__reads_all_rows_and_they_count_once(shop: 
 
 @pytest.mark.parametrize(
     ("cursor", "since", "found"),
-    [("loaded_at", NOON, ["2", "3"]), ("day", NOON, ["3"]), ("loaded_at", NOON + 99 * HOUR, [])],
+    [("loaded_at", NOON, ["2", "3"]), ("day", NOON, ["3"])],
 )
 def test_pull__since__leaves_rows_up_to_that_moment(shop: Shop, cursor: str, since: datetime, found: list[str]) -> None:
     shop.declare(cursor={"column": cursor})
     for number, moment in enumerate((NOON, NOON + HOUR, NOON + 24 * HOUR), start=1):
         shop.sell(number, moment)
     shop.pull(since=since)
-    assert shop.landed() == found
+    shop.declare(cursor={"column": cursor, "overlap": "PT0S"})
+    shop.pull()  # they are left for good
+    assert sorted(shop.in_lake()) == found
+
+
+def test_pull__since_that_would_leave_every_row__is_refused(shop: Shop) -> None:
+    shop.sell(1, NOON)
+    with pytest.raises(ConfigurationError, match="--since: Would leave every row that is new: the cursor's largest"):
+        shop.pull(since=NOON + HOUR)
+    assert [each.rows for each in shop.pull()] == [1]
+
+
+@pytest.mark.parametrize("column", ["loaded_at", "day", "placed_local"])
+def test_pull__row_whose_cursor_lies_in_the_future__waits_for_its_time_and_stops_no_other(
+    shop: Shop, column: str
+) -> None:
+    run(
+        shop.url,
+        "alter table orders add placed_local timestamp generated always as (loaded_at at time zone 'UTC') stored",
+    )
+    shop.declare(cursor={"column": column}, query="select * from orders")
+    shop.sell(1, NOON)
+    shop.sell(99, NOON + timedelta(days=30_000))
+    shop.pull()
+    assert shop.in_lake() == {"1": 1}
+    shop.sell(2, NOON + 24 * HOUR)
+    shop.pull()
+    assert shop.in_lake() == {"1": 1, "2": 1}
+    run(shop.url, "delete from orders where id = 2")
+    with pytest.raises(ConfigurationError, match=r"goes backwards.*Pull the source with --again"):
+        shop.pull()
+
+
+def test_pull__other_cursor__begins_anew_and_the_one_before_goes_on_where_it_was(shop: Shop) -> None:
+    shop.declare(cursor={"column": "id"})
+    shop.sell(900, NOON)
+    shop.pull()
+    shop.sell(5, NOON + HOUR)
+    shop.declare(cursor={"column": "loaded_at", "overlap": "PT0S"})
+    (anew,) = shop.pull()
+    assert (anew.after, anew.rows, shop.in_lake()) == (None, 2, {"900": 1, "5": 1})
+    shop.declare(cursor={"column": "id"})
+    assert shop.pull() == []
+    shop.sell(901, NOON)
+    (on,) = shop.pull()
+    assert (on.after, on.rows) == ("900", 1)
+
+
+def test_pull__other_connection__begins_anew(shop: Shop) -> None:
+    shop.sell(1, NOON)
+    shop.pull()
+    shop.registry.connections.declare("other", ConnectionDraft(url_env="SHOP_URL"), actor="test", now=NOW)
+    shop.declare(connection="other")
+    (anew,) = shop.pull()
+    assert (anew.after, shop.in_lake()) == (None, {"1": 1})
 
 
 @pytest.mark.parametrize("changes", [{"cursor": {"column": "id"}}, {"cursor": None}])

@@ -180,6 +180,8 @@ def test_pull__since__leaves_older_files(shop: Shop) -> None:
     shop.write("b.csv", "2")
     assert [each.rows for each in shop.pull(since=NOW - timedelta(days=3_650))] == [1]
     assert shop.landed() == ["2"]
+    assert shop.pull() == []  # for good
+    assert [len(each.files) for each in shop.pull(again=True)] == [2]
 
 
 def interrupt(shop: Shop) -> SourceRange:
@@ -279,6 +281,34 @@ def test_pull__again_after_a_crash_of_it__finishes_that__d5(shop: Shop) -> None:
         shop.pull(crash, again=True)
     (landed,) = shop.pull(again=True)
     assert (landed.number, landed.name.startswith("again-v1-1-"), shop.landed()) == (1, True, ["1"])
+
+
+def test_pull__again_after_a_crash_that_had_landed__reads_what_is_there_now__d5(shop: Shop) -> None:
+    shop.write("a.csv", "1")
+    (landed,) = shop.pull(again=True)
+    with shop.registry.engine.begin() as connection:
+        connection.exec_driver_sql("update source_ranges set landed_at = null, rows = null, records = null")
+    shop.write("b.csv", "2")
+    shop.declare(query="select * from files where user <> '1'")
+    closed, anew = shop.pull(again=True)
+    assert (closed.name, closed.rows, closed.records) == (landed.name, None, 1)
+    assert (anew.number, anew.name.startswith("again-v2-2-"), anew.records) == (2, True, 1)
+    assert shop.landed() == ["1", "2"]
+
+
+def test_pull__again_after_a_crash_of_another_range__reads_each_row_once__d5(shop: Shop) -> None:
+    shop.write("a.csv", "1")
+    interrupt(shop)
+    (landed,) = shop.pull(again=True)
+    assert (landed.number, landed.name.startswith("again-"), shop.landed()) == (1, True, ["1"])
+
+
+def test_pull__since_that_would_leave_all_that_is_new__is_refused(shop: Shop) -> None:
+    shop.write("a.csv", "1")
+    with pytest.raises(ConfigurationError, match="--since: Would leave every file that is new: the last is of "):
+        shop.pull(since=NOW + timedelta(days=3_650))
+    assert list(shop.registry.source_ranges.list("orders")) == []
+    assert [each.rows for each in shop.pull()] == [1]
 
 
 def test_pull__of_rows_that_supersede_others__lands_their_cursors__d7(shop: Shop) -> None:
