@@ -47,7 +47,6 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "experiment_pipeline/schemas/responses.py": "tests/api compare what they show",
     "experiment_pipeline/stats/arrays.py": "a type alone",
     "experiment_pipeline/sources/adbc_rows.py": "tests/sources/test_postgres_rows.py reads through it",
-    "experiment_pipeline/sources/one_file.py": "tests/cli/test_imports.py imports real files",
     "experiment_pipeline/stats/not_computable.py": "a noun; tests/stats/test_bad_input.py meets every reason",
     "experiment_pipeline/warehouse/base.py": "a protocol: tests/warehouse/contract.py holds every engine to it",
     "experiment_pipeline/warehouse/duckdb/*.py": "parts of the engine, held to the same contract",

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,8 @@ def import_file(
     if timezone is not None:
         _check_time_zone(timezone)
     first_day = None if oldest is None else _day(oldest)
-    columns = list(FileRows([file]).schema)
+    with closing(FileRows([file])) as opened:
+        columns = list(opened.schema)
     kind = are_exposures(columns) if exposures is None else exposures
     given = GivenMapping(_pairs("--as", fields), _maps(maps), {} if unit is None else {"timestamp": unit})
     guessed = guessed_fields(given.fields, columns, exposures=kind)
@@ -94,15 +96,15 @@ def import_file(
         key = context.environment(registry, environment)
         zone = timezone or context.settings.landing_timezone
         request = FileImport(file, mapping_of(complete, columns), key, zone, first_day)
-        rows = request.open()
-        if not as_json:
-            _print_mapping(context, request, rows, guessed)
-        if dry_run:
-            _print_dry_run(request, rows, as_json=as_json)
-            return
-        if guessed and not yes:
-            _confirm(rows.rows, guessed)
-        _import(context, registry, request, rows, as_json=as_json)
+        with closing(request.open()) as rows:
+            if not as_json:
+                _print_mapping(context, request, rows, guessed)
+            if dry_run:
+                _print_dry_run(request, rows, as_json=as_json)
+                return
+            if guessed and not yes:
+                _confirm(rows.rows, guessed)
+            _import(context, registry, request, rows, as_json=as_json)
 
 
 def _check_time_zone(name: str) -> None:

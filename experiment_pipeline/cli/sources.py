@@ -12,7 +12,13 @@ import click
 from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
-from experiment_pipeline.cli.mapping_report import JUDGED, judged_as_json, print_judged, print_mapping
+from experiment_pipeline.cli.mapping_report import (
+    JUDGED,
+    judged_as_json,
+    print_judged,
+    print_mapping,
+    print_not_numbers,
+)
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.fields import FieldErrors, Moment
@@ -29,7 +35,9 @@ if TYPE_CHECKING:
 
     from experiment_pipeline.domain.source_ranges import SourceProgress, SourceRange
     from experiment_pipeline.registry.registry import Registry
+    from experiment_pipeline.sources.not_numbers import NotNumbers
     from experiment_pipeline.sources.pull import OnBatch, Ranges
+    from experiment_pipeline.sources.row_records import OnValues
 
 CELL = 40  # characters of a value that `preview` shows
 
@@ -152,17 +160,39 @@ def pull_source(context: Context, name: str, since: str | None, again: bool, as_
         source = registry.sources.find(name)
         with progress_bar(context, "rows") as progress:
             bar = progress.add_task("Reading", total=None)
-            show = partial(_show, progress, bar)
-            landed = pull(context, registry, source, on_batch=show, since=start, again=again)
+            show, values = partial(_show, progress, bar), Values()
+            landed = pull(context, registry, source, on_batch=show, on_values=values.add, since=start, again=again)
         report = ingest_landed(context, registry, lake)
         late = count_late(context, registry, lake)
     if as_json:
         counts = _named(source) | {"ranges": [_range_as_json(each) for each in landed]}
+        counts |= {"not_numbers": values.not_numbers}
         click.echo(json.dumps(counts | landing_report.report_as_json(report) | late_as_json(late), indent=2))
         return
     _print_landed(source, landed)
     landing_report.print_report(report)
+    values.print()
     print_late(late)
+
+
+class Values:
+    """The values that a pull has landed, of which some may be no numbers."""
+
+    _found: "NotNumbers | None" = None
+
+    def add(self, found: "NotNumbers") -> None:
+        """Count those of some records."""
+        self._found = found if self._found is None else self._found + found
+
+    @property
+    def not_numbers(self) -> int:
+        """How many are no numbers."""
+        return 0 if self._found is None else self._found.count
+
+    def print(self) -> None:
+        """Say how many are no numbers, where there are any."""
+        if self._found is not None:
+            print_not_numbers(self._found)
 
 
 def pull(
@@ -171,6 +201,7 @@ def pull(
     source: Source,
     *,
     on_batch: "OnBatch" = lambda _planned, _rows: None,
+    on_values: "OnValues" = lambda _found: None,
     since: "datetime | None" = None,
     again: bool = False,
 ) -> "list[SourceRange]":
@@ -178,7 +209,9 @@ def pull(
     from experiment_pipeline.sources.pull import Pull
 
     landing, ranges = context.settings.landing_dir, _ranges(registry, source)
-    return Pull(source, ranges, registry.source_ranges, landing, lambda: context.now, on_batch).run(since, again=again)
+    ledger = registry.source_ranges
+    one = Pull(source, ranges, ledger, landing, lambda: context.now, on_batch, on_values=on_values)
+    return one.run(since, again=again)
 
 
 def _show(progress: "Progress", bar: "TaskID", planned: "SourceRange", rows: int) -> None:

@@ -12,16 +12,15 @@ from arro3.core import Field, RecordBatchReader
 from typing_extensions import override
 
 from experiment_pipeline.domain.source_cursors import CursorValue
-from experiment_pipeline.domain.texts import quoted
-from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
+from experiment_pipeline.errors import ExperimentPipelineError
 from experiment_pipeline.sources.source_rows import (
-    QUERY,
     CursorRange,
     Database,
     StreamedRows,
     cursor_value,
     refuse_cursor_type,
     refuse_null,
+    refuse_twins,
     require_column,
     subquery,
 )
@@ -96,7 +95,7 @@ class AdbcRows(StreamedRows):
                     self._run(statement)
                 with self._reader(f"select * from {self._rows} limit 0") as reader:
                     fields = [reader.schema.field(number) for number in range(len(reader.schema))]
-            _refuse_twins([field.name for field in fields])
+            refuse_twins([field.name for field in fields])
             self._fields = {field.name: field for field in fields}
             self._where = self._where_of(within)
             self._select = self._select_all() + self._where
@@ -169,10 +168,3 @@ class AdbcRows(StreamedRows):
 def _is_of_driver(error: Exception) -> bool:
     """Whether a driver raised the error; what comes through an Arrow stream has no class of its own."""
     return type(error) is Exception or type(error).__module__.startswith("adbc_driver_manager")
-
-
-def _refuse_twins(names: list[str]) -> None:
-    twins = [name for name in names if names.count(name) > 1]
-    if twins:
-        message = f"Two columns have the name {quoted(twins[0])}: give each one of its own."
-        raise ConfigurationError.of(QUERY, message)

@@ -29,6 +29,7 @@ from experiment_pipeline.sources.source_rows import (
     in_backticks,
     refuse_cursor_type,
     refuse_null,
+    refuse_twins,
     require_column,
     subquery,
 )
@@ -115,6 +116,7 @@ class ClickHouseRows(StreamedRows):
                 if url.scheme == CHDB:
                     self._refuse_files(query)
             described = self._frame(f"describe {subquery(query)}")
+            refuse_twins(described.get_column("name").to_list())
             self._types: dict[str, str] = dict(described.select("name", "type").iter_rows())
             self._where = self._where_of(within)
             self._select = self._select_all() + self._where

@@ -3,7 +3,7 @@
 import glob
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from deltalake import DeltaTable
@@ -11,15 +11,15 @@ from deltalake.exceptions import DeltaError
 
 from experiment_pipeline.domain.source_ranges import RangeContent, ReadSoFar, SourceFile, SourceRange, unread_files
 from experiment_pipeline.domain.texts import printable, quoted
-from experiment_pipeline.errors import ConfigurationError, Conflict
+from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.sources.file_rows import READABLE, FileRows, is_readable, kind_of
+from experiment_pipeline.sources.file_states import are_unchanged, require_unchanged, state_of
 from experiment_pipeline.times import iso_utc
 
-DELTA_LOG = "_delta_log"
+DELTA_LOG, FILE_URL = "_delta_log", "file://"
 HIDDEN = (".", "_")  # what a writer has not finished, and what is no data
 FIELD = "files"
 RANGE_FILES, RANGE_BYTES = 1_000, 1 << 30  # what one range holds at most, but for a single file that is larger
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FileRanges:
@@ -78,7 +78,7 @@ class FileRanges:
             raise ConfigurationError.of(FIELD, message)
         for path in paths:
             kind_of(path, FIELD)
-        return [_as_it_is(path) for path in paths]
+        return [state_of(path) for path in paths]
 
     def sample(self) -> FileRows:
         """Return the rows of the files, or of the last ones where there are many.
@@ -90,10 +90,7 @@ class FileRanges:
 
     def can_read_again(self, planned: SourceRange) -> bool:
         """Return whether the files of a range are still those that it was planned of."""
-        try:
-            return all(_as_it_is(Path(file.path)) == file for file in planned.files)
-        except OSError:
-            return False
+        return are_unchanged(planned.files)
 
     def rows(self, planned: RangeContent | SourceRange) -> FileRows:
         """Return the rows of the files of a range.
@@ -109,13 +106,7 @@ class FileRanges:
         Raises:
             Conflict: names the file.
         """
-        for file in planned.files:
-            path = Path(file.path)
-            if not path.exists() or _as_it_is(path) != file:
-                raise Conflict(
-                    f"{printable(file.path)} has changed while it was read: nothing of it has landed. Pull the source "
-                    "again. A file that is written slowly should have a name with a dot in front until it is complete."
-                )
+        require_unchanged(planned.files, "Pull the source again.")
 
 
 def _paths(files: str) -> Iterator[Path]:
@@ -145,7 +136,7 @@ def _is_data(path: Path, below: Path) -> bool:
 def _delta_files(folder: str) -> Iterator[Path]:
     """Yield the Parquet files that the newest version of a Delta table consists of."""
     try:
-        table = DeltaTable(folder)
+        table = DeltaTable(Path(folder).absolute().as_uri())
         files = table.file_uris()
         marked = next(iter(table.deletion_vectors()), None)
         renamed = table.metadata().configuration.get("delta.columnMapping.mode", "none")
@@ -157,10 +148,5 @@ def _delta_files(folder: str) -> Iterator[Path]:
             f"{quoted(folder)} is a Delta table with deletion vectors or mapped columns, whose files hold other rows"
         )
         raise ConfigurationError.of(FIELD, f"{message} or names than the table. Write it without them, e.g. by a copy.")
-    yield from (Path(file.removeprefix("file://")) for file in files)
-
-
-def _as_it_is(path: Path) -> SourceFile:
-    status = path.stat()
-    microseconds = status.st_mtime_ns // 1_000  # what a database keeps of a moment
-    return SourceFile(str(path), status.st_size, EPOCH + timedelta(microseconds=microseconds))
+    root = table.table_uri.removeprefix(FILE_URL)  # as a URL is written; what follows it is named as on disk
+    yield from (Path(folder) / file.removeprefix(FILE_URL).removeprefix(root) for file in files)

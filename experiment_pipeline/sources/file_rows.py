@@ -21,6 +21,7 @@ from arro3.core import RecordBatchReader
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.sources.csv_lines import COMPRESSED, csv_header, other_line_end
+from experiment_pipeline.sources.file_states import require_unchanged, state_of
 from experiment_pipeline.sources.hive_folders import PATH_OF_ROW, folder_columns, with_folder_columns
 from experiment_pipeline.sources.json_columns import TEXT, json_columns
 from experiment_pipeline.sources.source_rows import (
@@ -29,6 +30,7 @@ from experiment_pipeline.sources.source_rows import (
     QUERY,
     in_double_quotes,
     in_single_quotes,
+    refuse_twins,
     without_semicolon,
 )
 
@@ -70,11 +72,22 @@ class FileRows:
         self._field = field
         self._files = paths = [file.absolute() for file in files]
         with self._refusing():
+            self._read = [state_of(path) for path in paths]
             self._connection = _connection(paths)
+        try:
+            self._open(paths, query, numbers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, paths: Sequence[Path], query: str | None, numbers: Iterable[str]) -> None:
+        field = self._field
+        with self._refusing():
             self._connection.execute(f"create temp view {FILES} as {self._all_rows(paths)}")
         self._field = field if query is None else "query"
         with self._refusing():
             self._query = f"select * from {FILES}" if query is None else _one_select(query)
+            refuse_twins([name.lower() for name in self._connection.sql(self._query).columns])
             self._cast_numbers(numbers)
             self.schema: Mapping[str, pl.DataType] = self._frame(f"select * from ({self._query}) limit 0").schema
 
@@ -98,6 +111,14 @@ class FileRows:
         """Return the first rows."""
         with self._refusing():
             return self._frame(f"select * from ({self._query}) limit {rows}")
+
+    def require_unchanged(self) -> None:
+        """Refuse what was read where a file has changed since it was opened.
+
+        Raises:
+            Conflict: names the file.
+        """
+        require_unchanged(self._read, "Read it again.")
 
     def close(self) -> None:
         """Close the files."""

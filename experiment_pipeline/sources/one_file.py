@@ -16,7 +16,7 @@ from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.landing.source_objects import since_part
 from experiment_pipeline.sources.file_rows import FileRows
 from experiment_pipeline.sources.landing_folder import folder_of_range, land
-from experiment_pipeline.sources.not_numbers import NotNumbers, not_numbers
+from experiment_pipeline.sources.not_numbers import NotNumbers
 from experiment_pipeline.sources.row_records import Judged, OnRows, RowRecords
 
 JUDGED_ROWS = 1_000  # that are judged first: usually one of them is accepted
@@ -61,10 +61,17 @@ class FileImport:
         """
         properties = [column for name in PROPERTIES for column in getattr(self.mapping, name)]
         rows = FileRows([self.file], numbers=properties)
+        try:
+            self._check(rows)
+        except BaseException:
+            rows.close()
+            raise
+        return rows
+
+    def _check(self, rows: FileRows) -> None:
         if not rows.rows:
             raise ConfigurationError.of("file", f"{quoted(self.file.name)} has no rows.")
         self.records.check(rows.schema)
-        return rows
 
     def judge_first(self, rows: FileRows, number: int) -> Judged:
         """Return what ingestion will make of the first rows."""
@@ -94,19 +101,22 @@ class FileImport:
         Raises:
             ConfigurationError: a row cannot be read, every row of a column is null, or ingestion would reject them
                 all; nothing has landed.
+            Conflict: the file has changed since it was opened; nothing has landed.
         """
         folder = self.folder(landing)
         if folder.exists():
             return None
         unreadable = NotNumbers()
 
-        def counted(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        def count(found: NotNumbers) -> None:
             nonlocal unreadable
-            for frame in self._refusing_rejected(frames):
-                unreadable += not_numbers(frame, self.mapping)
-                yield frame
+            unreadable += found
 
-        landed = land(counted(self.records.of(rows.batches(), on_rows)), folder)
+        def frames() -> Iterator[pl.DataFrame]:
+            yield from self._refusing_rejected(self.records.of(rows.batches(), on_rows, count))
+            rows.require_unchanged()
+
+        landed = land(frames(), folder)
         return LandedFile(landed, unreadable)
 
     def _refusing_rejected(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -41,7 +41,7 @@ from experiment_pipeline.sources.duckdb_rows import DuckDBDatabase, is_database
 from experiment_pipeline.sources.file_ranges import FileRanges
 from experiment_pipeline.sources.landing_folder import discard, folder_of_range, land
 from experiment_pipeline.sources.row_profile import RowProfile
-from experiment_pipeline.sources.row_records import OnRows, RowRecords
+from experiment_pipeline.sources.row_records import OnRows, OnValues, RowRecords
 from experiment_pipeline.sources.source_rows import SourceRows
 
 LOCK = ".lock"  # hidden from ingestion
@@ -116,6 +116,7 @@ class Pull:
         now: UTC.
         on_batch: for progress.
         profile: of what is read now, for who wants one.
+        on_values: is told what of the values that land is no number.
     """
 
     source: Source
@@ -125,6 +126,7 @@ class Pull:
     now: Callable[[], datetime]
     on_batch: OnBatch = lambda _planned, _rows: None
     profile: RowProfile | None = None
+    on_values: OnValues = lambda _found: None
 
     def run(self, since: datetime | None = None, *, again: bool = False) -> list[SourceRange]:
         """Land what is new of the source.
@@ -211,8 +213,9 @@ class Pull:
 
     def _watched(self, rows: SourceRows, records: RowRecords, count: OnRows) -> Iterator[pl.DataFrame]:
         if self.profile is None:
-            return records.of(rows.batches(), count)
-        return self.profile.watch_records(records.of(self.profile.watch_rows(rows, records), count))
+            return records.of(rows.batches(), count, self.on_values)
+        watched = self.profile.watch_rows(rows, records)
+        return self.profile.watch_records(records.of(watched, count, self.on_values))
 
     def _closed(self, planned: SourceRange, rows: int | None, records: int) -> SourceRange:
         now = self.now()

@@ -9,7 +9,8 @@ from experiment_pipeline.landing.source_objects import CURSOR_COLUMN
 from experiment_pipeline.sources.mapped_rows import Schema, rfc_3339
 
 FIELD = "cursor.column"
-ALLOWED = "must be whole numbers, times or dates: of rows with one event id, the one with the largest counts."
+LARGEST = 2**63 - 1
+ALLOWED = f"must be whole numbers up to {LARGEST}, times or dates: the row of an event id with the largest one counts."
 WHOLE_NUMBER = r"^-?\d{1,18}$"
 
 
@@ -47,7 +48,7 @@ def row_cursors(rows: pl.DataFrame, column: str, timezone: str | None) -> pl.Ser
 
 def _numbers(column: pl.Expr, dtype: pl.DataType, timezone: str | None) -> pl.Expr:
     if dtype.is_integer():
-        return column.cast(pl.Int64)
+        return column.cast(pl.Int64, strict=False)
     if isinstance(dtype, pl.Datetime | pl.Date):
         return column.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))).dt.epoch("us")
     text = column.str.strip_chars()

@@ -17,6 +17,7 @@ from experiment_pipeline.sources.not_numbers import NotNumbers, not_numbers
 from experiment_pipeline.sources.row_cursors import check_cursor, row_cursors
 
 OnRows = Callable[[int], None]  # told after each batch how many rows it had
+OnValues = Callable[[NotNumbers], None]  # told what of the values of some records is no number
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,15 @@ class RowRecords:
         if self.cursor is not None:
             check_cursor(self.cursor, schema)
 
-    def of(self, batches: Iterable[pl.DataFrame], on_rows: OnRows) -> Iterator[pl.DataFrame]:
+    def of(
+        self, batches: Iterable[pl.DataFrame], on_rows: OnRows, on_values: OnValues = lambda _: None
+    ) -> Iterator[pl.DataFrame]:
         """Yield the records of rows, those of one batch and one mapping together.
+
+        Args:
+            batches: of the rows.
+            on_rows: is told after each batch how many rows it had.
+            on_values: is told which values of each frame are no numbers.
 
         Raises:
             ConfigurationError: a time has no zone, or every row of a column is null.
@@ -77,7 +85,9 @@ class RowRecords:
         found: set[str] = set()
         read = 0
         for rows in batches:
-            yield from self._of_batch(rows, self.cursor)
+            for frame, mapping in zip(self._of_batch(rows, self.cursor), self.mappings.values(), strict=True):
+                on_values(not_numbers(frame, mapping))
+                yield frame
             found |= {column for column, _ in self.required() if rows[column].null_count() < rows.height}
             read += rows.height
             on_rows(rows.height)

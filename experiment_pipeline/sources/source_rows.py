@@ -6,7 +6,7 @@ that a team wrote becomes a subquery, so that it is read and nothing else.
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -195,6 +195,14 @@ def require_column(column: str, schema: Mapping[str, object]) -> None:
     if column not in schema:
         message = f"There is no column {quoted(column)}.{advice(column, schema)}"
         raise ConfigurationError.of(CURSOR, message)
+
+
+def refuse_twins(names: Sequence[str]) -> None:
+    """Refuse columns of one name, of which a mapping could not tell which is meant."""
+    twin = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twin is not None:
+        message = f"Two columns have the name {quoted(twin)}: give each one of its own."
+        raise ConfigurationError.of(QUERY, message)
 
 
 def refuse_null(column: str) -> ConfigurationError:

@@ -4,6 +4,7 @@ SQLite has types of values, not of columns. A column whose values are all whole 
 numbers is of numbers, and every other one is of text. SQLite has no times: they are text or whole numbers.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -29,12 +30,14 @@ from experiment_pipeline.sources.source_rows import (
     in_double_quotes,
     refuse_cursor_type,
     refuse_null,
+    refuse_twins,
     require_column,
     subquery,
 )
 
 LOCK_TIMEOUT = 60.0  # seconds
 READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+NUMBERED = re.compile(r"(.+):[0-9]+", re.DOTALL)
 KINDS = ("integer", "real", "text", "blob")
 NOT_READING = ("syntax error", "one statement", "not authorized", "readonly")
 
@@ -130,7 +133,9 @@ class SqliteRows(QueryRows):
             self._connection.execute("begin")
             self._connection.set_authorizer(_only_reads)
             described = self._connection.execute(f"select * from {self._rows} limit 0").description
-            self._kinds = self._kinds_of([column[0] for column in described])
+            columns = [column[0] for column in described]
+            refuse_twins(_as_written(columns))
+            self._kinds = self._kinds_of(columns)
         self._schema = {name: _type(kinds) for name, kinds in self._kinds.items()}
         self._where = self._where_of(within)
         self._select = self._select_all() + self._where
@@ -184,6 +189,13 @@ class SqliteRows(QueryRows):
 
 def _only_reads(action: int, *_: object) -> int:
     return sqlite3.SQLITE_OK if action in READS else sqlite3.SQLITE_DENY
+
+
+def _as_written(columns: list[str]) -> list[str]:
+    """Return the names that columns have in the query: SQLite adds a number where one comes again, in any case."""
+    lower = [column.lower() for column in columns]
+    found = [NUMBERED.fullmatch(column) for column in lower]
+    return [each[1] if each and each[1] in lower else column for each, column in zip(found, lower, strict=True)]
 
 
 def _type(kinds: set[str]) -> pl.DataType:

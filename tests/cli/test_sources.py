@@ -252,3 +252,14 @@ def test_pull__rows_whose_column_has_another_type_now__count_once__e4(run: Run, 
     _write_values(tmp_path, 10, 20, 9.5)
     read = json.loads(run("sources", "pull", source, "--json").stdout)
     assert (read["accepted"], read["duplicates"]) == (1, 2)
+
+
+def test_pull__values_that_are_no_numbers__are_counted__e5(shop: Run, tmp_path: Path) -> None:
+    header = "customer,placed,total,currency\n"
+    rows = "".join(f"{number},2026-11-02 10:00:00,{total},EUR\n" for number, total in enumerate(["9,50", "n/a", "1"]))
+    (tmp_path / "exports" / "orders-1.csv").write_text(header + rows.replace("9,50", '"9,50"'))
+    pulled = shop("sources", "pull", "orders")
+    assert "2 of 3 values are no numbers, such as '9,50': sums, means and quantiles leave them out" in pulled.output
+    (tmp_path / "exports" / "orders-2.csv").write_text(header + "7,2026-11-02 10:00:00,no,EUR\n")
+    assert json.loads(shop("sources", "pull", "orders", "--json").stdout)["not_numbers"] == 1
+    assert json.loads(shop("sources", "pull", "orders", "--json").stdout)["not_numbers"] == 0

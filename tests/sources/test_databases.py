@@ -161,3 +161,8 @@ def test_open_database__url_that_cannot_be_read__is_refused_without_its_secrets(
     with pytest.raises(ConfigurationError, match=rf"connections\.shop: .*{message}") as refused:
         open_database(url, "shop")
     assert "hunter2" not in str(refused.value)
+
+
+def test_rows__two_columns_of_one_name__are_refused(shop: Database) -> None:
+    with pytest.raises(ConfigurationError, match="query: Two columns have the name 'code'"):
+        shop.rows("select id, code, name as code from orders")

@@ -16,6 +16,7 @@ from experiment_pipeline.domain.source_ranges import ReadSoFar, SourceRange
 from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.sources import file_ranges
 from experiment_pipeline.sources.file_ranges import FileRanges
+from experiment_pipeline.sources.file_states import EPOCH
 from tests.lake.ledger import NOW
 
 NOTHING = ReadSoFar()
@@ -116,6 +117,14 @@ def test_delta__newest_version__is_what_is_read(tmp_path: Path) -> None:
     assert len(FileRanges(str(tmp_path), None).found()) == 3
 
 
+@pytest.mark.parametrize("name", ["a table", "ü#?&"])
+def test_delta__folder_or_partition_of_any_name__is_read(tmp_path: Path, name: str) -> None:
+    table = tmp_path / name
+    write_deltalake(table.as_uri(), ROWS.with_columns(day=pl.Series(["x", "a/b c%d"])), partition_by=["day"])
+    assert [Path(file.path).is_relative_to(table) for file in FileRanges(str(table), None).found()] == [True, True]
+    assert len(read(table)) == 2
+
+
 B85, Z85 = (
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
@@ -181,7 +190,7 @@ def test_unread__since_a_moment__leaves_what_is_older(tmp_path: Path) -> None:
     for name, seconds in (("a.parquet", 1_000), ("b.parquet", 3_000)):
         os.utime(write(tmp_path / name), (seconds, seconds))
     ranges = FileRanges(str(tmp_path), None)
-    (newer,) = ranges.unread(NOTHING, file_ranges.EPOCH + timedelta(seconds=2_000))
+    (newer,) = ranges.unread(NOTHING, EPOCH + timedelta(seconds=2_000))
     assert [Path(file.path).name for file in newer.files] == ["b.parquet"]
 
 

@@ -121,3 +121,31 @@ def test_file_rows__line_with_too_few_fields__is_refused_with_its_number(tmp_pat
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n3\n4,5\n")
     with pytest.raises(ConfigurationError, match=r"Line: 3.*Expected Number of Columns: 2 Found: 1"):
         read(FileRows([tmp_path / "rows.csv"]))
+
+
+TWINS = ["select a, b as a from files", "select a, b as A from files", "select *, a from files"]
+
+
+@pytest.mark.parametrize("query", TWINS)
+def test_file_rows__query_with_two_columns_of_one_name__is_refused(tmp_path: Path, query: str) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ConfigurationError, match="query: Two columns have the name 'a'"):
+        FileRows([tmp_path / "rows.csv"], query=query)
+
+
+def refusals(file: Path) -> list[ConfigurationError]:
+    """Errors of a query, with the frames that they were raised in."""
+    found = []
+    for _ in range(5):
+        with pytest.raises(ConfigurationError) as refused:
+            FileRows([file], query="select b from files")
+        found.append(refused.value)
+    return found
+
+
+def test_file_rows__that_are_refused__leave_no_database_open(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    kept = refusals(tmp_path / "rows.csv")
+    threads = len(list(Path("/proc/self/task").iterdir()))  # a database has some of its own
+    kept += refusals(tmp_path / "rows.csv")
+    assert len(list(Path("/proc/self/task").iterdir())) == threads, kept

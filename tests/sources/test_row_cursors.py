@@ -49,6 +49,14 @@ def test_cursors__that_are_none__are_refused(value: str | None, shown: str) -> N
         cursors("2026-01-05", value)
 
 
+@pytest.mark.parametrize("dtype", [pl.UInt64, pl.Int128, pl.UInt128])
+def test_cursors__whole_number_that_is_too_large__is_refused(dtype: type[pl.DataType]) -> None:
+    large = pl.DataFrame({"at": pl.Series([1, 2**63], dtype=dtype)})
+    with pytest.raises(ConfigurationError, match="Column 'at' is '9223372036854775808' in a row: must be whole"):
+        row_cursors(large, "at", None)
+    assert row_cursors(large.head(1), "at", None).to_list() == [1]
+
+
 def test_check_cursor__missing_column_or_type_without_an_order__is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"cursor\.column: There is no column 'att'\. Did you mean 'at'\?"):
         check_cursor("att", {"at": pl.String()})

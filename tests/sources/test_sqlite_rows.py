@@ -81,3 +81,8 @@ def test_sqlite__relative_path__is_below_the_working_directory(tmp_path: Path, m
     database(tmp_path, (1,))
     monkeypatch.chdir(tmp_path)
     assert read(open_database("sqlite://shop.db", "shop").rows("select it from t")) == [1]
+
+
+def test_sqlite__column_whose_name_ends_in_a_number__is_one_like_others(tmp_path: Path) -> None:
+    with closing(database(tmp_path, (1,)).rows('select it, it as "a:1" from t')) as rows:
+        assert list(rows.schema) == ["it", "a:1"]
