@@ -3,13 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 GOLDEN_VENV := .venv-golden
+COMPONENT_VENV := .venv-component
 BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 BENCH := .venv-bench
 DEMO_DATA := demo-data
 
-.PHONY: help demo dev test test-slow browser bench bench-services bench-large check lint types contracts definitions format golden calibrate simulate \
+.PHONY: help demo dev test test-slow test-component browser bench bench-services bench-large check lint types contracts definitions format golden calibrate simulate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -49,6 +50,17 @@ test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
 
 test-slow: $(VENV)/.engines ## Run the slow and end-to-end suites
 	$(BIN)/python -m pytest -m "slow or e2e"
+
+$(COMPONENT_VENV)/.component: requirements/component.txt pyproject.toml | $(VENV)/.dev
+	@echo "Installing dbt and Dagster's integration with it into $(COMPONENT_VENV) (two minutes, once) ..."
+	@$(PYTHON) -m venv $(COMPONENT_VENV)
+	@$(call PIP_INSTALL,$(COMPONENT_VENV),requirements/component.txt)
+	@touch $@
+
+test-component: $(COMPONENT_VENV)/.component ## Run the example of a team's own project with dbt models, over the wheel
+	@rm -rf build/wheel && $(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@$(COMPONENT_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --force-reinstall build/wheel/*.whl
+	cd examples/shop && PATH="$(abspath $(COMPONENT_VENV))/bin:$$PATH" python -m pytest
 
 browser: tests/browser/node_modules ## Install the JavaScript SDK that the browser tests serve (needs npm; Chromium is Debian's package)
 
@@ -120,9 +132,10 @@ lock: ## Resolve the locked requirements anew (needs uv)
 	$(UV_COMPILE) --group bench --output-file requirements/bench.txt
 	$(UV_COMPILE) --group engines --no-deps --output-file requirements/engines.txt
 	$(UV_COMPILE) --group golden --output-file requirements/golden.txt
+	$(UV_COMPILE) pyproject.toml --group component --output-file requirements/component.txt
 
 clean-demo: ## Remove the demo's data
 	rm -rf $(DEMO_DATA)
 
 clean: clean-demo ## Remove what was built
-	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
