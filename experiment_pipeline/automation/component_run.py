@@ -40,6 +40,7 @@ class Opened:
     Attributes:
         engine: over the component's lake.
         lineage: of the columns of the results.
+        manifest: that the component declares.
         report: of what the run has read.
     """
 
@@ -47,6 +48,7 @@ class Opened:
     engine: Warehouse
     io_manager: FrameIOManager
     lineage: dg.TableColumnLineage | None
+    manifest: Manifest
     report: ReadingReport
 
     @property
@@ -115,6 +117,7 @@ class ExperimentsRun:
                 kept.enter_context(_engine(settings)),
                 FrameIOManager(artifacts_dir=str(settings.artifacts_dir.absolute())),
                 self._lineage(registry, manifest),
+                manifest,
                 report,
             )
 
@@ -142,7 +145,7 @@ class ExperimentsRun:
         events = self._events(key)
         began = time.monotonic()
         try:
-            experiment = self._find(opened.registry, key)
+            experiment = self._find(opened, key)
             outputs = self._outputs(opened, experiment)
             yield from self._published(opened, events, experiment, outputs, time.monotonic() - began)
         except NotStarted as refusal:
@@ -198,13 +201,12 @@ class ExperimentsRun:
         if is_new or not self.warehouse.holds(self.table, rows[0]):
             self.warehouse.write(self.table, rows)
 
-    def _find(self, registry: Registry, key: str) -> Experiment:
+    def _find(self, opened: Opened, key: str) -> Experiment:
         if self.manifest.declarations is None:
-            return registry.experiments.get_by_partition(key)
-        found = [each for each in registry.experiments.list() if each.key == key]
-        if len(found) != 1:
+            return opened.registry.experiments.get_by_partition(key)
+        if key not in opened.manifest.experiments:
             raise NotFound(f"The declarations have no experiment {quoted(key)}.")
-        return found[0]
+        return opened.registry.experiments.find(opened.manifest.experiments[key].environment, key)
 
     def _events(self, key: str) -> ComponentEvents:
         return ComponentEvents(self.keys, key, self.context.instance)

@@ -1,6 +1,8 @@
 """The experiments component in a team's own project: what a run does, claims and tells (rules P1, P2, P7)."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -166,6 +168,42 @@ def test_component__automation__requests_every_experiment_when_a_table_is_made__
     assert asked.get_requested_partitions(results) == {"first", "second"}
     again = evaluate(cursor=asked.cursor)
     assert again.total_requested == 0
+
+
+def test_component__tables_of_a_connection__are_read_whole_without_a_cursor_and_by_it_with_one__d2(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    file = project.root / "shop.sqlite"
+    exposures = project.sql("select user_id, variation, cast(exposed_at as varchar) from analytics.fct_exposures")
+    orders = project.sql("select user_id, cast(ordered_at as varchar) from analytics.fct_orders")
+    with closing(sqlite3.connect(file)) as shop, shop:
+        shop.execute("create table exposures (user_id text, variation text, exposed_at text)")
+        shop.executemany("insert into exposures values (?, ?, ?)", exposures)
+        shop.execute("create table orders (number integer primary key, user_id text, ordered_at text)")
+        shop.executemany("insert into orders (user_id, ordered_at) values (?, ?)", orders)
+    place = {"asset": None, "connection": None}
+    seen = {**EXPOSURES, **place, "table": "exposures", "as": {**EXPOSURES["as"], "feature": "checkout"}}
+    bought = {**ORDERS, **place, "table": "orders", "cursor": {"column": "number"}}
+    bought["as"] = {name: column for name, column in ORDERS["as"].items() if name != "value"}
+    project.write(
+        {
+            "warehouse": "shop",
+            "connections": {"shop": {"url": f"sqlite://{file}"}},
+            "exposures": [{name: value for name, value in seen.items() if value is not None}],
+            "events": [{name: value for name, value in bought.items() if value is not None}],
+        },
+        experiments={"checkout": RUNNING},
+    )
+    assert project.run(instance, "checkout").metadata("checkout")["rows_read"] == 600 + 250
+    with closing(sqlite3.connect(file)) as shop, shop:
+        shop.execute("delete from exposures where user_id like '%-b-%' and user_id like '%0'")
+        shop.execute("insert into orders (user_id, ordered_at) values ('checkout-control-1', '2026-01-08 00:00:00')")
+    ran = project.run(instance, "checkout")
+    (row,) = ran.metadata("checkout")["results"].records
+    assert (ran.metadata("checkout")["rows_read"], row.data["effect"]) == (
+        570 + 1,
+        pytest.approx(120 / 270 - 101 / 300),
+    )
 
 
 def test_component__two_in_one_project__have_nothing_in_common(project: Project, instance: dg.DagsterInstance) -> None:
