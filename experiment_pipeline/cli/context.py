@@ -34,8 +34,13 @@ def in_phase(experiment: Experiment, phase: int | None) -> Experiment:
     return experiment if phase is None else experiment.in_phase(phase)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask in a terminal before something is deleted, unless `--yes` is given.
+def confirm(question: str, *, yes: bool, otherwise: str = "Nothing was deleted.") -> None:
+    """Ask in a terminal before something that cannot be undone, unless `--yes` is given.
+
+    Args:
+        question: that is asked.
+        yes: whether it is answered already.
+        otherwise: what is so where the answer is no.
 
     Raises:
         ConfigurationError: there is no terminal to ask in, and `--yes` is not given.
@@ -44,9 +49,9 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ConfigurationError.of("--yes", "Must be given where there is no terminal to ask in. Nothing was deleted.")
+        raise ConfigurationError.of("--yes", f"Must be given where there is no terminal to ask in. {otherwise}")
     if not click.confirm(question, err=True):
-        click.echo("Nothing was deleted.", err=True)
+        click.echo(otherwise, err=True)
         raise click.exceptions.Exit(2)
 
 

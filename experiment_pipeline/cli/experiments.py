@@ -1,7 +1,7 @@
 """`experiment-pipeline experiments`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -17,12 +17,13 @@ from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.audience_forms import audience_json
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.drafts import VariantDraft, to_variant_draft
-from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, VariantRole
-from experiment_pipeline.domain.lifecycle import check_deletable
+from experiment_pipeline.domain.experiments import Design, Experiment, ExperimentStatus, Variant, VariantRole
+from experiment_pipeline.domain.lifecycle import check_deletable, restart
 from experiment_pipeline.domain.metrics import AttachedMetric
 from experiment_pipeline.domain.phases import EndedPhase
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.times import iso_utc
 
 IGNORED_SHOWN = 60  # characters of a variant that a sender may have made up
 
@@ -117,7 +118,10 @@ def _transition(context: Context, key: str, environment: str | None, to: Experim
     with context.registry() as registry:
         found = context.find(registry, key, environment)
         moved = registry.experiments.transition(found.id, to, actor=context.actor, now=context.now)
-    answer(f"{moved.key} is {moved.status}.", _as_json(context, moved), as_json=as_json)
+    told = f"{moved.key} is {moved.status}."
+    if moved.ended_at is not None and moved.started_at is not None:
+        told += f"\n{_last_results(context, moved, environment)}"
+    answer(told, _as_json(context, moved), as_json=as_json)
 
 
 @experiments.command("restart")
@@ -130,26 +134,59 @@ def _transition(context: Context, key: str, environment: str | None, to: Experim
     metavar="VARIANT=PERCENT",
     help="A treatment's or holdout's share of the next phase; those left out keep theirs.",
 )
+@click.option("--dry-run", is_flag=True, help="Show what would be so, and change nothing.")
+@options.yes
 @options.as_json
 @click.pass_obj
 def restart_experiment(
-    context: Context, key: str, environment: str | None, *, allocations: tuple[str, ...], as_json: bool
+    context: Context,
+    key: str,
+    environment: str | None,
+    *,
+    allocations: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """End the present phase of the experiment KEY and begin the next, which counts nothing of it.
 
-    Variants and metrics stay; allocations may change. The ended phase gets a last refresh.
+    Variants and metrics stay; allocations may change. The ended phase gets a last refresh. It asks first; without a
+    terminal it needs --yes.
 
     \b
     Examples:
-      experiment-pipeline experiments restart checkout
-      experiment-pipeline experiments restart checkout --allocation treatment=20
+      experiment-pipeline experiments restart checkout --dry-run
+      experiment-pipeline experiments restart checkout --allocation treatment=20 --yes
     """
     with context.registry() as registry:
         found = context.find(registry, key, environment)
         variants = _reallocated(found, allocations) if allocations else None
-        moved = registry.experiments.restart(found.id, variants, actor=context.actor, now=context.now, ends=found.phase)
+        moved = restart(found, variants, context.now)
+        if not dry_run:
+            began = "not yet" if found.started_at is None else iso_utc(found.started_at)
+            question = f"End phase {found.phase} of {found.key}, which began at {began}, and begin the next one?"
+            confirm(question, yes=yes, otherwise="Nothing was changed.")
+            moved = registry.experiments.restart(
+                found.id, variants, actor=context.actor, now=context.now, ends=found.phase
+            )
+    if dry_run:
+        shares = _shares((arm, arm.percentage_allocation) for arm in moved.variants)
+        told = f"Phase {found.phase} of {found.key} would end, and phase {moved.phase} begin, with {shares}."
+        answer(f"{told} Nothing was changed: this was a dry run.", _as_json(context, moved), as_json=as_json)
+        return
     told = f"{moved.key} is in phase {moved.phase}, and running. Phase {found.phase} has ended."
-    answer(told, _as_json(context, moved), as_json=as_json)
+    ended = moved.in_phase(found.phase)
+    answer(f"{told}\n{_last_results(context, ended, environment)}", _as_json(context, moved), as_json=as_json)
+
+
+def _last_results(context: Context, ended: Experiment, environment: str | None) -> str:
+    """Return a sentence on when the results of an ended phase are final, and what computes them."""
+    assert ended.ended_at is not None  # noqa: S101 - it has ended
+    final_from = iso_utc(ended.ended_at + context.settings.finality_grace)
+    options = "" if environment is None else f" -e {environment}"
+    options += "" if ended.is_in_newest_phase else f" --phase {ended.phase}"
+    command = f"experiment-pipeline refresh {ended.key}{options}"
+    return f"Its last results are final from {final_from} on: a running daemon computes them, or {command}"
 
 
 def _reallocated(experiment: Experiment, allocations: tuple[str, ...]) -> tuple[VariantDraft, ...]:
@@ -235,9 +272,12 @@ def _card(context: Context, experiment: Experiment) -> Table:
 
 
 def _phase_words(phase: EndedPhase, experiment: Experiment) -> str:
-    arms = zip(experiment.variants, phase.percentage_allocations, strict=True)
-    shares = ", ".join(f"{arm.key or 'without a key'} {share:g} %" for arm, share in arms if share is not None)
+    shares = _shares(zip(experiment.variants, phase.percentage_allocations, strict=True))
     return f"{phase.number}, {_date(phase.started_at)} to {_date(phase.ended_at)}: {shares}"
+
+
+def _shares(arms: Iterable[tuple[Variant, float | None]]) -> str:
+    return ", ".join(f"{arm.key or 'without a key'} {share:g} %" for arm, share in arms if share is not None)
 
 
 def _audience_lines(experiment: Experiment) -> Iterator[tuple[str, str]]:

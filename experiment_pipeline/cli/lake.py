@@ -252,7 +252,7 @@ def _retry(context: Context, reason: str | None, *, dry_run: bool, as_json: bool
             timezone=settings.landing_timezone,
         )
         found = retrying.plan() if dry_run else retrying.run()
-        late = [] if dry_run else count_late(context, registry, opened)
+        late = {} if dry_run else count_late(context, registry, opened)
     if as_json:
         click.echo(json.dumps(landing_report.retry_as_json(found, dry_run=dry_run) | late_as_json(late), indent=2))
         return

@@ -1,6 +1,6 @@
-"""Events that came for final results: counted after an ingestion by hand, and told."""
+"""Events that came for final results, or left them: counted after an ingestion by hand, and told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,13 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.landing.ignored import NAMES_KEPT
 
 if TYPE_CHECKING:
+    from experiment_pipeline.domain.late_events import LateEvents
     from experiment_pipeline.lake.lake import Lake
     from experiment_pipeline.registry.registry import Registry
 
 
-def count_late(context: Context, registry: "Registry", lake: "Lake") -> list[str]:
-    """Count the events that came for final results (rule R6); return the keys of the experiments that have new ones."""
+def count_late(context: Context, registry: "Registry", lake: "Lake") -> "Mapping[str, LateEvents]":
+    """Count the events that came for final results, or left them (rules R6, E6); return new ones by experiment."""
     from experiment_pipeline.lake.late_events import count_late_events
 
     late = count_late_events(lake, registry.health)
@@ -24,18 +25,30 @@ def count_late(context: Context, registry: "Registry", lake: "Lake") -> list[str
 
         with open_instance(context.settings.dagster_home) as instance:
             report_late_events(instance, registry.health, late)
-    return [results.key for results in late]
+    return {results.key: events for results, events in late.items()}
 
 
-def print_late(keys: Sequence[str]) -> None:
-    """Name the experiments that late events came for."""
-    if keys:
-        more = f" and {len(keys) - NAMES_KEPT:,} more" if len(keys) > NAMES_KEPT else ""
-        named = ", ".join(islice(keys, NAMES_KEPT))
-        click.echo(f"Late: some events belong to results that are final, and do not count there: {named}{more}.")
+def print_late(late: "Mapping[str, LateEvents]") -> None:
+    """Name the experiments that late events came for, and those whose results count events that have left."""
+    if came := [key for key, events in late.items() if events.arrived]:
+        click.echo(f"Late: some events belong to results that are final, and do not count there: {_named(came)}.")
+    if left := [key for key, events in late.items() if events.removed]:
+        click.echo(f"Removed: some events that final results count have left; the results stay: {_named(left)}.")
+    if late:
         click.echo("  experiment-pipeline results KEY says how many.")
 
 
-def late_as_json(keys: Sequence[str]) -> dict[str, object]:
+def late_as_json(late: "Mapping[str, LateEvents]") -> dict[str, object]:
     """Return the same for JSON."""
-    return {"late_events": {"count": len(keys), "first": list(islice(keys, NAMES_KEPT))}}
+    came = [key for key, events in late.items() if events.arrived]
+    left = [key for key, events in late.items() if events.removed]
+    return {"late_events": _counted(came), "removed_events": _counted(left)}
+
+
+def _named(keys: Collection[str]) -> str:
+    more = f" and {len(keys) - NAMES_KEPT:,} more" if len(keys) > NAMES_KEPT else ""
+    return f"{', '.join(islice(keys, NAMES_KEPT))}{more}"
+
+
+def _counted(keys: Collection[str]) -> dict[str, object]:
+    return {"count": len(keys), "first": list(islice(keys, NAMES_KEPT))}

@@ -11,7 +11,7 @@ from experiment_pipeline.cli.context import Context, in_phase
 from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.cli.results_report import report
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation
+from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation, ComputationState
 from experiment_pipeline.errors import Leased, RefreshRefused, RegistryUnavailable
 from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.times import iso_utc
@@ -67,17 +67,33 @@ def refresh(
             registry.claims.withdraw(claim, asked.refresh_requested_at, context.now)
         raise
     with context.registry() as registry:
-        if (
-            registry.computations.get(experiment.id, asked.computation, experiment.phase).computed_at
-            == asked.computed_at
-        ):
-            raise Leased(f"Another run holds experiment '{experiment.key}': the request waits for it to end.")
+        experiment = _computed(registry, experiment, asked, is_any_phase=phase is None)
         computed = registry.computations.get_together(experiment.id, experiment.phase)
         health = registry.health.get(experiment.id, experiment.phase)
     if as_json:
         click.echo(json.dumps(as_json_document(experiment, computed, health), indent=2))
         return
     context.wide_console.print(report(experiment, computed, health, floors=context.floors))
+
+
+def _computed(
+    registry: "Registry", experiment: Experiment, asked: ComputationState, *, is_any_phase: bool
+) -> Experiment:
+    """Return the experiment in the phase that was computed: the next one, where a restart came in between (rule X9).
+
+    Raises:
+        Leased: nothing was computed, since another run has the experiment.
+    """
+    if registry.computations.get(experiment.id, asked.computation, experiment.phase).computed_at != asked.computed_at:
+        return experiment
+    now = registry.experiments.get(experiment.id)
+    newest = registry.computations.get(experiment.id, asked.computation, now.phase)
+    if not is_any_phase or now.phase == experiment.phase or newest.computed_at is None:
+        raise Leased(f"Another run holds experiment '{experiment.key}': the request waits for it to end.")
+    command = f"experiment-pipeline refresh {experiment.key} --phase {experiment.phase}"
+    message = f"'{experiment.key}' was restarted meanwhile: this is phase {now.phase}. Of phase {experiment.phase}:"
+    click.echo(f"{message} {command}", err=True)
+    return now
 
 
 def _claim(

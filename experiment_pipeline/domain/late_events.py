@@ -1,4 +1,4 @@
-"""Late events: those that arrived after an experiment's results were final, and so do not count (rule R6)."""
+"""Late events: those that arrived, or left, after an experiment's results were final, and change nothing (rule R6)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,19 +35,29 @@ class LateEvents:
         exposures: of its flag, dated in the window.
         metric_events: of its metrics, dated in the window, of anybody.
         last_landed_at: when the last of them arrived, UTC; None for none.
+        removed: exposures and events that are in the results, and have been removed since (rule E6).
     """
 
     exposures: int = 0
     metric_events: int = 0
     last_landed_at: datetime | None = None
+    removed: int = 0
+
+    @property
+    def arrived(self) -> int:
+        """The number of those that arrived."""
+        return self.exposures + self.metric_events
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
-        return self.exposures + self.metric_events > 0
+        """Whether any arrived or left."""
+        return self.arrived + self.removed > 0
 
     def __add__(self, other: "LateEvents") -> "LateEvents":
         """Return the number of both; they have no event in common."""
         landed = [each.last_landed_at for each in (self, other) if each.last_landed_at is not None]
         return LateEvents(
-            self.exposures + other.exposures, self.metric_events + other.metric_events, max(landed, default=None)
+            self.exposures + other.exposures,
+            self.metric_events + other.metric_events,
+            max(landed, default=None),
+            self.removed + other.removed,
         )

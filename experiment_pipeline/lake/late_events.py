@@ -1,4 +1,4 @@
-"""Late events: ingestion counts what arrives for results that are final already (rule R6).
+"""Late events: ingestion counts what arrives for, or leaves, results that are final already (rules R6, E6).
 
 Every final experiment has a mark, the newest batch that is counted for it. It is counted on from there wherever a month
 of its window has newer rows, so a batch that is retried, or taken up after a kill, counts once.
@@ -16,8 +16,10 @@ from experiment_pipeline.domain.late_events import FinalResults, LateEvents
 from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
 from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake, months
+from experiment_pipeline.lake.partitions import removals_of
 
 WATCHED = ("positions", "events", "features", "starts", "ends")
+Paths = tuple[str, ...]
 Months = Mapping[tuple[str, str], Sequence[DataFile]]  # files by environment and month
 
 
@@ -34,29 +36,32 @@ class LateEventStore(Protocol):
         """Add late events, and move the mark; return whether it was still where it was when they were counted."""
 
 
-def count_late_events(lake: Lake, store: LateEventStore) -> list[FinalResults]:
-    """Count the events that came for final results and are not counted yet; return the results that have new ones.
+def count_late_events(lake: Lake, store: LateEventStore) -> dict[FinalResults, LateEvents]:
+    """Count the events that came for final results, or left them, and are not counted yet; return the new ones.
 
     Costs one query of the registry where nothing is final, and nothing of the lake where no final window has new rows.
     """
     final = store.final_results()
     if not final or lake.is_empty:
-        return []
+        return {}
     table = Snapshot.open(lake.root, EVENTS)
     files = _by_month(table.data_files())
-    groups: dict[tuple[int, tuple[str, ...]], list[FinalResults]] = defaultdict(list)
+    groups: dict[tuple[int, Paths, Paths], list[FinalResults]] = defaultdict(list)
     for results in final:
-        if new := _new_files(results, files):
-            groups[results.counted_to, tuple(table.readable(file) for file in new)].append(results)
-    found = []
-    for (counted_to, paths), members in groups.items():
-        batches = {"counted_to": counted_to, "newest": table.batch}
+        changed, removals = _changed_files(results, files)
+        if changed:
+            paths, removed = (tuple(table.readable(file) for file in each) for each in (changed, removals))
+            groups[results.counted_to, paths, removed].append(results)
+    found = {}
+    for (counted_to, paths, removed), members in groups.items():
+        parameters = {"files": list(paths), "counted_to": counted_to, "newest": table.batch}
+        parameters |= {"removal_files": list(removed)} if removed else {}
         with lake.connect() as connection:
-            late = _count(connection, {"files": list(paths), **batches, **_watched(members, store)})
+            late = _count(connection, parameters | _watched(members, store))
         for position, results in enumerate(members):
             number = late.get(position, LateEvents())
             if store.add_late_events(results, table.batch, number) and number:
-                found.append(results)
+                found[results] = number
     return found
 
 
@@ -67,10 +72,19 @@ def _by_month(files: Sequence[DataFile]) -> Months:
     return found
 
 
-def _new_files(results: FinalResults, files: Months) -> list[DataFile]:
-    """Return the files of the window's months that hold rows of batches after the mark."""
-    of_window = (files.get((results.environment_key, month), ()) for month in months(results.window))
-    return [file for month in of_window for file in month if file.newest_batch > results.counted_to]
+def _changed_files(results: FinalResults, files: Months) -> tuple[Sequence[DataFile], Sequence[DataFile]]:
+    """Return the files of the window's months that hold rows of batches after the mark, and none of removals.
+
+    Where such batches removed events, too, all files of these months, and all of their removals.
+    """
+    window = months(results.window)
+    of_months, of_removals = (
+        [file for name in names for file in files.get((results.environment_key, name), ())]
+        for names in (window, [removals_of(month) for month in window])
+    )
+    if any(file.newest_batch > results.counted_to for file in of_removals):
+        return of_months, of_removals
+    return [file for file in of_months if file.newest_batch > results.counted_to], ()
 
 
 def _watched(members: Sequence[FinalResults], store: LateEventStore) -> dict[str, list[object]]:
@@ -87,7 +101,9 @@ def _watched(members: Sequence[FinalResults], store: LateEventStore) -> dict[str
 
 def _count(connection: DuckDBPyConnection, parameters: dict[str, Any]) -> dict[int, LateEvents]:
     """Return the late events by the position of the results, which have the same mark and the same files."""
-    rows = connection.execute(sql("late_events"), parameters).fetchall()
+    statement = sql("late_changes" if "removal_files" in parameters else "late_events")
+    rows = connection.execute(statement, parameters).fetchall()
     return {
-        position: LateEvents(exposures, others, landed.astimezone(UTC)) for position, exposures, others, landed in rows
+        position: LateEvents(exposures, others, None if landed is None else landed.astimezone(UTC), *removed)
+        for position, exposures, others, landed, *removed in rows
     }

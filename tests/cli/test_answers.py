@@ -22,7 +22,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "experiments discover": [],
     "experiments list": [],
     "experiments pause": ["checkout"],
-    "experiments restart": ["checkout"],
+    "experiments restart": ["checkout", "--yes"],
     "experiments show": ["checkout"],
     "experiments start": ["checkout"],
     "keys create": ["--scope", "read"],

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -33,7 +34,7 @@ def test_experiments__through_a_life__say_where_they_are(declared: Run) -> None:
         2, "Error: Cannot delete a running experiment. Pause or complete it first.\n",
     )  # fmt: skip
     for step, status in (("pause", "paused"), ("start", "running"), ("complete", "completed")):
-        assert declared("experiments", step, EXPERIMENT).stdout == f"checkout is {status}.\n"
+        assert declared("experiments", step, EXPERIMENT).stdout.splitlines()[0] == f"checkout is {status}."
     refused = declared("experiments", "start", EXPERIMENT)
     assert (refused.exit_code, refused.stderr) == (
         2,
@@ -86,8 +87,17 @@ def test_delete__in_a_terminal__asks(declared: Run, answer: str, code: int, is_l
 
 
 def test_restart__begins_the_next_phase_with_other_allocations__x9(declared: Run) -> None:
-    told = declared("experiments", "restart", "checkout", "--allocation", "larger=20")
-    assert told.stdout == "checkout is in phase 2, and running. Phase 1 has ended.\n", told.output
+    refused = declared("experiments", "restart", "checkout")
+    assert refused.exit_code == 2
+    assert refused.stderr.endswith("Must be given where there is no terminal to ask in. Nothing was changed.\n")
+    told = declared("experiments", "restart", "checkout", "--allocation", "larger=20", "--yes")
+    said, after = told.stdout.splitlines()
+    assert said == "checkout is in phase 2, and running. Phase 1 has ended."
+    assert re.fullmatch(
+        r"Its last results are final from \S+Z on: a running daemon computes them, or "
+        r"experiment-pipeline refresh checkout --phase 1",
+        after,
+    )
     shown = json.loads(declared("experiments", "show", "checkout", "--json").stdout)
     assert (shown["phase"], [arm["percentage_allocation"] for arm in shown["variants"]]) == (2, [80, 20])
     lines = declared("experiments", "show", "checkout").stdout
@@ -97,6 +107,22 @@ def test_restart__begins_the_next_phase_with_other_allocations__x9(declared: Run
         assert declared(command, "checkout", "--phase", "1").exit_code == 0
         missing = declared(command, "checkout", "--phase", "3")
         assert "'checkout' has no phase 3: there are phases 1 to 2." in missing.stderr
+
+
+def test_restart__dry_run__shows_the_next_phase_and_changes_nothing__x9(declared: Run) -> None:
+    told = declared("experiments", "restart", "checkout", "--allocation", "larger=20", "--dry-run")
+    assert told.stdout == (
+        "Phase 1 of checkout would end, and phase 2 begin, with control 80 %, larger 20 %. "
+        "Nothing was changed: this was a dry run.\n"
+    ), told.output
+    assert json.loads(declared("experiments", "show", "checkout", "--json").stdout)["phase"] == 1
+    assert declared("experiments", "restart", "checkout", "--allocation", "x=1", "--dry-run").exit_code == 2
+
+
+def test_complete__says_when_the_results_are_final_and_what_computes_them__r6(declared: Run) -> None:
+    said, after = declared("experiments", "complete", "checkout").stdout.splitlines()
+    assert said == "checkout is completed."
+    assert after.endswith(" on: a running daemon computes them, or experiment-pipeline refresh checkout")
 
 
 @pytest.mark.parametrize(

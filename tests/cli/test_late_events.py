@@ -73,6 +73,42 @@ def test_lake_ingest__events_for_final_results__names_the_experiment(final: Run,
     assert json.loads(final("lake", "ingest", "--json").stdout)["late_events"] == {"count": 0, "first": []}
 
 
+ROWS = "user,at,nr\n" + "".join(f"{user},{(NOW - DAY).isoformat()},{user}\n" for user in "abc")
+SOURCE = """
+sources:
+  orders: {files: orders.csv, as: {event: purchase, identifier: user, timestamp: at, event_id: nr}}
+"""
+
+
+def test_pull_again__that_removes_rows_under_final_results__says_so_and_counts_none_as_late__e6(
+    run: Run, tmp_path: Path
+) -> None:
+    started = f"started_at: {(NOW - 2 * DAY).isoformat()}"
+    manifest = MANIFEST.replace("status: running", f"status: running\n    {started}") + SOURCE
+    (tmp_path / "experiments.yaml").write_text(manifest)
+    (tmp_path / "orders.csv").write_text(ROWS)
+    assert run("apply", tmp_path / "experiments.yaml").exit_code == 0
+    assert run("sources", "pull", "orders").exit_code == 0
+    registry = Registry.open(f"sqlite:///{tmp_path / 'data' / 'registry.sqlite'}")
+    ended = registry.experiments.transition(1, ExperimentStatus.COMPLETED, actor="test", now=NOW)
+    registry.batches.record_scan(NOW)
+    opened = registry.runs.open(ended.id, "last", NOW, DAY)
+    last = Publication(opened, Computation.RESULTS, {}, "1", NOW, timedelta(0), findings=[])
+    assert registry.computations.publish(last).is_final
+    registry.close()
+    (tmp_path / "orders.csv").write_text(ROWS.replace(f"c,{(NOW - DAY).isoformat()},c", "").strip() + "\n")
+    told = run("sources", "pull", "orders", "--again")
+    assert told.exit_code == 0, told.output
+    assert "Late" not in told.output
+    removed = "Removed: some events that final results count have left; the results stay: checkout.\n"
+    assert told.output.endswith(f"{removed}  experiment-pipeline results KEY says how many.\n")
+    (finding,) = health(run)
+    assert finding["title"] == "Removed events"
+    assert str(finding["detail"]).startswith("1 exposures and events that the results count have been removed")
+    again = json.loads(run("sources", "pull", "orders", "--again", "--json").stdout)
+    assert (again["late_events"]["count"], again["removed_events"]["count"]) == (0, 0)
+
+
 @pytest.mark.slow
 def test_lake_ingest_again_and_retry__events_for_final_results__name_the_experiment(
     final: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,10 +4,12 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from experiment_pipeline.cli import refresh
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.engine import writing
 from experiment_pipeline.registry.registry import Registry
@@ -60,6 +62,23 @@ def test_refresh__of_what_is_final__is_one_line_and_exit_code_2(
     refused = declared("refresh", "checkout", *arguments)
     assert refused.exit_code == 2
     assert refused.stderr == "Error: Results are final for this completed experiment.\n"
+
+
+def test_refresh__that_a_restart_overtakes__shows_the_phase_that_was_computed__x9(
+    declared: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = refresh._run
+
+    def restarted(*arguments: Any) -> None:
+        assert declared("experiments", "restart", "checkout", "--yes").exit_code == 0
+        compute(*arguments)
+
+    monkeypatch.setattr(refresh, "_run", restarted)
+    told = declared("refresh", "checkout", "--json")
+    assert told.exit_code == 0, told.output
+    message = "'checkout' was restarted meanwhile: this is phase 2. Of phase 1: "
+    assert f"{message}experiment-pipeline refresh checkout --phase 1\n" in told.stderr
+    assert json.loads(told.stdout)["phase"] == 2
 
 
 def test_refresh__unknown_experiment__is_refused(declared: Run) -> None:

@@ -38,7 +38,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "experiments complete": ["checkout"],
     "experiments delete": ["checkout", "--yes"],
     "experiments pause": ["checkout"],
-    "experiments restart": ["checkout"],
+    "experiments restart": ["checkout", "--yes"],
     "experiments show": ["checkout"],
     "experiments start": ["checkout"],
     "keys create": ["--scope", "read"],

@@ -51,7 +51,7 @@ def test_late_events__that_somebody_else_has_counted__are_not_added(registry: Re
     assert stored is not None
     assert stored.findings[0] == FINDING
     assert stored.findings[1]["evidence"] == {
-        "exposures": 3, "metric_events": 1, "last_landed_at": iso_utc(NOW + HOUR),
+        "exposures": 3, "metric_events": 1, "last_landed_at": iso_utc(NOW + HOUR), "removed": 0,
     }  # fmt: skip
 
 
