@@ -31,6 +31,7 @@ def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Wareho
         saw_another_variant=_saw_another_variant(run, warehouse),
         repeated_ids=warehouse.repeated_event_ids(run.scope, _metric_events(run), _looked_at(inputs)),
         ambiguous_links=warehouse.ambiguous_links(run.scope),
+        first_exposures=warehouse.first_exposure_counts(run.scope),
     )
     return replace(inputs, lake=counts)
 

@@ -28,6 +28,7 @@ from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final
 from experiment_pipeline.health.inputs import HealthInputs
+from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.resources.dagster_instance import newest_materialization
 from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
 from experiment_pipeline.results.decision import decide_experiment
@@ -257,6 +258,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         results,
         computed.identities,
         floors=run.floors,
+        thresholds=Thresholds.of(run.settings),
         as_of=run.scope.window.as_of,
         stored=stored_evidence(run),
     )

@@ -182,6 +182,21 @@ class Settings(BaseSettings):
         default=150, ge=1, description="floor per arm for count, sum and mean metrics: identities that are not 0"
     )
 
+    # Who comes often is the likeliest to see two variants. One in fifty hardly moves a mean; more can.
+    health_quarantined_share: Share = Field(
+        default=0.02, description="of the exposed identities, that saw several variants; more are a health finding"
+    )
+    # First exposures become fewer as an experiment goes on, and at weekends: not by half within a day.
+    health_traffic_drop: Share = Field(
+        default=0.5, description="of the weakest day of the week before; a day with less is a health finding"
+    )
+    # A rollout in the morning of the declared day is usual; a whole day without anybody is not, where there is traffic.
+    health_uncovered_start: Interval = Field(
+        default=timedelta(days=1),
+        gt=timedelta(0),
+        description="without any exposure after the start; longer is a health finding, rule X8",
+    )
+
     @property
     def owners(self) -> list[str]:
         """The owners of Dagster's assets."""

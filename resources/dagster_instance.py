@@ -5,9 +5,8 @@ The command line reaches Dagster through this module alone.
 
 import fcntl
 import shutil
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -22,8 +21,6 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.utils import make_new_run_id
 
 from experiment_pipeline.domain.late_events import FinalResults
@@ -108,22 +105,6 @@ def open_instance(home: Path) -> dg.DagsterInstance:
         instance = dg.DagsterInstance.from_config(str(home))
         forget_ticks_ahead(instance, datetime.now(UTC))
         return instance
-
-
-@contextmanager
-def event_log_kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Keep a connection to both SQLite files of a run's events, if they are stored in SQLite.
-
-    Dagster opens and closes them for every event, and the last connection that closes writes the journal back and
-    syncs: with a connection that stays, an event was measured to take less than half the time.
-    """
-    storage = instance.event_log_storage
-    with ExitStack() as kept:
-        if isinstance(storage, SqliteEventLogStorage):
-            for shard in (run_id, INDEX_SHARD_NAME):
-                connection = sqlite3.connect(storage.path_for_shard(shard), check_same_thread=False)
-                kept.enter_context(closing(connection)).execute("select count(*) from sqlite_master").fetchone()
-        yield
 
 
 def newest_materialization(

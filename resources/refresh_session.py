@@ -20,7 +20,8 @@ from experiment_pipeline.errors import Final, Leased, RefreshRefused, RegistryUn
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.registry.registry import Registry
-from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, event_log_kept_open
+from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG
+from experiment_pipeline.resources.kept_event_log import event_log_kept_open
 from experiment_pipeline.resources.retries import requesting_retry, retry_transient
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.artifacts import Stamp, code_version

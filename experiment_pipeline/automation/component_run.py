@@ -22,8 +22,8 @@ from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ExperimentPipelineError, NotFound, NotStarted, RefreshRefused, SourceUnreachable
 from experiment_pipeline.registry.registry import Registry
-from experiment_pipeline.resources.dagster_instance import event_log_kept_open
 from experiment_pipeline.resources.io_manager import FrameIOManager
+from experiment_pipeline.resources.kept_event_log import event_log_kept_open
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.retries import POLICY
 from experiment_pipeline.resources.warehouse import lake_resource, warehouse_resource

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 HOURLY_UP_TO = timedelta(hours=72)  # rule X4
@@ -48,6 +48,26 @@ class SeenExposures:
     exposures: int = 0
     identities: int = 0
     first_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstExposureCounts:
+    """First exposures of one experiment, counted, whatever its policy (rules X2, X3).
+
+    Attributes:
+        by_day: identities by the UTC day of their first exposure, sorted; days without any are left out.
+        quarantined: those of all days that saw several variants.
+        first_at: the earliest first exposure, UTC; None without any.
+    """
+
+    by_day: Mapping[date, int] = field(default_factory=dict)
+    quarantined: int = 0
+    first_at: datetime | None = None
+
+    @property
+    def identities(self) -> int:
+        """All of them."""
+        return sum(self.by_day.values())
 
 
 @dataclass(frozen=True, slots=True, order=True)

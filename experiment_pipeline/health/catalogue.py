@@ -6,7 +6,7 @@ from pkgutil import iter_modules
 from experiment_pipeline import health
 from experiment_pipeline.health.health_check import HealthCheck
 
-NOT_CHECKS = {"catalogue", "finding", "health_check", "inputs"}
+NOT_CHECKS = {"catalogue", "finding", "health_check", "inputs", "thresholds"}
 
 
 def find_checks() -> tuple[HealthCheck, ...]:

@@ -8,13 +8,15 @@ from typing import Any
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.exposures import SeenExposures
+from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
+from experiment_pipeline.health.thresholds import SHIPPED_THRESHOLDS, Thresholds
 from experiment_pipeline.results.model import ExperimentResults
 
 NOT_SEEN = SeenExposures()
 NONE_REPEATED = RepeatedEventIds()
+NOBODY_EXPOSED = FirstExposureCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class LakeCounts:
         repeated_ids: event ids of the metrics' events that came with another time or value.
         ambiguous_links: anonymous identities with links to several known ones.
         saw_another_variant: analysed identities that saw another variant in an earlier phase.
+        first_exposures: by day, quarantined ones and other variants included.
     """
 
     events: Mapping[str, int] | None = None
@@ -41,6 +44,7 @@ class LakeCounts:
     repeated_ids: RepeatedEventIds = NONE_REPEATED
     ambiguous_links: int = 0
     saw_another_variant: int = 0
+    first_exposures: FirstExposureCounts = NOBODY_EXPOSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class HealthInputs:
         identities: analysed identities per variant seen, holdout and undeclared ones included.
         lake: what the analysis leaves out.
         floors: the least data that inference needs.
+        thresholds: the bounds beyond which checks warn.
         as_of: the end of the window, UTC.
         stored: evidence of the findings that were stored with the results before, by check.
     """
@@ -64,5 +69,6 @@ class HealthInputs:
     identities: Mapping[str, int] = field(default_factory=dict)
     lake: LakeCounts = field(default_factory=LakeCounts)
     floors: Floors = SHIPPED_FLOORS
+    thresholds: Thresholds = SHIPPED_THRESHOLDS
     as_of: datetime | None = None
     stored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -43,10 +43,10 @@ def sensitivity_of(
     if not readings:
         return None
     every = [tuple(declared), *(reading.comparisons for reading in readings.values())]
-    by_treatment = {each.treatment: [_verdict_and_effect(each)] for each in every[0]}
+    by_treatment = {each.treatment: [verdict_and_effect(each)] for each in every[0]}
     for reading in every[1:]:
         for each in reading:
-            by_treatment[each.treatment].append(_verdict_and_effect(each))
+            by_treatment[each.treatment].append(verdict_and_effect(each))
     return Sensitivity(readings, tuple(treatment for treatment, said in by_treatment.items() if contradicts(said)))
 
 
@@ -83,6 +83,7 @@ def _judged(of: Compared) -> Judged:
     )
 
 
-def _verdict_and_effect(comparison: Comparison) -> VerdictAndEffect:
+def verdict_and_effect(comparison: Comparison) -> VerdictAndEffect:
+    """Return the two parts of a comparison by which readings are held beside each other."""
     reading = comparison.deciding
     return comparison.verdict, None if isinstance(reading, NotComputable) else reading.effect.value

@@ -14,7 +14,7 @@ import polars as pl
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.discovery import ExposedVariants
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
-from experiment_pipeline.domain.exposures import SeenExposures, Window
+from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metric_preview import MetricPreview
@@ -139,6 +139,12 @@ class Warehouse(Protocol):
         Args:
             scope: of the analysis.
             before_entry: whether those are counted, too, that never had the event where their analysis would start.
+        """
+
+    def first_exposure_counts(self, scope: AnalysisScope) -> FirstExposureCounts:
+        """Return how many identities were first exposed on each day, of the stored first exposures.
+
+        Quarantined identities count whatever the policy, and so does every variant that was seen (rules X3, X6).
         """
 
     def late_analysis(self, scope: AnalysisScope, metrics: tuple[Metric, ...], look: Look) -> LateAnalysis:

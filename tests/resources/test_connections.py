@@ -5,9 +5,11 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 
 from experiment_pipeline.domain.analysis import AnalysisScope
-from experiment_pipeline.resources.dagster_instance import event_log_kept_open, open_instance
+from experiment_pipeline.resources.dagster_instance import open_instance
+from experiment_pipeline.resources.kept_event_log import event_log_kept_open
 from experiment_pipeline.resources.warehouse import WarehouseResource
 from tests.assets.conftest import Installation, crowd
 
@@ -77,3 +79,20 @@ def test_event_log_kept_open__of_a_run_on_disk__keeps_its_journal_until_the_end(
             instance.report_engine_event("second", run)
         assert not log.exists()
         assert [entry.message for entry in instance.all_logs(run.run_id)][-2:] == ["first", "second"]
+
+
+def test_event_log_kept_open__within_itself__opens_each_file_once_and_leaves_the_storage_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(tmp_path) as instance:
+        run = instance.create_run_for_job(dg.job(name="any")(lambda: None))
+        with event_log_kept_open(instance, run.run_id):
+            with event_log_kept_open(instance, run.run_id):
+                instance.report_engine_event("inner", run)
+            opened: list[object] = []
+            monkeypatch.setattr(sqlite_event_log, "create_engine", lambda *given, **_: opened.append(given))
+            instance.report_engine_event("outer", run)
+            assert opened == []
+            monkeypatch.undo()
+        instance.report_engine_event("after", run)
+        assert [entry.message for entry in instance.all_logs(run.run_id)][-3:] == ["inner", "outer", "after"]

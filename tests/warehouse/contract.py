@@ -18,7 +18,7 @@ from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.discovery import ExposedVariant, ExposedVariants
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.experiments import MultipleExposures
-from experiment_pipeline.domain.exposures import SeenExposures, Window
+from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures, Window
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import ArtifactMissing
@@ -446,6 +446,24 @@ class WarehouseContract:
         second = replace(scope(), phase=2)
         with pytest.raises(ArtifactMissing, match="in phase 2"):
             engine.count_saw_another_variant(second, before)
+
+    @pytest.mark.parametrize("policy", MultipleExposures)
+    def test_first_exposure_counts__by_utc_day__have_everybody_under_either_policy__x3(
+        self, build: Build, policy: MultipleExposures
+    ) -> None:
+        first = [seen(1, "a"), seen(1, "b", 2 * HOUR), seen(2, "a", HOUR), seen(3, "nobody's", HOUR + 30 * MILLISECOND)]
+        engine = build(
+            [*first, seen(4, "b", 2 * DAY), seen(5, "a", HOUR, batch=2), seen(6, "a", HOUR, feature="other")]
+        )
+        of = scope(policy=policy)
+        engine.write_first_exposures(of)
+        by_day = {STARTED_AT.date(): 3, STARTED_AT.date() + 2 * DAY: 1}  # an hour after the start it is 23:30
+        assert engine.first_exposure_counts(of) == FirstExposureCounts(by_day, 1, STARTED_AT + HOUR)
+        engine = build()
+        engine.write_first_exposures(of)
+        assert engine.first_exposure_counts(of) == FirstExposureCounts()
+        with pytest.raises(ArtifactMissing, match="in phase 2"):
+            engine.first_exposure_counts(replace(of, phase=2))
 
     def test_names__of_flags_and_events__come_with_their_numbers_up_to_a_limit(self, build: Build) -> None:
         events = [seen(1, "b"), seen(2, "b"), seen(1, "b", feature="Checkout"), seen(1, "b", feature="new", batch=2)]

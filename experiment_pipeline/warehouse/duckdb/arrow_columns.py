@@ -1,4 +1,4 @@
-"""Rows of a DuckDB query as NumPy columns."""
+"""Rows of a DuckDB query as NumPy columns, or as a frame."""
 
 import math
 from collections import deque
@@ -10,7 +10,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import duckdb
 import numpy as np
-from arro3.core import RecordBatch, RecordBatchReader
+import polars as pl
+from arro3.core import RecordBatch, RecordBatchReader, Table
 from numpy.typing import NDArray
 
 T = TypeVar("T")
@@ -31,6 +32,19 @@ def batches(rows: duckdb.DuckDBPyRelation) -> Batches:
     """
     with raising_duckdb_errors():
         yield from RecordBatchReader.from_stream(rows)
+
+
+def frame(rows: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """Return a query's rows as a frame.
+
+    Through arro3, which deltalake brings: a frame that Polars takes from DuckDB's own stream keeps DuckDB's types
+    alive, and the interpreter then ends with a page of leak warnings.
+
+    Raises:
+        duckdb.Error: reading failed midway.
+    """
+    with raising_duckdb_errors():
+        return pl.DataFrame(Table.from_arrow(rows))
 
 
 @contextmanager

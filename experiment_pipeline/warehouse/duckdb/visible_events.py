@@ -56,3 +56,11 @@ def identity_links(parameters: Parameters, data_version: str = "data_version") -
 def visible_links() -> str:
     """Return the SQL of the links without those that were removed."""
     return statement("visible_events").replace("$event_files", "$link_files").replace(REMOVALS, REMOVED_LINKS)
+
+
+def ambiguous_links_statement(files: EventFiles, data_version: int) -> tuple[str, Parameters]:
+    """Return the statement that counts identities with links to several others, with its parameters (rule D6)."""
+    sql, parameters = statement("ambiguous_links"), {"link_files": files.links, "data_version": data_version}
+    if not files.removed_links:
+        return sql, parameters
+    return sql.replace(STORED_LINKS, visible_links()), {**parameters, REMOVED_LINKS: files.removed_links}

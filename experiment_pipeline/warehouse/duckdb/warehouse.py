@@ -14,8 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import duckdb
-import polars as pl
-from arro3.core import Table
 from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
@@ -25,7 +23,7 @@ from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT
 from experiment_pipeline.domain.experiments import CONTROL, MultipleExposures
-from experiment_pipeline.domain.exposures import SeenExposures, Window
+from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metric_preview import MetricPreview
@@ -33,7 +31,7 @@ from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_stamp
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
-from experiment_pipeline.warehouse.duckdb.arrow_columns import raising_duckdb_errors
+from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
 from experiment_pipeline.warehouse.duckdb.connection import Connect
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, ScannedRange, identities_statement
 from experiment_pipeline.warehouse.duckdb.field_types import field_types, field_types_statement
@@ -50,11 +48,9 @@ from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, sli
 from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.visible_events import (
-    REMOVED_LINKS,
-    STORED_LINKS,
+    ambiguous_links_statement,
     file_parameters,
     over_visible,
-    visible_links,
 )
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 
@@ -108,7 +104,7 @@ class DuckDBWarehouse(Warehouse):
         sql = statement("exposure_buckets")
         parameters = {**self._artifact_parameters(scope), "granularity": scope.window.granularity.value}
         with self._session() as connection:
-            rows = _frame(connection.sql(sql, params=parameters))
+            rows = frame(connection.sql(sql, params=parameters))
         self._require_same(scope)
         return Frame(rows=rows, sql=sql)
 
@@ -202,6 +198,15 @@ class DuckDBWarehouse(Warehouse):
         return identities
 
     @override
+    def first_exposure_counts(self, scope: AnalysisScope) -> FirstExposureCounts:
+        with self._session() as connection:
+            stored = {FIRST_EXPOSURES: self._artifact_parameters(scope)[FIRST_EXPOSURES]}
+            rows = connection.execute(statement("exposed_by_day"), stored).fetchall()
+        self._require_same(scope)
+        quarantined, first_at = sum(row[2] for row in rows), min((row[3].astimezone(UTC) for row in rows), default=None)
+        return FirstExposureCounts({day: identities for day, identities, _, _ in rows}, quarantined, first_at)
+
+    @override
     def late_analysis(self, scope: AnalysisScope, metrics: tuple[Metric, ...], look: Look) -> LateAnalysis:
         window = scope.window  # by a wrong clock a look may be as of a moment that lies ahead; a start may be moved
         as_of = max(min(look.as_of, window.as_of), window.started_at)
@@ -265,13 +270,8 @@ class DuckDBWarehouse(Warehouse):
         files = self.event_files(scope.environment_key, scope.window, scope.data_version)
         if not files.links:
             return 0
-        sql = statement("ambiguous_links")
-        parameters = {"link_files": files.links, "data_version": scope.data_version}
-        if files.removed_links:
-            sql = sql.replace(STORED_LINKS, visible_links())
-            parameters[REMOVED_LINKS] = files.removed_links
         with self._session() as connection:
-            (found,) = connection.execute(sql, parameters).fetchone() or (0,)
+            (found,) = connection.execute(*ambiguous_links_statement(files, scope.data_version)).fetchone() or (0,)
         return int(found)
 
     @override
@@ -386,13 +386,6 @@ class DuckDBWarehouse(Warehouse):
             with replacing(path) as temporary:
                 connection.execute(statement(NO_EVENTS), {"target": str(temporary)})
         return escape(str(path))
-
-
-def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
-    # Through arro3, which deltalake brings: a frame that Polars takes from DuckDB's own stream keeps DuckDB's types
-    # alive, and the interpreter then ends with a page of leak warnings.
-    with raising_duckdb_errors():
-        return pl.DataFrame(Table.from_arrow(relation))
 
 
 def _ranges(identities: int) -> Iterator[dict[str, int]]:

@@ -1,0 +1,17 @@
+"""Thresholds: what an installation ships with is what its settings say."""
+
+from datetime import timedelta
+
+from experiment_pipeline.health.thresholds import SHIPPED_THRESHOLDS, Thresholds
+from experiment_pipeline.settings import Settings
+
+
+def test_thresholds__shipped__are_those_of_the_settings() -> None:
+    assert Thresholds.of(Settings()) == SHIPPED_THRESHOLDS
+
+
+def test_thresholds__each__is_set_by_a_setting_of_its_own() -> None:
+    settings = Settings(
+        health_quarantined_share=0.11, health_traffic_drop=0.12, health_uncovered_start=timedelta(days=13)
+    )
+    assert Thresholds.of(settings) == Thresholds(0.11, 0.12, timedelta(days=13))
