@@ -12,7 +12,7 @@ by its own log whether it holds the batch already. docs/adr/0010 walks through e
 
 import fcntl
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -39,7 +39,7 @@ from experiment_pipeline.lake.batch_commits import BatchSummary
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
 from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.lake.planning import oldest
+from experiment_pipeline.lake.planning import Weigh, Weights, oldest
 from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.lake.staging import OnProgress, Staging
@@ -193,9 +193,11 @@ def ingest(
     with exclusive_lock(lake.root):
         pair = require_sound(lake.root, ledger).installation
         installation = pair.identity if pair else None
+        weigh = Weights(landing, ReadingMark(lake.root))
         while True:
             listing = _listing(ledger, landing, whole=whole)
-            batch = ledger.open_batch() or _plan(ledger, landing, listing, now, timezone)
+            unknown = _unknown(ledger, landing, listing, compare=True)  # not read where a batch is open
+            batch = ledger.open_batch() or _plan(ledger, unknown, weigh, now, timezone)
             if batch is None:
                 break
             summary = finish_batch(
@@ -351,10 +353,10 @@ def _listing(ledger: BatchLedger, landing: Path, *, whole: bool) -> Listing:
 
 
 def _plan(
-    ledger: BatchLedger, landing: Path, listing: Listing, now: datetime, timezone: str | None
+    ledger: BatchLedger, unknown: Iterable[LandedObject], weigh: Weigh, now: datetime, timezone: str | None
 ) -> PlannedBatch | None:
     """Plan the oldest objects that no batch holds."""
-    chosen = oldest(list(_unknown(ledger, landing, listing, compare=True)))
+    chosen = oldest(list(unknown), weigh)
     return ledger.plan_batch(chosen, now, timezone) if chosen else None
 
 

@@ -36,6 +36,10 @@ class ReadingMark:
         finally:
             self._write(self._suspects)
 
+    def is_suspect(self, name: str) -> bool:
+        """Return whether a process has died while it read this object."""
+        return name in self._suspects
+
     def crash(self, name: str, path: Path) -> str | None:
         """Return how reading an object crashes a process; None if it does not, or if no process has died over it.
 

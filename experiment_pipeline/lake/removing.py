@@ -81,18 +81,23 @@ class Removing:
         if of_removals and not self._is_prepared:
             self._prepare()
             self._read_removals(of_removals)
-        if files and self._is_prepared:
-            self._connection.execute(sql("drop_known_since_removal"), {"files": files, "batch": self._number})
-        elif files:
-            self._connection.execute(sql("drop_known"), {"files": files})
+        if not files:
+            return
+        times = "select min(timestamp_ms), max(timestamp_ms) from staged"
+        ((oldest, newest),) = self._connection.execute(times).fetchall()
+        of_files = {"files": files, "oldest_ms": oldest, "newest_ms": newest}
+        if self._is_prepared:
+            self._connection.execute(sql("drop_known_since_removal"), {**of_files, "batch": self._number})
+        else:
+            self._connection.execute(sql("drop_known"), of_files)
 
     @property
     def count(self) -> int:
         """How many rows the batch removes."""
         return self._count("removed_rows") if self._is_prepared else 0
 
-    def write(self, table: Snapshot) -> list[DataFile]:
-        """Write one file for each partition that rows leave."""
+    def write(self, table: Snapshot, of: Collection[tuple[str, str]] | None = None) -> list[DataFile]:
+        """Write one file for each partition that rows leave; where `of` names partitions of removals, for these."""
         if not self._is_prepared:
             return []
         partitions = self._connection.execute(sql("removed_partitions"), {"batch": self._number}).fetchall()

@@ -16,7 +16,7 @@ from polars.exceptions import PolarsError
 from experiment_pipeline.domain.events import FIELDS
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.domain.unknown_fields import likely_field
-from experiment_pipeline.landing.object_errors import is_operating_system_error
+from experiment_pipeline.landing.object_errors import is_of_one_object, is_operating_system_error
 from experiment_pipeline.landing.problems import Problem
 from experiment_pipeline.landing.record_text import record_texts
 from experiment_pipeline.landing.source_objects import CURSOR_COLUMN
@@ -91,6 +91,19 @@ def read_cursors(path: Path) -> Iterator[pl.DataFrame]:
     except PolarsError as error:
         if is_operating_system_error(error):
             raise
+
+
+def count_rows(path: Path) -> int | None:
+    """Return how many rows a Parquet file says that it has; None for one that is gone or cannot be asked.
+
+    Reads the end of the file alone. Whoever reads the rows will meet the same error, and deals with it.
+    """
+    try:
+        return int(pl.scan_parquet(path, hive_partitioning=False, glob=False).select(pl.len()).collect().item())
+    except BaseException as error:
+        if is_of_one_object(error) or is_operating_system_error(error):
+            return None
+        raise
 
 
 def _columns(names: list[str], missing: list[str]) -> str:

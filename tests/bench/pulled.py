@@ -31,8 +31,7 @@ from tests.sources.postgres_tables import run
 
 ROWS = 2_000_000
 NOTE = """
-Memory of a pull does not grow with its rows. That of an ingestion is DuckDB's limit, 2 GiB here
-(`EXPERIMENT_PIPELINE_DUCKDB_MEMORY_LIMIT`), and what is outside of DuckDB."""
+Memory does not grow with the rows, of neither: an ingestion makes batches of some 800,000 rows."""
 MOST_FILES = 10_000_000
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SECTION = "Pulls of sources"

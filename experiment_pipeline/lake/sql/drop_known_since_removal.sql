@@ -13,5 +13,6 @@ using (
         and removal.event_hash_low = known.event_hash_low
         and removal.batch > least(known.batch, $batch)
         and removal.batch <= greatest(known.batch, $batch)
+    where known.timestamp between to_timestamp($oldest_ms / 1000.0) and to_timestamp($newest_ms / 1000.0)
 ) as known
 where accepted_rows.event_hash_high = known.event_hash_high and accepted_rows.event_hash_low = known.event_hash_low
