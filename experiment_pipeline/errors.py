@@ -27,7 +27,8 @@
     │   └── RegistryFull          its disk is full
     ├── SourceUnreachable         a source's host or connection is lost, or its server ended the query (rule D3)
     ├── LakeError                 the events lake cannot be read or written as asked
-    │   └── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
+    │   ├── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
+    │   └── RowsDropped           a data version has lost rows, which were removed later and dropped (rule E6)
     ├── BackupError               a backup cannot be made here, or is not whole
     └── ArtifactMissing           an upstream artifact has not been materialised yet
 
@@ -240,6 +241,10 @@ class LakeError(ExperimentPipelineError):
 
 class UnsoundLake(LakeError):
     """Lake and registry do not fit together: nothing is computed from it, and nothing is ingested into it."""
+
+
+class RowsDropped(LakeError):
+    """Rows of a data version were removed later and have been dropped from the lake: it cannot be read any more."""
 
 
 class BackupError(ExperimentPipelineError):

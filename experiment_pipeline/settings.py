@@ -175,6 +175,12 @@ class Settings(BaseSettings):
         description="how long a landing object stays after its batch is in the lake; default: for ever",
         examples=["P30D"],
     )
+    removed_keep: Interval = Field(
+        default=timedelta(days=30),
+        ge=timedelta(days=1),
+        description="how long removed rows stay in the lake, for the data versions before their removal; rule E6",
+        examples=["P30D"],
+    )
 
     minimum_identities: int = Field(default=50, ge=2, description="floor per arm before inference")
     minimum_conversions: int = Field(default=5, ge=1, description="floor per arm for occurrence metrics")

@@ -9,6 +9,7 @@ import dagster as dg
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.automation.retention import prune_requests, prune_runs, remove_landing_objects
 from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.resources.dagster_instance import remove_partitions
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
@@ -40,17 +41,20 @@ def remove_orphans(
     context.log.info("%s orphaned files and %s partitions removed", len(orphans), len(partitions))
 
 
-@dg.op(ins={"after": dg.In(dg.Nothing)}, description="Compact and vacuum the events lake.")
+@dg.op(ins={"after": dg.In(dg.Nothing)}, description="Drop removed rows, compact and vacuum the events lake.")
 def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]) -> None:
-    """Compact and vacuum beside readers and writers; no payload changes.
+    """Drop removed rows that are over, compact and vacuum, beside readers and writers; no payload changes (rule E6).
 
     Raises:
         UnsoundLake: the lake lacks something; what it would delete may be needed to mend it.
     """
     opened = lake.open_sound(runs.registry.batches)
-    merges = compact(opened, datetime.now(UTC))
+    now = datetime.now(UTC)
+    drops = drop_removed(opened, runs.registry.data_versions.drop_limit(now - runs.settings.removed_keep).batch)
+    merges = compact(opened, now)
     removed = opened.vacuum(REPLACED_AGE)
-    context.log.info("%s merges, %s replaced files removed", len(merges), len(removed))
+    rows = sum(drop.rows for drop in drops)
+    context.log.info("%s removed rows dropped, %s merges, %s replaced files removed", rows, len(merges), len(removed))
 
 
 @dg.op(description="Merge the small files of the events lake.")

@@ -9,6 +9,7 @@ import click
 
 from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.answers import answer
+from experiment_pipeline.cli.compaction import compaction_as_json, print_compaction, print_removed, removed_as_json
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar, repair
@@ -17,11 +18,12 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from experiment_pipeline.lake.compaction import Merge
+    from experiment_pipeline.domain.removed_rows import RemovedRows
     from experiment_pipeline.lake.ingestion import LandingState
     from experiment_pipeline.lake.inspection import Partition
     from experiment_pipeline.lake.lake import Lake
     from experiment_pipeline.lake.soundness import Finding
+    from experiment_pipeline.registry.registry import Registry
 
 RECORD_WIDTH = 80  # characters of a record in a table
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
@@ -50,13 +52,16 @@ def status(context: Context, as_json: bool) -> None:
         version = registry.batches.lake_version().data_version
         finding = find_flaw(settings.lake_dir, registry.batches)
         state = landing_state(registry.batches, settings.landing_dir)
+        removed = _removed_rows(context, registry)
     parts = partitions(_open(context), context.now)
     left = [printable(str(path)) for path in strays(settings.landing_dir)]
     if as_json:
-        click.echo(json.dumps(_as_json(version, finding, state, parts, left), indent=2))
+        found = _as_json(version, finding, state, parts, left) | {"removed": removed_as_json(removed)}
+        click.echo(json.dumps(found, indent=2))
         return
     _print_partitions(context, parts)
     click.echo(f"Data version {version}. {_waits(state)}")
+    print_removed(removed)
     if finding is not None:
         click.echo(finding.message)
     for name in left:
@@ -143,33 +148,34 @@ def rejected(context: Context, *, limit: int, reason: str | None, retry: bool, d
 @options.as_json
 @click.pass_obj
 def compact(context: Context, whole: bool, dry_run: bool, as_json: bool) -> None:
-    """Merge small files into few large ones, sorted for analysis. Safe beside readers and ingestion.
+    """Drop removed rows that are over, and merge small files into few large ones, sorted for analysis.
+
+    Removed rows are over when their removal is older than EXPERIMENT_PIPELINE_REMOVED_KEEP and no experiment may still
+    read a data version before it. Safe beside readers and ingestion.
 
     \b
     Example:
       experiment-pipeline lake compact --dry-run
     """
-    from experiment_pipeline.lake import compaction
+    from experiment_pipeline.lake import compaction, dropping
 
-    opened = _open_sound(context)
+    with context.registry() as registry:
+        context.require_sound_lake(registry)
+        limit = registry.data_versions.drop_limit(context.now - context.settings.removed_keep).batch
+    opened = open_lake(context)
+    drops = dropping.planned_drops(opened, limit)
+    rewritten = {each for drop in drops for each in drop.partitions}
     planned = compaction.planned(opened, context.now, whole=whole)
-    if dry_run and as_json:
-        click.echo(json.dumps({"dry_run": True, "merges": [_merge_as_json(merge) for merge in planned]}, indent=2))
-        return
-    if dry_run:
-        for merge in planned:
-            click.echo(f"{merge.environment_key} {merge.month}: {len(merge.files)} files, {merge.rows:,} events")
-        click.echo(f"{len(planned)} merges would be made.")
-        return
-    with progress_bar(context, "merges") as progress:
-        bar = progress.add_task("Merging", total=len(planned))
-        done = compaction.compact(opened, context.now, whole=whole, on_merged=lambda _: progress.advance(bar))
-    files, rows = sum(len(merge.files) for merge in done), sum(merge.rows for merge in done)
-    answer(
-        f"Merged {files:,} files with {rows:,} events into {len(done):,}.",
-        {"dry_run": False, "merges": [_merge_as_json(merge) for merge in done]},
-        as_json=as_json,
-    )
+    merges = [merge for merge in planned if (merge.environment_key, merge.month) not in rewritten]
+    if not dry_run:
+        with progress_bar(context, "partitions") as progress:
+            bar = progress.add_task("Compacting", total=len(drops) + len(merges))
+            drops = dropping.drop_removed(opened, limit, on_dropped=lambda _: progress.advance(bar))
+            merges = compaction.compact(opened, context.now, whole=whole, on_merged=lambda _: progress.advance(bar))
+    if as_json:
+        click.echo(json.dumps(compaction_as_json(drops, merges, dry_run=dry_run), indent=2))
+    else:
+        print_compaction(drops, merges, dry_run=dry_run)
 
 
 @lake.command()
@@ -190,16 +196,6 @@ def vacuum(context: Context, retention_hours: int, dry_run: bool, as_json: bool)
     answer(text, {"dry_run": dry_run, "files": len(removed)}, as_json=as_json)
 
 
-def _merge_as_json(merge: "Merge") -> dict[str, object]:
-    """Return one merge of a month's files into one."""
-    return {
-        "environment": merge.environment_key,
-        "month": merge.month,
-        "files": len(merge.files),
-        "events": merge.rows,
-    }
-
-
 def _as_json(
     version: int, finding: "Finding | None", state: "LandingState", parts: "list[Partition]", strays: list[str]
 ) -> dict[str, Any]:
@@ -215,6 +211,18 @@ def _as_json(
         "strays": strays,
         "partitions": [asdict(part) for part in parts],
     }
+
+
+def _removed_rows(context: Context, registry: "Registry") -> "RemovedRows":
+    """Return the removed rows that the lake stores, and when they go."""
+    from experiment_pipeline.domain.removed_rows import RemovedRows
+    from experiment_pipeline.lake.dropping import rows_by_removing_batch
+
+    rows, keep = rows_by_removing_batch(_open(context)), context.settings.removed_keep
+    limit = registry.data_versions.drop_limit(context.now - keep)
+    later = [batch for batch in rows if batch > limit.aged]
+    committed_at = registry.data_versions.committed_at(min(later)) if later else None
+    return RemovedRows.of(rows, limit, committed_at and committed_at + keep)
 
 
 def _ingest_again(context: Context, name: str, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation, ComputationState, ComputedTogether
 from experiment_pipeline.domain.texts import printable
-from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.errors import ConfigurationError, RowsDropped
 from experiment_pipeline.times import iso_utc, to_milliseconds
 
 if TYPE_CHECKING:
@@ -97,15 +97,24 @@ def _show_looks(context: Context, replayer: "Replayer", number: int | None, *, a
     experiment = replayer.experiment
     count = replayer.registry.looks.count(experiment.id, experiment.phase)
     numbers = range(1, count + 1) if number is None else [number]
+    replayed: list[ReplayedLook] = []
+    gone: dict[int, str] = {}
     with progress_bar(context, "looks") as progress:
-        replayed = [replayer.look(each) for each in progress.track(numbers, description="Replaying")]
+        for each in progress.track(numbers, description="Replaying"):
+            try:
+                replayed.append(replayer.look(each))
+            except RowsDropped as dropped:
+                if number is not None:
+                    raise
+                gone[each] = str(dropped)
     if as_json:
-        click.echo(json.dumps([_as_json(each) for each in replayed], indent=2))
-    elif not replayed:
+        cannot = [{"phase": experiment.phase, "number": each, "dropped": why} for each, why in gone.items()]
+        click.echo(json.dumps([*cannot, *map(_as_json, replayed)], indent=2))
+    elif not count:
         click.echo("No results were published yet: there is nothing to replay.")
     else:
-        for each in replayed:
-            click.echo("\n".join(_look_lines(each)))
+        lines = [f"look {each} cannot be replayed: {why}" for each, why in gone.items()]
+        click.echo("\n".join([*lines, *(line for each in replayed for line in _look_lines(each))]))
     differ = [str(each.look.number) for each in replayed if not each.is_equal]
     if differ:
         raise click.ClickException(f"Look {', '.join(differ)} of '{experiment.key}': not what was published.")

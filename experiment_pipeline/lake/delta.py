@@ -195,7 +195,11 @@ class Snapshot:
     @property
     def batch(self) -> int:
         """The newest batch that this table holds; 0 for none."""
-        return self._table.transaction_version(INGESTION) or 0
+        return self.transaction(INGESTION)
+
+    def transaction(self, application: str) -> int:
+        """Return the number of an application's newest transaction; 0 for none."""
+        return self._table.transaction_version(application) or 0
 
     def files(
         self, environment_key: str, months: Collection[str] | None = None, *, without_missing: bool = False
@@ -313,23 +317,25 @@ class Snapshot:
         )
         self._commit([_add_action(file, is_new_data=True) for file in added], properties)
 
-    def commit_rewrite(self, replaced: Sequence[DataFile], added: Sequence[DataFile]) -> None:
-        """Replace files by others with the same rows.
+    def commit_rewrite(
+        self, replaced: Sequence[DataFile], added: Sequence[DataFile], transactions: Mapping[str, int] | None = None
+    ) -> None:
+        """Replace files by others with the same rows, or without rows that were removed.
 
         Delta itself would let two processes replace the same files, and count their rows twice. It refuses two commits
-        of one application that race, so every rewrite is the next transaction of one.
+        of one application that race, so every rewrite is the next transaction of one; it may be one of others, too.
 
         Raises:
             Conflict: another process has replaced files meanwhile.
         """
-        previous = self._table.transaction_version(COMPACTION) or 0
+        numbers = {COMPACTION: self.transaction(COMPACTION) + 1, **(transactions or {})}
         now = time.time_ns() // 1_000_000  # vacuum counts its retention from here
         self._commit(
             [
                 *(RemoveAction(file.path, False, now, file.bytes, dict(file.partition)) for file in replaced),
                 *(_add_action(file, is_new_data=False) for file in added),
             ],
-            CommitProperties(app_transactions=[Transaction(COMPACTION, previous + 1)]),
+            CommitProperties(app_transactions=[Transaction(*each) for each in numbers.items()]),
         )
 
     def _commit(self, actions: list[AddAction | RemoveAction], properties: CommitProperties) -> None:

@@ -15,6 +15,7 @@ from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
+from experiment_pipeline.lake.dropped import require_whole
 from experiment_pipeline.lake.partitions import LINKS, is_of_removals, partition_of, removals_of
 from experiment_pipeline.lake.soundness import named
 
@@ -75,6 +76,7 @@ class Lake:
 
         Raises:
             UnsoundLake: the lake does not hold every batch up to this data version, or a file of it is missing.
+            RowsDropped: rows that this data version sees were removed later, and have been dropped (rule E6).
         """
         table = None if self.is_empty else Snapshot.open(self.root, EVENTS)
         held = 0 if table is None else table.batch
@@ -84,6 +86,7 @@ class Lake:
         if table is None:
             return EventFiles([])
         read = [*months(window), LINKS]
+        require_whole(table, data_version, environment_key, read)
         found: defaultdict[tuple[bool, bool], list[str]] = defaultdict(list)
         for file in table.files(environment_key, [*read, *map(removals_of, read)]):
             partition = partition_of(file)

@@ -20,6 +20,11 @@ def is_of_removals(partition: str) -> bool:
     return partition.endswith(REMOVALS)
 
 
+def hidden_by(partition: str) -> str:
+    """Return the partition whose rows a partition of removals hides."""
+    return partition.removesuffix(REMOVALS)
+
+
 def partition_of(path: str) -> str:
     """Return the partition that a file lies in, by its path."""
     found = FOLDER.search(path)

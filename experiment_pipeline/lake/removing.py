@@ -118,6 +118,7 @@ class Removing:
                 name=f"batch-{self._number:08}",
             )
             for key, month, count in partitions
+            if of is None or (key, removals_of(month)) in of
         ]
 
     @property

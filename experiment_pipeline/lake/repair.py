@@ -22,6 +22,7 @@ from experiment_pipeline.lake.batch_commits import BatchCommit, BatchSummary
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot
 from experiment_pipeline.lake.ingestion import BatchLedger, create_tables, exclusive_lock, write_batch
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.lake.partitions import is_of_removals, removals_of
 from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.soundness import Batches, Finding, Flaw, LakeState, batches_of, find_flaw, state_of
 from experiment_pipeline.lake.staging import Staging
@@ -258,16 +259,23 @@ class Repair:
     def _restore_events(self, state: LakeState, report: RepairReport) -> None:
         """Add the events that missing files held, and strike these from the log."""
         keys = {file.partition["environment_key"] for file in state.lost_events}
+        partitions = _to_restore(state.lost_events)
         for stored, gone in self._acceptable(batches_of(state.lost_events, state.held), report, keys):
             names = {landed.name for landed in gone}
             objects = [each for each in stored.batch.objects if each.environment_key in keys and each.name not in names]
-            self._restage(replace(stored, batch=replace(stored.batch, objects=tuple(objects))))
+            self._restage(replace(stored, batch=replace(stored.batch, objects=tuple(objects))), partitions=partitions)
             report.restored.append(stored.batch.number)
         if report.stopped is None and state.lost_events:
             Snapshot.open(self.lake.root, EVENTS).commit_rewrite(state.lost_events, [])
 
-    def _restage(self, stored: StoredBatch, lost_rejected: DataFile | None = None) -> None:
-        """Add those events of a batch that the lake does not hold, or write its rejected records again."""
+    def _restage(
+        self,
+        stored: StoredBatch,
+        lost_rejected: DataFile | None = None,
+        *,
+        partitions: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """Add those events of a batch that the lake's partitions have lost, or write its rejected records again."""
         table = Snapshot.open(self.lake.root, REJECTED if lost_rejected else EVENTS)
         with self.lake.writing(), self.lake.connect() as connection:
             staging = Staging(connection, stored.batch, ReadingMark(self.lake.root))
@@ -279,7 +287,7 @@ class Repair:
                 table.commit_rewrite([lost_rejected], staging.write_rejected(table))
                 return
             staging.deduplicate(table, without_missing=True)
-            if added := staging.write_events(table):
+            if added := staging.write_events(table, partitions):
                 table.commit_rewrite([], added)
 
     def _acceptable(
@@ -326,6 +334,16 @@ class Repair:
             was_accepted = stored.loss_accepted and stored.lost.issuperset(loss.objects)
             loss = replace(loss, is_accepted=was_accepted or number in self.accepted)
             yield stored, loss if loss.objects or not is_known else None
+
+
+def _to_restore(lost: Iterable[DataFile]) -> set[tuple[str, str]]:
+    """Return the partitions, as (environment, month), that a repair of lost files adds rows to.
+
+    A partition that has lost events may get back some that were removed, so its removals are restored with it. Others
+    have lost nothing: what they lack of a batch was removed and dropped (rule E6), and does not come back.
+    """
+    partitions = {(file.partition["environment_key"], file.partition["month"]) for file in lost}
+    return partitions | {(key, removals_of(month)) for key, month in partitions if not is_of_removals(month)}
 
 
 def _objects(commit: BatchCommit | None) -> tuple[LandedObject, ...]:

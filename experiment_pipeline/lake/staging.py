@@ -140,10 +140,15 @@ class Staging:
             removed=self._removing.count if self._removing else 0,
         )
 
-    def write_events(self, table: Snapshot) -> list[DataFile]:
-        """Write one sorted file per partition, and one for each that rows leave."""
+    def write_events(self, table: Snapshot, of: Collection[tuple[str, str]] | None = None) -> list[DataFile]:
+        """Write one sorted file per partition, and one for each that rows leave.
+
+        Args:
+            table: to whose folder.
+            of: the partitions, as (environment, month), that are written at all; None for every one.
+        """
         partitions = self._connection.execute(sql("partitions")).fetchall()
-        removals = self._removing.write(table) if self._removing else []
+        removals = self._removing.write(table, of) if self._removing else []
         return removals + [
             table.write(
                 self._connection.sql(
@@ -155,6 +160,7 @@ class Staging:
                 name=f"batch-{self._batch.number:08}",
             )
             for key, month, count in partitions
+            if of is None or (key, month) in of
         ]
 
     def write_rejected(self, table: Snapshot) -> list[DataFile]:

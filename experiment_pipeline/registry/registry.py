@@ -16,6 +16,7 @@ from experiment_pipeline.registry.audit import AuditLog
 from experiment_pipeline.registry.batches import Batches
 from experiment_pipeline.registry.claims import Claims
 from experiment_pipeline.registry.computations import Computations
+from experiment_pipeline.registry.data_versions import DataVersions
 from experiment_pipeline.registry.dispatch import Dispatch
 from experiment_pipeline.registry.engine import is_current, migrate, migrate_when_reached, open_engine
 from experiment_pipeline.registry.environments import Environments
@@ -65,6 +66,7 @@ class Registry:
         self.sources = Sources(engine)
         self.source_ranges = SourceRanges(engine)
         self.batches = Batches(engine)
+        self.data_versions = DataVersions(engine)
         self.repairs = Repairs(engine)
         self.installation = Installations(engine)
         self.keys = Keys(engine)

@@ -1,10 +1,16 @@
 """`experiment-pipeline lake`: ingest, look, compact, vacuum."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import update
+
+from experiment_pipeline.registry import tables
+from experiment_pipeline.registry.registry import Registry
 from tests.cli.conftest import Run
 from tests.lake.ledger import land, record
+from tests.lake.source_objects import land_range, order
 
 
 def test_lake__from_landing_to_one_file(declared: Run, tmp_path: Path) -> None:
@@ -24,6 +30,42 @@ def test_lake__from_landing_to_one_file(declared: Run, tmp_path: Path) -> None:
     assert declared("lake", "vacuum").output == "0 files deleted.\n"
     assert declared("lake", "vacuum", "--retention-hours", 0, "--dry-run").output == "3 files would be deleted.\n"
     assert declared("lake", "vacuum", "--retention-hours", 0).output == "3 files deleted.\n"
+
+
+def test_lake_status_and_compact__of_removed_rows__say_how_many_are_stored_and_when_they_go(
+    declared: Run, tmp_path: Path
+) -> None:
+    for number, name in enumerate(("v1-000001", "again-v2-000002", "again-v3-000003")):
+        rows = [order(key, f"{number}") for key in "abc"[number:]]
+        land_range(tmp_path / "data" / "landing", name, rows, environment="production")
+        declared("lake", "ingest")
+    committed_at = datetime.now(UTC) - timedelta(days=31)
+    registry = Registry.open(f"sqlite:///{tmp_path / 'data' / 'registry.sqlite'}")
+    with registry.engine.begin() as connection:
+        connection.execute(update(tables.batches).where(tables.batches.c.number < 3).values(committed_at=committed_at))
+    goes_at = registry.data_versions.committed_at(3) or committed_at
+    registry.close()
+    told = "5 removed events are stored.\n"
+    due = "  3 of them are dropped by the next clean-up, or by `lake compact`.\n"
+    new = f"  2 are too new: the first of them go after {goes_at + timedelta(days=30):%Y-%m-%d %H:%M} UTC.\n"
+    assert told + due + new in declared("lake", "status").output
+    dry = declared("lake", "compact", "--dry-run").output
+    assert dry == "production 2026-02: 3 removed events\n3 removed events would be dropped.\n0 merges would be made.\n"
+    assert told + due in declared("lake", "status").output, "a dry run drops nothing"
+    assert json.loads(declared("lake", "compact", "--json").output) == {
+        "dry_run": False,
+        "drops": [{"environment": "production", "month": "2026-02", "removed_events": 3}],
+        "merges": [],
+    }
+    assert f"2 removed events are stored.\n{new}" in declared("lake", "status").output
+    assert json.loads(declared("lake", "status", "--json").output)["removed"] == {
+        "stored": 2,
+        "due": 0,
+        "held": 0,
+        "held_by": [],
+        "next_at": (goes_at + timedelta(days=30)).isoformat(),
+    }
+    assert declared("lake", "compact").output == "Merged 0 files with 0 events into 0.\n"
 
 
 def test_lake_ingest__says_what_was_rejected_and_what_is_damaged(declared: Run, tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from experiment_pipeline.cli.main import main
+from experiment_pipeline.lake.dropping import drop_removed
+from experiment_pipeline.lake.lake import Lake
 from tests.assets.conftest import Installation, crowd, installation, purchase
+from tests.lake.source_objects import land_range
 from tests.replay.conftest import change_look
 
 __all__ = ["installation"]
@@ -47,6 +50,32 @@ def test_replay__of_a_look_that_differs__shows_where_and_ends_with_1(looked: Ins
     (found,) = json.loads(run(looked, "--look", "2", "--json").stdout)
     assert found["differences"] == [{"path": "metrics[0].variants.b.n", "published": 7, "replayed": 20}]
     assert run(looked, "--look", "1").exit_code == 0
+
+
+def test_replay__of_looks_whose_rows_were_dropped__says_so_and_replays_the_others(looked: Installation) -> None:
+    landing, lake = looked.settings.landing_dir, Lake(looked.settings.lake_dir)
+    for number, value in enumerate("34", start=3):
+        folder = f"{'again-' if number > 3 else ''}v1-{number:06}"
+        land_range(landing, folder, [purchase("b-0", value), purchase(f"b-{number}", "9", hours=number)])
+        looked.ingest()
+        looked.refresh()
+    assert run(looked).exit_code == 0
+    looked.refresh()
+    drop_removed(lake, 4)
+    shown = run(looked)
+    assert shown.exit_code == 0, shown.output
+    told = [line.partition(", ")[0].partition(" as of")[0] for line in shown.stdout.splitlines()]
+    assert [line.partition(": ")[0] for line in told] == [
+        *(f"look {number} cannot be replayed" for number in (1, 2, 3, 4)),  # the fourth is compared with the third
+        "look 5",
+    ]
+    assert "look 5 as of" in shown.stdout
+    assert "equal to the last bit" in shown.stdout
+    found = json.loads(run(looked, "--json").stdout)
+    assert ["dropped" in each for each in found] == [True] * 4 + [False]
+    alone = run(looked, "--look", "1")
+    assert alone.exit_code == 1
+    assert "Data version 1 cannot be read any more" in alone.stderr
 
 
 def test_replay__as_of_a_moment__takes_the_batches_of_that_moment(looked: Installation) -> None:

@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,13 +50,13 @@ def test_repair__files_missing__keeps_a_vacuum_waiting_while_it_writes(
     (here.lake.root / "events" / file.path).unlink()
     write, refused = Staging.write_events, []
 
-    def write_locked(staging: Staging, table: Snapshot) -> list[DataFile]:
+    def write_locked(staging: Staging, *arguments: Any) -> list[DataFile]:
         with (here.lake.root / WRITING).open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as held:
                 refused.append(held)
-        return write(staging, table)
+        return write(staging, *arguments)
 
     monkeypatch.setattr(Staging, "write_events", write_locked)
     assert here.repair().stopped is None

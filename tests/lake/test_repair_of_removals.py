@@ -9,6 +9,7 @@ import pytest
 
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
+from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.lake.soundness import Flaw, find_flaw
 from tests.conftest import make_registry
 from tests.lake.installations import Installation
@@ -99,3 +100,35 @@ def test_repair__of_an_older_lake__brings_back_the_removals_of_the_batches_that_
     here.restore_lake()
     assert here.repair().restored == [7]
     assert visible_rows(here.lake, 7) == whole
+
+
+@pytest.mark.parametrize(("part", "limit"), [("-removals/", 3), ("merged-to", 5), ("batch-0000000", 3), ("month=", 5)])
+def test_repair__after_removed_rows_were_dropped__brings_back_what_data_versions_since_saw(
+    here: Installation, part: str, limit: int
+) -> None:
+    land(here.landing, [order("of January", timestamp=1_768_000_000_000)], "january.jsonl")
+    land_range(here.landing, "v1-000004", [order("y", "4", 4, timestamp=1_768_000_000_000)], source="latest")
+    assert here.ingest().removed == 1
+    drop_removed(here.lake, limit)
+    whole = [visible_rows(here.lake, version) for version in range(limit, BATCHES + 2)]
+    if lose(here, part):
+        assert here.repair().stopped is None
+    assert find_flaw(here.lake.root, here.registry.batches) is None
+    assert [visible_rows(here.lake, version) for version in range(limit, BATCHES + 2)] == whole
+    drop_removed(here.lake, limit)
+    assert [visible_rows(here.lake, version) for version in range(limit, BATCHES + 2)] == whole
+
+
+def test_repair__of_a_month_whose_batch_had_rows_dropped_elsewhere__does_not_bring_these_back(
+    here: Installation,
+) -> None:
+    land(here.landing, [order("of January", timestamp=1_768_000_000_000)], "january.jsonl")
+    land_range(here.landing, "v1-000005", [order("e", "5")])
+    assert here.ingest().batch == 7
+    land_range(here.landing, "again-v6-000006", [order("f", "6")])
+    assert here.ingest().removed == 2  # `d` and `e`
+    drop_removed(here.lake, 8)
+    whole = visible_rows(here.lake, 8)
+    assert lose(here, "/month=2026-01/batch-00000007") == 1
+    assert here.repair().restored == [7]
+    assert visible_rows(here.lake, 8) == whole

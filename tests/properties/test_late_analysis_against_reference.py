@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from experiment_pipeline.domain.looks import Look, Movement
+from experiment_pipeline.errors import RowsDropped
 from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.lake.lake import Lake
 from tests.lake.ledger import NOW
 from tests.properties.translated import experiment_of, warehouse_of
@@ -193,6 +195,29 @@ def test_late_analysis__of_rows_that_leave_or_supersede_others__equals_plain_pyt
 ) -> None:
     of = history_of_sources(seed)
     assert_engine_agrees(of, reference(of), tmp_path, compacted=seed % 2 == 0)
+
+
+@pytest.mark.parametrize("seed", [2, 13])
+def test_late_analysis__after_rows_that_were_removed_before_the_look_are_dropped__is_what_it_was__e6(
+    tmp_path: Path, seed: int
+) -> None:
+    of = history_of_sources(seed)
+    first = of.batches[0][0]
+    lines = [line.replace(b'"event_id": "1', b'"event_id": "2') for line in first.content.splitlines()]
+    third = replace(
+        first, name=first.name.replace("v1-0", "v1-2"), content=b"\n".join(lines), cursors=(9,) * len(lines)
+    )
+    experiment, scope = experiment_of(replace(of.experiment, data_version=3))
+    metrics = tuple(attached.metric for attached in experiment.metrics)
+    engine = warehouse_of([*of.batches, [third]], tmp_path)
+    engine.write_first_exposures(scope)
+    look = Look(1, of.earlier, 2, of.earlier, "code", {"metrics": [{"metric_id": metric.id} for metric in metrics]})
+    before = engine.late_analysis(scope, metrics, look)
+    assert drop_removed(Lake(tmp_path / "lake"), 2)
+    assert engine.late_analysis(scope, metrics, look) == before
+    assert before.removed_events
+    with pytest.raises(RowsDropped):
+        engine.late_analysis(scope, metrics, replace(look, data_version=1))
 
 
 @pytest.mark.slow

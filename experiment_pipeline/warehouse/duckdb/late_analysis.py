@@ -93,6 +93,7 @@ class LateComparison:
         for reading in self._readings:
             since[reading.name] = started_at - reading.before
         widest = replace(self.now.window, started_at=min(since.values()))
+        self.events(replace(self.known, window=widest))  # refuses where rows that the earlier look saw were dropped
         parameters = self.events(replace(self.now, window=widest))
         return {
             **{name: parameters[name] for name in ("event_files", *OPTIONAL) if name in parameters},
