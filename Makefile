@@ -42,7 +42,7 @@ demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
 	@echo "In a browser:       make dev"
 	@echo "Next, your own data: docs/tutorial.md"
 
-dev: $(VENV)/.runtime ## Dagster's webserver and daemon and the API on the demo's data, until Ctrl-C
+dev: $(VENV)/.runtime ## Dagster, the results page and the API on the demo's data, until Ctrl-C
 	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev $(if $(PORT),--port $(PORT)) $(if $(API_PORT),--api-port $(API_PORT))
 
 test: $(VENV)/.dev ## Run the test suite (under five minutes on two cores)
@@ -62,7 +62,7 @@ test-component: $(COMPONENT_VENV)/.component ## Run the example of a team's own 
 	@$(COMPONENT_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --force-reinstall build/wheel/*.whl
 	cd examples/shop && PATH="$(abspath $(COMPONENT_VENV))/bin:$$PATH" python -m pytest
 
-browser: tests/browser/node_modules ## Install the JavaScript SDK that the browser tests serve (needs npm; Chromium is Debian's package)
+browser: tests/browser/node_modules ## Install the JavaScript SDK and axe-core that the browser tests use (needs npm; Chromium is Debian's package)
 
 tests/browser/node_modules: tests/browser/package-lock.json
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund

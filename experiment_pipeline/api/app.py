@@ -1,4 +1,4 @@
-"""The HTTP API: it reads the registry and takes refresh requests; nothing is computed here."""
+"""The HTTP API and the results page: they read the registry and take requests; nothing is computed here."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,6 +34,7 @@ from experiment_pipeline.api.deadlines import BodyDeadline
 from experiment_pipeline.api.dependencies import State, utc_now
 from experiment_pipeline.api.methods import Methods
 from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
+from experiment_pipeline.api.site import actions, experiment, listing, sign_in
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import Settings, read_settings
@@ -50,6 +51,8 @@ def create_app(registry: Registry, settings: Settings, now: Callable[[], datetim
     app = _app(registry, settings, now)
     for noun in (experiments, attachments, computations, live_stats, looks, health, metrics, power, audit):
         app.include_router(noun.router)
+    for page in (sign_in, listing, experiment, actions):
+        app.include_router(page.router)
     app.add_middleware(BodyLimit, largest=LARGEST_BODY, exempt=collector.PATH)
     return _with_middleware(app, settings)
 

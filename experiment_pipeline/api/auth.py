@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from experiment_pipeline.api.dependencies import state_of
 from experiment_pipeline.api.media_types import require_json
-from experiment_pipeline.domain.api_keys import Scope
+from experiment_pipeline.domain.api_keys import ApiKey, Scope
 from experiment_pipeline.errors import NotFound
 
 ENVIRONMENT = "/api/v1/environments/{environment_key}"  # the path below which a key is needed
@@ -71,6 +71,16 @@ def authorize(request: Request, scope: Scope) -> Access:
         raise HTTPException(
             401, "Send a valid API key: 'Authorization: Api-Key <token>'.", {"WWW-Authenticate": "Api-Key"}
         )
+    return access_of(request, key, scope)
+
+
+def access_of(request: Request, key: ApiKey, scope: Scope) -> Access:
+    """Return the access that a valid key gives to what a request's path names.
+
+    Raises:
+        HTTPException: 403 where the key's scope does not include the one that is needed.
+        NotFound: the key is of another environment than the path names.
+    """
     environment_key = request.path_params.get("environment_key", key.environment_key)
     if key.environment_key != environment_key:
         raise NotFound(f"No environment '{environment_key}'.")

@@ -104,7 +104,7 @@ def problem(
 
 def problem_of(error: Exception, *, headers: Mapping[str, str] | None = None) -> Response:
     """Return the problem document of one of the errors that this package raises on purpose."""
-    status, title = next((KINDS[kind] for kind in type(error).__mro__ if kind in KINDS), FAULT)
+    status, title = kind_of(error)
     if isinstance(error, ConfigurationError):
         return _by_field(error.errors)
     sent = dict(headers or {})
@@ -115,6 +115,22 @@ def problem_of(error: Exception, *, headers: Mapping[str, str] | None = None) ->
     elif status == 503:
         sent["Retry-After"] = UNAVAILABLE_SECONDS
     return problem(status, title, str(error), headers=sent)
+
+
+def kind_of(error: Exception) -> tuple[int, str]:
+    """Return the status and the title of an error; those of a fault for one that no endpoint should raise."""
+    return next((KINDS[kind] for kind in type(error).__mro__ if kind in KINDS), FAULT)
+
+
+def outage_detail(error: RegistryUnavailable) -> str:
+    """Log an outage of the registry, and return what a client is told: the cause names servers and files."""
+    log.error("registry.unavailable", kind=type(error).__name__, cause=error.cause)
+    return f"{error.summary} Try again later."
+
+
+def fields_of(error: RequestValidationError) -> dict[str, list[str]]:
+    """Return the messages of a request that does not fit its endpoint, by field."""
+    return errors_by_field(map(_of_whole_parameter, error.errors()), skip=1)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -146,7 +162,7 @@ def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
     if any(each["type"] == "json_invalid" for each in error.errors()):
         return _by_field({"body": ["Must be JSON."]})
-    return _by_field(errors_by_field(map(_of_whole_parameter, error.errors()), skip=1))
+    return _by_field(fields_of(error))
 
 
 def _of_whole_parameter(error: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -171,6 +187,4 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _unavailable(_: Request, error: Exception) -> Response:
     assert isinstance(error, RegistryUnavailable)  # noqa: S101 - registered for nothing else
-    log.error("registry.unavailable", kind=type(error).__name__, cause=error.cause)
-    detail = f"{error.summary} Try again later."  # the cause names servers and files
-    return problem(503, "Service unavailable", detail, headers={"Retry-After": str(error.retry_after)})
+    return problem(503, "Service unavailable", outage_detail(error), headers={"Retry-After": str(error.retry_after)})

@@ -35,7 +35,7 @@ DAEMON = "daemon"
 @click.option("-v", "--verbose", is_flag=True, help="Print every tick of Dagster's sensors too.")
 @click.pass_obj
 def dev(context: Context, port: int, api_port: int, verbose: bool) -> None:
-    """Start Dagster's webserver and daemon and the HTTP API over one data directory, until Ctrl-C.
+    """Start Dagster's webserver and daemon, and the API with its results page, over one data directory, until Ctrl-C.
 
     Everything listens on this machine alone. The daemon's sensors ingest what lands and refresh what is due. A process
     that ends by itself is started again.
@@ -69,6 +69,7 @@ def dev(context: Context, port: int, api_port: int, verbose: bool) -> None:
     _require_free("--api-port", api_port)
     with _single_instance(home) as lock, _children(commands, environment, lock) as children:
         context.console.print(f"Dagster   http://127.0.0.1:{port}")
+        context.console.print(f"Results   http://127.0.0.1:{api_port}/")
         context.console.print(f"API       http://127.0.0.1:{api_port}/api/v1/docs")
         context.console.print(f"Data      {data_dir}\nCtrl-C stops all of them.")
         _wait(children, forget_ticks_ahead)

@@ -11,7 +11,13 @@ from experiment_pipeline.cli.context import Context, in_phase
 from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.cli.results_report import report
 from experiment_pipeline.domain.experiments import Experiment
-from experiment_pipeline.domain.refresh import Claim, ClaimSource, Computation, ComputationState
+from experiment_pipeline.domain.refresh import (
+    Claim,
+    ClaimSource,
+    Computation,
+    ComputationState,
+    computation_to_request,
+)
 from experiment_pipeline.errors import Leased, RefreshRefused, RegistryUnavailable
 from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.times import iso_utc
@@ -51,10 +57,9 @@ def refresh(
     with context.registry() as registry:
         experiment = in_phase(context.find(registry, key, environment), phase)
         context.require_sound_lake(registry)
-        # One run computes both and serves every claim (rule R2); final results may have exposures that are not (R8).
         results = registry.computations.get(experiment.id, Computation.RESULTS, experiment.phase)
         exposures = registry.computations.get(experiment.id, Computation.EXPOSURES, experiment.phase)
-        asked = exposures if results.is_final and not exposures.is_final else results
+        asked = computation_to_request(exposures, results)
         claim = _claim(context, registry, experiment, asked.computation, force=force)
     if no_wait:
         request = {"requested": experiment.key, "requested_at": iso_utc(claim.requested_at)}

@@ -106,6 +106,14 @@ class ComputedTogether:
     newer: Computation | None = None
 
 
+def computation_to_request(exposures: ComputationState, results: ComputationState) -> ComputationState:
+    """Return the computation to request, of which one run serves both (rule R2).
+
+    It is the results, unless they are final and the exposures are not yet (rule R8).
+    """
+    return exposures if results.is_final and not exposures.is_final else results
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A request for a refresh (rule R2).

@@ -40,6 +40,11 @@ class SplitView:
     warning: str
     arms: tuple[SplitArm, ...]
 
+    def share(self, arm: SplitArm) -> float | None:
+        """Return the share of an arm among all analysed identities, 0 to 1; None without any."""
+        total = sum(each.identities for each in self.arms)
+        return arm.identities / total if total else None
+
 
 @dataclass(frozen=True, slots=True)
 class ExposuresView:

@@ -108,6 +108,21 @@ class Computations:
             newer,
         )
 
+    def newest_results(self, experiment_ids: Collection[int]) -> dict[int, Any]:
+        """Return the results payloads that were published last of the newest phases, by experiment: one query."""
+        statement = (
+            select(computations.c.experiment_id, computations.c.payload)
+            .join(experiments, experiments.c.id == computations.c.experiment_id)
+            .where(
+                computations.c.experiment_id.in_(experiment_ids),
+                computations.c.phase == experiments.c.phase,
+                computations.c.computation == Computation.RESULTS.value,
+            )
+        )
+        with reading(self.database) as connection:
+            rows = connection.execute(statement).all()
+        return {row.experiment_id: row.payload for row in rows if row.payload is not None}
+
     def publish(self, publication: Publication) -> ComputationState:
         """Replace the published payload, add it to the history and close the claims it answers (rule R5).
 

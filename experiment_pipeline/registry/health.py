@@ -1,7 +1,7 @@
 """Health: the findings of an experiment's newest results, and what else was made of its flag."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,17 @@ class Health:
         with reading(self.database) as connection:
             row = connection.execute(select(health).where(is_of_phase(health, experiment_id, phase))).one_or_none()
         return None if row is None else StoredHealth(row.as_of, row.data_version, row.findings)
+
+    def newest(self, experiment_ids: Collection[int]) -> dict[int, StoredHealth]:
+        """Return the findings of the newest results of the newest phases, by experiment: one query."""
+        statement = (
+            select(health)
+            .join(experiments, experiments.c.id == health.c.experiment_id)
+            .where(health.c.experiment_id.in_(experiment_ids), health.c.phase == experiments.c.phase)
+        )
+        with reading(self.database) as connection:
+            rows = connection.execute(statement).all()
+        return {row.experiment_id: StoredHealth(row.as_of, row.data_version, row.findings) for row in rows}
 
     def final_results(self) -> list[FinalResults]:
         """Return the final results of experiments whose environment has batches that are not counted as late (R6)."""

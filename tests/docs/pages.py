@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("assets", "deploy", "docs", "experiment_pipeline", "resources", "tests")
+INSTALLED = "node_modules"  # by `make browser`: other people's text
 SUFFIXES = {".ambr", ".md", ".py", ".sql", ".toml", ".yaml"}
 
 
@@ -12,7 +13,7 @@ def texts() -> Iterator[tuple[str, str]]:
     """Yield path from the root and content of every source and document that people write."""
     paths = [*ROOT.glob("*"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
     for path in sorted(paths):
-        if path.suffix in SUFFIXES and path.is_file():
+        if path.suffix in SUFFIXES and INSTALLED not in path.parts and path.is_file():
             yield path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
 
 
