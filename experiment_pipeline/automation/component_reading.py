@@ -3,23 +3,30 @@
 import json
 import os
 from collections.abc import Callable, Collection
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from experiment_pipeline.domain.sources import DUCKDB, Connection, Source, url_of
+from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.durable_files import replacing
+from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.late_events import count_late_events
+from experiment_pipeline.landing.expiry import remove_stored
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.warehouse import lake_resource
 from experiment_pipeline.settings import Settings
-from experiment_pipeline.sources.duckdb_rows import DuckDBDatabase
 from experiment_pipeline.sources.file_ranges import FileRanges
 from experiment_pipeline.sources.pull import Pull, Ranges, naming, open_ranges
 from experiment_pipeline.sources.row_profile import RowProfile
 
 READ = "tables.json"
+HASHES = 1 << 64
+REPLACED_AGE = timedelta(days=1)  # of the lake's files; no refresh reads a replaced file that long
+LANDED_AGE = timedelta(days=1)  # of landing objects that are in the lake; the tables have them, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +100,24 @@ class TableReading:
             lake, self.registry.batches, self.settings.landing_dir, datetime.now(UTC), object_age=timedelta(0)
         )
         count_late_events(lake, self.registry.health)
+        if report.ingested.batch is not None:
+            self._tidy(lake)
         return report
+
+    def _tidy(self, lake: Lake) -> None:
+        """Keep the lake small: merge its small files, and remove what they replace and what has been ingested."""
+        now = datetime.now(UTC)
+        compact(lake, now)
+        lake.vacuum(REPLACED_AGE)
+        before = now - (self.settings.landing_keep or LANDED_AGE)
+        remove_stored(self.settings.landing_dir, partial(self.registry.batches.stored_objects, before=before), before)
 
     def _read(self, source: Source, before: ReadTable | None, report: ReadingReport) -> ReadTable:
         """Land what a table has, in the place of what it had where its rows may be others."""
         connection = None if source.connection is None else self.registry.connections.find(source.connection)
         ranges = open_ranges(source, connection, os.environ)
         with naming(source.key):
-            now = ReadTable(source.version, _fingerprint(source, connection, ranges))
+            now = ReadTable(source.version, _fingerprint(source, ranges))
         if before is not None and now.is_as(before):
             return before
         profile = RowProfile(source)
@@ -135,16 +152,26 @@ class TableReading:
         return self.settings.data_dir / READ
 
 
-def _fingerprint(source: Source, connection: Connection | None, ranges: Ranges) -> str | None:
-    """Return a text that says whether a table is as it was: its files, or a digest of DuckDB's rows; None of others."""
+def _fingerprint(source: Source, ranges: Ranges) -> str | None:
+    """Return a text that says whether a table is as it was: its files, or a digest of its rows; None if unknown.
+
+    Rows are read for it in any order, with bounded memory; only the columns count that events are made of.
+    """
     if isinstance(ranges, FileRanges):
         return "\n".join(f"{each.path} {each.bytes} {each.modified_at.isoformat()}" for each in ranges.found())
-    if source.cursor is not None or connection is None:
+    if source.cursor is not None:
         return None
-    url = url_of(connection, os.environ)
-    if not url.startswith(DUCKDB):
-        return None
-    return DuckDBDatabase(url.removeprefix(DUCKDB), connection.key).fingerprint(source.query or "")
+    columns = sorted({column for mapping in source.mappings for _, column in mapping.columns()})
+    with closing(ranges.sample()) as rows:
+        known = {name: rows.schema.get(name) for name in columns}
+        if any(kind is None or kind.is_nested() for kind in known.values()):
+            return None  # the pull says what is missing
+        count, hashes = 0, 0
+        for batch in rows.batches():
+            count += batch.height
+            hashes = (hashes + int(batch.select(columns).hash_rows().sum())) % HASHES
+    kinds = " ".join(f"{name}:{kind}" for name, kind in known.items())
+    return f"{count} {hashes} {kinds}"
 
 
 def _is_replaced(source: Source, before: ReadTable | None, now: ReadTable) -> bool:

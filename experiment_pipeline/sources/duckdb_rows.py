@@ -4,7 +4,7 @@ DuckDB locks a file that another process writes: then the rows cannot be read no
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -69,16 +69,6 @@ class DuckDBDatabase(Database):
     def rows(self, query: str, within: CursorRange | None = None) -> "DuckDBRows":
         return DuckDBRows(self._url, self._file, query, within)
 
-    def fingerprint(self, query: str) -> str:
-        """Return a text that two readings of a query have in common where they gave the same rows, in any order.
-
-        Raises:
-            ConfigurationError: the query is none that only reads.
-            SourceUnreachable: another process writes the file at the moment.
-        """
-        with closing(self.rows(query)) as rows:
-            return rows.fingerprint()
-
 
 class DuckDBRows(StreamedRows):
     """The rows of one query, of one connection."""
@@ -118,14 +108,6 @@ class DuckDBRows(StreamedRows):
         if len(self._frame(f"select 1 from {self._rows} where {name} is null limit 1")):
             raise refuse_null(column)
         return cursor_value(column, self._frame(f"select max({name}) as newest from {self._rows}")["newest"])
-
-    def fingerprint(self) -> str:
-        """Return the number of rows and sums of their hashes, as text."""
-        with self._failing():
-            counted = self._connection.execute(
-                f"select count(*), sum(hash(each)), bit_xor(hash(each)) from {self._rows} as each"
-            ).fetchall()
-        return " ".join(str(value) for value in counted[0])
 
     def _select_of(self, within: CursorRange | None) -> str:
         select = f"select * from {self._rows}"

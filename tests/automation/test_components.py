@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from tests.automation.component_project import EXPERIMENT, EXPOSURES, METRICS, ORDERS, RUNNING, Project, project_in
 
 
@@ -204,6 +205,9 @@ def test_component__tables_of_a_connection__are_read_whole_without_a_cursor_and_
         570 + 1,
         pytest.approx(120 / 270 - 101 / 300),
     )
+    assert project.run(instance, "checkout").metadata("checkout")["rows_read"] == 0, "the tables are as they were"
+    files = Snapshot.open(project.root / "state/experiments/lake", EVENTS).data_files()
+    assert [file.partition["month"] for file in files] == ["2026-01-removals", "2026-01"], "small files are merged"
 
 
 def test_component__two_in_one_project__have_nothing_in_common(project: Project, instance: dg.DagsterInstance) -> None:

@@ -73,17 +73,6 @@ def test_duckdb__query_that_fails_on_the_way__names_the_field(database: DuckDBDa
         database.rows("select * from order_lines")
 
 
-def test_duckdb__fingerprint__changes_with_the_rows_and_not_with_their_order(
-    database: DuckDBDatabase, file: Path
-) -> None:
-    query = "select number, name from orders"
-    before = database.fingerprint(query)
-    assert database.fingerprint(f"{query} order by number desc") == before
-    with duckdb.connect(str(file)) as connection:
-        connection.execute("update orders set name = 'other' where number = 3")
-    assert database.fingerprint(query) != before
-
-
 def test_duckdb__file_that_is_written_at_the_moment__may_be_read_later(database: DuckDBDatabase, file: Path) -> None:
     with duckdb.connect(str(file)), pytest.raises(SourceUnreachable, match=r"connections\.shop: This process has the"):
         database.rows("select * from orders")
