@@ -1,4 +1,4 @@
-"""Sign-in to the results page: an API key in a cookie, and the token that forms carry (docs/adr/0055).
+"""Sign-in to the results page: an API key in a cookie, and the token that forms carry (docs/adr/0056).
 
 The cookie holds the key itself, so that nothing is stored on the server, any worker can answer, and a revoked key opens
 nothing from the next request on. A form's token follows from the key, which no other page can read.
