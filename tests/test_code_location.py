@@ -46,6 +46,7 @@ def test_wheel__top_level__is_one_package_with_everything_in_it(tmp_path: Path) 
         assert {f"experiment_pipeline/{folder}/{path.name}" for path in (ROOT / folder).glob("*.py")} <= names
 
 
+@pytest.mark.slow  # a code server starts
 def test_definitions__in_a_folder_with_assets_and_resources_of_its_own__load(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -53,6 +53,7 @@ def test_postgres_instance__on_a_real_postgresql__is_ready(
         assert_is_ready(instance)
 
 
+@pytest.mark.slow  # `make check` asks Dagster the same
 def test_definitions__as_the_workspace_names_them__are_valid(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "--workspace", str(ROOT / "workspace.yaml")]
     ended = subprocess.run(command, cwd=ROOT, env={"DAGSTER_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=False)

@@ -11,6 +11,7 @@ from experiment_pipeline.domain.drafts import AttachmentDraft, ExperimentDraft, 
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.metrics import ExpectedDirection
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
+from experiment_pipeline.resources.dagster_instance import config_of, run_here
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from tests.assets.conftest import Installation
 
@@ -77,5 +78,6 @@ def ask(installation: Installation, experiment: Experiment) -> int:
 
 def fresh(installation: Installation) -> None:
     """Everything that is due, refreshed."""
-    for key in ("checkout", "banner"):
-        installation.refresh(key)
+    keys = [installation.partition(key) for key in ("checkout", "banner")]
+    config = config_of(dict.fromkeys(keys, 1))
+    assert run_here(installation.definitions, "refresh_experiments", installation.instance, config=config).success

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiment_pipeline.domain import events
@@ -97,11 +97,15 @@ def test_roads__numbers__keep_their_digits(tmp_path: Path, values: list[Any]) ->
     agree(tmp_path, [{"value": value} for value in values])
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=60))
-@example([1e-5, 9.9e-5, 1.0, 1e16])
-def test_roads__any_float__keeps_its_digits(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
-    agree(tmp_path_factory.mktemp("roads"), [{"value": value} for value in values], value=pl.Float64)
+@pytest.mark.parametrize("examples", [2, pytest.param(40, marks=pytest.mark.slow)])
+def test_roads__any_float__keeps_its_digits(tmp_path_factory: pytest.TempPathFactory, examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=60))
+    @example([1e-5, 9.9e-5, 1.0, 1e16])
+    def keeps_its_digits(values: list[float]) -> None:
+        agree(tmp_path_factory.mktemp("roads"), [{"value": value} for value in values], value=pl.Float64)
+
+    keeps_its_digits()
 
 
 NUMBERS_AS_TEXT = ["1.50", "-0", "1e5", ".5", "5.", "+3", "1e400", "1e-400", "0x10", "٣", "", " 1", "NaN", "inf", "1,5"]
@@ -111,14 +115,16 @@ def test_roads__text_values__are_the_same_text(tmp_path: Path) -> None:
     agree(tmp_path, [{"value": value} for value in NUMBERS_AS_TEXT])
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.text(max_size=8), min_size=1, max_size=40))
-@example(["a\x00b", '"', "\\", "\u2028", "\x7f", "\ufeff", "/", "é", "e\u0301", "🎈", "\u0085", '{"a":1}', "null"])
-def test_roads__texts_of_every_kind__are_the_same_text(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
-) -> None:
-    rows = [{"identifier": text, "value": text, "feature_name": text, "traits": {"t": text}} for text in texts]
-    agree(tmp_path_factory.mktemp("roads"), rows)
+@pytest.mark.parametrize("examples", [2, pytest.param(40, marks=pytest.mark.slow)])
+def test_roads__texts_of_every_kind__are_the_same_text(tmp_path_factory: pytest.TempPathFactory, examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(st.lists(st.text(max_size=8), min_size=1, max_size=40))
+    @example(["a\x00b", '"', "\\", "\u2028", "\x7f", "\ufeff", "/", "é", "e\u0301", "🎈", "\u0085", '{"a":1}', "null"])
+    def are_the_same(texts: list[str]) -> None:
+        rows = [{"identifier": text, "value": text, "feature_name": text, "traits": {"t": text}} for text in texts]
+        agree(tmp_path_factory.mktemp("roads"), rows)
+
+    are_the_same()
 
 
 LITERALS = [
@@ -132,15 +138,15 @@ LITERALS = [
 ]
 
 
-@pytest.mark.parametrize("literal", LITERALS)
-def test_roads__numbers_within_traits__are_kept_as_they_were_written(tmp_path: Path, literal: str) -> None:
-    text = f'{{"a":{literal},"b":[{literal}]}}'
-    line = json.dumps(BASE | {"event_id": "0"})[:-1] + f', "traits": {text}}}'
-    expected = _parsed(events.parse(decode_record(line), PROD, NOW))
-    assert isinstance(expected, dict)
-    assert expected["traits"] == {"a": literal, "b": [literal]}
-    assert _ingested(tmp_path / "lines", [line]) == [expected]
-    assert by_row(tmp_path, pl.DataFrame([BASE | {"event_id": "0", "traits": text}])) == [expected]
+def test_roads__numbers_within_traits__are_kept_as_they_were_written(tmp_path: Path) -> None:
+    records = numbered([{} for _ in LITERALS])
+    texts = [f'{{"a":{literal},"b":[{literal}]}}' for literal in LITERALS]
+    lines = [f'{json.dumps(one)[:-1]}, "traits": {text}}}' for one, text in zip(records, texts, strict=True)]
+    expected = [_parsed(events.parse(decode_record(line), PROD, NOW)) for line in lines]
+    traits = [each["traits"] for each in expected if isinstance(each, dict)]
+    assert traits == [{"a": literal, "b": [literal]} for literal in LITERALS]
+    assert _ingested(tmp_path / "lines", lines) == expected
+    assert by_row(tmp_path, pl.DataFrame(records).with_columns(traits=pl.Series(texts))) == expected
 
 
 PRECISIONS = [

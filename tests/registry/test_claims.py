@@ -168,12 +168,15 @@ ATTEMPTS = st.lists(
 )
 
 
+@pytest.mark.parametrize("examples", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_create__any_sequence_of_attempts__never_accepts_two_users_within_the_interval__r2(registry: Registry) -> None:
+def test_create__any_sequence_of_attempts__never_accepts_two_users_within_the_interval__r2(
+    registry: Registry, examples: int
+) -> None:
     numbers = count()
 
     @given(attempts=ATTEMPTS)
-    @settings(max_examples=60)
+    @settings(max_examples=examples)
     def holds(attempts: list[tuple[int, Computation, ClaimSource, bool]]) -> None:
         created = registry.experiments.create("production", draft(f"feature {next(numbers)}"), actor=ACTOR, now=NOW)
         registry.experiments.transition(created.id, ExperimentStatus.RUNNING, actor=ACTOR, now=NOW)
