@@ -8,10 +8,12 @@ Processes that tests start migrate and sync as they do elsewhere, and so does a 
 import functools
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from alembic import command
@@ -22,6 +24,13 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import Pool
 
 from experiment_pipeline.registry import engine
+
+MOST_ENGINES = 50
+DAGSTERS_STORAGES = {
+    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+}
 
 migrate_step_by_step = command.upgrade
 configure_synced = engine._configure_sqlite
@@ -36,7 +45,9 @@ def quick_storage() -> Iterator[None]:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(os, "sync", lambda: None)
         patch.setattr(SQLiteDialect_pysqlite, "engine_created", staticmethod(_compiling_once()))
-        event.listen(Pool, "connect", _leave_unsynced)  # Dagster's databases
+        for storage in DAGSTERS_STORAGES & sys.modules.keys():  # tests of what is not Dagster do not import it
+            patch.setattr(f"{storage}.create_engine", _making_once())
+        event.listen(Pool, "connect", _leave_unsynced)
         yield
         event.remove(Pool, "connect", _leave_unsynced)
 
@@ -94,6 +105,21 @@ def _compiling_once() -> Callable[[Engine], None]:
             created.dialect, created._compiled_cache = kind.dialect, kind._compiled_cache
 
     return share
+
+
+def _making_once() -> Callable[..., Engine]:
+    """Return what makes the engine of each of Dagster's databases once: Dagster makes one for each connection."""
+    made: dict[tuple[str, ...], Engine] = {}
+
+    def engine_of(url: str, **options: Any) -> Engine:
+        key = (url, *sorted(options))
+        if key not in made:
+            if len(made) == MOST_ENGINES:
+                made.clear()
+            made[key] = create_engine(url, **options)
+        return made[key]
+
+    return engine_of
 
 
 def _configure_unsynced(connection: DBAPIConnection, record: object) -> None:
