@@ -131,7 +131,7 @@ class ExperimentsRun:
             return manifest, ReadingReport()
         reading = TableReading(registry, manifest.sources, settings, self.context.log.debug)
         with self.manifest.naming():
-            report = _patiently(reading.run)
+            report = _retry_reading(reading.run)
         for name, rows in report.rows.items():
             self.context.log.info("%s: %s rows read", name, rows)
         return manifest, report
@@ -219,7 +219,7 @@ def _engine(settings: Settings) -> Iterator[Warehouse]:
         yield engine
 
 
-def _patiently(read: Callable[[], ReadingReport]) -> ReadingReport:
+def _retry_reading(read: Callable[[], ReadingReport]) -> ReadingReport:
     """Read tables, and again where a database is not to be reached, or is written, at the moment."""
     for number in range(1, POLICY.max_retries + 1):
         try:
