@@ -34,13 +34,19 @@ def described(run: ExperimentRun) -> Metadata:
 
 
 def links(run: ExperimentRun) -> Metadata:
-    """Return where the payloads of an experiment are."""
-    experiment, told = run.experiment, Metadata()
+    """Return where the page and the payloads of an experiment are; of the payloads without a known address the path."""
+    experiment, base, told = run.experiment, run.settings.public_url, Metadata()
     environment, key = quote(experiment.environment_key, safe=""), quote(experiment.key, safe="")
-    path = f"/api/v1/environments/{environment}/experiments/{key}/"
+    path, phase = f"/environments/{environment}/experiments/{key}/", f"?phase={experiment.phase}"
+    phase = phase if experiment.ended_phases else ""
+    if base is not None:
+        told["results_page"] = dg.MetadataValue.url(f"{base}{path}{phase}")
     for computation in Computation:
-        address = f"{path}{computation.value}/" + (f"?phase={experiment.phase}" if experiment.ended_phases else "")
-        told[f"api_{computation.value}"] = _link(run, address)
+        address = f"/api/v1{path}{computation.value}/{phase}"
+        known = base is not None
+        told[f"api_{computation.value}"] = (
+            dg.MetadataValue.url(f"{base}{address}") if known else dg.MetadataValue.text(f"GET {address}")
+        )
     return told
 
 
@@ -85,9 +91,3 @@ def _made(make: Callable[[], Metadata]) -> Metadata:
     except Exception as error:
         log.exception("page.not_made", exc_info=error)
         return {}
-
-
-def _link(run: ExperimentRun, path: str) -> dg.MetadataValue:
-    """Return a link where the installation's address is known, otherwise the path of the API."""
-    base = run.settings.public_url
-    return dg.MetadataValue.text(f"GET {path}") if base is None else dg.MetadataValue.url(f"{base}{path}")

@@ -80,6 +80,8 @@ def test_pages__of_an_installation_with_an_address__link_to_it(installation: Ins
     assert isinstance(link, dg.UrlMetadataValue)
     address = "https://experiments.example.com/api/v1/environments/prod/experiments/checkout/exposures/"
     assert link.value == address
+    page = metadata_of(installation, "exposures")["results_page"].value
+    assert page == "https://experiments.example.com/environments/prod/experiments/checkout/"
 
 
 def test_pages__that_cannot_be_made__fail_no_refresh(
