@@ -101,6 +101,9 @@ def test_forest__intervals__lie_on_the_side_of_their_numbers() -> None:
     picture = forest_picture(results.metrics, results.interval)
     assert "Lifts against control with the 95 % interval" in texts(picture)
     assert {"bought", "+50.00 %", "winning", "no effect"} <= set(texts(picture))
+    primary = results.metrics[0].comparisons["b"].plain.lift_estimate
+    assert primary is not None
+    assert f"{100 * primary.high:+.3g} %" in texts(picture), "the scale ends with the longest interval"
     middle = sum(FOREST) / 2
     for interval in elements(picture, "line")[:1]:
         assert middle < float(interval["x1"]) < float(interval["x2"]) <= FOREST[1]
