@@ -3,13 +3,10 @@
 import base64
 import hashlib
 from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from experiment_pipeline.domain.texts import shortened
+from experiment_pipeline.pages.html import FOLDER, inline, render
 from experiment_pipeline.pages.pictures import (
     exposures_picture,
     forest_picture,
@@ -26,19 +23,16 @@ def report_html(view: ExperimentView) -> str:
 
     Every text of somebody else is escaped. On paper the details are left out that a reader opens on a screen.
     """
-    style = files("experiment_pipeline.pages").joinpath("templates/report.css").read_text("utf-8")
+    style = (FOLDER / "templates" / "report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            view=view,
-            results=view.results,
-            split_lines=[] if view.results is None else list(split_lines(view.results.split)),
-            pictures=[Markup(each) for each in _pictures(view)],  # noqa: S704 - `svg.py` has escaped it
-            style=Markup(style),  # noqa: S704 - it is a file of this package
-            style_hash=Markup(digest),  # noqa: S704 - base64
-        )
+    return render(
+        "report.html",
+        view=view,
+        results=view.results,
+        split_lines=[] if view.results is None else list(split_lines(view.results.split)),
+        pictures=[inline(each) for each in _pictures(view)],
+        style=Markup(style),  # noqa: S704 - it is a file of this package
+        style_hash=Markup(digest),  # noqa: S704 - base64
     )
 
 
@@ -54,16 +48,3 @@ def _pictures(view: ExperimentView) -> Iterator[str]:
         yield planned_looks_picture(results.planned_looks, Ground.PAGE)
     if results.exposures is not None:
         yield exposures_picture(results.exposures, Ground.PAGE)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("experiment_pipeline.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cut"] = shortened
-    return environment
