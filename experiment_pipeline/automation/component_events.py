@@ -20,6 +20,7 @@ from experiment_pipeline.resources.dagster_instance import SEVERITIES, newest_ma
 
 RESULTS = "experiment_results"  # of the stages' assets, the one that every component has
 STAGE_ASSETS = tuple(asset for stage in STAGES for asset in stage.assets)
+OF_API = "api_"  # of metadata that links to the HTTP API, which a team's own project does not have
 COMPUTED = "results_are_computed"
 COMPUTED_DESCRIPTION = "The experiment was computed at the last run; the error, where it was not."
 
@@ -45,7 +46,8 @@ class ComponentEvents:
         """Yield the materialisation of an asset, where it is shown."""
         if asset in self.keys:
             self._newest.pop(self.keys[asset], None)
-            yield dg.AssetMaterialization(self.keys[asset], partition=self.partition_key, metadata=metadata)
+            shown = {name: value for name, value in metadata.items() if not name.startswith(OF_API)}
+            yield dg.AssetMaterialization(self.keys[asset], partition=self.partition_key, metadata=shown)
 
     def checked(self, outputs: Sequence[StageOutput]) -> Iterator[dg.AssetCheckEvaluation]:
         """Yield the outcome of every health check of the stages' outputs."""

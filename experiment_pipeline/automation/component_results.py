@@ -8,8 +8,8 @@ import duckdb
 import polars as pl
 from dagster_duckdb import DuckDBResource
 
+from experiment_pipeline.assets.columns import PARTITION_ROWS, SCHEMA
 from experiment_pipeline.assets.metadata import Metadata, short_table
-from experiment_pipeline.assets.source_metadata import ROW_COUNT
 from experiment_pipeline.automation.component_tables import TableFields
 from experiment_pipeline.domain.refresh import ComputationState
 from experiment_pipeline.domain.sources import DUCKDB, Source
@@ -17,15 +17,16 @@ from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.results.results_table import COLUMNS, LOOK_KEY, ColumnOrigin
 
-COLUMN_LINEAGE = "dagster/column_lineage"  # a name that Dagster's pages know
+COLUMN_LINEAGE, TABLE_NAME = "dagster/column_lineage", "dagster/table_name"  # names that Dagster's pages know
 IN_MEMORY, SERVICE = ":memory:", "md:"
 SHOWN = ("metric", "treatment", "verdict", "lift", "lift_low", "lift_high", "effect", "reason")
 Row = Mapping[str, object]
 
 
-def results_schema() -> dg.TableSchema:
-    """Return the columns of the results table as Dagster shows them."""
-    return dg.TableSchema(columns=[dg.TableColumn(each.name, each.type, each.description) for each in COLUMNS])
+def results_definition(table: str | None) -> dict[str, dg.TableSchema | str]:
+    """Return the columns of the results table, and its name if it has one, as metadata of the asset's definition."""
+    columns = [dg.TableColumn(each.name, each.type, each.description) for each in COLUMNS]
+    return {SCHEMA: dg.TableSchema(columns=columns), **({} if table is None else {TABLE_NAME: table})}
 
 
 def column_lineage(tables: Sequence[TableFields], sources: Mapping[str, Source]) -> dg.TableColumnLineage | None:
@@ -61,7 +62,7 @@ def results_metadata(
     metadata: Metadata = {
         "results": short_table(shown),
         "final": dg.MetadataValue.bool(published.is_final),
-        ROW_COUNT: dg.MetadataValue.int(len(rows)),
+        PARTITION_ROWS: dg.MetadataValue.int(len(rows)),
     }
     if lineage is not None:
         metadata[COLUMN_LINEAGE] = dg.MetadataValue.column_lineage(lineage)

@@ -34,12 +34,12 @@ from dagster.components.utils.translation import TranslationFn, TranslationFnRes
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from experiment_pipeline import logs
-from experiment_pipeline.assets.columns import SCHEMA, column_schema
+from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.automation.component_events import RESULTS, STAGE_ASSETS, Event, check_specs
 from experiment_pipeline.automation.component_freshness import freshness_specs
 from experiment_pipeline.automation.component_manifest import ComponentManifest, explained
 from experiment_pipeline.automation.component_partitions import partitions_sensor
-from experiment_pipeline.automation.component_results import WarehouseDatabase, results_schema
+from experiment_pipeline.automation.component_results import WarehouseDatabase, results_definition
 from experiment_pipeline.automation.component_run import ExperimentsRun
 from experiment_pipeline.automation.component_scaffolder import ExperimentsScaffolder
 from experiment_pipeline.automation.component_state import ComponentState
@@ -177,7 +177,7 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
             kinds={"duckdb"},
             automation_condition=self.automation,
             partitions_def=self._partitions(asset.experiments),
-            metadata={SCHEMA: results_schema()} if is_results else column_schema(asset.name),
+            metadata=results_definition(self.results.table) if is_results else column_schema(asset.name),
         )
         return spec if self.translation is None else self.translation(spec, asset)
 

@@ -37,8 +37,9 @@ def test_component__partition__is_computed_from_the_tables_of_the_project(
         "Split as configured. control: 300, b: 300 identities do not contradict the configured shares.",
     )
     assert ran.check("checkout", "results_are_computed") == (True, "Computed.")
+    assert [name for name in ran.metadata("checkout") if name.startswith("api_")] == [], "the project has no API"
     shown = ran.metadata("checkout")
-    assert (shown["look"], shown["rows_read"], shown["dagster/row_count"]) == (1, 600 + 100 + 150, 1)
+    assert (shown["look"], shown["rows_read"], shown["dagster/partition_row_count"]) == (1, 600 + 100 + 150, 1)
     (row,) = project.sql(
         "select experiment, look, metric, treatment, treatment_n, treatment_value, control_n, control_value, effect "
         "from analytics.experiment_results"
@@ -120,13 +121,18 @@ def test_component__final_experiment__is_left_as_it_is_with_its_checks__p2(
     project: Project, instance: dg.DagsterInstance
 ) -> None:
     project.make_tables({"done": (100, 300), "runs": (100, 100)})
-    project.write(experiments={"done": EXPERIMENT, "runs": RUNNING})
+    project.write(
+        {"results": {"table": "analytics.experiment_results"}}, experiments={"done": EXPERIMENT, "runs": RUNNING}
+    )
     first = project.run(instance, "done", "runs")
     assert (first.metadata("done")["final"], first.check("done")[0]) == (True, False)
+    project.sql("drop table analytics.experiment_results")
     second = project.run(instance, "done", "runs")
     assert (second.result.success, second.materialised, second.metadata("runs")["look"]) == (True, ["runs"], 2)
     assert second.check("done")[0] is False
     assert second.check("done", "results_are_computed") == (True, "Final: nothing is computed again.")
+    looks = project.sql("select experiment, look from analytics.experiment_results order by experiment")
+    assert looks == [("done", 1), ("runs", 2)]
 
 
 def test_component__table_that_changed__counts_as_it_is_now(project: Project, instance: dg.DagsterInstance) -> None:
