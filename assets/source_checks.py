@@ -53,9 +53,10 @@ def judge_lag(source: Source, newest: datetime | None, now: datetime) -> Iterato
 def judge_rows(source: Source, profile: RowProfile, last: LastPull) -> Iterator[dg.AssetCheckResult]:
     """Yield the checks of the rows that a pull has read; where there were none, they pass."""
     yield _result(COLUMNS_ARE_UNCHANGED, _drift(source, profile, last))
-    repeated = (
-        f"{profile.repeated:,} of the first {profile.examined:,} rows are there already. They count once (rule E4)."
-    )
+    of_first = f"{profile.repeated:,} of the first {profile.examined:,} rows"
+    repeated = f"{of_first} are there already. They count once (rule E4)."
+    if profile.is_by_event_id:
+        repeated = f"{of_first} have an event id that is there already. Equal rows count once (rule E4), others each."
     yield _result(
         ROWS_ARE_UNIQUE, repeated if profile.repeated else None, repeated=profile.repeated, examined=profile.examined
     )

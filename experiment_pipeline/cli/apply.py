@@ -121,6 +121,10 @@ def _members(changed: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tupl
                 if before.get(member) != after.get(member):
                     place = member if name == "audience" else f"{name}.{member}"  # as it stands in the file
                     yield place, (before.get(member), after.get(member))
+        elif name == "as" and before and after and len(before) == len(after):
+            for position, (one, other) in enumerate(zip(before, after, strict=True)):
+                place = name if len(before) == 1 else f"{name}.{position}"
+                yield from ((f"{place}.{member}", pair) for member, pair in _members({"audience": (one, other)}))
         else:
             yield name, (before, after)
 
@@ -142,6 +146,8 @@ def _item(item: object) -> str:
     if isinstance(item, dict) and isinstance(item.get("metric"), dict):
         margin = "" if item.get("margin") is None else f", margin {100 * item['margin']:g} %"
         return f"{printable(item['metric']['name'])} ({item['expected_direction']}{margin})"
+    if isinstance(item, dict):
+        item = {name: value for name, value in item.items() if value not in (None, [], {})}
     return json.dumps(item)
 
 

@@ -85,6 +85,7 @@ def check_source(context: Context, name: str, as_json: bool) -> None:
     Example:
       experiment-pipeline sources check orders
     """
+    from experiment_pipeline.sources.column_types import in_words
     from experiment_pipeline.sources.pull import naming, row_records
 
     with context.registry() as registry:
@@ -98,7 +99,7 @@ def check_source(context: Context, name: str, as_json: bool) -> None:
             records.check(rows.schema)
             judged = records.judge(rows.first(JUDGED))
     if as_json:
-        columns = {column: str(dtype) for column, dtype in rows.schema.items()}
+        columns = {column: in_words(dtype) for column, dtype in rows.schema.items()}
         click.echo(json.dumps(_named(source) | {**state, "columns": columns} | judged_as_json(judged), indent=2))
         return
     click.echo(f"Source {name} of {source.environment_key}, version {source.version}: {printable(_reads(source))}")
@@ -120,6 +121,7 @@ def preview_source(context: Context, name: str, number: int, as_json: bool) -> N
     Example:
       experiment-pipeline sources preview orders --rows 3
     """
+    from experiment_pipeline.sources.column_types import in_words
     from experiment_pipeline.sources.pull import naming
 
     with context.registry() as registry:
@@ -127,10 +129,10 @@ def preview_source(context: Context, name: str, number: int, as_json: bool) -> N
     with naming(name), closing(ranges.sample()) as rows:
         first, schema = rows.first(number), rows.schema
     if as_json:
-        columns = {column: str(dtype) for column, dtype in schema.items()}
+        columns = {column: in_words(dtype) for column, dtype in schema.items()}
         click.echo(json.dumps({"source": name, "columns": columns, "rows": first.to_dicts()}, indent=2, default=str))
         return
-    table = listing(*(printable(f"{column} ({dtype})") for column, dtype in schema.items()))
+    table = listing(*(printable(f"{column} ({in_words(dtype)})") for column, dtype in schema.items()))
     for row in first.iter_rows():
         add_row(table, *("" if value is None else shortened(str(value), CELL) for value in row))
     context.wide_console.print(table)

@@ -79,6 +79,13 @@ def mapping_of(given: GivenMapping, columns: Iterable[str]) -> RowMapping:
     errors.raise_any()
     for name in ("identifier", "timestamp"):
         errors.require(name in given.fields, f"as.{name}", f"Must be given: --as {name}=COLUMN.{advice('', known)}")
+    if not {"event", "variant"} & given.fields.keys():
+        message = (
+            "Must be given: --as event=purchased, or a column; of exposures --as feature=button --as variant=COLUMN."
+        )
+        errors.add("as.event", message)
+    elif "variant" in given.fields:
+        errors.require("feature" in given.fields, "as.feature", "Must be given: --as feature=button, or a column.")
     fields: Any = {}
     for name, text in given.fields.items():
         fields[name] = _columns(text) if name in PROPERTIES else _field(errors, name, text, known, given)

@@ -17,7 +17,7 @@ LATE_BY = timedelta(
     minutes=5
 )  # where no overlap is declared: a transaction may commit later than one that began after it
 DAY = timedelta(days=1)  # rows of a day come until its end
-WHOLE_NUMBER, DATE = re.compile(r"-?\d+"), re.compile(r"\d{4}-\d{2}-\d{2}")
+INTEGER, DATE = re.compile(r"-?\d+"), re.compile(r"\d{4}-\d{2}-\d{2}")
 MOST_AHEAD = timedelta(hours=14)  # of UTC: where a time without a zone may already be
 ANEW = "Pull the source with --again to read everything anew."
 SHOWN = 60  # characters of a value in a message
@@ -48,7 +48,7 @@ def from_text(text: str) -> CursorValue:
     if text.startswith('"'):
         value: str = json.loads(text)
         return value
-    if WHOLE_NUMBER.fullmatch(text):
+    if INTEGER.fullmatch(text):
         return int(text)
     return date.fromisoformat(text) if DATE.fullmatch(text) else datetime.fromisoformat(text)
 

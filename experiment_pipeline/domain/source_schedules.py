@@ -9,6 +9,10 @@ SCHEDULES: tuple[tuple[timedelta, str], ...] = (
     (timedelta(days=1), EVERY_DAY),
     (timedelta(days=7), EVERY_WEEK),
 )  # those that cron repeats evenly, in UTC, the shortest one first
+EVERY = (
+    "Must be 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, 1, 2, 3, 4, 6, 8 or 12 hours, a day or a week, such as "
+    "PT15M: a clock repeats no others evenly."
+)
 MISSED_INTERVALS = 2  # data that comes once an interval is one interval old before it is read, and one until the next
 
 
@@ -19,6 +23,11 @@ def cron_of(every: timedelta) -> str:
         PT15M is `*/15 * * * *`; PT7M, which divides no hour, is `*/6 * * * *`.
     """
     return max((interval, cron) for interval, cron in SCHEDULES if interval <= every)[1]
+
+
+def is_even(every: timedelta) -> bool:
+    """Return whether a clock repeats an interval evenly, so that it is kept exactly."""
+    return any(every == interval for interval, _ in SCHEDULES)
 
 
 def longest_lag(every: timedelta) -> timedelta:

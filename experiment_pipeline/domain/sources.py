@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, with_config
 from experiment_pipeline.domain.events import EPOCH, LINK_EVENT, OLDEST
 from experiment_pipeline.domain.fields import STRICT, FieldErrors, Line, Text, adapter, at_most, rule, whole_seconds
 from experiment_pipeline.domain.row_mapping import ColumnName, LinkMapping, RowMapping, check_mapping
+from experiment_pipeline.domain.source_schedules import EVERY, is_even
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.times import Duration, TimeZone, iso_utc
@@ -210,6 +211,7 @@ def check_source(key: str, draft: SourceDraft) -> None:
     errors.require(key != IMPORT, "key", f"'{IMPORT}' is taken: files that are imported by hand have it.")
     one = (draft.files is None) != (draft.connection is None)
     errors.require(one, "connection", "Must be given, or files: one of both.")
+    errors.require(draft.every is None or is_even(draft.every), "every", EVERY)
     for position, mapping in enumerate(draft.mappings):
         path = mapping_path(draft, position)
         check_mapping(errors, mapping, path)

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 # Control characters, also those that turn the direction of a line round, halves of surrogate pairs, and ends of lines.
 UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 NAME_SHOWN = 60  # characters of a name in a sentence
+ALIKE = 0.63  # of two names, by `difflib`: "usr" and "userid" are, "country" and "amount" are not
 JOINERS = "\u200c\u200d"  # of the same class; Persian words and many emoji need them
 
 
@@ -44,7 +45,7 @@ def nearest(given: str, known: Iterable[str], names: int = 3) -> list[str]:
     spellings: defaultdict[str, list[str]] = defaultdict(list)
     for name in known:
         spellings[_letters(name)].append(name)
-    near = get_close_matches(_letters(given), list(spellings), n=names)
+    near = get_close_matches(_letters(given), list(spellings), n=names, cutoff=ALIKE)
     return [name for letters in near for name in spellings[letters]][:names]
 
 

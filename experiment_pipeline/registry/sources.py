@@ -1,12 +1,12 @@
 """Connections and sources in the registry, with the versions of each source (rules D0, D5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, Table, insert, select, update
 
 from experiment_pipeline.domain.sources import (
     Connection,
@@ -43,10 +43,11 @@ class Connections:
 
     def find(self, key: str) -> Connection:
         """Return one connection. Raises NotFound where none has this key."""
-        known = {each.key: each for each in self.list()}
-        if key not in known:
-            raise NotFound(f"No connection '{printable(key)}'.{_near(key, known, 'connections')}")
-        return known[key]
+        with reading(self.database) as transaction:
+            row = transaction.execute(select(connections).where(connections.c.key == key)).mappings().one_or_none()
+            if row is None:
+                raise _not_found(transaction, connections, "connection", key)
+        return Connection(key=row["key"], url_env=row["url_env"], url=row["url"])
 
     def declare(self, key: str, draft: ConnectionDraft, *, actor: str, now: datetime) -> Connection:
         """Add a connection, or change it.
@@ -58,7 +59,7 @@ class Connections:
         declared = Connection(key=key, url_env=draft.url_env, url=draft.url)
         values = {"url_env": draft.url_env, "url": draft.url, "updated_at": now}
         with writing(self.database) as transaction:
-            before = next((each for each in Connections(transaction).list() if each.key == key), None)
+            before = _find(Connections(transaction), key)
             if before == declared:
                 return declared
             if before is None:
@@ -94,19 +95,10 @@ class Sources:
 
     def find(self, key: str) -> Source:
         """Return one source. Raises NotFound where none has this key."""
-        known = {each.key: each for each in self.list()}
-        if key not in known:
-            raise NotFound(f"No source '{printable(key)}'.{_near(key, known, 'sources')}")
-        return known[key]
-
-    def at_version(self, key: str, version: int) -> Source:
-        """Return a source as a version of it was declared first. Raises NotFound where there is none."""
-        wanted = (source_versions.c.source == key) & (source_versions.c.version == version)
-        statement = select(source_versions, sources.c.environment_key, sources.c.key).join(sources).where(wanted)
         with reading(self.database) as transaction:
-            row = transaction.execute(statement).mappings().one_or_none()
-        if row is None:
-            raise NotFound(f"No version {version} of the source '{printable(key)}'.")
+            row = transaction.execute(select(sources).where(sources.c.key == key)).mappings().one_or_none()
+            if row is None:
+                raise _not_found(transaction, sources, "source", key)
         return _decode(row, row["declared"])
 
     def declare(self, key: str, environment_key: str, draft: SourceDraft, *, actor: str, now: datetime) -> Source:
@@ -128,7 +120,7 @@ class Sources:
         with writing(self.database) as transaction:
             environments.require(transaction, environment_key)
             _check_connection(transaction, draft)
-            before = next((each for each in Sources(transaction).list() if each.key == key), None)
+            before = _find(Sources(transaction), key)
             if before is not None and before.environment_key != environment_key:
                 raise Conflict(
                     f"The source '{key}' is of the environment '{before.environment_key}': "
@@ -188,7 +180,16 @@ def _decode(row: RowMapping, declared: dict[str, Any]) -> Source:
     return Source(**placed, **from_declared(declared))
 
 
-def _near(key: str, known: Mapping[str, object], section: str) -> str:
-    """Return a sentence with the key that was probably meant, or with those that there are; after a space."""
-    there_are = f" There are {', '.join(list(known)[:10])}." if known else ""
-    return suggestion(key, known) or there_are or f" There is none yet: declare it under {section}."
+def _find(connection_or_source: Any, key: str) -> Any:
+    """Return what has this key; None where nothing has."""
+    try:
+        return connection_or_source.find(key)
+    except NotFound:
+        return None
+
+
+def _not_found(transaction: Transaction, table: Table, noun: str, key: str) -> NotFound:
+    """Return the error of a key that nothing has, with the one that was probably meant, or those that there are."""
+    known = transaction.scalars(select(table.c.key).order_by(table.c.key)).all()
+    there_are = f" There are {', '.join(known[:10])}." if known else f" There is none yet: declare it under {noun}s."
+    return NotFound(f"No {noun} '{printable(key)}'.{suggestion(key, known) or there_are}")

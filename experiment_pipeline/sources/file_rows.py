@@ -41,7 +41,7 @@ READABLE = f"{', '.join(KINDS)}; text may be compressed ({COMPRESSED})"
 READ_AS = {TABS: CSV, JSON_LINES[1]: JSON_LINES[0]}
 MEMORY_LIMIT = "512MiB"
 CSV_OPTIONS = "auto_detect = false, header = true, skip = 0, quote = '\"', escape = '\"', strict_mode = true"
-WHOLE_NUMBER, NUMBER = r"-?(0|[1-9]\d{0,17})", r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?"  # as JSON writes them
+JSON_INTEGER, JSON_NUMBER = r"-?(0|[1-9]\d{0,17})", r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?"
 READER_OPTIONS = f"hive_partitioning = false, filename = '{PATH_OF_ROW}'"
 PATTERN = re.compile(r"([\[*?])")  # characters of a path that DuckDB takes for a pattern
 BROKEN_CSV = "reached an invalid state"  # DuckDB of lines with another end than the first one, without a number
@@ -140,7 +140,7 @@ class FileRows:
             whole, number = self._connection.execute(
                 f"select bool_and(regexp_full_match({column}, $whole)), bool_and(regexp_full_match({column}, $number))"
                 f" from ({self._query})",
-                {"whole": WHOLE_NUMBER, "number": NUMBER},
+                {"whole": JSON_INTEGER, "number": JSON_NUMBER},
             ).fetchall()[0]
             if number:
                 casts.append(f"cast({column} as {'bigint' if whole else 'double'}) as {column}")

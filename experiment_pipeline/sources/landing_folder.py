@@ -12,8 +12,7 @@ import polars as pl
 
 from experiment_pipeline.durable_files import make_folder, sync
 from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS
-
-SOURCES = "sources"
+from experiment_pipeline.landing.source_objects import SOURCES
 
 
 def folder_of_range(landing: Path, environment_key: str, source: str, name: str) -> Path:

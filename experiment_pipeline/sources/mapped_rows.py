@@ -13,6 +13,7 @@ from experiment_pipeline.domain.events import EXPOSURE_EVENT
 from experiment_pipeline.domain.row_mapping import PROPERTIES, FieldSource, RowMapping, TimeUnit, check_columns
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.sources.column_types import in_words
 from experiment_pipeline.sources.number_texts import number_texts
 
 Schema = Mapping[str, pl.DataType]
@@ -111,18 +112,18 @@ def _wrong_type(name: str, dtype: pl.DataType, timezone: str | None) -> str | No
         return _wrong_time(dtype, timezone)
     if name == "value":
         fits = dtype == pl.String or dtype.is_numeric() or dtype == pl.Boolean
-        return None if fits else f"is {dtype}: a value must be a number, text or true/false."
+        return None if fits else f"holds {in_words(dtype)}: a value must be a number, text or true/false."
     fits = dtype == pl.String or dtype.is_integer() or (dtype == pl.Boolean and name == "variant")
-    return None if fits else f"is {dtype}: must be text or whole numbers. Cast it in the query."
+    return None if fits else f"holds {in_words(dtype)}: must be text or whole numbers. Cast it in the query."
 
 
 def _wrong_time(dtype: pl.DataType, timezone: str | None) -> str | None:
     if isinstance(dtype, pl.Datetime | pl.Date):
         has_zone = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
-        return None if has_zone or timezone else f"is {dtype} without a time zone: {NAME_THE_ZONE}"
+        return None if has_zone or timezone else f"holds {in_words(dtype)}: {NAME_THE_ZONE}"
     if dtype.is_integer() or dtype == pl.String:
         return None
-    return f"is {dtype}: must be a time, a date, text (RFC 3339), or whole numbers with a unit."
+    return f"holds {in_words(dtype)}: must be a time, a date, text (RFC 3339), or whole numbers with a unit."
 
 
 def _field(name: str, field: FieldSource, schema: Schema, timezone: str | None, *, is_link: bool) -> pl.Expr:

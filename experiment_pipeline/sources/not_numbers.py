@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from experiment_pipeline.domain.events import NUMERIC_VALUE
+from experiment_pipeline.domain.events import LINK_EVENT, NUMERIC_VALUE
 from experiment_pipeline.domain.row_mapping import RowMapping
 
 GREEDY = NUMERIC_VALUE.pattern.replace("++", "+").replace("*+", "*")  # Polars knows no possessive quantifiers
@@ -28,7 +28,7 @@ def not_numbers(records: pl.DataFrame, mapping: RowMapping) -> NotNumbers:
 
     Args:
         records: as they land, of one mapping.
-        mapping: of them; exposures and events without a `value` have none.
+        mapping: of them; exposures, events without a `value` and identity links (rule D6) have none.
 
     Example:
         >>> from experiment_pipeline.domain.row_mapping import FieldSource
@@ -39,6 +39,8 @@ def not_numbers(records: pl.DataFrame, mapping: RowMapping) -> NotNumbers:
     """
     if mapping.value is None:
         return NotNumbers()
+    if "event" in records.columns:
+        records = records.filter(pl.col("event") != LINK_EVENT)
     values = records.get_column("value").drop_nulls()
     if values.dtype == pl.Boolean:
         wrong = values.cast(pl.String)

@@ -6,12 +6,12 @@ from experiment_pipeline.domain.row_mapping import TimeUnit, advice
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.landing.source_objects import CURSOR_COLUMN
-from experiment_pipeline.sources.mapped_rows import Schema, rfc_3339
+from experiment_pipeline.sources.column_types import in_words
+from experiment_pipeline.sources.mapped_rows import WHOLE_NUMBER, Schema, rfc_3339
 
 FIELD = "cursor.column"
 LARGEST = 2**63 - 1
 ALLOWED = f"must be whole numbers up to {LARGEST}, times or dates: the row of an event id with the largest one counts."
-WHOLE_NUMBER = r"^-?\d{1,18}$"
 
 
 def check_cursor(column: str, schema: Schema) -> None:
@@ -24,7 +24,7 @@ def check_cursor(column: str, schema: Schema) -> None:
         raise ConfigurationError.of(FIELD, f"There is no column {quoted(column)}.{advice(column, schema)}")
     dtype = schema[column]
     if not (dtype.is_integer() or dtype == pl.String or isinstance(dtype, pl.Datetime | pl.Date)):
-        raise ConfigurationError.of(FIELD, f"Column {quoted(column)} is {dtype}: {ALLOWED}")
+        raise ConfigurationError.of(FIELD, f"Column {quoted(column)} holds {in_words(dtype)}: {ALLOWED}")
 
 
 def row_cursors(rows: pl.DataFrame, column: str, timezone: str | None) -> pl.Series:

@@ -12,6 +12,7 @@ from typing import cast
 import polars as pl
 
 from experiment_pipeline.domain.sources import RowsKind, Source
+from experiment_pipeline.sources.column_types import in_words
 from experiment_pipeline.sources.row_records import RowRecords
 from experiment_pipeline.sources.source_rows import SourceRows
 
@@ -53,9 +54,14 @@ class RowProfile:
         """The number of examined rows that are there already: of the same event id, or else equal."""
         return self.examined - pl.concat(self._hashes).n_unique() if self._hashes else 0
 
+    @property
+    def is_by_event_id(self) -> bool:
+        """Whether repeated rows are those with one event id, whatever else they hold; else they are equal."""
+        return _event_ids(self.source) is not None
+
     def watch_rows(self, rows: SourceRows, records: RowRecords) -> Iterator[pl.DataFrame]:
         """Yield the batches of a range, each examined."""
-        self.columns = {name: str(dtype) for name, dtype in rows.schema.items()}
+        self.columns = {name: in_words(dtype) for name, dtype in rows.schema.items()}
         for batch in rows.batches():
             yield batch
             self._examine(batch, records)  # once the pull has accepted it
@@ -86,9 +92,15 @@ class RowProfile:
 
 def _hashes(rows: pl.DataFrame, source: Source) -> pl.Series:
     """Return a hash of what makes each row one of its own; rows without an event id have none."""
-    ids = {None if each.event_id is None else each.event_id.column for each in source.mappings}
-    if None in ids or source.rows is RowsKind.LATEST:  # there an event id comes again with each correction
+    ids = _event_ids(source)
+    if ids is None:
         read = {column for mapping in source.mappings for _, column in mapping.columns()}
         read |= {source.cursor.column} & set(rows.columns) if source.cursor else set()
         return rows.select(name for name in sorted(read) if not rows.schema[name].is_nested()).hash_rows()
-    return rows.select(sorted(filter(None, ids))).drop_nulls().hash_rows()
+    return rows.select(ids).drop_nulls().hash_rows()
+
+
+def _event_ids(source: Source) -> list[str] | None:
+    """Return the columns of event ids that are each row's own; None where rows have none, or come again corrected."""
+    ids = {None if each.event_id is None else each.event_id.column for each in source.mappings}
+    return None if None in ids or source.rows is RowsKind.LATEST else sorted(filter(None, ids))

@@ -123,10 +123,10 @@ def test_source__new_rows__land_are_told_and_are_ingested(shop: Shop) -> None:
         "environment": "prod",
     }
     assert [(each.name, each.type) for each in metadata["dagster/column_schema"].columns] == [
-        ("user", "String"),
-        ("at", "String"),
-        ("amount", "String"),
-        ("number", "String"),
+        ("user", "text"),
+        ("at", "text"),
+        ("amount", "text"),
+        ("number", "text"),
     ]
     span = metadata["newest_event_read"] - metadata["oldest_event_read"]
     assert (round(span), metadata["lag_seconds"] >= 300, metadata["rejected"]) == (10_500, True, {})
@@ -153,7 +153,9 @@ def test_source__old_events_repeated_ids_and_empty_cells__are_warned_of(shop: Sh
     run = shop.pull()
     assert run.success
     found = failed(run)
-    assert found["rows_are_unique"] == "1 of the first 3 rows are there already. They count once (rule E4)."
+    assert found["rows_are_unique"] == (
+        "1 of the first 3 rows have an event id that is there already. Equal rows count once (rule E4), others each."
+    )
     assert found["columns_are_filled"] == "Empty: user in 1 of 3 rows. These rows are rejected."
     assert "more than PT2H ago" in str(found["events_are_recent"])
     assert (told(run)["rejected"], told(run)["judged_records"]) == ({"missing_field:identifier": 1}, 3)

@@ -105,7 +105,8 @@ def test_import__guess_without_a_terminal__asks_for_yes_and_lands_nothing(prepar
         (["--as", "event=a", "--as", "event=b"], "'event' is given twice"),
         (["--map", "variant=control"], "--map: Must be FIELD:TEXT=TEXT"),
         (["--as", "identifier=usr"], "as.identifier: There is no column 'usr'. Did you mean 'user_id'?"),
-        (["--events", "--as", "timestamp=assigned"], "as.event: A metric event must have a name"),
+        (["--events", "--as", "timestamp=assigned"], "as.event: Must be given: --as event=purchased, or a column"),
+        (["--as", "timestamp=assigned"], "as.feature: Must be given: --as feature=button, or a column."),
         (["--as", "feature=button", "--as", "timestamp=assigned", "-e", "prd"], "No environment 'prd'"),
         (
             ["--as", "feature=button", "--as", "timestamp=assigned", "--timezone", "Utopia"],

@@ -57,14 +57,14 @@ def test_check__shows_the_mapping_the_events_and_what_is_rejected(shop: Run) -> 
 def test_check__json__has_the_columns_and_counts(shop: Run) -> None:
     shown = json.loads(shop("sources", "check", "orders", "--json").stdout)
     assert (shown["files"], shown["unread"], shown["judged"]) == (1, 1, 2)
-    assert shown["columns"]["total"] == "String"
+    assert shown["columns"]["total"] == "text"
     assert shown["rejected"] == {"bad_timestamp": 1}
 
 
 def test_preview__shows_the_rows_as_they_are(shop: Run) -> None:
     shown = shop("sources", "preview", "orders", "--rows", "1")
     assert shown.exit_code == 0, shown.output
-    assert "customer (String)" in shown.output
+    assert "customer (text)" in shown.output
     assert "2026-11-02 10:00:00" in shown.output
     assert "soon" not in shown.output
     rows = json.loads(shop("sources", "preview", "orders", "--json").stdout)["rows"]
@@ -263,3 +263,36 @@ def test_pull__values_that_are_no_numbers__are_counted__e5(shop: Run, tmp_path: 
     (tmp_path / "exports" / "orders-2.csv").write_text(header + "7,2026-11-02 10:00:00,no,EUR\n")
     assert json.loads(shop("sources", "pull", "orders", "--json").stdout)["not_numbers"] == 1
     assert json.loads(shop("sources", "pull", "orders", "--json").stdout)["not_numbers"] == 0
+
+
+def test_check__identity_links__says_nothing_of_numbers__d6(shop: Run, tmp_path: Path) -> None:
+    (tmp_path / "links.csv").write_text("device,customer\nd1,anna\n")
+    links = "  links: {files: links.csv, as: {anonymous: device, known: customer}}\n"
+    (tmp_path / "experiments.yaml").write_text(MANIFEST + links)
+    assert shop("apply", tmp_path / "experiments.yaml").exit_code == 0
+    checked = shop("sources", "check", "links")
+    assert checked.exit_code == 0, checked.output
+    assert "would be rejected" in checked.output
+    assert "no numbers" not in checked.output
+
+
+def test_apply__changed_mapping__shows_the_members_that_changed_alone(shop: Run, tmp_path: Path) -> None:
+    changed = MANIFEST.replace("value: total, metadata: [currency]", "value: amount, metadata: [currency, country]")
+    (tmp_path / "changed.yaml").write_text(changed)
+    told = shop("apply", tmp_path / "changed.yaml", "--dry-run").stdout
+    assert (
+        """
+    as.value: {"column": "total"} -> {"column": "amount"}
+    as.metadata:\x20
+      + "country"
+"""
+        in told
+    )
+    (tmp_path / "changed.yaml").write_text(MANIFEST.replace(
+        "as: {event: purchased, identifier: customer, timestamp: placed, value: total, metadata: [currency]}",
+        "as: [{event: purchased, identifier: customer, timestamp: placed, value: total, metadata: [currency]}, "
+        "{event: seen, identifier: customer, timestamp: placed}]",
+    ))  # fmt: skip
+    (added,) = shop("apply", tmp_path / "changed.yaml", "--dry-run").stdout.partition("    as: \n")[2].splitlines()[:1]
+    names = {"event": {"constant": "seen"}, "identifier": {"column": "customer"}, "timestamp": {"column": "placed"}}
+    assert json.loads(added.removeprefix("      + ")) == names

@@ -47,8 +47,12 @@ def test_mapping__properties__are_several_columns() -> None:
         ({"event": "purchased", "timestamp": "assigned"}, "as.identifier", "Must be given: --as identifier=COLUMN"),
         ({"event": "a", "identifier": "user", "timestamp": "assigned"}, "as.identifier", "Did you mean 'user_id'"),
         ({"event": "a", "identifier": "user_id", "timestamp": "yesterday"}, "as.timestamp", "There is no column"),
-        ({"identifier": "user_id", "timestamp": "assigned"}, "as.event", "A metric event must have a name"),
-        ({"variant": "group", "identifier": "user_id", "timestamp": "assigned"}, "as.feature", "must have the flag"),
+        ({"identifier": "user_id", "timestamp": "assigned"}, "as.event", "Must be given: --as event=purchased"),
+        (
+            {"variant": "group", "identifier": "user_id", "timestamp": "assigned"},
+            "as.feature",
+            "Must be given: --as feature=button",
+        ),
         (
             {"feature": "f", "variant": "group", "event": "a", "identifier": "user_id", "timestamp": "assigned"},
             "as.event",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from experiment_pipeline.domain.fields import FieldErrors, adapter
-from experiment_pipeline.domain.row_mapping import FieldSource, RowMapping, check_columns, check_mapping
+from experiment_pipeline.domain.row_mapping import FieldSource, RowMapping, advice, check_columns, check_mapping
 
 ORDERS = {"event": "purchased", "identifier": "user_id", "timestamp": "created_at", "value": "amount"}
 
@@ -53,3 +53,8 @@ def test_check_columns__that_are_not_there__are_named_with_those_that_are_near()
         "as.identifier": ["There is no column 'user_id'. Did you mean 'userid'?"],
         "as.value": ["There is no column 'amount'. The columns are 'userid', 'created_at', 'total'."],
     }
+
+
+def test_advice__column_that_is_like_none__names_those_that_there_are() -> None:
+    assert advice("country", {"amount": None, "user": None}) == " The columns are 'amount', 'user'."
+    assert advice("usr", {"amount": None, "user_id": None}) == " Did you mean 'user_id'?"

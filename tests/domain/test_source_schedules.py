@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from experiment_pipeline.domain.source_schedules import cron_of, longest_lag
+from experiment_pipeline.domain.source_schedules import SCHEDULES, cron_of, is_even, longest_lag
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,11 @@ from experiment_pipeline.domain.source_schedules import cron_of, longest_lag
 )
 def test_cron_of__interval__is_the_longest_even_one_that_is_not_longer(every: timedelta, cron: str) -> None:
     assert cron_of(every) == cron
+
+
+def test_is_even__interval__is_one_that_cron_repeats_exactly() -> None:
+    assert all(is_even(interval) and cron_of(interval) == cron for interval, cron in SCHEDULES)
+    assert not any(map(is_even, (timedelta(minutes=7), timedelta(seconds=90), timedelta(hours=5), timedelta(days=2))))
 
 
 def test_longest_lag__interval__is_twice_as_long() -> None:

@@ -64,6 +64,11 @@ def test_check_source__key_that_no_folder_or_asset_can_have__is_refused(key: str
     assert errors_of(key, OF_FILES) == {"key": [message]}
 
 
+def test_check_source__interval_that_no_clock_repeats__is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^every: Must be 1, 2, 3, 4, 5, 6, 10, .* such as PT15M"):
+        check_source("orders", replace(OF_FILES, every=timedelta(minutes=7)))
+
+
 def test_check_source__name_of_files_that_are_imported__is_refused() -> None:
     assert list(errors_of("import", OF_FILES)) == ["key"]
 

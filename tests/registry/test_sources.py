@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from experiment_pipeline.domain.row_mapping import FieldSource
 from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange
-from experiment_pipeline.domain.sources import ConnectionDraft, SourceDraft
+from experiment_pipeline.domain.sources import ConnectionDraft, SourceDraft, from_declared
 from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
 from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.registry.source_tables import source_versions
 from tests.domain.test_sources import OF_DATABASE, OF_FILES, ORDERS
 from tests.registry.conftest import ACTOR, MINUTE, NOW
 
@@ -44,8 +46,9 @@ def test_declare__change_of_the_mapping__is_a_new_version_and_the_old_one_stays(
     assert declare(registry, replace(OF_FILES, every=timedelta(hours=1))) == 1
     assert declare(registry, replace(OF_FILES, mappings=(renamed,))) == 2
     assert declare(registry, replace(OF_FILES, mappings=(renamed,))) == 2
-    assert registry.sources.at_version("orders", 1).mappings == (ORDERS,)
-    assert registry.sources.at_version("orders", 2).mappings == (renamed,)
+    with registry.engine.connect() as connection:
+        versions = connection.execute(select(source_versions.c.declared).order_by(source_versions.c.version)).scalars()
+        assert [from_declared(each)["mappings"] for each in versions] == [(ORDERS,), (renamed,)]
     actions = [each.action for each in registry.audit.list(subject="source:orders")]
     assert actions == ["change", "change", "create"]
 

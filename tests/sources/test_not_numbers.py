@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_pipeline.domain.events import numeric_value
+from experiment_pipeline.domain.events import LINK_EVENT, numeric_value
 from experiment_pipeline.domain.row_mapping import FieldSource, RowMapping
 from experiment_pipeline.sources.not_numbers import NotNumbers, not_numbers
 
@@ -34,6 +34,11 @@ def test_not_numbers__texts__are_those_that_rule_e5_cannot_read(texts: list[str 
 )
 def test_not_numbers__other_types__of_values(values: list[object], found: NotNumbers) -> None:
     assert not_numbers(pl.DataFrame({"value": values}), PAID) == found
+
+
+def test_not_numbers__identity_links__have_identifiers_for_values__d6() -> None:
+    records = pl.DataFrame({"event": [LINK_EVENT, "paid", None], "value": ["anna", "9,50", "x"]})
+    assert not_numbers(records, PAID) == NotNumbers(1, 1, "9,50")
 
 
 def test_not_numbers__exposures__have_variants_for_values() -> None:

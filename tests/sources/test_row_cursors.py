@@ -60,6 +60,6 @@ def test_cursors__whole_number_that_is_too_large__is_refused(dtype: type[pl.Data
 def test_check_cursor__missing_column_or_type_without_an_order__is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"cursor\.column: There is no column 'att'\. Did you mean 'at'\?"):
         check_cursor("att", {"at": pl.String()})
-    with pytest.raises(ConfigurationError, match=r"cursor\.column: Column 'at' is Float64: must be whole numbers"):
+    with pytest.raises(ConfigurationError, match=r"cursor\.column: Column 'at' holds numbers: must be whole numbers"):
         check_cursor("at", {"at": pl.Float64()})
     check_cursor("at", {"at": pl.Int32()})

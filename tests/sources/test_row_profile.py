@@ -37,7 +37,7 @@ def test_profile__columns_rows_and_times__are_those_that_were_read(tmp_path: Pat
     at = [AT, AT - timedelta(days=2), datetime.now(UTC) + timedelta(days=1)]
     found = profile(tmp_path, {"user": ["1", "2", "3"], "at": at, "amount": [1.0, 2.0, None]})
     assert list(found.columns) == ["user", "at", "amount"]
-    assert found.columns["amount"] == "Float64"
+    assert found.columns["amount"] == "numbers"
     assert (found.rows, found.oldest, found.newest) == (3, AT - timedelta(days=2), AT)
     assert (found.repeated, dict(found.nulls)) == (0, {})
 
