@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 EXAMPLE = ("defs.yaml", "experiments.yaml")
 FIRST_OFFER, APART, LEARNED_AFTER = datetime(2026, 1, 5), timedelta(minutes=5), timedelta(days=1)  # noqa: DTZ001 - of files
+DATA_DIRECTORY = "/srv/experiments"  # to be edited
 SKELETON = {
     "warehouse": "duckdb",
     "exposures": [
@@ -52,6 +53,14 @@ experiments:
     metrics: [{metric: purchase, expected_direction: increase}]
     status: created
 """
+
+
+class EventLakeScaffolder(Scaffolder):
+    """Writes a component over a data directory, to be edited."""
+
+    def scaffold(self, request: ScaffoldRequest) -> None:
+        """Write the component's file."""
+        scaffold_component(request, {"state": DATA_DIRECTORY})
 
 
 class ExperimentsParams(BaseModel):

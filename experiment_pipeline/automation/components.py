@@ -99,6 +99,14 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
         list[TableFields],
         dg.Resolver.default(description="Tables of what people did, which metrics are made of."),
     ] = Field(default_factory=list)
+    event_lake: Annotated[
+        dg.ResolvedAssetKey | None,
+        dg.Resolver.default(
+            description="The asset of an EventLakeComponent with the same `state` and `registry`, from whose lake the "
+            "experiments are computed.",
+            examples=["events"],
+        ),
+    ] = None
     declarations: Annotated[
         str | None,
         dg.Resolver.default(
@@ -252,7 +260,8 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
         return STAGE_ASSETS if self.assets == "chain" else (RESULTS,)
 
     def _upstream(self) -> list[dg.AssetKey]:
-        return list(dict.fromkeys(each.asset for each in (*self.exposures, *self.events) if each.asset is not None))
+        upstream = [*(each.asset for each in (*self.exposures, *self.events)), self.event_lake]
+        return list(dict.fromkeys(key for key in upstream if key is not None))
 
     def _partitions(self, experiments: tuple[str, ...]) -> dg.PartitionsDefinition[str]:
         if self.declarations is None:

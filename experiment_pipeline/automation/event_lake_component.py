@@ -13,6 +13,7 @@ from pydantic import ConfigDict, PrivateAttr
 from experiment_pipeline import logs
 from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.events import LAKE_SOUND, OBJECTS_READABLE, ingest_landed, ingested, lake_unsound
+from experiment_pipeline.automation.component_scaffolder import EventLakeScaffolder
 from experiment_pipeline.automation.component_state import ComponentState, reading_tables
 from experiment_pipeline.automation.component_tables import RegistryFields
 from experiment_pipeline.errors import UnsoundLake
@@ -23,6 +24,7 @@ from experiment_pipeline.resources.warehouse import lake_resource
 Result = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
+@dg.scaffold_with(EventLakeScaffolder)
 class EventLakeComponent(dg.Component, dg.Model, dg.Resolvable):
     """Events that a collector or a flag SDK has sent: read from the landing zone, validated, stored exactly once.
 

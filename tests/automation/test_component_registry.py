@@ -21,7 +21,7 @@ def project(tmp_path: Path, installation: Installation) -> Iterator[Project]:
     with project_in(tmp_path / "project") as made:
         state = str(installation.settings.data_dir)
         made.write({**BLANK, "state": state}, folder="lake", kind=LAKE)
-        made.write({**BLANK, "state": state, "sensors": "running"}, folder="experiments")
+        made.write({**BLANK, "state": state, "sensors": "running", "event_lake": "events"}, folder="experiments")
         yield made
 
 
@@ -29,6 +29,8 @@ def test_components__over_a_registry__have_its_experiments_as_partitions__p3(
     project: Project, installation: Installation
 ) -> None:
     definitions, instance = project.definitions(), installation.instance
+    results = dg.AssetKey("experiment_results")
+    assert definitions.resolve_asset_graph().get(results).parent_keys == {dg.AssetKey("events")}
     (sensor,) = definitions.sensors or ()
     assert isinstance(sensor, dg.SensorDefinition)
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
@@ -42,7 +44,6 @@ def test_components__over_a_registry__have_its_experiments_as_partitions__p3(
     ingested = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("events")])
     (event,) = ingested.get_asset_materialization_events()
     assert event.step_materialization_data.materialization.metadata["accepted"].value == 600 + 300
-    results = dg.AssetKey("experiment_results")
     done = job.execute_in_process(instance=instance, asset_selection=[results], partition_key="checkout-1")
     assert Ran(instance, done, results).metadata("checkout-1")["look"] == 1
     assert (installation.state().payload or {})["metrics"][0]["variants"]["b"]["n"] == 300

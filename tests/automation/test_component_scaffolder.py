@@ -8,12 +8,18 @@ import dagster as dg
 import pytest
 import yaml
 from dagster.components import ScaffoldRequest
+from dagster.components.scaffold.scaffold import NoParams
 
-from experiment_pipeline.automation.component_scaffolder import ExperimentsParams, ExperimentsScaffolder
+from experiment_pipeline.automation.component_scaffolder import (
+    EventLakeScaffolder,
+    ExperimentsParams,
+    ExperimentsScaffolder,
+)
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.registry import Registry
 from tests.automation.component_project import TYPE, Project, project_in
 
+LAKE = "experiment_pipeline.EventLakeComponent"
 CAME, WERE_OFFERED = {"control": 211, "incentive": 1745}, {"control": 623, "incentive": 2211}  # of the published data
 
 
@@ -48,6 +54,14 @@ def test_scaffold__example__gives_the_numbers_of_the_demo(project: Project) -> N
     }
     difference = CAME["incentive"] / WERE_OFFERED["incentive"] - CAME["control"] / WERE_OFFERED["control"]
     assert metric["effect"]["incentive"]["value"] == pytest.approx(difference)
+
+
+def test_scaffold__event_lake__names_a_data_directory_and_loads(project: Project) -> None:
+    place = project.root / project.name / "defs" / "lake"
+    place.mkdir()
+    EventLakeScaffolder().scaffold(ScaffoldRequest(LAKE, place, "yaml", project.root, NoParams()))
+    (events,) = project.definitions().resolve_asset_graph().materializable_asset_keys
+    assert events == dg.AssetKey("events")
 
 
 def test_scaffold__without_example__is_a_component_over_tables_that_loads(project: Project) -> None:
