@@ -116,7 +116,7 @@ def column_schema(asset: str) -> dict[str, dg.TableSchema]:
     """Return the columns of an asset as metadata of its definition; of a payload its members.
 
     Raises:
-        KeyError: no asset has this name.
+        KeyError: no asset has this name, or a column has no sentence in `MEANINGS`.
     """
     return {SCHEMA: dg.TableSchema(columns=_columns(asset))}
 
