@@ -35,6 +35,7 @@ from experiment_pipeline.api.dependencies import State, utc_now
 from experiment_pipeline.api.methods import Methods
 from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
 from experiment_pipeline.api.site import actions, experiment, listing, sign_in
+from experiment_pipeline.api.site import power as power_page
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import Settings, read_settings
@@ -51,7 +52,7 @@ def create_app(registry: Registry, settings: Settings, now: Callable[[], datetim
     app = _app(registry, settings, now)
     for noun in (experiments, attachments, computations, live_stats, looks, health, metrics, power, audit):
         app.include_router(noun.router)
-    for page in (sign_in, listing, experiment, actions):
+    for page in (sign_in, listing, experiment, actions, power_page):
         app.include_router(page.router)
     app.add_middleware(BodyLimit, largest=LARGEST_BODY, exempt=collector.PATH)
     return _with_middleware(app, settings)

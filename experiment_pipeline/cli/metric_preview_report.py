@@ -18,6 +18,7 @@ from experiment_pipeline.domain.metric_measurement import MeasuredStatistic
 from experiment_pipeline.domain.metric_preview import POOLED, QUANTILES, Distribution, MetricPreview
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Quantile, Ratio
 from experiment_pipeline.domain.texts import quoted
+from experiment_pipeline.pages.quantities import a_day
 from experiment_pipeline.results.measurement import measured_statistic
 from experiment_pipeline.results.reasons import in_words
 from experiment_pipeline.stats.not_computable import NotComputable
@@ -276,11 +277,6 @@ def _distribution_json(found: Distribution | None) -> dict[str, Any] | None:
 
 def _number(value: float) -> str:
     return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.6g}"
-
-
-def a_day(number: float) -> str:
-    """Return how many come a day; less than ten keep two digits, so that few are not none."""
-    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _percent(share: float) -> str:

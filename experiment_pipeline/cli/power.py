@@ -10,20 +10,15 @@ from rich.text import Text
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.metric_preview import MOST_DAYS, ONE_WINDOW, Measured, declared_metric, measure
-from experiment_pipeline.cli.metric_preview_report import a_day
 from experiment_pipeline.cli.tables import plain
-from experiment_pipeline.domain.metrics import Mean, Metric
-from experiment_pipeline.domain.power_request import MOST_VARIANTS, PowerRequest
-from experiment_pipeline.errors import Conflict, NotFound
-from experiment_pipeline.results.reasons import in_words
-from experiment_pipeline.results.sample_plan import PlanPayload, ReadingPayload, SamplePayload, sample_plan
+from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.domain.power_request import MOST_VARIANTS, SHOWN_VARIANTS, PowerRequest
+from experiment_pipeline.errors import Conflict
+from experiment_pipeline.pages.plans import PlanReadingView, PlanView, plan_view
+from experiment_pipeline.results.sample_plan import sample_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from experiment_pipeline.registry.registry import Registry
-
-SHOWN_VARIANTS = (2, 3, 4, 5)  # where none are asked for
+    from collections.abc import Iterator
 
 
 @click.command()
@@ -89,11 +84,12 @@ def power(
             _planned_from(measure(context, registry, metric, key=None, days=None, file=None, environment=of))
             measurements = registry.measurements.list(found)
         plans = [sample_plan(found, measurements, request) for request in requests]
-        who = _who(registry, plans[0]["measured"]["experiment_id"])
+        measured_in = plans[0]["measured"]["experiment_id"]
+        measured_key = None if measured_in is None else registry.experiments.find_key(measured_in)
     if as_json:
         click.echo(json.dumps(plans, indent=2))
         return
-    context.wide_console.print(*_lines(plans, who, found), sep="\n")
+    context.wide_console.print(*_lines(plan_view(plans, found, measured_key)), sep="\n")
 
 
 def _planned_from(measured: Measured) -> Metric:
@@ -103,70 +99,22 @@ def _planned_from(measured: Measured) -> Metric:
     return measured.metric
 
 
-def _who(registry: "Registry", experiment_id: int | None) -> str:
-    """Return whose identities were measured; a deleted experiment has no key any more."""
-    if experiment_id is None:
-        return "everybody"
-    try:
-        return f"experiment {registry.experiments.get(experiment_id).key}"
-    except NotFound:
-        return f"a deleted experiment, {experiment_id}"
-
-
-def _lines(plans: "Sequence[PlanPayload]", who: str, metric: Metric) -> "Iterator[Text | Table]":
-    first = plans[0]
-    measured = first["measured"]
-    source = f"{measured['source']} over {who}, {measured['started_at']} to {measured['as_of']}"
-    yield plain(first["metric"], style="bold").append_text(plain(f", measured by a {source}"))
-    traffic = "unknown" if first["traffic"] is None else f"{a_day(first['traffic'])} new identities a day"
-    yield Text(f"alpha {first['alpha']:g}, power {first['power']:g}, traffic: {traffic}")
-    for position, reading in enumerate(first["readings"]):
+def _lines(plan: PlanView) -> "Iterator[Text | Table]":
+    yield plain(plan.metric, style="bold").append_text(plain(f", {plan.measured}"))
+    yield Text(plan.settings)
+    for reading in plan.readings:
         yield Text()
-        yield Text(_title(reading, metric), style="bold")
-        yield _table(plans, position)
-    if reason := next((reason for plan in plans for reason in _reasons(plan) if reason), None):
-        yield Text(f"Withheld: {in_words(reason)}.", style="dim")
+        yield Text(reading.title, style="bold")
+        yield _table(plan, reading)
+    if plan.withheld:
+        yield Text(f"Withheld: {plan.withheld}.", style="dim")
 
 
-def _title(reading: ReadingPayload, metric: Metric) -> str:
-    words = []
-    if reading["adjusted"] or (isinstance(metric.statistic, Mean) and metric.statistic.covariate_before is not None):
-        words.append("adjusted for the pre-period" if reading["adjusted"] else "not adjusted")
-    if any(each.cap is not None or each.floor is not None for each in metric.measures):
-        words.append("with cap and floor" if reading["capped"] else "without cap and floor")
-    title = ", ".join(words) or "as it is declared"
-    return f"{title}: {reading['level']:,.6g}, standard deviation {reading['standard_deviation']:,.6g}"
-
-
-def _table(plans: "Sequence[PlanPayload]", position: int) -> Table:
+def _table(plan: PlanView, reading: PlanReadingView) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    weeks = [each["days"] for each in plans[0]["readings"][position]["detectable"]]
-    has_mde = plans[0]["mde"] is not None
-    headings = [f"for {100 * plans[0]['mde']:g} %: identities", "days"] if plans[0]["mde"] is not None else []
-    for name in ("variants", "looked at", *headings, *(f"detects in {days} days" for days in weeks)):
+    headings = [f"for {plan.mde}: identities", "days"] if plan.mde else []
+    for name in ("variants", "looked at", *headings, *(f"detects in {days} days" for days in plan.days)):
         table.add_column(name, justify="right", no_wrap=True)
-    for plan in plans:
-        reading = plan["readings"][position]
-        for words, name in (("once", "once"), ("every look", "every_look")):
-            sample = reading["once"] if name == "once" else reading["every_look"]
-            lifts = [each["once"] if name == "once" else each["every_look"] for each in reading["detectable"]]
-            cells = _sample_cells(sample) if has_mde else []
-            table.add_row(str(plan["variants"]), words, *cells, *map(_percent, lifts))
+    for row in reading.rows:
+        table.add_row(row.variants, row.looked_at, *row.sample, *row.detects)
     return table
-
-
-def _sample_cells(sample: SamplePayload | None) -> list[str]:
-    if sample is None or sample["identities"] is None:
-        return ["–", "–"]
-    days = sample["days"]
-    return [f"{sample['identities']:,}", "–" if days is None else f"{days:,.1f}"]
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.3g} %"
-
-
-def _reasons(plan: PlanPayload) -> "Iterator[str | None]":
-    for reading in plan["readings"]:
-        yield from (each["reason"] for each in (reading["once"], reading["every_look"]) if each is not None)
-        yield from (each["reason"] for each in reading["detectable"])

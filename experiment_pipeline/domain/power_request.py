@@ -8,6 +8,7 @@ from pydantic import Field, with_config
 from experiment_pipeline.domain.fields import STRICT, Alpha, FieldErrors, MetricReference, Number, Power, between, rule
 
 MOST_VARIANTS = 20
+SHOWN_VARIANTS = (2, 3, 4, 5)  # where people ask for no number of them
 LEAST_TRAFFIC, MOST_TRAFFIC = 0.001, 1e12
 
 

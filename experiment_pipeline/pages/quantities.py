@@ -103,6 +103,11 @@ def readable(word: str) -> str:
     return word.replace("_", " ")
 
 
+def a_day(number: float) -> str:
+    """Return how many come a day; less than ten keep two digits, so that few are not none."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
 def by_variant(counts: Mapping[str, int]) -> str:
     """Return how many identities of each variant."""
     return ", ".join(f"{shown(key)} {count:,}" for key, count in counts.items()) + " identities"

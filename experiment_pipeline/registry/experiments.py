@@ -50,6 +50,12 @@ class Experiments:
             found = select_experiments(connection, is_id(experiments.c.id, experiment_id))
         return _only(found, f"No experiment {experiment_id}.")
 
+    def find_key(self, experiment_id: int) -> str | None:
+        """Return the key of an experiment; None of one that is deleted, or never was."""
+        statement = select(experiments.c.key).where(is_id(experiments.c.id, experiment_id), ALIVE)
+        with reading(self.database) as connection:
+            return connection.scalar(statement)
+
     def get_by_partition(self, partition_key: str) -> Experiment:
         """Return one experiment by its partition key (rule L6).
 

@@ -137,7 +137,7 @@ def test_access__every_route_of_an_environment__names_a_scope(api: Api) -> None:
     app = create_app(api.registry, api.settings)
     below = ("{environment_key}", "/api/v1/experiments/")  # without one in its path it is the key's
     routes = [route for route in iter_route_contexts(app.routes) if any(each in (route.path or "") for each in below)]
-    assert len(routes) == 28 + 7  # of the API, and pages
+    assert len(routes) == 28 + 8  # of the API, and pages
     for route in routes:
         name = "access" if (route.path or "").startswith("/api/") else "visit"
         assert any(each.name == name for each in route.dependant.dependencies), route.path

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from experiment_pipeline.cli.metric_preview_report import a_day
+from experiment_pipeline.pages.quantities import a_day
 from experiment_pipeline.registry.registry import Registry
 from tests.cli.conftest import Run
 from tests.lake.ledger import exposure, land, record

@@ -1,6 +1,7 @@
 """A real Chromium, driven by its DevTools protocol over a pipe: pages, what they log, pictures of them, axe-core."""
 
 import base64
+import fcntl
 import json
 import os
 import subprocess
@@ -152,11 +153,21 @@ def browsing(command: str, profile: Path) -> Iterator[Tab]:
     """A tab of a browser that ends with the block."""
     reads, to = os.pipe()
     out, writes = os.pipe()
-    line = f'exec "$@" 3<&{reads} 4>&{writes}'
-    started = [*("sh", "-c", line, "sh", command, *FLAGS), f"--user-data-dir={profile}", "about:blank"]
-    process = subprocess.Popen(started, pass_fds=(reads, writes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(reads)
-    os.close(writes)
+    above = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 10) for each in (reads, writes)]
+
+    def as_the_browser_expects() -> None:
+        for number, each in zip((3, 4), above, strict=True):
+            os.dup2(each, number)
+
+    process = subprocess.Popen(
+        [command, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        close_fds=False,  # all but those two close by themselves
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=as_the_browser_expects,  # noqa: PLW1509 - the interpreter is this test's own
+    )
+    for each in (reads, writes, *above):
+        os.close(each)
     try:
         with os.fdopen(to, "wb") as sending, os.fdopen(out, "rb", buffering=0) as receiving:
             pipe = Pipe(sending, receiving)

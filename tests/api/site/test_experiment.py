@@ -52,7 +52,7 @@ def test_page__of_results__has_decision_metrics_looks_split_health_and_provenanc
         "metric 0", "primary metric, higher is better", "must not fall",
         "winning", "95 % interval", "Chance to win", "baseline",
         "All looks, newest first", "The split is sound", "6,000 identities exposed, 12 more excluded",
-        "Warning: Events came late", "Ask who sends them.", "1 checks that pass",
+        "Warning: Events came late", "Ask who sends them.", "Checks that pass (1)",
         "data version 0", "c0dec0de", "checkout-1",
         "look 3; since 2026-03-05 11:00 UTC: 800 new identities, 7 late events",
     ):  # fmt: skip
