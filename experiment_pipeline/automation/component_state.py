@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ PASSING = {  # variables of the environment that say where a run's own disk ends
     "AWS_LAMBDA_FUNCTION_NAME": "AWS Lambda",
 }
 BRANCH, BRANCH_NAME = "DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT", "DAGSTER_CLOUD_DEPLOYMENT_NAME"
+NO_NAME = re.compile(r"[^A-Za-z0-9_]")  # in the name of a table
 LASTS = "a folder on a disk that lasts"
 
 
@@ -50,6 +52,14 @@ class ComponentState:
         """
         url = self._registry_url(environ)
         return Settings(data_dir=self._place(environ), registry_url=None if url is None else SecretStr(url))
+
+    @staticmethod
+    def own_table(table: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
+        """Return the table that results are written to: a branch deployment has one of its own beside it."""
+        if table is None or environ.get(BRANCH) != "1":
+            return table
+        bare, quote = (table[:-1], '"') if table.endswith('"') else (table, "")
+        return f"{bare}__{re.sub(NO_NAME, '_', environ.get(BRANCH_NAME, 'branch'))}{quote}"
 
     def _place(self, environ: Mapping[str, str]) -> Path:
         place = self.folder or self._default(environ)

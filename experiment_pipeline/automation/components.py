@@ -201,7 +201,7 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
             state=self._state(),
             keys=dict(zip(self._asset_names(), specs, strict=True)),
             warehouse=self._database(context),
-            table=self.results.table,
+            table=ComponentState.own_table(self.results.table),
         )
         logs.configure_unless_configured()
         yield from run.events()

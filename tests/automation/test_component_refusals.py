@@ -133,6 +133,9 @@ def test_state__folder_and_registry__are_where_they_are_said_to_be__p8(tmp_path:
     assert ComponentState("growth", None, None).settings(home).data_dir == tmp_path / "experiments/growth"
     branch = {**home, "DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT": "1", "DAGSTER_CLOUD_DEPLOYMENT_NAME": "try-it"}
     assert ComponentState("growth", None, None).settings(branch).data_dir == tmp_path / "experiments/growth/try-it"
+    assert ComponentState.own_table("analytics.results", branch) == "analytics.results__try_it"
+    assert ComponentState.own_table('analytics."Results"', branch) == 'analytics."Results__try_it"'
+    assert ComponentState.own_table("analytics.results", home) == "analytics.results"
 
 
 def test_attributes__of_the_tests__are_those_that_load(project: Project) -> None:
