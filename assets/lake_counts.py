@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+from experiment_pipeline.domain.event_timing import EventTiming
 from experiment_pipeline.domain.exposures import SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.texts import is_same_but_spelling
@@ -16,6 +17,7 @@ from experiment_pipeline.warehouse.base import Warehouse
 READ_NAMES = 1_000  # of flags, or of events: more are not compared
 LISTED_SPELLINGS = 20
 COMPARED_IDS_OF = 200_000  # identities
+TIMED_IDENTITIES = 20_000  # whose events are timed: shares of 1 % and more are known well enough of these
 LOOKED_AROUND = timedelta(days=31)  # before the start and after the end
 
 
@@ -31,6 +33,7 @@ def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Wareho
         saw_another_variant=_saw_another_variant(run, warehouse),
         repeated_ids=warehouse.repeated_event_ids(run.scope, _metric_events(run), _looked_at(inputs)),
         ambiguous_links=warehouse.ambiguous_links(run.scope),
+        timing=_timing(inputs, run, warehouse),
         first_exposures=warehouse.first_exposure_counts(run.scope),
     )
     return replace(inputs, lake=counts)
@@ -53,6 +56,13 @@ def _saw_another_variant(run: ExperimentRun, warehouse: Warehouse) -> int:
 
 def _metric_events(run: ExperimentRun) -> set[str]:
     return {name for attached in run.experiment.metrics for name in attached.metric.event_names}
+
+
+def _timing(inputs: HealthInputs, run: ExperimentRun, warehouse: Warehouse) -> EventTiming:
+    """Return the timing of events; those from before everybody had begun to send can only have landed late."""
+    since = run.registry.health.arrivals_began(run.experiment.environment_key) or run.scope.window.as_of
+    share = min(1.0, TIMED_IDENTITIES / max(1, sum(inputs.identities.values())))
+    return warehouse.event_timing(run.scope, _metric_events(run), share, since, inputs.thresholds.late_after)
 
 
 def _looked_at(inputs: HealthInputs) -> float:

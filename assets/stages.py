@@ -260,6 +260,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         floors=run.floors,
         thresholds=Thresholds.of(run.settings),
         as_of=run.scope.window.as_of,
+        arrivals=run.registry.health.arrivals(run.experiment.environment_key),
         stored=stored_evidence(run),
     )
     findings = judge(with_lake_counts(inputs, run, warehouse))

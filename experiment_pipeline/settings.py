@@ -202,6 +202,24 @@ class Settings(BaseSettings):
         gt=timedelta(0),
         description="without any exposure after the start; longer is a health finding, rule X8",
     )
+    # Exports and pulls run once a day at least; where nothing came for longer, the next result would be of old data.
+    health_event_age: Interval = Field(
+        default=timedelta(days=1),
+        gt=timedelta(0),
+        description="since the newest event of senders or of a source arrived; older is a health finding",
+    )
+    # A daily export brings an event a day late, and its own duration: two days are later than any routine.
+    health_late_after: Interval = Field(
+        default=timedelta(days=2),
+        gt=timedelta(0),
+        description="from an event to its landing; what takes longer is late",
+    )
+    # As rule E5 has it of unreadable values: one in a hundred can move a verdict.
+    health_late_share: Share = Field(default=0.01, description="of events that land late; more are a health finding")
+    # Purchases hardly ever come in the hour before; one in ten that do is an exposure that is sent too late.
+    health_before_exposure_share: Share = Field(
+        default=0.1, description="of a metric's events, in the hour before the exposure; more are a health finding"
+    )
 
     @property
     def owners(self) -> list[str]:

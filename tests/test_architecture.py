@@ -34,6 +34,7 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "experiment_pipeline/domain/analysis.py": "a noun without rules of its own",
     "experiment_pipeline/domain/audience.py": "nouns: tests/warehouse/audience_contract.py holds engines to them",
     "experiment_pipeline/domain/batches.py": "nouns without rules of their own, tested with the ledger",
+    "experiment_pipeline/domain/event_timing.py": "a noun, counted in tests/warehouse/contract.py",
     "experiment_pipeline/domain/event_ids.py": "a noun without rules of its own",
     "experiment_pipeline/domain/environments.py": "a noun without rules of its own",
     "experiment_pipeline/domain/planned_looks.py": "nouns: tests/stats/test_planned_looks.py makes them",

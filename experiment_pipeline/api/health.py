@@ -1,4 +1,4 @@
-"""Health findings over HTTP, as they were stored with the newest results."""
+"""Health findings over HTTP, as they were stored with the newest results; whether events arrive is judged anew."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, JsonValue
@@ -9,6 +9,7 @@ from experiment_pipeline.api.experiments import Name, find
 from experiment_pipeline.api.phases import Phase, in_phase
 from experiment_pipeline.api.problems import POSSIBLE
 from experiment_pipeline.health.finding import Severity
+from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.schemas.responses import Moment
 
 router = APIRouter(
@@ -47,5 +48,5 @@ class HealthView(BaseModel):
 @router.get("/", summary="Show health findings")
 def show_health(shared: Shared, access: CanRead, experiment: Name, phase: Phase = None) -> HealthView:
     found = in_phase(find(shared, access, experiment), phase)
-    stored = shared.registry.health.get(found.id, found.phase)
-    return HealthView.model_validate({"health": None if stored is None else stored.to_json()})
+    live = shared.registry.health.live(found, shared.now(), Thresholds.of(shared.settings))
+    return HealthView.model_validate({"health": None if live is None else live.to_json()})

@@ -39,6 +39,7 @@ COMMANDS = {  # by name: the function, and the line in the help
     "results": ("experiment_pipeline.cli.results:results", "Show an experiment's exposures and results."),
     "power": ("experiment_pipeline.cli.power:power", "Show how many identities and days an experiment needs."),
     "report": ("experiment_pipeline.cli.report:report", "Write a report as Markdown, HTML or PDF."),
+    "health": ("experiment_pipeline.cli.health:health", "Show what health checks found, and what to do."),
     "looks": ("experiment_pipeline.cli.looks:looks", "List published results, and what moved between them."),
     "replay": (
         "experiment_pipeline.cli.replay:replay",

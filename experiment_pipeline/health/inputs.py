@@ -7,6 +7,7 @@ from typing import Any
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
+from experiment_pipeline.domain.event_timing import EventTiming
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures
 from experiment_pipeline.domain.field_types import FieldTypes
@@ -17,6 +18,7 @@ from experiment_pipeline.results.model import ExperimentResults
 NOT_SEEN = SeenExposures()
 NONE_REPEATED = RepeatedEventIds()
 NOBODY_EXPOSED = FirstExposureCounts()
+NO_EVENTS = EventTiming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class LakeCounts:
         repeated_ids: event ids of the metrics' events that came with another time or value.
         ambiguous_links: anonymous identities with links to several known ones.
         saw_another_variant: analysed identities that saw another variant in an earlier phase.
+        timing: of exposures of the flag and events of the metrics.
         first_exposures: by day, quarantined ones and other variants included.
     """
 
@@ -44,6 +47,7 @@ class LakeCounts:
     repeated_ids: RepeatedEventIds = NONE_REPEATED
     ambiguous_links: int = 0
     saw_another_variant: int = 0
+    timing: EventTiming = NO_EVENTS
     first_exposures: FirstExposureCounts = NOBODY_EXPOSED
 
 
@@ -60,6 +64,7 @@ class HealthInputs:
         floors: the least data that inference needs.
         thresholds: the bounds beyond which checks warn.
         as_of: the end of the window, UTC.
+        arrivals: when the newest events of senders and of each source arrived, UTC; None where that was not asked for.
         stored: evidence of the findings that were stored with the results before, by check.
     """
 
@@ -71,4 +76,5 @@ class HealthInputs:
     floors: Floors = SHIPPED_FLOORS
     thresholds: Thresholds = SHIPPED_THRESHOLDS
     as_of: datetime | None = None
+    arrivals: Mapping[str, datetime | None] | None = None
     stored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,15 @@ from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.late_events import FinalResults, LateEvents
 from experiment_pipeline.domain.refresh import Computation, RefreshRun, StoredHealth
+from experiment_pipeline.health.finding import Finding
+from experiment_pipeline.health.freshness import CHECK as ARRIVALS
+from experiment_pipeline.health.freshness import judge_freshness
+from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.late_events import CHECK as LATE
 from experiment_pipeline.health.late_events import judge_late_events, late_events_of
+from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.registry import experiment_rows
+from experiment_pipeline.registry.arrivals import arrivals_began, newest_arrivals
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.metrics import decode
 from experiment_pipeline.registry.tables import (
@@ -54,6 +60,33 @@ class Health:
         with reading(self.database) as connection:
             rows = connection.execute(statement).all()
         return {row.experiment_id: StoredHealth(row.as_of, row.data_version, row.findings) for row in rows}
+
+    def arrivals(self, environment_key: str) -> dict[str, datetime | None]:
+        """Return when the newest events of senders and of each source landed (UTC); None for none of a source yet."""
+        with reading(self.database) as connection:
+            return newest_arrivals(connection, environment_key)
+
+    def arrivals_began(self, environment_key: str) -> datetime | None:
+        """Return from when on events of an environment come from everywhere (UTC); None before any has landed."""
+        with reading(self.database) as connection:
+            return arrivals_began(connection, environment_key)
+
+    def live(self, experiment: Experiment, now: datetime, thresholds: Thresholds) -> StoredHealth | None:
+        """Return the findings of the newest results of the experiment's phase, what changes with time judged as of now.
+
+        Args:
+            experiment: in the phase that is asked for.
+            now: UTC.
+            thresholds: of the installation.
+
+        Returns:
+            The stored findings, with whether events still arrive while the experiment runs; None before there are any.
+        """
+        stored = self.get(experiment.id, experiment.phase)
+        if stored is None or experiment.ended_at is not None or ARRIVALS.name not in stored.evidence():
+            return stored
+        fresh = judge_freshness(self.arrivals(experiment.environment_key), now, thresholds.event_age)
+        return replace(stored, findings=_with(stored.findings, ARRIVALS, fresh))
 
     def final_results(self) -> list[FinalResults]:
         """Return the final results of experiments whose environment has batches that are not counted as late (R6)."""
@@ -170,8 +203,14 @@ def _with_late(findings: Sequence[Mapping[str, Any]], late: LateEvents) -> list[
     """Return stored findings with the one about late events judged anew, in its place."""
     before = next((each for each in findings if each["check"] == LATE.name), None)
     total = late if before is None else late_events_of(before["evidence"]) + late
-    finding = {"check": LATE.name, **judge_late_events(total).to_json()}
-    return [finding if each is before else each for each in findings] + ([finding] if before is None else [])
+    return _with(findings, LATE, judge_late_events(total))
+
+
+def _with(findings: Sequence[Mapping[str, Any]], check: HealthCheck, finding: Finding) -> list[Mapping[str, Any]]:
+    """Return stored findings with a new one of a check, in the place of the old one."""
+    stored = {"check": check.name, **finding.to_json()}
+    kept = [stored if each["check"] == check.name else each for each in findings]
+    return kept if stored in kept else [*kept, stored]
 
 
 def store_findings(connection: Connection, run: RefreshRun, findings: Sequence[Mapping[str, object]]) -> None:

@@ -6,7 +6,7 @@ Every engine runs the same contract suite (tests/warehouse/contract.py) and must
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import polars as pl
@@ -14,6 +14,7 @@ import polars as pl
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.discovery import ExposedVariants
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
+from experiment_pipeline.domain.event_timing import EventTiming
 from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
@@ -175,6 +176,19 @@ class Warehouse(Protocol):
             scope: the environment, the window and the data version.
             events: the names of the events.
             share: of the identities, at most 1: those with the smallest hashes are looked at, exposed or not.
+        """
+
+    def event_timing(
+        self, scope: AnalysisScope, events: Collection[str], share: float, since: datetime, late_after: timedelta
+    ) -> EventTiming:
+        """Count exposures of the flag and these events in the window, by when they landed and by the first exposure.
+
+        Args:
+            scope: of the analysis, whose first exposures are stored.
+            events: the names of the metrics' events.
+            share: of the identities, at most 1: those with the smallest hashes are looked at, exposed or not.
+            since: events that happened before are not counted among those that may be late; UTC.
+            late_after: an event is late that landed more than this after it happened.
         """
 
     def ambiguous_links(self, scope: AnalysisScope) -> int:

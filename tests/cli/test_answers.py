@@ -35,6 +35,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "lake repair": [],
     "lake status": [],
     "lake vacuum": [],
+    "health": ["checkout"],
     "looks": ["checkout"],
     "replay": ["checkout"],
     "metrics delete": ["unused", "--yes"],

@@ -44,6 +44,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "keys create": ["--scope", "read"],
     "keys revoke": ["nothing"],
     "keys rotate": ["nothing"],
+    "health": ["checkout"],
     "looks": ["checkout"],
     "replay": ["checkout"],
     "metrics delete": ["purchase", "--yes"],

@@ -17,6 +17,7 @@ import pytest
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.discovery import ExposedVariant, ExposedVariants
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
+from experiment_pipeline.domain.event_timing import EventTiming, NearExposure
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures, Window
 from experiment_pipeline.domain.measures import Aggregation
@@ -51,6 +52,7 @@ class Event:
     metadata: str | None = None
     hash: tuple[int, int] = (0, 0)
     event_id: str | None = None
+    delay: timedelta = timedelta(0)  # until it landed
 
 
 class Build(Protocol):
@@ -154,6 +156,27 @@ class WarehouseContract:
         engine = build([replace(did(who, value), event_id="A") for who in quarters for value in (1, 2)])
         assert engine.repeated_event_ids(scope(), [PURCHASE], 0.5).ids == 3
         assert engine.repeated_event_ids(scope(), [PURCHASE], 0.4).ids == 2
+
+    def test_event_timing__of_flag_and_metrics__counts_late_ones_and_those_before_the_exposure__e6_m2(
+        self, build: Build
+    ) -> None:
+        exposed = [seen(1, "a", 5 * HOUR), seen(2, "a", 5 * HOUR), seen(3, "a", 5 * HOUR, feature="other")]
+        hours = (4 * HOUR - MILLISECOND, 4 * HOUR, 5 * HOUR - MILLISECOND, 5 * HOUR, 9 * HOUR)
+        bought = [did(1, None, at) for at in hours] + [did(3, None, 4 * HOUR)]
+        late = [replace(did(2, None, DAY), delay=delay) for delay in (DAY, DAY + MILLISECOND)]
+        left_out = [did(1, None, LENGTH), did(1, None, DAY, batch=2), did(2, None, DAY, event="view")]
+        engine = build(exposed + bought + late + left_out)
+        engine.write_first_exposures(scope())
+        near = {PURCHASE: NearExposure(events=6, before=2)}
+        timing = engine.event_timing(scope(), [PURCHASE], 1.0, STARTED_AT, DAY)
+        assert timing == EventTiming(2 + 6 + 2, 1, near, 1.0)
+        since = engine.event_timing(scope(), [PURCHASE], 1.0, STARTED_AT + DAY, DAY)
+        assert (since.events, since.late, since.near_exposure) == (2, 1, near)
+        assert engine.event_timing(scope(), [], 1.0, STARTED_AT, DAY) == EventTiming(2)
+        assert engine.event_timing(scope(), [PURCHASE], 0.4, STARTED_AT, DAY) == EventTiming(share=0.4)
+        empty = build()
+        empty.write_first_exposures(scope())
+        assert empty.event_timing(scope(), [PURCHASE], 1.0, STARTED_AT, DAY) == EventTiming()
 
     def test_window__starts_at_its_start_and_ends_before_as_of__x1(self, build: Build) -> None:
         engine = build(

@@ -1,7 +1,9 @@
 """First exposures of an audience: the statement that makes the artifact, and the groups that it is broken down by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+
+from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.aggregates import Group, Part
 from experiment_pipeline.domain.audience import Audience, crossed_name
@@ -74,6 +76,11 @@ class DimensionGroups:
         """Return the SQL that reads the largest values."""
         artifact = f"select *, {self.expression} as value\nfrom read_parquet($first_exposures)"
         return f"with dimension as (\n{artifact}\n)\n{statement('dimension_values')}"
+
+    def with_values_of(self, connection: DuckDBPyConnection, parameters: Parameters) -> "DimensionGroups":
+        """Return the groups with the largest values of the artifact that the parameters name."""
+        values = connection.execute(self.statement(), parameters).fetchall()
+        return replace(self, values=tuple(value for (value,) in values))
 
     def group(self, code: int) -> Group:
         """Return the group of a number."""

@@ -6,7 +6,7 @@ No database file: a DuckDB file locks out every second process.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from glob import escape
 from pathlib import Path
@@ -21,7 +21,8 @@ from experiment_pipeline.domain.audience import LARGEST_VALUES
 from experiment_pipeline.domain.discovery import ExposedVariant, ExposedVariants
 from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
-from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT
+from experiment_pipeline.domain.event_timing import EventTiming, event_timing
+from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT, MILLISECOND
 from experiment_pipeline.domain.experiments import CONTROL, MultipleExposures
 from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
@@ -47,11 +48,7 @@ from experiment_pipeline.warehouse.duckdb.population import hash_ranges
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
 from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
 from experiment_pipeline.warehouse.duckdb.statements import statement
-from experiment_pipeline.warehouse.duckdb.visible_events import (
-    ambiguous_links_statement,
-    file_parameters,
-    over_visible,
-)
+from experiment_pipeline.warehouse.duckdb.visible_events import ambiguous_links_statement, file_parameters, over_visible
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 
 FIRST_EXPOSURES = "first_exposures"
@@ -184,10 +181,7 @@ class DuckDBWarehouse(Warehouse):
         with self._session() as connection:
             bound = {**self._event_parameters(connection, scope), "exposure_event": EXPOSURE_EVENT, "limit": limit}
             rows = connection.execute(*over_visible(statement("exposed_variants"), bound)).fetchall()
-        listed = tuple(
-            ExposedVariant(feature, variant, identities, exposures, first.astimezone(UTC), last.astimezone(UTC))
-            for feature, variant, identities, exposures, first, last, _ in rows
-        )
+        listed = tuple(ExposedVariant(*row[:4], *(at.astimezone(UTC) for at in row[4:6])) for row in rows)
         return ExposedVariants(listed, rows[0][-1] if rows else 0)
 
     @override
@@ -200,8 +194,7 @@ class DuckDBWarehouse(Warehouse):
     @override
     def first_exposure_counts(self, scope: AnalysisScope) -> FirstExposureCounts:
         with self._session() as connection:
-            stored = {FIRST_EXPOSURES: self._artifact_parameters(scope)[FIRST_EXPOSURES]}
-            rows = connection.execute(statement("exposed_by_day"), stored).fetchall()
+            rows = connection.execute(statement("exposed_by_day"), self._stored(scope)).fetchall()
         self._require_same(scope)
         quarantined, first_at = sum(row[2] for row in rows), min((row[3].astimezone(UTC) for row in rows), default=None)
         return FirstExposureCounts({day: identities for day, identities, _, _ in rows}, quarantined, first_at)
@@ -255,15 +248,29 @@ class DuckDBWarehouse(Warehouse):
 
     @override
     def repeated_event_ids(self, scope: AnalysisScope, events: Collection[str], share: float) -> RepeatedEventIds:
-        if not events or not self.event_files(scope.environment_key, scope.window, scope.data_version).events:
-            return RepeatedEventIds(share=share)
-        highest_hash = min(int(share * 2**64) - 2**63, 2**63 - 1)
-        with self._session() as connection:
-            parameters = {**self._event_parameters(connection, scope), "highest_hash": highest_hash}
-            of_events = {**parameters, "events": sorted(events)}
-            found = connection.execute(*over_visible(statement("repeated_event_ids"), of_events)).fetchone()
-        ids, repeated = found or (0, 0)
+        found = self._of_share("repeated_event_ids", scope, events, share) if events else []
+        ids, repeated = found[0] if found else (0, 0)
         return RepeatedEventIds(ids, repeated, share)
+
+    @override
+    def event_timing(
+        self, scope: AnalysisScope, events: Collection[str], share: float, since: datetime, late_after: timedelta
+    ) -> EventTiming:
+        bound = {"exposure_event": EXPOSURE_EVENT, "feature": scope.feature, "since": since, **self._stored(scope)}
+        rows = self._of_share("event_timing", scope, events, share, late_after_ms=late_after // MILLISECOND, **bound)
+        self._require_same(scope)
+        return event_timing(rows, share)
+
+    def _of_share(
+        self, stage: str, scope: AnalysisScope, events: Collection[str], share: float, **bound: object
+    ) -> list[Any]:
+        """Return the rows of a statement about events of the identities with the smallest hashes."""
+        if not self.event_files(scope.environment_key, scope.window, scope.data_version).events:
+            return []
+        of_share = {"events": sorted(events), "highest_hash": min(int(share * 2**64) - 2**63, 2**63 - 1)}
+        with self._session() as connection:
+            parameters = {**self._event_parameters(connection, scope), **of_share, **bound}
+            return connection.execute(*over_visible(statement(stage), parameters)).fetchall()
 
     @override
     def ambiguous_links(self, scope: AnalysisScope) -> int:
@@ -325,11 +332,7 @@ class DuckDBWarehouse(Warehouse):
     ) -> list[DimensionGroups]:
         """Return the dimensions of the scope with their largest values among the identities of these variants."""
         parameters = {**self._artifact_parameters(scope), "variants": variants, "limit": LARGEST_VALUES}
-        found = []
-        for dimension in dimensions_of(scope.audience):
-            values = connection.execute(dimension.statement(), parameters).fetchall()
-            found.append(replace(dimension, values=tuple(value for (value,) in values)))
-        return found
+        return [each.with_values_of(connection, parameters) for each in dimensions_of(scope.audience)]
 
     def _sliced(
         self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, metric: Metric, variants: list[str]
@@ -358,10 +361,12 @@ class DuckDBWarehouse(Warehouse):
             yield connection
 
     def _artifact_parameters(self, scope: AnalysisScope) -> dict[str, Any]:
-        stored = self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key, scope.phase)
+        excludes = scope.multiple_exposures is MultipleExposures.EXCLUDE
+        return {**self._stored(scope), "exclude_quarantined": excludes}
+
+    def _stored(self, scope: AnalysisScope) -> dict[str, Any]:
         return {
-            FIRST_EXPOSURES: [escape(str(stored))],
-            "exclude_quarantined": scope.multiple_exposures is MultipleExposures.EXCLUDE,
+            FIRST_EXPOSURES: [escape(str(self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key, scope.phase)))]
         }
 
     def _reading_parameters(

@@ -63,6 +63,7 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "traits": pl.String,
     "metadata": pl.String,
     "event_id": pl.String,
+    "landed_at": pl.Datetime("us", "UTC"),
 }
 
 
@@ -105,7 +106,7 @@ def build(tmp_path: Path) -> Build:
             rows = [
                 (
                     *(e.identity, e.event, e.feature, e.value, e.number, STARTED_AT + e.at, e.batch),
-                    *(str(e.identity), *e.hash, e.traits, e.metadata, e.event_id),
+                    *(str(e.identity), *e.hash, e.traits, e.metadata, e.event_id, STARTED_AT + e.at + e.delay),
                 )
                 for e in events
             ]
