@@ -2,8 +2,8 @@
 
 import json
 import os
-from contextlib import closing
-from dataclasses import asdict
+from contextlib import closing, suppress
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from experiment_pipeline.cli.mapping_report import (
     print_mapping,
     print_not_numbers,
 )
+from experiment_pipeline.cli.pull_plan import plan_as_json, print_plan
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
-from experiment_pipeline.cli.tables import add_row, listing
+from experiment_pipeline.cli.tables import add_row, listing, plain
 from experiment_pipeline.domain.fields import FieldErrors, Moment
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.domain.texts import printable, shortened
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from experiment_pipeline.domain.source_ranges import SourceProgress, SourceRange
+    from experiment_pipeline.domain.source_ranges import SourceFailure, SourceProgress, SourceRange
     from experiment_pipeline.registry.registry import Registry
     from experiment_pipeline.sources.not_numbers import NotNumbers
-    from experiment_pipeline.sources.pull import OnBatch, Ranges
+    from experiment_pipeline.sources.pull import OnBatch, Pull, Ranges
     from experiment_pipeline.sources.row_records import OnValues
 
 CELL = 40  # characters of a value that `preview` shows
@@ -52,7 +53,9 @@ def sources() -> None:
 @options.as_json
 @click.pass_obj
 def list_sources(context: Context, environment: str | None, as_json: bool) -> None:
-    """List every source, and how far it has been read.
+    """List every source, how far it has been read, what of its files is unread, and why its last pull failed.
+
+    No database is asked; `sources check` does.
 
     \b
     Example:
@@ -60,16 +63,26 @@ def list_sources(context: Context, environment: str | None, as_json: bool) -> No
     """
     with context.registry() as registry:
         known, progress = registry.sources.list(environment), registry.source_ranges.progress()
+        failures = registry.source_ranges.failures()
+        positions = {each.key: _position(registry, each) for each in known}
     if as_json:
-        click.echo(json.dumps([_as_json(each, progress.get(each.key)) for each in known], indent=2))
+        listed = [_as_json(each, progress.get(each.key)) | positions[each.key] for each in known]
+        failed = [_failure_as_json(failures.get(each.key)) for each in known]
+        click.echo(json.dumps([each | {"failure": why} for each, why in zip(listed, failed, strict=True)], indent=2))
         return
-    table = listing("SOURCE", "ENVIRONMENT", "READS", "VERSION", "EVERY", "LAST READ", "ROWS", "RECORDS")
+    names = ("SOURCE", "ENVIRONMENT", "READS", "VERSION", "EVERY", "LAST READ", "ROWS", "RECORDS")
+    table = listing(*names, "READ UNTIL", "UNREAD FILES")
     for each in known:
         read = progress.get(each.key)
         counts = ("never", "", "") if read is None else (iso_utc(read.landed_at), f"{read.rows:,}", f"{read.records:,}")
         every = "" if each.every is None else format_duration(each.every)
-        add_row(table, each.key, each.environment_key, _reads(each), str(each.version), every, *counts)
+        position = ("" if value is None else str(value) for value in positions[each.key].values())
+        add_row(table, each.key, each.environment_key, _reads(each), str(each.version), every, *counts, *position)
     context.wide_console.print(table)
+    for each in known:
+        if (failure := failures.get(each.key)) is not None:
+            told = f"The last pull of {each.key} failed at {iso_utc(failure.at)}: {failure.message}"
+            context.wide_console.print(plain(told, style="red"), soft_wrap=True)
 
 
 @sources.command("check")
@@ -142,20 +155,31 @@ def preview_source(context: Context, name: str, number: int, as_json: bool) -> N
 @click.argument("name")
 @click.option("--since", metavar="TIME", help="Leave what is older, such as 2026-11-01T00:00:00Z.")
 @click.option("--again", is_flag=True, help="Read everything anew, in the place of what the source has brought.")
+@click.option("--dry-run", is_flag=True, help="Say what would be read and removed; read no row.")
 @options.as_json
 @click.pass_obj
-def pull_source(context: Context, name: str, since: str | None, again: bool, as_json: bool) -> None:
+def pull_source(context: Context, name: str, *, since: str | None, again: bool, dry_run: bool, as_json: bool) -> None:
     """Land what is new of the source NAME, and ingest it. Every row counts once, however often this is run or killed.
 
     \b
     Examples:
       experiment-pipeline sources pull orders
       experiment-pipeline sources pull orders --since 2026-11-01T00:00:00Z
-      experiment-pipeline sources pull orders --again
+      experiment-pipeline sources pull orders --again --dry-run
     """
     if again and since is not None:
         raise ConfigurationError.of("--since", "Cannot be combined with --again, which replaces everything.")
     start = None if since is None else _moment(since)
+    if dry_run:
+        with context.registry() as registry:
+            source = registry.sources.find(name)
+            plan = _pull_of(context, registry, source).plan(start, again=again)
+            progress_of = registry.source_ranges.progress().get(name)
+        if as_json:
+            click.echo(json.dumps(plan_as_json(source, plan, progress_of), indent=2))
+        else:
+            print_plan(source, plan, progress_of)
+        return
     lake = open_lake(context)
     with context.registry() as registry:
         context.require_sound_lake(registry)
@@ -208,12 +232,15 @@ def pull(
     again: bool = False,
 ) -> "list[SourceRange]":
     """Land what is new of a source, and return the ranges that have landed."""
+    one = _pull_of(context, registry, source)
+    return replace(one, on_batch=on_batch, on_values=on_values).run(since, again=again)
+
+
+def _pull_of(context: Context, registry: "Registry", source: Source) -> "Pull":
     from experiment_pipeline.sources.pull import Pull
 
-    landing, ranges = context.settings.landing_dir, _ranges(registry, source)
-    ledger = registry.source_ranges
-    one = Pull(source, ranges, ledger, landing, lambda: context.now, on_batch, on_values=on_values)
-    return one.run(since, again=again)
+    ranges = _ranges(registry, source)
+    return Pull(source, ranges, registry.source_ranges, context.settings.landing_dir, lambda: context.now)
 
 
 def _show(progress: "Progress", bar: "TaskID", planned: "SourceRange", rows: int) -> None:
@@ -225,6 +252,16 @@ def _ranges(registry: "Registry", source: Source) -> "Ranges":
 
     connection = None if source.connection is None else registry.connections.find(source.connection)
     return open_ranges(source, connection, os.environ)
+
+
+def _position(registry: "Registry", source: Source) -> dict[str, Any]:
+    """Return up to which value the cursor has been read, and how many files have not; each None where there is none."""
+    read = registry.source_ranges.read_so_far(source.key)
+    unread = None
+    if source.files is not None:
+        with suppress(ConfigurationError):  # `sources check` says what is wrong with them
+            unread = _ranges(registry, source).state(read)["unread"]
+    return {"read_until": None if source.files is not None else read.until, "unread_files": unread}
 
 
 def _state_line(state: "Mapping[str, int | str | None]") -> str:
@@ -258,6 +295,10 @@ def _as_json(source: Source, progress: "SourceProgress | None") -> dict[str, Any
     read = None if progress is None else asdict(progress) | {"landed_at": iso_utc(progress.landed_at)}
     every = None if source.every is None else format_duration(source.every)
     return _named(source) | {"files": source.files, "connection": source.connection, "every": every, "read": read}
+
+
+def _failure_as_json(failure: "SourceFailure | None") -> dict[str, str] | None:
+    return None if failure is None else {"at": iso_utc(failure.at), "message": failure.message}
 
 
 def _range_as_json(landed: "SourceRange") -> dict[str, Any]:

@@ -43,11 +43,15 @@ class ReadSoFar:
         files: each as it was when it was read last.
         until: of the present cursor and connection, as text: the last value of the last range that landed.
         since: files that were modified earlier are left, UTC; None where none are.
+        after: of the last range that landed.
+        rows: of that range; None where nobody counted them.
     """
 
     files: Sequence[SourceFile] = ()
     until: str | None = None
     since: datetime | None = None
+    after: str | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,14 @@ class SourceProgress:
     rows: int
     records: int
     landed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailure:
+    """Why the last pull of a source did not work; no secret is in the message."""
+
+    at: datetime
+    message: str
 
 
 def unread_files(

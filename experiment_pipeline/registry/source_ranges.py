@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.domain.source_ranges import ReadSoFar, SourceFile, SourceProgress, SourceRange
+from experiment_pipeline.domain.source_ranges import ReadSoFar, SourceFailure, SourceFile, SourceProgress, SourceRange
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.landing.source_objects import AGAIN
 from experiment_pipeline.registry.engine import Database, reading, writing
@@ -41,15 +41,16 @@ class SourceRanges:
         """Return what has landed of a source: a position of another cursor or connection says nothing of this one."""
         columns = source_ranges.c
         landed = (columns.source == source) & columns.landed_at.is_not(None)
-        last = select(columns.until).where(landed).order_by(columns.number.desc()).limit(1)
+        last = select(columns.until, columns.after, columns.rows).where(landed).order_by(columns.number.desc()).limit(1)
         last_again = select(func.max(columns.number)).where(landed & columns.name.startswith(AGAIN))
         with reading(self.database) as connection:
-            until = connection.scalar(last.where(columns.version.in_(_versions(connection, source))))
+            position = connection.execute(last.where(columns.version.in_(_versions(connection, source)))).one_or_none()
             again = connection.scalar(last_again) or 0
             left = (columns.number > again) & columns.after.is_not(None) & columns.until.is_(None)
             since = connection.scalars(select(columns.after).where(landed & left).distinct()).all()
             files = SourceRanges(connection).read_files(source)
-        return ReadSoFar(files, until, max(map(datetime.fromisoformat, since), default=None))
+        until, after, rows = (None, None, None) if position is None else position
+        return ReadSoFar(files, until, max(map(datetime.fromisoformat, since), default=None), after, rows)
 
     def read_files(self, source: str) -> Sequence[SourceFile]:
         """Return the files of a source that have landed, each as it was when it was read last."""
@@ -75,6 +76,26 @@ class SourceRanges:
             source: SourceProgress(ranges, int(read), int(records), landed_at)
             for source, ranges, read, records, landed_at in rows
         }
+
+    def failures(self) -> dict[str, SourceFailure]:
+        """Return the failures of the sources whose last pull did not work, by key."""
+        columns = sources.c
+        failed = select(columns.key, columns.failed_at, columns.failure).where(columns.failed_at.is_not(None))
+        with reading(self.database) as connection:
+            return {key: SourceFailure(at, message) for key, at, message in connection.execute(failed)}
+
+    def record_failure(self, source: str, message: str, now: datetime) -> None:
+        """Keep why the last pull of a source did not work."""
+        with writing(self.database) as connection:
+            values = {"failed_at": now, "failure": message}
+            connection.execute(update(sources).where(sources.c.key == source).values(values))
+
+    def clear_failure(self, source: str) -> None:
+        """Forget the last failure of a source: a pull has worked."""
+        if source in self.failures():
+            with writing(self.database) as connection:
+                values = {"failed_at": None, "failure": None}
+                connection.execute(update(sources).where(sources.c.key == source).values(values))
 
     def next_number(self, source: str) -> int:
         """Return the number that the next range of a source has."""

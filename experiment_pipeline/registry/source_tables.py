@@ -24,6 +24,8 @@ sources = Table(  # rule D0
     Column("declared", JSON, nullable=False),  # as a manifest does
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("failed_at", UtcDateTime),  # of its last pull; null where that worked
+    Column("failure", Text),
 )
 
 source_versions = Table(  # rule D5: what each version was, as it was declared first

@@ -33,7 +33,7 @@ from experiment_pipeline.domain.sources import (
     url_of,
 )
 from experiment_pipeline.durable_files import make_folder
-from experiment_pipeline.errors import ConfigurationError, Conflict
+from experiment_pipeline.errors import ConfigurationError, Conflict, SourceUnreachable
 from experiment_pipeline.landing.source_objects import AGAIN, since_part
 from experiment_pipeline.sources.cursor_ranges import CursorRanges
 from experiment_pipeline.sources.databases import open_database
@@ -47,7 +47,8 @@ from experiment_pipeline.sources.source_rows import SourceRows
 LOCK = ".lock"  # hidden from ingestion
 MANY_ROWS = 100  # of which a column that is null in every one is a mistake; fewer are rejected row by row
 FIELD_OF_ALL = "query"
-NOT_OF_SOURCES = ("connections.", "--")  # fields that a pull refuses, too
+OPTION = "--"
+NOT_OF_SOURCES = ("connections.", OPTION)  # fields that a pull refuses, too
 NOTHING_LEFT = "Gives no rows now: --again would remove what the source has brought, and put nothing in its place."
 OnBatch = Callable[[SourceRange, int], None]  # told the range and how many rows of it were read just now
 
@@ -72,6 +73,12 @@ class RangeLedger(Protocol):
 
     def withdraw(self, source: str, number: int) -> None:
         """Forget a range of which nothing has landed."""
+
+    def record_failure(self, source: str, message: str, now: datetime) -> None:
+        """Keep why the last pull did not work."""
+
+    def clear_failure(self, source: str) -> None:
+        """Forget it: a pull has worked."""
 
 
 class Ranges(Protocol):
@@ -102,6 +109,21 @@ class Ranges(Protocol):
     def state(self, read: ReadSoFar) -> Mapping[str, int | str | None]:
         """Return how far the source has been read, for people."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPull:
+    """The plan of a pull: what it would do.
+
+    Attributes:
+        finished: the range that an interrupted pull has left, which would be finished first; None for none.
+        contents: what would be read then, by range.
+        replaces: whether that would take the place of everything that the source has brought (rule D5).
+    """
+
+    finished: SourceRange | None
+    contents: tuple[RangeContent, ...]
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +166,47 @@ class Pull:
             Conflict: another process pulls the source, or a file has changed while it was read.
             SourceUnreachable: a server is lost. The range stays planned, and the next pull reads it.
         """
-        with naming(self.source.key), self._exclusive():
-            landed = [done for done in [self._resumed(again=again)] if done is not None]
+        key = self.source.key
+        with self._exclusive():
+            try:
+                with naming(key):
+                    landed = self._landed_now(since, again=again)
+            except (ConfigurationError, Conflict, SourceUnreachable) as failed:
+                if not str(failed).startswith(OPTION):
+                    self.ledger.record_failure(key, str(failed), self.now())
+                raise
+            self.ledger.clear_failure(key)
+        return landed
+
+    def plan(self, since: datetime | None = None, *, again: bool = False) -> PlannedPull:
+        """Return what `run` would do; files are listed or the newest cursor is asked for, and nothing else is read.
+
+        Raises:
+            ConfigurationError: files, query or cursor are not what the source says.
+            SourceUnreachable: a server cannot be reached.
+        """
+        with naming(self.source.key):
+            left = self.ledger.open_range(self.source.key)
+            finished = left if left is not None and self._would_finish(left, again=again) else None
             if again:
-                return [*landed, self._read(self._planned(self._everything(), AGAIN))]
-            unread = self.ranges.unread(self.ledger.read_so_far(self.source.key), since, now=self.now())
-            return [*landed, *(self._read(self._planned(content)) for content in unread)]
+                return PlannedPull(finished, (self._everything(),), replaces=True)
+            read = self.ledger.read_so_far(self.source.key)
+            if finished is not None:
+                files, until = (*read.files, *finished.files), finished.until or read.until
+                read = replace(read, files=files, until=until, after=finished.after, rows=None)
+            return PlannedPull(finished, tuple(self.ranges.unread(read, since, now=self.now())))
+
+    def _landed_now(self, since: datetime | None, *, again: bool) -> list[SourceRange]:
+        landed = [done for done in [self._resumed(again=again)] if done is not None]
+        if again:
+            return [*landed, self._read(self._planned(self._everything(), AGAIN))]
+        unread = self.ranges.unread(self.ledger.read_so_far(self.source.key), since, now=self.now())
+        return [*landed, *(self._read(self._planned(content)) for content in unread)]
+
+    def _would_finish(self, left: SourceRange, *, again: bool) -> bool:
+        """Return whether a range that was left open has landed, or is read; for `again` it is not read any more."""
+        is_as_before = left.version == self.source.version and self.ranges.can_read_again(left)
+        return self._folder(left).exists() or (not again and is_as_before)
 
     def _everything(self) -> RangeContent:
         """Return all of the source as one range: it is one batch that removes the old rows and adds the new ones."""
@@ -167,7 +224,7 @@ class Pull:
         folder = self._folder(planned)
         if folder.exists():
             return self._closed(planned, None, _records_in(folder))
-        if not again and planned.version == self.source.version and self.ranges.can_read_again(planned):
+        if self._would_finish(planned, again=again):
             return self._read(planned)
         discard(folder)
         self.ledger.withdraw(planned.source, planned.number)

@@ -129,6 +129,19 @@ def test_pull__cursor_of_days_or_numbers__reads_on(shop: Shop, cursor: str) -> N
     assert shop.in_lake() == {"1": 1, "2": 1}
 
 
+def test_pull__idle_table__lands_its_overlap_once_and_again_only_with_a_row_that_appears_late(shop: Shop) -> None:
+    shop.sell(1, NOON)
+    shop.sell(2, NOON + HOUR)
+    assert [each.rows for each in shop.pull()] == [2]
+    assert [each.rows for each in shop.pull()] == [1]  # once, since other bounds were read before
+    assert shop.pull() == []
+    assert shop.pull() == []
+    shop.sell(3, NOON + HOUR / 2)
+    assert [each.rows for each in shop.pull()] == [2]
+    assert shop.pull() == []
+    assert shop.in_lake() == Counter({"1": 1, "2": 1, "3": 1})
+
+
 def test_pull__cursor_without_overlap__reads_nothing_where_nothing_is_new(shop: Shop) -> None:
     shop.declare(cursor={"column": "id"})
     assert shop.pull() == []
@@ -254,7 +267,10 @@ def test_pull__table_that_changed_between_two_pulls__lands_nothing_and_keeps_wha
         ({"cursor": {"column": "loaded"}}, r"sources\.orders\.cursor\.column: There is no column 'loaded'"),
         ({"query": "delete from orders"}, r"sources\.orders\.query: Must be one SELECT statement"),
         ({"cursor": {"column": "id", "overlap": "PT1H"}}, r"sources\.orders\.cursor\.overlap: Must be left out"),
-        ({"query": QUERY.replace("placed_at", "placed_at at time zone 'UTC' as placed_at")}, "without a time zone"),
+        (
+            {"query": QUERY.replace("placed_at", "placed_at at time zone 'UTC' as placed_at")},
+            "times without a zone",
+        ),
     ],
 )
 def test_pull__what_cannot_be_read__is_refused_and_the_registry_is_as_before(
