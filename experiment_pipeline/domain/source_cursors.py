@@ -20,6 +20,7 @@ DAY = timedelta(days=1)  # rows of a day come until its end
 INTEGER, DATE = re.compile(r"-?\d+"), re.compile(r"\d{4}-\d{2}-\d{2}")
 MOST_AHEAD = timedelta(hours=14)  # of UTC: where a time without a zone may already be
 ANEW = "Pull the source with --again to read everything anew."
+AFTER_ALL = "~"  # sorts behind whatever follows the date in a time's text
 SHOWN = 60  # characters of a value in a message
 
 
@@ -97,13 +98,16 @@ def largest_by(now: datetime, like: CursorValue, timezone: str | None) -> Cursor
 
     Args:
         now: UTC.
-        like: a value of the cursor.
+        like: a value of the cursor; a text that begins with a date is a time, compared by its day.
         timezone: of times without one; where it is not known, the one that is furthest ahead counts.
     """
     local = now + MOST_AHEAD if timezone is None else now.astimezone(ZoneInfo(timezone))
     if isinstance(like, datetime):
         return local.replace(tzinfo=None) if like.tzinfo is None else now
-    return local.date() if isinstance(like, date) else None
+    if isinstance(like, date):
+        return local.date()
+    is_time = isinstance(like, str) and DATE.match(like)  # as SQLite has times
+    return f"{local.date()}{AFTER_ALL}" if is_time else None
 
 
 def _back(value: CursorValue, overlap: timedelta | None) -> CursorValue:

@@ -130,6 +130,7 @@ class Removing:
         self._is_prepared = True
 
     def _keep_latest(self) -> int:
+        self._connection.execute(sql("rejected_corrections"))
         dropped = self._run_counting("staged", sql("keep_latest"))
         self._connection.execute(sql("latest_rows"))
         return dropped

@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -97,10 +98,10 @@ class SqliteRows(QueryRows):
             self.close()
             raise
 
-    @property
-    @override
+    @cached_property
     def schema(self) -> Mapping[str, pl.DataType]:
-        return self._schema
+        """The columns and their types, for which all rows of the query are looked at once, whatever the range."""
+        return {name: _type(kinds) for name, kinds in self._kinds.items()}
 
     @override
     def batches(self) -> Iterator[pl.DataFrame]:
@@ -124,6 +125,8 @@ class SqliteRows(QueryRows):
         with self._failing():
             if self._connection.execute(f"select 1 from {self._rows} where {name} is null limit 1").fetchone():
                 raise refuse_null(column)
+            ends = (f"(select typeof({end}({name})) from {self._rows})" for end in ("min", "max"))  # an index has both
+            _require_order(column, set(self._connection.execute(f"select {', '.join(ends)}").fetchone()) - {"null"})
             newest = f"select max({name}) from {self._rows}{self._where}"
             value = self._connection.execute(newest, self._values).fetchone()[0]
         return cursor_value(column, pl.Series([value]))
@@ -133,25 +136,29 @@ class SqliteRows(QueryRows):
             self._connection.execute("begin")
             self._connection.set_authorizer(_only_reads)
             described = self._connection.execute(f"select * from {self._rows} limit 0").description
-            columns = [column[0] for column in described]
-            refuse_twins(_as_written(columns))
-            self._kinds = self._kinds_of(columns)
-        self._schema = {name: _type(kinds) for name, kinds in self._kinds.items()}
+        self._columns = [column[0] for column in described]
+        refuse_twins(_as_written(self._columns))
+        self._within = within
         self._where = self._where_of(within)
-        self._select = self._select_all() + self._where
 
-    def _kinds_of(self, columns: list[str]) -> dict[str, set[str]]:
-        """Return the types of the values in each column."""
-        tests = (f"max(typeof({in_double_quotes(column)}) = '{kind}')" for column in columns for kind in KINDS)
-        found = iter(self._connection.execute(f"select {', '.join(tests)} from {self._rows}").fetchone())
-        return {column: {kind for kind in KINDS if next(found)} for column in columns}
+    @cached_property
+    def _kinds(self) -> dict[str, set[str]]:
+        """The types of the values in each column."""
+        tests = (f"max(typeof({in_double_quotes(column)}) = '{kind}')" for column in self._columns for kind in KINDS)
+        with self._failing():
+            found = iter(self._connection.execute(f"select {', '.join(tests)} from {self._rows}").fetchone())
+        kinds = {column: {kind for kind in KINDS if next(found)} for column in self._columns}
+        if self._within is not None:
+            _require_order(self._within.column, kinds[self._within.column])
+        return kinds
 
-    def _select_all(self) -> str:
+    @cached_property
+    def _select(self) -> str:
         columns = (
             f"{_cast(in_double_quotes(column), kinds)} as {in_double_quotes(column)}"
             for column, kinds in self._kinds.items()
         )
-        return f"select {', '.join(columns)} from {self._rows}"
+        return f"select {', '.join(columns)} from {self._rows}{self._where}"
 
     def _where_of(self, within: CursorRange | None) -> str:
         if within is None:
@@ -163,10 +170,7 @@ class SqliteRows(QueryRows):
         return f" where {limits}" if bounds else ""
 
     def _cursor(self, column: str) -> str:
-        require_column(column, self._kinds)
-        kinds = self._kinds[column]
-        if kinds - {"integer"} and kinds - {"text"}:
-            raise refuse_cursor_type(column, f"of {' and '.join(sorted(kinds))} values")
+        require_column(column, dict.fromkeys(self._columns))
         return f"{in_double_quotes(column)} collate binary"
 
     def _frame(self, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
@@ -176,8 +180,8 @@ class SqliteRows(QueryRows):
                 for place in mixed:
                     if isinstance(row[place], int | float):
                         row[place] = str(row[place])  # every digit: SQLite's own texts have 15
-            return pl.DataFrame(some, schema=self._schema, orient="row")
-        return pl.DataFrame(rows, schema=self._schema, orient="row")
+            return pl.DataFrame(some, schema=self.schema, orient="row")
+        return pl.DataFrame(rows, schema=self.schema, orient="row")
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -185,6 +189,12 @@ class SqliteRows(QueryRows):
             yield
         except sqlite3.Error as error:
             raise _failure(self._url, error) from None
+
+
+def _require_order(column: str, kinds: set[str]) -> None:
+    """Refuse a cursor whose values are not all whole numbers, or all text."""
+    if kinds - {"integer"} and kinds - {"text"}:
+        raise refuse_cursor_type(column, f"of {' and '.join(sorted(kinds))} values")
 
 
 def _only_reads(action: int, *_: object) -> int:

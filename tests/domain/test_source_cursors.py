@@ -88,6 +88,8 @@ def test_next_bounds__overlap_of_what_is_no_time__is_refused(newest: CursorValue
         (NOON.date(), None, date(2026, 11, 2)),
         (7, None, None),
         ("7", "UTC", None),
+        ("2026-11-01 13:00:00", "UTC", "2026-11-01~"),
+        ("2026-11-01T13:00:00Z", None, "2026-11-02~"),
     ],
 )
 def test_largest_by__now__is_in_the_zone_of_the_cursor(

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,33 @@ def test_row_with_a_smaller_cursor__or_unchanged__is_no_event__d7(here: LakeInOn
     report = here.ingest()
     assert (report.accepted, report.duplicates, report.removed) == (1, 2, 0)
     assert visible(here, 2) == [("a", "2"), ("b", "2"), ("c", "3")]
+
+
+NO_EVENT: list[dict[str, Any]] = [
+    {"identifier": ""},
+    {"timestamp": 0},
+    {"timestamp": 4_000_000_000_000},
+    {"identifier": None},
+]
+
+
+@pytest.mark.parametrize("broken", NO_EVENT)
+def test_correction_that_is_rejected__supersedes_the_row_that_it_was__until_it_is_one_again__d7(
+    here: LakeInOneFolder, broken: dict[str, Any]
+) -> None:
+    land_range(here.root, "v1-000001", [order("a", "1", 1), order("b", "1", 1), order("c", "1", 5)])
+    here.ingest()
+    corrections = [order("a", "2", 2, **broken), order("b", "2", 2), order("c", "2", 2, **broken), order("b", "3", 1)]
+    land_range(here.root, "v1-000002", corrections, [order("d", "2", 2), order("d", "3", 3, **broken)])
+    report = here.ingest()
+    assert (report.removed, sum(report.rejected.values())) == (2, 3)
+    land_range(here.root, "v1-000003", [order("a", "2", 2, **broken), order("a", "3", 3)])
+    assert here.ingest().removed == 0
+    assert [visible(here, version) for version in (1, 2, 3)] == [
+        [("a", "1"), ("b", "1"), ("c", "1")],
+        [("b", "2"), ("c", "1")],
+        [("a", "3"), ("b", "2"), ("c", "1")],
+    ]
 
 
 def test_row_that_is_read_later__with_an_equal_cursor__counts__d7(here: LakeInOneFolder) -> None:

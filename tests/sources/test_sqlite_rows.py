@@ -10,7 +10,8 @@ import pytest
 from experiment_pipeline.errors import ConfigurationError, SourceUnreachable
 from experiment_pipeline.sources import sqlite_rows
 from experiment_pipeline.sources.databases import open_database
-from experiment_pipeline.sources.source_rows import BATCH_ROWS, Database, SourceRows
+from experiment_pipeline.sources.source_rows import BATCH_ROWS, CursorRange, Database, SourceRows
+from experiment_pipeline.sources.sqlite_rows import SqliteRows
 
 VALUES: dict[
     tuple[object, ...], tuple[pl.DataType, list[object]]
@@ -50,16 +51,43 @@ def test_sqlite__more_rows_than_a_batch__come_in_several(tmp_path: Path) -> None
         assert [batch.height for batch in rows.batches()] == [BATCH_ROWS, 1]
 
 
+def test_sqlite__cursor_with_another_value_in_the_middle__is_refused_with_its_range(tmp_path: Path) -> None:
+    shop = database(tmp_path, (1, 2.5, 3))
+    assert shop.newest("select it from t", "it") == 3
+    refused = pytest.raises(ConfigurationError, match="is of integer and real values")
+    with closing(shop.rows("select it from t", CursorRange("it", 1, 3))) as rows, refused:
+        next(rows.batches())
+
+
 @pytest.mark.parametrize("values", [(1, "a"), (1.5, 2.5), (b"a",)])
 def test_sqlite__cursor_of_other_values__is_refused(tmp_path: Path, values: tuple[object, ...]) -> None:
     with pytest.raises(ConfigurationError, match=r"cursor\.column: Column 'it' is of .* values: must be"):
         database(tmp_path, values).newest("select it from t", "it")
 
 
+def test_sqlite__newest_value__is_found_by_the_index_alone(tmp_path: Path) -> None:
+    (shop := database(tmp_path, (1, 2))).newest("select it from t", "it")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("create index by_it on t (it)")
+        connection.executemany("insert into t values (?)", [(value,) for value in range(200_000)])
+        connection.commit()
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    with closing(shop.rows("select it from t")) as rows:
+        assert isinstance(rows, SqliteRows)
+        rows._connection.set_progress_handler(count, 1_000)
+        assert rows.newest("it") == 199_999
+    assert steps < 10  # thousands of steps: there are several for each row that is looked at
+
+
 @pytest.mark.parametrize("query", ["select * from pragma_table_info('t')", "select load_extension('x')"])
 def test_sqlite__functions_that_do_more_than_read__are_refused(tmp_path: Path, query: str) -> None:
     with pytest.raises(ConfigurationError, match="Must be one SELECT statement"):
-        database(tmp_path, (1,)).rows(query)
+        _ = database(tmp_path, (1,)).rows(query).schema
 
 
 def test_sqlite__file_that_is_none__is_refused(tmp_path: Path) -> None:
