@@ -12,6 +12,7 @@ from pathlib import Path
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.late_events import count_late_events
@@ -105,8 +106,9 @@ class TableReading:
         return report
 
     def _tidy(self, lake: Lake) -> None:
-        """Keep the lake small: merge its small files, and remove what they replace and what has been ingested."""
+        """Keep the lake small: drop removed rows, merge small files, remove what is replaced and what was ingested."""
         now = datetime.now(UTC)
+        drop_removed(lake, self.registry.data_versions.drop_limit(now - self.settings.removed_keep).batch)
         compact(lake, now)
         lake.vacuum(REPLACED_AGE)
         before = now - (self.settings.landing_keep or LANDED_AGE)

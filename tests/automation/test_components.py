@@ -3,13 +3,19 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from sqlalchemy import update
 
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
+from experiment_pipeline.lake.dropping import rows_by_removing_batch
+from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.registry import tables
+from experiment_pipeline.registry.registry import Registry
 from tests.automation.component_project import EXPERIMENT, EXPOSURES, METRICS, ORDERS, RUNNING, Project, project_in
 
 
@@ -214,6 +220,23 @@ def test_component__tables_of_a_connection__are_read_whole_without_a_cursor_and_
     assert project.run(instance, "checkout").metadata("checkout")["rows_read"] == 0, "the tables are as they were"
     files = Snapshot.open(project.root / "state/experiments/lake", EVENTS).data_files()
     assert [file.partition["month"] for file in files] == ["2026-01-removals", "2026-01"], "small files are merged"
+
+
+def test_component__table_that_is_read_whole_again__leaves_the_lake_after_a_while__e6(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    project.write()
+    project.run(instance, "checkout")
+    registry = Registry.open(f"sqlite:///{project.root / 'state/experiments/registry.sqlite'}")
+    for number in range(2):
+        long_ago = datetime.now(UTC) - timedelta(days=31)
+        with registry.engine.begin() as connection:
+            connection.execute(update(tables.batches).values(committed_at=long_ago))
+        project.sql(f"insert into analytics.fct_orders values ('{number}', timestamp '2026-01-08', 10)")  # noqa: S608
+        project.run(instance, "checkout")
+    registry.close()
+    removed = rows_by_removing_batch(Lake(project.root / "state/experiments/lake"))
+    assert removed == {3: 251}, "what the second reading replaced is over, and what the third did is not"
 
 
 def test_component__two_in_one_project__have_nothing_in_common(project: Project, instance: dg.DagsterInstance) -> None:
