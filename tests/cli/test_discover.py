@@ -77,7 +77,9 @@ def test_import__older_data__are_rejected_with_the_remedy_or_accepted_from_the_o
     head = ("user_id", "variant", "assigned")
     rows = [("a", "control", "2015-03-01T00:00:00Z"), ("b", "control", "2014-12-31T23:59:59Z")]
     given = ("import", write(tmp_path / "a.csv", head, *rows), "--as", "feature=button", "--yes", "--json")
-    assert json.loads(prepared(*given).output)["rejected"] == {"timestamp_too_old": 2}
+    refused = prepared(*given)
+    assert refused.exit_code == 2
+    assert "Every row would be rejected (timestamp_too_old: 2)." in refused.output
     assert json.loads(prepared(*given, "--oldest", "2015-01-01", "--dry-run").output)["rejected"] == {
         "timestamp_too_old": 1
     }
