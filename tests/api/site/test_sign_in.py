@@ -1,5 +1,6 @@
 """Signing in to the results page: the cookie, the form's token, keys that open nothing, and security headers."""
 
+import logging
 from datetime import timedelta
 
 import pytest
@@ -100,6 +101,18 @@ def test_key__that_expires__opens_nothing_from_then_on(api: Api) -> None:
     assert (expired.status, "This API key expired at 2026-03-02T13:00:00Z" in expired.text) == (401, True)
     again = checked(browser.sign_in(token))
     assert (again.status, "This API key expired at" in again.text) == (401, True)
+
+
+def test_key__is_neither_logged_nor_shown(
+    api: Api, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = api.tokens["admin"].split("_", 2)[2]
+    mistyped = f"{api.tokens['admin']}x"
+    with caplog.at_level(logging.DEBUG), signed_in(api, "admin") as browser:
+        shown = [browser.get(path).html for path in (LIST, "/environments/production/power/")]
+        shown.append(browser.sign_in(mistyped).text)
+    written = capfd.readouterr()
+    assert secret not in "".join((*shown, written.out, written.err, caplog.text))
 
 
 def test_sign_out__forgets_the_key(api: Api) -> None:
