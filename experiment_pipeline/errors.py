@@ -3,6 +3,7 @@
     ExperimentPipelineError
     ├── ConfigurationError        a setting, declaration or request breaks a rule; names the field
     ├── NotFound                  no such environment, experiment, metric or key
+    ├── KeyExpired                the time of an API key is over
     ├── Conflict                  valid in itself, but it conflicts with the registry's current state
     ├── NotAllowed                the experiment's current status forbids it (rules L3, L4)
     │   └── InvalidTransition     the lifecycle has no such transition (rule L1)
@@ -30,6 +31,7 @@
     │   ├── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
     │   └── RowsDropped           a data version has lost rows, which were removed later and dropped (rule E6)
     ├── BackupError               a backup cannot be made here, or is not whole
+    ├── ContractBroken            results contradict themselves, and are not published (rule X5)
     └── ArtifactMissing           an upstream artifact has not been materialised yet
 
 Messages name the field, say what is allowed, and never hold a secret.
@@ -249,6 +251,10 @@ class RowsDropped(LakeError):
 
 class BackupError(ExperimentPipelineError):
     """A backup cannot be made or restored there, or is not whole."""
+
+
+class ContractBroken(ExperimentPipelineError):
+    """Results that contradict themselves: they are not published, and the last good payload stays (rules X5, R3)."""
 
 
 class ArtifactMissing(ExperimentPipelineError):

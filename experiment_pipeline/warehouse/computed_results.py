@@ -11,6 +11,7 @@ from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.looks import Look, Movement
 from experiment_pipeline.domain.planned_looks import PlannedLookOf
+from experiment_pipeline.domain.reconciliation import require_reconciled
 from experiment_pipeline.results.compute import compute_results
 from experiment_pipeline.results.model import ExperimentResults
 from experiment_pipeline.warehouse.base import Warehouse
@@ -49,9 +50,13 @@ def computed_results(
         rows: `variant_aggregates` of the scope.
         floors: the least data that inference needs.
         planned_looks: those of earlier payloads.
+
+    Raises:
+        ContractBroken: the rows are not of the identities that were first exposed.
     """
     aggregates = tuple(metric_aggregates(rows))
     identities = warehouse.variant_identities(scope)
+    require_reconciled(identities, aggregates, {each.metric.id: each.metric.name for each in experiment.metrics})
     enters = experiment.audience.entry is not None
     before_entry = warehouse.variant_identities(scope, before_entry=True) if enters else None
     results = compute_results(
