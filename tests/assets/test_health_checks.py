@@ -1,5 +1,6 @@
 """Health checks in Dagster: one status per partition, the same through assets and through a batched run."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,13 +84,18 @@ def test_split_check__that_was_made_anew_the_other_way__shows_the_newest(
 
 
 def reported(result: dg.ExecuteInProcessResult, partition_key: str) -> dict[str, Any]:
-    """Return a run's reports on one partition: metadata by asset, and outcomes by check; moments left out."""
+    """Return a run's reports on one partition: metadata by asset, and outcomes by check.
+
+    Moments are left out, and of summaries, which list the looks, all but the headings.
+    """
     found: dict[str, Any] = {}
     for event in result.all_events:
         if event.is_step_materialization and event.partition == partition_key:
             (materialization,) = (event.step_materialization_data.materialization,)
             found[materialization.asset_key.to_user_string()] = {
-                name: value for name, value in materialization.metadata.items() if name != "as_of"
+                name: re.findall("^#.*$", str(value.value), re.MULTILINE) if name == "summary" else value
+                for name, value in materialization.metadata.items()
+                if name != "as_of"
             }
     for check in result.get_asset_check_evaluations():
         if check.partition == partition_key:
