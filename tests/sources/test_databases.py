@@ -166,3 +166,9 @@ def test_open_database__url_that_cannot_be_read__is_refused_without_its_secrets(
 def test_rows__two_columns_of_one_name__are_refused(shop: Database) -> None:
     with pytest.raises(ConfigurationError, match="query: Two columns have the name 'code'"):
         shop.rows("select id, code, name as code from orders")
+
+
+@pytest.mark.parametrize("end", [";", "; -- all of them", " -- it's all", "; /* a; b */"])
+def test_rows__semicolon_or_comment_at_the_end_of_a_query__is_read(shop: Database, end: str) -> None:
+    with closing(shop.rows(f"{ALL} where name <> ';--'{end}")) as rows:
+        assert rows.first(9).height == len(ORDERS)
