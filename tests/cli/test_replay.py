@@ -1,6 +1,8 @@
 """`experiment-pipeline replay`: published results computed again."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -8,21 +10,30 @@ from click.testing import CliRunner, Result
 from experiment_pipeline.cli.main import main
 from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.lake.lake import Lake
-from tests.assets.conftest import Installation, crowd, installation, purchase
+from tests.assets.conftest import Installation, copied, crowd, declared, installation, purchase
 from tests.lake.source_objects import land_range
 from tests.replay.conftest import change_look
 
 __all__ = ["installation"]
 
 
+@pytest.fixture(scope="module")
+def two_looks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every test's installation is copied from."""
+    folder = tmp_path_factory.mktemp("two-looks")
+    with declared(folder) as made:
+        for name, records in (("first", crowd(30, 20)), ("late", [purchase("b-19", 10)])):
+            made.land(name, records)
+            made.ingest()
+            made.refresh()
+    return folder
+
+
 @pytest.fixture
-def looked(installation: Installation) -> Installation:
+def looked(tmp_path: Path, two_looks: Path) -> Iterator[Installation]:
     """Two looks."""
-    for name, records in (("first", crowd(30, 20)), ("late", [purchase("b-19", 10)])):
-        installation.land(name, records)
-        installation.ingest()
-        installation.refresh()
-    return installation
+    with copied(two_looks, tmp_path) as copy:
+        yield copy
 
 
 def run(installation: Installation, *arguments: str) -> Result:

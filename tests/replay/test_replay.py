@@ -1,6 +1,7 @@
 """Replays of published looks: equal to the last bit after whatever has happened since (rule R10)."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.replay.replay import MOST_STEPS, Replayer, moments
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
-from tests.assets.conftest import STARTED_AT, Installation, crowd, exposure, purchase
+from tests.assets.conftest import STARTED_AT, Installation, copied, crowd, declared, exposure, purchase
 from tests.replay.conftest import change_look
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -31,17 +32,24 @@ def replayer(installation: Installation, folder: Path) -> Replayer:
     return Replayer(installation.registry, engine, installation.experiment(), Floors.of(installation.settings))
 
 
-@pytest.fixture
-def looked(installation: Installation) -> Installation:
-    """Two looks: the second one with late events, a quarantined identity and a new one."""
-    installation.land("first", crowd(60, 40))
-    installation.ingest()
-    installation.refresh()
+@pytest.fixture(scope="module")
+def two_looks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every test's installation is copied from."""
+    folder = tmp_path_factory.mktemp("two-looks")
     late = [purchase("b-39", 10), purchase("control-0", 1), exposure("b-0", "control", hours=3), exposure("new", "b")]
-    installation.land("late", late)
-    installation.ingest()
-    installation.refresh()
-    return installation
+    with declared(folder) as made:
+        for name, records in (("first", crowd(60, 40)), ("late", late)):
+            made.land(name, records)
+            made.ingest()
+            made.refresh()
+    return folder
+
+
+@pytest.fixture
+def looked(tmp_path: Path, two_looks: Path) -> Iterator[Installation]:
+    """Two looks: the second one with late events, a quarantined identity and a new one."""
+    with copied(two_looks, tmp_path) as copy:
+        yield copy
 
 
 def test_look__replayed__equals_what_was_published(looked: Installation, tmp_path: Path) -> None:
