@@ -141,6 +141,7 @@ def test_component__final_experiment__is_left_as_it_is_with_its_checks__p2(
     assert looks == [("done", 1), ("runs", 2)]
 
 
+@pytest.mark.slow
 def test_component__table_that_changed__counts_as_it_is_now(project: Project, instance: dg.DagsterInstance) -> None:
     project.write(experiments={"checkout": RUNNING})
     assert project.run(instance, "checkout").metadata("checkout")["rows_read"] == 850
@@ -183,6 +184,7 @@ def test_component__automation__requests_every_experiment_when_a_table_is_made__
     assert again.total_requested == 0
 
 
+@pytest.mark.slow
 def test_component__tables_of_a_connection__are_read_whole_without_a_cursor_and_by_it_with_one__d2(
     project: Project, instance: dg.DagsterInstance
 ) -> None:
@@ -222,6 +224,7 @@ def test_component__tables_of_a_connection__are_read_whole_without_a_cursor_and_
     assert [file.partition["month"] for file in files] == ["2026-01-removals", "2026-01"], "small files are merged"
 
 
+@pytest.mark.slow
 def test_component__table_that_is_read_whole_again__leaves_the_lake_after_a_while__e6(
     project: Project, instance: dg.DagsterInstance
 ) -> None:
@@ -239,6 +242,7 @@ def test_component__table_that_is_read_whole_again__leaves_the_lake_after_a_whil
     assert removed == {3: 251}, "what the second reading replaced is over, and what the third did is not"
 
 
+@pytest.mark.slow
 def test_component__two_in_one_project__have_nothing_in_common(project: Project, instance: dg.DagsterInstance) -> None:
     project.write()
     project.write({"results": {"key": "growth/results"}}, folder="growth")
@@ -278,6 +282,7 @@ def test_component__chain__has_every_step_of_a_refresh_as_an_asset(
     assert (result.success, sorted(made)) == (True, sorted(parents))
 
 
+@pytest.mark.slow
 def test_component__metrics_of_several_tables__are_told_apart(project: Project, instance: dg.DagsterInstance) -> None:
     wide = {
         "name": "orders",

@@ -132,7 +132,15 @@ BOTH_WAYS = pytest.mark.parametrize("batched", [False, True], ids=["graph", "bat
 
 
 @BOTH_WAYS
-@pytest.mark.parametrize("method", [FIRST, BUCKETS, IDENTITIES, "variant_aggregates"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        FIRST,
+        pytest.param(BUCKETS, marks=pytest.mark.slow),
+        pytest.param(IDENTITIES, marks=pytest.mark.slow),
+        "variant_aggregates",
+    ],
+)
 def test_transient_error__that_passes__leaves_no_failure(
     installation: Installation, faults: Faults, method: str, batched: bool
 ) -> None:
