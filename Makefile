@@ -116,6 +116,7 @@ $(GOLDEN_VENV)/.golden: requirements/golden.txt
 	@touch $@
 
 golden: $(GOLDEN_VENV)/.golden ## Compute the golden files anew with scipy, statsmodels and tea-tasting
+	$(GOLDEN_VENV)/bin/python tests/public_data/convert.py
 	$(GOLDEN_VENV)/bin/python -m tests.golden.make_golden
 
 calibrate: $(VENV)/.dev ## Simulate the statistics against their bounds (docs/calibration.md), all cores
