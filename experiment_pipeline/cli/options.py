@@ -48,6 +48,12 @@ environment = click.option(
 any_environment = click.option(
     "-e", "--environment", "environment", metavar="KEY", help="Of this environment alone; of every one when left out."
 )
+environment_of_key = click.option(
+    "-e",
+    "--environment",
+    metavar="KEY",
+    help="The experiment's environment, when several have an experiment of this key.",
+)
 PORT_OR_FREE = click.IntRange(0, 65_535)  # 0: any port that is free
 phase = click.option(
     "--phase", metavar="N", type=click.IntRange(min=1), help="The phase; the newest one when left out."

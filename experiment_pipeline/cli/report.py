@@ -36,12 +36,7 @@ class Format(StrEnum):
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="By default standard output.")
 @click.option("--without-pictures", is_flag=True, help="Leave pictures out of Markdown.")
 @click.option("--browser", metavar="PROGRAM", help="The browser that prints a PDF.")
-@click.option(
-    "-e",
-    "--environment",
-    metavar="KEY",
-    help="The experiment's environment, when several have an experiment of this key.",
-)
+@options.environment_of_key
 @options.phase
 @options.as_json
 @click.pass_obj

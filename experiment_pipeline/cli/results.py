@@ -26,12 +26,7 @@ def _explain(click_context: click.Context, _: click.Parameter, value: bool) -> N
 
 @click.command()
 @click.argument("key")
-@click.option(
-    "-e",
-    "--environment",
-    metavar="KEY",
-    help="The experiment's environment, when several have an experiment of this key.",
-)
+@options.environment_of_key
 @options.phase
 @click.option("--json", "as_json", is_flag=True, help="Print both payloads and the health findings as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row of CSV per metric and variant.")

@@ -126,8 +126,7 @@ class AdbcRows(StreamedRows):
         if within is None:
             return ""
         cursor = self._cursor(within.column)
-        bounds = ((">", within.after), ("<=", within.until))
-        limits = [f"{cursor} {sign} {self._dialect.literal(value)}" for sign, value in bounds if value is not None]
+        limits = [f"{cursor} {sign} {self._dialect.literal(value)}" for sign, value in within.bounds]
         return f" where {' and '.join(limits)}" if limits else ""
 
     def _cursor(self, column: str) -> str:

@@ -25,6 +25,7 @@ from experiment_pipeline.sources.source_rows import (
     StreamedRows,
     cursor_value,
     in_double_quotes,
+    in_single_quotes,
     refuse_cursor_type,
     refuse_null,
     require_column,
@@ -114,9 +115,10 @@ class DuckDBRows(StreamedRows):
         if within is None:
             return select
         cursor, kind = self._cursor(within.column), self._kind_of(within.column)
-        bounds = [(sign, value) for sign, value in ((">", within.after), ("<=", within.until)) if value is not None]
-        limits = " and ".join(f"{cursor} {sign} cast({_literal(value)} as {kind})" for sign, value in bounds)
-        return f"{select} where {limits}" if bounds else select
+        limits = " and ".join(
+            f"{cursor} {sign} cast({in_single_quotes(str(value))} as {kind})" for sign, value in within.bounds
+        )
+        return f"{select} where {limits}" if limits else select
 
     def _cursor(self, column: str) -> str:
         require_column(column, self._schema)
@@ -162,10 +164,6 @@ def _one_select(query: str) -> str:
     if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
         raise ConfigurationError.of(QUERY, ONE_SELECT)
     return statements[0].query
-
-
-def _literal(value: CursorValue) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _failure(url: ConnectionUrl, error: Exception) -> ExperimentPipelineError:

@@ -73,6 +73,11 @@ class CursorRange:
     after: CursorValue | None = None
     until: CursorValue | None = None
 
+    @property
+    def bounds(self) -> list[tuple[str, CursorValue]]:
+        """The bounds that there are, each with the operator of SQL that keeps to it."""
+        return [(sign, value) for sign, value in ((">", self.after), ("<=", self.until)) if value is not None]
+
 
 class QueryRows(SourceRows, Protocol):
     """The rows of a query to a database."""

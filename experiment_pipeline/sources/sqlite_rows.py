@@ -164,10 +164,9 @@ class SqliteRows(QueryRows):
         if within is None:
             return ""
         cursor = self._cursor(within.column)
-        bounds = [(sign, value) for sign, value in ((">", within.after), ("<=", within.until)) if value is not None]
-        self._values = tuple(value for _, value in bounds)
-        limits = " and ".join(f"{cursor} {sign} ?" for sign, _ in bounds)
-        return f" where {limits}" if bounds else ""
+        self._values = tuple(value for _, value in within.bounds)
+        limits = " and ".join(f"{cursor} {sign} ?" for sign, _ in within.bounds)
+        return f" where {limits}" if limits else ""
 
     def _cursor(self, column: str) -> str:
         require_column(column, dict.fromkeys(self._columns))
