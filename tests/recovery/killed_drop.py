@@ -3,43 +3,24 @@
 python -m tests.recovery.killed_drop <lake> <limit> <point> <n>
 """
 
-import os
-import signal
 import sys
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from experiment_pipeline.lake import delta
 from experiment_pipeline.lake.delta import Snapshot
 from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.lake.lake import Lake
+from tests.recovery.kill_points import KillPoints
 
 POINTS = ("write", "commit_rewrite", "sync")  # each is passed twice: before it happens and after
 
 
 def main(root: Path, limit: int, point: str, at: int) -> None:
     """Drop the removed rows of a lake."""
-    passed: Counter[str] = Counter()
-
-    def pass_by(name: str) -> None:
-        passed[name] += 1
-        if name == point and passed[name] == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def marked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            pass_by(name)
-            result = function(*args, **kwargs)
-            pass_by(name)
-            return result
-
-        return wrapper
-
-    Snapshot.write = marked(Snapshot.write, "write")  # type: ignore[method-assign]
-    Snapshot.commit_rewrite = marked(Snapshot.commit_rewrite, "commit_rewrite")  # type: ignore[method-assign]
-    delta.sync = marked(delta.sync, "sync")  # type: ignore[attr-defined]
+    points = KillPoints(point, at)
+    points.mark(Snapshot, "write", "write")
+    points.mark(Snapshot, "commit_rewrite", "commit_rewrite")
+    points.mark(delta, "sync", "sync")
     drop_removed(Lake(root, threads=1), limit)
 
 

@@ -3,14 +3,10 @@
 python -m tests.recovery.killed_ingestion <folder> [<point> <n> | unlocked]
 """
 
-import os
-import signal
 import sys
-from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from experiment_pipeline.lake import delta, ingestion
 from experiment_pipeline.lake.compaction import compact
@@ -19,6 +15,7 @@ from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry.batches import Batches
 from experiment_pipeline.registry.registry import Registry
 from tests.lake.ledger import NOW
+from tests.recovery.kill_points import KillPoints
 
 POINTS = (  # each is passed twice: before it happens and after
     "plan_batch",
@@ -34,30 +31,12 @@ UNLOCKED = "unlocked"  # instead of a point: where the file system knows no lock
 
 def main(root: Path, point: str | None = None, at: int = 1) -> None:
     """Ingest and compact everything below a folder."""
-    passed: Counter[str] = Counter()
-
-    def pass_by(name: str) -> None:
-        passed[name] += 1
-        if name == point and passed[name] == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def marked(function: Callable[..., Any], name: Callable[..., str]) -> Callable[..., Any]:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            pass_by(name(*args))
-            result = function(*args, **kwargs)
-            pass_by(name(*args))
-            return result
-
-        return wrapper
-
-    def table(verb: str) -> Callable[..., str]:
-        return lambda snapshot, *_: f"{verb} {snapshot._definition.name}"
-
-    Snapshot.write = marked(Snapshot.write, table("write"))  # type: ignore[method-assign]
-    Snapshot.commit_batch = marked(Snapshot.commit_batch, table("commit"))  # type: ignore[method-assign]
-    Snapshot.commit_rewrite = marked(Snapshot.commit_rewrite, table("rewrite"))  # type: ignore[method-assign]
-    for method in ("plan_batch", "commit_batch"):
-        setattr(Batches, method, marked(getattr(Batches, method), lambda *_, method=method: method))
+    points = KillPoints(point, at)
+    points.mark(Snapshot, "write", _of_table("write"))
+    points.mark(Snapshot, "commit_batch", _of_table("commit"))
+    points.mark(Snapshot, "commit_rewrite", _of_table("rewrite"))
+    points.mark(Batches, "plan_batch", "plan_batch")
+    points.mark(Batches, "commit_batch", "commit_batch")
     delta.sync = lambda path: None  # type: ignore[attr-defined]  # noqa: ARG005  # only a power cut loses it
 
     if point == UNLOCKED:
@@ -66,6 +45,10 @@ def main(root: Path, point: str | None = None, at: int = 1) -> None:
     lake = Lake(root / "lake", threads=1)
     ingestion.ingest(lake, registry.batches, root / "landing", NOW)
     compact(lake, NOW, whole=True)
+
+
+def _of_table(verb: str) -> Callable[..., str]:
+    return lambda snapshot, *_: f"{verb} {snapshot._definition.name}"
 
 
 if __name__ == "__main__":

@@ -4,12 +4,8 @@ python -m tests.recovery.killed_pull <folder> [<point> <n>]
 """
 
 import os
-import signal
 import sys
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
@@ -20,6 +16,7 @@ from experiment_pipeline.sources.adbc_rows import AdbcDatabase
 from experiment_pipeline.sources.file_rows import FileRows
 from experiment_pipeline.sources.pull import Pull, open_ranges
 from tests.lake.ledger import NOW
+from tests.recovery.kill_points import KillPoints
 
 SOURCE = "orders"
 POINTS = ("plan", "open rows", "write part", "rename folder", "close")  # each is passed twice: before it and after
@@ -27,28 +24,13 @@ POINTS = ("plan", "open rows", "write part", "rename folder", "close")  # each i
 
 def main(root: Path, point: str | None = None, at: int = 1) -> None:
     """Pull and ingest what lies below a folder."""
-    passed: Counter[str] = Counter()
-
-    def pass_by(name: str) -> None:
-        passed[name] += 1
-        if name == point and passed[name] == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def marked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            pass_by(name)
-            result = function(*args, **kwargs)
-            pass_by(name)
-            return result
-
-        return wrapper
-
-    SourceRanges.plan = marked(SourceRanges.plan, "plan")  # type: ignore[method-assign]
-    SourceRanges.close = marked(SourceRanges.close, "close")  # type: ignore[method-assign]
-    FileRows.__init__ = marked(FileRows.__init__, "open rows")  # type: ignore[method-assign]
-    AdbcDatabase.rows = marked(AdbcDatabase.rows, "open rows")  # type: ignore[method-assign]
-    landing_folder._write = marked(landing_folder._write, "write part")
-    Path.rename = marked(Path.rename, "rename folder")  # type: ignore[method-assign]
+    points = KillPoints(point, at)
+    points.mark(SourceRanges, "plan", "plan")
+    points.mark(SourceRanges, "close", "close")
+    points.mark(FileRows, "__init__", "open rows")
+    points.mark(AdbcDatabase, "rows", "open rows")
+    points.mark(landing_folder, "_write", "write part")
+    points.mark(Path, "rename", "rename folder")
 
     registry = Registry.open(f"sqlite:///{root / 'registry.sqlite'}")
     source = registry.sources.find(SOURCE)
