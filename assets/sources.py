@@ -15,10 +15,10 @@ from experiment_pipeline.domain.source_ranges import SourceRange
 from experiment_pipeline.domain.source_schedules import cron_of
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.domain.texts import printable
-from experiment_pipeline.errors import ExperimentPipelineError, RegistryUnavailable, SourceUnreachable
+from experiment_pipeline.errors import ExperimentPipelineError, RegistryUnavailable
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.refresh_session import RefreshSession
-from experiment_pipeline.resources.retries import POLICY, requesting_retry
+from experiment_pipeline.resources.retries import requesting_retry
 from experiment_pipeline.resources.warehouse import LakeResource
 from experiment_pipeline.sources.pull import Pull, open_ranges
 from experiment_pipeline.sources.row_profile import RowProfile
@@ -126,13 +126,6 @@ class AssetPull:
             self.context.log.debug("Range %s: %s rows more", planned.number, rows)
 
         with requesting_retry(self.context.retry_number):
-            connection = None if source.connection is None else self.registry.connections.find(source.connection)
-            ranges = open_ranges(source, connection, os.environ)
+            ranges = open_ranges(source, self.registry.connections.of(source), os.environ)
             ledger, landing = self.registry.source_ranges, self.lake.landing
-            try:
-                return Pull(source, ranges, ledger, landing, lambda: datetime.now(UTC), tell, profile).run()
-            except SourceUnreachable:
-                if self.context.retry_number < POLICY.max_retries:
-                    delay = POLICY.calculate_delay(self.context.retry_number + 1)
-                    raise dg.RetryRequested(max_retries=POLICY.max_retries, seconds_to_wait=delay) from None
-                raise
+            return Pull(source, ranges, ledger, landing, lambda: datetime.now(UTC), tell, profile).run()

@@ -13,6 +13,7 @@ import dagster as dg
 import duckdb
 import structlog
 
+from experiment_pipeline.errors import SourceUnreachable
 from experiment_pipeline.registry.outages import outage_of
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed a moment later. A query that needs too much memory will need it again."""
-    if outage_of(error) is not None:
+    if outage_of(error) is not None or isinstance(error, SourceUnreachable):
         return True
     if isinstance(error, OSError):  # deltalake's own have no number: the storage did not answer
         unnumbered = error.errno is None and type(error) is OSError

@@ -116,8 +116,7 @@ class TableReading:
 
     def _read(self, source: Source, before: ReadTable | None, report: ReadingReport) -> ReadTable:
         """Land what a table has, in the place of what it had where its rows may be others."""
-        connection = None if source.connection is None else self.registry.connections.find(source.connection)
-        ranges = open_ranges(source, connection, os.environ)
+        ranges = open_ranges(source, self.registry.connections.of(source), os.environ)
         with naming(source.key):
             now = ReadTable(source.version, _fingerprint(source, ranges))
         if before is not None and now.is_as(before):

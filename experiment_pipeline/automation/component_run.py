@@ -1,7 +1,7 @@
 """One run of the experiments component: tables are read, and each selected experiment is computed, in one step (P2)."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +20,12 @@ from experiment_pipeline.automation.experiment_refresh import ExperimentRefresh
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.domain.texts import printable, quoted
-from experiment_pipeline.errors import ExperimentPipelineError, NotFound, NotStarted, RefreshRefused, SourceUnreachable
+from experiment_pipeline.errors import ExperimentPipelineError, NotFound, NotStarted, RefreshRefused
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.io_manager import FrameIOManager
 from experiment_pipeline.resources.kept_event_log import event_log_kept_open
 from experiment_pipeline.resources.refresh_session import RefreshSession
-from experiment_pipeline.resources.retries import POLICY
+from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.resources.warehouse import lake_resource, warehouse_resource
 from experiment_pipeline.results.results_table import result_rows
 from experiment_pipeline.schemas.manifests import Manifest
@@ -131,7 +131,7 @@ class ExperimentsRun:
             return manifest, ReadingReport()
         reading = TableReading(registry, manifest.sources, settings, self.context.log.debug)
         with self.manifest.naming():
-            report = _retry_reading(reading.run)
+            report = retry_transient(reading.run)
         for name, rows in report.rows.items():
             self.context.log.info("%s: %s rows read", name, rows)
         return manifest, report
@@ -217,16 +217,6 @@ def _engine(settings: Settings) -> Iterator[Warehouse]:
     """Give the embedded engine over the lake, with one connection for the whole run."""
     with warehouse_resource(settings, lake_resource(settings)).kept() as engine:
         yield engine
-
-
-def _retry_reading(read: Callable[[], ReadingReport]) -> ReadingReport:
-    """Read tables, and again where a database is not to be reached, or is written, at the moment."""
-    for number in range(1, POLICY.max_retries + 1):
-        try:
-            return read()
-        except SourceUnreachable:
-            time.sleep(max(0.0, POLICY.calculate_delay(number)))
-    return read()
 
 
 def _cost(report: ReadingReport) -> Metadata:

@@ -250,8 +250,7 @@ def _show(progress: "Progress", bar: "TaskID", planned: "SourceRange", rows: int
 def _ranges(registry: "Registry", source: Source) -> "Ranges":
     from experiment_pipeline.sources.pull import open_ranges
 
-    connection = None if source.connection is None else registry.connections.find(source.connection)
-    return open_ranges(source, connection, os.environ)
+    return open_ranges(source, registry.connections.of(source), os.environ)
 
 
 def _position(registry: "Registry", source: Source) -> dict[str, Any]:

@@ -49,6 +49,10 @@ class Connections:
                 raise _not_found(transaction, connections, "connection", key)
         return Connection(key=row["key"], url_env=row["url_env"], url=row["url"])
 
+    def of(self, source: Source) -> Connection | None:
+        """Return the connection that a source is read over; None for one of files."""
+        return None if source.connection is None else self.find(source.connection)
+
     def declare(self, key: str, draft: ConnectionDraft, *, actor: str, now: datetime) -> Connection:
         """Add a connection, or change it.
 

@@ -197,7 +197,7 @@ def test_source__database_that_is_lost__fails_without_its_password(shop: Shop, m
 """
     )
     monkeypatch.setitem(os.environ, "SHOP_DATABASE_URL", "postgresql://reader:hunter2@127.0.0.1:1/shop")
-    monkeypatch.setattr("experiment_pipeline.assets.sources.POLICY", dg.RetryPolicy(max_retries=1, delay=0))
+    monkeypatch.setattr("experiment_pipeline.resources.retries.POLICY", dg.RetryPolicy(max_retries=1, delay=0))
     run = shop.pull("visits")
     assert not run.success
     log = [str(event) for event in run.all_events]

@@ -93,8 +93,7 @@ def pull(kind: str, root: Path, location: str) -> Pulled:
         place = {"connection": "shop", "query": QUERY, "cursor": {"column": "loaded_at"}}  # type: ignore[dict-item]
     draft = adapter(SourceDraft).validate_python({"as": AS} | place)
     source = registry.sources.declare("orders", "bench", draft, actor="bench", now=NOW)
-    connection = None if source.connection is None else registry.connections.find("shop")
-    ranges, landing = open_ranges(source, connection, {"SHOP_URL": location}), root / "landing"
+    ranges, landing = open_ranges(source, registry.connections.of(source), {"SHOP_URL": location}), root / "landing"
     landed = Pull(source, ranges, registry.source_ranges, landing, lambda: NOW, lambda _, __: None)
     land = _measured(landed.run)
     into_lake = _measured(lambda: ingest(Lake(root / "lake", threads=2), registry.batches, landing, NOW))

@@ -34,8 +34,7 @@ def main(root: Path, point: str | None = None, at: int = 1) -> None:
 
     registry = Registry.open(f"sqlite:///{root / 'registry.sqlite'}")
     source = registry.sources.find(SOURCE)
-    connection = None if source.connection is None else registry.connections.find(source.connection)
-    ranges, landing = open_ranges(source, connection, os.environ), root / "landing"
+    ranges, landing = open_ranges(source, registry.connections.of(source), os.environ), root / "landing"
     Pull(source, ranges, registry.source_ranges, landing, lambda: NOW, lambda _, __: None).run()
     ingest(Lake(root / "lake", threads=1), registry.batches, landing, NOW)
 

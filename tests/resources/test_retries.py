@@ -17,7 +17,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from sqlalchemy import exc
 
 from experiment_pipeline.domain.refresh import Claim, Computation
-from experiment_pipeline.errors import ArtifactMissing, Conflict, Final, RegistryBusy
+from experiment_pipeline.errors import ArtifactMissing, Conflict, Final, RegistryBusy, SourceUnreachable
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.registry import wait_limits
 from experiment_pipeline.resources import retries
@@ -62,6 +62,7 @@ def postgres_error(sqlstate: str | None) -> exc.DBAPIError:
         postgres_error("53300"),  # too many connections
         postgres_error("57014"),  # statement timeout: another transaction has a lock, or the server is overloaded
         RegistryBusy("the same, from a store"),
+        SourceUnreachable("a database that rows are pulled from"),
         exc.DBAPIError("select", {}, Exception(), connection_invalidated=True),
         exc.TimeoutError("of the pool"),
     ],
