@@ -20,7 +20,7 @@ from experiment_pipeline.cli.mapping_report import (
     print_not_numbers,
 )
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
-from experiment_pipeline.domain.fields import FieldErrors
+from experiment_pipeline.domain.fields import validated
 from experiment_pipeline.domain.mapping_texts import GivenMapping, are_exposures, guessed_fields, mapping_of
 from experiment_pipeline.domain.row_mapping import PROPERTIES
 from experiment_pipeline.domain.sources import OldestDay
@@ -85,7 +85,7 @@ def import_file(
 
     if timezone is not None:
         _check_time_zone(timezone)
-    first_day = None if oldest is None else _day(oldest)
+    first_day: date | None = None if oldest is None else validated(OldestDay, oldest, "--oldest")
     with closing(FileRows([file])) as opened:
         columns = list(opened.schema)
     kind = are_exposures(columns) if exposures is None else exposures
@@ -112,13 +112,6 @@ def _check_time_zone(name: str) -> None:
         parse_time_zone(name)
     except ValueError as unknown:
         raise ConfigurationError.of("--timezone", f"{unknown}.") from None
-
-
-def _day(text: str) -> "date":
-    errors = FieldErrors()
-    day: Any = errors.validate(OldestDay, text, "--oldest")
-    errors.raise_any()
-    return day  # type: ignore[no-any-return]
 
 
 def _pairs(option: str, given: Iterable[str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from experiment_pipeline.cli.mapping_report import (
 from experiment_pipeline.cli.pull_plan import plan_as_json, print_plan
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar
 from experiment_pipeline.cli.tables import add_row, listing, plain
-from experiment_pipeline.domain.fields import FieldErrors, Moment
+from experiment_pipeline.domain.fields import Moment, validated
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.errors import ConfigurationError
@@ -169,7 +169,7 @@ def pull_source(context: Context, name: str, *, since: str | None, again: bool, 
     """
     if again and since is not None:
         raise ConfigurationError.of("--since", "Cannot be combined with --again, which replaces everything.")
-    start = None if since is None else _moment(since)
+    start: datetime | None = None if since is None else validated(Moment, since, "--since")
     if dry_run:
         with context.registry() as registry:
             source = registry.sources.find(name)
@@ -273,13 +273,6 @@ def _state_line(state: "Mapping[str, int | str | None]") -> str:
         "nothing has been read" if state["read_until"] is None else f"rows up to {state['read_until']} have been read"
     )
     return printable(f"The cursor's largest value is {state['newest'] or 'none: there are no rows'}; {read}.")
-
-
-def _moment(text: str) -> "datetime":
-    errors = FieldErrors()
-    moment: Any = errors.validate(Moment, text, "--since")
-    errors.raise_any()
-    return moment  # type: ignore[no-any-return]
 
 
 def _reads(source: Source) -> str:

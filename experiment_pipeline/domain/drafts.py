@@ -54,6 +54,7 @@ from experiment_pipeline.domain.fields import (
     Text,
     Unit,
     VariantKey,
+    validated,
 )
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import (
@@ -231,9 +232,7 @@ def upgraded(metric: Metric) -> MetricDraft:
 
 def check_name(name: str) -> None:
     """Check the name of anything: one line of at most 255 characters. Raises ConfigurationError."""
-    errors = FieldErrors()
-    errors.validate(Name, name, "name")
-    errors.raise_any()
+    validated(Name, name, "name")
 
 
 def check_environment(key: str, name: str) -> None:

@@ -228,6 +228,18 @@ class FieldErrors:
             raise ConfigurationError(self.errors)
 
 
+def validated(kind: Any, value: object, path: str) -> Any:
+    """Return a value as a kind of field allows it.
+
+    Raises:
+        ConfigurationError: it does not; names the path.
+    """
+    errors = FieldErrors()
+    allowed = errors.validate(kind, value, path)
+    errors.raise_any()
+    return allowed
+
+
 def errors_by_field(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> dict[str, list[str]]:
     """Return pydantic's errors as messages by dotted field.
 
