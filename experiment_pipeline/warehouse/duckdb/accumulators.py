@@ -4,7 +4,7 @@ Each gives the same numbers, to the last bit, whatever the order and the pieces 
 needs one of its own is a class here and an entry of `ACCUMULATORS`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -18,6 +18,8 @@ from experiment_pipeline.warehouse.duckdb.population import Integers
 
 DAY_US = 24 * 60 * 60 * 1_000_000
 DAYS_SINCE_MONDAY = 3  # of 1970-01-01, from which times are counted
+PERIOD_BITS = 28  # of one number that holds an identity and a day or week: enough for any time in microseconds
+EARLIEST_PERIOD = 1 << (PERIOD_BITS - 1)  # is added, so that periods before 1970 are not negative
 NO_TEXT = 0  # in place of the hash of a value's text, where there is no value
 
 
@@ -148,29 +150,20 @@ class Days:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._pairs: list[tuple[Integers, Integers]] = []
+        self._kept = DistinctRows()
 
     def add(self, events: CountedEvents) -> None:
         """Take in the events' days."""
-        self._add(events.identities, events.column("at_us") // DAY_US)
+        self._keep(events.identities, events.column("at_us") // DAY_US)
 
-    def _add(self, identities: Integers, keys: Integers) -> None:
-        """Keep each pair of an identity and a key once; what is kept is gone through when as much has come again."""
-        self._pairs.append(_distinct_pairs(identities, keys))
-        while len(self._pairs) > 1 and len(self._pairs[-1][0]) * 2 >= len(self._pairs[-2][0]):
-            self._merge_last(2)
-
-    def _merge_last(self, number: int) -> None:
-        last = self._pairs[-number:]
-        del self._pairs[-number:]
-        self._pairs.append(_distinct_pairs(*(np.concatenate(column) for column in zip(*last, strict=True))))
+    def _keep(self, identities: Integers, periods: Integers) -> None:
+        """Keep each identity and period as one number, which sorts in a tenth of the time that two columns take."""
+        self._kept.add((identities << PERIOD_BITS) + periods + EARLIEST_PERIOD)
 
     def values(self) -> Floats:
         """Return how many there are."""
-        if not self._pairs:
-            return np.zeros(self._size)
-        self._merge_last(len(self._pairs))
-        return np.bincount(self._pairs[0][0], minlength=self._size).astype(np.float64)
+        (packed,) = self._kept.columns(1)
+        return np.bincount(packed >> PERIOD_BITS, minlength=self._size).astype(np.float64)
 
 
 class Weeks(Days):
@@ -178,25 +171,67 @@ class Weeks(Days):
 
     def add(self, events: CountedEvents) -> None:
         """Take in the events' weeks."""
-        self._add(events.identities, (events.column("at_us") // DAY_US + DAYS_SINCE_MONDAY) // 7)
+        self._keep(events.identities, (events.column("at_us") // DAY_US + DAYS_SINCE_MONDAY) // 7)
 
 
-class Distinct(Days):
+class Distinct:
     """Distinct texts of the events' values; an event without a value has none."""
+
+    of_numbers: ClassVar[bool] = False
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept = DistinctRows()
 
     def add(self, events: CountedEvents) -> None:
         """Take in the hashes of the events' values."""
         texts = events.column("text")
         has_text = np.flatnonzero(texts != NO_TEXT)
-        self._add(events.identities[has_text], texts[has_text])
+        self._kept.add(events.identities[has_text], texts[has_text])
+
+    def values(self) -> Floats:
+        """Return how many there are."""
+        identities, _ = self._kept.columns(2)
+        return np.bincount(identities, minlength=self._size).astype(np.float64)
 
 
-def _distinct_pairs(identities: Integers, keys: Integers) -> tuple[Integers, Integers]:
-    order = np.lexsort((keys, identities))
-    identities, keys = identities[order], keys[order]
-    is_new = np.ones(len(order), bool)
-    is_new[1:] = (identities[1:] != identities[:-1]) | (keys[1:] != keys[:-1])
-    return identities[is_new], keys[is_new]
+class DistinctRows:
+    """Rows of whole numbers, each kept once; what is kept is gone through when half as much has come again."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Integers, ...]] = []
+
+    def add(self, *columns: Integers) -> None:
+        """Take in rows; every call brings as many columns."""
+        self._kept.append(_distinct_rows(columns))
+        while len(self._kept) > 1 and len(self._kept[-1][0]) * 2 >= len(self._kept[-2][0]):
+            self._merge_last(2)
+
+    def columns(self, number: int) -> tuple[Integers, ...]:
+        """Return all rows in rising order, in so many columns; where there are none, these are empty."""
+        if not self._kept:
+            return (np.empty(0, np.int64),) * number
+        self._merge_last(len(self._kept))
+        return self._kept[0]
+
+    def _merge_last(self, number: int) -> None:
+        last = self._kept[-number:]
+        del self._kept[-number:]
+        self._kept.append(_distinct_rows([np.concatenate(column) for column in zip(*last, strict=True)]))
+
+
+def _distinct_rows(columns: Sequence[Integers]) -> tuple[Integers, ...]:
+    """Return each row once, in rising order. A stable sort takes hardly any time where runs of rows rise already."""
+    if len(columns) == 1:
+        rows = [np.sort(columns[0], kind="stable")]
+    else:
+        order = np.lexsort(columns[::-1])
+        rows = [column[order] for column in columns]
+    is_new = np.logical_or.reduce([column[1:] != column[:-1] for column in rows])
+    if is_new.all():
+        return tuple(rows)
+    positions = np.concatenate(([0], np.flatnonzero(is_new) + 1))
+    return tuple(column[positions] for column in rows)
 
 
 def _signed(events: CountedEvents, sign: float) -> Floats:

@@ -91,6 +91,13 @@ def test_tally__days__are_those_of_utc__m6() -> None:
     assert tally.values(Aggregation.DAYS).tolist() == [0, 0, 3]
 
 
+@pytest.mark.parametrize(("aggregation", "periods"), [(Aggregation.DAYS, 3), (Aggregation.WEEKS, 2)])
+def test_tally__days_and_weeks_before_1970__are_told_apart__m6(aggregation: Aggregation, periods: int) -> None:
+    tally = Tally(population(), TimeSpan(start_us=-9 * DAY_US), [aggregation])
+    tally.add(piece([40] * 4, [-1, -DAY_US, -DAY_US - 1, -4 * DAY_US], [1.0] * 4))
+    assert tally.values(aggregation).tolist() == [0, 0, periods]
+
+
 def test_tally__weeks__begin_on_monday_in_utc_and_run_on_over_the_year__m6() -> None:
     days = [
         date(2026, 3, 1),
