@@ -35,16 +35,16 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from experiment_pipeline import logs
 from experiment_pipeline.assets.columns import column_schema
-from experiment_pipeline.automation.component_events import RESULTS, STAGE_ASSETS, Event, check_specs
-from experiment_pipeline.automation.component_freshness import freshness_specs
-from experiment_pipeline.automation.component_manifest import ComponentManifest, explained
-from experiment_pipeline.automation.component_partitions import partitions_sensor
-from experiment_pipeline.automation.component_results import WarehouseDatabase, results_definition
-from experiment_pipeline.automation.component_run import ExperimentsRun
-from experiment_pipeline.automation.component_scaffolder import ExperimentsScaffolder
-from experiment_pipeline.automation.component_state import ComponentState
-from experiment_pipeline.automation.component_tables import ConnectionFields, RegistryFields, ResultsFields, TableFields
-from experiment_pipeline.automation.event_lake_component import EventLakeComponent
+from experiment_pipeline.automation.component.event_lake import EventLakeComponent
+from experiment_pipeline.automation.component.events import RESULTS, STAGE_ASSETS, Event, check_specs
+from experiment_pipeline.automation.component.fields import ConnectionFields, RegistryFields, ResultsFields, TableFields
+from experiment_pipeline.automation.component.freshness import freshness_specs
+from experiment_pipeline.automation.component.manifest import ComponentManifest, explained
+from experiment_pipeline.automation.component.partitions import partitions_sensor
+from experiment_pipeline.automation.component.results import WarehouseDatabase, results_definition
+from experiment_pipeline.automation.component.run import ExperimentsRun
+from experiment_pipeline.automation.component.scaffolder import ExperimentsScaffolder
+from experiment_pipeline.automation.component.state import ComponentState
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 
 __all__ = ["EventLakeComponent", "ExperimentAsset", "ExperimentsComponent"]

@@ -16,7 +16,7 @@ from experiment_pipeline.lake.dropping import rows_by_removing_batch
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.registry import Registry
-from tests.automation.component_project import EXPERIMENT, EXPOSURES, METRICS, ORDERS, RUNNING, Project, project_in
+from tests.automation.component.project import EXPERIMENT, EXPOSURES, METRICS, ORDERS, RUNNING, Project, project_in
 
 
 @pytest.fixture

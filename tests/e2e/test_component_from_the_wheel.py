@@ -12,7 +12,7 @@ import pytest
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import PREFIX
-from tests.automation.component_project import DEFINITIONS, PROJECT
+from tests.automation.component.project import DEFINITIONS, PROJECT
 
 ROOT = Path(__file__).parent.parent.parent
 OURS = ("experiment_pipeline", "_experiment_pipeline")  # what an editable install puts into the environment

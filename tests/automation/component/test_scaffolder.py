@@ -10,14 +10,14 @@ import yaml
 from dagster.components import ScaffoldRequest
 from dagster.components.scaffold.scaffold import NoParams
 
-from experiment_pipeline.automation.component_scaffolder import (
+from experiment_pipeline.automation.component.scaffolder import (
     EventLakeScaffolder,
     ExperimentsParams,
     ExperimentsScaffolder,
 )
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.registry import Registry
-from tests.automation.component_project import TYPE, Project, project_in
+from tests.automation.component.project import TYPE, Project, project_in
 
 LAKE = "experiment_pipeline.EventLakeComponent"
 CAME, WERE_OFFERED = {"control": 211, "incentive": 1745}, {"control": 623, "incentive": 2211}  # of the published data

@@ -10,12 +10,12 @@ import dagster as dg
 
 from experiment_pipeline.assets.metadata import Metadata
 from experiment_pipeline.assets.stages import StageOutput
-from experiment_pipeline.automation.component_events import RESULTS, ComponentEvents, Event
-from experiment_pipeline.automation.component_freshness import judge_freshness
-from experiment_pipeline.automation.component_manifest import ComponentManifest, explained
-from experiment_pipeline.automation.component_reading import ReadingReport, TableReading
-from experiment_pipeline.automation.component_results import WarehouseDatabase, column_lineage, results_metadata
-from experiment_pipeline.automation.component_state import ComponentState, reading_tables
+from experiment_pipeline.automation.component.events import RESULTS, ComponentEvents, Event
+from experiment_pipeline.automation.component.freshness import judge_freshness
+from experiment_pipeline.automation.component.manifest import ComponentManifest, explained
+from experiment_pipeline.automation.component.reading import ReadingReport, TableReading
+from experiment_pipeline.automation.component.results import WarehouseDatabase, column_lineage, results_metadata
+from experiment_pipeline.automation.component.state import ComponentState, reading_tables
 from experiment_pipeline.automation.experiment_refresh import ExperimentRefresh
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import dagster as dg
 
-from experiment_pipeline.automation.component_manifest import table_freshness
-from experiment_pipeline.automation.component_tables import TableFields
+from experiment_pipeline.automation.component.fields import TableFields
+from experiment_pipeline.automation.component.manifest import table_freshness
 from experiment_pipeline.times import format_duration, iso_utc
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from experiment_pipeline.automation.component_tables import ConnectionFields, TableFields
+from experiment_pipeline.automation.component.fields import ConnectionFields, TableFields
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.sources import DUCKDB, Source
 from experiment_pipeline.domain.texts import printable, quoted, suggestion

@@ -10,7 +10,7 @@ from dagster_duckdb import DuckDBResource
 
 from experiment_pipeline.assets.columns import PARTITION_ROWS, SCHEMA
 from experiment_pipeline.assets.metadata import Metadata, short_table
-from experiment_pipeline.automation.component_tables import TableFields
+from experiment_pipeline.automation.component.fields import TableFields
 from experiment_pipeline.domain.refresh import ComputationState
 from experiment_pipeline.domain.sources import DUCKDB, Source
 from experiment_pipeline.errors import ConfigurationError

@@ -13,9 +13,9 @@ from pydantic import ConfigDict, PrivateAttr
 from experiment_pipeline import logs
 from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.events import LAKE_SOUND, OBJECTS_READABLE, ingest_landed, ingested, lake_unsound
-from experiment_pipeline.automation.component_scaffolder import EventLakeScaffolder
-from experiment_pipeline.automation.component_state import ComponentState, reading_tables
-from experiment_pipeline.automation.component_tables import RegistryFields
+from experiment_pipeline.automation.component.fields import RegistryFields
+from experiment_pipeline.automation.component.scaffolder import EventLakeScaffolder
+from experiment_pipeline.automation.component.state import ComponentState, reading_tables
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.late_events import count_late_events
 from experiment_pipeline.registry.registry import Registry

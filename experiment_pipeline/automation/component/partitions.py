@@ -4,7 +4,7 @@ from contextlib import closing
 
 import dagster as dg
 
-from experiment_pipeline.automation.component_state import ComponentState
+from experiment_pipeline.automation.component.state import ComponentState
 from experiment_pipeline.registry.registry import Registry
 
 INTERVAL_SECONDS = 30

@@ -11,7 +11,7 @@ from dagster.components.testing.test_cases import TestTranslation as Translation
 
 from experiment_pipeline import EventLakeComponent, ExperimentsComponent
 from experiment_pipeline.automation.components import ExperimentAsset
-from tests.automation.component_project import Project, project_in
+from tests.automation.component.project import Project, project_in
 
 KeyModifier = Callable[[dg.AssetKey], dg.AssetKey] | None
 Assertion = Callable[[dg.AssetSpec], bool]

@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from experiment_pipeline.automation.component_state import ComponentState
+from experiment_pipeline.automation.component.state import ComponentState
 from experiment_pipeline.errors import ConfigurationError
-from tests.automation.component_project import ATTRIBUTES, EXPERIMENT, EXPOSURES, ORDERS, Project, project_in
+from tests.automation.component.project import ATTRIBUTES, EXPERIMENT, EXPOSURES, ORDERS, Project, project_in
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ class ExperimentsScaffolder(Scaffolder[ExperimentsParams]):
 def _write_example(folder: Path) -> None:
     """Write the field study of the demo as two tables, one of who was offered what, one of who came."""
     for name in EXAMPLE:
-        text = files("experiment_pipeline.automation").joinpath("example", name).read_text("utf-8")
+        text = files("experiment_pipeline.automation.component").joinpath("example", name).read_text("utf-8")
         (folder / name).write_text(text, "utf-8")
     (folder / ".gitignore").write_text(".state/\n", "utf-8")
     source = files("experiment_pipeline.demo").joinpath("thornton_hiv.csv").read_text("utf-8")

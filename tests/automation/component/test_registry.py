@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from tests.assets.conftest import Installation, crowd
-from tests.automation.component_project import Project, Ran, project_in
+from tests.automation.component.project import Project, Ran, project_in
 
 LAKE = "experiment_pipeline.EventLakeComponent"
 BLANK = dict.fromkeys(("warehouse", "exposures", "events", "declarations"))
