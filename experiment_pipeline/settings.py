@@ -237,6 +237,11 @@ class Settings(BaseSettings):
         return self.data_dir / "lake"
 
     @property
+    def tables_dir(self) -> Path:
+        """The Delta tables of all looks: `results`, `looks`, `exposures_timeseries`, `health`."""
+        return self.data_dir / "tables"
+
+    @property
     def artifacts_dir(self) -> Path:
         """The artifacts: one Parquet file per artifact and partition."""
         return self.data_dir / "artifacts"

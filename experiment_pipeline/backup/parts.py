@@ -1,6 +1,7 @@
 """Parts of an installation that a backup holds: where they are, and which of their files belong to it.
 
-Dagster's history is not among them: it says when runs were, and no result depends on it.
+Dagster's history is not among them: it says when runs were, and no result depends on it. Nor are the tables of all
+looks: the registry has all that they are made of, and the first write after a restore makes them again.
 """
 
 from collections.abc import Iterator

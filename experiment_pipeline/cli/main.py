@@ -46,6 +46,10 @@ COMMANDS = {  # by name: the function, and the line in the help
         "Compute published results again, and compare to the last bit.",
     ),
     "lake": ("experiment_pipeline.cli.lake:lake", "Show, fill, compact and vacuum the events lake."),
+    "tables": (
+        "experiment_pipeline.cli.look_tables:tables",
+        "Show and write the Delta tables of all looks, for analysts.",
+    ),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
     "registry": (
         "experiment_pipeline.cli.registry:registry",

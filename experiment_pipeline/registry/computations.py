@@ -18,6 +18,7 @@ from experiment_pipeline.registry.experiments import Experiments, lock
 from experiment_pipeline.registry.health import store_findings
 from experiment_pipeline.registry.live_stats import store_live_stats
 from experiment_pipeline.registry.planned_looks import store_planned_looks
+from experiment_pipeline.registry.table_outbox import add_to_outbox
 from experiment_pipeline.registry.tables import (
     batches,
     computations,
@@ -141,7 +142,7 @@ class Computations:
             _refuse_to_go_back(before, run, experiment.ended_at, publication.computed_at)
             now_final = _becomes_final(connection, experiment, publication)
             _replace(connection, publication, now_final=now_final)
-            _add_to_history(connection, publication)
+            add_to_outbox(connection, _add_to_history(connection, publication))
             store_planned_looks(connection, run, publication.planned_looks)
             if publication.findings is not None:
                 store_findings(connection, run, publication.findings)
@@ -266,21 +267,23 @@ def _replace(connection: Connection, publication: Publication, *, now_final: boo
     )
 
 
-def _add_to_history(connection: Connection, publication: Publication) -> None:
-    run = publication.run
-    connection.execute(
-        insert(payloads).values(
-            experiment_id=run.experiment_id,
-            phase=run.phase,
-            computation=publication.computation.value,
-            as_of=run.as_of,
-            data_version=run.data_version,
-            computed_at=publication.computed_at,
-            code_version=publication.code_version,
-            run_id=run.run_id,
-            payload=publication.payload,
-        )
+def _add_to_history(connection: Connection, publication: Publication) -> int:
+    """Add a payload to those that were ever published, and return its id."""
+    run, findings = publication.run, publication.findings
+    added = insert(payloads).values(
+        experiment_id=run.experiment_id,
+        phase=run.phase,
+        computation=publication.computation.value,
+        as_of=run.as_of,
+        data_version=run.data_version,
+        computed_at=publication.computed_at,
+        code_version=publication.code_version,
+        run_id=run.run_id,
+        payload=publication.payload,
+        findings=None if findings is None else [dict(each) for each in findings if each.get("severity") != "ok"],
     )
+    new_id: int = connection.execute(added.returning(payloads.c.id)).scalar_one()
+    return new_id
 
 
 def _refuse_to_go_back(before: ComputationState, run: RefreshRun, ended_at: datetime | None, now: datetime) -> None:

@@ -25,12 +25,17 @@ ALIVE = experiments.c.deleted_at.is_(None)
 
 
 def select_experiments(
-    connection: Connection, condition: ColumnElement[bool], *, limit: int | None = None, offset: int = 0
+    connection: Connection,
+    condition: ColumnElement[bool],
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+    with_deleted: bool = False,
 ) -> list[Experiment]:
-    """Return experiments that are not deleted, newest first, each in its newest phase: four queries in all."""
+    """Return experiments, by default not deleted ones, newest first, each in its newest phase: four queries in all."""
     chosen = (
         select(experiments)
-        .where(ALIVE, condition)
+        .where(true() if with_deleted else ALIVE, condition)
         .order_by(experiments.c.created_at.desc(), experiments.c.id.desc())
         .limit(limit)
         .offset(offset)

@@ -34,6 +34,7 @@ from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.runs import Runs
 from experiment_pipeline.registry.source_ranges import SourceRanges
 from experiment_pipeline.registry.sources import Connections, Sources
+from experiment_pipeline.registry.table_outbox import TableOutbox
 from experiment_pipeline.registry.wait_limits import WaitLimits
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,7 @@ class Registry:
         self.looks = Looks(engine)
         self.planned_looks = StoredPlannedLooks(engine)
         self.health = Health(engine)
+        self.table_outbox = TableOutbox(engine)
         self.claims = Claims(engine)
         self.runs = Runs(engine)
         self.dispatch = Dispatch(engine)

@@ -27,7 +27,10 @@ from sqlalchemy import (
 )
 
 from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.registry import source_tables  # noqa: F401 - its tables are of the same metadata
+from experiment_pipeline.registry import (  # their tables are of the same metadata
+    outbox_tables,  # noqa: F401
+    source_tables,  # noqa: F401
+)
 from experiment_pipeline.registry.columns import UtcDateTime, is_id, metadata
 
 VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name
@@ -188,6 +191,7 @@ payloads = Table(  # rule R1: the looks, every payload that was ever published
     Column("code_version", String(64), nullable=False),
     Column("run_id", String(255), nullable=False),
     Column("payload", JSON, nullable=False),
+    Column("findings", JSON(none_as_null=True)),  # that did not pass; null: not kept, as older versions did
     Index("ix_payloads_look", "experiment_id", "computation", "computed_at"),
     sqlite_autoincrement=True,
 )

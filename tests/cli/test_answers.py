@@ -47,6 +47,9 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "report": ["checkout", "--html", "--output", "{report}"],
     "results": ["checkout"],
     "schema manifest": [],
+    "tables rebuild": [],
+    "tables status": [],
+    "tables write": [],
 }
 ELSEWHERE = {
     "import",  # of a file: test_imports.py

@@ -48,6 +48,7 @@ def fill(registry: Registry, experiments: int = 3) -> None:
                     live_stats=PAYLOAD,
                 )
             )
+    registry.table_outbox.plan(NOW + MINUTE)
     registry.experiments.restart(experiments, actor=ACTOR, now=NOW + HOUR)
     registry.claims.create(1, Computation.RESULTS, ClaimSource.API, NOW + 2 * MINUTE, MINUTE)
     registry.claims.delete_closed(NOW + HOUR)
