@@ -40,8 +40,9 @@ from experiment_pipeline.automation.component.events import RESULTS, STAGE_ASSET
 from experiment_pipeline.automation.component.fields import ConnectionFields, RegistryFields, ResultsFields, TableFields
 from experiment_pipeline.automation.component.freshness import freshness_specs
 from experiment_pipeline.automation.component.manifest import ComponentManifest, explained
-from experiment_pipeline.automation.component.partitions import partitions_sensor
-from experiment_pipeline.automation.component.results import WarehouseDatabase, results_definition
+from experiment_pipeline.automation.component.registry_sensors import partitions_sensor, requests_sensor
+from experiment_pipeline.automation.component.results import results_definition
+from experiment_pipeline.automation.component.results_databases import DuckDBResults
 from experiment_pipeline.automation.component.run import ExperimentsRun
 from experiment_pipeline.automation.component.scaffolder import ExperimentsScaffolder
 from experiment_pipeline.automation.component.state import ComponentState
@@ -163,7 +164,10 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
 
     sensors: Annotated[
         Literal["stopped", "running"],
-        dg.Resolver.default(description="Whether the sensor that adds a registry's experiments as partitions runs."),
+        dg.Resolver.default(
+            description="Whether the sensors run that add a registry's experiments as partitions and serve refresh "
+            "requests."
+        ),
     ] = "stopped"
 
     _folder: Path = PrivateAttr(default=Path())
@@ -200,8 +204,9 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
             manifest=self._manifest(),
             state=self._state(),
             keys=dict(zip(self._asset_names(), specs, strict=True)),
-            warehouse=self._database(context),
+            warehouse=self._resource(context),
             table=ComponentState.own_table(self.results.table),
+            connection=self.warehouse if self.warehouse in self.connections else None,
         )
         logs.configure_unless_configured()
         yield from run.events()
@@ -220,8 +225,11 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
         assets = self._assets(experiments)
         if self.declarations is not None:
             return dg.Definitions(assets=[assets])
-        sensor = partitions_sensor(self._name, self._state(), assets, is_running=self.sensors == "running")
-        return dg.Definitions(assets=[assets], sensors=[sensor])
+        sensors = [
+            make(self._name, self._state(), assets, is_running=self.sensors == "running")
+            for make in (partitions_sensor, requests_sensor)
+        ]
+        return dg.Definitions(assets=[assets], sensors=sensors)
 
     def _assets(self, experiments: tuple[str, ...]) -> dg.AssetsDefinition:
         """Return the assets, which one step makes, for one partition or for a range of them."""
@@ -271,8 +279,8 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
     def _declared(self) -> tuple[str, ...]:
         """Return the keys of the declared experiments, held to every rule where Dagster loads the code location."""
         manifest = self._manifest()
-        if self.results.table is not None and (self.warehouse is None or self.warehouse in self.connections):
-            message = "Must be left out, or warehouse must be the key of a DuckDBResource of the project."
+        if self.results.table is not None and self.warehouse is None:
+            message = "Must be left out, or warehouse must be given: a DuckDBResource, or one of connections."
             raise ConfigurationError.of("results.table", message)
         is_run = DefinitionsLoadContext.get().load_type is DefinitionsLoadType.RECONSTRUCTION
         read = manifest.read() if is_run else manifest.check()
@@ -295,11 +303,12 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
 
     def _resource_keys(self) -> set[str]:
         is_used = self._manifest().needs_resource or self.results.table is not None
-        return {self.warehouse} if is_used and self.warehouse is not None else set()
+        is_resource = self.warehouse is not None and self.warehouse not in self.connections
+        return {self.warehouse} if is_used and is_resource and self.warehouse is not None else set()
 
-    def _database(self, context: dg.AssetExecutionContext) -> WarehouseDatabase | None:
+    def _resource(self, context: dg.AssetExecutionContext) -> DuckDBResults | None:
         for key in self._resource_keys():
-            return WarehouseDatabase(key, getattr(context.resources, key))
+            return DuckDBResults(key, getattr(context.resources, key))
         return None
 
     @property

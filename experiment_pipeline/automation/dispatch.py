@@ -1,6 +1,6 @@
 """Dispatch: the claims of experiments that are due, and the runs to request for claims that wait."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -48,14 +48,40 @@ def due_runs(
         for candidate in candidates
         if any((state.last_duration_seconds or 0) > OWN_RUN_ABOVE.total_seconds() for state in candidate.states)
     }
-    waiting = registry.claims.list_waiting()
+    planned = waiting_runs(runs, instance, now, limits, large=large)
+    add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
+    return planned
+
+
+def waiting_runs(
+    runs: RefreshSession,
+    instance: dg.DagsterInstance,
+    now: datetime,
+    limits: DispatchLimits,
+    *,
+    large: Collection[int] = (),
+    partition_keys: Collection[str] | None = None,
+) -> list[PlannedRun]:
+    """Return the runs to request for the claims that wait; the registry remembers which claims each was requested for.
+
+    Args:
+        runs: the registry, with the settings.
+        instance: Dagster's, which knows the runs that were created.
+        now: the present moment.
+        limits: the most to request.
+        large: ids of experiments whose runs take long.
+        partition_keys: of the experiments that runs can be requested for, in their newest phase; None for every one.
+    """
+    claims = runs.registry.claims
+    waiting = claims.list_waiting()
     created = runs_by_key(instance, {claim.run_key for claim in waiting if claim.run_key})
     if _close_dead_runs(runs, instance, created, waiting, now):
-        waiting = registry.claims.list_waiting()
+        waiting = claims.list_waiting()
+    if partition_keys is not None:
+        waiting = [each for each in waiting if each.partition_key in partition_keys and not each.is_of_ended_phase]
     planned = plan_runs(waiting, large, now=now, limits=limits, created=created)
     if planned:
-        registry.claims.assign_run_key({run.run_key: run.claim_ids for run in planned})
-    add_partitions(instance, EXPERIMENTS, [partition_key for run in planned for partition_key in run.partition_keys])
+        claims.assign_run_key({run.run_key: run.claim_ids for run in planned})
     return planned
 
 

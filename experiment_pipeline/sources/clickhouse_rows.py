@@ -80,7 +80,7 @@ class ClickHouseDatabase(Database):
             ConfigurationError: the driver is not installed.
         """
         self._url = url
-        self._connect = _connecting(url)
+        self._connect = connecting(url)
 
     @override
     def rows(self, query: str, within: CursorRange | None = None) -> "ClickHouseRows":
@@ -207,7 +207,12 @@ class ClickHouseRows(StreamedRows):
             raise _failure(self._url, error, is_open=self._client is not None) from None
 
 
-def _connecting(url: ConnectionUrl) -> "Callable[[], Client]":
+def connecting(url: ConnectionUrl) -> "Callable[[], Client]":
+    """Return what opens a connection; nothing is connected yet.
+
+    Raises:
+        ConfigurationError: the driver is not installed.
+    """
     needed = {"clickhouse_connect", "nanoarrow", *([CHDB] if url.scheme == CHDB else [])}
     if not all(find_spec(module) for module in needed):
         chdb = " chdb" if url.scheme == CHDB else ""

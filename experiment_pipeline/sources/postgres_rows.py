@@ -69,7 +69,7 @@ def open_postgres(url: ConnectionUrl) -> AdbcDatabase:
     except ImportError:
         message = "postgresql:// needs the extra 'postgres': pip install 'experiment-pipeline[postgres]'."
         raise url.refused(message) from None
-    target = _conninfo(url)
+    target = conninfo(url)
     return AdbcDatabase(
         Dialect(
             connect=lambda: dbapi.connect(target, autocommit=True),
@@ -92,7 +92,7 @@ def open_postgres(url: ConnectionUrl) -> AdbcDatabase:
     )
 
 
-def _conninfo(url: ConnectionUrl) -> str:
+def conninfo(url: ConnectionUrl) -> str:
     """Return the URL as libpq reads it, with defaults for what it does not say."""
     try:
         given = conninfo_to_dict(url.text)

@@ -11,11 +11,13 @@ import dagster as dg
 import pytest
 from sqlalchemy import update
 
+from experiment_pipeline.definitions import build
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from experiment_pipeline.lake.dropping import rows_by_removing_batch
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry import tables
 from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.settings import Settings
 from tests.automation.component.project import EXPERIMENT, EXPOSURES, METRICS, ORDERS, RUNNING, Project, project_in
 
 
@@ -276,6 +278,10 @@ def test_component__chain__has_every_step_of_a_refresh_as_an_asset(
         "growth/bayesian_results": ["growth/srm", "growth/variant_aggregates"],
         "growth/experiment_results": ["growth/bayesian_results"],
     }
+    ours = build(Settings()).resolve_asset_graph()  # whose first exposures are computed from the lake
+    edges = {key.to_user_string(): ours.get(key).parent_keys for key in ours.materializable_asset_keys}
+    below = {f"growth/{name}": sorted(f"growth/{key.to_user_string()}" for key in edges[name]) for name in edges}
+    assert parents | {"growth/first_exposures": ["growth/events"], "growth/events": []} == below
     job = project.definitions().resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(instance=instance, partition_key="checkout")
     made = [event.asset_key.to_user_string() for event in result.all_events if event.is_step_materialization]  # type: ignore[union-attr]

@@ -1,24 +1,19 @@
-"""Results of a component: the table of the project that they are written to, and what the asset shows of them (P7)."""
+"""Results of a component: what the asset shows of them (P7)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import dagster as dg
-import duckdb
 import polars as pl
-from dagster_duckdb import DuckDBResource
 
 from experiment_pipeline.assets.columns import PARTITION_ROWS, SCHEMA
 from experiment_pipeline.assets.metadata import Metadata, short_table
 from experiment_pipeline.automation.component.fields import TableFields
 from experiment_pipeline.domain.refresh import ComputationState
-from experiment_pipeline.domain.sources import DUCKDB, Source
-from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.results.payload import ResultsPayload
-from experiment_pipeline.results.results_table import COLUMNS, LOOK_KEY, ColumnOrigin
+from experiment_pipeline.results.results_table import COLUMNS, ColumnOrigin
 
 COLUMN_LINEAGE, TABLE_NAME = "dagster/column_lineage", "dagster/table_name"  # names that Dagster's pages know
-IN_MEMORY, SERVICE = ":memory:", "md:"
 SHOWN = ("metric", "treatment", "verdict", "lift", "lift_low", "lift_high", "effect", "reason")
 Row = Mapping[str, object]
 
@@ -71,88 +66,3 @@ def results_metadata(
     if published.as_of is not None:
         metadata["as_of"] = dg.MetadataValue.timestamp(published.as_of)
     return metadata
-
-
-@dataclass(frozen=True, slots=True)
-class WarehouseDatabase:
-    """The DuckDB database that is a resource of the project.
-
-    Attributes:
-        key: of the resource, for messages.
-        resource: of the project.
-    """
-
-    key: str
-    resource: object
-
-    @property
-    def url(self) -> str:
-        """The URL that its tables are read by.
-
-        Raises:
-            ConfigurationError: the resource is none of DuckDB, or its database is not in a file.
-        """
-        path = self._resource.database
-        if path.startswith((IN_MEMORY, SERVICE)) or not path:
-            message = f"Its database is {path or IN_MEMORY}: must be a file, which can be read while others use it."
-            raise ConfigurationError.of(f"warehouse ({self.key})", message)
-        return f"{DUCKDB}{path}"
-
-    def write(self, table: str, rows: Sequence[Row]) -> None:
-        """Write the rows of one look, in the place of those that the table has of it: all of them, or none.
-
-        Raises:
-            ConfigurationError: the table is none that can be written.
-        """
-        if not rows:
-            return
-        try:
-            with self._resource.get_connection() as connection, connection:
-                connection.execute("begin")
-                connection.execute(_create(table))
-                connection.execute(f"delete from {table} {_of_look()}", [rows[0][name] for name in LOOK_KEY])
-                values = [[_plain(row[each.name]) for each in COLUMNS] for row in rows]
-                connection.executemany(_insert(table), values)
-                connection.execute("commit")
-        except duckdb.Error as error:
-            message = f"Cannot be written to {table}: {' '.join(str(error).split())[:300]}"
-            raise ConfigurationError.of("results.table", message) from error
-
-    def holds(self, table: str, row: Row) -> bool:
-        """Whether the table has rows of the look that a row is of."""
-        try:
-            with self._resource.get_connection() as connection, connection:
-                look = f"select 1 from {table} {_of_look()} limit 1"
-                found = connection.execute(look, [row[name] for name in LOOK_KEY]).fetchall()
-        except duckdb.CatalogException:
-            return False
-        return bool(found)
-
-    @property
-    def _resource(self) -> DuckDBResource:
-        if not isinstance(self.resource, DuckDBResource):
-            message = (
-                f"Is a {type(self.resource).__name__}: only a DuckDBResource can be read. Name the database in "
-                "`connections` by a url_env, and that connection in `warehouse`."
-            )
-            raise ConfigurationError.of(f"warehouse ({self.key})", message)
-        return self.resource
-
-
-def _create(table: str) -> str:
-    columns = ", ".join(f"{each.name} {each.type}" for each in COLUMNS)
-    return f"create table if not exists {table} ({columns})"
-
-
-def _insert(table: str) -> str:
-    names, places = ", ".join(each.name for each in COLUMNS), ", ".join("?" for _ in COLUMNS)
-    return f"insert into {table} ({names}) values ({places})"
-
-
-def _of_look() -> str:
-    return "where " + " and ".join(f"{name} = ?" for name in LOOK_KEY)
-
-
-def _plain(value: object) -> object:
-    """Return a cell as DuckDB takes it: a text of a type of its own as text."""
-    return str(value) if isinstance(value, str) else value

@@ -1,5 +1,6 @@
 """One run of the experiments component: tables are read, and each selected experiment is computed, in one step (P2)."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -14,11 +15,17 @@ from experiment_pipeline.automation.component.events import RESULTS, ComponentEv
 from experiment_pipeline.automation.component.freshness import judge_freshness
 from experiment_pipeline.automation.component.manifest import ComponentManifest, explained
 from experiment_pipeline.automation.component.reading import ReadingReport, TableReading
-from experiment_pipeline.automation.component.results import WarehouseDatabase, column_lineage, results_metadata
+from experiment_pipeline.automation.component.results import column_lineage, results_metadata
+from experiment_pipeline.automation.component.results_databases import (
+    DuckDBResults,
+    ResultsDatabase,
+    results_database,
+)
 from experiment_pipeline.automation.component.state import ComponentState, reading_tables
 from experiment_pipeline.automation.experiment_refresh import ExperimentRefresh
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.domain.sources import url_of
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ExperimentPipelineError, NotFound, NotStarted, RefreshRefused
 from experiment_pipeline.registry.registry import Registry
@@ -30,6 +37,7 @@ from experiment_pipeline.resources.warehouse import lake_resource, warehouse_res
 from experiment_pipeline.results.results_table import result_rows
 from experiment_pipeline.schemas.manifests import Manifest
 from experiment_pipeline.settings import Settings
+from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.warehouse.base import Warehouse
 
 
@@ -42,6 +50,7 @@ class Opened:
         lineage: of the columns of the results.
         manifest: that the component declares.
         report: of what the run has read.
+        results: the database of the table that results are written to, if there is one.
     """
 
     session: RefreshSession
@@ -50,6 +59,7 @@ class Opened:
     lineage: dg.TableColumnLineage | None
     manifest: Manifest
     report: ReadingReport
+    results: ResultsDatabase | None
 
     @property
     def registry(self) -> Registry:
@@ -67,15 +77,17 @@ class ExperimentsRun:
         state: where registry, lake and artifacts are.
         keys: of the assets that are shown, by the names that stages have for them.
         warehouse: the project's resource that tables are in, if any.
-        table: of the warehouse, that results are written to; None for nowhere.
+        table: that results are written to; None for nowhere.
+        connection: that the warehouse is, if it is no resource.
     """
 
     context: dg.AssetExecutionContext
     manifest: ComponentManifest
     state: ComponentState
     keys: Mapping[str, dg.AssetKey]
-    warehouse: WarehouseDatabase | None
+    warehouse: DuckDBResults | None
     table: str | None
+    connection: str | None
 
     def events(self) -> Iterator[Event]:
         """Yield what happened to each partition.
@@ -119,6 +131,7 @@ class ExperimentsRun:
                 self._lineage(registry, manifest),
                 manifest,
                 report,
+                self._results(registry),
             )
 
     def _read(self, registry: Registry, settings: Settings) -> tuple[Manifest, ReadingReport]:
@@ -135,6 +148,13 @@ class ExperimentsRun:
         for name, rows in report.rows.items():
             self.context.log.info("%s: %s rows read", name, rows)
         return manifest, report
+
+    def _results(self, registry: Registry) -> ResultsDatabase | None:
+        """Return the database of the results table: the warehouse."""
+        if self.table is None or self.connection is None:
+            return self.warehouse
+        url = url_of(registry.connections.find(self.connection), os.environ)
+        return results_database(ConnectionUrl(url, self.connection))
 
     def _lineage(self, registry: Registry, manifest: Manifest) -> dg.TableColumnLineage | None:
         declared = {each.key: each for each in registry.sources.list() if each.key in manifest.sources}
@@ -177,7 +197,7 @@ class ExperimentsRun:
         published = opened.registry.computations.get(experiment.id, Computation.RESULTS, experiment.phase)
         rows = result_rows(experiment, published)
         made = {output.asset: output.metadata for output in outputs}
-        self._write(rows, is_new=RESULTS in made)
+        self._write(opened.results, rows, is_new=RESULTS in made)
         for asset, metadata in made.items():
             if asset != RESULTS:
                 yield from events.materialised(asset, metadata)
@@ -194,12 +214,12 @@ class ExperimentsRun:
         yield from events.found(() if stored is None else stored.findings)
         yield events.computed("Final: nothing is computed again.")
 
-    def _write(self, rows: Sequence[Mapping[str, object]], *, is_new: bool) -> None:
+    def _write(self, results: ResultsDatabase | None, rows: Sequence[Mapping[str, object]], *, is_new: bool) -> None:
         """Write a look to the table of the project, if there is one and it has not got it."""
-        if self.table is None or self.warehouse is None or not rows:
+        if self.table is None or results is None or not rows:
             return
-        if is_new or not self.warehouse.holds(self.table, rows[0]):
-            self.warehouse.write(self.table, rows)
+        if is_new or not results.holds(self.table, rows[0]):
+            results.write(self.table, rows)
 
     def _find(self, opened: Opened, key: str) -> Experiment:
         if self.manifest.declarations is None:

@@ -33,8 +33,8 @@ AT_LOADING: list[tuple[Mapping[str, Any], Mapping[str, Any], str]] = [
     ({"events": [{**ORDERS, "freshness": "6h"}]}, {}, "events.orders.freshness: Must be"),
     ({"warehouse": None}, {}, "warehouse: Must be given: the key of a DuckDBResource of the project, or one of"),
     ({"declarations": "experiment.yaml"}, {}, "declarations: There is no file"),
-    ({"connections": {"duckdb": {"url": "duckdb://a.duckdb"}}, "results": {"table": "results"}}, {},
-     "results.table: Must be left out, or warehouse must be the key of a DuckDBResource"),
+    ({"warehouse": None, "exposures": [], "events": [], "results": {"table": "results"}}, {},
+     "results.table: Must be left out, or warehouse must be given: a DuckDBResource, or one of connections."),
 ]  # fmt: skip
 
 
