@@ -21,6 +21,7 @@ from experiment_pipeline.assets.health_checks import (
 from experiment_pipeline.assets.lake_counts import with_lake_counts
 from experiment_pipeline.assets.measurements import store_measurements
 from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, row_count, short_table
+from experiment_pipeline.assets.refresh_reports import refresh_metadata, refresh_mode, require_no_difference
 from experiment_pipeline.assets.stored_evidence import checks_itself_now, stored_evidence
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import summarise_exposures
@@ -189,13 +190,14 @@ def run_stage(
 
 def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
     """Write the identity-level artifact; its rows stay in the engine."""
-    written = warehouse.write_first_exposures(run.scope)
+    written = warehouse.write_first_exposures(run.scope, refresh_mode(run))
     yield StageOutput(
         "first_exposures",
         {
             "identities": dg.MetadataValue.int(written.identities),
             "quarantined": dg.MetadataValue.int(written.quarantined),
             PARTITION_ROWS: dg.MetadataValue.int(written.identities + written.quarantined),
+            **refresh_metadata(written.refresh),
             **provenance(run.stamp(written.sql)),
         },
     )
@@ -230,14 +232,19 @@ def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> 
     """Aggregate every attached metric by variant."""
     metrics = tuple(attached.metric for attached in run.experiment.metrics)
     aggregates = warehouse.variant_aggregates(
-        run.scope, metrics, sensitive=next(iter(metrics), None), self_check=checks_itself_now(run)
+        run.scope,
+        metrics,
+        sensitive=next(iter(metrics), None),
+        self_check=checks_itself_now(run),
+        mode=refresh_mode(run),
     )
-    stamp = run.stamp(aggregates.sql)
+    stamp = replace(run.stamp(aggregates.sql), difference=aggregates.refresh.difference)
     yield StageOutput(
         "variant_aggregates",
         {
             **metric_tables(aggregates.rows, {each.id: each.name for each in metrics}),
             **row_count(aggregates.rows),
+            **refresh_metadata(aggregates.refresh),
             **provenance(stamp),
         },
         StampedFrame(aggregates.rows, stamp),
@@ -283,6 +290,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     stored_as = stored_findings(findings)
     published = run.publish(Computation.RESULTS, payload, stored_as, stats, results.new_planned_looks)
     store_measurements(run, computed.aggregates)
+    require_no_difference(stored.stamp, warehouse.stamp(run.experiment.partition_key, run.experiment.phase))
     yield StageOutput(
         "experiment_results",
         {

@@ -32,6 +32,7 @@
     │   └── RowsDropped           a data version has lost rows, which were removed later and dropped (rule E6)
     ├── BackupError               a backup cannot be made here, or is not whole
     ├── ContractBroken            results contradict themselves, and are not published (rule X5)
+    ├── IncrementalDiffers        an audit found an incremental refresh to differ from the full one (rule I4)
     └── ArtifactMissing           an upstream artifact has not been materialised yet
 
 Messages name the field, say what is allowed, and never hold a secret.
@@ -255,6 +256,10 @@ class BackupError(ExperimentPipelineError):
 
 class ContractBroken(ExperimentPipelineError):
     """Results that contradict themselves: they are not published, and the last good payload stays (rules X5, R3)."""
+
+
+class IncrementalDiffers(ExperimentPipelineError):
+    """An incremental refresh differed from the full one, which is what was published (rule I4)."""
 
 
 class ArtifactMissing(ExperimentPipelineError):

@@ -91,6 +91,16 @@ class Settings(BaseSettings):
     duckdb_memory_limit: Size = Field(default="2GiB", description="DuckDB's memory before it spills to disk")
     duckdb_threads: int = Field(default=2, ge=1, le=1024, description="threads of one DuckDB connection")
 
+    incremental_refresh: bool = Field(
+        default=True, description="whether a refresh reads what is new alone, where that is exact and gains something"
+    )
+    incremental_from: int = Field(
+        default=100_000, ge=0, description="events, or exposed identities, from which on that gains something"
+    )
+    incremental_audit_every: int = Field(
+        default=50, ge=2, description="one refresh in so many reads everything, and compares; so does the last one"
+    )
+
     refresh_min_interval: Interval = Field(default=timedelta(minutes=5), ge=timedelta(0), description="rule R2")
     finality_grace: Interval = Field(default=timedelta(hours=1), ge=timedelta(0), description="rule R6")
     lease_duration: Interval = Field(default=timedelta(minutes=5), gt=timedelta(0), description="rule R7")

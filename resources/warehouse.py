@@ -16,6 +16,7 @@ from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
+from experiment_pipeline.warehouse.refreshes import RefreshPolicy
 
 ENGINE_KIND = "duckdb"  # shown on the assets that the engine computes
 
@@ -59,6 +60,8 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
     duckdb: dg.ResourceDependency[DuckDBResource]
     lake: dg.ResourceDependency[LakeResource]
     artifacts_dir: str
+    incremental_from: int
+    incremental_audit_every: int
 
     _kept: KeptConnection | None = PrivateAttr(default=None)
 
@@ -86,6 +89,7 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
             connect=self._kept or self._connect,
             event_files=self.lake.open().event_files,
             artifacts=ArtifactStore(Path(self.artifacts_dir)),
+            refreshes=RefreshPolicy(self.incremental_from, self.incremental_audit_every),
         )
 
     @contextmanager
@@ -116,7 +120,13 @@ def _embedded(settings: Settings, lake: LakeResource) -> WarehouseResource:
         },
     )
     # Absolute: DuckDB and Polars expand a leading ~.
-    return WarehouseResource(duckdb=duckdb, lake=lake, artifacts_dir=str(settings.artifacts_dir.absolute()))
+    return WarehouseResource(
+        duckdb=duckdb,
+        lake=lake,
+        artifacts_dir=str(settings.artifacts_dir.absolute()),
+        incremental_from=settings.incremental_from,
+        incremental_audit_every=settings.incremental_audit_every,
+    )
 
 
 ENGINES: dict[str, Callable[[Settings, LakeResource], WarehouseResource]] = {"duckdb": _embedded}

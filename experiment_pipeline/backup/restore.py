@@ -13,6 +13,7 @@ from experiment_pipeline.backup.manifest import REGISTRY, Manifest, read_listing
 from experiment_pipeline.backup.parts import LAKE
 from experiment_pipeline.durable_files import sync
 from experiment_pipeline.errors import BackupError
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.registry.batches import Batches
 from experiment_pipeline.registry.copying import copy_registry, is_copied, require_copyable
@@ -80,6 +81,7 @@ def restore(folder: Path, data_dir: Path, registry_url: str | None, on_bytes: On
     for file in read_listing(folder):
         target = UNFINISHED_REGISTRY if file.path == REGISTRY else file.path
         _copy(folder, file, data_dir / target, on_bytes)
+    Lake(data_dir / LAKE).begin_history()  # artifacts were copied while refreshes may have gone on
     os.sync()
     unfinished = data_dir / UNFINISHED_REGISTRY
     with closing_engine(open_engine(f"sqlite:///{quote(str(unfinished.absolute()))}")) as registry:

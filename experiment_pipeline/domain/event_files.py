@@ -14,9 +14,11 @@ class EventFiles:
         links: rows that link an anonymous identity, their identifier, to the known one that is their value (rule D6);
             of the whole environment.
         removed_links: removals of these.
+        history: of the lake; it changes where rows of batches that were there already may have changed.
     """
 
     events: list[str]
     removals: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     removed_links: list[str] = field(default_factory=list)
+    history: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 from deltalake import DeltaTable
@@ -13,6 +14,7 @@ from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
 from experiment_pipeline.lake.dropped import require_whole
@@ -20,6 +22,7 @@ from experiment_pipeline.lake.partitions import LINKS, is_of_removals, partition
 from experiment_pipeline.lake.soundness import named
 
 WRITING = ".writing.lock"
+HISTORY = ".history"  # the file that names what may have changed rows of known batches last
 
 
 class Lake:
@@ -55,6 +58,11 @@ class Lake:
     def is_empty(self) -> bool:
         """Whether nothing was ever ingested."""
         return not DeltaTable.is_deltatable(str(self.root / EVENTS.name))
+
+    def begin_history(self) -> None:
+        """Record that rows of batches that were read already may change: what was computed of them is no use later."""
+        with replacing(self.root / HISTORY) as temporary:
+            temporary.write_text(uuid4().hex, "utf-8")
 
     @property
     def newest_batch(self) -> int:
@@ -96,7 +104,15 @@ class Lake:
             removals=found[False, True],
             links=found[True, False],
             removed_links=found[True, True],
+            history=f"{table.identity} {self._history}".rstrip(),
         )
+
+    @property
+    def _history(self) -> str:
+        try:
+            return (self.root / HISTORY).read_text("utf-8")
+        except FileNotFoundError:
+            return ""
 
     def vacuum(self, retention: timedelta, *, dry_run: bool = False) -> list[str]:
         """Delete files that were replaced, or left by a killed process; return their paths. Waits for living writers.

@@ -131,6 +131,7 @@ class Repair:
                 if finding == last:
                     raise UnsoundLake(finding.message)
                 last = finding
+                self.lake.begin_history()  # a batch may get other rows than refreshes have seen of it
                 if finding.flaw is Flaw.OTHER_LAKE:
                     self._replace_lake(finding)
                 elif finding.flaw is Flaw.LAKE_AHEAD:

@@ -32,7 +32,14 @@ STAMP_KEY = "stamp"  # of the Parquet file's key-value metadata
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Provenance of an artifact: enough to compute it again."""
+    """Provenance of an artifact: enough to compute it again, and to bring it up to date.
+
+    Attributes:
+        definitions: digest of what it was computed of; None where it is not to be brought up to date.
+        history: of the lake (`EventFiles`).
+        since_full: how often it was brought up to date since everything was last read for it.
+        difference: what an audit of that found to differ (rule I4); None where nothing did.
+    """
 
     partition_key: str
     window: Window
@@ -41,6 +48,10 @@ class Stamp:
     sql: str
     installation: str | None = None
     phase: int = 1
+    definitions: str | None = None
+    history: str = ""
+    since_full: int = 0
+    difference: str | None = None
 
     @classmethod
     def of(cls, scope: AnalysisScope, sql: str) -> "Stamp":
@@ -67,6 +78,10 @@ class Stamp:
                 "code_version": self.code_version,
                 "sql": self.sql,
                 "installation": self.installation,
+                "definitions": self.definitions,
+                "history": self.history,
+                "since_full": self.since_full,
+                "difference": self.difference,
             }
         )
 
@@ -82,6 +97,10 @@ class Stamp:
             sql=fields["sql"],
             installation=fields.get("installation"),
             phase=fields.get("phase", 1),
+            definitions=fields.get("definitions"),
+            history=fields.get("history", ""),
+            since_full=fields.get("since_full", 0),
+            difference=fields.get("difference"),
         )
 
 
@@ -129,8 +148,10 @@ class ArtifactStore:
 
     def of_others(self, partition_keys: Collection[str]) -> list[Path]:
         """Return the artifacts of all partitions but these: those of deleted experiments."""
-        found = ((path, OF_PHASE.fullmatch(path.stem)) for path in self.root.glob("*/*.parquet"))
-        return sorted(path for path, match in found if match and match["partition"] not in partition_keys)
+        found = [(path, path.stem) for kind in ("parquet", "json") for path in self.root.glob(f"*/*.{kind}")]
+        found += [(path, path.parent.name) for path in self.root.glob("*/*/*.parquet")]  # of totals
+        matched = ((path, OF_PHASE.fullmatch(name)) for path, name in found)
+        return sorted(path for path, match in matched if match and match["partition"] not in partition_keys)
 
 
 @dataclass(frozen=True, slots=True)

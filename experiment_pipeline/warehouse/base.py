@@ -21,6 +21,7 @@ from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.warehouse.artifacts import Stamp
+from experiment_pipeline.warehouse.refreshes import ASKED_FOR, RefreshMode, RefreshReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +32,32 @@ class FirstExposures:
         identities: first exposed in the window.
         quarantined: of these, seen with more than one variant (rule X3), whatever the policy.
         sql: the statement that computed it; values are bound as parameters, so none stands in it.
+        refresh: how it was computed.
     """
 
     identities: int
     quarantined: int
     sql: str
+    refresh: RefreshReport = ASKED_FOR
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A small result and the statement that computed it."""
+    """A small result, the statement that computed it, and how."""
 
     rows: pl.DataFrame
     sql: str
+    refresh: RefreshReport = ASKED_FOR
 
 
 class Warehouse(Protocol):
     """One engine over one events lake."""
 
-    def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
-        """Compute rules X1-X3 over the scope and replace the artifact of the partition's phase as one atomic step."""
+    def write_first_exposures(self, scope: AnalysisScope, mode: RefreshMode = RefreshMode.FULL) -> FirstExposures:
+        """Compute rules X1-X3 over the scope and replace the artifact of the partition's phase as one atomic step.
+
+        However it is computed, the artifact is the one of everything (rule X5).
+        """
 
     def stamp(self, partition_key: str, phase: int = 1) -> Stamp:
         """Return what the stored first exposures were computed from: downstream artifacts inherit it (rule R5).
@@ -74,6 +81,7 @@ class Warehouse(Protocol):
         *,
         sensitive: Metric | None = None,
         self_check: bool = False,
+        mode: RefreshMode = RefreshMode.FULL,
     ) -> Frame:
         """Aggregate metrics over the analysed identities of each variant (rules M2-M5, E5).
 
@@ -85,6 +93,7 @@ class Warehouse(Protocol):
                 that policy or `uncapped` as their name.
             self_check: whether control is split in two, `SPLITS` times for each metric, by hashes of the partition key,
                 the metric, the split and the identity, and a test at 5 % counts the splits whose halves differ.
+            mode: what may be left unread; the rows are those of everything, to the last bit (rule X5).
 
         Returns:
             Rows `metric_id`, `variant`, `n`, `mean`, `m2`, `nonzero`, `nonzero_x`, `with_value`, `with_event`,

@@ -6,20 +6,23 @@ needs one of its own is a class here and an entry of `ACCUMULATORS`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.warehouse.duckdb.exact_sums import ExactSums
+from experiment_pipeline.warehouse.duckdb.exact_sums import ExactSums, Identities
 from experiment_pipeline.warehouse.duckdb.population import Integers
+
+Totals: TypeAlias = Mapping[str, NDArray[Any]]
 
 DAY_US = 24 * 60 * 60 * 1_000_000
 DAYS_SINCE_MONDAY = 3  # of 1970-01-01, from which times are counted
 PERIOD_BITS = 28  # of one number that holds an identity and a day or week: enough for any time in microseconds
 EARLIEST_PERIOD = 1 << (PERIOD_BITS - 1)  # is added, so that periods before 1970 are not negative
+SLICES = "slices_"  # what the names of totals of sums begin with; the place follows
 NO_TEXT = 0  # in place of the hash of a value's text, where there is no value
 
 
@@ -57,9 +60,11 @@ class Accumulator(Protocol):
 
     Attributes:
         of_numbers: whether it takes in the events whose value is a number alone.
+        resumes: whether a few numbers per identity, its totals, tell all that it needs to take in further events.
     """
 
     of_numbers: ClassVar[bool]
+    resumes: ClassVar[bool]
 
     def __init__(self, size: int) -> None: ...
 
@@ -69,11 +74,18 @@ class Accumulator(Protocol):
     def values(self) -> Floats:
         """Return one value per identity; of those without any event that was taken in it is arbitrary."""
 
+    def totals(self) -> Totals:
+        """Return the totals by name, each an array of one number per identity."""
+
+    def resume(self, identities: Identities, totals: Totals) -> None:
+        """Replace what was taken in of some identities by earlier totals of theirs."""
+
 
 class Sums:
     """Sums of the events' numbers; a mean is one over their count."""
 
     of_numbers: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
 
     def __init__(self, size: int) -> None:
         self._sums = ExactSums(size)
@@ -86,11 +98,21 @@ class Sums:
         """Return the sums."""
         return self._sums.totals()
 
+    def totals(self) -> Totals:
+        """Return the exact sums, as the slices of every place."""
+        return {f"{SLICES}{place}": sums for place, sums in self._sums.slices().items()}
+
+    def resume(self, identities: Identities, totals: Totals) -> None:
+        """Go on from these slices."""
+        slices = {int(name.removeprefix(SLICES)): sums for name, sums in totals.items()}
+        self._sums.resume(identities, slices)
+
 
 class Smallest:
     """The smallest number of each identity's events."""
 
     of_numbers: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
     sign = 1.0
 
     def __init__(self, size: int) -> None:
@@ -104,6 +126,14 @@ class Smallest:
         """Return the smallest numbers."""
         return self.sign * self._smallest
 
+    def totals(self) -> Totals:
+        """Return the smallest numbers so far."""
+        return {"extreme": self._smallest}
+
+    def resume(self, identities: Identities, totals: Totals) -> None:
+        """Go on from these numbers."""
+        self._smallest[identities] = totals["extreme"]
+
 
 class Largest(Smallest):
     """The largest number of each identity's events: the smallest of the negative ones."""
@@ -115,6 +145,7 @@ class First:
     """The number of each identity's first event; of several at that time the smallest."""
 
     of_numbers: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
     sign = 1
 
     def __init__(self, size: int) -> None:
@@ -136,6 +167,15 @@ class First:
         """Return the first numbers."""
         return self.sign * self._number
 
+    def totals(self) -> Totals:
+        """Return the first times so far, and the numbers at them."""
+        return {"at": self._at, "number": self._number}
+
+    def resume(self, identities: Identities, totals: Totals) -> None:
+        """Go on from these times and numbers."""
+        self._at[identities] = totals["at"]
+        self._number[identities] = totals["number"]
+
 
 class Last(First):
     """The number of each identity's last event; of several at that time the largest: the first, with all turned."""
@@ -143,7 +183,21 @@ class Last(First):
     sign = -1
 
 
-class Days:
+class WithoutTotals:
+    """An accumulator that keeps all that it takes in, so that nothing can be resumed from a few numbers."""
+
+    resumes: ClassVar[bool] = False
+
+    def totals(self) -> Totals:
+        """Raise: see `resumes`."""
+        raise NotImplementedError
+
+    def resume(self, identities: Identities, totals: Totals) -> None:
+        """Raise: see `resumes`."""
+        raise NotImplementedError
+
+
+class Days(WithoutTotals):
     """Distinct UTC days with an event."""
 
     of_numbers: ClassVar[bool] = False
@@ -174,7 +228,7 @@ class Weeks(Days):
         self._keep(events.identities, (events.column("at_us") // DAY_US + DAYS_SINCE_MONDAY) // 7)
 
 
-class Distinct:
+class Distinct(WithoutTotals):
     """Distinct texts of the events' values; an event without a value has none."""
 
     of_numbers: ClassVar[bool] = False

@@ -1,6 +1,6 @@
 """Scans of events: DuckDB reads them in a thread of its own, and they are tallied meanwhile."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import duckdb
 import numpy as np
 from arro3.core import RecordBatch
+from numpy.typing import NDArray
 
 from experiment_pipeline.domain.aggregates import Group, Part
 from experiment_pipeline.domain.experiments import MultipleExposures
@@ -26,6 +27,9 @@ from experiment_pipeline.warehouse.duckdb.visible_events import over_visible
 
 ArmKey: TypeAlias = tuple[Group | None, int]  # None for the metric as a whole; the number of the arm
 
+Members: TypeAlias = dict[ArmKey, Integers]
+Types: TypeAlias = dict[tuple[str, str], Integers]
+
 ANALYSED_IDENTITIES = "analysed_identities"
 
 
@@ -38,12 +42,14 @@ class ScannedRange:
         kept: what was kept of their events, for every request.
         members: the identities of every group and arm: `None` for everybody.
         types: by event and property, how many events have a value of each code (`field_types`).
+        events: how many were read.
     """
 
     population: Population
     kept: dict[Request, Kept]
-    members: dict[ArmKey, Integers]
-    types: dict[tuple[str, str], Integers]
+    members: Members
+    types: Types
+    events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +74,27 @@ class EventScan:
 
     def scanned(self, wanted: Sequence[Reading]) -> ScannedRange:
         """Return the identities, and what was kept of their events for every request."""
-        found: dict[Request, Kept] = {}
-        types = {(reading.name, field): np.zeros(CODES, np.int64) for reading in wanted for field in reading.types}
         with closing(self._answers(wanted)) as answers, closing(ahead(answers)) as read:
-            width = 4 + (self.policy is not None) + len(self.dimensions)
-            identity_hash, starts_at, exposed_at, arm, *codes = columns(_until_end(read), width)
-            population = Population(identity_hash, starts_at, arm, len(self.variants), exposed_at)
-            members = self._members(population, codes)
-            for reading in wanted:
-                kept = {request: _empty(population, reading, request) for request in reading.requests}
-                names = reading.columns
-                for read_columns in pieces(_until_end(read)):
-                    if not len(read_columns[0]) or not len(population):
-                        continue
-                    piece = Piece(population, dict(zip(names, read_columns, strict=True)))
-                    for each in kept.values():
-                        each.add(piece)
-                    for field, name in reading.types.items():
-                        types[reading.name, field] += np.bincount(piece.columns[name], minlength=CODES)
-                found |= kept
-        return ScannedRange(population, found, members, types)
+            population, members = self._identified(until_end(read))
+            return _kept_of(population, members, wanted, read)
 
-    def _members(self, population: Population, codes: Sequence[Integers]) -> dict[ArmKey, Integers]:
+    def events_of(self, population: Population, members: Members, wanted: Sequence[Reading]) -> ScannedRange:
+        """Return what was kept of the events of identities that are read already."""
+        with closing(self._answers(wanted, identities=False)) as answers, closing(ahead(answers)) as read:
+            return _kept_of(population, members, wanted, read)
+
+    def identified(self) -> tuple[Population, Members]:
+        """Return the identities, and the members of every group and arm."""
+        with self.connection.cursor() as cursor:
+            return self._identified(batches(self._identities(cursor)))
+
+    def _identified(self, read: Batches) -> tuple[Population, Members]:
+        width = 4 + (self.policy is not None) + len(self.dimensions)
+        identity_hash, starts_at, exposed_at, arm, *codes = columns(read, width)
+        population = Population(identity_hash, starts_at, arm, len(self.variants), exposed_at)
+        return population, self._members(population, codes)
+
+    def _members(self, population: Population, codes: Sequence[Integers]) -> Members:
         if self.policy is None:
             return _by_arm(None, population.members) | self._of_dimensions(population, codes)
         quarantined, *codes = codes
@@ -114,17 +119,26 @@ class EventScan:
                     members |= _by_arm(dimension.group(code), by_arm)
         return members
 
-    def _answers(self, wanted: Sequence[Reading]) -> Generator[RecordBatch | None, None, None]:
+    def _answers(
+        self, wanted: Sequence[Reading], *, identities: bool = True
+    ) -> Generator[RecordBatch | None, None, None]:
         """Yield the identities, and then the events of each reading; None ends each of them."""
         with self.connection.cursor() as cursor:
-            identities = identities_statement(self.dimensions, self.policy)
-            yield from batches(cursor.sql(identities, params=self._identity_parameters()))
-            yield None
-            for reading in wanted:
-                sql, conditions = reading.statement()
-                visible, parameters = over_visible(sql, {**self.events(reading), **conditions})
-                yield from batches(cursor.sql(visible, params=parameters))
+            if identities:
+                yield from batches(self._identities(cursor))
                 yield None
+            for reading in wanted:
+                sql, parameters = over_visible(*self.statement(reading))
+                yield from batches(cursor.sql(sql, params=parameters))
+                yield None
+
+    def statement(self, reading: Reading) -> tuple[str, dict[str, Any]]:
+        """Return the SQL that reads the events of a reading, all of them, with its parameters."""
+        sql, conditions = reading.statement()
+        return sql, {**self.events(reading), **conditions}
+
+    def _identities(self, cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+        return cursor.sql(identities_statement(self.dimensions, self.policy), params=self._identity_parameters())
 
     def _identity_parameters(self) -> dict[str, Any]:
         values = {_values_of(at): list(dimension.values) for at, dimension in enumerate(self.dimensions)}
@@ -151,6 +165,65 @@ def _values_of(position: int) -> str:
     return f"values_of_{position}"
 
 
+def empty_kept(population: Population, reading: Reading) -> dict[Request, Kept]:
+    """Return what keeps the events of a reading, for each of its requests, before there are any."""
+    return {request: _empty(population, reading, request) for request in reading.requests}
+
+
+def empty_types(reading: Reading) -> Types:
+    """Return the counts of types of the properties that a reading chooses by, before there are events."""
+    return {(reading.name, field): np.zeros(CODES, np.int64) for field in reading.types}
+
+
+def _kept_of(
+    population: Population, members: Members, wanted: Sequence[Reading], read: Iterator[RecordBatch | None]
+) -> ScannedRange:
+    found: dict[Request, Kept] = {}
+    types: Types = {}
+    events = 0
+    for reading in wanted:
+        kept = empty_kept(population, reading)
+        types |= empty_types(reading)
+        events += keep_events(population, reading, kept, until_end(read), types=types)
+        found |= kept
+    return ScannedRange(population, found, members, types, events)
+
+
+def keep_events(
+    population: Population,
+    reading: Reading,
+    kept: Mapping[Request, Kept],
+    read: Batches,
+    *,
+    types: Types | None = None,
+    seen: NDArray[np.bool_] | None = None,
+) -> int:
+    """Keep what is wanted of events; return how many there were.
+
+    Args:
+        population: the identities.
+        reading: what the events were read for.
+        kept: by request; events are added to it.
+        read: the events, with the columns of the reading.
+        types: counts of the types of their properties, which are added to; None where they are counted already.
+        seen: by identity, whether it has any of the events: set where it has.
+    """
+    names, events = reading.columns, 0
+    for read_columns in pieces(read):
+        if not len(read_columns[0]) or not len(population):
+            continue
+        events += len(read_columns[0])
+        piece = Piece(population, dict(zip(names, read_columns, strict=True)))
+        for each in kept.values():
+            each.add(piece)
+        if types is not None:
+            for field, name in reading.types.items():
+                types[reading.name, field] += np.bincount(piece.columns[name], minlength=CODES)
+        if seen is not None:
+            seen[piece.exposed] = True
+    return events
+
+
 def _empty(population: Population, reading: Reading, request: Request) -> Kept:
     names = reading.conditions
     match request:
@@ -162,5 +235,6 @@ def _empty(population: Population, reading: Reading, request: Request) -> Kept:
             return Tally(population, span, reading.requests[request], names.get((where, of)))
 
 
-def _until_end(read: Iterator[RecordBatch | None]) -> Batches:
+def until_end(read: Iterator[RecordBatch | None]) -> Batches:
+    """Return what comes before the next None."""
     return iter(partial(next, read), None)

@@ -1,9 +1,14 @@
 """Sums that are the same to the last bit in whatever order and pieces values come (rule X5)."""
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 import numpy as np
 
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.warehouse.duckdb.population import Integers
+
+Identities: TypeAlias = Integers | slice
 
 SLICE_BITS = 32  # leaves 21 of a double's 53 bits: two million slices add up without rounding
 LOWEST_PLACE = -33  # the last one whose unit is a double
@@ -49,6 +54,23 @@ class ExactSums:
             for place in sorted({*self._places, *self._sparse}):
                 totals += self._sums(place) * _unit(place)
         return totals
+
+    def slices(self) -> dict[int, Floats]:
+        """Return the sums of every place by identity, in its unit: what sums can be resumed from without rounding."""
+        return {place: self._sums(place) for place in sorted({*self._places, *self._sparse})}
+
+    def resume(self, identities: Identities, slices: Mapping[int, Floats]) -> None:
+        """Replace what was added to the sums of some identities.
+
+        Args:
+            identities: their numbers, or a slice of them.
+            slices: their sums by place, as `slices` returned them.
+        """
+        for place in {*self._places, *self._sparse, *slices}:
+            if place not in self._places:
+                self._places[place] = self._sums(place) if place in self._sparse else np.zeros(self._size)
+                self._sparse.pop(place, None)
+            self._places[place][identities] = slices.get(place, 0.0)
 
     def _add_slices(self, place: int, within: slice, numbers: Integers, slices: Floats) -> None:
         """Add slices of one place.

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.warehouse.duckdb.accumulators import ACCUMULATORS, CountedEvents
+from experiment_pipeline.warehouse.duckdb.accumulators import ACCUMULATORS, CountedEvents, Totals
+from experiment_pipeline.warehouse.duckdb.exact_sums import Identities
 from experiment_pipeline.warehouse.duckdb.population import NOT_EXPOSED, Integers, Population
 
 NO_NUMBERS = np.empty(0, np.float64)
+EVENTS, NUMERIC_EVENTS = "events", "numeric_events"  # names of totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Piece:
         if condition is not None:
             counts &= self.columns[condition].astype(bool)
         return np.flatnonzero(counts)  # selecting by index takes a third of the time that a mask takes
+
+    @property
+    def exposed(self) -> Integers:
+        """The numbers of the identities of its events, some more than once."""
+        exposed: Integers = self._identities[self._starts_at != NOT_EXPOSED]
+        return exposed
 
     def identities(self, positions: Integers) -> Integers:
         """Return the numbers of the identities of these events."""
@@ -118,6 +126,28 @@ class Tally:
         for kind, accumulator in self._accumulators.items():
             if kind.of_numbers is of_numbers:
                 accumulator.add(events)
+
+    def totals(self) -> dict[str, NDArray[Any]]:
+        """Return all that it has of every identity, by name: what a later tally of further events resumes from."""
+        counts = {EVENTS: self.events} | ({NUMERIC_EVENTS: self.numeric_events} if self._reads_numbers else {})
+        for kind, accumulator in self._accumulators.items():
+            counts |= {f"{kind.__name__}.{name}": total for name, total in accumulator.totals().items()}
+        return counts
+
+    def resume(self, identities: Identities, totals: Totals) -> None:
+        """Replace what was counted of some identities by earlier totals of theirs.
+
+        Args:
+            identities: their numbers, or a slice of them.
+            totals: theirs, of a tally with the same span, condition and aggregations.
+        """
+        self.events[identities] = totals[EVENTS]
+        if self._reads_numbers:
+            self.numeric_events[identities] = totals[NUMERIC_EVENTS]
+        for kind, accumulator in self._accumulators.items():
+            own = f"{kind.__name__}."
+            of_kind = {name.removeprefix(own): total for name, total in totals.items() if name.startswith(own)}
+            accumulator.resume(identities, of_kind)
 
     def values(self, aggregation: Aggregation) -> Floats:
         """Return one value per identity: 0 for one without an event that it reads (rule M4)."""

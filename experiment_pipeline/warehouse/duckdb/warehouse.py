@@ -5,58 +5,54 @@ No database file: a DuckDB file locks out every second process.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any
 
 import duckdb
 from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
-from experiment_pipeline.domain.audience import LARGEST_VALUES
 from experiment_pipeline.domain.discovery import ExposedVariant, ExposedVariants
 from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.event_timing import EventTiming, event_timing
 from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT, MILLISECOND
-from experiment_pipeline.domain.experiments import CONTROL, MultipleExposures
+from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures, Window
 from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
-from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, read_stamp
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
 from experiment_pipeline.warehouse.duckdb.connection import Connect
-from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, ScannedRange, identities_statement
+from experiment_pipeline.warehouse.duckdb.earlier_refresh import FindEventFiles, obstacle
+from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement
+from experiment_pipeline.warehouse.duckdb.exposures_refresh import FIRST_EXPOSURES, ExposuresRefresh
 from experiment_pipeline.warehouse.duckdb.field_types import field_types, field_types_statement
-from experiment_pipeline.warehouse.duckdb.first_exposures import (
-    DimensionGroups,
-    dimensions_of,
-    first_exposures_statement,
-)
 from experiment_pipeline.warehouse.duckdb.late_analysis import LateComparison
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
 from experiment_pipeline.warehouse.duckdb.metric_preview import as_one_arm, metric_preview
 from experiment_pipeline.warehouse.duckdb.population import hash_ranges
-from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
-from experiment_pipeline.warehouse.duckdb.slices import Slice, slices_of
+from experiment_pipeline.warehouse.duckdb.readings import Reading, readings
 from experiment_pipeline.warehouse.duckdb.statements import statement
+from experiment_pipeline.warehouse.duckdb.totals_refresh import TotalsRefresh
+from experiment_pipeline.warehouse.duckdb.totals_store import TotalsStore
+from experiment_pipeline.warehouse.duckdb.variant_aggregation import VariantAggregation
 from experiment_pipeline.warehouse.duckdb.visible_events import ambiguous_links_statement, file_parameters, over_visible
 from experiment_pipeline.warehouse.frame_schemas import frame_of
+from experiment_pipeline.warehouse.refreshes import KnownScope, RefreshMode, RefreshPolicy, digest_of
 
-FIRST_EXPOSURES = "first_exposures"
 MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
 NO_EVENTS = "no_events"  # the statement
 EMPTY_LAKE = "empty_lake"  # its file: DuckDB refuses an empty list of files: an empty lake reads this empty one
-
-FindEventFiles: TypeAlias = Callable[[str, Window, int], EventFiles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +63,28 @@ class DuckDBWarehouse(Warehouse):
         connect: opens one in-memory connection, its limits set.
         event_files: returns the files of one environment (and of no other) that may hold events of a window, all of one
             snapshot of the lake that holds every batch up to a data version.
-        artifacts: where `first_exposures` is stored.
+        artifacts: where `first_exposures` and the totals of the last refresh are stored.
+        refreshes: bounds of what is worth an incremental refresh.
     """
 
     connect: Connect
     event_files: FindEventFiles
     artifacts: ArtifactStore
+    refreshes: RefreshPolicy = field(default_factory=RefreshPolicy)
 
     @override
-    def write_first_exposures(self, scope: AnalysisScope) -> FirstExposures:
-        target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase)
-        if scope.feature is None:
-            sql, chosen = statement("first_events"), {}
-        else:
-            sql, of_audience = first_exposures_statement(scope.audience)
-            chosen = {**of_audience, "exposure_event": EXPOSURE_EVENT, "feature": scope.feature}
-        with self._session() as connection, replacing(target) as temporary:
-            sql, parameters = over_visible(sql, {**self._event_parameters(connection, scope), **chosen})
-            stamp = Stamp.of(scope, sql)
-            connection.execute(sql, {**parameters, "target": str(temporary), "stamp": stamp.to_json()})
-            summary = connection.execute(
-                statement("first_exposures_summary"), {FIRST_EXPOSURES: [escape(str(temporary))]}
-            ).fetchone()
-        identities, quarantined = summary or (0, 0)
-        return FirstExposures(identities=identities, quarantined=quarantined, sql=sql)
+    def write_first_exposures(self, scope: AnalysisScope, mode: RefreshMode = RefreshMode.FULL) -> FirstExposures:
+        with self._session() as connection:
+            return ExposuresRefresh(
+                connection,
+                scope,
+                self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase),
+                self._event_parameters(connection, scope),
+                self._known_scope(scope, (scope.environment_key, scope.feature, scope.audience)),
+                partial(obstacle, connection, self.event_files, scope),
+                self.refreshes,
+                mode,
+            ).write()
 
     @override
     def stamp(self, partition_key: str, phase: int = 1) -> Stamp:
@@ -113,28 +107,30 @@ class DuckDBWarehouse(Warehouse):
         *,
         sensitive: Metric | None = None,
         self_check: bool = False,
+        mode: RefreshMode = RefreshMode.FULL,
     ) -> Frame:
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=identities_statement())
         with self._session() as connection:
             read = scope if sensitive is None else replace(scope, multiple_exposures=MultipleExposures.FIRST)
             identities = scope.aggregated(self._identities(connection, read))
-            variants = list(identities)
-            dimensions = self._dimensions(connection, scope, variants)
-            sliced = [each for metric in metrics for each in self._sliced(connection, scope, metric, variants)]
-            wanted = readings(sliced)
-            on_disk = sum(identities.values()) > MOST_IDENTITIES
-            policy = None if sensitive is None else scope.multiple_exposures
-            split = (variants.index(CONTROL), scope.partition_key) if self_check and CONTROL in variants else None
-            with MetricAggregation(
-                sliced, scope.window.as_of, on_disk=on_disk, sensitive=sensitive, self_check=split
-            ) as aggregation:
-                for scanned in self._scanned(connection, scope, wanted, identities, dimensions, policy=policy):
-                    aggregation.add(scanned)
-                rows = aggregation.rows(variants)
-        sql = ";\n".join([identities_statement(dimensions, policy), *(reading.statement()[0] for reading in wanted)])
+            aggregation = VariantAggregation(
+                connection,
+                scope,
+                metrics,
+                sensitive,
+                self_check,
+                identities,
+                self._artifact_parameters(scope),
+                partial(self._reading_parameters, connection, scope),
+                list(_ranges(sum(identities.values()))),
+            )
+            refresh = self._totals_refresh(connection, scope, aggregation.wanted, mode)
+            rows, report = refresh.rows(aggregation.rows)
+            sql = aggregation.sql
         self._require_same(scope)
-        return Frame(rows=frame_of("variant_aggregates", rows), sql=sql)
+        refresh.publish()
+        return Frame(rows=frame_of("variant_aggregates", rows), sql=sql, refresh=report)
 
     @override
     def preview_metric(
@@ -156,7 +152,10 @@ class DuckDBWarehouse(Warehouse):
             on_disk = total > MOST_IDENTITIES
             with MetricAggregation(sliced, scope.window.as_of, on_disk=on_disk, keeps_values=True) as aggregation:
                 on_identities(0, total)
-                for scanned in self._scanned(connection, scope, readings(sliced), identities):
+                for hashes in _ranges(total):
+                    exposures = {**self._artifact_parameters(scope), **hashes}
+                    events = partial(self._reading_parameters, connection, scope, hashes)
+                    scanned = EventScan(connection, exposures, events, list(identities)).scanned(readings(sliced))
                     aggregation.add(as_one_arm(scanned))
                     done += len(scanned.population)
                     on_identities(done, total)
@@ -308,51 +307,24 @@ class DuckDBWarehouse(Warehouse):
         parameters = {**self._artifact_parameters(scope), "before_entry": before_entry}
         return dict(connection.execute(statement("variant_identities"), parameters).fetchall())
 
-    def _scanned(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        scope: AnalysisScope,
-        wanted: Sequence[Reading],
-        identities: dict[str, int],
-        dimensions: Sequence[DimensionGroups] = (),
-        *,
-        policy: MultipleExposures | None = None,
-    ) -> Iterator[ScannedRange]:
-        """Yield the identities of these variants, range by range, with what is wanted of their events.
+    def _totals_refresh(
+        self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, wanted: Sequence[Reading], mode: RefreshMode
+    ) -> TotalsRefresh:
+        before = max((reading.before for reading in wanted), default=timedelta())
+        widest = replace(scope, window=replace(scope.window, started_at=scope.window.started_at - before))
+        return TotalsRefresh(
+            TotalsStore(self.artifacts, scope.partition_key, scope.phase),
+            self._known_scope(widest, scope.environment_key),
+            scope,
+            wanted,
+            partial(obstacle, connection, self.event_files, widest),
+            self.refreshes,
+            mode,
+        )
 
-        Where the scope's policy of rule X3 is given, those of the other policy are there as a group of their own.
-        """
-        for hashes in _ranges(sum(identities.values())):
-            exposures = {**self._artifact_parameters(scope), **hashes}
-            events = partial(self._reading_parameters, connection, scope, hashes)
-            yield EventScan(connection, exposures, events, list(identities), dimensions, policy).scanned(wanted)
-
-    def _dimensions(
-        self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, variants: list[str]
-    ) -> list[DimensionGroups]:
-        """Return the dimensions of the scope with their largest values among the identities of these variants."""
-        parameters = {**self._artifact_parameters(scope), "variants": variants, "limit": LARGEST_VALUES}
-        return [each.with_values_of(connection, parameters) for each in dimensions_of(scope.audience)]
-
-    def _sliced(
-        self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, metric: Metric, variants: list[str]
-    ) -> Iterator[tuple[Metric, Slice | None]]:
-        """Yield the metric as a whole, and its slices."""
-        yield metric, None
-        path = next((measure.slice_by for measure in metric.measures), None)
-        if path is None:
-            return
-        (everything,) = _ranges(0)
-        sql, parameters = slice_values_statement(metric, path)
-        (reading,) = readings([(metric, None)])
-        of_reading = {
-            **self._reading_parameters(connection, scope, everything, reading),
-            **self._artifact_parameters(scope),
-            **parameters,
-            "variants": variants,
-        }
-        found = connection.execute(*over_visible(sql, of_reading)).fetchall()
-        yield from ((metric, each) for each in slices_of(path, [value for (value,) in found]))
+    def _known_scope(self, scope: AnalysisScope, definitions: object) -> KnownScope:
+        history = self.event_files(scope.environment_key, scope.window, scope.data_version).history
+        return KnownScope.of(scope, code_version=code_version(), definitions=digest_of(definitions), history=history)
 
     @contextmanager
     def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -22,8 +22,9 @@ from experiment_pipeline.domain.metrics import Mean, Metric, Quantile, Statistic
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
+from experiment_pipeline.warehouse.duckdb.earlier_refresh import FindEventFiles
 from experiment_pipeline.warehouse.duckdb.statements import statement
-from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse, FindEventFiles
+from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.lake.ledger import NOW, PROD, MemoryLedger, land, record
 from tests.warehouse.audience_contract import AudienceContract
 from tests.warehouse.contract import (

@@ -1,0 +1,40 @@
+"""Earlier refreshes: whether the lake still lets what they saw be brought up to date (rules E6, D6)."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import duckdb
+
+from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.event_files import EventFiles
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.errors import RowsDropped
+from experiment_pipeline.warehouse.duckdb.entering_events import Known
+from experiment_pipeline.warehouse.duckdb.statements import statement
+
+FindEventFiles: TypeAlias = Callable[[str, Window, int], EventFiles]
+
+
+def obstacle(
+    connection: duckdb.DuckDBPyConnection, event_files: FindEventFiles, scope: AnalysisScope, known: Known
+) -> str | None:
+    """Return why what an earlier refresh saw cannot be brought up to a scope; None where it can.
+
+    Args:
+        connection: for a query of removals.
+        event_files: finds the lake's files.
+        scope: of the present analysis; its window begins where the earliest events are read.
+        known: what the earlier refresh had seen.
+    """
+    try:
+        event_files(scope.environment_key, scope.window, known.data_version)
+    except RowsDropped:
+        return "rows that the state counts were dropped from the lake"
+    files = event_files(scope.environment_key, scope.window, scope.data_version)
+    if files.links:
+        return "identities of the environment are linked"
+    if files.removals:
+        bound = {"files": files.removals, "known": known.data_version, "data_version": scope.data_version}
+        if connection.execute(statement("removed_since"), bound).fetchall():
+            return "rows were removed since the last refresh"
+    return None
