@@ -9,7 +9,7 @@ from tests.docs.pages import ROOT, texts
 
 PAGE = (ROOT / "docs" / "rules.md").read_text("utf-8")
 CITED = re.compile(
-    r"(?<!['\"])\b([DEXMSCLRP])([0-9]|[1-9][0-9])(?:\s?-\s?\1([1-9][0-9]?))?\b"
+    r"(?<!['\"])\b([DEXMSCLRPI])([0-9]|[1-9][0-9])(?:\s?-\s?\1([1-9][0-9]?))?\b"
 )  # one rule, or a range; no "C4"
 RULE = re.compile(r'<a id="([a-z][0-9]+)"></a>\n### ([A-Z][0-9]+) [^\n]+\n(.*?)(?=\n<a id=|\n## |\Z)', re.DOTALL)
 KEPT_BY = re.compile(r"^Kept by: ((?:.+\n?)+)", re.MULTILINE)
