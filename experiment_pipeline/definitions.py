@@ -4,7 +4,7 @@ import warnings
 
 import dagster as dg
 
-from experiment_pipeline.assets import aggregates, events, exposures, results
+from experiment_pipeline.assets import aggregates, events, exposures, look_tables, results
 from experiment_pipeline.assets.ownership import with_owners
 from experiment_pipeline.assets.sources import with_sources
 from experiment_pipeline.automation import jobs, schedules, sensors
@@ -25,11 +25,15 @@ def build(configured: Settings, loaded: LoadedSources = NO_SOURCES) -> dg.Defini
     """Return the definitions over one installation's settings, and the sources that it is loaded with."""
     artifacts_dir = str(configured.artifacts_dir.absolute())  # DuckDB and Polars expand a leading ~
     lake = lake_resource(configured)
+    modules = [events, exposures, aggregates, results, look_tables]
     return dg.Definitions(
-        assets=with_owners(with_sources([events, exposures, aggregates, results], loaded.sources), configured.owners),
-        jobs=[jobs.ingest_events, jobs.refresh_experiment, refresh_experiments, clean_up, compact_lake],
+        assets=with_owners(with_sources(modules, loaded.sources), configured.owners),
+        jobs=[
+            *(jobs.ingest_events, jobs.refresh_experiment, refresh_experiments),
+            *(jobs.write_tables, clean_up, compact_lake),
+        ],
         sensors=[
-            *(sensors.landing_objects, sensors.refresh_requests, sensors.failed_runs),
+            *(sensors.landing_objects, sensors.refresh_requests, sensors.look_tables, sensors.failed_runs),
             *sensors.source_pulls(loaded.sources),
         ],
         schedules=[schedules.hourly_refresh, schedules.daily_clean_up, schedules.hourly_compaction],

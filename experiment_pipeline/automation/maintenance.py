@@ -13,6 +13,7 @@ from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.resources.dagster_instance import remove_partitions
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
+from experiment_pipeline.tables.writer import LookTables
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 
 REPLACED_AGE = timedelta(days=1)  # of the lake's files; no refresh reads a replaced file that long
@@ -41,7 +42,10 @@ def remove_orphans(
     context.log.info("%s orphaned files and %s partitions removed", len(orphans), len(partitions))
 
 
-@dg.op(ins={"after": dg.In(dg.Nothing)}, description="Drop removed rows, compact and vacuum the events lake.")
+@dg.op(
+    ins={"after": dg.In(dg.Nothing)},
+    description="Drop removed rows, compact and vacuum lake and tables.",
+)
 def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]) -> None:
     """Drop removed rows that are over, compact and vacuum, beside readers and writers; no payload changes (rule E6).
 
@@ -52,12 +56,14 @@ def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource, runs: dg.Resou
     now = datetime.now(UTC)
     drops = drop_removed(opened, runs.registry.data_versions.drop_limit(now - runs.settings.removed_keep).batch)
     merges = compact(opened, now)
-    removed = opened.vacuum(REPLACED_AGE)
+    tables = _tables(runs)
+    tables.compact()
+    removed = [*opened.vacuum(REPLACED_AGE), *tables.vacuum(REPLACED_AGE)]
     rows = sum(drop.rows for drop in drops)
     context.log.info("%s removed rows dropped, %s merges, %s replaced files removed", rows, len(merges), len(removed))
 
 
-@dg.op(description="Merge the small files of the events lake.")
+@dg.op(description="Merge the small files of the events lake and of the tables of looks.")
 def merge_small_files(
     context: dg.OpExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]
 ) -> None:
@@ -66,10 +72,10 @@ def merge_small_files(
     Months that are over wait for the nightly `tidy_lake`: late events would cause a rewrite every hour.
     """
     merges = compact(lake.open_sound(runs.registry.batches), datetime.now(UTC), settle=False)
-    context.log.info("%s merges", len(merges))
+    context.log.info("%s merges, %s files of the tables of looks merged", len(merges), _tables(runs).compact())
 
 
-@dg.job(description="Merge the small files of the events lake.")
+@dg.job(description="Merge the small files of the events lake and of the tables of looks.")
 def compact_lake() -> None:
     """Run the one step, beside readers and ingestion."""
     merge_small_files()
@@ -79,6 +85,10 @@ def compact_lake() -> None:
 def clean_up() -> None:
     """Run one step after another: none is urgent."""
     remove_landing_objects(after=tidy_lake(after=remove_orphans(after=prune_requests(after=prune_runs()))))
+
+
+def _tables(runs: RefreshSession) -> LookTables:
+    return LookTables(runs.settings.tables_dir, runs.registry.table_outbox)
 
 
 def _modified_at(path: Path) -> float:

@@ -9,18 +9,27 @@ from functools import partial
 
 import dagster as dg
 
+from experiment_pipeline.assets.look_tables import table_key
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.landing.expiry import remove_stored
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.run_history import delete_runs, remove_orphaned_history
 from experiment_pipeline.resources.warehouse import LakeResource
+from experiment_pipeline.results.published_tables import PUBLISHED_TABLES
 from experiment_pipeline.settings import Settings
 
 INGESTED_ASSET = "events"
 PAYLOAD_ASSETS = ("exposures", "experiment_results")
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-ROUTINE_JOBS = ("ingest_events", "compact_lake", "clean_up", "refresh_experiment", "refresh_experiments")
+ROUTINE_JOBS = (
+    "ingest_events",
+    "write_tables",
+    "compact_lake",
+    "clean_up",
+    "refresh_experiment",
+    "refresh_experiments",
+)
 ORPHAN_AGE = timedelta(days=1)  # of a history file; a run is known long before it has written for so long
 
 
@@ -94,6 +103,7 @@ def _newest_runs(instance: dg.DagsterInstance) -> Iterator[str]:
     partitions = instance.get_dynamic_partitions(EXPERIMENTS.name or "")
     wanted = [
         dg.AssetRecordsFilter(dg.AssetKey(INGESTED_ASSET)),
+        *(dg.AssetRecordsFilter(table_key(table)) for table in PUBLISHED_TABLES),
         *(
             dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[partition_key])
             for partition_key in partitions

@@ -13,7 +13,7 @@ from typing_extensions import override
 from experiment_pipeline.assets.sources import GROUP
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of_several
-from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment
+from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment, write_tables
 from experiment_pipeline.domain.dispatch import DispatchLimits
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.errors import RegistryUnavailable
@@ -28,6 +28,7 @@ from experiment_pipeline.times import is_within
 SENSOR_INTERVAL_SECONDS = 4
 # The lake is compared with the registry before each ingestion, too: a flaw is told so late only while nothing lands.
 SOUNDNESS_INTERVAL = timedelta(minutes=5)
+FAILED_WRITE_INTERVAL = 600  # seconds; a disk that is full for a day makes 144 failed runs, not one a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,32 @@ def failed_runs(context: dg.RunFailureSensorContext, runs: dg.ResourceParam[Refr
             "%s of experiment %s: run %s ended without publishing", computation.value, experiment_id, run.run_id
         )
     return None
+
+
+@dg.sensor(
+    job=write_tables,
+    minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes what was published to the tables of all looks, at most once a minute.",
+)
+def look_tables(
+    context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster gives it by this name
+    runs: dg.ResourceParam[RefreshSession],
+) -> dg.RunRequest | dg.SkipReason:
+    """Request a run where publications wait for the tables, and the last write is a minute ago.
+
+    A write that fails is requested again after `FAILED_WRITE_INTERVAL`; after one that works the key is another one.
+    """
+    now = datetime.now(UTC)
+    try:
+        state = runs.registry.table_outbox.state()
+    except RegistryUnavailable as away:
+        return dg.SkipReason(str(away))
+    if not state.is_due(now):
+        return dg.SkipReason(f"{state.waiting} publications wait for the tables, which are written once a minute.")
+    number = 0 if state.newest is None else state.newest.number
+    open_or_closed = "open" if state.is_interrupted else "written"
+    return dg.RunRequest(run_key=f"tables:{number}:{open_or_closed}:{now.timestamp() // FAILED_WRITE_INTERVAL:.0f}")
 
 
 def source_pulls(sources: Collection[Source]) -> list[dg.SensorDefinition]:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.look_tables import write_published
 from experiment_pipeline.cli.results_report import legend, report
 from experiment_pipeline.cli.sources import pull
 from experiment_pipeline.cli.truth import truth_lines
@@ -107,6 +108,7 @@ def demo(context: Context, as_json: bool) -> None:
     delivered = {"records": generated.delivered, "objects": generated.objects}
     with context.registry() as registry:
         reports, truth = _reports(registry, experiments)
+    write_published(context)
     if as_json:
         keys = [experiment.key for experiment in experiments]
         found = {"experiments": keys, "truth": [each.to_json() for each in truth]}

@@ -12,6 +12,7 @@ from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.compaction import compaction_as_json, print_compaction, print_removed, removed_as_json
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
+from experiment_pipeline.cli.look_tables import look_tables
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar, repair
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.texts import printable
@@ -151,7 +152,7 @@ def compact(context: Context, whole: bool, dry_run: bool, as_json: bool) -> None
     """Drop removed rows that are over, and merge small files into few large ones, sorted for analysis.
 
     Removed rows are over when their removal is older than EXPERIMENT_PIPELINE_REMOVED_KEEP and no experiment may still
-    read a data version before it. Safe beside readers and ingestion.
+    read a data version before it. Small files of the tables of looks are merged, too. Safe beside readers and writers.
 
     \b
     Example:
@@ -162,6 +163,7 @@ def compact(context: Context, whole: bool, dry_run: bool, as_json: bool) -> None
     with context.registry() as registry:
         context.require_sound_lake(registry)
         limit = registry.data_versions.drop_limit(context.now - context.settings.removed_keep).batch
+        tables = look_tables(context, registry)
     opened = open_lake(context)
     drops = dropping.planned_drops(opened, limit)
     rewritten = {each for drop in drops for each in drop.partitions}
@@ -172,6 +174,7 @@ def compact(context: Context, whole: bool, dry_run: bool, as_json: bool) -> None
             bar = progress.add_task("Compacting", total=len(drops) + len(merges))
             drops = dropping.drop_removed(opened, limit, on_dropped=lambda _: progress.advance(bar))
             merges = compaction.compact(opened, context.now, whole=whole, on_merged=lambda _: progress.advance(bar))
+        tables.compact()
     if as_json:
         click.echo(json.dumps(compaction_as_json(drops, merges, dry_run=dry_run), indent=2))
     else:
@@ -190,8 +193,12 @@ def compact(context: Context, whole: bool, dry_run: bool, as_json: bool) -> None
 @options.as_json
 @click.pass_obj
 def vacuum(context: Context, retention_hours: int, dry_run: bool, as_json: bool) -> None:
-    """Delete files that compaction replaced or that a killed ingestion left behind."""
-    removed = _open_sound(context).vacuum(timedelta(hours=retention_hours), dry_run=dry_run)
+    """Delete files of lake and tables that compaction replaced or that a killed writer left behind."""
+    retention = timedelta(hours=retention_hours)
+    with context.registry() as registry:
+        context.require_sound_lake(registry)
+        tables = look_tables(context, registry)
+        removed = [*open_lake(context).vacuum(retention, dry_run=dry_run), *tables.vacuum(retention, dry_run=dry_run)]
     text = f"{len(removed):,} files {'would be ' if dry_run else ''}deleted."
     answer(text, {"dry_run": dry_run, "files": len(removed)}, as_json=as_json)
 
@@ -293,11 +300,4 @@ def _waits(state: "LandingState") -> str:
 
 def _open(context: Context) -> "Lake":
     context.require_registry()
-    return open_lake(context)
-
-
-def _open_sound(context: Context) -> "Lake":
-    """Return the lake, where it fits the registry."""
-    with context.registry() as registry:
-        context.require_sound_lake(registry)
     return open_lake(context)

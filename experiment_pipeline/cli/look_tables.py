@@ -11,6 +11,7 @@ from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.repair import progress_bar
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.table_batches import WRITE_INTERVAL, OutboxState
+from experiment_pipeline.errors import ExperimentPipelineError
 
 if TYPE_CHECKING:
     from experiment_pipeline.registry.registry import Registry
@@ -110,6 +111,18 @@ def rebuild(context: Context, *, dry_run: bool, as_json: bool) -> None:
             bar = progress.add_task("Rebuilding", total=None)
             done = opened.rebuild(context.now, on_looks=lambda at, of: progress.update(bar, completed=at, total=of))
     _print_written(done, as_json=as_json)
+
+
+def write_published(context: Context) -> None:
+    """Write what was just published, where the last write is a minute ago; an error of the tables is only told.
+
+    A refresh that has published succeeds: what is not written waits for the next write.
+    """
+    try:
+        with context.registry() as registry:
+            look_tables(context, registry).write(context.now)
+    except (ExperimentPipelineError, OSError) as error:
+        click.echo(f"The tables of all looks are not written yet: {error}", err=True)
 
 
 def look_tables(context: Context, registry: "Registry") -> "LookTables":

@@ -8,6 +8,7 @@ import click
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context, in_phase
+from experiment_pipeline.cli.look_tables import write_published
 from experiment_pipeline.cli.results import as_json_document
 from experiment_pipeline.cli.results_report import report
 from experiment_pipeline.domain.experiments import Experiment
@@ -75,6 +76,7 @@ def refresh(
         experiment = _computed(registry, experiment, asked, is_any_phase=phase is None)
         computed = registry.computations.get_together(experiment.id, experiment.phase)
         health = registry.health.get(experiment.id, experiment.phase)
+    write_published(context)
     if as_json:
         click.echo(json.dumps(as_json_document(experiment, computed, health), indent=2))
         return

@@ -132,6 +132,7 @@ class LookTable:
 
         Raises:
             Conflict: another process has committed a batch meanwhile.
+            LakeError: the commit failed otherwise.
         """
         added = [
             AddAction(file.path, file.bytes, {}, now_ms, True, json.dumps({"numRecords": file.rows})) for file in files
@@ -146,6 +147,8 @@ class LookTable:
             )
         except CommitFailedError as failed:
             raise Conflict(f"{self.definition.name}: another process committed first: {failed}") from failed
+        except DeltaError as failed:
+            raise LakeError(f"The table in {self.root} cannot be written: {failed}") from failed
         sync(self.root / LOG)
         sync(self.root)
 

@@ -122,6 +122,8 @@ class LookTables:
 
     def compact(self) -> int:
         """Merge small files; return how many were merged. No row changes."""
+        if not self.folder.exists():
+            return 0
         with self._writing():
             return sum(table.compact() for table in self._tables())
 
@@ -132,6 +134,8 @@ class LookTables:
             retention: how long ago at least; longer than any reader runs.
             dry_run: return the paths only.
         """
+        if not self.folder.exists():
+            return []
         with self._writing():
             return [path for table in self._tables() for path in table.vacuum(retention, dry_run=dry_run)]
 

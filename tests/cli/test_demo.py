@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
@@ -206,6 +207,16 @@ def test_demo__every_look__is_what_a_replay_of_it_gives__r10(demo: Demo) -> None
     lines = [line for run in replayed.values() for line in run.stdout.splitlines()]
     assert len(lines) > len(KEYS)
     assert {line.rpartition(": ")[2] for line in lines} == {"equal to the last bit"}
+
+
+def test_demo__tables__have_its_looks_and_rebuilt_all_of_them(demo: Demo) -> None:
+    def counted() -> dict[str, int]:
+        looks = pl.read_delta(str(demo.data_dir / "tables" / "looks"))
+        return {key: looks.filter(experiment=key).height for key in KEYS}
+
+    assert set(KEYS) == {key for key, count in counted().items() if count}
+    assert demo.run("tables", "rebuild").exit_code == 0
+    assert counted() == {key: len(json.loads(demo.run("looks", key, "--json").stdout)) for key in KEYS}
 
 
 def test_demo__again__ingests_nothing_new_and_reports_the_same_final_results(demo: Demo) -> None:

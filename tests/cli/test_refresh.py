@@ -26,6 +26,8 @@ def test_refresh__on_an_empty_lake__publishes_and_serves_its_claim(declared: Run
     assert (document["key"], document["environment"], document["data_version"]) == ("checkout", "production", 0)
     assert payloads["results"]["payload"]["srm_p_value"] is None
     assert payloads["exposures"]["payload"]["excluded_identities"] == 0
+    tables = json.loads(declared("tables", "status", "--json").stdout)
+    assert (tables["complete"], tables["tables"]["looks"]["rows"]) == (True, 1)
 
 
 def test_refresh__within_the_interval__is_refused(declared: Run) -> None:

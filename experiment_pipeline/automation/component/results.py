@@ -20,7 +20,7 @@ Row = Mapping[str, object]
 
 def results_definition(table: str | None) -> dict[str, dg.TableSchema | str]:
     """Return the columns of the results table, and its name if it has one, as metadata of the asset's definition."""
-    columns = [dg.TableColumn(each.name, each.type, each.description) for each in COLUMNS]
+    columns = [dg.TableColumn(each.name, each.type.value, each.description) for each in COLUMNS]
     return {SCHEMA: dg.TableSchema(columns=columns), **({} if table is None else {TABLE_NAME: table})}
 
 
