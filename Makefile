@@ -45,7 +45,7 @@ demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
 dev: $(VENV)/.runtime ## Dagster, the results page and the API on the demo's data, until Ctrl-C
 	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) dev $(if $(PORT),--port $(PORT)) $(if $(API_PORT),--api-port $(API_PORT))
 
-test: $(VENV)/.dev ## Run the test suite (about seven minutes on two cores)
+test: $(VENV)/.dev ## Run the test suite (about five minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow and not e2e"
 
 test-slow: $(VENV)/.engines ## Run the slow and end-to-end suites

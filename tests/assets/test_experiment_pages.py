@@ -17,6 +17,7 @@ from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import Settings
 from tests.assets.conftest import STARTED_AT, Installation, crowd
 from tests.pages.published import HOSTILE
+from tests.slow_cases import slow_after
 
 PURCHASE = {"version": 1, "event": "purchase"}
 LIMIT = 50_000  # bytes of the metadata of one materialisation
@@ -119,7 +120,7 @@ def large(name: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("name", slow_after(1, HOSTILE.values()), ids=HOSTILE)
 def test_pages__of_a_large_experiment_of_any_name__stay_below_their_limit(
     installation: Installation, name: str
 ) -> None:

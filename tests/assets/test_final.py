@@ -16,6 +16,7 @@ from experiment_pipeline.registry.engine import reading
 from tests.assets.conftest import Installation, copied, crowd, declared
 from tests.assets.faults import bug, with_faults
 from tests.assets.test_health_checks import refresh_batched, split_statuses
+from tests.slow_cases import slow_after
 
 FAILS = {Computation.EXPOSURES: "exposure_buckets", Computation.RESULTS: "variant_aggregates"}
 PAYLOAD = {Computation.EXPOSURES: "exposures", Computation.RESULTS: "experiment_results"}
@@ -110,7 +111,7 @@ def test_subset__of_a_final_experiment__succeeds_and_changes_nothing(ended: Inst
     assert ended.state() == before
 
 
-@pytest.mark.parametrize("how", ["assets", "subset", "batched"])
+@pytest.mark.parametrize("how", slow_after(1, ["batched", "assets", "subset"]))
 def test_refresh__of_a_final_experiment_whose_split_is_broken__keeps_the_failed_check(
     ended: Installation, how: str
 ) -> None:

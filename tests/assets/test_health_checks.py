@@ -55,7 +55,11 @@ def landed(tmp_path: Path, ingested: Path) -> Iterator[Installation]:
         yield copy
 
 
-@pytest.mark.parametrize("order", [(BROKEN, SOUND), (SOUND, BROKEN)], ids="-".join)
+@pytest.mark.parametrize(
+    "order",
+    [(BROKEN, SOUND), pytest.param((SOUND, BROKEN), marks=pytest.mark.slow)],
+    ids=["broken-sound", "sound-broken"],
+)
 @pytest.mark.parametrize("batched", [False, True], ids=["assets", "batched"])
 def test_split_check__of_two_experiments_in_any_order__keeps_both_statuses(
     landed: Installation, order: tuple[str, str], batched: bool

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import pytest
 from sqlalchemy import update
 
 from experiment_pipeline.automation import schedules
@@ -38,6 +39,7 @@ def removed_rows(installation: Installation) -> dict[int, int]:
     return rows_by_removing_batch(Lake(installation.settings.lake_dir))
 
 
+@pytest.mark.slow
 def test_daily_clean_up__drops_removed_rows_that_are_over_and_needed_by_nobody__and_changes_no_result__e6(
     installation: Installation,
 ) -> None:

@@ -28,6 +28,7 @@ from tests.calibration.peeking import Paths, cuped_paths, log_anytime, mean_path
 from tests.calibration.populations import Baskets, Binary, Habits, PairPopulation, Seed, computed
 from tests.calibration.report import table
 from tests.calibration.studies import DESIGN, LARGE_STUDIES, STUDIES, Study
+from tests.slow_cases import slow_after
 
 EXPERIMENTS, FEW = 400, 50
 
@@ -46,7 +47,7 @@ def refuted(study: Study, seed: Seed, experiments: int) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=[study.name for study in STUDIES])
+@pytest.mark.parametrize("study", slow_after(12, STUDIES), ids=[study.name for study in STUDIES])
 def test_calibration__small_sample__does_not_refute_the_bound(study: Study) -> None:
     assert refuted(study, (7, STUDIES.index(study)), EXPERIMENTS) == []
 

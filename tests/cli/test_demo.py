@@ -13,6 +13,8 @@ from experiment_pipeline.cli.main import main
 from experiment_pipeline.demo.landing import DECLARATIONS
 from experiment_pipeline.schemas.manifests import parse_manifest
 
+pytestmark = pytest.mark.slow  # two whole demos
+
 STEPS = (
     "Generating events",
     "Declaring experiments",

@@ -63,6 +63,7 @@ def test_replay__of_a_look_that_differs__shows_where_and_ends_with_1(looked: Ins
     assert run(looked, "--look", "1").exit_code == 0
 
 
+@pytest.mark.slow
 def test_replay__of_looks_whose_rows_were_dropped__says_so_and_replays_the_others(looked: Installation) -> None:
     landing, lake = looked.settings.landing_dir, Lake(looked.settings.lake_dir)
     for number, value in enumerate("34", start=3):
@@ -99,6 +100,7 @@ def test_replay__as_of_a_moment__takes_the_batches_of_that_moment(looked: Instal
     assert found["results"]["metrics"] == first.payload["metrics"]
 
 
+@pytest.mark.slow
 def test_replay__every_step__is_a_table_of_looks(looked: Installation) -> None:
     shown = run(looked, "--every", "P30D")
     assert shown.exit_code == 0, shown.output

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from experiment_pipeline.demo.simulation import SIMULATIONS, Simulation, draw
 from experiment_pipeline.demo.truth import Truth
@@ -31,6 +32,7 @@ def aggregates(simulation: Simulation, seed: int) -> dict[str, dict[str, Variant
     }
 
 
+@pytest.mark.slow
 def test_intervals__of_effect_and_lift__cover_the_truth_in_92_to_98_percent_of_draws() -> None:
     covered: Counter[tuple[str, str]] = Counter()
     compared: Counter[str] = Counter()

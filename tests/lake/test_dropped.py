@@ -66,6 +66,7 @@ def test_data_versions__before_a_link_was_removed__are_refused_for_every_month(h
     assert readable(here, OF_JANUARY) == readable(here, OF_FEBRUARY) == [0, 5]
 
 
+@pytest.mark.slow
 def test_dropped__is_kept_by_compaction_and_by_checkpoints_of_the_log(here: LakeInOneFolder) -> None:
     drop_removed(here.lake, 4)
     for number in range(22):

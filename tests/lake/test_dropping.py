@@ -15,6 +15,7 @@ from experiment_pipeline.lake.dropping import drop_removed, planned_drops, rows_
 from experiment_pipeline.lake.lake import Lake
 from tests.lake.ledger import NOW, PROD, LakeInOneFolder, land, record, stored
 from tests.lake.source_objects import land_range, order, visible_rows
+from tests.slow_cases import slow_after
 
 JANUARY = 1_768_000_000_000  # 2026-01-09
 WINDOW = Window(NOW.replace(year=2025), NOW)
@@ -68,7 +69,7 @@ def by_hash(row: dict[str, Any]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("limit", "is_compacted"), [(0, False), (2, False), (3, False), (3, True), (4, False), (5, True)]
+    ("limit", "is_compacted"), slow_after(2, [(3, True), (4, False), (0, False), (2, False), (3, False), (5, True)])
 )
 def test_drop__of_every_limit__leaves_what_data_versions_from_it_on_see__and_nothing_that_none_sees(
     here: LakeInOneFolder, limit: int, is_compacted: bool

@@ -31,6 +31,7 @@ from experiment_pipeline.landing.object_reader import ObjectReader
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 from tests.lake.ledger import NOW, PROD, MemoryLedger, land, record, stored
+from tests.slow_cases import slow_after
 
 BAD = "20260301T110000Z-bad.jsonl"
 GOOD = [record(identifier=f"user-{number}") for number in range(5)]
@@ -281,11 +282,15 @@ def test_ingest__of_an_object_that_asks_for_more_memory_than_there_can_be__sets_
 
 @pytest.mark.parametrize(
     "shell",
-    [
-        *(f"kill -{number} $$" for number in (9, 15, 2, 1, 24, 34)),
-        "echo 'memory allocation of 4096 bytes failed' >&2; kill -ABRT $$",
-        "echo 'Too many open files (os error 24)' >&2; kill -ABRT $$",
-    ],
+    slow_after(
+        3,
+        [
+            "kill -9 $$",
+            "echo 'memory allocation of 4096 bytes failed' >&2; kill -ABRT $$",
+            "echo 'Too many open files (os error 24)' >&2; kill -ABRT $$",
+            *(f"kill -{number} $$" for number in (15, 2, 1, 24, 34)),
+        ],
+    ),
 )
 def test_ingest__of_an_object_whose_reader_is_killed_from_outside__ends_with_the_batch_open(
     zone: Zone, suspect: Suspect, monkeypatch: pytest.MonkeyPatch, shell: str

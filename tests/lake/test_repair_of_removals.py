@@ -15,6 +15,7 @@ from tests.conftest import make_registry
 from tests.lake.installations import Installation
 from tests.lake.ledger import NOW, land
 from tests.lake.source_objects import land_range, order, visible_rows
+from tests.slow_cases import slow_after
 
 BATCHES = 6
 
@@ -64,7 +65,9 @@ def lose(here: Installation, part: str) -> int:
     return len(lost)
 
 
-@pytest.mark.parametrize("part", ["-removals/", "batch-00000001", "batch-00000003", "batch-00000005", "month="])
+@pytest.mark.parametrize(
+    "part", slow_after(2, ["-removals/", "batch-00000003", "batch-00000001", "batch-00000005", "month="])
+)
 def test_repair__files_missing__brings_back_what_each_data_version_saw(here: Installation, part: str) -> None:
     whole = seen(here)
     assert lose(here, part)
@@ -76,7 +79,7 @@ def test_repair__files_missing__brings_back_what_each_data_version_saw(here: Ins
     assert seen(here) == whole
 
 
-@pytest.mark.parametrize("part", ["-removals/", "merged-to", "/month=2026-02/"])
+@pytest.mark.parametrize("part", slow_after(1, ["merged-to", "-removals/", "/month=2026-02/"]))
 def test_repair__merged_files_missing__brings_back_what_each_data_version_saw(here: Installation, part: str) -> None:
     compact(here.lake, NOW, whole=True)
     whole = seen(here)
@@ -102,7 +105,9 @@ def test_repair__of_an_older_lake__brings_back_the_removals_of_the_batches_that_
     assert visible_rows(here.lake, 7) == whole
 
 
-@pytest.mark.parametrize(("part", "limit"), [("-removals/", 3), ("merged-to", 5), ("batch-0000000", 3), ("month=", 5)])
+@pytest.mark.parametrize(
+    ("part", "limit"), slow_after(1, [("month=", 5), ("-removals/", 3), ("merged-to", 5), ("batch-0000000", 3)])
+)
 def test_repair__after_removed_rows_were_dropped__brings_back_what_data_versions_since_saw(
     here: Installation, part: str, limit: int
 ) -> None:

@@ -141,8 +141,7 @@ def shuffled(landing: Path, days: Days) -> None:
         land(landing, lines[part::5], f"{part}.jsonl.gz")
 
 
-# Of every delivery one, and of every number of threads.
-FAST = {(at_once, 1), (twice, 2), (shuffled, 8), (by_day, 8)}
+FAST = {(twice, 2), (shuffled, 8)}
 CASES = [
     pytest.param(deliver, threads, marks=() if (deliver, threads) in FAST else pytest.mark.slow)
     for deliver in (at_once, twice, shuffled, by_day)

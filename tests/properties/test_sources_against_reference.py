@@ -19,6 +19,7 @@ from tests.sourced_strategies import sourced_scenarios
 from tests.strategies import Scenario
 
 
+@pytest.mark.slow
 @given(scenario=sourced_scenarios())
 @settings(max_examples=4, deadline=None)
 def test_payloads__of_sources_that_are_read_again_and_superseded__equal_the_reference(scenario: Scenario) -> None:

@@ -52,6 +52,7 @@ def test_is_current__database_without_schema__is_false(tmp_path: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_migrate__many_processes_at_once__all_find_it_current(empty_database: str) -> None:
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
         assert list(processes.map(open_and_migrate, [empty_database] * 8)) == [True] * 8

@@ -52,6 +52,7 @@ def called_a_difference(floors: Floors) -> int:
     return called
 
 
+@pytest.mark.slow
 def test_equal_means__from_fewer_and_larger_purchases__are_called_a_difference_only_without_the_floor() -> None:
     assert called_a_difference(Floors(nonzero=1)) >= 6, "a sixth of 60"
     assert called_a_difference(Floors()) <= 5, "2.6 % of 60; 5.6 % is the bound"
