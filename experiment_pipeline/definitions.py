@@ -7,7 +7,7 @@ import dagster as dg
 from experiment_pipeline.assets import aggregates, events, exposures, look_tables, results
 from experiment_pipeline.assets.ownership import with_owners
 from experiment_pipeline.assets.sources import with_sources
-from experiment_pipeline.automation import jobs, schedules, sensors
+from experiment_pipeline.automation import jobs, notifications, schedules, sensors
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.maintenance import clean_up, compact_lake
 from experiment_pipeline.resources.io_manager import FrameIOManager
@@ -34,6 +34,7 @@ def build(configured: Settings, loaded: LoadedSources = NO_SOURCES) -> dg.Defini
         ],
         sensors=[
             *(sensors.landing_objects, sensors.refresh_requests, sensors.look_tables, sensors.failed_runs),
+            notifications.notifications,
             *sensors.source_pulls(loaded.sources),
         ],
         schedules=[schedules.hourly_refresh, schedules.daily_clean_up, schedules.hourly_compaction],

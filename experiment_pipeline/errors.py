@@ -27,6 +27,7 @@
     │   ├── RegistryReadOnly      it takes no changes
     │   └── RegistryFull          its disk is full
     ├── SourceUnreachable         a source's host or connection is lost, or its server ended the query (rule D3)
+    ├── TargetUnreachable         a target of notifications did not take a test
     ├── LakeError                 the events lake cannot be read or written as asked
     │   ├── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
     │   └── RowsDropped           a data version has lost rows, which were removed later and dropped (rule E6)
@@ -236,6 +237,10 @@ class RegistryFull(RegistryUnavailable):
 
 class SourceUnreachable(ExperimentPipelineError):
     """A source cannot be read at the moment: its host or the connection is lost. The same call may work later."""
+
+
+class TargetUnreachable(ExperimentPipelineError):
+    """A target of notifications did not take a test."""
 
 
 class LakeError(ExperimentPipelineError):

@@ -42,6 +42,7 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "experiment_pipeline/domain/event_files.py": "a noun; tests/lake/test_removing.py has files and their removals",
     "experiment_pipeline/lake/*.py": "tested by ingestion and compaction on real tables",
     "experiment_pipeline/landing/*.py": "parts of the listing, tested with it in test_listing.py",
+    "experiment_pipeline/notifications/failures.py": "an error; tests/notifications/test_webhook.py meets it",
     "experiment_pipeline/pages/*.py": "parts of the view, tested with it in test_view.py and by what the CLI prints",
     "experiment_pipeline/registry/*.py": "tables and parts of other stores, tested with those",
     "experiment_pipeline/results/*.py": "parts of results and payloads, tested by test_compute.py and others",

@@ -17,6 +17,7 @@ from experiment_pipeline.errors import (
     LakeError,
     RegistryUnavailable,
     SourceUnreachable,
+    TargetUnreachable,
     Throttled,
     is_interrupt,
 )
@@ -40,6 +41,10 @@ COMMANDS = {  # by name: the function, and the line in the help
     "power": ("experiment_pipeline.cli.power:power", "Show how many identities and days an experiment needs."),
     "report": ("experiment_pipeline.cli.report:report", "Write a report as Markdown, HTML or PDF."),
     "health": ("experiment_pipeline.cli.health:health", "Show what health checks found, and what to do."),
+    "notifications": (
+        "experiment_pipeline.cli.notifications:notifications",
+        "List, test, send notifications, and send them again.",
+    ),
     "looks": ("experiment_pipeline.cli.looks:looks", "List published results, and what moved between them."),
     "replay": (
         "experiment_pipeline.cli.replay:replay",
@@ -62,7 +67,7 @@ COMMANDS = {  # by name: the function, and the line in the help
     "restore": ("experiment_pipeline.cli.backup:restore", "Restore such a copy to an empty data directory."),
     "audit": ("experiment_pipeline.cli.audit:audit", "Show who changed what, when, from what to what."),
     "keys": ("experiment_pipeline.cli.keys:keys", "Create, list, rotate and revoke API keys."),
-    "schema": ("experiment_pipeline.cli.schema:schema", "Print the JSON Schema of manifests, for editors."),
+    "schema": ("experiment_pipeline.cli.schema:schema", "Print the JSON Schema of manifests, and of notifications."),
     "serve": ("experiment_pipeline.cli.serve:serve", "Serve the HTTP API."),
     "collect": ("experiment_pipeline.cli.collect:collect", "Collect events, without the rest of the API."),
     "dev": ("experiment_pipeline.cli.dev:dev", "Start Dagster and the API over one data directory, until Ctrl-C."),
@@ -132,7 +137,9 @@ class LazyGroup(click.Group):
         except (KeyboardInterrupt, click.Abort):
             raise _end_of(ctx) from None
         except ExperimentPipelineError as error:
-            broken = LakeError | ArtifactMissing | BackupError | RegistryUnavailable | SourceUnreachable
+            broken = (
+                LakeError | ArtifactMissing | BackupError | RegistryUnavailable | SourceUnreachable | TargetUnreachable
+            )
             shown = Broken if isinstance(error, broken) else Refused
             # The message may quote what somebody else wrote.
             told = error.advice if isinstance(error, InvalidTransition) else f"{error}{_remedy(error)}"

@@ -17,6 +17,7 @@ from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.experiments import Experiments, lock
 from experiment_pipeline.registry.health import store_findings
 from experiment_pipeline.registry.live_stats import store_live_stats
+from experiment_pipeline.registry.notifications import write_notifications
 from experiment_pipeline.registry.planned_looks import store_planned_looks
 from experiment_pipeline.registry.table_outbox import add_to_outbox
 from experiment_pipeline.registry.tables import (
@@ -27,6 +28,7 @@ from experiment_pipeline.registry.tables import (
     landing_objects,
     payloads,
 )
+from experiment_pipeline.results.occurrences import of_failures, of_publication
 from experiment_pipeline.times import is_ahead
 
 
@@ -149,6 +151,8 @@ class Computations:
             if publication.live_stats is not None:
                 store_live_stats(connection, run, publication.live_stats)
             claims.close_published(connection, publication, is_final=now_final)
+            told = of_publication(experiment, before.payload, publication, now_final=now_final)
+            write_notifications(connection, experiment.id, run.phase, told, now=publication.computed_at)
             return Computations(connection).get(run.experiment_id, computation, run.phase)
 
     def runs_with_look(self, run_ids: Collection[str]) -> set[str]:
@@ -175,6 +179,8 @@ class Computations:
                 return
             if connection.execute(stamp).rowcount:
                 claims.close_failed(connection, experiment_id, computation, run_id, phase=phase, now=now)
+                states = [Computations(connection).get(experiment_id, each, phase) for each in Computation]
+                write_notifications(connection, experiment_id, phase, of_failures(states), now=now)
 
 
 def _newest_common_look(experiment_id: int, phase: int) -> Select[Any]:

@@ -18,11 +18,14 @@ from experiment_pipeline.health.freshness import judge_freshness
 from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.late_events import CHECK as LATE
 from experiment_pipeline.health.late_events import judge_late_events, late_events_of
+from experiment_pipeline.health.notifications import CHECK as NOTIFICATIONS
+from experiment_pipeline.health.notifications import judge_notifications
 from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.registry import experiment_rows
 from experiment_pipeline.registry.arrivals import arrivals_began, newest_arrivals
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.metrics import decode
+from experiment_pipeline.registry.notifications import Notifications, write_notifications
 from experiment_pipeline.registry.tables import (
     attachments,
     computations,
@@ -33,6 +36,7 @@ from experiment_pipeline.registry.tables import (
     metrics,
     phases,
 )
+from experiment_pipeline.results.occurrences import of_late_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +84,17 @@ class Health:
             thresholds: of the installation.
 
         Returns:
-            The stored findings, with whether events still arrive while the experiment runs; None before there are any.
+            The stored findings, with whether notifications arrive, and events while the experiment runs; None before
+            there are any.
         """
         stored = self.get(experiment.id, experiment.phase)
-        if stored is None or experiment.ended_at is not None or ARRIVALS.name not in stored.evidence():
+        if stored is None:
+            return None
+        undelivered = Notifications(self.database).undelivered(experiment.id)
+        arriving = judge_notifications(undelivered, now)
+        if undelivered or NOTIFICATIONS.name in stored.evidence():
+            stored = replace(stored, findings=_with(stored.findings, NOTIFICATIONS, arriving))
+        if experiment.ended_at is not None or ARRIVALS.name not in stored.evidence():
             return stored
         fresh = judge_freshness(self.arrivals(experiment.environment_key), now, thresholds.event_age)
         return replace(stored, findings=_with(stored.findings, ARRIVALS, fresh))
@@ -165,7 +176,13 @@ class Health:
             findings = connection.scalar(select(health.c.findings).where(is_it).with_for_update())
             if findings is None:
                 return False
-            values = {"late_counted_to": counted_to} | ({"findings": _with_late(findings, late)} if late else {})
+            values: dict[str, Any] = {"late_counted_to": counted_to}
+            if late:
+                values["findings"] = _with_late(findings, late)
+            if late.last_landed_at is not None:
+                (judged,) = (each for each in values["findings"] if each["check"] == LATE.name)
+                told = [of_late_events(judged["detail"])]
+                write_notifications(connection, counted.experiment_id, counted.phase, told, now=late.last_landed_at)
             connection.execute(update(health).where(is_it).values(values))
             return True
 

@@ -12,6 +12,7 @@ from experiment_pipeline.domain import lifecycle
 from experiment_pipeline.domain.design_warnings import design_warnings
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.floors import SHIPPED_FLOORS, Floors
+from experiment_pipeline.domain.notification_targets import TargetDraft
 from experiment_pipeline.domain.sources import ConnectionDraft
 from experiment_pipeline.errors import ConfigurationError, Conflict, ExperimentPipelineError, NotFound
 from experiment_pipeline.registry.audit import as_json, changes
@@ -20,6 +21,7 @@ from experiment_pipeline.registry.engine import Database, writing
 from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.metrics import Metrics
+from experiment_pipeline.registry.notification_targets import NotificationTargets
 from experiment_pipeline.registry.sources import Connections, Sources
 from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, DeclaredSource, Manifest
 from experiment_pipeline.times import to_milliseconds
@@ -87,7 +89,8 @@ class Manifests:
             floors: of the installation, for warnings of designs that hardly reach them.
 
         Returns:
-            What was made, changed or kept, or would be: environments, connections, sources, metrics, experiments.
+            What was made, changed or kept, or would be: environments, connections, sources, metrics, experiments,
+            targets of notifications.
 
         Raises:
             ConfigurationError: names entry and field.
@@ -121,6 +124,7 @@ class _Application:
             placed.experiments.items(), key=lambda item: item[1].status is not ExperimentStatus.COMPLETED
         )
         differences += [self._experiment(key, entry) for key, entry in completed_first]
+        differences += [self._target(key, entry) for key, entry in placed.notifications.items()]
         return [difference for difference in differences if difference.fields or difference.notes]
 
     def _environment(self, key: str, name: str | None) -> Difference:
@@ -158,6 +162,13 @@ class _Application:
             else:
                 after = metrics.change(entry.environment, before.id, lambda _: entry, actor=self.actor, now=self.now)
         return _difference(f"metric {entry.environment}/{entry.name}", before, after)
+
+    def _target(self, key: str, entry: TargetDraft) -> Difference:
+        targets = NotificationTargets(self.connection)
+        with _naming(f"notifications.{key}"):
+            before = _or_none(targets.find, key)
+            after = targets.declare(key, entry, actor=self.actor, now=self.now)
+        return _difference(f"notification target {key}", before, after)
 
     def _experiment(self, key: str, entry: DeclaredExperiment) -> Difference:
         path = f"experiments.{key}"

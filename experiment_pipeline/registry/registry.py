@@ -29,6 +29,8 @@ from experiment_pipeline.registry.looks import Looks
 from experiment_pipeline.registry.manifests import Manifests
 from experiment_pipeline.registry.measurements import Measurements
 from experiment_pipeline.registry.metrics import Metrics
+from experiment_pipeline.registry.notification_targets import NotificationTargets
+from experiment_pipeline.registry.notifications import Notifications
 from experiment_pipeline.registry.planned_looks import StoredPlannedLooks
 from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.runs import Runs
@@ -67,6 +69,8 @@ class Registry:
         self.connections = Connections(engine)
         self.sources = Sources(engine)
         self.source_ranges = SourceRanges(engine)
+        self.notification_targets = NotificationTargets(engine)
+        self.notifications = Notifications(engine)
         self.batches = Batches(engine)
         self.data_versions = DataVersions(engine)
         self.repairs = Repairs(engine)

@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry import (  # their tables are of the same metadata
+    notification_tables,  # noqa: F401
     outbox_tables,  # noqa: F401
     source_tables,  # noqa: F401
 )

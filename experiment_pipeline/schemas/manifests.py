@@ -1,4 +1,4 @@
-"""Manifests: YAML files that declare environments, sources, metrics and experiments, parsed strictly."""
+"""Manifests: YAML files that declare environments, sources, metrics, experiments, notifications, parsed strictly."""
 
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from experiment_pipeline.domain.drafts import (
 from experiment_pipeline.domain.experiments import Design, ExperimentStatus, Prior
 from experiment_pipeline.domain.fields import STRICT, Moment
 from experiment_pipeline.domain.metrics import Direction, Metric
+from experiment_pipeline.domain.notification_targets import TargetDraft, with_paths
 from experiment_pipeline.domain.row_mapping import FIELDS, FieldSource, RowMapping
 from experiment_pipeline.domain.sources import READ_ONCE, ConnectionDraft, Cursor, SourceDraft, in_folder
 from experiment_pipeline.domain.texts import suggestion
@@ -63,7 +64,7 @@ class DeclaredSource(SourceDraft):
 
 
 class Manifest(Body):
-    """A YAML file that declares environments, connections and sources, metrics and experiments.
+    """A YAML file that declares environments, connections and sources, metrics, experiments and notifications.
 
     An entry without an `environment` belongs to the only one that the file declares, or to the only one that there is.
     """
@@ -73,6 +74,7 @@ class Manifest(Body):
     sources: dict[str, DeclaredSource] = Field(default={})
     metrics: dict[str, DeclaredMetric] = Field(default={})
     experiments: dict[str, DeclaredExperiment] = Field(default={})
+    notifications: dict[str, TargetDraft] = Field(default={})
 
 
 TAB = "found character '\\t' that cannot start any token"  # in the words of the YAML library
@@ -95,6 +97,7 @@ PARTS: dict[str, type] = {
     "experiments.*.prior": Prior,
     "experiments.*.entry": EventsForm,
     "experiments.*.only.*": ConditionForm,
+    "notifications.*": TargetDraft,
 }
 
 
@@ -146,7 +149,8 @@ def _with_paths(manifest: Manifest, folder: Path) -> Manifest:
         key: entry if entry.url is None else replace(entry, url=in_folder(entry.url, folder))
         for key, entry in manifest.connections.items()
     }
-    return manifest.model_copy(update={"sources": sources, "connections": connections})
+    notifications = {key: with_paths(entry, folder) for key, entry in manifest.notifications.items()}
+    return manifest.model_copy(update={"sources": sources, "connections": connections, "notifications": notifications})
 
 
 def metric_entry(metric: Metric) -> dict[str, Any]:

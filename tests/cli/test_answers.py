@@ -37,6 +37,10 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "lake vacuum": [],
     "health": ["checkout"],
     "looks": ["checkout"],
+    "notifications list": [],
+    "notifications send": [],
+    "notifications targets": [],
+    "notifications test": ["team", "--dry-run"],
     "replay": ["checkout"],
     "metrics delete": ["unused", "--yes"],
     "metrics list": [],
@@ -50,11 +54,13 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "tables rebuild": [],
     "tables status": [],
     "tables write": [],
+    "schema notification": [],
 }
 ELSEWHERE = {
     "import",  # of a file: test_imports.py
     *(f"sources {each}" for each in ("check", "list", "preview", "pull")),  # of files: test_sources.py
     "power",  # of a metric: test_power.py
+    "notifications send-again",  # of one that was given up: test_notifications.py
     "metrics preview",  # of events in the lake: test_metric_preview.py
     "demo",  # it takes seconds: test_demo.py
     "registry bind",  # to another lake: test_registry.py
@@ -82,7 +88,8 @@ def test_json__every_command_that_ends_by_itself__is_walked_here() -> None:
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))
 def test_json__command__prints_json_and_nothing_else(declared: Run, manifest: Path, tmp_path: Path, name: str) -> None:
     prefix = declared("keys", "create", "--scope", "read").stdout.split("_")[1]
-    metric = "metrics: {unused: {aggregation: count, definition: {version: 1, event: view}}}"
+    metric = "metrics: {unused: {aggregation: count, definition: {version: 1, event: view}}}\n"
+    metric += "notifications: {team: {kind: webhook, url_env: TEAM_URL, secret_env: TEAM_SECRET}}"
     (tmp_path / "more.yaml").write_text(metric, "utf-8")
     assert declared("apply", tmp_path / "more.yaml").exit_code == 0
     land(tmp_path / "data" / "landing", [record(), "{"], "a.jsonl", "production")

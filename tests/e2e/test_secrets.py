@@ -51,6 +51,8 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "metrics preview": ["purchase"],
     "metrics show": ["purchase"],
     "metrics upgrade": ["purchase"],
+    "notifications send-again": ["1"],
+    "notifications test": ["team"],
     "power": ["purchase"],
     "refresh": ["checkout"],
     "report": ["checkout"],
@@ -60,7 +62,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "sources preview": ["orders"],
     "sources pull": ["orders"],
 }
-NEEDS_NO_REGISTRY = {"schema manifest", "lake compact", "lake rejected", "lake vacuum"}
+NEEDS_NO_REGISTRY = {"schema manifest", "schema notification", "lake compact", "lake rejected", "lake vacuum"}
 SERVERS = {"collect", "dev", "serve"}
 READS_WHAT_IS_KEPT = {"environments list", "keys list"}
 

@@ -11,6 +11,8 @@ from sqlalchemy import func, insert, select, text
 from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.experiments import ExperimentStatus
+from experiment_pipeline.domain.notification_targets import TargetDraft
+from experiment_pipeline.domain.notifications import NotificationEvent, Occurrence, TargetKind
 from experiment_pipeline.domain.refresh import ClaimSource, Computation, Publication
 from experiment_pipeline.domain.source_ranges import SourceFile, SourceRange
 from experiment_pipeline.domain.sources import ConnectionDraft
@@ -67,6 +69,10 @@ def fill(registry: Registry, experiments: int = 3) -> None:
         registry.sources.declare("orders", "production", draft_of_source, actor=ACTOR, now=NOW)
     files = (SourceFile("/exports/größe.csv", 2**40, NOW), SourceFile("/exports/2.csv", 0, NOW))
     registry.source_ranges.plan(SourceRange("orders", 1, 1, "v1-1-abc", NOW, "1", "2", files))
+    target = TargetDraft(TargetKind.APPRISE, url_env="CHAT_URL")
+    registry.notification_targets.declare("chat", target, actor=ACTOR, now=NOW)
+    told = Occurrence(NotificationEvent.EXPERIMENT_FINAL, "final", {"trustworthy": None})
+    registry.notifications.write(1, 1, [told], now=NOW)
     registry.batches.bind("the lake's id", NOW)
     registry.batches.record_scan(NOW)
     with writing(registry.engine) as connection:  # what the stores have no need of, and a table may hold
