@@ -30,6 +30,7 @@ ROUTINE_JOBS = (
     "refresh_experiment",
     "refresh_experiments",
 )
+NOTIFICATIONS_KEEP = timedelta(days=90)  # once they are delivered; what did not arrive stays
 ORPHAN_AGE = timedelta(days=1)  # of a history file; a run is known long before it has written for so long
 
 
@@ -78,6 +79,8 @@ def prune_requests(context: dg.OpExecutionContext, runs: dg.ResourceParam[Refres
     before = datetime.now(UTC) - runs.settings.run_history
     claims, opened = runs.registry.claims.delete_closed(before), runs.registry.runs.delete_without_look(before)
     context.log.info("%s closed requests and %s runs without a look deleted", claims, opened)
+    told = runs.registry.notifications.delete_delivered(datetime.now(UTC) - NOTIFICATIONS_KEEP)
+    context.log.info("%s notifications deleted", told)
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, description="Remove landing objects whose keep period in the lake is over.")

@@ -18,6 +18,7 @@ from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.registry.batches import Batches
 from experiment_pipeline.registry.copying import copy_registry, is_copied, require_copyable
 from experiment_pipeline.registry.engine import closing_engine, knows_revision, migrate, open_engine, open_read_only
+from experiment_pipeline.registry.notifications import Notifications
 from experiment_pipeline.registry.runs import Runs
 from experiment_pipeline.registry.table_outbox import TableOutbox
 
@@ -89,6 +90,7 @@ def restore(folder: Path, data_dir: Path, registry_url: str | None, on_bytes: On
         require_sound(data_dir / LAKE, Batches(registry))
         Runs(registry).forget_unfinished()
         TableOutbox(registry).forget_batches()
+        Notifications(registry).lose_unsent_messages()
         if registry_url is not None:
             with closing_engine(open_engine(registry_url)) as database:
                 if not is_copied(registry, database):  # an earlier restore that was killed had come so far

@@ -40,6 +40,7 @@ from experiment_pipeline.registry.notification_targets import list_targets
 from experiment_pipeline.registry.tables import experiments
 
 deliveries = notification_deliveries
+RESTORED = "It waited when the backup was made that was restored here: whether it was sent since is not known."
 NOT_KNOWN = "Its sender ended before it had an answer: whether it arrived is not known."
 
 
@@ -169,6 +170,14 @@ class Notifications:
             if dry_run:
                 connection.rollback()
         return after
+
+    def lose_unsent_messages(self) -> None:
+        """Mark what waits for targets of apprise as lost: in a restored registry, which may have sent it since."""
+        is_open = deliveries.c.state.in_([state.value for state in OPEN])
+        of_apprise = deliveries.c.kind == TargetKind.APPRISE.value
+        values = {"state": DeliveryState.LOST.value, "error": RESTORED}
+        with writing(self.database) as connection:
+            connection.execute(update(deliveries).where(is_open, of_apprise).values(values))
 
     def undelivered(self, experiment_id: int) -> Sequence[Delivery]:
         """Return the deliveries of an experiment that have not arrived, of whatever state, the oldest first."""

@@ -36,5 +36,5 @@ def test_sensors_and_schedules__say_what_they_do() -> None:
     repository = build(Settings()).get_repository_def()
     told = {sensor.name: sensor.description for sensor in repository.sensor_defs}
     told |= {schedule.name: schedule.description for schedule in repository.schedule_defs}
-    assert len(told) == 7
+    assert len(told) == 8
     assert all(told.values()), told

@@ -39,9 +39,13 @@ PARTS = {  # of the schema, by the heading of their table
     "design of an experiment": ("Design", ""),
     "prior of an experiment": ("Prior", "A normal distribution of the lift on the primary metric."),
     "dimension of an experiment": ("Dimension", ""),
+    "notifications": ("TargetDraft", "A target, named by the key. See [notifications.md](notifications.md)."),
 }  # fmt: skip
 
-ELSEWHERE = {"Aggregation": "one of those of [rule M6](rules.md#m6), such as `sum`"}  # what another page lists
+ELSEWHERE = {  # what another page lists
+    "Aggregation": "one of those of [rule M6](rules.md#m6), such as `sum`",
+    "NotificationEvent": "one of [these events](notifications.md), such as `decision_reached`",
+}
 
 
 def tables() -> str:
@@ -121,6 +125,8 @@ def _kind(field: dict[str, Any]) -> str:
 
 
 def _kind_of_list(items: dict[str, Any]) -> str:
+    if "$ref" in items and (name := items["$ref"].rpartition("/")[2]) in ELSEWHERE:
+        return f"a list: {ELSEWHERE[name]}"
     if "$ref" in items:
         return f"a list of {_link(items['$ref'].rpartition('/')[2])}"
     if items.get("type") == "array":
