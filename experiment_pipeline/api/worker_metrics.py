@@ -6,7 +6,7 @@ workers that it starts, and never counts anything itself.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from tempfile import TemporaryDirectory
 
@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from experiment_pipeline.errors import RegistryUnavailable
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -43,6 +45,19 @@ class OldestUnlanded(Collector):
         """Return the age in seconds."""
         seconds = self._age().total_seconds()
         yield GaugeMetricFamily("events_oldest_unlanded_seconds", "Age of the oldest line not visible yet.", seconds)
+
+
+class PublicationsWaiting(Collector):
+    """Gauge of the outbox of the tables of looks, which is one for all workers; nothing while the registry is away."""
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        self._waiting = waiting
+
+    def collect(self) -> Iterable[Metric]:
+        """Return how many there are."""
+        with suppress(RegistryUnavailable):
+            text = "Publications that are not in the tables of all looks yet."
+            yield GaugeMetricFamily("table_publications_waiting", text, self._waiting())
 
 
 def exposition(own: CollectorRegistry, *common: Collector) -> bytes:

@@ -4,6 +4,7 @@ A commit carries the number of its batch as Delta's own application transaction.
 the newest one, and of two commits that race Delta refuses the second.
 """
 
+import io
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote
 from uuid import uuid4
 
 import polars as pl
@@ -113,8 +115,10 @@ class LookTable:
         """Write rows to a file of the table's folder and sync it; no reader sees it before a commit names it."""
         schema = {column.name: POLARS_TYPES[column.type] for column in self.definition.columns}
         path = self.root / f"look-{uuid4()}.parquet"
+        content = io.BytesIO()  # Polars itself does not say that the disk is full
+        pl.DataFrame(rows, schema=schema, orient="row").write_parquet(content, compression="zstd")
         try:
-            pl.DataFrame(rows, schema=schema, orient="row").write_parquet(path, compression="zstd")
+            path.write_bytes(content.getbuffer())
             sync(path)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -148,9 +152,20 @@ class LookTable:
         except CommitFailedError as failed:
             raise Conflict(f"{self.definition.name}: another process committed first: {failed}") from failed
         except DeltaError as failed:
-            raise LakeError(f"The table in {self.root} cannot be written: {failed}") from failed
+            raise LakeError(f"The table in {self.root} cannot be written: {' '.join(str(failed).split())}") from failed
         sync(self.root / LOG)
         sync(self.root)
+
+    def remove_unnamed(self, files: Iterable[WrittenFile]) -> None:
+        """Remove those of the files that no commit names, after a failure: a full disk would have some of each attempt.
+
+        A commit may be there although an error followed it. Where that cannot be known the files stay.
+        """
+        with suppress(OSError, DeltaError):
+            named = {Path(unquote(uri)).name for uri in DeltaTable(self.root).file_uris()}
+            for file in files:
+                if file.path not in named:
+                    (self.root / file.path).unlink(missing_ok=True)
 
     def compact(self) -> int:
         """Merge small files where there are many; return how many were merged."""

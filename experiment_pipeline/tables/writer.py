@@ -158,8 +158,28 @@ class LookTables:
         """Bring a planned batch into every table that does not hold it, and close it."""
         opened = [LookTable.open_or_create(self.folder, each) for each in PUBLISHED_TABLES]
         tables = {table.definition.name: table for table in opened if table.batch < batch.number}
-        looks = self.outbox.due_looks(batch)
         files: dict[str, list[WrittenFile]] = {name: [] for name in tables}
+        try:
+            looks = self._write_batch(batch, tables, files, on_looks)
+            for name, table in tables.items():
+                _commit(table, batch, files[name], now)
+        except BaseException:
+            for name, table in tables.items():
+                table.remove_unnamed(files[name])
+            raise
+        self.outbox.close(batch, now)
+        counts = {name: sum(file.rows for file in written) for name, written in files.items()}
+        return TableWrite(batch, looks, counts, self.outbox.state().waiting)
+
+    def _write_batch(
+        self,
+        batch: TableBatch,
+        tables: dict[str, LookTable],
+        files: dict[str, list[WrittenFile]],
+        on_looks: OnLooks,
+    ) -> int:
+        """Write the rows of a batch to files, which are added to those of each table; return how many looks it has."""
+        looks = self.outbox.due_looks(batch)
         rows: dict[str, list[Row]] = {name: [] for name in tables}
         for done in range(0, len(looks), LOOKS_AT_ONCE):
             some = looks[done : done + LOOKS_AT_ONCE]
@@ -169,11 +189,7 @@ class LookTables:
             _write_files(tables, rows, files, at_least=FILE_ROWS)
             on_looks(done + len(some), len(looks))
         _write_files(tables, rows, files, at_least=1)
-        for name, table in tables.items():
-            _commit(table, batch, files[name], now)
-        self.outbox.close(batch, now)
-        counts = {name: sum(file.rows for file in written) for name, written in files.items()}
-        return TableWrite(batch, len(looks), counts, self.outbox.state().waiting)
+        return len(looks)
 
     def _rows(self, looks: Sequence[DueLook]) -> dict[str, list[Row]]:
         """Return the rows that a batch has of some looks, by table."""
@@ -238,3 +254,4 @@ def _commit(table: LookTable, batch: TableBatch, files: Sequence[WrittenFile], n
         newest = LookTable.open(table.root.parent, table.definition)
         if newest is None or newest.batch < batch.number:
             raise
+        table.remove_unnamed(files)

@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 import structlog
 from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from experiment_pipeline.api.app import create_app
+from experiment_pipeline.api.worker_metrics import PublicationsWaiting, exposition
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.errors import RegistryUnreachable
 from experiment_pipeline.lake.ingestion import create_tables
 from experiment_pipeline.lake.lake import Lake
 from tests.api.conftest import Api, detail
+from tests.registry.test_looks import publish
 
 
 def test_healthz__answers_without_a_key(api: Api) -> None:
@@ -48,6 +51,16 @@ def test_readyz__stray_among_open_segments__is_ready_and_names_it_and_events_lan
     named = "landing zone: .open/env_key=production/notes.jsonl is no segment, left alone"
     assert (ready.status_code, ready.text) == (200, f"ready\n{named}")
     assert (folder / "notes.jsonl").read_text() == "mine"
+
+
+def test_metrics__publications_that_wait_for_the_tables__are_counted_while_the_registry_answers(api: Api) -> None:
+    publish(api.registry, api.registry.experiments.get(api.experiment("start")["id"]), 2)
+    assert "\ntable_publications_waiting 4.0\n" in api.client.get("/metrics").text
+
+    def away() -> int:
+        raise RegistryUnreachable("stopped")
+
+    assert b"table_publications_waiting" not in exposition(CollectorRegistry(), PublicationsWaiting(away))
 
 
 def test_metrics__requests__are_counted_by_route_not_by_path(api: Api) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 from sqlalchemy import update
 
@@ -54,6 +55,9 @@ def test_component__partition__is_computed_from_the_tables_of_the_project(
     )
     assert row[:8] == ("checkout", 1, "bought", "b", 300, 0.5, 300, pytest.approx(1 / 3))
     assert row[8] == pytest.approx(1 / 6)
+    (table,) = (project.root / "state").rglob("tables/results")
+    (same,) = pl.read_delta(str(table)).to_dicts()
+    assert [same[name] for name in ("experiment", "look", "metric", "treatment", "effect")] == [*row[:4], row[8]]
 
 
 def test_component__lineage__is_from_columns_of_the_assets_upstream__p7(

@@ -10,6 +10,7 @@ from tests.faults.dev import developing
 from tests.faults.machine import MIB, PAGE, small_disk
 from tests.faults.site import EXPERIMENT, Site
 from tests.lake.ledger import unnamed_files
+from tests.tables.looks import read
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +56,32 @@ def test_full_lake__at_each_write_of_a_compaction__is_told_and_nothing_is_lost(s
             assert unnamed_files(site.settings.lake_dir) == []
         assert outcome.worked
         assert refused >= 3
+
+
+def test_full_disk__at_each_write_of_the_tables_of_looks__is_told_and_a_refresh_publishes(site: Site) -> None:
+    with small_disk(site.settings.tables_dir, 8 * MIB) as disk:
+        disk.fill()
+        site.land("first")
+        assert site.run("lake", "ingest").worked
+        outcome = site.run("refresh", EXPERIMENT)
+        assert outcome.worked
+        assert "The tables of all looks are not written yet: " in outcome.said
+        disk.empty()
+        assert site.run("tables", "write").worked
+        refused = 0
+        for pages in PAGES:
+            disk.fill(leaving=pages * PAGE)
+            outcome = site.run("tables", "rebuild")
+            disk.empty()
+            assert len(read(site.root, "looks")) == 1
+            if outcome.worked:
+                break
+            refused += 1
+            outcome.require_told(*FULL)
+            assert unnamed_files(site.settings.tables_dir) == []
+        assert outcome.worked
+        assert refused >= 2
+        assert len(read(site.root, "results")) == 2
 
 
 @pytest.mark.parametrize("store", ["artifacts", "dagster"])

@@ -38,6 +38,7 @@ from experiment_pipeline.results.results_table import result_rows
 from experiment_pipeline.schemas.manifests import Manifest
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.sources.connection_url import ConnectionUrl
+from experiment_pipeline.tables.writer import LookTables
 from experiment_pipeline.warehouse.base import Warehouse
 
 
@@ -102,6 +103,7 @@ class ExperimentsRun:
                 yield from judge_freshness(self.manifest.every_table, newest, results, datetime.now(UTC))
                 for key in self.context.partition_keys:
                     yield from self._refresh(opened, key, failed)
+                self._write_tables(opened)
         except ExperimentPipelineError as error:
             description = _printable(explained(error))
             for key in self.context.partition_keys:
@@ -148,6 +150,14 @@ class ExperimentsRun:
         for name, rows in report.rows.items():
             self.context.log.info("%s: %s rows read", name, rows)
         return manifest, report
+
+    def _write_tables(self, opened: Opened) -> None:
+        """Write what was published to the tables of all looks; what cannot be written waits for the next run."""
+        tables = LookTables(opened.session.settings.tables_dir, opened.registry.table_outbox)
+        try:
+            tables.write(datetime.now(UTC))
+        except (ExperimentPipelineError, OSError):
+            self.context.log.exception("The tables of all looks are not written yet.")
 
     def _results(self, registry: Registry) -> ResultsDatabase | None:
         """Return the database of the results table: the warehouse."""
