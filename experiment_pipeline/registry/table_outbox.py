@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain.experiments import Experiment
@@ -23,6 +23,7 @@ from experiment_pipeline.registry.outbox_tables import table_batches, table_outb
 from experiment_pipeline.registry.tables import computations, experiments, payloads
 
 PUBLISHED = ("id", "as_of", "data_version", "computed_at", "code_version", "payload", "findings")
+MOMENTS_IN_A_QUERY = 1_000  # more are as many as all of the phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,12 @@ class TableOutbox:
 
     def due_looks(self, batch: TableBatch) -> list[DueLook]:
         """Return the looks that a batch writes, or writes a part of, in the order of their publication."""
+        columns = (payloads.c.id, payloads.c.experiment_id, payloads.c.phase, payloads.c.as_of)
         with reading(self.database) as connection:
-            phases: dict[tuple[int, int], set[int]] = defaultdict(set)
-            due = select(payloads.c.id, payloads.c.experiment_id, payloads.c.phase).where(_is_of(batch))
-            for row in connection.execute(due):
-                phases[row.experiment_id, row.phase].add(row.id)
-            found = [look for of, ids in phases.items() for look in _due_looks(connection, *of, ids)]
+            phases: dict[tuple[int, int], dict[int, datetime]] = defaultdict(dict)
+            for row in connection.execute(select(*columns).where(_is_of(batch))):
+                phases[row.experiment_id, row.phase][row.id] = row.as_of
+            found = [look for of, due in phases.items() for look in _due_looks(connection, *of, due)]
         return sorted(found, key=lambda look: look.payload_id)
 
     def published(self, ids: Collection[int]) -> dict[int, PublishedPayload]:
@@ -143,26 +144,44 @@ def _is_of(batch: TableBatch) -> ColumnElement[bool]:
     return payloads.c.id.in_(waits.where(table_outbox.c.batch == batch.number))
 
 
-def _due_looks(connection: Connection, experiment_id: int, phase: int, ids: set[int]) -> Iterator[DueLook]:
-    """Yield what a batch of these payloads writes of one phase's looks.
+def _due_looks(
+    connection: Connection, experiment_id: int, phase: int, due: Mapping[int, datetime]
+) -> Iterator[DueLook]:
+    """Yield what a batch writes of one phase's looks.
 
     The exposures of a look are written with whichever of the two payloads was published last.
+
+    Args:
+        connection: of the registry.
+        experiment_id: of the looks.
+        phase: of the looks.
+        due: the payloads of the batch, with what each is as of.
     """
-    of_phase = (payloads.c.experiment_id == experiment_id) & (payloads.c.phase == phase)
-    columns = (payloads.c.id, payloads.c.computation, payloads.c.as_of, payloads.c.data_version)
-    rows = connection.execute(select(*columns).where(of_phase).order_by(payloads.c.id)).all()
+    rows = connection.execute(_numbered(experiment_id, phase, set(due.values()))).all()
     exposures: dict[tuple[datetime, int], list[int]] = defaultdict(list)
     for row in rows:
         if row.computation == Computation.EXPOSURES.value:
             exposures[row.as_of, row.data_version].append(row.id)
-    looks = [row for row in rows if row.computation == Computation.RESULTS.value]
     ends = _is_final(connection, experiment_id, phase)
-    for number, row in enumerate(looks, 1):
-        pair = _exposures_of(row.id, exposures[row.as_of, row.data_version])
-        is_new, is_paired = row.id in ids, pair is not None and max(row.id, pair) in ids
-        if is_new or is_paired:
-            is_final = ends and number == len(looks)
-            yield DueLook(experiment_id, phase, number, row.id, is_final, is_new, pair if is_paired else None)
+    for row in rows:
+        if row.computation == Computation.RESULTS.value:
+            pair = _exposures_of(row.id, exposures[row.as_of, row.data_version])
+            is_new, is_paired = row.id in due, pair is not None and max(row.id, pair) in due
+            is_final = ends and row.number == row.newest
+            if is_new or is_paired:
+                exposures_id = pair if is_paired else None
+                yield DueLook(experiment_id, phase, row.number, row.id, is_final, is_new, exposures_id)
+
+
+def _numbered(experiment_id: int, phase: int, moments: Collection[datetime]) -> Select[Any]:
+    """Return the query of the payloads of a phase as of some moments, each with its number and the newest one."""
+    of_phase = (payloads.c.experiment_id == experiment_id) & (payloads.c.phase == phase)
+    number = func.row_number().over(partition_by=payloads.c.computation, order_by=payloads.c.id)
+    newest = func.count().over(partition_by=payloads.c.computation)
+    columns = (payloads.c.id, payloads.c.computation, payloads.c.as_of, payloads.c.data_version)
+    numbered = select(*columns, number.label("number"), newest.label("newest")).where(of_phase).subquery()
+    query = select(numbered).order_by(numbered.c.id)
+    return query if len(moments) > MOMENTS_IN_A_QUERY else query.where(numbered.c.as_of.in_(moments))
 
 
 def _exposures_of(look: int, same_moment: Sequence[int]) -> int | None:
