@@ -122,6 +122,22 @@ def test_state__disk_that_does_not_last__is_refused__p8(environ: Mapping[str, st
         ComponentState("experiment_results", None, None).settings(environ)
 
 
+def test_component__disk_that_does_not_last__fails_the_run_before_anything_is_read__p8(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = project.root / "home"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    project.write({"state": None})
+    with dg.DagsterInstance.ephemeral() as instance:
+        ran = project.run(instance, "checkout")
+        assert (ran.result.success, ran.materialised, list(home.iterdir())) == (False, [], [])
+        assert "state: A run's disk does not last on Kubernetes" in ran.failure
+        passed, said = ran.check("checkout", "results_are_computed")
+        assert (passed, "a mounted volume" in said) == (False, True)
+
+
 def test_state__folder_and_registry__are_where_they_are_said_to_be__p8(tmp_path: Path) -> None:
     url = "postgresql+psycopg://me:secret@host/registry"
     given = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "REGISTRY": url}

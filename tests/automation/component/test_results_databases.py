@@ -13,7 +13,7 @@ from experiment_pipeline.errors import ConfigurationError, SourceUnreachable
 from experiment_pipeline.results.results_table import COLUMNS, ColumnType
 from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.databases import open_database
-from tests.automation.component.project import Project, project_in
+from tests.automation.component.project import RUNNING, Project, project_in
 from tests.sources.postgres_tables import new_database
 from tests.sources.test_databases import read
 
@@ -72,16 +72,24 @@ def test_results_database__value_of_every_type__is_as_it_was(url: str) -> None:
     assert as_of == AS_OF
 
 
+def url_of_reader(url: str, *tables: str) -> str:
+    """The URL of an account that may read these tables, and nothing else."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = f"reader_of_{connection.info.dbname}"
+        connection.execute(f"create role {name} login password 'se-cret'".encode())
+        for table in tables:
+            schema, _, _ = table.rpartition(".")
+            connection.execute(f"grant usage on schema {schema or 'public'} to {name}".encode())
+            connection.execute(f"grant select on {table} to {name}".encode())
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    reader = f"postgresql://{name}:se-cret@/{parts['dbname']}?host={parts['host']}"
+    return reader + (f"&port={parts['port']}" if "port" in parts else "")
+
+
 def test_results_database__account_that_only_reads__is_told_and_nothing_is_written(postgres_url: str) -> None:
     url = new_database(postgres_url)
     database_of(url).write(TABLE, LOOK_1)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("drop role if exists results_reader")
-        connection.execute("create role results_reader login password 'se-cret'")
-        connection.execute(f"grant select on {TABLE} to results_reader".encode())
-    parts = psycopg.conninfo.conninfo_to_dict(url)
-    reader = f"postgresql://results_reader:se-cret@/{parts['dbname']}?host={parts['host']}"
-    reader += f"&port={parts['port']}" if "port" in parts else ""
+    reader = url_of_reader(url, TABLE)
     told = rf"results\.table: Cannot be written to {TABLE}: permission denied for table {TABLE}"
     with pytest.raises(ConfigurationError, match=told) as refusal:
         database_of(reader).write(TABLE, LOOK_2)
@@ -137,3 +145,24 @@ def test_component__results_table_of_a_connection__gets_the_rows_of_a_look(
             ran = project.run(instance, "checkout")
     assert ran.result.success, ran.failure
     assert rows_of(url, f"select experiment, look, metric, treatment_n from {TABLE}") == [("checkout", 1, "bought", 50)]
+
+
+@pytest.mark.slow
+def test_component__account_that_only_reads__computes_and_refuses_a_results_table__p8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    url = new_database(postgres_url)
+    shop = {"warehouse": "shop", "connections": {"shop": {"url_env": "SHOP_URL"}}}
+    with project_in(tmp_path) as project, dg.DagsterInstance.ephemeral() as instance:
+        project.make_tables({"checkout": (50, 50)})
+        copy_tables(project, url)
+        monkeypatch.setenv("SHOP_URL", url_of_reader(url, "analytics.fct_exposures", "analytics.fct_orders"))
+        project.write(shop, {"checkout": RUNNING})
+        ran = project.run(instance, "checkout")
+        assert (ran.result.success, ran.materialised) == (True, ["checkout"]), ran.failure
+        project.write({**shop, "results": {"table": f"analytics.{TABLE}"}}, {"checkout": RUNNING})
+        refused = project.run(instance, "checkout")
+    assert (refused.result.success, refused.materialised) == (False, [])
+    assert f"results.table: Cannot be written to analytics.{TABLE}: permission denied" in refused.failure
+    assert "se-cret" not in refused.failure
+    assert rows_of(url, f"select 1 from pg_tables where tablename = '{TABLE}'") == []
