@@ -13,6 +13,7 @@ from experiment_pipeline.domain.refresh import Computation, Publication, Refresh
 from experiment_pipeline.errors import Leased, Superseded
 from experiment_pipeline.registry import leases, tables
 from experiment_pipeline.registry.engine import reading, writing
+from experiment_pipeline.registry.outbox_tables import table_outbox
 from experiment_pipeline.registry.registry import Registry
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
 
@@ -70,7 +71,7 @@ def test_leases__any_order_of_steps__never_overlap(registry: Registry, running: 
         @initialize()
         def start_over(self) -> None:
             with writing(registry.engine) as connection:
-                for table in (tables.leases, tables.runs, tables.payloads):
+                for table in (table_outbox, tables.leases, tables.runs, tables.payloads):
                     connection.execute(delete(table))
                 connection.execute(tables.computations.update().values(as_of=None, data_version=None))
             self.now = NOW
