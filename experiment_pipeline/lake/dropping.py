@@ -55,7 +55,10 @@ def planned_drops(lake: Lake, limit: int) -> list[Drop]:
         lake: the lake.
         limit: the newest batch whose removals are over.
     """
-    return [] if lake.is_empty else _plan(lake, Snapshot.open(lake.root, EVENTS), limit)
+    if lake.is_empty:
+        return []
+    with lake.connect() as connection:
+        return _plan(connection, Snapshot.open(lake.root, EVENTS), limit)
 
 
 def drop_removed(lake: Lake, limit: int, on_dropped: Callable[[Drop], None] | None = None) -> list[Drop]:
@@ -67,19 +70,20 @@ def drop_removed(lake: Lake, limit: int, on_dropped: Callable[[Drop], None] | No
     done: list[Drop] = []
     if lake.is_empty:
         return done
-    while True:
-        table = Snapshot.open(lake.root, EVENTS)
-        drops = _plan(lake, table, limit)
-        if not drops:
-            return done
-        try:
-            with lake.writing(), lake.connect() as connection:
-                _drop(connection, table, drops[0], limit)
-        except Conflict:
-            continue
-        done.append(drops[0])
-        if on_dropped is not None:
-            on_dropped(drops[0])
+    with lake.connect() as connection:
+        while True:
+            table = Snapshot.open(lake.root, EVENTS)
+            drops = _plan(connection, table, limit)
+            if not drops:
+                return done
+            try:
+                with lake.writing():
+                    _drop(connection, table, drops[0], limit)
+            except Conflict:
+                continue
+            done.append(drops[0])
+            if on_dropped is not None:
+                on_dropped(drops[0])
 
 
 def rows_by_removing_batch(lake: Lake) -> dict[int, int]:
@@ -93,21 +97,20 @@ def rows_by_removing_batch(lake: Lake) -> dict[int, int]:
         return _by_batch(connection, table, files)
 
 
-def _plan(lake: Lake, table: Snapshot, limit: int) -> list[Drop]:
+def _plan(connection: DuckDBPyConnection, table: Snapshot, limit: int) -> list[Drop]:
     partitions: defaultdict[tuple[str, str], list[DataFile]] = defaultdict(list)
     for file in table.data_files():
         partitions[file.partition["environment_key"], file.partition["month"]].append(file)
     drops = []
-    with lake.connect() as connection:
-        for (key, partition), removals in sorted(partitions.items()):
-            if not is_of_removals(partition):
-                continue
-            rows = _by_batch(connection, table, removals)
-            if over := [batch for batch in rows if batch <= limit]:
-                month, going = hidden_by(partition), sum(rows[batch] for batch in over)
-                files = tuple(partitions.get((key, month), ()))
-                later = sum(rows.values()) - going
-                drops.append(Drop(key, month, going, max(over), later, files, tuple(removals)))
+    for (key, partition), removals in sorted(partitions.items()):
+        if not is_of_removals(partition):
+            continue
+        rows = _by_batch(connection, table, removals)
+        if over := [batch for batch in rows if batch <= limit]:
+            month, going = hidden_by(partition), sum(rows[batch] for batch in over)
+            files = tuple(partitions.get((key, month), ()))
+            later = sum(rows.values()) - going
+            drops.append(Drop(key, month, going, max(over), later, files, tuple(removals)))
     return drops
 
 
