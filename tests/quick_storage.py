@@ -1,7 +1,8 @@
 """Storage as tests of this process use it: registries in SQLite are copied, nothing is synced.
 
 Syncing keeps data through a power cut, which no test makes; migrating an empty database comes to the same every time,
-and so does compiling a statement, which an engine does once, and each test has engines of its own.
+and so does compiling a statement, which an engine does once, and each test has engines of its own. The files of
+migrations are read once. Dagster's databases in memory keep their connections, where Dagster opens one per statement.
 Processes that tests start migrate and sync as they do elsewhere, and so does a test that asks for `storage_as_shipped`.
 """
 
@@ -18,10 +19,11 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import Pool
+from sqlalchemy.pool import Pool, QueuePool
 
 from experiment_pipeline.registry import engine
 
@@ -30,6 +32,10 @@ DAGSTERS_STORAGES = {
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
     "dagster._core.storage.runs.sqlite.sqlite_run_storage",
     "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+}
+DAGSTERS_STORAGES_IN_MEMORY = {
+    "dagster._core.storage.event_log.in_memory",
+    "dagster._core.storage.runs.in_memory",
 }
 
 migrate_step_by_step = command.upgrade
@@ -47,6 +53,9 @@ def quick_storage() -> Iterator[None]:
         patch.setattr(SQLiteDialect_pysqlite, "engine_created", staticmethod(_compiling_once()))
         for storage in DAGSTERS_STORAGES & sys.modules.keys():  # tests of what is not Dagster do not import it
             patch.setattr(f"{storage}.create_engine", _making_once())
+        for storage in DAGSTERS_STORAGES_IN_MEMORY & sys.modules.keys():
+            patch.setattr(f"{storage}.create_engine", _pooled_engine)
+        patch.setattr(ScriptDirectory, "from_config", _reading_once())
         event.listen(Pool, "connect", _leave_unsynced)
         yield
         event.remove(Pool, "connect", _leave_unsynced)
@@ -120,6 +129,25 @@ def _making_once() -> Callable[..., Engine]:
         return made[key]
 
     return engine_of
+
+
+def _pooled_engine(url: str, **options: Any) -> Engine:
+    """Return an engine of a database in memory that keeps the connections that are given back, until it is disposed."""
+    return create_engine(url, **options | {"poolclass": QueuePool, "connect_args": {"check_same_thread": False}})
+
+
+def _reading_once() -> Callable[[Config], ScriptDirectory]:
+    """Return what reads each folder of migrations once: there are a hundred files in Dagster's."""
+    read_folder = ScriptDirectory.from_config
+    folders: dict[str | None, ScriptDirectory] = {}
+
+    def folder_of(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in folders:
+            folders[place] = read_folder(config)
+        return folders[place]
+
+    return folder_of
 
 
 def _configure_unsynced(connection: DBAPIConnection, record: object) -> None:

@@ -1,5 +1,6 @@
 """A ledger in memory, and short ways to fill a landing zone."""
 
+import functools
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import duckdb
 import polars as pl
 from arro3.core import Table
 from deltalake import DeltaTable
@@ -165,12 +167,18 @@ def stored(lake: Lake, table: str = "events") -> list[dict[str, Any]]:
     files = DeltaTable(lake.root / table).file_uris()
     if not files:
         return []
-    with lake.connect() as connection:
+    with _reader().cursor() as connection:
         rows = connection.sql(
             "from read_parquet($files, hive_partitioning = true, hive_types_autocast = false) order by all",
             params={"files": files},
         )
         return pl.DataFrame(Table.from_arrow(rows)).to_dicts()
+
+
+@functools.cache
+def _reader() -> duckdb.DuckDBPyConnection:
+    """Return one engine for all tests of a process: starting one takes as long as reading twenty small files."""
+    return duckdb.connect()
 
 
 def unnamed_files(lake: Path) -> list[Path]:
