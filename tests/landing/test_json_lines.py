@@ -2,12 +2,14 @@
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from experiment_pipeline.domain.envelopes import NOT_UTF_8
 from experiment_pipeline.landing import documents, json_lines
+from experiment_pipeline.landing.documents import Part
 from experiment_pipeline.landing.json_lines import LineReader
 from experiment_pipeline.landing.problems import Problem
 
@@ -149,3 +151,27 @@ def test_lines__with_a_bad_one_first__cost_the_others_nothing(
     lines, problem = read(tmp_path, f"{first}\n{A}\n{B}\n{C}".encode())
     assert [text for _, text in lines][-3:] == [A, B, C]
     assert problem is None
+
+
+@pytest.mark.parametrize("size", [1, 7, 30, 1 << 20])
+def test_lines__in_frames_of_every_size__have_the_numbers_of_the_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(json_lines, "FRAME_BYTES", size)
+    monkeypatch.setattr(json_lines, "READ_BYTES", 5)
+    monkeypatch.setattr(json_lines, "GZIP_READ_BYTES", 16)
+    lines = [A, "", "x^", "x\x01", B, "  ", "\r", A + "\r", "{\u2028\x85\x0b", "\x00", "", C, "x\x9c"]
+    expected = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip(" \r")]
+    assert read(tmp_path, "\n".join(lines).encode()) == (expected, None)
+
+
+def test_lines__before_reading_fails__are_there(tmp_path: Path) -> None:
+    class Failing(LineReader):
+        def _text(self) -> Iterator[Part]:
+            yield f"{A}\n{B}\n".encode(), False
+            raise OSError("the disk")
+
+    frames = Failing(tmp_path / "a.jsonl").lines()
+    assert next(frames).rows() == [(1, A), (2, B)]
+    with pytest.raises(OSError, match="the disk"):
+        next(frames)
