@@ -25,7 +25,8 @@ from experiment_pipeline.landing.parquet_rows import read_cursors
 from experiment_pipeline.landing.problems import Problem
 from experiment_pipeline.landing.source_objects import range_of
 
-CHUNK_BYTES = 32 << 20  # of text judged by one statement
+CHUNK_BYTES = 64 << 20  # of text judged by one statement
+CHUNK_LINES = 2 * 122_880  # judged by one statement: DuckDB's threads take that many each, and there are two at least
 CHUNK_ROWS = 20_000  # rejected records judged at once
 SOURCES = {"object": pl.UInt32, "name": pl.String, "batch": pl.Int64, "reason": pl.String}
 UNKNOWN_ERROR = "It could not be read when its batch was begun."
@@ -190,18 +191,19 @@ class Staging:
             judge.judge_records([row[:4] for row in rows if len(row[3]) < events.RECORD_LIMIT])
 
     def _chunks(self, landing: Path, on_progress: OnProgress | None) -> Iterator[pl.DataFrame]:
-        """Yield the lines of consecutive objects, in chunks of about `CHUNK_BYTES` of text."""
+        """Yield the lines of consecutive objects, in chunks of up to `CHUNK_LINES` and about `CHUNK_BYTES` of text."""
         frames: list[pl.DataFrame] = []
-        size = done = 0
+        lines = size = done = 0
         total = sum(landed.bytes for landed in self._objects)
         for number, landed in enumerate(self._objects):
             reader = ObjectReader(landing, landed.name, self._timezone)
             for frame in self._lines(reader):
-                frames.append(frame.with_columns(object=pl.lit(number, pl.UInt32)))
-                size += int(frame.estimated_size())
-                if size >= CHUNK_BYTES:
+                if frames and (lines + frame.height > CHUNK_LINES or size >= CHUNK_BYTES):
                     yield pl.concat(frames, rechunk=False)
-                    frames, size = [], 0
+                    frames, lines, size = [], 0, 0
+                frames.append(frame.with_columns(object=pl.lit(number, pl.UInt32)))
+                lines += frame.height
+                size += int(frame.estimated_size())
             if reader.problem is not None:
                 self._problems[landed.name] = reader.problem
             self._unknown_columns.update(reader.unknown_fields)

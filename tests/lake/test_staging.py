@@ -39,6 +39,9 @@ NUMBERS = [
     "1" * 30,
     "1e400",
     "-0.5",
+    "1e-7",
+    "1e22",
+    "1.7976931348623157e308",
 ]
 TIMESTAMPS = [
     "1772000000000", "1772000000000.0", "1.772e12", "-1", "0", "1" * 13, "9" * 25, '"2026-02-25T06:13:20Z"',
@@ -69,7 +72,7 @@ TEXTS = st.one_of(
 LITERALS = st.one_of(
     TEXTS.map(json.dumps),
     TEXTS.map(lambda text: json.dumps(text, ensure_ascii=False)),
-    st.sampled_from([*NUMBERS, "null", "true", "false", "NaN", "-Infinity"]),
+    st.sampled_from([*NUMBERS, "null", "true", "false", "NaN", "-Infinity", "NAN", "iNF"]),
     st.sampled_from(["7", "-7", "-0", "18446744073709551615", "9223372036854775808", "7.0", "7e0"]),
     st.sampled_from(["[]", "{}", '{"a":1}', '{"value": 1.50}', "[1,]"]),
     st.sampled_from(['"\\ud800"', '"\\ud83d\\ude00"', '"\\u0041"', '{"a":"\\udfff"}', "[" * 150 + "]" * 150]),
@@ -170,6 +173,11 @@ ZONES = st.sampled_from([None, ZoneInfo("Europe/Paris")])
 @settings(max_examples=12, deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=30), ZONES)
 @example([json.dumps(record(identifier="a\x00b")), '{"events": [' + json.dumps(record()) + ', {"value": 1.50}]}'], None)
+@example([json.dumps(record(value="?")).replace('"?"', each) for each in (*NUMBERS, "NAN", "nan", "INF", "-iNf")], None)
+@example(
+    [json.dumps(record(traits={"a": "?"})).replace('"?"', each) for each in ("NAN", "Inf", "[" * 98 + "]" * 98)], None
+)
+@example([json.dumps(record(x="?")).replace('"?"', "[" * depth + "]" * depth) for depth in (2, 97, 98, 99, 100)], None)
 def test_sql_and_parse_agree_on_every_record(lines: list[str], timezone: ZoneInfo | None) -> None:
     assert_sql_and_parse_agree(lines, timezone)
 
