@@ -76,6 +76,7 @@ $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 
 bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench $(if $(IDENTITIES),--identities $(IDENTITIES)) --write
+	@$(BIN)/python -m tests.bench.ingested_files --write
 
 bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector, automation, odd exposures, and pulls of sources
 	@echo "Imports:"
