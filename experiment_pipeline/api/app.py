@@ -17,6 +17,7 @@ from experiment_pipeline.api import (
     audit,
     collector,
     computations,
+    environments,
     experiments,
     health,
     live_stats,
@@ -50,7 +51,10 @@ DESCRIPTION = "Experiments and metrics, what was computed of them, and requests 
 def create_app(registry: Registry, settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
     """Return an application on an open registry, which it closes at its end."""
     app = _app(registry, settings, now)
-    for noun in (experiments, attachments, computations, live_stats, looks, health, metrics, power, audit):
+    nouns = (
+        environments, experiments, attachments, computations, live_stats, looks, health, metrics, power, audit,
+    )  # fmt: skip
+    for noun in nouns:
         app.include_router(noun.router)
     for page in (sign_in, listing, experiment, actions, power_page):
         app.include_router(page.router)

@@ -13,8 +13,8 @@ from experiment_pipeline.api.phases import Phase, in_phase
 from experiment_pipeline.api.problems import POSSIBLE
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.registry.engine import to_json
-from experiment_pipeline.results.compute import compute_results
-from experiment_pipeline.results.live_stats import LiveStatsPayload, live_stats
+from experiment_pipeline.results.live_stats import LiveStatsPayload
+from experiment_pipeline.results.published_live_stats import served_live_stats
 from experiment_pipeline.schemas.responses import Moment
 
 router = APIRouter(
@@ -39,10 +39,5 @@ def show_live_stats(
 ) -> Response:
     found = in_phase(find(shared, access, experiment), phase)
     stored = shared.registry.live_stats.get(found.id, found.phase)
-    if stored is None:
-        nothing = live_stats(found, compute_results(found, {}, [], Floors.of(shared.settings)))
-        return conditional(request, to_json({**nothing, **NOT_PUBLISHED}).encode(), is_final=False)
-    return conditional(request, to_json(stored.to_json()).encode(), is_final=stored.is_final)
-
-
-NOT_PUBLISHED = {"as_of": None, "data_version": None, "is_final": False}
+    shown = served_live_stats(found, stored, Floors.of(shared.settings))
+    return conditional(request, to_json(shown).encode(), is_final=stored is not None and stored.is_final)

@@ -8,8 +8,7 @@ from experiment_pipeline.api.experiments import Name, find
 from experiment_pipeline.api.problems import POSSIBLE, WRITING, problems
 from experiment_pipeline.domain.power_request import PowerRequest
 from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.errors import Conflict
-from experiment_pipeline.results.achieved_power import AchievedPowerPayload, achieved_power
+from experiment_pipeline.results.achieved_power import AchievedPowerPayload, published_power
 from experiment_pipeline.results.sample_plan import PlanPayload, sample_plan
 
 router = APIRouter(prefix=ENVIRONMENT, tags=["power"], route_class=KeyCheckedRoute, responses=POSSIBLE)
@@ -28,6 +27,4 @@ def plan_sample(shared: Shared, access: CanRead, body: PowerRequest) -> PlanPayl
 def show_power(shared: Shared, access: CanRead, experiment: Name) -> AchievedPowerPayload:
     found = find(shared, access, experiment)
     state = shared.registry.computations.get(found.id, Computation.RESULTS)
-    if state.payload is None or state.as_of is None:
-        raise Conflict(f"No results of '{found.key}' are published yet. Ask for a refresh: POST results/refresh/.")
-    return achieved_power(found, state.payload, state.as_of)
+    return published_power(found, state)

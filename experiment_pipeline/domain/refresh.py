@@ -88,6 +88,8 @@ class ComputationState(Generic[Payload]):
             "payload": self.payload,
             "is_final": self.is_final,
             "phase": self.phase,
+            "data_version": self.data_version,
+            "computed_at": self.computed_at and iso_utc(self.computed_at),
         }
 
 

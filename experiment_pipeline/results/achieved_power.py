@@ -12,6 +12,8 @@ from typing_extensions import TypedDict
 
 from experiment_pipeline.domain.experiments import CONTROL, Design, Experiment, VariantRole
 from experiment_pipeline.domain.planned_sample import planned_deviation, smallest_ratio
+from experiment_pipeline.domain.refresh import ComputationState
+from experiment_pipeline.errors import Conflict
 from experiment_pipeline.results.comparison_payload import ProgressPayload
 from experiment_pipeline.results.sample_plan import every_look_factor
 from experiment_pipeline.stats.not_computable import NotComputable
@@ -69,6 +71,13 @@ class AchievedPowerPayload(TypedDict):
     power: float
     planned: PlannedPayload
     metrics: list[AchievedMetricPayload]
+
+
+def published_power(experiment: Experiment, results: ComputationState) -> AchievedPowerPayload:
+    """Return what an experiment detects by the results that were published last. Raises Conflict before any were."""
+    if results.payload is None or results.as_of is None:
+        raise Conflict(f"No results of '{experiment.key}' are published yet. Ask for a refresh: POST results/refresh/.")
+    return achieved_power(experiment, results.payload, results.as_of)
 
 
 def achieved_power(experiment: Experiment, payload: Payload, as_of: datetime) -> AchievedPowerPayload:

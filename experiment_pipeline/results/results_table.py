@@ -4,14 +4,15 @@ Every table of results outside of this package has them: the table that the Dags
 shows as column schema. `comparison_cells` are the columns of a comparison, which `results --csv` has, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from experiment_pipeline.domain.experiments import CONTROL, Experiment
 from experiment_pipeline.domain.refresh import ComputationState
 from experiment_pipeline.results.achieved_power import value_of
-from experiment_pipeline.results.comparison_payload import effect_columns
+from experiment_pipeline.results.comparison_payload import VariantPayload, effect_columns
 from experiment_pipeline.results.metric_payload import MetricPayload
 from experiment_pipeline.results.payload import ResultsPayload
 
@@ -124,6 +125,39 @@ LOOK_KEY = ("experiment", "environment", "phase", "look")
 """The columns of one look, whose rows are replaced together."""
 
 
+@dataclass(frozen=True, slots=True)
+class LookLabels:
+    """A published look: whose it is, and of when; the first columns of its rows.
+
+    Attributes:
+        started_at: of the phase, UTC, as is `as_of`.
+        metrics: name and aggregation of each attached metric, by its id.
+    """
+
+    experiment: str
+    environment: str
+    phase: int
+    started_at: datetime | None
+    as_of: datetime | None
+    data_version: int | None
+    is_final: bool
+    metrics: Mapping[int, tuple[str, str | None]]
+
+    def cells(self, payload: ResultsPayload) -> dict[str, Cell]:
+        """Return the columns that all rows of the look have in common."""
+        return {
+            "experiment": self.experiment,
+            "environment": self.environment,
+            "phase": self.phase,
+            "look": payload["look"]["number"] if "look" in payload else None,
+            "started_at": self.started_at,
+            "as_of": self.as_of,
+            "data_version": self.data_version,
+            "is_final": self.is_final,
+            "trustworthy": payload["trustworthy"],
+        }
+
+
 def result_rows(experiment: Experiment, results: ComputationState[ResultsPayload]) -> list[dict[str, Cell]]:
     """Return the rows of a published look, with every column; none before anything was published.
 
@@ -131,28 +165,29 @@ def result_rows(experiment: Experiment, results: ComputationState[ResultsPayload
         experiment: in the phase of the results.
         results: as they are published.
     """
-    payload = results.payload
-    if payload is None:
+    if results.payload is None:
         return []
+    labels = LookLabels(
+        experiment=experiment.key,
+        environment=experiment.environment_key,
+        phase=experiment.phase,
+        started_at=experiment.started_at,
+        as_of=results.as_of,
+        data_version=results.data_version,
+        is_final=results.is_final,
+        metrics={each.metric.id: (each.metric.name, each.metric.aggregation) for each in experiment.metrics},
+    )
+    return look_rows(labels, results.payload)
+
+
+def look_rows(labels: LookLabels, payload: ResultsPayload) -> list[dict[str, Cell]]:
+    """Return the rows of a published payload, with every column."""
     decided = payload["decision"]["by_treatment"] if "decision" in payload else {}
-    of_look: dict[str, Cell] = {
-        "experiment": experiment.key,
-        "environment": experiment.environment_key,
-        "phase": experiment.phase,
-        "look": payload["look"]["number"] if "look" in payload else None,
-        "started_at": experiment.started_at,
-        "as_of": results.as_of,
-        "data_version": results.data_version,
-        "is_final": results.is_final,
-        "trustworthy": payload["trustworthy"],
-    }
-    attached = {each.metric.id: each.metric for each in experiment.metrics}
-    empty = {column.name: None for column in COLUMNS}
+    common = {column.name: None for column in COLUMNS} | labels.cells(payload)
     return [
-        {**empty, **of_look, "metric": attached[metric["metric_id"]].name, "type": metric.get("type"), **cells}
+        {**common, **metric_cells(labels, metric), **cells}
         | {
-            "aggregation": attached[metric["metric_id"]].aggregation,
-            "unit": metric.get("unit"),
+            "aggregation": labels.metrics[metric["metric_id"]][1],
             "decision": decided[treatment]["action"] if treatment in decided else None,
         }
         for metric in payload["metrics"]
@@ -160,15 +195,26 @@ def result_rows(experiment: Experiment, results: ComputationState[ResultsPayload
     ]
 
 
+def metric_cells(labels: LookLabels, metric: MetricPayload) -> dict[str, Cell]:
+    """Return the columns that say which metric a row is of."""
+    return {"metric": labels.metrics[metric["metric_id"]][0], "type": metric.get("type"), "unit": metric.get("unit")}
+
+
 def _rows(metric: MetricPayload) -> Iterator[tuple[str, dict[str, Cell]]]:
     for treatment in metric["verdict"]:
-        cells: dict[str, Cell] = {"treatment": treatment}
-        for side, variant in (("treatment", treatment), ("control", CONTROL)):
-            aggregate = metric["variants"].get(variant)
-            if aggregate is not None:
-                cells |= {f"{side}_n": aggregate["n"], f"{side}_value": value_of(aggregate)}
+        cells = arm_cells(metric["variants"], treatment)
         cells["chance_to_be_best"] = (metric.get("chance_to_be_best") or {}).get(treatment)
         yield treatment, cells | comparison_cells(metric, treatment)
+
+
+def arm_cells(variants: Mapping[str, VariantPayload], treatment: str) -> dict[str, Cell]:
+    """Return the columns of a treatment's arm and of control's, by name."""
+    cells: dict[str, Cell] = {"treatment": treatment}
+    for side, variant in (("treatment", treatment), ("control", CONTROL)):
+        aggregate = variants.get(variant)
+        if aggregate is not None:
+            cells |= {f"{side}_n": aggregate["n"], f"{side}_value": value_of(aggregate)}
+    return cells
 
 
 def comparison_cells(metric: MetricPayload, treatment: str) -> dict[str, Cell]:

@@ -20,6 +20,15 @@ from experiment_pipeline.times import Duration, iso_utc
 Moment = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
 
 
+class EnvironmentView(BaseModel):
+    """An environment."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    key: str
+    name: str
+
+
 class VariantView(BaseModel):
     """One arm."""
 
@@ -35,6 +44,7 @@ class AttachmentView(BaseModel):
 
     metric: int = Field(description="the metric's id")
     name: str
+    aggregation: Aggregation | None = Field(description="as the metric has it")
     expected_direction: ExpectedDirection
     is_guardrail: bool
     margin: float | None = Field(description="of a guardrail: the share of control's mean by which it may be worse")
@@ -46,6 +56,7 @@ class AttachmentView(BaseModel):
         return cls(
             metric=attached.metric.id,
             name=attached.metric.name,
+            aggregation=attached.metric.aggregation,
             expected_direction=attached.expected_direction,
             is_guardrail=attached.expected_direction.is_guardrail,
             margin=attached.margin,
@@ -228,3 +239,5 @@ class Envelope(BaseModel, Generic[Payload]):
     payload: Payload | None
     is_final: bool
     phase: int = Field(description="of the experiment (rule X10)")
+    data_version: int | None = Field(description="the newest batch that the payload has read (rule E6)")
+    computed_at: Moment | None = Field(description="when the payload was published")

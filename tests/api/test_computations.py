@@ -54,6 +54,8 @@ def test_show__published__is_the_envelope(api: Api, computation: Computation) ->
             "payload": {"srm_p_value": 0.5},
             "is_final": False,
             "phase": 1,
+            "data_version": 0,
+            "computed_at": "2026-03-02T13:00:00Z",
         }
     }
     assert shown.headers["cache-control"] == "private, no-cache"

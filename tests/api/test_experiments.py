@@ -96,6 +96,7 @@ def test_create__full_body__shows_everything(api: Api) -> None:
             {
                 "metric": 1,
                 "name": "revenue",
+                "aggregation": "sum",
                 "expected_direction": "not_decrease",
                 "is_guardrail": True,
                 "margin": None,

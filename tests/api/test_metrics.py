@@ -112,7 +112,7 @@ def test_attachments__attached_listed_changed_detached(api: Api) -> None:
     attached = api.post("/experiments/checkout/metrics/", {"metric": "orders", "expected_direction": "not_increase"})
     assert attached.status_code == 201
     assert attached.json() == {
-        "metric": 2, "name": "orders", "expected_direction": "not_increase", "is_guardrail": True,
+        "metric": 2, "name": "orders", "aggregation": "sum", "expected_direction": "not_increase", "is_guardrail": True,
         "margin": None, "added_after_start": False,
     }  # fmt: skip
     changed = api.patch("/experiments/checkout/metrics/2/", {"expected_direction": "decrease"})

@@ -39,4 +39,6 @@ def test_envelope__of_a_failure_before_the_first_payload__shows_the_failure() ->
         "payload": None,
         "is_final": False,
         "phase": 1,
+        "data_version": None,
+        "computed_at": None,
     }
