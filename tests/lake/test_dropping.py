@@ -1,5 +1,6 @@
 """Removed rows leave the lake once they are over, and every data version from then on sees what it saw (rule E6)."""
 
+import copy
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -22,28 +23,36 @@ WINDOW = Window(NOW.replace(year=2025), NOW)
 BATCHES = 5
 
 
+@pytest.fixture(scope="module")
+def five_batches(tmp_path_factory: pytest.TempPathFactory) -> LakeInOneFolder:
+    """The folder and the ledger that every test's are copied from."""
+    root = tmp_path_factory.mktemp("five-batches")
+    found = LakeInOneFolder(root)
+    link = {"event": "$identity_link", "value": "known", "event_id": "", "timestamp": JANUARY}
+    land(root, [order("of a sender"), order("0")])
+    land_range(root, "v1-000001", [order("a", "1"), order("b", "1", timestamp=JANUARY)])
+    land_range(root, "v1-000001", [order("x", "1", 1), order("y", "1", 1, timestamp=JANUARY)], source="latest")
+    land_range(root, "v1-000001", [{**link, "identifier": "one"}, {**link, "identifier": "two"}], source="links")
+    found.ingest()
+    land_range(root, "again-v2-000002", [order("a", "2")])
+    found.ingest()
+    land_range(root, "v1-000002", [order("x", "2", 2), order("y", "2", 2, timestamp=JANUARY)], source="latest")
+    found.ingest()
+    land_range(root, "again-v2-000002", [{**link, "identifier": "one"}], source="links")
+    found.ingest()
+    land(root, [order("b", "1", timestamp=JANUARY), order("0")], "redelivered.jsonl")
+    assert found.ingest().batch == BATCHES
+    return found
+
+
 @pytest.fixture
-def here(tmp_path: Path) -> LakeInOneFolder:
+def here(tmp_path: Path, five_batches: LakeInOneFolder) -> LakeInOneFolder:
     """Five batches: the second to the fourth remove rows, and the last brings one of them again.
 
     The second and the third remove of two months, the fourth of links, too.
     """
-    found = LakeInOneFolder(tmp_path)
-    link = {"event": "$identity_link", "value": "known", "event_id": "", "timestamp": JANUARY}
-    land(tmp_path, [order("of a sender"), order("0")])
-    land_range(tmp_path, "v1-000001", [order("a", "1"), order("b", "1", timestamp=JANUARY)])
-    land_range(tmp_path, "v1-000001", [order("x", "1", 1), order("y", "1", 1, timestamp=JANUARY)], source="latest")
-    land_range(tmp_path, "v1-000001", [{**link, "identifier": "one"}, {**link, "identifier": "two"}], source="links")
-    found.ingest()
-    land_range(tmp_path, "again-v2-000002", [order("a", "2")])
-    found.ingest()
-    land_range(tmp_path, "v1-000002", [order("x", "2", 2), order("y", "2", 2, timestamp=JANUARY)], source="latest")
-    found.ingest()
-    land_range(tmp_path, "again-v2-000002", [{**link, "identifier": "one"}], source="links")
-    found.ingest()
-    land(tmp_path, [order("b", "1", timestamp=JANUARY), order("0")], "redelivered.jsonl")
-    assert found.ingest().batch == BATCHES
-    return found
+    shutil.copytree(five_batches.root, tmp_path, dirs_exist_ok=True)
+    return LakeInOneFolder(tmp_path, copy.deepcopy(five_batches.ledger))
 
 
 def seen(lake: Lake) -> list[list[dict[str, Any]]]:
