@@ -9,7 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from experiment_pipeline.api.dependencies import Shared
 from experiment_pipeline.api.lake_soundness import lake_flaw
 from experiment_pipeline.api.problems import UNAVAILABLE_SECONDS, problem, problems
-from experiment_pipeline.api.worker_metrics import OldestUnlanded, PublicationsWaiting, exposition
+from experiment_pipeline.api.worker_metrics import (
+    NotificationDeliveries,
+    OldestUnlanded,
+    PublicationsWaiting,
+    exposition,
+)
 from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.landing.segments import oldest_age, strays
 
@@ -47,5 +52,6 @@ def readyz(request: Request, shared: Shared) -> Response:
 def metrics(request: Request, shared: Shared) -> Response:
     oldest = OldestUnlanded(partial(oldest_age, shared.settings.landing_dir))
     waiting = PublicationsWaiting(lambda: shared.registry.table_outbox.state().waiting)
-    text = exposition(request.app.state.request_metrics.prometheus, oldest, waiting)
+    deliveries = NotificationDeliveries(shared.registry.notifications.count_by_state)
+    text = exposition(request.app.state.request_metrics.prometheus, oldest, waiting, deliveries)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

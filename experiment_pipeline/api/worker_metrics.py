@@ -5,7 +5,7 @@ workers that it starts, and never counts anything itself.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from experiment_pipeline.domain.notifications import DeliveryState
 from experiment_pipeline.errors import RegistryUnavailable
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -58,6 +59,22 @@ class PublicationsWaiting(Collector):
         with suppress(RegistryUnavailable):
             text = "Publications that are not in the tables of all looks yet."
             yield GaugeMetricFamily("table_publications_waiting", text, self._waiting())
+
+
+class NotificationDeliveries(Collector):
+    """Gauge of the registry's deliveries of notifications, by target and state; without a value while it is away."""
+
+    def __init__(self, count: Callable[[], Mapping[tuple[str, DeliveryState], int]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the numbers."""
+        help_text = "Deliveries of notifications that the registry keeps, by target and state."
+        gauge = GaugeMetricFamily("notification_deliveries", help_text, labels=["target", "state"])
+        with suppress(RegistryUnavailable):
+            for (target, state), count in self._count().items():
+                gauge.add_metric([target, state.value], count)
+        yield gauge
 
 
 def exposition(own: CollectorRegistry, *common: Collector) -> bytes:

@@ -50,7 +50,7 @@ class Sender:
     """
 
     registry: Registry
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     public_url: str | None
     clock: Callable[[], datetime]
 
@@ -62,7 +62,9 @@ class Sender:
                 longer is not in the report, and sent again or lost as if its sender had died.
         """
         report, ends = SendReport(), time.monotonic() + seconds
-        targets = [target for target in self.registry.notification_targets.list() if target.enabled]
+        waiting = self.registry.notifications.targets_that_wait()  # a query; acquiring one takes the writers' lock
+        known = self.registry.notification_targets.list()
+        targets = [target for target in known if target.enabled and target.key in waiting]
         threads = [
             threading.Thread(
                 target=self._send_to, args=(target, report, ends), name=f"notify-{target.key}", daemon=True

@@ -1,5 +1,6 @@
 """Webhooks: one signed POST. Redirects are not followed, and proxies are not used."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,11 @@ from experiment_pipeline.notifications.failures import SendFailed
 
 ANSWER_SECONDS = 15.0  # from connecting to the answer's status, however slowly its bytes come
 USER_AGENT = f"experiment-pipeline/{version('experiment-pipeline')}"
-NOT_A_URL = "The URL must begin with https:// or http:// and hold a host, and neither a user nor a fragment."
+NOT_A_URL = (
+    "The URL must begin with https:// or http:// and hold a host, and no user, no fragment, and no characters that "
+    "have to be written as %-escapes."
+)
+REQUEST_LINE = re.compile(r"[!-~]+")  # visible ASCII
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float = ANSWER_SECONDS) -> int:
@@ -30,10 +35,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float = 
     parts = _parts(url)
     path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    try:
-        connection = kind(parts.hostname or "", parts.port, timeout=seconds)
-    except HTTPException:
-        raise SendFailed(NOT_A_URL, was_sent=False) from None
+    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
     was_sent = False
     try:
         connection.connect()
@@ -41,7 +43,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float = 
         with _cut_off_after(connection.sock, seconds):
             connection.request("POST", path, body, _all_headers(headers))
             status = connection.getresponse().status
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: a URL with characters that no request may hold
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: a host that is no name
         raise SendFailed(_why(error), was_sent=was_sent) from None
     finally:
         connection.close()
@@ -57,7 +59,7 @@ def _parts(url: str) -> SplitResult:
         is_whole = parts.port != 0 and bool(parts.hostname) and parts.username is None and not parts.fragment
     except ValueError:
         raise SendFailed(NOT_A_URL, was_sent=False) from None
-    if parts.scheme not in ("http", "https") or not is_whole:
+    if parts.scheme not in ("http", "https") or not is_whole or not REQUEST_LINE.fullmatch(url):
         raise SendFailed(NOT_A_URL, was_sent=False)
     return parts
 

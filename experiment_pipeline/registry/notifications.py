@@ -184,6 +184,12 @@ class Notifications:
         states = (*OPEN, *UNDELIVERED)
         return self.list(states=states, experiment_id=experiment_id)[::-1]
 
+    def targets_that_wait(self) -> set[str]:
+        """Return the keys of the targets for which a delivery is open, due or not."""
+        is_open = deliveries.c.state.in_([state.value for state in OPEN])
+        with reading(self.database) as connection:
+            return set(connection.scalars(select(deliveries.c.target).where(is_open).distinct()))
+
     def count_by_state(self) -> dict[tuple[str, DeliveryState], int]:
         """Return the number of deliveries by target and state, as it is stored."""
         statement = select(deliveries.c.target, deliveries.c.state, func.count()).group_by(

@@ -129,7 +129,7 @@ def _harmed(payload: Mapping[str, Any], guardrails: Mapping[int, str]) -> list[t
         (metric["metric_id"], treatment)
         for metric in payload.get("metrics", ())
         if metric["metric_id"] in guardrails
-        for treatment, verdict in metric["verdict"].items()
+        for treatment, verdict in metric.get("verdict", {}).items()
         if verdict == Verdict.HARMED
     ]
 

@@ -12,6 +12,8 @@ from structlog.testing import capture_logs
 from experiment_pipeline.api.app import create_app
 from experiment_pipeline.api.worker_metrics import PublicationsWaiting, exposition
 from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.notification_targets import TargetDraft
+from experiment_pipeline.domain.notifications import NotificationEvent, Occurrence, TargetKind
 from experiment_pipeline.errors import RegistryUnreachable
 from experiment_pipeline.lake.ingestion import create_tables
 from experiment_pipeline.lake.lake import Lake
@@ -77,6 +79,15 @@ def test_metrics__requests__are_counted_by_route_not_by_path(api: Api) -> None:
     assert any('method="other"' in line for line in counted)
     assert "checkout" not in text
     assert "MADEUP" not in text
+
+
+def test_metrics__notifications__are_counted_by_target_and_state(api: Api) -> None:
+    experiment, now = api.experiment(), api.clock()
+    target = TargetDraft(TargetKind.APPRISE, url_env="CHAT_URL")
+    api.registry.notification_targets.declare("chat", target, actor="test", now=now)
+    told = Occurrence(NotificationEvent.EXPERIMENT_FINAL, "final", {})
+    api.registry.notifications.write(experiment["id"], 1, [told], now=now)
+    assert 'notification_deliveries{state="waiting",target="chat"} 1.0' in api.client.get("/metrics").text
 
 
 def test_request_id__given__comes_back_and_a_bad_one_is_replaced(api: Api) -> None:

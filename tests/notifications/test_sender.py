@@ -187,7 +187,14 @@ def test_send__errors__hold_neither_the_url_nor_the_secret(registry: Registry, e
     target = webhook(registry)
     sender = Sender(registry, environ, None, Clock())
     messages = []
-    for url in ("http://planted-hunter2:x@127.0.0.1/", "ftp://planted-hunter2", "http://planted hunter2/", "http://[/"):
+    for url in (
+        "http://planted-hunter2:x@127.0.0.1/",
+        "ftp://planted-hunter2",
+        "http://planted hunter2/",
+        "http://[/",
+        "http://127.0.0.1/hunter2-ß",
+        "http://hunter2..example/",
+    ):
         environ["HOOK_URL"] = url
         with pytest.raises(SendFailed) as failed:
             sender.send(target, sender.test_notification())

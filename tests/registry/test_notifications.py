@@ -215,6 +215,18 @@ def test_health__names_what_was_lost__also_of_findings_that_an_older_version_sto
     assert codes == [["notifications_arrive"], ["notifications_undelivered"]]
 
 
+def test_restored_registry__sends_nothing_to_apprise_that_it_may_have_sent_and_keeps_webhooks(
+    registry: Registry, running: Experiment, hook: Target
+) -> None:
+    declare(registry, TargetKind.APPRISE)
+    write(registry, running)
+    assert registry.notifications.targets_that_wait() == {hook.key, "apprise"}
+    registry.notifications.lose_unsent_messages()
+    states = {each.target: each.state for each in registry.notifications.list()}
+    assert states == {hook.key: DeliveryState.WAITING, "apprise": DeliveryState.LOST}
+    assert registry.notifications.targets_that_wait() == {hook.key}
+
+
 def test_delete_delivered__keeps_what_is_dead_lost_or_waits(
     registry: Registry, running: Experiment, hook: Target
 ) -> None:

@@ -16,6 +16,7 @@ from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.lifecycle import TRANSITIONS
 from experiment_pipeline.domain.refresh import Computation, ComputationState
+from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.pages.html import inline
 from experiment_pipeline.pages.metrics import READINGS, ReadingName
 from experiment_pipeline.pages.parts import PartView
@@ -114,7 +115,7 @@ def experiment_page(
     shared, path = visit.shared, f"{visit.visitor.home}/experiments/{experiment.key}/"
     registry = shared.registry
     computed = registry.computations.get_together(experiment.id, experiment.phase)
-    health = registry.health.get(experiment.id, experiment.phase)
+    health = registry.health.live(experiment, shared.now(), Thresholds.of(shared.settings))
     looks = registry.looks.list(experiment.id, experiment.phase, limit=LOOKS_SHOWN)
     view = experiment_view(experiment, computed, health, looks, floors=Floors.of(shared.settings))
     interval, now = shared.settings.refresh_min_interval, shared.now()
