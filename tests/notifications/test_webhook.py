@@ -24,10 +24,12 @@ def test_post__answer_that_comes_byte_by_byte__is_cut_off(receiver: Receiver) ->
 
     def drip(handler: BaseHTTPRequestHandler) -> None:
         try:
-            while not is_cut_off.wait(0.02):  # each byte comes in time, and the answer never ends
+            for _ in range(500):  # each byte comes in time, and the answer does not end
                 handler.wfile.write(b"x")
+                is_cut_off.wait(0.02)
         except OSError:
             is_cut_off.set()
+        handler.close_connection = True
 
     receiver.answers["/"] = drip
     with pytest.raises(SendFailed) as failed:
