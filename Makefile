@@ -10,7 +10,7 @@ SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-dep
 BENCH := .venv-bench
 DEMO_DATA := demo-data
 
-.PHONY: help demo dev test test-slow test-component browser bench bench-services bench-large check lint types contracts definitions format golden calibrate simulate \
+.PHONY: help demo dev test test-slow test-component browser bench bench-services bench-large incremental-histories check lint types contracts definitions format golden calibrate simulate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -77,6 +77,10 @@ $(BENCH)/.bench: requirements/bench.txt | $(VENV)/bin/python
 bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a peer; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench $(if $(IDENTITIES),--identities $(IDENTITIES)) --write
 	@$(BIN)/python -m tests.bench.ingested_files --write
+	@$(BIN)/python -m tests.bench.incremental $(if $(IDENTITIES),--identities $(IDENTITIES)) --write
+
+incremental-histories: $(VENV)/.dev ## Compare incremental with full refreshes over 300 random histories (an hour); writes docs/incremental-histories.md
+	@$(BIN)/python -m tests.incremental --write
 
 bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector, automation, odd exposures, and pulls of sources
 	@echo "Imports:"

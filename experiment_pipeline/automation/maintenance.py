@@ -8,7 +8,7 @@ import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.automation.retention import prune_requests, prune_runs, remove_landing_objects
-from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.compaction import SEPARABLE_FOR, compact
 from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.resources.dagster_instance import remove_partitions
 from experiment_pipeline.resources.refresh_session import RefreshSession
@@ -55,7 +55,7 @@ def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource, runs: dg.Resou
     opened = lake.open_sound(runs.registry.batches)
     now = datetime.now(UTC)
     drops = drop_removed(opened, runs.registry.data_versions.drop_limit(now - runs.settings.removed_keep).batch)
-    merges = compact(opened, now)
+    merges = compact(opened, now, recent_after=runs.registry.data_versions.drop_limit(now - SEPARABLE_FOR).aged)
     tables = _tables(runs)
     tables.compact()
     removed = [*opened.vacuum(REPLACED_AGE), *tables.vacuum(REPLACED_AGE)]
@@ -71,7 +71,9 @@ def merge_small_files(
 
     Months that are over wait for the nightly `tidy_lake`: late events would cause a rewrite every hour.
     """
-    merges = compact(lake.open_sound(runs.registry.batches), datetime.now(UTC), settle=False)
+    now = datetime.now(UTC)
+    recent_after = runs.registry.data_versions.drop_limit(now - SEPARABLE_FOR).aged
+    merges = compact(lake.open_sound(runs.registry.batches), now, settle=False, recent_after=recent_after)
     context.log.info("%s merges, %s files of the tables of looks merged", len(merges), _tables(runs).compact())
 
 

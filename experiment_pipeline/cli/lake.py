@@ -163,17 +163,24 @@ def compact(context: Context, whole: bool, dry_run: bool, as_json: bool) -> None
     with context.registry() as registry:
         context.require_sound_lake(registry)
         limit = registry.data_versions.drop_limit(context.now - context.settings.removed_keep).batch
+        recent_after = registry.data_versions.drop_limit(context.now - compaction.SEPARABLE_FOR).aged
         tables = look_tables(context, registry)
     opened = open_lake(context)
     drops = dropping.planned_drops(opened, limit)
     rewritten = {each for drop in drops for each in drop.partitions}
-    planned = compaction.planned(opened, context.now, whole=whole)
+    planned = compaction.planned(opened, context.now, whole=whole, recent_after=recent_after)
     merges = [merge for merge in planned if (merge.environment_key, merge.month) not in rewritten]
     if not dry_run:
         with progress_bar(context, "partitions") as progress:
             bar = progress.add_task("Compacting", total=len(drops) + len(merges))
             drops = dropping.drop_removed(opened, limit, on_dropped=lambda _: progress.advance(bar))
-            merges = compaction.compact(opened, context.now, whole=whole, on_merged=lambda _: progress.advance(bar))
+            merges = compaction.compact(
+                opened,
+                context.now,
+                whole=whole,
+                recent_after=recent_after,
+                on_merged=lambda _: progress.advance(bar),
+            )
         tables.compact()
     if as_json:
         click.echo(json.dumps(compaction_as_json(drops, merges, dry_run=dry_run), indent=2))

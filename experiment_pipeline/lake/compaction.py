@@ -3,6 +3,9 @@
 Every batch leaves one small sorted file in each month it touches. Files of about the same size, `FAN_IN` of them, are
 merged into one of the next tier, so a row is rewritten once per tier and not once per batch; a month that is over is
 merged whole, at last. Rows stay what they are: readers and data versions cannot tell the difference (rule E6).
+
+Files of recent batches are merged among themselves alone, so that a refresh that reads what is new leaves out the files
+of what is older by their names (rule I3).
 """
 
 from collections import defaultdict
@@ -17,6 +20,7 @@ from experiment_pipeline.lake.lake import Lake
 
 FAN_IN = 4  # files of one tier that become one of the next
 FIRST_TIER_ROWS = 100_000  # the smallest tier is up to here, each next one FAN_IN times larger
+SEPARABLE_FOR = timedelta(days=1)  # recent batches: several refreshes, of experiments that are refreshed every hour
 SETTLED_AFTER = timedelta(days=2)  # a month that has been over for so long is merged whole: few events are later
 
 
@@ -42,8 +46,15 @@ def tier(file: DataFile) -> int:
     return level
 
 
-def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False, settle: bool = True) -> list[Merge]:
-    """Return the merges to make now, at most one per partition.
+def plan_merges(
+    files: Iterable[DataFile],
+    now: datetime,
+    *,
+    whole: bool = False,
+    settle: bool = True,
+    recent_after: int | None = None,
+) -> list[Merge]:
+    """Return the merges to make now, at most one per partition, and one of its recent batches.
 
     A merge takes every file up to the highest tier that is full, the smaller ones included.
 
@@ -52,12 +63,15 @@ def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False
         now: tells which months are over.
         whole: merge every partition into one file.
         settle: merge a month that is over into one file, whatever its tiers.
+        recent_after: files with later batches are merged among themselves; None for no such distinction. `whole`
+            merges all.
     """
-    partitions: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
+    partitions: dict[tuple[str, str, bool], list[DataFile]] = defaultdict(list)
     for file in files:
-        partitions[file.partition["environment_key"], file.partition["month"]].append(file)
+        is_recent = recent_after is not None and not whole and file.newest_batch > recent_after
+        partitions[file.partition["environment_key"], file.partition["month"], is_recent].append(file)
     merges = []
-    for (key, month), members in sorted(partitions.items()):
+    for (key, month, _), members in sorted(partitions.items()):
         is_over = settle and month < (now - SETTLED_AFTER).strftime("%Y-%m")
         chosen = members if whole or is_over else _full_tiers(members)
         if len(chosen) > 1:
@@ -65,9 +79,12 @@ def plan_merges(files: Iterable[DataFile], now: datetime, *, whole: bool = False
     return merges
 
 
-def planned(lake: Lake, now: datetime, *, whole: bool = False) -> list[Merge]:
+def planned(lake: Lake, now: datetime, *, whole: bool = False, recent_after: int | None = None) -> list[Merge]:
     """Return the merge that `compact` would make first in each partition."""
-    return [] if lake.is_empty else plan_merges(Snapshot.open(lake.root, EVENTS).data_files(), now, whole=whole)
+    if lake.is_empty:
+        return []
+    files = Snapshot.open(lake.root, EVENTS).data_files()
+    return plan_merges(files, now, whole=whole, recent_after=recent_after)
 
 
 def compact(
@@ -76,6 +93,7 @@ def compact(
     *,
     whole: bool = False,
     settle: bool = True,
+    recent_after: int | None = None,
     on_merged: Callable[[Merge], None] | None = None,
 ) -> list[Merge]:
     """Merge until `plan_merges` finds nothing more; return what was merged.
@@ -88,7 +106,7 @@ def compact(
         return done
     while True:
         table = Snapshot.open(lake.root, EVENTS)
-        merges = plan_merges(table.data_files(), now, whole=whole, settle=settle)
+        merges = plan_merges(table.data_files(), now, whole=whole, settle=settle, recent_after=recent_after)
         if not merges:
             return done
         try:

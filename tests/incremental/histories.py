@@ -139,9 +139,11 @@ class History:
             return
         done = self.draw.choice(("nothing", "nothing", "tiers", "whole"))
         if done != "nothing":
-            self.counts["compactions"] += len(compact(self.lake, self.now, whole=done == "whole"))
+            recent_after = self.draw.choice((None, max(0, len(self.ledger.batches) - 2)))
+            merges = compact(self.lake, self.now, whole=done == "whole", recent_after=recent_after)
+            self.counts["compactions"] += len(merges)
         if self.draw.random() < 0.2:
-            self.lake.vacuum(timedelta(0))
+            self.counts["removed files"] += len(self.lake.vacuum(timedelta(0)))
 
     def refresh_and_compare(self) -> None:
         """Refresh both ways."""

@@ -51,6 +51,17 @@ def test_plan_merges__smaller_tiers_ride_along_and_larger_ones_rest() -> None:
     assert [member.path for member in merge.files] == ["m0", "m1", "m2", "m3", "small"]
 
 
+def test_plan_merges__of_recent_batches__are_among_themselves_until_they_are_old__i3() -> None:
+    files = [file(10, f"batch-{n}-f.parquet") for n in range(1, 9)]
+    old, recent = plan_merges(files, NOW, recent_after=4)
+    assert [[each.newest_batch for each in merge.files] for merge in (old, recent)] == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    merged = [file(40, "merged-to-4-f.parquet"), *files[4:7]]
+    assert plan_merges(merged, NOW, recent_after=4) == []
+    assert plan_merges(merged, datetime(2026, 4, 9, tzinfo=UTC), recent_after=4)[0].files == tuple(files[4:7])
+    assert len(plan_merges(merged, NOW, recent_after=7)[0].files) == FAN_IN
+    assert len(plan_merges(files, NOW, whole=True, recent_after=4)[0].files) == len(files)
+
+
 def test_plan_merges__a_month_that_is_over_becomes_one_file() -> None:
     files = [file(10**9, "large", "2026-02"), file(10, "late", "2026-02"), file(10, "alone", "2026-01")]
     assert plan_merges(files, datetime(2026, 3, 2, tzinfo=UTC)) == []

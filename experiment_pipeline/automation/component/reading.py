@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.durable_files import replacing
-from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.compaction import SEPARABLE_FOR, compact
 from experiment_pipeline.lake.dropping import drop_removed
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.lake.lake import Lake
@@ -109,7 +109,7 @@ class TableReading:
         """Keep the lake small: drop removed rows, merge small files, remove what is replaced and what was ingested."""
         now = datetime.now(UTC)
         drop_removed(lake, self.registry.data_versions.drop_limit(now - self.settings.removed_keep).batch)
-        compact(lake, now)
+        compact(lake, now, recent_after=self.registry.data_versions.drop_limit(now - SEPARABLE_FOR).aged)
         lake.vacuum(REPLACED_AGE)
         before = now - (self.settings.landing_keep or LANDED_AGE)
         remove_stored(self.settings.landing_dir, partial(self.registry.batches.stored_objects, before=before), before)

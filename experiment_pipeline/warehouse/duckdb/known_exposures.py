@@ -4,10 +4,10 @@ What is known of an identity is the smallest (time, variant) of its exposures, a
 among them (rules X2, X3). Of two sets of exposures this follows from what is known of each, whatever the order.
 """
 
+import numpy as np
 import polars as pl
 
 IDENTITY = "identity_hash"
-OF_EXPOSURES = ("first_exposed_at_ms", "variant", "quarantined")  # beside the identity
 
 
 def brought_up_to_date(known: pl.DataFrame, entering: pl.DataFrame) -> pl.DataFrame:
@@ -21,18 +21,32 @@ def brought_up_to_date(known: pl.DataFrame, entering: pl.DataFrame) -> pl.DataFr
     Returns:
         Rows as those of `known`, sorted; `entered_at_ms` is the first exposure.
     """
-    both = entering.join(known, on=IDENTITY, how="left", suffix="_known")
-    is_known = pl.col("variant_known").is_not_null()
-    at, at_known = pl.col("first_exposed_at_ms"), pl.col("first_exposed_at_ms_known")
-    variant, variant_known = pl.col("variant"), pl.col("variant_known")
-    known_is_first = is_known & ((at_known < at) | ((at_known == at) & (variant_known <= variant)))
-    first_at = pl.when(known_is_first).then(at_known).otherwise(at)
-    merged = both.select(
-        IDENTITY,
+    if entering.is_empty():
+        return known
+    entering = entering.sort(IDENTITY)
+    hashes, stored = entering[IDENTITY].to_numpy(), known[IDENTITY].to_numpy()
+    places = np.searchsorted(stored, hashes)
+    is_known = np.zeros(len(hashes), bool)
+    inside = places < len(stored)
+    is_known[inside] = stored[places[inside]] == hashes[inside]
+    new = entering.filter(~is_known).with_columns(pl.col("first_exposed_at_ms").alias("entered_at_ms"))
+    again, at = entering.filter(is_known), places[is_known]
+    together = _together(known[at], again)
+    columns = [known[IDENTITY], *(known[name].scatter(at, together[name]) for name in known.columns[1:])]
+    return pl.DataFrame(columns).merge_sorted(new.select(known.columns), key=IDENTITY)
+
+
+def _together(known: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
+    """Return what follows for the same identities, row by row."""
+    both = known.hstack(again.rename(lambda name: f"{name}_new"))
+    at, at_new, variant, variant_new = (
+        pl.col(name) for name in ("first_exposed_at_ms", "first_exposed_at_ms_new", "variant", "variant_new")
+    )
+    known_is_first = (at < at_new) | ((at == at_new) & (variant <= variant_new))
+    first_at = pl.when(known_is_first).then(at).otherwise(at_new)
+    return both.select(
         first_at.alias("first_exposed_at_ms"),
-        pl.when(known_is_first).then(variant_known).otherwise(variant).alias("variant"),
-        (pl.col("quarantined") | (is_known & (pl.col("quarantined_known") | (variant_known != variant)))),
+        pl.when(known_is_first).then(variant).otherwise(variant_new).alias("variant"),
+        pl.col("quarantined") | pl.col("quarantined_new") | (variant != variant_new),
         first_at.alias("entered_at_ms"),
-    ).sort(IDENTITY)
-    untouched = known.join(merged.select(IDENTITY), on=IDENTITY, how="anti", maintain_order="left")
-    return untouched.merge_sorted(merged, key=IDENTITY)
+    )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -111,6 +111,7 @@ class DuckDBWarehouse(Warehouse):
     ) -> Frame:
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=identities_statement())
+        once = replace(self, event_files=cache(self.event_files))  # opening the lake takes longer than few new events
         with self._session() as connection:
             read = scope if sensitive is None else replace(scope, multiple_exposures=MultipleExposures.FIRST)
             identities = scope.aggregated(self._identities(connection, read))
@@ -122,10 +123,10 @@ class DuckDBWarehouse(Warehouse):
                 self_check,
                 identities,
                 self._artifact_parameters(scope),
-                partial(self._reading_parameters, connection, scope),
+                partial(once._reading_parameters, connection, scope),  # noqa: SLF001 - of this class
                 list(_ranges(sum(identities.values()))),
             )
-            refresh = self._totals_refresh(connection, scope, aggregation.wanted, mode)
+            refresh = once._totals_refresh(connection, scope, aggregation.wanted, mode)  # noqa: SLF001 - the same
             rows, report = refresh.rows(aggregation.rows)
             sql = aggregation.sql
         self._require_same(scope)

@@ -1,0 +1,241 @@
+"""What does a refresh cost of which the last one has left its state? Incremental refreshes against full ones.
+
+    python -m tests.bench.incremental [--identities N] [--repeats N] [--folder PATH] [--write]
+
+Every side is a process of its own that refreshes again and again from the same state, in turns with the others. The
+new events are the last by arrival, in one batch; the lake before them is compacted as a whole. A ratio is
+(incremental - floor) / (full - floor), the floor being a refresh with nothing new.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import duckdb
+
+from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.batches import PlannedBatch
+from experiment_pipeline.domain.exposures import Window
+from experiment_pipeline.lake.compaction import compact
+from experiment_pipeline.lake.delta import EVENTS, Snapshot
+from experiment_pipeline.lake.judging import STAGED, sql
+from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.lake.reading_mark import ReadingMark
+from experiment_pipeline.lake.staging import Staging
+from experiment_pipeline.warehouse.artifacts import ArtifactStore
+from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
+from experiment_pipeline.warehouse.duckdb.totals_store import TotalsStore
+from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
+from experiment_pipeline.warehouse.refreshes import RefreshMode
+from tests.bench.data import DAYS, ENVIRONMENT, EVENTS_PER_IDENTITY, FEATURE, STARTED_AT, WINDOW, generate, statement
+from tests.bench.metric_sets import FOUR
+from tests.bench.report import replace_section
+from tests.bench.turns import REPOSITORY, Side, run_when_told
+
+THREADS = 2
+MEMORY_LIMIT = "2GiB"
+SECTION = "Incremental refresh"
+PARTITION = "bench-1"
+NEW = 0.01  # of the events
+LATE = 0.1  # of the new ones, by three to six days
+LONGER = 10  # times the window
+BEFORE, NOW = Window(STARTED_AT, WINDOW.as_of - NEW * DAYS * timedelta(days=1)), WINDOW
+Took = dict[str, tuple[float, float]]  # wall-clock and processor seconds by side
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One lake: how much longer its window is than that of the new events, and whether some of these are late."""
+
+    name: str
+    longer: int = 1
+    late: float = 0.0
+
+    @property
+    def started_at(self) -> datetime:
+        """The start of the experiment."""
+        return STARTED_AT - (self.longer - 1) * DAYS * timedelta(days=1)
+
+    def scope(self, *, is_new: bool) -> AnalysisScope:
+        """The scope of the refresh before the new events, or of the one with them."""
+        window = Window(self.started_at, (NOW if is_new else BEFORE).as_of)
+        return AnalysisScope(PARTITION, ENVIRONMENT, FEATURE, window, 2 if is_new else 1)
+
+
+PROMPT = Case("prompt")
+CASES = {case.name: case for case in (PROMPT, Case("longer", longer=LONGER), Case("late", late=LATE))}
+
+
+def prepare(case: Case, folder: Path, raw: str) -> None:
+    """Make the lake of one case, the old events compacted whole, and the state of the refresh before."""
+    files = {name: str(folder / f"{name}.parquet") for name in ("old", "new")}
+    folder.mkdir(parents=True)
+    cut = int(BEFORE.as_of.timestamp() * 1000)
+    with duckdb.connect(config={"threads": THREADS}) as connection:
+        bound = {"raw": raw, "cut": cut}
+        old = {**bound, "longer": case.longer, "days": DAYS, "target": files["old"]}
+        connection.execute(statement("old_events"), old)
+        new = {**bound, "late": int(case.late * 1000), "target": files["new"]}
+        connection.execute(statement("newest_events"), new)
+    lake = lake_of(folder)
+    for number, file in enumerate(files.values(), start=1):
+        load(lake, number, file)
+        if number == 1:
+            compact(lake, datetime.now(UTC), whole=True)
+            with closing(KeptConnection(lake.connect)) as kept:
+                refresh(engine(lake, folder / "before", kept), case.scope(is_new=False), RefreshMode.INCREMENTAL)
+        Path(file).unlink()
+
+
+def load(lake: Lake, number: int, file: str) -> None:
+    """Commit one batch: everything that ingestion does after judging."""
+    with lake.connect() as connection:
+        batch = PlannedBatch(number, WINDOW.as_of, ())
+        staging = Staging(connection, batch, ReadingMark(lake.root))
+        connection.execute(statement("judged"), {"files": file})
+        connection.execute(sql("stage"), STAGED)
+        table = Snapshot.open_or_create(lake.root, EVENTS)
+        staging.deduplicate(table)
+        table.commit_batch(batch, "bench", staging.write_events(table), staging.summary())
+
+
+def lake_of(folder: Path) -> Lake:
+    """The lake below a folder."""
+    return Lake(folder / "lake", memory_limit=MEMORY_LIMIT, threads=THREADS, spill_dir=folder / "spill")
+
+
+def engine(lake: Lake, artifacts: Path, kept: KeptConnection) -> DuckDBWarehouse:
+    """An engine with artifacts of its own."""
+    return DuckDBWarehouse(kept, lake.event_files, ArtifactStore(artifacts))
+
+
+def refresh(warehouse: DuckDBWarehouse, scope: AnalysisScope, mode: RefreshMode) -> list[dict[str, object]]:
+    """Run one refresh, and return its aggregates."""
+    warehouse.write_first_exposures(scope, mode)
+    warehouse.exposure_buckets(scope)
+    aggregates = warehouse.variant_aggregates(scope, FOUR, mode=mode)
+    warehouse.variant_identities(scope)
+    return aggregates.rows.to_dicts()
+
+
+def side(case: Case, folder: Path, what: str) -> None:
+    """Be one side: refresh from the same state each time that it is told to."""
+    lake, numbers, last = lake_of(folder), count(), [folder]
+    mode = RefreshMode.FULL if what == "full" else RefreshMode.INCREMENTAL
+    scope = replace(case.scope(is_new=True), data_version=1 if what == "floor" else 2)
+
+    def run() -> list[dict[str, object]]:
+        last[0] = folder / f"{what}-{next(numbers)}"
+        shutil.copytree(folder / "before", last[0], copy_function=os.link)  # files are replaced, never changed
+        with closing(KeptConnection(lake.connect)) as kept:
+            return refresh(engine(lake, last[0], kept), scope, mode)
+
+    def describe(rows: list[dict[str, object]]) -> dict[str, object]:
+        state = TotalsStore(ArtifactStore(last[0]), PARTITION, 1).generation()
+        return {"rows": rows, "state": state.bytes if state else 0}
+
+    run_when_told(run, describe)
+
+
+def measured(case: Case, folder: Path, raw: str, repeats: int) -> tuple[Took, int, int]:
+    """Return what every side of a case took, and the state's bytes and peak memory (KiB) of the incremental one."""
+    prepare(case, folder, raw)
+    os.sync()
+    command = [sys.executable, "-m", "tests.bench.incremental", "--side", case.name, str(folder)]
+    sides = {name: Side(name, [*command, name]) for name in ("full", "incremental", "floor")}
+    for _ in range(repeats):
+        for each in sides.values():
+            each.take_turn()
+    ended = {name: each.end() for name, each in sides.items()}
+    assert ended["full"]["rows"] == ended["incremental"]["rows"], "both are the same"
+    took = {
+        name: (statistics.median(of["seconds"]), statistics.median(of["processor_seconds"]))
+        for name, of in ended.items()
+    }
+    return took, ended["incremental"]["state"], ended["incremental"]["peak_kib"]
+
+
+def ratio(took: Took, clock: int, of: str = "full") -> float:
+    """Return (incremental - floor) / (other - floor), by the clock (0) or processor time (1)."""
+    floor = took["floor"][clock]
+    return (took["incremental"][clock] - floor) / max(took[of][clock] - floor, 1e-9)
+
+
+def main(identities: int, repeats: int, folder: Path, *, write: bool) -> None:
+    """Measure every case, and print the table."""
+    raw = generate(folder / "raw", identities)
+    found = {}
+    for case in CASES.values():
+        found[case.name] = measured(case, folder / case.name, raw, repeats)
+        shutil.rmtree(folder / case.name)
+    shutil.rmtree(folder)
+    text = table(identities, found)
+    print(text)
+    if write:
+        page = REPOSITORY / "docs" / "benchmarks.md"
+        page.write_text(replace_section(page.read_text("utf-8"), SECTION, text))
+
+
+def table(identities: int, found: dict[str, tuple[Took, int, int]]) -> str:
+    """Return the section of docs/benchmarks.md."""
+    events, (prompt, state, peak) = identities * EVENTS_PER_IDENTITY, found[PROMPT.name]
+    longer, late = found["longer"][0], found["late"][0]
+    times = [(took["incremental"][at] - took["floor"][at]) for took in (longer, prompt) for at in (0, 1)]
+    by_clock, by_processor = (times[at] / max(times[at + 2], 1e-9) for at in (0, 1))
+    rows = [
+        (f"{events:,} events compacted, 1 % new events, incremental / full", prompt, None, "at most 0.125"),
+        ("ten times the window, same identities, same new events, incremental / incremental", longer,
+         (by_clock, by_processor), "at most 1.3"),
+        ("10 % of the new rows late by days, incremental / full", late, None, "at most 0.333"),
+    ]  # fmt: skip
+    lines = [
+        f"Written by `python -m tests.bench.incremental --identities {identities} --write` on",
+        f"{datetime.now(UTC):%Y-%m-%d}: first exposures, buckets and aggregates of four metrics, {THREADS} threads.",
+        "New events are the last by arrival, in one batch; the lake before them is compacted as a whole. Ratios are",
+        "(incremental - floor) / (full - floor), the floor being a refresh with nothing new. Wall-clock time, and in",
+        f"brackets processor time; load at the end {os.getloadavg()[0]:.0f} processes.",
+        "",
+        "| what | full | incremental | floor | plain ratio | ratio | target |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, took, ratios, target in rows:
+        seconds = [f"{took[side][0]:.3f} s ({took[side][1]:.3f} s)" for side in ("full", "incremental", "floor")]
+        plain = [took["incremental"][at] / took["full"][at] for at in (0, 1)]
+        clock, processor = ratios or (ratio(took, 0), ratio(took, 1))
+        cells = [*seconds, f"{plain[0]:.3f} ({plain[1]:.3f})", f"{clock:.3f} ({processor:.3f})", target]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"The state has {state / identities / len(FOUR):.1f} bytes per identity and measure; an incremental refresh",
+        f"peaks at {peak / 1024:,.0f} MiB.",
+    ]
+    return "\n".join(lines)
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    folder = REPOSITORY / "bench-data/incremental"
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.incremental", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--identities", type=int, default=250_000, help="23 events each, ten times as many in one case")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of which the median counts")
+    parser.add_argument("--folder", type=Path, default=folder, help="is emptied afterwards")
+    parser.add_argument("--write", action="store_true", help="write the section of docs/benchmarks.md")
+    parser.add_argument("--side", nargs=3, metavar=("CASE", "FOLDER", "WHAT"), help="be one side")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    given = parsed()
+    if given.side:
+        side(CASES[given.side[0]], Path(given.side[1]), given.side[2])
+    else:
+        main(given.identities, given.repeats, given.folder, write=given.write)
