@@ -14,6 +14,8 @@ from experiment_pipeline.backup.create import create_backup
 from experiment_pipeline.backup.files import CopiedFile, OnBytes, copy_file, digest_of
 from experiment_pipeline.backup.manifest import LISTING, MANIFEST, read_manifest
 from experiment_pipeline.backup.parts import Parts
+from experiment_pipeline.domain.events import EPOCH
+from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.landing.segments import recover
@@ -82,6 +84,18 @@ def backed_up(small: Path, tmp_path: Path) -> Path:
     """A small backup."""
     shutil.copytree(small, tmp_path, dirs_exist_ok=True)
     return tmp_path / "backup"
+
+
+def test_restore__begins_a_new_history_of_the_lake_since_artifacts_may_be_newer_than_it__i1(
+    backed_up: Path, make_place: MakePlace, tmp_path: Path
+) -> None:
+    restored = make_place("restored", "sqlite")
+    restored.done("restore", backed_up)
+    histories = [
+        Lake(folder / "lake").event_files("prod", Window(EPOCH, EPOCH)).history
+        for folder in (tmp_path / "source", restored.data_dir)
+    ]
+    assert histories[1].startswith(f"{histories[0]} "), "of the same table, after a mark"
 
 
 def change(file: Path) -> None:

@@ -44,9 +44,10 @@ def report(counts: Counter[str], histories: int, first: int, seconds: float) -> 
             "# Histories of incremental refreshes",
             "",
             f"Written by `python -m tests.incremental --histories {histories} --first {first} --write` on",
-            f"{datetime.now(UTC):%Y-%m-%d}, code {code_version()}, in {seconds:.0f} s. Each history is an experiment in a lake",
-            f"of its own, refreshed {FEWEST} to {MOST} times ([incremental refresh](incremental.md)). After each refresh,",
-            "first exposures and aggregates are compared with those of a full one, bit by bit; a difference ends it.",
+            f"{datetime.now(UTC):%Y-%m-%d}, code {code_version()}, in {seconds:.0f} s. Each history is an experiment",
+            f"in a lake of its own, refreshed {FEWEST} to {MOST} times ([incremental refresh](incremental.md)). After",
+            "each refresh, first exposures and aggregates are compared with those of a full one, bit by bit; a",
+            "difference ends it.",
             "",
             f"{histories} histories, {refreshes:,} refreshes, {counts['compactions']:,} merges of files between them, "
             f"{counts['removed files']:,} files",

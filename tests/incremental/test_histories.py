@@ -26,7 +26,7 @@ def test_refreshes__of_three_random_histories__equal_full_ones_to_the_last_bit__
 
 @pytest.mark.slow
 def test_refreshes__of_100_random_histories__equal_full_ones_to_the_last_bit__x5(tmp_path: Path) -> None:
-    counts = counted(range(1000, 1100), 7, tmp_path)
-    assert counts["aggregates: incremental"] > 200
-    assert counts["exposures: incremental"] > 200
+    counts = counted(range(1000, 1100), 5, tmp_path)
+    assert counts["aggregates: incremental"] > 150
+    assert counts["exposures: incremental"] > 120
     assert counts["rows read"] < counts["rows read by full refreshes"]

@@ -418,3 +418,24 @@ def test_event_files__data_version_that_the_lake_does_not_hold__is_refused(here:
     with pytest.raises(UnsoundLake, match="The lake lacks batch 1"):
         here.lake.event_files(PROD, window, 1)
     assert here.lake.event_files(PROD, window, 0).events == []
+
+
+def history(here: Installation) -> str:
+    return here.lake.event_files(PROD, Window(NOW, NOW)).history
+
+
+def test_repair__of_anything__begins_a_new_history_of_the_lake_and_one_of_nothing_does_not__i1(
+    here: Installation,
+) -> None:
+    before = history(here)
+    here.repair()
+    assert history(here) == before
+    here.save_lake()
+    here.fill(1, first=4)
+    here.restore_lake()
+    here.repair()
+    after = history(here)
+    assert after != before
+    here.fill(1, first=5)
+    compact(here.lake, NOW, whole=True)
+    assert history(here) == after
