@@ -124,7 +124,12 @@ class History:
     def land(self) -> None:
         """Ingest one batch: prompt events, late ones, some that are ahead of their time, and duplicates."""
         records = [self._record() for _ in range(self.draw.choice((1, 15, 60)))]
-        records += self.draw.sample(self.landed, min(len(self.landed), self.draw.choice((0, 0, 3))))
+        self.land_records(
+            [*records, *self.draw.sample(self.landed, min(len(self.landed), self.draw.choice((0, 0, 3))))]
+        )
+
+    def land_records(self, records: list[dict[str, object]]) -> None:
+        """Ingest one batch of these."""
         self.landed += records
         self.seen_until = self.now
         number = len(self.ledger.batches)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -196,7 +197,23 @@ def test_state__of_an_identity_that_is_not_analysed_for_a_while__is_not_gone_on_
     scope = history.scope
     history.scope = replace(scope, variants=("control",))
     history.now += HOUR
-    history.land()
+    history.land_records([bought(f"user-{number}", history.now - HOUR) for number in range(40)])
     refreshed(history)
     history.scope = scope
     assert refreshed(history).rows.equals(full(history).rows)
+
+
+def test_refresh__of_an_identity_whose_exposure_came_late__counts_each_event_once__m2(history: History) -> None:
+    known = history.now
+    history.land_records([bought("newcomer", known + 2 * HOUR), bought("newcomer", known - HOUR)])
+    refreshed(history)
+    history.now += 5 * HOUR
+    exposed = {"event": "$flag_exposure", "feature_name": "checkout", "value": "control", "identifier": "newcomer"}
+    history.land_records([{**exposed, "timestamp": (known - 2 * HOUR).isoformat()}])
+    found = refreshed(history)
+    assert found.refresh.text == "incremental"
+    assert found.rows.equals(full(history).rows)
+
+
+def bought(who: str, at: datetime) -> dict[str, object]:
+    return {"event": "purchase", "identifier": who, "value": "7", "timestamp": at.isoformat()}

@@ -1,4 +1,4 @@
-"""Compaction changes the files and nothing that can be read from them."""
+"""Compaction changes the files and nothing that can be read from them (rules E6, I3)."""
 
 import os
 from datetime import UTC, datetime, timedelta
