@@ -8,28 +8,28 @@ WIDTH = 64  # splits by one hash
 MASK = 2**64 - 1
 
 
-def is_in_first_half(partition_key: str, metric_id: int, split: int, identity_hash: int) -> bool:
-    """Return whether a split puts an identity into its first half.
+def halves(partition_key: str, metric_id: int, identities: Iterable[int]) -> list[tuple[list[int], list[int]]]:
+    """Return the hashes of both halves of every split.
 
     Args:
         partition_key: of the experiment.
         metric_id: of the metric.
-        split: from 0 on.
-        identity_hash: 64 bits, signed.
+        identities: hashes of 64 bits, signed.
     """
-    block, bit = divmod(split, WIDTH)
-    seed = int.from_bytes(blake2b(f"{partition_key}\n{metric_id}\n{block}".encode(), digest_size=8).digest(), "big")
-    return not _finalised((identity_hash & MASK) ^ seed) >> bit & 1
-
-
-def halves(partition_key: str, metric_id: int, identities: Iterable[int]) -> list[tuple[list[int], list[int]]]:
-    """Return the hashes of both halves of every split."""
     every = list(identities)
     found = []
-    for split in range(SPLITS):
-        first = [each for each in every if is_in_first_half(partition_key, metric_id, split, each)]
-        found.append((first, [each for each in every if each not in set(first)]))
+    for block in range(-(-SPLITS // WIDTH)):
+        mixed = [(each, _mixed(partition_key, metric_id, block, each)) for each in every]
+        for bit in range(min(WIDTH, SPLITS - block * WIDTH)):
+            first = [each for each, bits in mixed if not bits >> bit & 1]
+            found.append((first, [each for each, bits in mixed if bits >> bit & 1]))
     return found
+
+
+def _mixed(partition_key: str, metric_id: int, block: int, identity_hash: int) -> int:
+    """Return the bits that put an identity into a half of each split of a block: 0 into the first."""
+    seed = int.from_bytes(blake2b(f"{partition_key}\n{metric_id}\n{block}".encode(), digest_size=8).digest(), "big")
+    return _finalised((identity_hash & MASK) ^ seed)
 
 
 def _finalised(number: int) -> int:
