@@ -20,6 +20,7 @@ from experiment_pipeline.domain.refresh import (
     computation_to_request,
 )
 from experiment_pipeline.errors import Leased, RefreshRefused, RegistryUnavailable
+from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.machine_errors import explained
 from experiment_pipeline.times import iso_utc
 
@@ -75,7 +76,7 @@ def refresh(
     with context.registry() as registry:
         experiment = _computed(registry, experiment, asked, is_any_phase=phase is None)
         computed = registry.computations.get_together(experiment.id, experiment.phase)
-        health = registry.health.get(experiment.id, experiment.phase)
+        health = registry.health.live(experiment, context.now, Thresholds.of(context.settings))
     write_published(context)
     if as_json:
         click.echo(json.dumps(as_json_document(experiment, computed, health), indent=2))

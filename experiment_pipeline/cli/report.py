@@ -95,12 +95,13 @@ def _format_of(output: Path | None) -> Format:
 
 
 def _view(context: Context, key: str, environment: str | None, phase: int | None) -> "ExperimentView":
+    from experiment_pipeline.health.thresholds import Thresholds
     from experiment_pipeline.pages.view import experiment_view
 
     with context.registry() as registry:
         experiment = in_phase(context.find(registry, key, environment), phase)
         computed = registry.computations.get_together(experiment.id, experiment.phase)
-        health = registry.health.get(experiment.id, experiment.phase)
+        health = registry.health.live(experiment, context.now, Thresholds.of(context.settings))
         looks = registry.looks.list(experiment.id, experiment.phase, limit=LOOKS_SHOWN)
     return experiment_view(experiment, computed, health, looks, floors=context.floors)
 

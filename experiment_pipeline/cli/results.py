@@ -12,6 +12,7 @@ from experiment_pipeline.cli.results_report import legend, report
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import ComputedTogether, StoredHealth
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.pages.result_words import explanation
 from experiment_pipeline.pages.view import newer_line
 from experiment_pipeline.results.payload import ExposuresPayload
@@ -51,7 +52,7 @@ def results(
     with context.registry() as registry:
         experiment = in_phase(context.find(registry, key, environment), phase)
         computed = registry.computations.get_together(experiment.id, experiment.phase)
-        health = registry.health.get(experiment.id, experiment.phase)
+        health = registry.health.live(experiment, context.now, Thresholds.of(context.settings))
     if as_json:
         click.echo(json.dumps(as_json_document(experiment, computed, health), indent=2))
     elif as_csv:

@@ -55,6 +55,11 @@ def test_health__as_json__is_what_the_api_serves(judged: Run) -> None:
     assert health["data_version"] == 0
 
 
+def test_results__as_json__have_the_findings_of_the_moment(judged: Run) -> None:
+    findings = json.loads(judged("results", "checkout", "--json").stdout)["health"]["findings"]
+    assert [each["code"] for each in findings] == ["bad", "odd", "fine", "events_arrive"]
+
+
 def test_health__of_an_unknown_experiment__is_refused(declared: Run) -> None:
     refused = declared("health", "chekout")
     assert refused.exit_code == 2

@@ -1,5 +1,6 @@
 """Experiments with published looks, for pages: any number of metrics and treatments, computed by the real functions."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,7 +60,13 @@ def declare(
 
 
 def publish_look(
-    registry: Registry, experiment: Experiment, number: int, now: datetime, severity: str = "warning"
+    registry: Registry,
+    experiment: Experiment,
+    number: int,
+    now: datetime,
+    severity: str = "warning",
+    *,
+    further: Sequence[Mapping[str, object]] = (),
 ) -> None:
     """Publish exposures, results and findings of one look, in which every treatment converts more."""
     n = 1_000 * number
@@ -69,7 +76,7 @@ def publish_look(
         Computation.RESULTS: payload_of(experiment, n, n // 2, movement),
     }
     findings = [finding("late_events", severity, detail="3 of 100 events came late. Ask who sends them."),
-                finding("split_as_configured", "ok", title="The split is as configured")]  # fmt: skip
+                finding("split_as_configured", "ok", title="The split is as configured"), *further]  # fmt: skip
     registry.batches.record_scan(now)
     run = registry.runs.open(experiment.id, f"run {experiment.key} {number}", now, HOUR)
     for computation, payload in payloads.items():

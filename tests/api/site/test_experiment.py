@@ -10,6 +10,7 @@ from experiment_pipeline.api.site.sessions import form_token_of
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import Computation
+from experiment_pipeline.health.freshness import CHECK, judge_freshness
 from experiment_pipeline.registry.tables import computations
 from tests.api.conftest import NOW, Api
 from tests.api.site.browsing import checked, signed_in
@@ -59,6 +60,20 @@ def test_page__of_results__has_decision_metrics_looks_split_health_and_provenanc
         assert words in shown.text, words
     assert shown.html.count("<svg") == 3
     assert "style=" not in shown.html
+
+
+def test_page__findings_that_change_with_time__are_those_of_the_moment(api: Api) -> None:
+    running, arrived = declare(api.registry, "checkout", NOW), judge_freshness({}, NOW, HOUR).to_json()
+    api.registry.batches.plan_batch([LandedObject("events/env_key=production/a.jsonl", "production", NOW, 1)], NOW)
+    api.registry.batches.commit_batch(1, accepted=1, duplicates=0, rejected={}, problems={}, now=NOW)
+    publish_look(api.registry, running, 1, NOW, further=[{"check": CHECK.name, **arrived}])
+    with signed_in(api) as browser:
+        before = browser.get(PATH).text
+        api.clock.pass_by(timedelta(days=3))
+        after = browser.get(PATH).text
+    assert "Checks that pass (2)" in before
+    assert "Checks that pass (1)" in after
+    assert "P1D" in after
 
 
 def test_page__numbers__are_those_of_the_payload(api: Api) -> None:
