@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,7 @@ def test_client__import__loads_no_engine_no_server_and_no_dagster() -> None:
     )
     assert "experiment_pipeline.client.client" in loaded
     assert {"dagster", "fastapi", "sqlalchemy", "duckdb", "deltalake", "polars", "numpy"} & loaded == set()
+
+
+def test_package__is_marked_as_typed_for_the_programs_that_import_it() -> None:
+    assert files("experiment_pipeline").joinpath("py.typed").is_file()
