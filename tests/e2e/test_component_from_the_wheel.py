@@ -1,4 +1,4 @@
-"""From nothing but the built wheel to results in a project of one's own, in four commands (P5)."""
+"""From nothing but the built wheel to results in a project of one's own, in five commands (P5)."""
 
 import os
 import subprocess
@@ -55,7 +55,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def test_wheel__in_a_fresh_environment__gives_results_in_four_commands__p5(python: Path, project: Path) -> None:
+def test_wheel__in_a_fresh_environment__gives_a_verdict_in_five_commands__p5(python: Path, project: Path) -> None:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", PREFIX))}
     home = project / "dagster_home"
     home.mkdir()
@@ -71,8 +71,17 @@ def test_wheel__in_a_fresh_environment__gives_results_in_four_commands__p5(pytho
             [str(python), "-m", *command], cwd=project, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    state = project / "shop/defs/experiments/.state/registry.sqlite"
-    with closing(Registry.open(f"sqlite:///{state}")) as registry:
+    state = project / "shop/defs/experiments/.state"
+    printed = subprocess.run(
+        [str(python.with_name("experiment-pipeline")), "--data-dir", str(state), "results", "hiv_result_incentive"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "decision ship incentive" in printed.stdout, printed.stdout + printed.stderr
+    with closing(Registry.open(f"sqlite:///{state / 'registry.sqlite'}")) as registry:
         (experiment,) = registry.experiments.list()
         payload = registry.computations.get(experiment.id, Computation.RESULTS).payload
     assert payload is not None
