@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("assets", "deploy", "docs", "experiment_pipeline", "resources", "tests")
 INSTALLED = "node_modules"  # by `make browser`: other people's text
-SUFFIXES = {".ambr", ".md", ".py", ".sql", ".toml", ".yaml"}
+SUFFIXES = {".ambr", ".ipynb", ".md", ".py", ".sql", ".toml", ".yaml"}
 
 
 def texts() -> Iterator[tuple[str, str]]:
