@@ -88,7 +88,7 @@ def test_notebook__every_cell_in_order__shows_what_its_words_say(
     assert made.exit_code == 0, made.output
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")  # where Jupyter runs the cells of docs/notebook.ipynb
-    with pl.Config(tbl_cols=-1):  # puts back what the notebook configures
+    with pl.Config(tbl_cols=-1, tbl_width_chars=400):  # puts back what the notebook configures
         shown = shown_by_cell(capsys)
     for cell, words in SHOWN.items():
         assert words in shown[cell], shown[cell]
