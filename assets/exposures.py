@@ -3,6 +3,7 @@
 import dagster as dg
 
 from experiment_pipeline.assets.columns import column_schema
+from experiment_pipeline.assets.health_checks import contract_spec
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.assets.stages import EXPOSURES, FIRST_EXPOSURES, AssetResults, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
@@ -16,6 +17,7 @@ from experiment_pipeline.warehouse.artifacts import StampedFrame
     group_name="exposures",
     kinds={ENGINE_KIND, "parquet"},
     metadata=column_schema("first_exposures"),
+    check_specs=[contract_spec()],
     output_required=False,
 )
 def first_exposures(

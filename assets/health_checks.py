@@ -1,4 +1,4 @@
-"""Health checks as Dagster's asset checks, one outcome per partition."""
+"""Health checks and the contract of first exposures as Dagster's asset checks, one outcome per partition."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,12 +7,41 @@ from typing import Any
 import dagster as dg
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
+from experiment_pipeline.errors import ContractBroken
 from experiment_pipeline.health.catalogue import HEALTH_CHECKS
 from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.health_check import HealthCheck
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.resources.dagster_instance import SEVERITIES, newest_evaluation
 from experiment_pipeline.results.payload import FoundPayload
+
+FIRST_EXPOSURES = "first_exposures"
+CONTRACT = "exposure_contract_kept"
+CONTRACT_DESCRIPTION = (
+    "First exposures are one complete row per identity, in the window. Blocking: else nothing is published."
+)
+
+
+def contract_spec() -> dg.AssetCheckSpec:
+    """Return the spec of the contract of first exposures: what breaks it blocks every step after it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*partitions_def.*", category=dg.PreviewWarning)
+        return dg.AssetCheckSpec(
+            CONTRACT,
+            asset=FIRST_EXPOSURES,
+            description=CONTRACT_DESCRIPTION,
+            blocking=True,
+            partitions_def=EXPERIMENTS,
+        )
+
+
+def contract_result(broken: ContractBroken | None = None) -> dict[str, dg.AssetCheckResult]:
+    """Return the outcome of the contract's check, by its name."""
+    told = "Every identity has one complete row, in the window." if broken is None else str(broken)
+    result = dg.AssetCheckResult(
+        asset_key=FIRST_EXPOSURES, check_name=CONTRACT, passed=broken is None, description=told
+    )
+    return {CONTRACT: result}
 
 
 def check_specs(checks: Iterable[HealthCheck] = HEALTH_CHECKS) -> list[dg.AssetCheckSpec]:
@@ -35,8 +64,9 @@ def repeat_outcomes(
 
     Dagster plans the checks of a run at its start; one without an outcome would be shown as skipped, its failure gone.
     """
-    for check in checks:
-        key = dg.AssetCheckKey(dg.AssetKey(check.artifact), check.name)
+    named = [(FIRST_EXPOSURES, CONTRACT), *((check.artifact, check.name) for check in checks)]
+    for artifact, name in named:
+        key = dg.AssetCheckKey(dg.AssetKey(artifact), name)
         if (outcome := newest_evaluation(instance, key, partition_key)) is not None:
             yield outcome
 

@@ -12,7 +12,9 @@ import dagster as dg
 from experiment_pipeline.assets.columns import PARTITION_ROWS
 from experiment_pipeline.assets.experiment_pages import described, exposures_summary, links, results_summary
 from experiment_pipeline.assets.health_checks import (
+    CONTRACT,
     check_results,
+    contract_result,
     found_payload,
     judge,
     repeat_outcomes,
@@ -27,7 +29,7 @@ from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.errors import Final
+from experiment_pipeline.errors import ContractBroken, Final
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.resources.dagster_instance import newest_materialization
@@ -59,12 +61,14 @@ class StageOutput:
         metadata: shown with the materialisation.
         frame: where rows are stored by the IO manager; None where the engine or the registry has stored them.
         checks: outcomes of the checks of this asset, by their names.
+        broken: why nothing was stored, which its checks say, too; the stage fails with it.
     """
 
     asset: str
     metadata: Metadata
     frame: StampedFrame | None = None
     checks: Mapping[str, dg.AssetCheckResult] = field(default_factory=dict)
+    broken: ContractBroken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,15 @@ class Stage:
     compute: Callable[[ExperimentRun, Warehouse, Frames], Iterator[StageOutput]]
 
     def outputs(self, run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterator[StageOutput]:
-        """Yield the outputs, each with what its page says of the experiment before and after its own metadata."""
+        """Yield the outputs, each with what its page says of the experiment before and after its own metadata.
+
+        Raises:
+            ContractBroken: after the output that broke its contract.
+        """
         for output in self.compute(run, warehouse, frames):
             yield replace(output, metadata={**described(run), **output.metadata, **links(run)})
+            if output.broken is not None:
+                raise output.broken
 
 
 def to_selected_results(
@@ -105,6 +115,9 @@ def to_selected_results(
     for output in outputs:
         key = dg.AssetKey(output.asset)
         wanted = [each for name, each in output.checks.items() if dg.AssetCheckKey(key, name) in checks]
+        if output.broken is not None:
+            yield from wanted
+            continue
         if key in assets:
             result: dg.MaterializeResult[StampedFrame] = dg.MaterializeResult(
                 asset_key=key, metadata=output.metadata, check_results=wanted
@@ -125,7 +138,8 @@ def to_events(
     A check refers to the materialisation that it judged: without it, Dagster takes the check for out of date.
     """
     asset = dg.AssetKey(output.asset)
-    yield dg.AssetMaterialization(asset, partition=partition_key, metadata=output.metadata)
+    if output.broken is None:
+        yield dg.AssetMaterialization(asset, partition=partition_key, metadata=output.metadata)
     for name, outcome in output.checks.items():
         yield dg.AssetCheckEvaluation(
             asset_key=asset,
@@ -134,7 +148,7 @@ def to_events(
             metadata=outcome.metadata,
             severity=outcome.severity,
             description=outcome.description,
-            blocking=False,
+            blocking=name == CONTRACT,
             partition=partition_key,
             target_materialization_data=newest_materialization(instance, asset, partition_key),
         )
@@ -190,7 +204,12 @@ def run_stage(
 
 def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
     """Write the identity-level artifact; its rows stay in the engine."""
-    written = warehouse.write_first_exposures(run.scope, refresh_mode(run))
+    try:
+        written = warehouse.write_first_exposures(run.scope, refresh_mode(run))
+    except ContractBroken as broken:
+        metadata: Metadata = {"broken": dg.MetadataValue.text(str(broken))}
+        yield StageOutput("first_exposures", metadata, checks=contract_result(broken), broken=broken)
+        return
     yield StageOutput(
         "first_exposures",
         {
@@ -200,6 +219,7 @@ def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Ite
             **refresh_metadata(written.refresh),
             **provenance(run.stamp(written.sql)),
         },
+        checks=contract_result(),
     )
 
 

@@ -57,6 +57,9 @@ class Warehouse(Protocol):
         """Compute rules X1-X3 over the scope and replace the artifact of the partition's phase as one atomic step.
 
         However it is computed, the artifact is the one of everything (rule X5).
+
+        Raises:
+            ContractBroken: the rows would not be one complete row per identity in the window; the artifact stays.
         """
 
     def stamp(self, partition_key: str, phase: int = 1) -> Stamp:

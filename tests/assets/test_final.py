@@ -125,6 +125,8 @@ def test_refresh__of_a_final_experiment_whose_split_is_broken__keeps_the_failed_
     else:
         assert refresh(ended, batched=how == "batched").success
     assert split_statuses(ended) == failed
+    contract = dg.AssetCheckKey(dg.AssetKey("first_exposures"), "exposure_contract_kept")
+    assert split_statuses(ended, contract) == {AssetCheckExecutionResolvedStatus.SUCCEEDED: {ended.partition()}}
 
 
 @BOTH_WAYS

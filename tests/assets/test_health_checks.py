@@ -27,10 +27,12 @@ def refresh_batched(installation: Installation, *keys: str) -> dg.ExecuteInProce
     )
 
 
-def split_statuses(installation: Installation) -> dict[AssetCheckExecutionResolvedStatus, set[str]]:
-    """The partitions by the status that Dagster shows of the check."""
+def split_statuses(
+    installation: Installation, check: dg.AssetCheckKey = SPLIT
+) -> dict[AssetCheckExecutionResolvedStatus, set[str]]:
+    """The partitions by the status that Dagster shows of the check, of the split or another one."""
     with partition_loading_context(dynamic_partitions_store=installation.instance):
-        state = installation.instance.event_log_storage.get_asset_check_state([(SPLIT, EXPERIMENTS)])[SPLIT]
+        state = installation.instance.event_log_storage.get_asset_check_state([(check, EXPERIMENTS)])[check]
         return {
             status: set(subset.subset_value.get_partition_keys())
             for status, subset in state.subsets.items()

@@ -62,6 +62,19 @@ def test_refresh__with_a_state__says_that_it_was_incremental_and_publishes_the_s
     assert refreshed.results()["metrics"] == incremental["metrics"]
 
 
+def test_refresh__over_first_exposures_that_break_their_contract__reads_everything__x5(
+    refreshed: Installation,
+) -> None:
+    path = refreshed.settings.artifacts_dir / "first_exposures" / f"{refreshed.partition()}.parquet"
+    stamp = {name: value for name, value in pl.read_parquet_metadata(path).items() if not name.startswith("ARROW")}
+    rows = pl.read_parquet(path)
+    pl.concat([rows, rows]).sort("identity_hash").write_parquet(path, metadata=stamp)
+    assert refreshed.refresh().success
+    found = metadata(refreshed, "first_exposures")
+    assert found["refresh"] == "full (first exposures of the last refresh break their contract)"
+    assert found["identities"] == 222
+
+
 def test_last_refresh__whose_audit_finds_a_difference__publishes_the_full_one_and_fails__i4(
     refreshed: Installation,
 ) -> None:

@@ -11,8 +11,9 @@ import polars as pl
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.events import EXPOSURE_EVENT
+from experiment_pipeline.domain.exposure_contract import ExposureFaults, require_exposure_contract
 from experiment_pipeline.durable_files import replacing
-from experiment_pipeline.errors import ArtifactMissing
+from experiment_pipeline.errors import ArtifactMissing, ContractBroken
 from experiment_pipeline.warehouse.artifacts import STAMP_KEY, Stamp, read_stamp
 from experiment_pipeline.warehouse.base import FirstExposures
 from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
@@ -31,6 +32,7 @@ from experiment_pipeline.warehouse.refreshes import (
 )
 
 FIRST_EXPOSURES = "first_exposures"
+BROKEN = "first exposures of the last refresh break their contract"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,23 @@ class ExposuresRefresh:
     mode: RefreshMode
 
     def write(self) -> FirstExposures:
-        """Replace the artifact."""
+        """Replace the artifact.
+
+        Where the last artifact, brought up to date, breaks the contract, everything is read.
+
+        Raises:
+            ContractBroken: the new rows break the contract; the artifact stays as it was.
+        """
         if self.mode is RefreshMode.FULL:
             return self._full(ASKED_FOR)
         earlier = self._earlier()
         if isinstance(earlier, str):
             return self._full(RefreshReport(earlier))
         if self.mode is not RefreshMode.AUDITED and earlier.since_full + 1 < self.policy.audit_every:
-            return self._incremental(earlier)
+            try:
+                return self._incremental(earlier)
+            except ContractBroken:
+                return self._full(RefreshReport(BROKEN))
         incremental, _, _ = self._up_to_date(earlier)
         written = self._full(RefreshReport(AUDIT, is_audited=True))
         if (difference := _difference(incremental, pl.read_parquet(self.target, glob=False))) is None:
@@ -99,8 +110,9 @@ class ExposuresRefresh:
         stamp = replace(self._stamp(sql, RefreshReport()), since_full=earlier.since_full + 1)
         with replacing(self.target) as temporary:
             rows.write_parquet(temporary, compression="snappy", metadata={STAMP_KEY: stamp.to_json()})
+            identities, quarantined = self._counted(temporary)
         report = RefreshReport(rows_read=entering, state_bytes=self.target.stat().st_size)
-        return FirstExposures(len(rows), int(rows["quarantined"].sum()), sql, report)
+        return FirstExposures(identities, quarantined, sql, report)
 
     def _up_to_date(self, earlier: Stamp) -> tuple[pl.DataFrame, int, str]:
         """Return the first exposures, how many identities have new ones, and the statement that read these."""
@@ -121,12 +133,18 @@ class ExposuresRefresh:
         with replacing(self.target) as temporary:
             stamp = self._stamp(sql, report)
             self.connection.execute(sql, {**parameters, "target": str(temporary), "stamp": stamp.to_json()})
-            summary = self.connection.execute(
-                statement("first_exposures_summary"), {FIRST_EXPOSURES: [escape(str(temporary))]}
-            ).fetchall()
-        ((identities, quarantined),) = summary
+            identities, quarantined = self._counted(temporary)
         kept = None if self.mode is RefreshMode.FULL else self.target.stat().st_size
         return FirstExposures(identities, quarantined, sql, replace(report, state_bytes=kept))
+
+    def _counted(self, path: Path) -> tuple[int, int]:
+        """Return how many identities a file has, and how many saw several variants, once it keeps the contract."""
+        window = {"started_at": self.scope.window.started_at, "as_of": self.scope.window.as_of}
+        ((identities, quarantined, *faults),) = self.connection.execute(
+            statement("first_exposures_summary"), {FIRST_EXPOSURES: [escape(str(path))], **window}
+        ).fetchall()
+        require_exposure_contract(ExposureFaults(*faults))
+        return identities, quarantined
 
     def _stamp(self, sql: str, report: RefreshReport) -> Stamp:
         stamp = Stamp.of(self.scope, sql)
