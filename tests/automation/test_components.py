@@ -283,7 +283,8 @@ def test_component__chain__has_every_step_of_a_refresh_as_an_asset(
         "growth/experiment_results": ["growth/bayesian_results"],
     }
     ours = build(Settings()).resolve_asset_graph()  # whose first exposures are computed from the lake
-    edges = {key.to_user_string(): ours.get(key).parent_keys for key in ours.materializable_asset_keys}
+    steps = [key for key in ours.materializable_asset_keys if key.path[0] != "tables"]  # those of all looks
+    edges = {key.to_user_string(): ours.get(key).parent_keys for key in steps}
     below = {f"growth/{name}": sorted(f"growth/{key.to_user_string()}" for key in edges[name]) for name in edges}
     assert parents | {"growth/first_exposures": ["growth/events"], "growth/events": []} == below
     job = project.definitions().resolve_implicit_global_asset_job_def()
