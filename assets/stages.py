@@ -308,7 +308,9 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     payload = results_payload(results, moved, decision, found)
     stats = live_stats(run.experiment, results)
     stored_as = stored_findings(findings)
-    published = run.publish(Computation.RESULTS, payload, stored_as, stats, results.new_planned_looks)
+    published = run.publish(
+        Computation.RESULTS, payload, stored_as, stats, results.new_planned_looks, sql=stored.stamp.sql
+    )
     store_measurements(run, computed.aggregates)
     require_no_difference(stored.stamp, warehouse.stamp(run.experiment.partition_key, run.experiment.phase))
     yield StageOutput(

@@ -65,6 +65,8 @@ class ExperimentRun:
         findings: Sequence[Mapping[str, object]] | None = None,
         live_stats: Mapping[str, object] | None = None,
         planned_looks: Sequence[PlannedLookOf] = (),
+        *,
+        sql: str | None = None,
     ) -> ComputationState:
         """Publish a computation's payload with what is stored beside it, and close the claims that it answers.
 
@@ -84,6 +86,7 @@ class ExperimentRun:
                 findings=findings,
                 live_stats=live_stats,
                 planned_looks=planned_looks,
+                sql=sql,
             )
         )
 

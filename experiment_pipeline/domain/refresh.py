@@ -167,6 +167,7 @@ class Publication:
         findings: of the health checks, JSON-ready, each with the name of its check; None leaves those that are stored.
         live_stats: of results, JSON-ready; None leaves those that are stored.
         planned_looks: the planned looks that the payload is, stored with it and never changed (rule C7).
+        sql: of results, the statement that their aggregates were computed with; None where it is not known.
     """
 
     run: RefreshRun
@@ -179,6 +180,7 @@ class Publication:
     findings: Sequence[Mapping[str, object]] | None = None
     live_stats: Mapping[str, object] | None = None
     planned_looks: Sequence[PlannedLookOf] = ()
+    sql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from experiment_pipeline.registry.health import store_findings
 from experiment_pipeline.registry.live_stats import store_live_stats
 from experiment_pipeline.registry.notifications import write_notifications
 from experiment_pipeline.registry.planned_looks import store_planned_looks
+from experiment_pipeline.registry.results_sql import store_results_sql
 from experiment_pipeline.registry.table_outbox import add_to_outbox
 from experiment_pipeline.registry.tables import (
     batches,
@@ -150,6 +151,8 @@ class Computations:
                 store_findings(connection, run, publication.findings)
             if publication.live_stats is not None:
                 store_live_stats(connection, run, publication.live_stats)
+            if computation is Computation.RESULTS:
+                store_results_sql(connection, run, publication.sql)
             claims.close_published(connection, publication, is_final=now_final)
             told = of_publication(experiment, before.payload, publication, now_final=now_final)
             write_notifications(connection, experiment.id, run.phase, told, now=publication.computed_at)

@@ -33,6 +33,7 @@ from experiment_pipeline.registry.notification_targets import NotificationTarget
 from experiment_pipeline.registry.notifications import Notifications
 from experiment_pipeline.registry.planned_looks import StoredPlannedLooks
 from experiment_pipeline.registry.repairs import Repairs
+from experiment_pipeline.registry.results_sql import ResultsSql
 from experiment_pipeline.registry.runs import Runs
 from experiment_pipeline.registry.source_ranges import SourceRanges
 from experiment_pipeline.registry.sources import Connections, Sources
@@ -58,6 +59,7 @@ class Registry:
         self.attachments = Attachments(engine)
         self.manifests = Manifests(engine)
         self.computations = Computations(engine)
+        self.results_sql = ResultsSql(engine)
         self.live_stats = LiveStats(engine)
         self.looks = Looks(engine)
         self.planned_looks = StoredPlannedLooks(engine)

@@ -257,6 +257,16 @@ live_stats = Table(  # those of the newest results, replaced with them
     Column("payload", JSON, nullable=False),
 )
 
+results_sql = Table(  # of the newest results, replaced with them
+    "results_sql",
+    metadata,
+    Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
+    Column("phase", Integer, primary_key=True, autoincrement=False),
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("data_version", Integer, nullable=False),
+    Column("sql", Text, nullable=False),
+)
+
 claims = Table(  # rule R2
     "refresh_claims",
     metadata,

@@ -34,6 +34,13 @@ def test_refresh__after_ingestion__publishes_both_payloads(installation: Install
     (compared,) = live.payload["comparisons"]
     assert compared["effect"] == bought["effect"]["b"]
     assert (live.payload["primary_metric_name"], live.payload["conversions_total"]) == ("bought", 100)
+    stored = ArtifactStore(installation.settings.artifacts_dir).existing(
+        "variant_aggregates", installation.experiment().partition_key
+    )
+    assert (
+        installation.registry.results_sql.get(installation.experiment().id, installation.state())
+        == read_stamp(stored).sql
+    )
 
 
 def test_refresh__that_publishes__stores_what_metrics_come_to_in_control(installation: Installation) -> None:

@@ -48,6 +48,7 @@ def fill(registry: Registry, experiments: int = 3) -> None:
                     timedelta(seconds=0.1),
                     [PAYLOAD],
                     live_stats=PAYLOAD,
+                    sql="select 1",
                 )
             )
     registry.table_outbox.plan(NOW + MINUTE)

@@ -30,6 +30,7 @@ router = APIRouter(prefix=f"{SITE}/experiments/{{experiment}}", route_class=Page
 LOOKS_SHOWN = 30
 ROWS_SHOWN = 60  # of breakdowns, and of identities over time
 LINES_SHOWN = 40  # of notes of one kind
+SQL_SHOWN = 12_000  # characters, as on Dagster's asset pages
 ACTIONS = {  # by the status that an action leads to
     ExperimentStatus.RUNNING: ("start", "Start"),
     ExperimentStatus.PAUSED: ("pause", "Pause"),
@@ -117,7 +118,8 @@ def experiment_page(
     computed = registry.computations.get_together(experiment.id, experiment.phase)
     health = registry.health.live(experiment, shared.now(), Thresholds.of(shared.settings))
     looks = registry.looks.list(experiment.id, experiment.phase, limit=LOOKS_SHOWN)
-    view = experiment_view(experiment, computed, health, looks, floors=Floors.of(shared.settings))
+    sql = registry.results_sql.get(experiment.id, computed.results)
+    view = experiment_view(experiment, computed, health, looks, floors=Floors.of(shared.settings), sql=sql)
     interval, now = shared.settings.refresh_min_interval, shared.now()
     context: dict[str, Any] = {
         "view": view,
@@ -134,6 +136,7 @@ def experiment_page(
         "phase": asked.phase,
         "words": WORDS,
         "lines_shown": LINES_SHOWN,
+        "sql_shown": SQL_SHOWN,
     }
     if view.results is not None:
         context |= _of_results(view, view.results, asked, path)

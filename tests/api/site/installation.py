@@ -15,6 +15,7 @@ from tests.pages.published import finding, payload_of
 
 ACTOR = "tests"
 HOUR = timedelta(hours=1)
+SQL = "select variant, sum(value) from measured\nwhere value < $cap and name <> '\u202e'"
 MANY = {"metrics": 30, "treatments": 7}
 
 
@@ -81,7 +82,10 @@ def publish_look(
     run = registry.runs.open(experiment.id, f"run {experiment.key} {number}", now, HOUR)
     for computation, payload in payloads.items():
         found = findings if computation is Computation.RESULTS else None
-        registry.computations.publish(Publication(run, computation, payload, "c0de" * 8, now, HOUR, findings=found))
+        sql = SQL if computation is Computation.RESULTS else None
+        registry.computations.publish(
+            Publication(run, computation, payload, "c0de" * 8, now, HOUR, findings=found, sql=sql)
+        )
     registry.runs.release_lease(run)
 
 

@@ -4,17 +4,17 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from experiment_pipeline.api.site.sessions import form_token_of
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.health.freshness import CHECK, judge_freshness
-from experiment_pipeline.registry.tables import computations
+from experiment_pipeline.registry.tables import computations, results_sql
 from tests.api.conftest import NOW, Api
 from tests.api.site.browsing import checked, signed_in
-from tests.api.site.installation import ACTOR, HOUR, MANY, declare, declare_metric, publish_look
+from tests.api.site.installation import ACTOR, HOUR, MANY, SQL, declare, declare_metric, publish_look
 from tests.pages.published import HOSTILE
 
 PATH = "/environments/production/experiments/checkout/"
@@ -60,6 +60,33 @@ def test_page__of_results__has_decision_metrics_looks_split_health_and_provenanc
         assert words in shown.text, words
     assert shown.html.count("<svg") == 3
     assert "style=" not in shown.html
+
+
+def test_page__of_results__shows_their_sql_folded_and_as_text(api: Api) -> None:
+    made = checkout(api)
+    with signed_in(api) as browser:
+        shown = browser.get(PATH)
+        results = api.registry.computations.get(made.id, Computation.RESULTS)
+        assert api.registry.results_sql.get(made.id, results) == SQL
+        folded = shown.html[shown.html.index("<dt>SQL</dt>") :]
+        assert folded.startswith("<dt>SQL</dt><dd><details><summary>")
+        assert "sum(value) from measured\nwhere value &lt; $cap and name &lt;&gt; &#39;\\u202e&#39;" in folded
+        with api.registry.engine.begin() as connection:  # of results that an older version has published
+            connection.execute(delete(results_sql))
+        older = browser.get(PATH)
+    assert "<dt>SQL</dt><dd>In Dagster it stands on the asset" in older.html
+
+
+def test_page__of_very_long_sql__shows_its_beginning(api: Api) -> None:
+    checkout(api)
+    long = "\n".join(f"select {number:06}" for number in range(100_000))
+    with api.registry.engine.begin() as connection:
+        connection.execute(update(results_sql).values(sql=long))
+    with signed_in(api) as browser:
+        shown = browser.get(PATH)
+    assert "select 000500" in shown.html
+    assert "select 001000" not in shown.html
+    assert "...\n</pre>" in shown.html
 
 
 def test_page__findings_that_change_with_time__are_those_of_the_moment(api: Api) -> None:
