@@ -65,6 +65,7 @@ COMMANDS = {  # by name: the function, and the line in the help
         "Copy the whole installation to a folder, while it runs or not.",
     ),
     "restore": ("experiment_pipeline.cli.backup:restore", "Restore such a copy to an empty data directory."),
+    "doctor": ("experiment_pipeline.cli.doctor:doctor", "Check the installation, and say what to do."),
     "audit": ("experiment_pipeline.cli.audit:audit", "Show who changed what, when, from what to what."),
     "keys": ("experiment_pipeline.cli.keys:keys", "Create, list, rotate and revoke API keys."),
     "schema": ("experiment_pipeline.cli.schema:schema", "Print the JSON Schema of manifests, and of notifications."),

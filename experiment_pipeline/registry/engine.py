@@ -64,11 +64,36 @@ def closing_engine(engine: Engine) -> Iterator[Engine]:
         engine.dispose()
 
 
-def open_read_only(file: Path) -> Engine:
-    """Return an engine for a SQLite file that nobody writes to, and that may lie where nothing can be written."""
-    engine = create_engine(f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro&immutable=1&uri=true")
+def open_read_only(file: Path, *, immutable: bool = True) -> Engine:
+    """Return an engine that reads a SQLite file.
+
+    Args:
+        immutable: nobody writes to it, and it may lie where nothing can be written.
+    """
+    kept = "&immutable=1" if immutable else ""
+    engine = create_engine(f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro{kept}&uri=true")
     engine.update_execution_options(**{GUARD: Guard(WaitLimits(), one_writer=True)})
     return engine
+
+
+def open_existing(url: str) -> Engine | None:
+    """Return an engine that reads a database as it is: it makes no file and no folder; None where a file is missing.
+
+    A SQLite database in use has a write-ahead log, which is read with it; without one the file is all that there is.
+
+    Raises:
+        ConfigurationError: the URL is none, or of another database.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError.of("registry_url", "Must be a SQLAlchemy URL, e.g. sqlite:////path/file") from None
+    if parsed.get_backend_name() != "sqlite":
+        return open_engine(url)
+    file = sqlite_file(parsed)
+    if file is None or not file.is_file():
+        return None
+    return open_read_only(file, immutable=not Path(f"{file}-wal").exists())
 
 
 def shown(url: str) -> str:

@@ -15,6 +15,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "apply": ["{manifest}"],
     "audit list": [],
     "backup": ["{backup}"],
+    "doctor": [],
     "environments create": ["staging"],
     "environments list": [],
     "experiments complete": ["checkout"],
