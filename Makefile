@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 GOLDEN_VENV := .venv-golden
 COMPONENT_VENV := .venv-component
+ENGINES_VENV := .venv-engines
 BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 BENCH := .venv-bench
 DEMO_DATA := demo-data
 
-.PHONY: help demo dev test test-slow test-component browser bench bench-services bench-large incremental-histories check lint types contracts definitions format golden calibrate simulate \
+.PHONY: help demo dev test test-slow test-component test-engines browser bench bench-services bench-large incremental-histories check lint types \
+	contracts definitions format golden calibrate simulate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -61,6 +63,16 @@ test-component: $(COMPONENT_VENV)/.component ## Run the example of a team's own 
 	@rm -rf build/wheel && $(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
 	@$(COMPONENT_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --force-reinstall build/wheel/*.whl
 	cd examples/shop && PATH="$(abspath $(COMPONENT_VENV))/bin:$$PATH" python -m pytest
+
+$(ENGINES_VENV)/.engines: requirements/warehouse.txt pyproject.toml
+	@echo "Installing Ibis, the ClickHouse engine and PostgreSQL into $(ENGINES_VENV) (a gigabyte, once) ..."
+	@$(PYTHON) -m venv $(ENGINES_VENV)
+	@$(call PIP_INSTALL,$(ENGINES_VENV),requirements/warehouse.txt)
+	@$(ENGINES_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-engines: $(ENGINES_VENV)/.engines ## Run the analysis where events lie on ClickHouse and PostgreSQL, against the reference
+	$(ENGINES_VENV)/bin/python -m pytest -n 1 tests/warehouse/ibis
 
 browser: tests/browser/node_modules ## Install the JavaScript SDK and axe-core that the browser tests use (needs npm; Chromium is Debian's package)
 
@@ -139,10 +151,11 @@ lock: ## Resolve the locked requirements anew (needs uv)
 	$(UV_COMPILE) --group bench --output-file requirements/bench.txt
 	$(UV_COMPILE) --group engines --no-deps --output-file requirements/engines.txt
 	$(UV_COMPILE) --group golden --output-file requirements/golden.txt
+	$(UV_COMPILE) pyproject.toml --group build --group dev --group warehouse-engines --output-file requirements/warehouse.txt
 	$(UV_COMPILE) pyproject.toml --group component --output-file requirements/component.txt
 
 clean-demo: ## Remove the demo's data
 	rm -rf $(DEMO_DATA)
 
 clean: clean-demo ## Remove what was built
-	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) $(ENGINES_VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

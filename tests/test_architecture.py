@@ -53,6 +53,7 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "experiment_pipeline/stats/not_computable.py": "a noun; tests/stats/test_bad_input.py meets every reason",
     "experiment_pipeline/warehouse/base.py": "a protocol: tests/warehouse/contract.py holds every engine to it",
     "experiment_pipeline/warehouse/duckdb/*.py": "parts of the engine, held to the same contract",
+    "experiment_pipeline/warehouse/ibis/*.py": "parts of the analysis in place, tested by test_in_place.py",
     "assets/*.py": "tested as runs: tests/assets/test_refresh.py, test_graph.py, test_health_checks.py",
     "resources/*.py": "tested as runs that use them",
 }

@@ -55,6 +55,7 @@ COMMANDS = {  # by name: the function, and the line in the help
         "experiment_pipeline.cli.look_tables:tables",
         "Show and write the Delta tables of all looks, for analysts.",
     ),
+    "warehouse": ("experiment_pipeline.cli.warehouse:warehouse", "Compute results where events lie, and show the SQL."),
     "refresh": ("experiment_pipeline.cli.refresh:refresh", "Compute an experiment anew and show its results."),
     "registry": (
         "experiment_pipeline.cli.registry:registry",

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.sources.clickhouse_rows import ClickHouseDatabase
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.postgres_rows import open_postgres
 from experiment_pipeline.sources.source_rows import Database
 from experiment_pipeline.sources.sqlite_rows import SqliteDatabase

@@ -12,11 +12,11 @@ import polars as pl
 from arro3.core import RecordBatchReader
 from typing_extensions import override
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.domain.sources import DUCKDB
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.source_rows import (
     ONE_SELECT,
     QUERY,

@@ -13,10 +13,10 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import Identifier, Literal
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 from experiment_pipeline.sources.adbc_rows import AdbcDatabase, Dialect
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.source_rows import BATCH_BYTES, ONE_SELECT, QUERY
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from urllib.parse import unquote
 import polars as pl
 from typing_extensions import override
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.source_rows import (
     BATCH_ROWS,
     ONE_SELECT,

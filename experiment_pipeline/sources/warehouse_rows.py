@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 from arro3.core import DataType
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 from experiment_pipeline.sources.adbc_rows import AdbcDatabase, Dialect
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.source_rows import QUERY, in_backticks, in_double_quotes
 
 if TYPE_CHECKING:

@@ -65,6 +65,7 @@ ELSEWHERE = {
     "metrics preview",  # of events in the lake: test_metric_preview.py
     "demo",  # it takes seconds: test_demo.py
     "registry bind",  # to another lake: test_registry.py
+    *(f"warehouse {each}" for each in ("explain", "init", "results")),  # of a warehouse: test_warehouse.py
     "restore",  # of a backup, to another data directory: tests/backup
 }
 PAUSED_BEFORE = {"experiments delete", "experiments start"}

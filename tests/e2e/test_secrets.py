@@ -58,11 +58,15 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "report": ["checkout"],
     "results": ["checkout"],
     "serve": ["--port", "{port}"],
+    "warehouse explain": ["checkout"],
+    "warehouse init": ["postgres"],
+    "warehouse results": ["checkout"],
     "sources check": ["orders"],
     "sources preview": ["orders"],
     "sources pull": ["orders"],
 }
 NEEDS_NO_REGISTRY = {"schema manifest", "schema notification", "lake compact", "lake rejected", "lake vacuum"}
+NEEDS_NO_REGISTRY |= {"warehouse init"}
 SERVERS = {"collect", "dev", "serve"}
 READS_WHAT_IS_KEPT = {"environments list", "keys list"}
 

@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.source_cursors import CursorValue
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.databases import open_database
 from experiment_pipeline.sources.warehouse_rows import (
     bigquery_literal,

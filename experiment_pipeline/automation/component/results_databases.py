@@ -16,11 +16,11 @@ import psycopg
 from dagster_duckdb import DuckDBResource
 from typing_extensions import override
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.sources import DUCKDB
 from experiment_pipeline.errors import ConfigurationError, ExperimentPipelineError
 from experiment_pipeline.results.results_table import COLUMNS, LOOK_KEY, ROW_KEY, ColumnType
 from experiment_pipeline.sources.clickhouse_rows import connecting
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.postgres_rows import conninfo
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from experiment_pipeline.automation.component.results_databases import (
 )
 from experiment_pipeline.automation.component.state import ComponentState, reading_tables
 from experiment_pipeline.automation.experiment_refresh import ExperimentRefresh
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.domain.sources import url_of
@@ -37,7 +38,6 @@ from experiment_pipeline.resources.warehouse import lake_resource, warehouse_res
 from experiment_pipeline.results.results_table import result_rows
 from experiment_pipeline.schemas.manifests import Manifest
 from experiment_pipeline.settings import Settings
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.tables.writer import LookTables
 from experiment_pipeline.warehouse.base import Warehouse
 

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from experiment_pipeline.automation.component.results_databases import ResultsDatabase, results_database
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.errors import ConfigurationError, SourceUnreachable
 from experiment_pipeline.results.results_table import COLUMNS, ColumnType
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 from experiment_pipeline.sources.databases import open_database
 from tests.automation.component.project import RUNNING, Project, project_in
 from tests.sources.postgres_tables import new_database

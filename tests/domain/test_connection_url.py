@@ -2,8 +2,8 @@
 
 import pytest
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.errors import ConfigurationError, SourceUnreachable
-from experiment_pipeline.sources.connection_url import ConnectionUrl
 
 URL = "postgresql://ana:hunter%2F2@host:5433/shop?sslmode=require&sslpassword=topsecret"
 

@@ -1,0 +1,66 @@
+"""An engine where events lie: how a statement is compiled for it and run (rule N1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import ibis
+import sqlglot
+from sqlglot import exp
+
+from experiment_pipeline.warehouse.ibis.events import EVENT_ROWS
+from experiment_pipeline.warehouse.ibis.statements import statement
+
+Rows: TypeAlias = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rows of a statement, and what it read where the engine says so (rule N5)."""
+
+    rows: Rows
+    read_rows: int | None = None
+    read_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The SQL of an engine.
+
+    Attributes:
+        name: of the engine; `sql/<name>/events.sql` has the rows of its table of events.
+        exact: functions that Ibis compiles to, which are approximate, with the exact ones (rule N9).
+    """
+
+    name: str
+    exact: dict[str, str] = field(default_factory=dict)
+
+    def statement(self, expression: Any) -> str:
+        """Return the SQL of an expression; values are quoted by the compiler, none is put into a text by hand."""
+        compiled = sqlglot.parse_one(str(ibis.to_sql(expression, dialect=self.name)), dialect=self.name)
+        return str(compiled.transform(self._completed).sql(dialect=self.name, pretty=True))
+
+    def _completed(self, node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Table) and node.name == EVENT_ROWS:
+            return sqlglot.parse_one(statement(self.name, "events"), dialect=self.name).subquery(node.alias)
+        name = node.args.get("this") if isinstance(node, exp.Func) else None
+        if isinstance(name, str) and name in self.exact:
+            node.set("this", self.exact[name])
+        return node
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A connection to an engine.
+
+    Attributes:
+        dialect: its SQL.
+        run: runs one statement that reads.
+        plan: returns how the engine would run one, as text.
+        close: ends the connection.
+    """
+
+    dialect: Dialect
+    run: Callable[[str], Answer]
+    plan: Callable[[str], str]
+    close: Callable[[], None]

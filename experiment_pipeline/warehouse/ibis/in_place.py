@@ -1,0 +1,176 @@
+"""Analysis where events lie: only counts and moments leave the warehouse, and nothing is written there (rule N3)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.connection_url import ConnectionUrl
+from experiment_pipeline.domain.events import EPOCH
+from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.warehouse.base import Frame
+from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
+from experiment_pipeline.warehouse.frame_schemas import COLUMNS, COUNTS, frame_of
+from experiment_pipeline.warehouse.ibis import first_exposures, measures
+from experiment_pipeline.warehouse.ibis.capabilities import require_computable
+from experiment_pipeline.warehouse.ibis.clickhouse import CLICKHOUSE, open_clickhouse
+from experiment_pipeline.warehouse.ibis.engine import Dialect, Engine, Rows
+from experiment_pipeline.warehouse.ibis.events import event_rows
+from experiment_pipeline.warehouse.ibis.postgres import POSTGRES, open_postgres
+
+MICROSECOND = timedelta(microseconds=1)
+SETTLE = timedelta(minutes=5)  # rule N4
+OPEN: dict[str, Callable[[ConnectionUrl, timedelta], Engine]] = {
+    "clickhouse": open_clickhouse,
+    "chdb": open_clickhouse,
+    "postgresql": open_postgres,
+}
+DIALECTS = {each.name: each for each in (CLICKHOUSE, POSTGRES)}
+
+
+def open_engine(url: ConnectionUrl, timeout: timedelta) -> Engine:
+    """Connect to the engine that a URL names.
+
+    Raises:
+        ConfigurationError: no engine has its scheme, or the server refuses the account.
+        SourceUnreachable: the server does not answer.
+    """
+    if url.scheme not in OPEN:
+        raise url.refused(f"Its URL must begin with one of {', '.join(f'{each}://' for each in OPEN)}.")
+    return OPEN[url.scheme](url, timeout)
+
+
+@dataclass(slots=True)
+class Cost:
+    """Rows and bytes that the statements of one analysis read; None where the engine does not say (rule N5)."""
+
+    statements: int = 0
+    read_rows: int | None = None
+    read_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InPlaceAnalysis:
+    """The analysis of experiments over the table of events of one engine; rows of identities never leave it.
+
+    Attributes:
+        engine: the connection.
+        cost: of the statements that ran so far.
+    """
+
+    engine: Engine
+    cost: Cost = field(default_factory=Cost)
+
+    def newest_version(self, environment_key: str, now: datetime) -> int:
+        """Return the data version: the newest load time that is settled, in microseconds since 1970; 0 without (N4).
+
+        Args:
+            environment_key: of the events.
+            now: UTC.
+        """
+        rows, settled = event_rows(), (now.astimezone(UTC) - SETTLE - EPOCH) // MICROSECOND
+        of_environment = rows.filter(rows.environment_key == environment_key, rows.loaded_us <= settled)
+        (found,) = self._rows(of_environment.agg(newest=of_environment.loaded_us.max()))
+        return int(found["newest"] or 0)
+
+    def exposure_buckets(self, scope: AnalysisScope) -> Frame:
+        """Count new identities by bucket and variant (rule X4); see `Warehouse.exposure_buckets`."""
+        require_computable(scope, ())
+        expression = first_exposures.counted_buckets(scope)
+        rows = [
+            {
+                "bucket": EPOCH + timedelta(milliseconds=int(row["bucket_ms"])),
+                "variant": row["variant"],
+                "quarantined": bool(row["quarantined"]),
+                "new_identities": int(row["n"]),
+            }
+            for row in self._rows(expression)
+        ]
+        frame = frame_of("exposure_buckets", rows).sort("bucket", "variant", "quarantined")
+        return Frame(frame, self.engine.dialect.statement(expression))
+
+    def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:  # noqa: ARG002
+        """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1)."""
+        require_computable(scope, ())
+        rows = self._rows(first_exposures.counted_identities(scope))
+        return dict(sorted((row["variant"], int(row["n"])) for row in rows))
+
+    def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
+        """Aggregate metrics over the analysed identities of each variant; see `Warehouse.variant_aggregates`."""
+        statements = aggregate_statements(self.engine.dialect, scope, metrics)
+        if not metrics:
+            return Frame(frame_of("variant_aggregates", []), "")
+        people, found = (self._run(sql) for sql in statements.values())
+        of_variant = {row["variant"]: row for row in found}
+        rows = [
+            _row(metric, arm, of_variant.get(arm["variant"]))
+            for metric in sorted(metrics, key=lambda each: each.id)
+            for arm in sorted(people, key=lambda each: str(each["variant"]))
+            if scope.variants is None or arm["variant"] in scope.variants
+        ]
+        return Frame(frame_of("variant_aggregates", rows), ";\n".join(statements.values()))
+
+    def _rows(self, expression: Any) -> Rows:
+        return self._run(self.engine.dialect.statement(expression))
+
+    def _run(self, sql: str) -> Rows:
+        answer = self.engine.run(sql)
+        self.cost.statements += 1
+        if answer.read_rows is not None:
+            self.cost.read_rows = (self.cost.read_rows or 0) + answer.read_rows
+        if answer.read_bytes is not None:
+            self.cost.read_bytes = (self.cost.read_bytes or 0) + answer.read_bytes
+        return answer.rows
+
+
+def aggregate_statements(dialect: Dialect, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> dict[str, str]:
+    """Return the statements that aggregate metrics, by what they are for; none without metrics.
+
+    Raises:
+        ConfigurationError: something is not computed in place.
+    """
+    require_computable(scope, metrics)
+    if not metrics:
+        return {}
+    expressions = {
+        "identities": measures.mature_identities(scope, metrics),
+        "moments": measures.moments(measures.identity_values(scope, metrics), metrics),
+    }
+    return {name: dialect.statement(each) for name, each in expressions.items()}
+
+
+def dialect_of(name: str) -> Dialect:
+    """Return a dialect by its name.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if name not in DIALECTS:
+        raise ConfigurationError.of("engine", f"must be one of {', '.join(DIALECTS)}, got {name!r}.")
+    return DIALECTS[name]
+
+
+def _row(metric: Metric, arm: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, object]:
+    columns = measures.MetricColumns(metric)
+    moments = measures.arm_moments(found, metric, int(arm["n"]), int(arm[columns.of("mature")]))
+    (of_y, of_x), y, x = columns.bounds, moments.y, moments.x
+    nothing = {name: 0 if name in COUNTS else None for name in COLUMNS["variant_aggregates"]}
+    bounds = {"cap": of_y.cap, "floor": of_y.floor, "cap_x": of_x.cap, "floor_x": of_x.floor}
+    return {**nothing, **bounds, **_counts(moments)} | {
+        "metric_id": metric.id,
+        "is_other": False,
+        "variant": arm["variant"],
+        "n": y.n,
+        "mean": y.mean,
+        "m2": y.m2,
+        "largest": moments.largest,
+        "mean_x": x and x.mean,
+        "m2_x": x and x.m2,
+        "c_xy": moments.c_xy,
+    }
+
+
+def _counts(moments: ArmMoments) -> dict[str, int]:
+    return {name: getattr(moments.counts, name) for name in moments.counts.__dataclass_fields__}

@@ -1,0 +1,14 @@
+"""SQL that is written by hand, one file per engine and purpose."""
+
+from importlib.resources import files
+
+
+def statement(engine: str, purpose: str) -> str:
+    """Return a file's text.
+
+    Args:
+        engine: `clickhouse` or `postgres`.
+        purpose: `events`, the rows that every expression starts from; `table`, which creates the table of events;
+            `grants`, the rights with which it is read.
+    """
+    return files(__package__).joinpath("sql", engine, f"{purpose}.sql").read_text("utf-8")

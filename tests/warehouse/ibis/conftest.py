@@ -1,0 +1,94 @@
+"""Real engines with an empty table of events: `make test-engines` has what they need, `make test` passes them over."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiment_pipeline.warehouse.ibis.statements import statement
+
+if find_spec("ibis") is None or find_spec("chdb") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+LOADED_AT = datetime(2026, 6, 1, tzinfo=UTC)
+COLUMNS = ("environment_key", "event", "feature_name", "identifier", "value", "timestamp", "event_id", "loaded_at")
+MINUTE = timedelta(minutes=1)
+Row = tuple[str, str, str | None, str, str | None, datetime, str | None, datetime]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table of events of one engine, reached by its URL."""
+
+    name: str
+    url: str
+    replace_rows: Callable[[Iterable[Row]], None]
+
+
+@pytest.fixture(scope="session")
+def chdb_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="experiment-pipeline-chdb-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    from tests.postgres_server import postgres_server
+
+    with postgres_server() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session", params=["clickhouse", "postgres"])
+def table(request: pytest.FixtureRequest) -> Table:
+    create = statement(request.param, "table")
+    if request.param == "clickhouse":
+        url = f"chdb://{request.getfixturevalue('chdb_folder')}"
+        with clickhouse(url) as client:
+            client.command(create)
+        return Table("clickhouse", url, lambda rows: fill_clickhouse(url, rows))
+    url = request.getfixturevalue("postgres_url")
+    with postgres(url) as connection:
+        connection.execute(create)
+    return Table("postgres", url, lambda rows: fill_postgres(url, rows))
+
+
+@contextmanager
+def clickhouse(url: str) -> Iterator[Any]:
+    from clickhouse_connect import get_client
+
+    with closing(get_client(dsn=url)) as client:
+        yield client
+
+
+@contextmanager
+def postgres(url: str) -> Iterator[Any]:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def fill_clickhouse(url: str, rows: Iterable[Row]) -> None:
+    with clickhouse(url) as client:
+        client.command("truncate table events")
+        found = list(rows)
+        if found:
+            client.insert("events", found, column_names=COLUMNS)
+
+
+def fill_postgres(url: str, rows: Iterable[Row]) -> None:
+    with postgres(url) as connection, connection.cursor() as cursor:
+        cursor.execute("truncate table events")
+        cursor.executemany(
+            f"insert into events ({', '.join(COLUMNS)}) values (%s, %s, %s, %s, %s, %s, %s, %s)",  # noqa: S608
+            [tuple(row) for row in rows],
+        )
