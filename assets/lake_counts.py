@@ -35,6 +35,9 @@ def with_lake_counts(inputs: HealthInputs, run: ExperimentRun, warehouse: Wareho
         ambiguous_links=warehouse.ambiguous_links(run.scope),
         timing=_timing(inputs, run, warehouse),
         first_exposures=warehouse.first_exposure_counts(run.scope),
+        delivered=run.registry.health.delivered_records(
+            run.experiment.environment_key, run.scope.window, run.scope.data_version
+        ),
     )
     return replace(inputs, lake=counts)
 

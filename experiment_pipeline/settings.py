@@ -230,6 +230,14 @@ class Settings(BaseSettings):
     health_before_exposure_share: Share = Field(
         default=0.1, description="of a metric's events, in the hour before the exposure; more are a health finding"
     )
+    # A few bad records are usual where many applications send; one in twenty is a sender that fails as a whole.
+    health_rejected_share: Share = Field(
+        default=0.05, description="of an environment's records, that are rejected; more are a health finding"
+    )
+    # Senders repeat what was not acknowledged, and such events count once; one in five is no lost answer.
+    health_duplicate_share: Share = Field(
+        default=0.2, description="of an environment's events, delivered before; more are a health finding"
+    )
 
     @property
     def owners(self) -> list[str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from experiment_pipeline.domain.aggregates import MetricAggregates
+from experiment_pipeline.domain.delivered_records import DeliveredRecords
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.event_timing import EventTiming
 from experiment_pipeline.domain.experiments import Experiment
@@ -19,6 +20,7 @@ NOT_SEEN = SeenExposures()
 NONE_REPEATED = RepeatedEventIds()
 NOBODY_EXPOSED = FirstExposureCounts()
 NO_EVENTS = EventTiming()
+NONE_DELIVERED = DeliveredRecords()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class LakeCounts:
         saw_another_variant: analysed identities that saw another variant in an earlier phase.
         timing: of exposures of the flag and events of the metrics.
         first_exposures: by day, quarantined ones and other variants included.
+        delivered: records of the batches that arrived while the experiment ran.
     """
 
     events: Mapping[str, int] | None = None
@@ -49,6 +52,7 @@ class LakeCounts:
     saw_another_variant: int = 0
     timing: EventTiming = NO_EVENTS
     first_exposures: FirstExposureCounts = NOBODY_EXPOSED
+    delivered: DeliveredRecords = NONE_DELIVERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class Thresholds:
         late: share of events that landed late.
         late_after: time from an event to its landing.
         before_exposure: share of a metric's events that came in the hour before the exposure.
+        rejected: share of the environment's records that were rejected.
+        duplicates: share of the environment's events that had been delivered before.
     """
 
     quarantined: float = 0.02
@@ -29,6 +31,8 @@ class Thresholds:
     late: float = 0.01
     late_after: timedelta = timedelta(days=2)
     before_exposure: float = 0.1
+    rejected: float = 0.05
+    duplicates: float = 0.2
 
     @classmethod
     def of(cls, settings: "Settings") -> "Thresholds":
@@ -41,6 +45,8 @@ class Thresholds:
             late=settings.health_late_share,
             late_after=settings.health_late_after,
             before_exposure=settings.health_before_exposure_share,
+            rejected=settings.health_rejected_share,
+            duplicates=settings.health_duplicate_share,
         )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypedDict
 
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch, RejectedRows
+from experiment_pipeline.domain.delivered_records import EnvironmentCounts
 from experiment_pipeline.landing.layout import environment_of
 
 DEFAULTS = (None, 1, None)  # of what older commits do not say: the file's time, the reading, what is retried
@@ -18,6 +19,7 @@ class BatchCounts(TypedDict):
     duplicates: int
     rejected: dict[str, int]
     problems: dict[str, str]
+    by_environment: dict[str, EnvironmentCounts] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class BatchSummary:
 
     unknown_fields: records by the name of a field that rule E1 does not know; the first of `unknown_names`
     removed: rows of earlier batches that left with it (rule E6)
+    by_environment: the counts of each environment that the batch has objects of; None in commits of earlier releases
     """
 
     accepted: int
@@ -35,12 +38,17 @@ class BatchSummary:
     unknown_fields: dict[str, int] = field(default_factory=dict)
     unknown_names: int = 0
     removed: int = 0
+    by_environment: dict[str, EnvironmentCounts] | None = None
 
     @property
     def counts(self) -> BatchCounts:
         """Counts that the registry keeps."""
         return BatchCounts(
-            accepted=self.accepted, duplicates=self.duplicates, rejected=self.rejected, problems=self.problems
+            accepted=self.accepted,
+            duplicates=self.duplicates,
+            rejected=self.rejected,
+            problems=self.problems,
+            by_environment=self.by_environment,
         )
 
 

@@ -32,6 +32,7 @@ from experiment_pipeline.domain.batches import (
     PlannedBatch,
     RejectedRows,
 )
+from experiment_pipeline.domain.delivered_records import EnvironmentCounts
 from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.domain.unknown_fields import UnknownFields
 from experiment_pipeline.errors import LakeError
@@ -78,6 +79,7 @@ class BatchLedger(Protocol):
         duplicates: int,
         rejected: Mapping[str, int],
         problems: Mapping[str, str],
+        by_environment: Mapping[str, EnvironmentCounts] | None = None,
         now: datetime,
     ) -> None:
         """Close the open batch: its data version exists from now on. Raises Conflict when it is not open."""

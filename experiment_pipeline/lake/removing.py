@@ -53,12 +53,13 @@ class Removing:
         self._replaced = replaced_sources(batch.objects)
         self._is_prepared = False
 
-    def find(self) -> int:
-        """Find the rows that the batch removes; return how many of its own are outdated, and so dropped."""
+    def find(self) -> None:
+        """Find the rows that the batch removes, and drop its own that are outdated."""
         if not (self._replaced or self._has_cursors):
-            return 0
+            return
         self._prepare()
-        outdated = self._keep_latest() if self._has_cursors else 0
+        if self._has_cursors:
+            self._keep_latest()
         for key in sorted({landed.environment_key for landed in self._batch.objects}):
             months = self._months(key)
             self._read_removals([path for month, paths in months.items() if is_of_removals(month) for path in paths])
@@ -66,9 +67,8 @@ class Removing:
                 if not is_of_removals(month) and (files := self._of_sources(paths)):
                     self._find_in({"environment_key": key, "month": month, "files": files, "batch": self._number})
         if self._has_cursors:
-            outdated += self._run_counting("staged", sql("outdated_rows"))
+            self._connection.execute(sql("outdated_rows"))
             self._connection.execute(sql("superseded_rows"))
-        return outdated
 
     def drop_known(self, partitions: Sequence[tuple[str, str]]) -> None:
         """Drop accepted rows that the lake holds already and that were not removed since (rule E4)."""
@@ -129,11 +129,10 @@ class Removing:
         self._connection.execute(sql("removing"))
         self._is_prepared = True
 
-    def _keep_latest(self) -> int:
+    def _keep_latest(self) -> None:
         self._connection.execute(sql("rejected_corrections"))
-        dropped = self._run_counting("staged", sql("keep_latest"))
+        self._connection.execute(sql("keep_latest"))
         self._connection.execute(sql("latest_rows"))
-        return dropped
 
     def _find_in(self, of_month: dict[str, Any]) -> None:
         key = of_month["environment_key"]
@@ -156,12 +155,6 @@ class Removing:
     def _read_removals(self, files: Sequence[str]) -> None:
         if files:
             self._connection.execute(sql("known_removals"), {"files": files})
-
-    def _run_counting(self, table: str, statement: str) -> int:
-        """Run a statement, and return how many rows it has deleted of a table."""
-        before = self._count(table)
-        self._connection.execute(statement)
-        return before - self._count(table)
 
     def _count(self, table: str) -> int:
         ((count,),) = self._connection.execute(f"select count(*) from {table}").fetchall()  # noqa: S608 - our own names

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch, StoredBatch
+from experiment_pipeline.domain.delivered_records import EnvironmentCounts
 from experiment_pipeline.errors import ConfigurationError, UnsoundLake
 from experiment_pipeline.lake.batch_commits import BatchCommit, BatchSummary
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot
@@ -50,6 +51,7 @@ class RepairLedger(Protocol):
         duplicates: int | None = None,
         rejected: dict[str, int] | None = None,
         problems: dict[str, str] | None = None,
+        by_environment: dict[str, EnvironmentCounts] | None = None,
     ) -> None:
         """Add a batch that the lake holds and the registry does not know."""
 

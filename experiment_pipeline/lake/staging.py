@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import PlannedBatch
+from experiment_pipeline.domain.delivered_records import EnvironmentCounts
 from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.domain.unknown_fields import NAME_KEPT, NAMES_KEPT, UnknownFields
 from experiment_pipeline.lake.batch_commits import BatchSummary
@@ -58,7 +59,8 @@ class Staging:
         self._problems: dict[str, str] = {}
         self._set_aside: dict[str, str] = {}
         self._unknown_columns: Counter[str] = Counter()
-        self._outdated = 0
+        self._delivered: Counter[str] = Counter()  # staged records by environment, outdated ones included
+        self._taken: list[tuple[str, str, int]] = []
         self._removing: Removing | None = None
         self._timezone = ZoneInfo(batch.timezone) if batch.timezone else None
         connection.execute(sql("staging"))
@@ -119,27 +121,45 @@ class Staging:
             has_cursors=of_sources and self._count("cursors") > 0,
             without_missing=without_missing,
         )
-        self._outdated = self._removing.find()
+        of_environments = "select environment_key, count(*) from staged group by environment_key"
+        self._delivered.update(dict(self._connection.execute(of_environments).fetchall()))
+        self._removing.find()
         partitions = self._connection.execute("select distinct environment_key, month from staged").fetchall()
         self._connection.execute(sql("keep_first"))
         self._removing.drop_known(partitions)
 
     def summary(self) -> BatchSummary:
         """Return the counts of the batch."""
-        staged, accepted = self._count("staged") + self._outdated, self._count("accepted_rows")
+        accepted = self._count("accepted_rows")
         reasons = self._connection.execute(
             "select reason, count(*) from rejected_rows group by reason order by reason"
         ).fetchall()
         unknown = self._unknown_fields()
         return BatchSummary(
             accepted=accepted,
-            duplicates=staged - accepted,
+            duplicates=self._delivered.total() - accepted,
             rejected=dict(reasons),
             problems=dict(sorted(self._problems.items())),
             unknown_fields=dict(unknown.records),
             unknown_names=unknown.count,
             removed=self._removing.count if self._removing else 0,
+            by_environment=self._by_environment(),
         )
+
+    def _by_environment(self) -> dict[str, EnvironmentCounts]:
+        """Return the counts of each environment that the batch has objects of, in order of their keys."""
+        counts = {
+            key: EnvironmentCounts(accepted=0, duplicates=self._delivered[key], rejected={}, retried={})
+            for key in sorted({landed.environment_key for landed in self._objects})
+        }
+        for key, _, accepted in self._connection.execute(sql("partitions")).fetchall():
+            counts[key]["accepted"] += accepted
+            counts[key]["duplicates"] -= accepted
+        for key, reason, records in self._connection.execute(sql("rejected_by_environment")).fetchall():
+            counts[key]["rejected"][reason] = records
+        for key, reason, records in self._taken:
+            counts[key]["retried"][reason] = records
+        return counts
 
     def write_events(self, table: Snapshot, of: Collection[tuple[str, str]] | None = None) -> list[DataFile]:
         """Write one sorted file per partition, and one for each that rows leave.
@@ -182,6 +202,7 @@ class Staging:
         ]
         load(self._connection, "sources", pl.DataFrame(sources, schema=SOURCES, orient="row"))
         self._connection.execute(sql("taken_rows"), {"files": list(rejected)})
+        self._taken = self._connection.execute(sql("taken_by_environment")).fetchall()
         for start in range(0, self._count("taken_rows"), CHUNK_ROWS):
             some = "select * from taken_rows where rowid >= $start and rowid < $start + $rows order by rowid"
             rows = self._connection.execute(some, {"start": start, "rows": CHUNK_ROWS}).fetchall()

@@ -1,9 +1,11 @@
-"""Arrivals: when the newest events of an environment landed, from senders and from each source."""
+"""Arrivals: when the newest events of an environment landed, and what became of the records that landed."""
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
+from experiment_pipeline.domain.delivered_records import DeliveredRecords, delivered_records
+from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS
 from experiment_pipeline.landing.source_objects import SOURCES
 from experiment_pipeline.registry.source_tables import source_ranges, sources
@@ -61,3 +63,29 @@ def newest_arrivals(connection: Connection, environment_key: str) -> dict[str, d
     found: dict[str, datetime | None] = {f"the source {key}": at for key, at in connection.execute(pulled)}
     sent_at = connection.scalar(senders)
     return found | ({SENDERS: sent_at} if sent_at is not None else {})
+
+
+def records_delivered(
+    connection: Connection, environment_key: str, window: Window, data_version: int
+) -> DeliveredRecords:
+    """Return what became of the records of an environment, in the batches with an object that landed in the window.
+
+    Such a batch counts as a whole. Records that are taken in again have the arrival stamp of their object.
+
+    Args:
+        connection: to the registry.
+        environment_key: of the experiment.
+        window: in which objects landed, its end excluded.
+        data_version: the newest batch that counts (rule E6).
+    """
+    landed = exists().where(
+        landing_objects.c.batch == batches.c.number,
+        landing_objects.c.environment_key == environment_key,
+        landing_objects.c.landed_at >= window.started_at,
+        landing_objects.c.landed_at < window.as_of,
+    )
+    of_batches = select(batches.c.by_environment).where(
+        batches.c.committed_at.is_not(None), batches.c.number <= data_version, landed
+    )
+    counts = connection.scalars(of_batches)
+    return delivered_records(None if each is None else each.get(environment_key) for each in counts)

@@ -16,6 +16,7 @@ from experiment_pipeline.domain.batches import (
     PlannedBatch,
     RejectedRows,
 )
+from experiment_pipeline.domain.delivered_records import EnvironmentCounts
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.environments import Environments
@@ -158,6 +159,7 @@ class Batches:
         duplicates: int,
         rejected: Mapping[str, int],
         problems: Mapping[str, str],
+        by_environment: Mapping[str, EnvironmentCounts] | None = None,
         now: datetime,
     ) -> None:
         """Make a batch part of the lake for every reader.
@@ -168,12 +170,19 @@ class Batches:
             duplicates: records that were there already.
             rejected: records by reason (rule E3).
             problems: what is wrong with an object as a whole, by its name.
+            by_environment: the counts of each environment; None where they are not known.
             now: UTC.
 
         Raises:
             Conflict: the batch is not open.
         """
-        values = {"committed_at": now, "accepted": accepted, "duplicates": duplicates, "rejected": dict(rejected)}
+        values = {
+            "committed_at": now,
+            "accepted": accepted,
+            "duplicates": duplicates,
+            "rejected": dict(rejected),
+            "by_environment": None if by_environment is None else dict(by_environment),
+        }
         is_open = (batches.c.number == number) & batches.c.committed_at.is_(None)
         with writing(self.database) as connection:
             if connection.execute(update(batches).where(is_open).values(values)).rowcount == 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, insert, select, update
 
+from experiment_pipeline.domain.delivered_records import DeliveredRecords
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.late_events import FinalResults, LateEvents
@@ -22,7 +23,7 @@ from experiment_pipeline.health.notifications import CHECK as NOTIFICATIONS
 from experiment_pipeline.health.notifications import judge_notifications
 from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.registry import experiment_rows
-from experiment_pipeline.registry.arrivals import arrivals_began, newest_arrivals
+from experiment_pipeline.registry.arrivals import arrivals_began, newest_arrivals, records_delivered
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.metrics import decode
 from experiment_pipeline.registry.notifications import Notifications, write_notifications
@@ -74,6 +75,11 @@ class Health:
         """Return from when on events of an environment come from everywhere (UTC); None before any has landed."""
         with reading(self.database) as connection:
             return arrivals_began(connection, environment_key)
+
+    def delivered_records(self, environment_key: str, window: Window, data_version: int) -> DeliveredRecords:
+        """Return what became of the records of an environment that landed in the window, up to a data version."""
+        with reading(self.database) as connection:
+            return records_delivered(connection, environment_key, window, data_version)
 
     def live(self, experiment: Experiment, now: datetime, thresholds: Thresholds) -> StoredHealth | None:
         """Return the findings of the newest results of the experiment's phase, what changes with time judged as of now.

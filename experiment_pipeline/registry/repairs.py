@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch, StoredBatch
+from experiment_pipeline.domain.delivered_records import EnvironmentCounts
 from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry import audit
@@ -125,13 +126,15 @@ class Repairs:
         duplicates: int | None = None,
         rejected: Mapping[str, int] | None = None,
         problems: Mapping[str, str] | None = None,
+        by_environment: Mapping[str, EnvironmentCounts] | None = None,
     ) -> None:
         """Add a batch that the lake holds and the registry does not know.
 
         Args:
             batch: as the lake's commit says it; without objects where that is not known any more.
             committed_at: UTC; None for a batch that has yet to be finished.
-            accepted, duplicates, rejected, problems: see `Batches.commit_batch`; None where they are not known.
+            accepted, duplicates, rejected, problems, by_environment: see `Batches.commit_batch`; None where they
+                are not known.
 
         Raises:
             Conflict: another batch has this number, or one of the objects.
@@ -141,6 +144,7 @@ class Repairs:
             "accepted": accepted,
             "duplicates": duplicates,
             "rejected": None if rejected is None else dict(rejected),
+            "by_environment": None if by_environment is None else dict(by_environment),
         }
         number = batch.number
         with writing(self.database) as connection:

@@ -321,6 +321,7 @@ batches = Table(  # rule E6: batch n is the n-th ingestion
     Column("accepted", Integer),
     Column("duplicates", Integer),
     Column("rejected", JSON),  # {reason: records}
+    Column("by_environment", JSON),  # {environment: its counts}; null: of a release that did not count them
     Column("loss_accepted_at", UtcDateTime),  # null: nobody has accepted that anything of it is gone
     Column("timezone", String(64)),  # of timestamps without one; null: they were rejected
 )

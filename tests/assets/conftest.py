@@ -54,10 +54,12 @@ class Installation:
     def experiment(self, key: str = "checkout") -> Experiment:
         return self.registry.experiments.find("prod", key)
 
-    def land(self, name: str, records: list[dict[str, Any]], landed_at: datetime | None = None) -> None:
+    def land(
+        self, name: str, records: list[dict[str, Any]], landed_at: datetime | None = None, environment: str = "prod"
+    ) -> None:
         at = landed_at or datetime.now(UTC)
         stamp = f"{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03}Z"  # in whole seconds it could lie before the end
-        folder = self.settings.landing_dir / "events/env_key=prod/2026/03/01/00"
+        folder = self.settings.landing_dir / f"events/env_key={environment}/2026/03/01/00"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{stamp}-{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 

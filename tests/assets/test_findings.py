@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.domain.refresh import StoredHealth
+from experiment_pipeline.resources.dagster_instance import add_partitions, run_here
 from experiment_pipeline.results.payload import ResultsPayload
 from experiment_pipeline.schemas.manifests import parse_manifest
 from tests.assets.conftest import Installation, crowd, exposure, purchase
@@ -98,3 +100,45 @@ def test_refresh__of_traits_in_several_types_and_a_broken_split__names_both__m7(
     assert 'traits.version of the exposures came as 152 numbers (2, 4), 2 texts ("2", "3").' in types
     assert "In 1 of 3 values the split is too far from the configured shares" in split
     assert "version '4' (control: 0, b: 150)." in split
+
+
+TWO_ENVIRONMENTS = """
+environments: {prod: {}, staging: {}}
+experiments:
+  checkout:
+    environment: staging
+    hypothesis: It sells more.
+    feature: checkout
+    status: running
+    started_at: 2026-03-01T00:00:00Z
+    variants: [{key: b, percentage_allocation: 50}]
+    metrics: [{metric: bought, expected_direction: increase}]
+metrics:
+  bought: {environment: staging, aggregation: occurrence, definition: {version: 1, event: purchase}}
+"""
+
+
+def test_refresh__of_two_environments_of_which_one_has_bad_records__warns_of_that_one_alone__e3(
+    installation: Installation,
+) -> None:
+    registry = installation.registry
+    registry.manifests.apply(parse_manifest(TWO_ENVIRONMENTS), actor="test", now=datetime.now(UTC))
+    good = crowd(60, 60)
+    bad = [exposure("", "b") for _ in range(30)] + [exposure("late", "b") | {"timestamp": "soon"} for _ in range(20)]
+    installation.land("first", good)
+    installation.land("first", good + good + bad, environment="staging")
+    installation.ingest()
+    staging = registry.experiments.find("staging", "checkout")
+    add_partitions(installation.instance, EXPERIMENTS, [staging.partition_key])
+    refreshed = run_here(installation.definitions, "refresh_experiment", installation.instance, staging.partition_key)
+    assert refreshed.success
+    assert installation.refresh().success
+    assert wrong(installation) == {}
+    stored = registry.health.get(staging.id)
+    assert stored is not None
+    found = {each["check"]: each for each in stored.findings if each["severity"] != "ok"}
+    assert found.keys() == {"few_rejected", "few_duplicates"}
+    rejected, duplicates = found["few_rejected"]["evidence"], found["few_duplicates"]["evidence"]
+    assert (rejected["records"], rejected["rejected"]) == (2 * len(good) + 50, 50)
+    assert (rejected["most_frequent_reason"], rejected["of_this_reason"]) == ("empty:identifier", 30)
+    assert (duplicates["events"], duplicates["duplicates"]) == (2 * len(good), len(good))

@@ -107,6 +107,16 @@ def test_demo__health__finds_the_broken_split_and_late_data_and_nothing_else(dem
     }
 
 
+def test_demo__health__judges_rejected_records_and_duplicates_of_the_shop(demo: Demo) -> None:
+    shown = demo.run("health", "one_page_checkout", "--all", "--json")
+    assert shown.exit_code == 0, shown.output
+    found = {each["check"]: each for each in json.loads(shown.stdout)["health"]["findings"]}
+    rejected, duplicates = found["few_rejected"], found["few_duplicates"]
+    assert (rejected["code"], duplicates["code"]) == ("few_rejected", "few_duplicates")
+    assert rejected["evidence"]["rejected"] > 0
+    assert duplicates["evidence"]["duplicates"] > 0
+
+
 def test_demo__same_banner_twice__finds_no_difference(demo: Demo) -> None:
     payload = demo.results("same_banner_twice")
     assert payload["trustworthy"] is True

@@ -19,6 +19,8 @@ def test_thresholds__each__is_set_by_a_setting_of_its_own() -> None:
         health_late_share=0.15,
         health_late_after=timedelta(days=16),
         health_before_exposure_share=0.17,
+        health_rejected_share=0.18,
+        health_duplicate_share=0.19,
     )
     days = [timedelta(days=number) for number in (13, 14, 16)]
-    assert Thresholds.of(settings) == Thresholds(0.11, 0.12, days[0], days[1], 0.15, days[2], 0.17)
+    assert Thresholds.of(settings) == Thresholds(0.11, 0.12, days[0], days[1], 0.15, days[2], 0.17, 0.18, 0.19)

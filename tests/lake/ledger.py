@@ -24,6 +24,7 @@ from experiment_pipeline.domain.batches import (
     PlannedBatch,
     RejectedRows,
 )
+from experiment_pipeline.domain.delivered_records import EnvironmentCounts
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.lake.lake import Lake
@@ -39,6 +40,7 @@ class MemoryLedger:
     known_environments: set[str] = field(default_factory=lambda: {PROD})
     batches: list[PlannedBatch] = field(default_factory=list)
     committed: dict[int, object] = field(default_factory=dict)
+    by_environment: dict[int, Mapping[str, EnvironmentCounts] | None] = field(default_factory=dict)
     dies: bool = False
     asked: list[list[str]] = field(default_factory=list)  # names, question by question
     scanned_at: datetime | None = None
@@ -81,6 +83,7 @@ class MemoryLedger:
         duplicates: int,
         rejected: Mapping[str, int],
         problems: Mapping[str, str],
+        by_environment: Mapping[str, EnvironmentCounts] | None = None,
         now: datetime,
     ) -> None:
         if self.dies:
@@ -89,6 +92,7 @@ class MemoryLedger:
         if (batch := self.open_batch()) is None or batch.number != number:
             raise Conflict(f"batch {number} is not open")
         assert now >= batch.planned_at
+        self.by_environment[number] = by_environment
         self.committed[number] = (accepted, duplicates, dict(rejected), dict(problems))
 
     def planned_at(self, batch: int) -> datetime | None:

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from experiment_pipeline.domain.batches import Installation as Pair
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.errors import Conflict
-from experiment_pipeline.lake.batch_commits import BatchSummary, to_fields
+from experiment_pipeline.lake.batch_commits import BatchCommit, BatchSummary, to_fields
 from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest, write_batch
 from experiment_pipeline.lake.lake import Lake
@@ -408,3 +408,35 @@ def test_ingest__e3__older_events_enter_from_a_range_that_says_so_and_from_no_ot
         "2015-01-01T00:00:00.500000+00:00",
     ]
     assert set(here.column("month")) == {"2015-01"}
+
+
+def test_ingest__of_two_environments__counts_the_records_of_each(here: Installation) -> None:
+    here.ledger.known_environments = {PROD, "staging"}
+    here.land(record(), record(), "{")
+    here.land(record(), record(identifier="bob"), record(identifier=""), "{", "{", environment="staging")
+    here.ingest()
+    here.land(record(), name="20260301T110001Z-b.jsonl")
+    here.ingest()
+    assert here.ledger.by_environment == {
+        1: {
+            PROD: {"accepted": 1, "duplicates": 1, "rejected": {"not_json": 1}, "retried": {}},
+            "staging": {
+                "accepted": 2,
+                "duplicates": 0,
+                "rejected": {"empty:identifier": 1, "not_json": 2},
+                "retried": {},
+            },
+        },
+        2: {PROD: {"accepted": 0, "duplicates": 1, "rejected": {}, "retried": {}}},
+    }
+
+
+def test_batch_commits__of_an_earlier_release__have_no_counts_by_environment(here: Installation) -> None:
+    here.land(record(), "{")
+    here.ingest()
+    (commit,) = Snapshot.open(here.lake.root, EVENTS).batch_commits()
+    assert commit.summary.by_environment == here.ledger.by_environment[1]
+    properties = {**commit.to_properties(), "timestamp": 0}
+    assert isinstance(properties["summary"], dict)
+    del properties["summary"]["by_environment"]
+    assert BatchCommit.from_properties(properties).summary.by_environment is None

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.domain.exposures import Window
@@ -186,6 +187,11 @@ def test_repair__in_the_wrong_data_directory__stops_and_leaves_the_registry_with
     assert here.ingest().batch is None
 
 
+def counts_by_environment(registry: Registry) -> list[Any]:
+    with registry.engine.connect() as connection:
+        return list(connection.scalars(select(batches.c.by_environment).order_by(batches.c.number)))
+
+
 @pytest.mark.parametrize("forgotten", [False, True])
 def test_repair__batches_that_read_again_or_retry__come_back_as_they_were(
     tmp_path: Path, database_url: str, forgotten: bool
@@ -200,7 +206,18 @@ def test_repair__batches_that_read_again_or_retry__come_back_as_they_were(
     Retrying(here.lake, ledger, here.landing, NOW, timezone="Asia/Kolkata").run()
     land(here.landing, [local | {"identifier": "di"}], "2.jsonl", "later")
     read_again(here.lake, ledger, here.landing, "events/env_key=later/2026/03/01/11/2.jsonl", NOW, timezone="UTC")
-    whole, retried = here.rows(), ledger.retried_records()
+    whole, retried, counted = here.rows(), ledger.retried_records(), counts_by_environment(here.registry)
+    assert counted[1:] == [
+        {
+            "later": {
+                "accepted": 3,
+                "duplicates": 0,
+                "rejected": {"empty:identifier": 1},
+                "retried": {"unknown_environment": 4},
+            }
+        },
+        {"later": {"accepted": 1, "duplicates": 0, "rejected": {}, "retried": {}}},
+    ]
     assert [(row["identifier"], row["batch"], row["timestamp"].hour) for row in whole["events"]] == [
         ("ada", 2, 6),
         ("bob", 2, 6),
@@ -212,6 +229,7 @@ def test_repair__batches_that_read_again_or_retry__come_back_as_they_were(
         assert here.repair().adopted == [2, 3]
         assert set(ledger.retried_records()) == set(retried)
         assert here.rows() == whole
+    assert counts_by_environment(here.registry) == counted
     here.lose_lake()
     assert here.repair().stopped == 1, "2.jsonl is not what batch 1 had read"
     here.repair(1)
@@ -258,12 +276,14 @@ def test_ingest__registry_restored_from_an_older_copy__is_refused_until_it_adopt
 
 
 def test_repair__older_registry_with_an_open_batch__finishes_it_and_adopts_the_later_ones(here: Installation) -> None:
-    known = here.registry.repairs.batch(3)
+    known, counted = here.registry.repairs.batch(3), counts_by_environment(here.registry)
     forget(here.registry, 3)
     with here.registry.engine.begin() as connection:
-        connection.execute(update(batches).where(batches.c.number == 2).values(committed_at=None))
+        unfinished = {"committed_at": None, "by_environment": None}
+        connection.execute(update(batches).where(batches.c.number == 2).values(unfinished))
     assert "The lake holds batch 3 that the registry does not know." in refusal(here)
     assert here.repair().adopted == [3]
+    assert counts_by_environment(here.registry) == counted
     assert here.registry.repairs.batch(3) == known
     assert here.registry.batches.open_batch() is None
 

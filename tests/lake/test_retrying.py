@@ -66,6 +66,11 @@ def test_retry__once_the_environment_exists__takes_in_what_is_accepted_now_and_k
     (arrival,) = {row["landed_at"] for row in rows}
     assert arrival.hour == 11, "they arrived when their object did"
     assert here.standing() == [(2, 2, "empty:identifier"), (3, None, "not_json")]
+    counts = [here.ledger.by_environment[batch] for batch in (1, 2)]
+    assert counts == [
+        {LATER: {"accepted": 0, "duplicates": 0, "rejected": {"unknown_environment": 5}, "retried": {}}},
+        {LATER: {"accepted": 2, "duplicates": 1, "rejected": found.rejected, "retried": {"unknown_environment": 5}}},
+    ]
     again = here.retry()
     assert (again.batch, again.accepted) == (None, {})
     assert here.ingest().batch is None, "the object is still known"

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.delivered_records import DeliveredRecords, EnvironmentCounts
 from experiment_pipeline.domain.experiments import Experiment
+from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.refresh import Computation, Publication
 from experiment_pipeline.domain.source_ranges import SourceRange
 from experiment_pipeline.health.freshness import CHECK, judge_freshness
@@ -75,3 +77,31 @@ def test_live__of_what_runs__judges_arrivals_as_of_now(registry: Registry, runni
     }
     assert codes == {5: ["events_arrive", "events_arrive"], 6: ["events_stale", "events_arrive"]}
     assert registry.health.get(running.id).findings == [fresh, other]  # type: ignore[union-attr]
+
+
+def counted(accepted: int) -> EnvironmentCounts:
+    return EnvironmentCounts(accepted=accepted, duplicates=1, rejected={"not_json": 2}, retried={})
+
+
+@pytest.mark.usefixtures("running")
+def test_delivered_records__are_those_of_batches_that_landed_in_the_window(registry: Registry) -> None:
+    for hours, counts in (
+        (1, {"production": counted(1)}),
+        (2, {"production": counted(10), "staging": counted(1_000)}),
+        (3, None),  # of an earlier release
+        (4, {"staging": counted(1_000)}),
+        (5, {"production": counted(100)}),
+        (6, {"production": counted(10_000)}),
+    ):
+        environment = "staging" if hours == 4 else "production"
+        at = NOW + hours * HOUR
+        landed = LandedObject(f"events/env_key={environment}/{hours}.jsonl", environment, at, 10)
+        number = registry.batches.plan_batch([landed], at).number
+        registry.batches.commit_batch(
+            number, accepted=1, duplicates=0, rejected={}, problems={}, by_environment=counts, now=at
+        )
+    window = Window(NOW + 2 * HOUR, NOW + 6 * HOUR)
+    found = registry.health.delivered_records("production", window, 6)
+    assert found == DeliveredRecords(2, 1, 110, 2, {"not_json": 4})
+    assert registry.health.delivered_records("production", window, 4) == DeliveredRecords(1, 1, 10, 1, {"not_json": 2})
+    assert registry.health.delivered_records("nowhere", window, 6) == DeliveredRecords()

@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select, text
 
 from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.delivered_records import EnvironmentCounts
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.notification_targets import TargetDraft
 from experiment_pipeline.domain.notifications import NotificationEvent, Occurrence, TargetKind
@@ -63,7 +64,13 @@ def fill(registry: Registry, experiments: int = 3) -> None:
         number = registry.batches.plan_batch([landed], NOW).number
         if name == "first":
             registry.batches.commit_batch(
-                number, accepted=1, duplicates=0, rejected={"not_json": 1}, problems={landed.name: "empty"}, now=NOW
+                number,
+                accepted=1,
+                duplicates=0,
+                rejected={"not_json": 1},
+                problems={landed.name: "empty"},
+                by_environment={"production": EnvironmentCounts(accepted=1, duplicates=0, rejected={}, retried={})},
+                now=NOW,
             )
     registry.connections.declare("shop", ConnectionDraft(url_env="SHOP_DATABASE_URL"), actor=ACTOR, now=NOW)
     for draft_of_source in (OF_DATABASE, replace(OF_DATABASE, timezone="UTC")):
