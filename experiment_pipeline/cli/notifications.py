@@ -137,6 +137,8 @@ def test_target(context: Context, target: str, *, dry_run: bool, as_json: bool) 
 def send_due(context: Context, *, dry_run: bool, as_json: bool) -> None:
     """Send what is due now, for at most a minute: for installations where Dagster's sensor does not run.
 
+    Exit code 1 where something did not arrive; it is sent again later, as often as docs/notifications.md says.
+
     \b
     Examples:
       experiment-pipeline notifications send
@@ -156,6 +158,8 @@ def send_due(context: Context, *, dry_run: bool, as_json: bool) -> None:
         sent = _sender(context, registry).send_due(SEND_SECONDS)
     content = {"dry_run": False, "delivered": sent.delivered, "failed": sent.failed}
     answer(f"{sent.delivered} sent, {sent.failed} failed.", content, as_json=as_json)
+    if sent.failed:
+        raise SystemExit(1)
 
 
 @notifications.command("send-again")

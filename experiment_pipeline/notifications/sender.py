@@ -115,8 +115,12 @@ class Sender:
         except SendFailed as failed:
             state = outbox.close_failed(delivery, str(failed), self.clock(), was_sent=failed.was_sent)
             log.warning(
-                "notifications.failed", target=target.key, delivery=delivery.id, state=state, reason=str(failed)
+                "notifications.failed", target=target.key, delivery=delivery.id, state=state.value, reason=str(failed)
             )
+            return False
+        except Exception as error:  # one delivery may not keep those behind it from being sent
+            outbox.close_failed(delivery, f"{type(error).__name__}: the log has more.", self.clock(), was_sent=True)
+            log.exception("notifications.broken", target=target.key, delivery=delivery.id)
             return False
         outbox.close_delivered(delivery, self.clock())
         return True

@@ -15,7 +15,7 @@ from experiment_pipeline.domain.notification_targets import (
     to_declared,
 )
 from experiment_pipeline.domain.texts import printable, suggestion
-from experiment_pipeline.errors import NotFound
+from experiment_pipeline.errors import ConfigurationError, NotFound
 from experiment_pipeline.registry import audit, environments
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.notification_tables import notification_targets
@@ -47,14 +47,17 @@ class NotificationTargets:
 
         Raises:
             ConfigurationError: the draft breaks a rule; names the fields.
-            NotFound: an environment that it names does not exist.
+            ConfigurationError: an environment that it names does not exist.
         """
         check_target(key, draft)
         declared = to_declared(draft)
         after = from_declared(key, declared)
         with writing(self.database) as transaction:
-            for environment_key in after.environments:
-                environments.require(transaction, environment_key)
+            for place, environment_key in enumerate(after.environments):
+                try:
+                    environments.require(transaction, environment_key)
+                except NotFound as missing:
+                    raise ConfigurationError.of(f"environments.{place}", str(missing)) from None
             before = next((target for target in list_targets(transaction) if target.key == key), None)
             if before == after:
                 return after

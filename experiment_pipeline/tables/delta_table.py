@@ -56,6 +56,11 @@ class WrittenFile:
     rows: int
 
 
+def no_folder(place: Path) -> LakeError:
+    """Return the error of a file that stands where a folder of the tables has to be."""
+    return LakeError(f"{place} is not a folder: the tables of all looks need one there. Move the file away.")
+
+
 class LookTable:
     """One table at one version; a commit through it fails where another process has committed a batch since."""
 
@@ -70,6 +75,9 @@ class LookTable:
             LakeError: its log cannot be read.
         """
         root = folder.absolute() / definition.name
+        for place in (folder, root):
+            if place.exists() and not place.is_dir():
+                raise no_folder(place)
         if not DeltaTable.is_deltatable(str(root)):
             return None
         try:

@@ -35,7 +35,7 @@ from experiment_pipeline.results.published_tables import (
     looks_row,
 )
 from experiment_pipeline.results.results_table import result_rows
-from experiment_pipeline.tables.delta_table import LookTable, WrittenFile
+from experiment_pipeline.tables.delta_table import LookTable, WrittenFile, no_folder
 
 LOCK = ".writing.lock"
 LOOKS_AT_ONCE = 50  # in memory; a payload has about 10 kB
@@ -85,11 +85,11 @@ class LookTables:
             LakeError: a table cannot be read.
         """
         with self._writing():
-            state = self.outbox.state()
-            if not state.is_due(now, interval):
+            state, held = self.outbox.state(), self.held_batches()
+            is_lost = state.has_published and not state.is_interrupted and not self.fit(state)
+            if not is_lost and not state.is_due(now, interval):
                 return TableWrite(None, waiting=state.waiting)
-            held = self.held_batches()
-            if state.is_interrupted or self.fit(state):
+            if not is_lost:
                 batch = self.outbox.plan(now)
             else:
                 batch = self.outbox.plan(now, rebuild=True, above=max(held.values()))
@@ -149,7 +149,10 @@ class LookTables:
 
         It saves work, and exactly once does not depend on it: where a file system has none, the second commit fails.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise no_folder(self.folder) from None
         with (self.folder / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -88,6 +88,13 @@ def test_send__and_send_again__of_one_that_was_given_up(targets: Run, receiver: 
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
 
 
+def test_send__that_does_not_arrive__exits_with_1(targets: Run, receiver: Receiver, tmp_path: Path) -> None:
+    tell(tmp_path)
+    receiver.answers["/planted-hunter2"] = 500
+    sent = targets("notifications", "send")
+    assert (sent.exit_code, sent.stdout) == (1, "0 sent, 1 failed.\n")
+
+
 def test_targets__and_everything_else__show_where_secrets_are_and_no_secret(targets: Run, tmp_path: Path) -> None:
     tell(tmp_path)
     outputs = [
@@ -112,6 +119,12 @@ def test_apply__target_that_breaks_a_rule__is_refused_by_its_field(targets: Run,
     assert refused.exit_code == 2
     assert "notifications.team.url (line 1): Unknown field." in refused.stderr
     assert "hunter2" not in refused.output
+    (tmp_path / "wrong.yaml").write_text(
+        "notifications: {team: {kind: webhook, url_env: TEAM_URL, secret_env: TEAM_SECRET, environments: [nosuch]}}"
+    )
+    refused = targets("apply", tmp_path / "wrong.yaml")
+    assert refused.exit_code == 2
+    assert "notifications.team.environments.0 (line 1): No environment 'nosuch'" in refused.stderr
 
 
 def with_registry(tmp_path: Path, statement: str) -> None:

@@ -108,6 +108,18 @@ def test_send_due__several_to_one_target__arrive_in_their_order_and_a_failure_ho
     assert [each.content["id"] for each in receiver.received] == [written[0], *written]
 
 
+def test_send_due__one_that_cannot_be_written_as_a_message__is_a_failure_that_is_counted(
+    registry: Registry, running: Experiment, sender: Sender, receiver: Receiver
+) -> None:
+    webhook(registry)
+    tell(registry, running)
+    with registry.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE notifications SET event = 'of_another_version'")
+    assert sender.send_due(SECONDS).failed == 1
+    assert receiver.received == []
+    assert states(registry) == [DeliveryState.WAITING]
+
+
 def test_send_due__one_target_does_not_answer__the_others_get_theirs(
     registry: Registry, running: Experiment, sender: Sender, receiver: Receiver
 ) -> None:

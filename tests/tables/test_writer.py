@@ -207,6 +207,23 @@ def test_write__where_a_table_was_lost__writes_all_anew(here: Looks, lost: str) 
     assert counts(here.folder)[lost] == ({"results": [4, 4], "exposures_timeseries": [1, 4]}.get(lost, [1, 1]))
 
 
+def test_write__where_a_table_was_lost_and_nothing_waits__writes_all_anew(here: Looks) -> None:
+    here.publish(1)
+    here.write()
+    shutil.rmtree(here.folder / "tables")
+    assert here.write().looks == 1
+    assert counts(here.folder)["looks"] == [1]
+
+
+@pytest.mark.parametrize("place", ["tables", "tables/health"])
+def test_write__where_a_file_is_in_the_way__names_it(here: Looks, place: str) -> None:
+    here.publish(1)
+    (here.folder / place).parent.mkdir(exist_ok=True)
+    (here.folder / place).write_text("")
+    with pytest.raises(LakeError, match=rf"{place} is not a folder: the tables of all looks need one there"):
+        here.write()
+
+
 def test_write__where_the_registry_is_older_than_the_tables__writes_all_anew(here: Looks) -> None:
     here.publish(1)
     here.write()
