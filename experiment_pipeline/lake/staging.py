@@ -147,16 +147,18 @@ class Staging:
         )
 
     def _by_environment(self) -> dict[str, EnvironmentCounts]:
-        """Return the counts of each environment that the batch has objects of, in order of their keys."""
+        """Return the counts of each environment that the batch has objects or records of, in order of their keys."""
         counts = {
             key: EnvironmentCounts(accepted=0, duplicates=self._delivered[key], rejected={}, retried={})
-            for key in sorted({landed.environment_key for landed in self._objects})
+            for key in sorted({landed.environment_key for landed in self._objects} | self._delivered.keys())
         }
         for key, _, accepted in self._connection.execute(sql("partitions")).fetchall():
             counts[key]["accepted"] += accepted
             counts[key]["duplicates"] -= accepted
-        for key, reason, records in self._connection.execute(sql("rejected_by_environment")).fetchall():
-            counts[key]["rejected"][reason] = records
+        of_objects = "select object, reason, count(*) from rejected_rows group by all order by all"
+        for number, reason, records in self._connection.execute(of_objects).fetchall():
+            rejected = counts[self._objects[number].environment_key]["rejected"]
+            rejected[reason] = rejected.get(reason, 0) + records
         for key, reason, records in self._taken:
             counts[key]["retried"][reason] = records
         return counts
