@@ -13,6 +13,7 @@ from experiment_pipeline.assets.columns import EVENT_MEANINGS, PARTITION_ROWS, P
 from experiment_pipeline.definitions import build
 from experiment_pipeline.lake.delta import EVENTS
 from experiment_pipeline.results.payload import ExposuresPayload, ResultsPayload
+from experiment_pipeline.results.published_tables import PUBLISHED_TABLES
 from experiment_pipeline.schemas.manifests import parse_manifest
 from experiment_pipeline.settings import Settings
 from tests.assets.conftest import STARTED_AT, Installation, crowd
@@ -136,7 +137,7 @@ def test_pages__of_a_large_experiment_of_any_name__stay_below_their_limit(
 
 def test_definitions__every_asset__has_columns_owners_and_kinds() -> None:
     specs = build(Settings(asset_owners="team:growth, ada@example.com")).resolve_all_asset_specs()
-    assert len(specs) == 1 + len(PARTITIONED)
+    assert len(specs) == 1 + len(PARTITIONED) + len(PUBLISHED_TABLES)
     for spec in specs:
         schema = spec.metadata[SCHEMA]
         assert all(column.description for column in schema.columns)

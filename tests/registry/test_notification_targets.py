@@ -26,7 +26,7 @@ def test_declare__new_changed_and_as_it_is__is_audited_where_it_changes(registry
 
 
 def test_declare__wrongly__is_refused(registry: Registry) -> None:
-    with pytest.raises(NotFound, match="nowhere"):
+    with pytest.raises(ConfigurationError, match=r"environments\.0: No environment 'nowhere'"):
         registry.notification_targets.declare("team", replace(HOOK, environments=("nowhere",)), actor=ACTOR, now=NOW)
     with pytest.raises(ConfigurationError, match="secret_env"):
         registry.notification_targets.declare("team", replace(HOOK, secret_env=None), actor=ACTOR, now=NOW)
