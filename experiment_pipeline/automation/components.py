@@ -225,10 +225,8 @@ class ExperimentsComponent(dg.Component, dg.Model, dg.Resolvable):
         assets = self._assets(experiments)
         if self.declarations is not None:
             return dg.Definitions(assets=[assets])
-        sensors = [
-            make(self._name, self._state(), assets, is_running=self.sensors == "running")
-            for make in (partitions_sensor, requests_sensor)
-        ]
+        status = dg.DefaultSensorStatus[self.sensors.upper()]
+        sensors = [make(self._name, self._state(), assets, status) for make in (partitions_sensor, requests_sensor)]
         return dg.Definitions(assets=[assets], sensors=sensors)
 
     def _assets(self, experiments: tuple[str, ...]) -> dg.AssetsDefinition:

@@ -147,15 +147,8 @@ class Context:
             ConfigurationError: none is named, and there is not exactly one.
             NotFound: no environment has this key; suggests a similar one.
         """
-        known = [environment.key for environment in registry.environments.list()]
-        if given is None and len(known) == 1:
-            return known[0]
-        if given is None:
-            message = f"Name one of {', '.join(known)}." if known else "There is none yet: declare one with `apply`."
-            raise ConfigurationError.of("--environment", message)
-        if given not in known:
-            raise NotFound(f"No environment '{given}'.{suggestion(given, known)}")
-        return given
+        without_any = "There is none yet: declare one with `apply`."
+        return registry.environments.only_or_named(given, field="--environment", without_any=without_any)
 
     @property
     def wide_console(self) -> Console:

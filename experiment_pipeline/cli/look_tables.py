@@ -44,7 +44,7 @@ def status(context: Context, as_json: bool) -> None:
     with context.registry() as registry:
         opened = look_tables(context, registry)
         state, rows, held = opened.outbox.state(), opened.row_counts(), opened.held_batches()
-        fits = opened.fit(state)
+        fits = state.fits(held)
     if as_json:
         found = {name: {"batch": held[name], "rows": rows[name]} for name in held}
         click.echo(json.dumps({"folder": str(opened.folder), "tables": found, **_as_json(state, fits=fits)}, indent=2))
@@ -76,7 +76,7 @@ def write(context: Context, *, dry_run: bool, as_json: bool) -> None:
         opened = look_tables(context, registry)
         state = opened.outbox.state()
         if dry_run:
-            fits = opened.fit(state)
+            fits = state.fits(opened.held_batches())
             answer(_waits(state, fits=fits), {"dry_run": True, **_as_json(state, fits=fits)}, as_json=as_json)
             return
         with progress_bar(context, "looks") as progress:

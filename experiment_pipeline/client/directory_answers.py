@@ -16,7 +16,6 @@ from experiment_pipeline.domain.fields import errors_by_field
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.power_request import PowerRequest
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
-from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError, LakeError, NotFound, RegistryUnavailable
 from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.lake.soundness import require_sound
@@ -45,7 +44,9 @@ class DirectoryAnswers(Answers):
         with _outages():
             self._registry = Registry.open(self._settings.database_url)
             try:
-                self._environment = _only_or_named(self._registry, environment)
+                self._environment = self._registry.environments.only_or_named(
+                    environment, field="environment", without_any="There is none yet."
+                )
             except BaseException:
                 self._registry.close()
                 raise
@@ -151,18 +152,6 @@ class DirectoryAnswers(Answers):
     def _envelope(self, key: str, computation: Computation, phase: int | None) -> Json | None:
         with _outages():
             return self._registry.computations.find(self._environment, key, computation, phase).envelope()
-
-
-def _only_or_named(registry: Registry, named: str | None) -> str:
-    known = [each.key for each in registry.environments.list()]
-    if named is None and len(known) == 1:
-        return known[0]
-    if named is None:
-        message = f"Name one of {', '.join(known)}." if known else "There is none yet."
-        raise ConfigurationError.of("environment", message)
-    if named not in known:
-        raise NotFound(f"No environment '{named}'.{suggestion(named, known)}")
-    return named
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Batches of the Delta tables: published looks that are written with one commit to each table, and when that is due."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -43,6 +44,14 @@ class OutboxState:
     def is_interrupted(self) -> bool:
         """Whether a batch was planned and is not in every table."""
         return self.newest is not None and self.newest.written_at is None
+
+    def fits(self, held: Mapping[str, int]) -> bool:
+        """Whether every table holds what the registry has written.
+
+        Args:
+            held: the newest batch that each table holds, by its name.
+        """
+        return self.newest is not None and set(held.values()) == {self.newest.number}
 
     def is_due(self, now: datetime, interval: timedelta = WRITE_INTERVAL) -> bool:
         """Whether there is something to write now, and the last write is at least an interval ago."""

@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from experiment_pipeline.domain.drafts import check_environment
 from experiment_pipeline.domain.environments import Environment
 from experiment_pipeline.domain.events import ENVIRONMENT_KEY
-from experiment_pipeline.errors import Conflict, NotFound
+from experiment_pipeline.domain.texts import suggestion
+from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
 from experiment_pipeline.registry import audit
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.tables import environments
@@ -27,6 +28,27 @@ class Environments:
         with reading(self.database) as connection:
             rows = connection.execute(select(environments).order_by(environments.c.key)).mappings()
             return [Environment(key=row["key"], name=row["name"], created_at=row["created_at"]) for row in rows]
+
+    def only_or_named(self, given: str | None, *, field: str, without_any: str) -> str:
+        """Return the key of the environment that is named, or of the only one that there is.
+
+        Args:
+            given: its key; None for the only one.
+            field: that names it, for the message.
+            without_any: what the message says where there is no environment.
+
+        Raises:
+            ConfigurationError: none is named, and there is not exactly one.
+            NotFound: no environment has this key; suggests a similar one.
+        """
+        known = [environment.key for environment in self.list()]
+        if given is None and len(known) == 1:
+            return known[0]
+        if given is None:
+            raise ConfigurationError.of(field, f"Name one of {', '.join(known)}." if known else without_any)
+        if given not in known:
+            raise NotFound(f"No environment '{given}'.{suggestion(given, known)}")
+        return given
 
     def exists(self, key: str) -> bool:
         """Return whether the registry has an environment of this key."""

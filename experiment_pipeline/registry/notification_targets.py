@@ -46,8 +46,8 @@ class NotificationTargets:
         """Add a target, or change it. Notifications that were written before it was added do not go there.
 
         Raises:
-            ConfigurationError: the draft breaks a rule; names the fields.
-            ConfigurationError: an environment that it names does not exist.
+            ConfigurationError: the draft breaks a rule, or an environment that it names does not exist; names the
+                fields.
         """
         check_target(key, draft)
         declared = to_declared(draft)

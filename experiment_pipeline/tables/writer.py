@@ -20,7 +20,7 @@ from pathlib import Path
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.looks import Look
 from experiment_pipeline.domain.refresh import Computation, ComputationState
-from experiment_pipeline.domain.table_batches import WRITE_INTERVAL, DueLook, OutboxState, TableBatch
+from experiment_pipeline.domain.table_batches import WRITE_INTERVAL, DueLook, TableBatch
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.table_outbox import PublishedPayload, TableOutbox
 from experiment_pipeline.results.published_tables import (
@@ -86,13 +86,12 @@ class LookTables:
         """
         with self._writing():
             state, held = self.outbox.state(), self.held_batches()
-            is_lost = state.has_published and not state.is_interrupted and not self.fit(state)
-            if not is_lost and not state.is_due(now, interval):
-                return TableWrite(None, waiting=state.waiting)
-            if not is_lost:
+            if state.has_published and not state.is_interrupted and not state.fits(held):
+                batch = self.outbox.plan(now, rebuild=True, above=max(held.values()))
+            elif state.is_due(now, interval):
                 batch = self.outbox.plan(now)
             else:
-                batch = self.outbox.plan(now, rebuild=True, above=max(held.values()))
+                return TableWrite(None, waiting=state.waiting)
             return TableWrite(None) if batch is None else self._finish(batch, now, on_looks)
 
     def rebuild(self, now: datetime, on_looks: OnLooks = lambda _done, _of: None) -> TableWrite:
@@ -115,10 +114,6 @@ class LookTables:
         """Return the number of rows of each table, by its name."""
         tables = {each.name: LookTable.open(self.folder, each) for each in PUBLISHED_TABLES}
         return {name: 0 if table is None else table.rows for name, table in tables.items()}
-
-    def fit(self, state: OutboxState) -> bool:
-        """Whether every table holds what the registry has written."""
-        return state.newest is not None and set(self.held_batches().values()) == {state.newest.number}
 
     def compact(self) -> int:
         """Merge small files; return how many were merged. No row changes."""

@@ -16,7 +16,7 @@ REQUESTS_INTERVAL_SECONDS = 4
 
 
 def partitions_sensor(
-    name: str, state: ComponentState, assets: dg.AssetsDefinition, *, is_running: bool
+    name: str, state: ComponentState, assets: dg.AssetsDefinition, status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     """Return the sensor that keeps Dagster's partitions those of the registry's experiments.
 
@@ -24,10 +24,9 @@ def partitions_sensor(
         name: of the component's step.
         state: of the component.
         assets: whose partitions they are.
-        is_running: whether it runs as soon as it is loaded.
+        status: whether it runs as soon as it is loaded.
     """
     partitions = assets.partitions_def
-    status = dg.DefaultSensorStatus.RUNNING if is_running else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
         name=f"{name}_partitions",
@@ -54,7 +53,7 @@ def partitions_sensor(
 
 
 def requests_sensor(
-    name: str, state: ComponentState, assets: dg.AssetsDefinition, *, is_running: bool
+    name: str, state: ComponentState, assets: dg.AssetsDefinition, status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     """Return the sensor that starts a run for each refresh that the API or the command line was asked for.
 
@@ -64,7 +63,7 @@ def requests_sensor(
         name: of the component's step.
         state: of the component.
         assets: that a run computes.
-        is_running: whether it runs as soon as it is loaded.
+        status: whether it runs as soon as it is loaded.
     """
     partitions = assets.partitions_def
 
@@ -72,7 +71,7 @@ def requests_sensor(
         name=f"{name}_refresh_requests",
         target=[assets],
         minimum_interval_seconds=REQUESTS_INTERVAL_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING if is_running else dg.DefaultSensorStatus.STOPPED,
+        default_status=status,
         description="Starts a run for every refresh that was requested over the API or the command line.",
     )
     def refresh_requests(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
