@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 GOLDEN_VENV := .venv-golden
 COMPONENT_VENV := .venv-component
+DOCS_VENV := .venv-docs
 ENGINES_VENV := .venv-engines
 BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
@@ -12,7 +13,7 @@ BENCH := .venv-bench
 DEMO_DATA := demo-data
 
 .PHONY: help demo dev test test-slow test-component test-engines browser bench bench-services bench-large incremental-histories check lint types \
-	contracts definitions format golden calibrate simulate \
+	contracts definitions docs format golden calibrate simulate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -73,6 +74,14 @@ $(ENGINES_VENV)/.engines: requirements/warehouse.txt pyproject.toml
 
 test-engines: $(ENGINES_VENV)/.engines ## Run the analysis where events lie on ClickHouse and PostgreSQL, against the reference
 	$(ENGINES_VENV)/bin/python -m pytest -n 1 tests/warehouse/ibis
+
+$(DOCS_VENV)/.docs: requirements/docs.txt
+	@$(PYTHON) -m venv $(DOCS_VENV)
+	@$(call PIP_INSTALL,$(DOCS_VENV),requirements/docs.txt)
+	@touch $@
+
+docs: $(DOCS_VENV)/.docs ## Build the documents as a site in build/site; a link that leads nowhere fails
+	@$(DOCS_VENV)/bin/python -m tests.docs.site
 
 browser: tests/browser/node_modules ## Install the JavaScript SDK and axe-core that the browser tests use (needs npm; Chromium is Debian's package)
 
@@ -150,6 +159,7 @@ lock: ## Resolve the locked requirements anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --group build --group dev --output-file requirements/dev.txt
 	$(UV_COMPILE) --group bench --output-file requirements/bench.txt
 	$(UV_COMPILE) --group engines --no-deps --output-file requirements/engines.txt
+	$(UV_COMPILE) --group docs --output-file requirements/docs.txt
 	$(UV_COMPILE) --group golden --output-file requirements/golden.txt
 	$(UV_COMPILE) pyproject.toml --group build --group dev --group warehouse-engines --output-file requirements/warehouse.txt
 	$(UV_COMPILE) pyproject.toml --group component --output-file requirements/component.txt
@@ -158,4 +168,4 @@ clean-demo: ## Remove the demo's data
 	rm -rf $(DEMO_DATA)
 
 clean: clean-demo ## Remove what was built
-	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) $(ENGINES_VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) $(DOCS_VENV) $(ENGINES_VENV) build/pages build/site tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
