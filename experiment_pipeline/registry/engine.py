@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
@@ -119,7 +119,7 @@ def migrate(engine: Engine) -> None:
     with _transaction(engine) as connection:
         if current_revision(connection) == head_revision():  # the usual case, and it waits for no writer
             return
-    with _transaction(engine, writes=True) as connection:
+    with _altering(engine) as connection:
         lock_migrations(connection)
         if current_revision(connection) == UNFINISHED_COPY:
             raise Conflict(
@@ -220,6 +220,44 @@ def _transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection
         connection.begin(),
     ):
         yield connection
+
+
+@contextmanager
+def _altering(engine: Engine) -> Iterator[Connection]:
+    """Yield a transaction that changes the schema.
+
+    SQLite alters a table by copying it and dropping the old one, and would refuse that while rows of another table
+    refer to it. So references are not held meanwhile; all are checked at the end, before anything counts.
+
+    Raises:
+        Conflict: rows refer to others that are not there; nothing has changed.
+    """
+    with (
+        guard_of(engine).attempt(writes=True),
+        engine.connect().execution_options(**{IS_WRITER: True}) as connection,
+    ):
+        _hold_references(connection, is_on=False)
+        try:
+            with connection.begin():
+                yield connection
+                if engine.dialect.name == "sqlite":
+                    _check_references(connection)
+        finally:
+            _hold_references(connection, is_on=True)
+
+
+def _hold_references(connection: Connection, *, is_on: bool) -> None:
+    """Let SQLite hold references or not; it does not change its mind within a transaction, so none has begun yet."""
+    if connection.dialect.name == "sqlite":
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute(f"PRAGMA foreign_keys = {'ON' if is_on else 'OFF'}")
+
+
+def _check_references(connection: Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        tables = ", ".join(sorted({table for table, *_ in broken}))
+        raise Conflict(f"The schema stays as it is: {len(broken)} rows of {tables} refer to rows that are not there.")
 
 
 def _config() -> Config:

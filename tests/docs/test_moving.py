@@ -21,6 +21,7 @@ DATABASE = "postgresql://pipeline@db.example.com/experiments"
 CHANGES = {
     "To another folder": "/srv/pipeline",
     "To another machine": "/srv/restored",
+    "To a newer version": "/srv/experiments",
     "The registry to PostgreSQL, or back": "/srv/experiments",
 }
 REFERENCE = """

@@ -10,10 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import IntegrityError
 
-from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.errors import ConfigurationError, Conflict
 from experiment_pipeline.registry.columns import UtcDateTime, metadata
-from experiment_pipeline.registry.engine import is_current, migrate, open_engine, reading, writing
+from experiment_pipeline.registry.engine import _altering, is_current, migrate, open_engine, reading, writing
 from experiment_pipeline.registry.tables import VERSION_TABLE, environments
 from tests.conftest import MakeDatabase
 from tests.registry.migrating import open_and_migrate
@@ -44,6 +45,19 @@ def test_migrate__empty_database__makes_exactly_the_tables(empty_database: str) 
 
 def test_migrate__copied_as_in_other_tests__makes_the_same_tables(tmp_path: Path) -> None:
     assert differences(f"sqlite:///{tmp_path / 'copied.sqlite'}") == []
+
+
+def test_altering__row_that_refers_to_a_missing_one__is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'registry.sqlite'}")
+    migrate(engine)
+    orphan = "insert into ended_phases values (7, 1, '2026-03-01', '2026-03-02', '[]')"
+    with pytest.raises(Conflict, match="1 rows of ended_phases"), _altering(engine) as connection:
+        connection.exec_driver_sql(orphan)
+    with reading(engine) as connection:
+        assert connection.exec_driver_sql("select count(*) from ended_phases").scalar() == 0
+    with pytest.raises(IntegrityError), writing(engine) as connection:  # references are held again
+        connection.exec_driver_sql(orphan)
+    engine.dispose()
 
 
 def test_is_current__database_without_schema__is_false(tmp_path: Path) -> None:
