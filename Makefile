@@ -5,15 +5,18 @@ VENV := .venv
 GOLDEN_VENV := .venv-golden
 COMPONENT_VENV := .venv-component
 DOCS_VENV := .venv-docs
+SBOM_VENV := .venv-sbom
 ENGINES_VENV := .venv-engines
 BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 BENCH := .venv-bench
 DEMO_DATA := demo-data
+# The lock files of installations.
+SHIPPED := runtime
 
 .PHONY: help demo dev test test-slow test-component test-engines browser bench bench-services bench-large incremental-histories check lint types \
-	contracts definitions docs format golden calibrate simulate \
+	contracts definitions docs format golden calibrate sbom simulate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -82,6 +85,17 @@ $(DOCS_VENV)/.docs: requirements/docs.txt
 
 docs: $(DOCS_VENV)/.docs ## Build the documents as a site in build/site; a link that leads nowhere fails
 	@$(DOCS_VENV)/bin/python -m tests.docs.site
+
+$(SBOM_VENV)/.sbom: requirements/sbom.txt
+	@$(PYTHON) -m venv $(SBOM_VENV)
+	@$(call PIP_INSTALL,$(SBOM_VENV),requirements/sbom.txt)
+	@touch $@
+
+sbom: $(SBOM_VENV)/.sbom ## Write bills of materials (CycloneDX) of what production installs, into build/sbom
+	@mkdir -p build/sbom
+	@for each in $(SHIPPED); do \
+		$(SBOM_VENV)/bin/python -W ignore -m cyclonedx_py requirements requirements/$$each.txt --pyproject pyproject.toml \
+			--output-reproducible --output-file build/sbom/$$each.cdx.json && echo build/sbom/$$each.cdx.json || exit 1; done
 
 browser: tests/browser/node_modules ## Install the JavaScript SDK and axe-core that the browser tests use (needs npm; Chromium is Debian's package)
 
@@ -160,6 +174,7 @@ lock: ## Resolve the locked requirements anew (needs uv)
 	$(UV_COMPILE) --group bench --output-file requirements/bench.txt
 	$(UV_COMPILE) --group engines --no-deps --output-file requirements/engines.txt
 	$(UV_COMPILE) --group docs --output-file requirements/docs.txt
+	$(UV_COMPILE) --group sbom --output-file requirements/sbom.txt
 	$(UV_COMPILE) --group golden --output-file requirements/golden.txt
 	$(UV_COMPILE) pyproject.toml --group build --group dev --group warehouse-engines --output-file requirements/warehouse.txt
 	$(UV_COMPILE) pyproject.toml --group component --output-file requirements/component.txt
@@ -168,4 +183,4 @@ clean-demo: ## Remove the demo's data
 	rm -rf $(DEMO_DATA)
 
 clean: clean-demo ## Remove what was built
-	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) $(DOCS_VENV) $(ENGINES_VENV) build/pages build/site tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) $(DOCS_VENV) $(ENGINES_VENV) $(SBOM_VENV) build/pages build/sbom build/site tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

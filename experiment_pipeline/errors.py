@@ -4,6 +4,7 @@
     ├── ConfigurationError        a setting, declaration or request breaks a rule; names the field
     ├── NotFound                  no such environment, experiment, metric or key
     ├── KeyExpired                the time of an API key is over
+    ├── RateLimited               an API key, or an environment's senders, ask more often than a process answers
     ├── Conflict                  valid in itself, but it conflicts with the registry's current state
     ├── NotAllowed                the experiment's current status forbids it (rules L3, L4)
     │   └── InvalidTransition     the lifecycle has no such transition (rule L1)
@@ -81,6 +82,18 @@ class NotFound(ExperimentPipelineError):
 
 class KeyExpired(ExperimentPipelineError):
     """The time of an API key is over; only its holder is told."""
+
+
+class RateLimited(ExperimentPipelineError):
+    """An API key, or the senders of an environment, ask more often than one process answers them.
+
+    Attributes:
+        seconds_left: whole seconds after which one more request is answered.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        self.seconds_left = max(1, math.ceil(seconds))
+        super().__init__(message)
 
 
 class Conflict(ExperimentPipelineError):

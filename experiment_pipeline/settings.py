@@ -138,6 +138,25 @@ class Settings(BaseSettings):
         default="127.0.0.1, ::1",
         description="proxies, separated by commas, whose X-Forwarded-For names the sender; or none",
     )
+    http_key_rate: int = Field(
+        default=500, ge=1, description="requests a second with one API key, of one process; more are answered 429"
+    )
+    http_key_burst: int = Field(
+        default=1_000, ge=1, description="requests at once with one API key, after a pause; more are answered 429"
+    )
+    collector_environment_rate: int | None = Field(
+        default=None,
+        ge=1,
+        description="requests with events a second, for one environment in one process; default: as many as come",
+        examples=["200"],
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="the server's certificate, in PEM; default: plain HTTP, for a proxy that has one"
+    )
+    tls_key: Path | None = Field(default=None, description="and its private key, in PEM, without a password")
+    audit_admin_reads: bool = Field(
+        default=False, description="whether the audit log says what was read with keys of scope admin"
+    )
     http_keep_alive: Interval = Field(
         default=timedelta(seconds=75),
         gt=timedelta(0),
@@ -313,6 +332,9 @@ def read_settings(data_dir: Path | None = None) -> Settings:
         }
         raise ConfigurationError(errors) from None
     _require_usable(found.data_dir)
+    if (found.tls_certificate is None) != (found.tls_key is None):
+        missing = "TLS_KEY" if found.tls_key is None else "TLS_CERTIFICATE"
+        raise ConfigurationError.of(f"{PREFIX}{missing}", "is needed, too: certificate and key belong together.")
     return found
 
 

@@ -176,3 +176,12 @@ def test_database_url__opens_the_registrys_file_whatever_the_folder_is_called(fo
     Registry.open(settings.database_url).close()
     assert settings.registry_file is not None
     assert settings.registry_file.exists()
+
+
+@pytest.mark.parametrize(("given", "missing"), [("TLS_CERTIFICATE", "TLS_KEY"), ("TLS_KEY", "TLS_CERTIFICATE")])
+def test_settings__certificate_or_key_alone__names_the_other(
+    monkeypatch: pytest.MonkeyPatch, given: str, missing: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}{given}", "/etc/ssl/one.pem")
+    with pytest.raises(ConfigurationError, match=f"{PREFIX}{missing}: is needed"):
+        read_settings()

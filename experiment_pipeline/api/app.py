@@ -34,7 +34,9 @@ from experiment_pipeline.api.cors import CollectorCors
 from experiment_pipeline.api.deadlines import BodyDeadline
 from experiment_pipeline.api.dependencies import State, utc_now
 from experiment_pipeline.api.methods import Methods
+from experiment_pipeline.api.rate_limits import RateLimits
 from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
+from experiment_pipeline.api.security_headers import DocsPolicy, SecurityHeaders
 from experiment_pipeline.api.site import actions, experiment, listing, sign_in
 from experiment_pipeline.api.site import power as power_page
 from experiment_pipeline.registry.registry import Registry
@@ -42,6 +44,7 @@ from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import Settings, read_settings
 
 BASE = "/api/v1"
+DOCS = f"{BASE}/docs"
 LARGEST_BODY = 1024 * 1024  # bytes; the longest experiment that the rules allow fits several times
 SECONDS_TO_LAND = 8  # after SIGTERM, once open requests are answered: a disk or a registry may hang
 log = structlog.get_logger(__name__)
@@ -70,7 +73,8 @@ def create_collector(registry: Registry, settings: Settings, now: Callable[[], d
 
 def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) -> FastAPI:
     request_metrics = RequestMetrics()
-    collecting = collector.Collector(registry, settings, now, prometheus=request_metrics.prometheus)
+    limits = RateLimits(settings)
+    collecting = collector.Collector(registry, settings, now, limits, prometheus=request_metrics.prometheus)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -87,14 +91,14 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
         version="1",  # of the contract, not of the package
         description=DESCRIPTION,
         openapi_url=f"{BASE}/openapi.json",
-        docs_url=f"{BASE}/docs",
-        static_url=f"{BASE}/docs/static",
-        swagger_ui_oauth2_redirect_url=f"{BASE}/docs/oauth2-redirect",
+        docs_url=DOCS,
+        static_url=f"{DOCS}/static",
+        swagger_ui_oauth2_redirect_url=f"{DOCS}/oauth2-redirect",
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.shared = State(registry=registry, settings=settings, now=now)
+    app.state.shared = State(registry=registry, settings=settings, limits=limits, now=now)
     app.state.request_metrics = request_metrics
     app.state.collector = collecting
     app.state.has_its_process = False
@@ -107,9 +111,11 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
 
 def _with_middleware(app: FastAPI, settings: Settings) -> FastAPI:
     """Return the application with what every answer goes through; what is added last comes first."""
+    app.add_middleware(DocsPolicy, path=DOCS)
     app.add_middleware(Methods)
     app.add_middleware(BodyDeadline, seconds=settings.http_body_deadline.total_seconds(), rate=settings.http_body_rate)
     app.add_middleware(RequestLogging, metrics=app.state.request_metrics)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(CollectorCors, path=collector.PATH, origins=settings.collector_origins)
     return app
 

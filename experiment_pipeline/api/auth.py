@@ -77,17 +77,31 @@ def authorize(request: Request, scope: Scope) -> Access:
 def access_of(request: Request, key: ApiKey, scope: Scope) -> Access:
     """Return the access that a valid key gives to what a request's path names.
 
+    The request counts for the key's rate limit, and is told in the audit log where the settings ask for that.
+
     Raises:
+        RateLimited: the key asks too often.
         HTTPException: 403 where the key's scope does not include the one that is needed.
         NotFound: the key is of another environment than the path names.
+        RegistryUnavailable: a read has to be told, and the registry takes no changes.
     """
+    state = state_of(request)
+    state.limits.ask_with(key)
     environment_key = request.path_params.get("environment_key", key.environment_key)
     if key.environment_key != environment_key:
         raise NotFound(f"No environment '{environment_key}'.")
     if not key.scope.allows(scope):
         raise HTTPException(403, f"This needs the scope '{scope}'; the key's is '{key.scope}'.")
     request.state.key = key.prefix  # for the log
-    return Access(environment_key=key.environment_key, actor=f"key:{key.prefix}")
+    access = Access(environment_key=key.environment_key, actor=f"key:{key.prefix}")
+    if state.settings.audit_admin_reads and key.scope is Scope.ADMIN and _is_told_read(request):
+        state.registry.audit.record_read(environment_key, request.url.path, actor=access.actor, now=state.now())
+    return access
+
+
+def _is_told_read(request: Request) -> bool:
+    """Whether a request reads anything: an open page asks every few seconds whether there is something newer."""
+    return request.method == "GET" and not request.url.path.endswith("/state/")
 
 
 async def _inputs(environment_key: EnvironmentKey, authorization: Authorization) -> None:

@@ -25,6 +25,7 @@ from experiment_pipeline.api.cors import preflight_headers
 from experiment_pipeline.api.environment_cache import EnvironmentCache
 from experiment_pipeline.api.media_types import IDENTITY, encoding_of, require_json_or_gzip
 from experiment_pipeline.api.problems import problems
+from experiment_pipeline.api.rate_limits import RateLimits
 from experiment_pipeline.api.senders import sender_of
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.envelopes import open_envelope, text_of
@@ -82,10 +83,16 @@ class Collector:
     """State that the endpoint keeps between requests: known environments, open segments, bytes in memory, counters."""
 
     def __init__(
-        self, registry: Registry, settings: Settings, now: Callable[[], datetime], prometheus: CollectorRegistry
+        self,
+        registry: Registry,
+        settings: Settings,
+        now: Callable[[], datetime],
+        limits: RateLimits,
+        prometheus: CollectorRegistry,
     ) -> None:
         self.environments = EnvironmentCache(registry.environments.exists)
         self.now = now
+        self.limits = limits
         self.timezone = settings.landing_zone_info
         self.received = Counter("events_received", "Records that became durable.", registry=prometheus)
         self.accepted = Counter("events_accepted", "Durable records that keep the contract.", registry=prometheus)
@@ -108,10 +115,11 @@ class Collector:
         self._large = anyio.CapacityLimiter(1)  # a thread of its own: what waits for the registry may have all others
 
     async def collect(self, request: Request) -> Receipt:
-        """Land one request's body and return what became of its records. Raises EventsRefused."""
+        """Land one request's body and return what became of its records. Raises EventsRefused or RateLimited."""
         environment_key = request.headers.get("x-environment-key", "")
         if not await self.environments.has(environment_key):
             raise UnknownEnvironment(environment_key)
+        self.limits.send_to(environment_key)
         require_json_or_gzip(request)
         sender = sender_of(request.client.host if request.client else "")
         with self.admission.admit(environment_key, sender) as body:
@@ -180,7 +188,7 @@ def _likely(name: str) -> str | None:
     status_code=202,
     summary="Send events",
     response_model=Receipt,
-    responses=problems(400, 401, 408, 413, 415, 503),
+    responses=problems(400, 401, 408, 413, 415, 429, 503),
     openapi_extra={
         "parameters": [
             {"name": "X-Environment-Key", "in": "header", "required": True, "schema": {"type": "string"}},

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from experiment_pipeline.api.rate_limits import RateLimits
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 
@@ -18,10 +19,11 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The registry, the settings, and a clock that tests may set."""
+    """The registry, the settings, the limits of this process, and a clock that tests may set."""
 
     registry: Registry
     settings: Settings
+    limits: RateLimits
     now: Callable[[], datetime] = utc_now
 
 

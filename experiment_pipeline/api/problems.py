@@ -29,6 +29,7 @@ from experiment_pipeline.errors import (
     NotFound,
     NotStarted,
     Overloaded,
+    RateLimited,
     RegistryUnavailable,
     Throttled,
     UnknownEnvironment,
@@ -42,6 +43,7 @@ KINDS: Mapping[type[ExperimentPipelineError], tuple[int, str]] = {
     Final: (400, "Final"),
     NotFound: (404, "Not found"),
     Conflict: (409, "Conflict"),
+    RateLimited: (429, "Too many requests"),
     Throttled: (429, "Too many requests"),
     UnknownEnvironment: (401, "Unauthorized"),
     KeyExpired: (401, "Unauthorized"),
@@ -110,7 +112,7 @@ def problem_of(error: Exception, *, headers: Mapping[str, str] | None = None) ->
     sent = dict(headers or {})
     if isinstance(error, KeyExpired):
         sent["WWW-Authenticate"] = "Api-Key"
-    if isinstance(error, Throttled):
+    if isinstance(error, Throttled | RateLimited):
         sent["Retry-After"] = str(error.seconds_left)
     elif status == 503:
         sent["Retry-After"] = UNAVAILABLE_SECONDS
@@ -142,7 +144,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-POSSIBLE = problems(400, 401, 403, 404, 503)  # of every endpoint below an environment
+POSSIBLE = problems(400, 401, 403, 404, 429, 503)  # of every endpoint below an environment
 WRITING = problems(408, 409, 413, 415)  # besides, of those that change something
 
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import ssl
 import threading
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,7 +13,7 @@ import uvicorn
 
 from experiment_pipeline import logs
 from experiment_pipeline.api.worker_metrics import shared_metrics
-from experiment_pipeline.settings import Settings
+from experiment_pipeline.settings import PREFIX, Settings
 
 SECONDS_TO_ANSWER = 8  # that open requests get after SIGTERM
 log = structlog.get_logger(__name__)
@@ -25,6 +26,7 @@ def run(factory: str, settings: Settings, *, host: str, port: int, workers: int)
         SystemExit: with 1 when it could not be started; the log has the reason.
     """
     logs.configure_server()
+    _require_certificate(settings)
     _allow_open_files(settings.http_connections)
     metrics: AbstractContextManager[None] = shared_metrics() if workers > 1 else nullcontext()
     try:
@@ -42,10 +44,25 @@ def run(factory: str, settings: Settings, *, host: str, port: int, workers: int)
                 server_header=False,
                 timeout_keep_alive=settings.http_keep_alive.total_seconds(),  # type: ignore[arg-type]
                 timeout_graceful_shutdown=SECONDS_TO_ANSWER,
+                ssl_certfile=settings.tls_certificate,
+                ssl_keyfile=settings.tls_key,
                 forwarded_allow_ips=settings.trusted_proxies,
             )
     except SystemExit as stopped:  # uvicorn has logged the reason, e.g. a port in use
         raise SystemExit(1 if stopped.code else 0) from None
+
+
+def _require_certificate(settings: Settings) -> None:
+    """End the process with one line where the certificate, or its key, cannot be used."""
+    if settings.tls_certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key, lambda: "")
+    except OSError as unusable:  # ssl.SSLError is one
+        names = f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY"
+        reason = f"{names} must name a certificate and its private key, in PEM, without a password: {unusable}"
+        log.error("server.not_started", reason=reason)  # noqa: TRY400 - a refusal: its reason is all there is
+        raise SystemExit(1) from None
 
 
 def exit_within(seconds: float) -> None:

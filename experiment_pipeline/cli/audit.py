@@ -23,7 +23,7 @@ def audit() -> None:
 @options.any_environment
 @click.option("--subject", help="What was changed: experiment:12, or experiment for every one of them.")
 @click.option("--actor", help="Who changed it: cli:NAME or key:PREFIX.")
-@click.option("--action", help="How: create, change, delete, revoke, or the status that it moved to.")
+@click.option("--action", help="How: create, change, delete, revoke, read, or the status that it moved to.")
 @click.option("--page", default=1, show_default=True, type=click.IntRange(1, 1_000_000), help="1 is the newest.")
 @click.option("--page-size", default=50, show_default=True, type=click.IntRange(1, 999), help="Changes on a page.")
 @options.as_json
@@ -72,10 +72,12 @@ def list_changes(
 
 
 def _difference(change: "AuditRecord") -> str:
-    """Return the fields of a change that differ, from what to what; nothing for a creation or a deletion.
+    """Return the fields of a change that differ, from what to what, or the path of a read; nothing for a creation.
 
     `updated_at` differs always, and says no more than when the change was made.
     """
+    if change.action == "read" and change.after is not None:
+        return str(change.after["path"])
     if change.before is None or change.after is None:
         return ""
     from experiment_pipeline.registry.audit import changes

@@ -21,7 +21,8 @@ def serve(context: Context, host: str, port: int, workers: int) -> None:
     Example:
       experiment-pipeline serve --port 8000
     """
-    run(context, "from_environment", host, port, workers, documentation=f"http://{host}:{port}/api/v1/docs")
+    scheme = "http" if context.settings.tls_certificate is None else "https"
+    run(context, "from_environment", host, port, workers, documentation=f"{scheme}://{host}:{port}/api/v1/docs")
 
 
 def run(context: Context, factory: str, host: str, port: int, workers: int, **told: str) -> None:

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, when, from what to what (rule L5)."""
+"""The audit log: who changed what, when, from what to what (rule L5), and, where that is asked for, who read what."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from experiment_pipeline.domain.definitions import canonical_text
 from experiment_pipeline.domain.drafts import to_metric_draft
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.domain.sources import Source, to_declared
-from experiment_pipeline.registry.engine import Database, reading
+from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.tables import audit_log
 from experiment_pipeline.times import iso_utc
 
@@ -26,8 +26,9 @@ class AuditRecord:
     Attributes:
         at: the moment of the change, UTC.
         subject: the thing that changed, e.g. `experiment:12`, `metric:3`, `environment:production`, `key:1f0c9a77b2e4`.
-        action: e.g. `create`, `change`, `delete`; of an experiment's transition the new status.
-        before, after: the subject, JSON-ready; `before` is None at a creation, `after` at a deletion.
+        action: e.g. `create`, `change`, `delete`; of an experiment's transition the new status; `read`.
+        before, after: the subject, JSON-ready; `before` is None at a creation, `after` at a deletion. Of a read,
+            `after` has the path alone.
     """
 
     at: datetime
@@ -41,7 +42,7 @@ class AuditRecord:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AuditLog:
-    """Store of the audit log. It only reads: changes write their own lines, in their own transactions (`record`)."""
+    """Store of the audit log. Changes write their own lines, in their own transactions (`record`)."""
 
     database: Database
 
@@ -90,6 +91,19 @@ class AuditLog:
         statement = select(func.count()).select_from(audit_log).where(matching)
         with reading(self.database) as connection:
             return connection.scalar(statement) or 0
+
+    def record_read(self, environment_key: str, path: str, *, actor: str, now: datetime) -> None:
+        """Write that somebody read what a path of the API names."""
+        with writing(self.database) as connection:
+            record(
+                connection,
+                at=now,
+                actor=actor,
+                environment_key=environment_key,
+                subject=f"environment:{environment_key}",
+                action="read",
+                after={"path": path},
+            )
 
 
 def record(

@@ -211,9 +211,10 @@ class MetricView(BaseModel):
 
 
 class ChangeView(BaseModel):
-    """One change of an environment, experiment, metric or key.
+    """One change of an environment, experiment, metric or key, or one read of them.
 
-    `before` and `after` are all of its fields at the time; null before a creation and after a deletion.
+    `before` and `after` are all of its fields at the time; null before a creation and after a deletion. Of a read,
+    `after` has the path alone.
     """
 
     model_config = ConfigDict(from_attributes=True)

@@ -1,10 +1,16 @@
 """The audit log over HTTP: pages of changes, newest first, of one environment (rule L5)."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
-from tests.api.conftest import Api
+from experiment_pipeline.api.app import create_app
+from experiment_pipeline.domain.api_keys import Scope
+from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.settings import Settings
+from tests.api.conftest import ACTOR, NOW, Api, Clock
 
 
 def changed(api: Api) -> str:
@@ -79,3 +85,29 @@ def test_audit__other_environments__are_not_in_it_and_keys_without_their_digests
 def test_audit__filter_that_no_database_takes__is_a_400(api: Api) -> None:
     refused = api.get("/audit/?subject=%00")
     assert (refused.status_code, list(refused.json()["errors"])) == (400, ["subject"])
+
+
+def test_reads__with_an_admin_key__are_in_the_log_where_the_settings_ask_for_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data", audit_admin_reads=True)
+    registry = Registry.open(database_url)
+    with TestClient(create_app(registry, settings, Clock()), raise_server_exceptions=False) as client:
+        registry.environments.create("production", "production", actor=ACTOR, now=NOW)
+        keys = {scope: registry.keys.create("production", scope, scope, actor=ACTOR, now=NOW) for scope in Scope}
+        path = "/api/v1/environments/production/experiments/"
+        for scope in Scope:
+            assert client.get(path, headers={"Authorization": f"Api-Key {keys[scope][1]}"}).status_code == 200
+        client.cookies.set("experiment_pipeline_key", keys[Scope.ADMIN][1])
+        assert client.get("/environments/production/experiments/").status_code == 200
+        assert client.get("/environments/production/experiments/none/state/").status_code == 404
+        reads = registry.audit.list("production", action="read")
+    assert [(each.actor, each.subject, each.before, each.after) for each in reads] == [
+        (f"key:{keys[Scope.ADMIN][0].prefix}", "environment:production", None, {"path": read})
+        for read in ("/environments/production/experiments/", path)
+    ]
+
+
+def test_reads__are_not_in_the_log_by_default(api: Api) -> None:
+    assert api.get("/experiments/").status_code == 200
+    assert api.registry.audit.count("production", action="read") == 0

@@ -171,3 +171,14 @@ def test_page__printed__is_a_pdf_without_buttons(site: Site) -> None:
     hidden = "getComputedStyle(document.querySelector('.actions')).display"
     assert site.tab.evaluate(hidden) == "none"
     assert "Ship b" in site.tab.text()
+
+
+def test_documentation__of_the_api__is_shown_with_its_forms_and_loads_nothing_that_its_policy_forbids(
+    site: Site,
+) -> None:
+    tab = site.tab
+    tab.go(f"{site.url}/api/v1/docs")
+    shown = "document.querySelectorAll('.opblock').length"
+    eventually(lambda: tab.evaluate(shown) > 10, "the endpoints are shown")
+    assert [each for each in tab.errors() if "Content Security Policy" in each or "Refused" in each] == []
+    tab.screenshot(site.folder / "documentation.png")

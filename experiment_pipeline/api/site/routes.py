@@ -31,7 +31,7 @@ from experiment_pipeline.api.site.sessions import (
 from experiment_pipeline.domain.api_keys import Scope
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.texts import printable
-from experiment_pipeline.errors import ExperimentPipelineError, RegistryUnavailable, Throttled
+from experiment_pipeline.errors import ExperimentPipelineError, RateLimited, RegistryUnavailable, Throttled
 from experiment_pipeline.pages.html import render
 
 SITE = "/environments/{environment_key}"  # below it, pages show one environment
@@ -172,7 +172,7 @@ def _refusal(request: Request, error: Exception) -> Response:
         if isinstance(error, RegistryUnavailable):
             detail = outage_detail(error)
             headers["Retry-After"] = str(error.retry_after)
-        elif isinstance(error, Throttled):
+        elif isinstance(error, Throttled | RateLimited):
             headers["Retry-After"] = str(error.seconds_left)
         elif status == 503:
             headers["Retry-After"] = UNAVAILABLE_SECONDS
