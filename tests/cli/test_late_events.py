@@ -90,10 +90,11 @@ def test_pull_again__that_removes_rows_under_final_results__says_so_and_counts_n
     assert run("apply", tmp_path / "experiments.yaml").exit_code == 0
     assert run("sources", "pull", "orders").exit_code == 0
     registry = Registry.open(f"sqlite:///{tmp_path / 'data' / 'registry.sqlite'}")
-    ended = registry.experiments.transition(1, ExperimentStatus.COMPLETED, actor="test", now=NOW)
-    registry.batches.record_scan(NOW)
-    opened = registry.runs.open(ended.id, "last", NOW, DAY)
-    last = Publication(opened, Computation.RESULTS, {}, "1", NOW, timedelta(0), findings=[])
+    now = datetime.now(UTC)  # after the pull, however long ago this module was imported
+    ended = registry.experiments.transition(1, ExperimentStatus.COMPLETED, actor="test", now=now)
+    registry.batches.record_scan(now)
+    opened = registry.runs.open(ended.id, "last", now, DAY)
+    last = Publication(opened, Computation.RESULTS, {}, "1", now, timedelta(0), findings=[])
     assert registry.computations.publish(last).is_final
     registry.close()
     (tmp_path / "orders.csv").write_text(ROWS.replace(f"c,{(NOW - DAY).isoformat()},c", "").strip() + "\n")
