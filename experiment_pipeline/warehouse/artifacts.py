@@ -2,6 +2,9 @@
 
 A reader holds either the old file or the new one, never a torn one: writers fill a temporary file beside the target
 and rename it over. A writer that is killed leaves the last good file and a `.tmp` that `orphans` finds.
+
+Where a later computation finds the same rows, they are not written again: a small file beside them has its provenance,
+and names the provenance inside the rows' own file that it stands for. Beside other rows it means nothing.
 """
 
 import hashlib
@@ -28,6 +31,7 @@ PARTITION_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}-[0-9]{1,19}")  # rule L
 OF_PHASE = re.compile(rf"(?P<partition>{PARTITION_KEY.pattern})(\.(?P<phase>[0-9]{{1,9}}))?")  # of a file's name
 DECIDES_NUMBERS = ("assets", "domain", "lake", "results", "stats", "warehouse")  # folders that `code_version` covers
 STAMP_KEY = "stamp"  # of the Parquet file's key-value metadata
+ROWS_OF = "rows_of"  # in the file beside it: the digest of that stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,21 @@ def write_frame(frame: StampedFrame, target: Path) -> None:
         frame.rows.write_parquet(temporary, metadata={STAMP_KEY: frame.stamp.to_json()})
 
 
+def restamp(path: Path, stamp: Stamp) -> None:
+    """Say of an artifact that its rows are those of a later computation, too; the rows are not written again."""
+    with replacing(_beside(path)) as temporary:
+        temporary.write_text(json.dumps({ROWS_OF: rows_digest(path), STAMP_KEY: stamp.to_json()}), "utf-8")
+
+
+def rows_digest(source: Path | BinaryIO) -> str:
+    """Return a digest of the provenance inside a file: rows that were computed alike are the same (rule X5).
+
+    Raises:
+        ArtifactMissing: the file was not written by this pipeline.
+    """
+    return hashlib.sha256(_stamp_text(source).encode()).hexdigest()
+
+
 def read_frame(path: Path) -> StampedFrame:
     """Return the artifact at a path, its rows and its stamp from one and the same file.
 
@@ -181,17 +200,38 @@ def read_frame(path: Path) -> StampedFrame:
 
 
 def read_stamp(source: Path | BinaryIO) -> Stamp:
-    """Return the provenance of an artifact.
+    """Return the provenance of an artifact: of the last computation that found its rows.
 
     Raises:
         ArtifactMissing: the file was not written by this pipeline.
     """
+    own = _stamp_text(source)
+    later = _later_stamp(source, own) if isinstance(source, Path) else None
+    return Stamp.from_json(own) if later is None else later
+
+
+def _stamp_text(source: Path | BinaryIO) -> str:
     text = pl.read_parquet_metadata(source).get(STAMP_KEY)
     if text is None:
         raise ArtifactMissing(
             f"{source}: has no provenance metadata: not written by this pipeline. Materialise it again."
         )
-    return Stamp.from_json(text)
+    return text
+
+
+def _later_stamp(path: Path, own: str) -> Stamp | None:
+    """Return the provenance beside rows whose own one this is; None where there is none of these rows."""
+    try:
+        beside = json.loads(_beside(path).read_text("utf-8"))
+        if beside[ROWS_OF] == hashlib.sha256(own.encode()).hexdigest():
+            return Stamp.from_json(beside[STAMP_KEY])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # missing, or torn by somebody else: the rows' own provenance is true, only older
+    return None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".json")
 
 
 @cache

@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from experiment_pipeline.domain.audience import EVERYBODY
-from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.domain.experiments import MultipleExposures
+from experiment_pipeline.domain.metrics import Maturity, Metric
 from experiment_pipeline.warehouse.base import Frame
 from experiment_pipeline.warehouse.duckdb.totals_store import TotalsStore
 from experiment_pipeline.warehouse.refreshes import RefreshMode, RefreshPolicy
-from tests.incremental.histories import HOUR, PARTITION, TALLIED, History
+from tests.incremental.histories import HOUR, MINUTE, PARTITION, TALLIED, History
 from tests.lake.ledger import PROD
 
 
@@ -84,6 +85,43 @@ def test_refresh__with_nothing_new__reads_nothing(history: History) -> None:
     again = refreshed(history)
     assert (again.refresh.text, again.refresh.rows_read) == ("incremental", 0)
     assert again.rows.equals(full(history).rows)
+
+
+def test_refresh__with_nothing_new__writes_no_rows_again__i2(history: History) -> None:
+    refreshed(history)
+    exposures, store = history.engine.artifacts.path("first_exposures", PARTITION), totals(history)
+    before = {path: path.stat().st_ino for path in (exposures, *store.folder.iterdir())}
+    history.now += timedelta(seconds=1)
+    again = refreshed(history)
+    assert {path: path.stat().st_ino for path in (exposures, *store.folder.iterdir())} == before
+    assert history.engine.stamp(PARTITION).window == history.scope_now().window
+    assert again.rows.equals(full(history).rows)
+    generation = store.generation()
+    assert generation is not None
+    assert generation.known.as_of == history.now
+
+
+def test_refresh__with_nothing_new_but_windows_that_have_ended__counts_their_identities__m8(history: History) -> None:
+    within_a_day = TALLIED[9]
+    history.metrics = (Metric(1, PROD, "spent", within_a_day, maturity=Maturity.COMPLETE),)
+    history.land_records([bought("nobody", history.now - HOUR)])
+    history.now = max(datetime.fromisoformat(str(each["timestamp"])) for each in history.landed) + MINUTE
+    before = refreshed(history)
+    history.now += 20 * HOUR
+    after = refreshed(history)
+    assert (after.refresh.text, after.refresh.rows_read) == ("incremental", 0)
+    assert after.rows["not_mature"].sum() < before.rows["not_mature"].sum()
+    assert after.rows.equals(full(history).rows)
+
+
+def test_refresh__with_nothing_new_that_is_asked_for_more__answers_that(history: History) -> None:
+    refreshed(history)
+    scope, metrics = history.scope_now(), history.metrics
+    more = history.engine.variant_aggregates(scope, metrics, sensitive=metrics[0], mode=RefreshMode.INCREMENTAL)
+    full(history)
+    assert more.rows.equals(history.full.variant_aggregates(scope, metrics, sensitive=metrics[0]).rows)
+    history.scope = replace(history.scope, multiple_exposures=MultipleExposures.FIRST)
+    assert refreshed(history).rows.equals(full(history).rows)
 
 
 def test_audit__of_a_sound_state__says_that_both_are_equal__i4(history: History) -> None:

@@ -11,6 +11,7 @@ from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.event_scan import empty_kept
+from experiment_pipeline.warehouse.duckdb.kept_aggregates import Asked, KeptAggregates
 from experiment_pipeline.warehouse.duckdb.population import Population
 from experiment_pipeline.warehouse.duckdb.readings import Reading, Tallied
 from experiment_pipeline.warehouse.duckdb.resumed_scan import total_columns
@@ -42,8 +43,10 @@ def rows_of(*hashes: int, events: int = 1) -> dict[str, np.ndarray]:
 
 def test_generation__published__is_read_as_it_was_with_times_to_the_microsecond(store: TotalsStore) -> None:
     file = store.append(frame_of_totals(rows_of(1, 5)), LOWEST, HIGHEST)
-    store.publish(replace(GENERATION, files=(file,)))
-    assert store.generation() == replace(GENERATION, files=(file,))
+    kept = KeptAggregates(Asked("metrics", "exposures"), [{"n": 3, "mean": -0.1, "variant": "b", "largest": None}])
+    published = replace(GENERATION, files=(file,), aggregates=kept)
+    store.publish(published)
+    assert store.generation() == published
 
 
 def test_rows__of_a_range__are_those_with_such_hashes_file_by_file(store: TotalsStore) -> None:

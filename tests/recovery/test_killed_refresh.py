@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -35,13 +36,29 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> History:
         for _ in range(3):
             made.now += 9 * HOUR
             made.land()
-            scope = made.scope_now()
-            made.engine.write_first_exposures(scope, RefreshMode.INCREMENTAL)
-            made.engine.variant_aggregates(scope, made.metrics, mode=RefreshMode.INCREMENTAL)
+            refresh(made)
         made.now += 5 * HOUR
         made.land()
     (made.folder / REFRESH).write_bytes(pickle.dumps((made.scope_now(), made.metrics)))
     return made
+
+
+@pytest.fixture(scope="module")
+def quiet(prepared: History, tmp_path_factory: pytest.TempPathFactory) -> History:
+    """The same history, refreshed once more, with nothing new since."""
+    made = prepared.copied_to(tmp_path_factory.mktemp("quiet") / "history")
+    with closing(made.connect):
+        refresh(made)
+    made.now += timedelta(seconds=1)
+    (made.folder / REFRESH).write_bytes(pickle.dumps((made.scope_now(), made.metrics)))
+    return made
+
+
+def refresh(history: History) -> None:
+    """Refresh as the process that is killed does."""
+    scope = history.scope_now()
+    history.engine.write_first_exposures(scope, RefreshMode.INCREMENTAL)
+    history.engine.variant_aggregates(scope, history.metrics, mode=RefreshMode.INCREMENTAL)
 
 
 def refresh_and_die(folder: Path, point: str, which: int) -> dict[str, int]:
@@ -64,6 +81,20 @@ def test_refresh__killed_at_every_write__leaves_a_generation_and_the_next_one_eq
         "a file replaces the last one",
         "a file is removed",
     }
+    require_recovery(prepared, points, tmp_path)
+
+
+def test_refresh_with_nothing_new__killed_at_every_write__leaves_the_rows_and_the_next_one_equals_a_full_one__i1(
+    quiet: History, tmp_path: Path
+) -> None:
+    points = refresh_and_die(quiet.copied_to(tmp_path / "whole").folder, "none", 1)
+    assert "rows of totals are written" not in points
+    assert points["a file replaces the last one"] == 4, "before and after: a stamp, and a generation"
+    require_recovery(quiet, points, tmp_path)
+
+
+def require_recovery(prepared: History, points: dict[str, int], tmp_path: Path) -> None:
+    """Kill a refresh at each point; the state is there, and later refreshes equal full ones."""
     for point, times in points.items():
         for which in range(1, times + 1):
             history = prepared.copied_to(tmp_path / f"{point}-{which}")

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from experiment_pipeline.warehouse.artifacts import (
     code_version,
     read_frame,
     read_stamp,
+    restamp,
     write_frame,
 )
 
@@ -153,6 +155,31 @@ def test_read_stamp__file_that_was_not_written_here__is_refused(tmp_path: Path) 
     frame(1).rows.write_parquet(tmp_path / "foreign.parquet")
     with pytest.raises(ArtifactMissing, match="has no provenance metadata"):
         read_stamp(tmp_path / "foreign.parquet")
+
+
+LATER = replace(STAMP, data_version=4, since_full=1)
+
+
+def test_restamp__gives_rows_a_later_stamp_without_writing_them_again(store: ArtifactStore) -> None:
+    path = store.path("first_exposures", "checkout-1", 2)
+    write_frame(frame(1, 2), path)
+    before = path.stat()
+    restamp(path, LATER)
+    assert read_stamp(path) == LATER
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert len(store.of_others([])) == 2, "what is beside the rows of a deleted experiment goes with them"
+
+
+def test_restamp__says_nothing_of_rows_that_are_written_later_nor_when_it_is_torn__r5(store: ArtifactStore) -> None:
+    path = store.path("first_exposures", "checkout-1")
+    write_frame(frame(1, 2), path)
+    restamp(path, LATER)
+    newest = replace(STAMP, data_version=5)
+    write_frame(StampedFrame(frame(3).rows, newest), path)
+    assert read_stamp(path) == newest
+    restamp(path, LATER)
+    path.with_suffix(".json").write_text("{")
+    assert read_stamp(path) == newest
 
 
 @given(

@@ -5,9 +5,11 @@ those of batches up to v0 whose time lies in [a0, a1): they lay ahead of the ref
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import duckdb
 
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.visible_events import STORED, Parameters, over_visible
@@ -34,6 +36,17 @@ class Known:
         new = new_files(files, self.data_version)
         stages = ["later_batches", "times_come"] if new else ["times_come"]
         return self._over(stages, sql, {**parameters, "new_files": new, "known_files": files})
+
+    def has_entering(self, connection: duckdb.DuckDBPyConnection, events: Collection[str], of: Parameters) -> bool:
+        """Return whether an event of one of these names has entered the scope since.
+
+        Args:
+            connection: for the query.
+            events: the names.
+            of: parameters of statements that read events.
+        """
+        sql, parameters = self.over_entering(statement("measured_times"), {**of, "events": sorted(events)})
+        return bool(connection.execute(sql, parameters).fetchall())
 
     def over_known(self, sql: str, parameters: Parameters, changed: str, since: datetime) -> tuple[str, Parameters]:
         """Return a statement over the events that it saw of some identities, with its parameters.

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.warehouse.duckdb.population import Integers
 
-Identities: TypeAlias = Integers | slice
+Identities: TypeAlias = Integers | NDArray[np.bool_] | slice
 
 SLICE_BITS = 32  # leaves 21 of a double's 53 bits: two million slices add up without rounding
 LOWEST_PLACE = -33  # the last one whose unit is a double

@@ -10,16 +10,18 @@ import duckdb
 import polars as pl
 
 from experiment_pipeline.domain.analysis import AnalysisScope
-from experiment_pipeline.domain.events import EXPOSURE_EVENT
+from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT
 from experiment_pipeline.domain.exposure_contract import ExposureFaults, require_exposure_contract
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.errors import ArtifactMissing, ContractBroken
-from experiment_pipeline.warehouse.artifacts import STAMP_KEY, Stamp, read_stamp
+from experiment_pipeline.warehouse.artifacts import STAMP_KEY, Stamp, read_stamp, restamp
 from experiment_pipeline.warehouse.base import FirstExposures
 from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
 from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.first_exposures import first_exposures_statement
-from experiment_pipeline.warehouse.duckdb.known_exposures import brought_up_to_date
+from experiment_pipeline.warehouse.duckdb.known_exposures import IDENTITY, brought_up_to_date
+from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND
+from experiment_pipeline.warehouse.duckdb.resumed_scan import MILLISECONDS
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.visible_events import over_visible
 from experiment_pipeline.warehouse.refreshes import (
@@ -77,7 +79,8 @@ class ExposuresRefresh:
                 return self._incremental(earlier)
             except ContractBroken:
                 return self._full(RefreshReport(BROKEN))
-        incremental, _, _ = self._up_to_date(earlier)
+        changed, _, _ = self._up_to_date(earlier)
+        incremental = self._stored_rows.collect() if changed is None else changed
         written = self._full(RefreshReport(AUDIT, is_audited=True))
         if (difference := _difference(incremental, pl.read_parquet(self.target, glob=False))) is None:
             return written
@@ -108,20 +111,35 @@ class ExposuresRefresh:
     def _incremental(self, earlier: Stamp) -> FirstExposures:
         rows, entering, sql = self._up_to_date(earlier)
         stamp = replace(self._stamp(sql, RefreshReport()), since_full=earlier.since_full + 1)
-        with replacing(self.target) as temporary:
-            rows.write_parquet(temporary, compression="snappy", metadata={STAMP_KEY: stamp.to_json()})
-            identities, quarantined = self._counted(temporary)
+        if rows is None:  # to write a million rows anew takes longer than all else
+            identities, quarantined = self._counted(self._stored_rows)
+            restamp(self.target, stamp)
+        else:
+            identities, quarantined = self._counted(rows.lazy())
+            with replacing(self.target) as temporary:
+                rows.write_parquet(temporary, compression="snappy", metadata={STAMP_KEY: stamp.to_json()})
         report = RefreshReport(rows_read=entering, state_bytes=self.target.stat().st_size)
         return FirstExposures(identities, quarantined, sql, report)
 
-    def _up_to_date(self, earlier: Stamp) -> tuple[pl.DataFrame, int, str]:
-        """Return the first exposures, how many identities have new ones, and the statement that read these."""
+    def _up_to_date(self, earlier: Stamp) -> tuple[pl.DataFrame | None, int, str]:
+        """Return the first exposures, how many identities have new ones, and the statement that read these.
+
+        The first exposures are None where those that are stored are the same.
+        """
         known = Known(earlier.window.as_of, earlier.data_version)
         excluded = list(self.scope.audience.exclude_identifiers) or None
         bound = {**self.events, **self._of_flag(), "exclude_identifiers": excluded}
         sql, parameters = known.over_entering(statement(FIRST_EXPOSURES), bound)
         entering = frame(self.connection.sql(sql, params=parameters))
-        return brought_up_to_date(pl.read_parquet(self.target, glob=False), entering), len(entering), sql
+        if entering.is_empty():
+            return None, 0, sql
+        stored = self._stored_rows.collect()
+        rows = brought_up_to_date(stored, entering)
+        return None if rows is stored else rows, len(entering), sql
+
+    @property
+    def _stored_rows(self) -> pl.LazyFrame:
+        return pl.scan_parquet(self.target, glob=False)
 
     def _full(self, report: RefreshReport) -> FirstExposures:
         if self.scope.feature is None:
@@ -133,16 +151,24 @@ class ExposuresRefresh:
         with replacing(self.target) as temporary:
             stamp = self._stamp(sql, report)
             self.connection.execute(sql, {**parameters, "target": str(temporary), "stamp": stamp.to_json()})
-            identities, quarantined = self._counted(temporary)
+            identities, quarantined = self._counted(pl.scan_parquet(temporary, glob=False))
         kept = None if self.mode is RefreshMode.FULL else self.target.stat().st_size
         return FirstExposures(identities, quarantined, sql, replace(report, state_bytes=kept))
 
-    def _counted(self, path: Path) -> tuple[int, int]:
-        """Return how many identities a file has, and how many saw several variants, once it keeps the contract."""
-        window = {"started_at": self.scope.window.started_at, "as_of": self.scope.window.as_of}
-        ((identities, quarantined, *faults),) = self.connection.execute(
-            statement("first_exposures_summary"), {FIRST_EXPOSURES: [escape(str(path))], **window}
-        ).fetchall()
+    def _counted(self, rows: pl.LazyFrame) -> tuple[int, int]:
+        """Return how many identities there are, and how many saw several variants, once rows keep the contract."""
+        identity, at = pl.col(IDENTITY), pl.col("first_exposed_at_ms")
+        told = (identity, at, pl.col("variant"), pl.col("quarantined"))
+        window = self.scope.window
+        start, as_of = ((each - EPOCH) // MICROSECOND for each in (window.started_at, window.as_of))
+        found = rows.select(
+            pl.len().alias("identities"),
+            pl.col("quarantined").sum(),
+            (identity <= identity.shift(1)).sum().alias("repeated"),
+            pl.any_horizontal(each.is_null() for each in told).sum().alias("incomplete"),
+            ((at * MILLISECONDS < start) | (at * MILLISECONDS >= as_of)).sum().alias("outside_window"),
+        )
+        ((identities, quarantined, *faults),) = found.collect(engine="streaming").rows()  # a few columns at a time
         require_exposure_contract(ExposureFaults(*faults))
         return identities, quarantined
 

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from glob import escape
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -43,7 +44,9 @@ STARTS_AT, EXPOSED_BEFORE = "starts_at_ms", "exposed_before_ms"  # since the win
 NOT_KNOWN = -1  # where the analysis of an identity starts that the state does not have
 MILLISECONDS = 1000  # of microseconds
 
-Positions: TypeAlias = Integers | slice
+FEW = 8  # of so many elements one: fewer are taken by their positions, more in less time by a mask
+
+Positions: TypeAlias = Integers | Booleans | slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ class MatchedTotals:
 
     def __init__(self, stored: StoredTotals, population: Population) -> None:
         self._stored = stored
-        self._matches = [(rows, *common(rows[IDENTITY].to_numpy(), population.identity_hash)) for rows in stored.rows]
+        stored_rows = [rows.rechunk() for rows in stored.rows]  # so that its columns are arrays as they are
+        self._matches = [(rows, *common(rows[IDENTITY].to_numpy(), population.identity_hash)) for rows in stored_rows]
         starts, before = (np.full(len(population), NOT_KNOWN, np.int64) for _ in range(2))
         for rows, found, numbers in self._matches:
             starts[numbers] = column(rows, STARTS_AT)[found]
@@ -90,23 +94,28 @@ class MatchedTotals:
 
     def resume(self, kept: Mapping[Request, Kept], reading: Reading) -> None:
         """Give the tallies of a reading the totals of the identities that go on from them."""
-        everybody = bool(self.resumed.all())
-        for rows, found_of_all, numbers_of_all in self._matches:
-            found, numbers = found_of_all, numbers_of_all
-            if not everybody:
-                chosen = np.flatnonzero(self.resumed[numbers_of_all])
-                found, numbers = _positions(found_of_all, chosen), _positions(numbers_of_all, chosen)
+        for rows, found, numbers in self._going_on:
             for request, tally in kept.items():
                 prefix = f"{self._stored.requests[text_of(request, reading)]}."
                 names = [name for name in rows.columns if name.startswith(prefix)]
                 assert isinstance(tally, Tally)  # noqa: S101 - a request that resumes is of tallied events
-                tally.resume(numbers, {name.removeprefix(prefix): column(rows, name)[found] for name in names})
+                tally.resume(numbers, {name.removeprefix(prefix): rows[name].to_numpy()[found] for name in names})
+
+    @cached_property
+    def _going_on(self) -> list[tuple[pl.DataFrame, Positions, Positions]]:
+        """The rows of the identities that go on from them, with their positions in the rows and the population."""
+        if self.resumed.all():
+            return self._matches
+        return [
+            (rows, _chosen(found, self.resumed[numbers]), _chosen(numbers, self.resumed[numbers]))
+            for rows, found, numbers in self._matches
+        ]
 
     def gone(self) -> Integers:
         """Return the hashes of the identities that have totals and are not analysed now, sorted."""
         starts: dict[int, int] = {}
         for rows, found, _ in self._matches:
-            if isinstance(found, slice) or len(found) == len(rows):
+            if isinstance(found, slice):
                 continue
             is_absent = np.ones(len(rows), bool)
             is_absent[found] = False
@@ -275,15 +284,27 @@ def start_columns(population: Population, started_at_us: int) -> dict[str, Integ
 
 
 def common(stored: Integers, hashes: Integers) -> tuple[Positions, Positions]:
-    """Return the positions of the hashes that both of two sorted arrays have; slices where the arrays are the same."""
-    if np.array_equal(stored, hashes):
-        return slice(None), slice(None)
+    """Return the positions of the hashes that both of two sorted arrays have; a slice where all of one are."""
     if not len(stored) or not len(hashes):
         return np.empty(0, np.int64), np.empty(0, np.int64)
+    if np.array_equal(stored, hashes):
+        return slice(None), slice(None)
     fewer, more = (stored, hashes) if len(stored) < len(hashes) else (hashes, stored)
     places = np.minimum(np.searchsorted(more, fewer), len(more) - 1)
     found = np.flatnonzero(more[places] == fewer)
-    return (found, places[found]) if fewer is stored else (places[found], found)
+    in_fewer, in_more = _compact(found, len(fewer)), _compact(places[found], len(more))
+    return (in_fewer, in_more) if fewer is stored else (in_more, in_fewer)
+
+
+def _compact(positions: Integers, size: int) -> Positions:
+    """Return rising positions as what takes elements in the least time."""
+    if len(positions) == size:
+        return slice(None)
+    if len(positions) * FEW < size:
+        return positions
+    mask = np.zeros(size, bool)
+    mask[positions] = True
+    return mask
 
 
 def column(rows: pl.DataFrame, name: str) -> NDArray[Any]:
@@ -292,6 +313,12 @@ def column(rows: pl.DataFrame, name: str) -> NDArray[Any]:
     return values.cast(pl.Int64 if values.dtype.is_integer() else pl.Float64).to_numpy()
 
 
-def _positions(of: Positions, chosen: Integers) -> Integers:
-    """Return the positions at some places of positions."""
-    return chosen if isinstance(of, slice) else of[chosen]
+def _chosen(positions: Positions, chosen: Booleans) -> Positions:
+    """Return those of the positions of which it is true."""
+    if isinstance(positions, slice):
+        return chosen
+    if positions.dtype != bool:
+        return positions[chosen]
+    mask = positions.copy()
+    mask[positions] = chosen
+    return mask

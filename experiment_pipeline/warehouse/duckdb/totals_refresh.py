@@ -18,6 +18,7 @@ from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.events import EPOCH
 from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, ScannedRange, Types
+from experiment_pipeline.warehouse.duckdb.kept_aggregates import Asked, KeptAggregates, plain
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import Row
 from experiment_pipeline.warehouse.duckdb.population import Integers
 from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND, Reading, Request
@@ -66,7 +67,9 @@ class TotalsRefresh:
         now: what the new state is computed for.
         scope: of the analysis.
         wanted: the readings of its metrics.
+        asked: what the aggregates are computed of, beside events.
         obstacle: why no state of the lake as it is can be brought up to date, given what it had seen; None if it can.
+        has_entering: whether events have entered the scope since something was seen.
         policy: bounds of what is worth it.
         mode: what the caller asks for.
     """
@@ -75,7 +78,9 @@ class TotalsRefresh:
     now: KnownScope
     scope: AnalysisScope
     wanted: Sequence[Reading]
+    asked: Asked
     obstacle: Callable[[Known], str | None]
+    has_entering: Callable[[Known], bool]
     policy: RefreshPolicy
     mode: RefreshMode
     _new: Generation | None = None
@@ -95,8 +100,9 @@ class TotalsRefresh:
             return self._incremental(aggregate)
         incremental, _ = self._incremental(aggregate)
         full, report = self._full(aggregate, AUDIT)
-        self._is_difference = repr(incremental) != repr(full)  # to the last bit: 0.0 == -0.0
-        difference = _difference(incremental, full) if self._is_difference else None
+        mine, theirs = plain(incremental), plain(full)
+        self._is_difference = repr(mine) != repr(theirs)  # to the last bit: 0.0 == -0.0
+        difference = _difference(mine, theirs) if self._is_difference else None
         return full, replace(report, difference=difference, is_audited=True)
 
     def publish(self) -> None:
@@ -123,7 +129,7 @@ class TotalsRefresh:
         rows = aggregate(scan_range)
         self._new = None
         if keeps and rows_read >= self.policy.least_rows:
-            self._new = kept.generation(self.now, rows_read, time.monotonic() - began)
+            self._new = self._with_rows(kept.generation(self.now, rows_read, time.monotonic() - began), rows)
         elif keeps:
             reason = f"fewer than {self.policy.least_rows:,} events are read sooner than a state"
         elif self.mode is not RefreshMode.FULL:
@@ -131,7 +137,11 @@ class TotalsRefresh:
         return rows, RefreshReport(reason, rows_read, None if self._new is None else self._new.bytes)
 
     def _incremental(self, aggregate: Aggregate) -> tuple[list[Row], RefreshReport]:
-        earlier, rows_read, incremental = self._earlier, 0, False
+        began, earlier, rows_read, incremental = time.monotonic(), self._earlier, 0, False
+        if (same := self._rows_of(earlier)) is not None:
+            self._new = replace(earlier, known=earlier.known.then(self.now))
+            took = time.monotonic() - began
+            return same, RefreshReport(None, 0, earlier.bytes, seconds_saved=earlier.full_seconds - took)
         kept = _NewState(self.store, self._requests, self._started_at_us, earlier)
 
         def scan_range(scan: EventScan, hashes: Hashes) -> ScannedRange:
@@ -144,13 +154,22 @@ class TotalsRefresh:
             kept.add_changed(resumed, hashes)
             return resumed.scanned
 
-        began = time.monotonic()
         rows = aggregate(scan_range)
         saved = earlier.full_seconds - (time.monotonic() - began) if incremental else None
         known = earlier.known.then(self.now) if incremental else self.now
-        self._new = kept.generation(known, earlier.full_rows, earlier.full_seconds)
+        self._new = self._with_rows(kept.generation(known, earlier.full_rows, earlier.full_seconds), rows)
         reason = None if incremental else MOST_IDENTITIES_CHANGED
         return rows, RefreshReport(reason, rows_read, self._new.bytes, seconds_saved=saved)
+
+    def _rows_of(self, earlier: Generation) -> list[Row] | None:
+        """Return the rows that the earlier refresh kept, where they are those of this one; else None."""
+        kept = earlier.aggregates
+        if kept is None or kept.asked != self.asked or (kept.wait and earlier.known.as_of != self.now.as_of):
+            return None
+        return None if self.has_entering(_seen(earlier)) else list(kept.rows)
+
+    def _with_rows(self, generation: Generation, rows: Sequence[Row]) -> Generation:
+        return replace(generation, aggregates=KeptAggregates(self.asked, plain(rows)))
 
     @cached_property
     def _generation(self) -> Generation | None:

@@ -14,7 +14,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from experiment_pipeline.durable_files import make_folder, replacing, sync
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
+from experiment_pipeline.warehouse.duckdb.kept_aggregates import KeptAggregates
 from experiment_pipeline.warehouse.refreshes import KnownScope
 
 TOTALS = "totals"
@@ -60,6 +61,7 @@ class Generation:
         types: by property and event, as text, how many events have a value of each code (`field_types`).
         full_rows: events that the last full refresh read, and `full_seconds` how long that took.
         files: earlier ones first.
+        aggregates: that were computed of them; None where none are kept.
     """
 
     known: KnownScope
@@ -68,6 +70,7 @@ class Generation:
     full_rows: int
     full_seconds: float
     files: tuple[TotalsFile, ...] = field(default=())
+    aggregates: KeptAggregates | None = None
 
     @property
     def bytes(self) -> int:
@@ -78,7 +81,9 @@ class Generation:
         """Return the generation as text."""
         known = asdict(self.known)
         times = {name: known[name].isoformat() for name in ("started_at", "as_of")}
-        return json.dumps({"format": FORMAT, **asdict(self), "known": known | times})
+        fields = asdict(replace(self, aggregates=None)) | {"known": known | times}
+        kept = None if self.aggregates is None else self.aggregates.to_fields()  # `asdict` would copy every row
+        return json.dumps({"format": FORMAT, **fields, "aggregates": kept})
 
     @classmethod
     def from_json(cls, text: str) -> "Generation | None":
@@ -88,12 +93,14 @@ class Generation:
             return None
         known = fields["known"]
         times = {name: datetime.fromisoformat(known[name]) for name in ("started_at", "as_of")}
+        kept = fields.get("aggregates")
         return cls(
             **{
                 **fields,
                 "known": KnownScope(**known | times),
                 "requests": tuple(fields["requests"]),
                 "files": tuple(TotalsFile(**file) for file in fields["files"]),
+                "aggregates": None if kept is None else KeptAggregates.from_fields(kept),
             }
         )
 

@@ -11,7 +11,7 @@ from functools import cache, partial
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 from typing_extensions import override
@@ -29,14 +29,16 @@ from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
-from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp, rows_digest
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
 from experiment_pipeline.warehouse.duckdb.connection import Connect
 from experiment_pipeline.warehouse.duckdb.earlier_refresh import FindEventFiles, obstacle
+from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement
 from experiment_pipeline.warehouse.duckdb.exposures_refresh import FIRST_EXPOSURES, ExposuresRefresh
 from experiment_pipeline.warehouse.duckdb.field_types import field_types, field_types_statement
+from experiment_pipeline.warehouse.duckdb.kept_aggregates import Asked
 from experiment_pipeline.warehouse.duckdb.late_analysis import LateComparison
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
 from experiment_pipeline.warehouse.duckdb.metric_preview import as_one_arm, metric_preview
@@ -74,14 +76,15 @@ class DuckDBWarehouse(Warehouse):
 
     @override
     def write_first_exposures(self, scope: AnalysisScope, mode: RefreshMode = RefreshMode.FULL) -> FirstExposures:
+        once, definitions = self._opening_the_lake_once(), (scope.environment_key, scope.feature, scope.audience)
         with self._session() as connection:
             return ExposuresRefresh(
                 connection,
                 scope,
                 self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase),
-                self._event_parameters(connection, scope),
-                self._known_scope(scope, (scope.environment_key, scope.feature, scope.audience)),
-                partial(obstacle, connection, self.event_files, scope),
+                once._event_parameters(connection, scope),  # noqa: SLF001 - of this class
+                once._known_scope(scope, definitions),  # noqa: SLF001 - the same
+                partial(obstacle, connection, once.event_files, scope),
                 self.refreshes,
                 mode,
             ).write()
@@ -111,7 +114,7 @@ class DuckDBWarehouse(Warehouse):
     ) -> Frame:
         if not metrics:
             return Frame(rows=frame_of("variant_aggregates", []), sql=identities_statement())
-        once = replace(self, event_files=cache(self.event_files))  # opening the lake takes longer than few new events
+        once = self._opening_the_lake_once()
         with self._session() as connection:
             read = scope if sensitive is None else replace(scope, multiple_exposures=MultipleExposures.FIRST)
             identities = scope.aggregated(self._identities(connection, read))
@@ -126,7 +129,9 @@ class DuckDBWarehouse(Warehouse):
                 partial(once._reading_parameters, connection, scope),  # noqa: SLF001 - of this class
                 list(_ranges(sum(identities.values()))),
             )
-            refresh = once._totals_refresh(connection, scope, aggregation.wanted, mode)  # noqa: SLF001 - the same
+            question = (metrics, sensitive, self_check, scope.partition_key, scope.multiple_exposures, scope.audience)
+            asked = Asked(digest_of((question, identities)), rows_digest(self._first_exposures(scope)))
+            refresh = once._totals_refresh(connection, scope, aggregation.wanted, asked, mode)  # noqa: SLF001 - the same
             rows, report = refresh.rows(aggregation.rows)
             sql = aggregation.sql
         self._require_same(scope)
@@ -309,16 +314,28 @@ class DuckDBWarehouse(Warehouse):
         return dict(connection.execute(statement("variant_identities"), parameters).fetchall())
 
     def _totals_refresh(
-        self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, wanted: Sequence[Reading], mode: RefreshMode
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        scope: AnalysisScope,
+        wanted: Sequence[Reading],
+        asked: Asked,
+        mode: RefreshMode,
     ) -> TotalsRefresh:
         before = max((reading.before for reading in wanted), default=timedelta())
         widest = replace(scope, window=replace(scope.window, started_at=scope.window.started_at - before))
+
+        def has_entering(known: Known) -> bool:
+            events = self._event_parameters(connection, widest)
+            return known.has_entering(connection, {each.name for each in wanted}, events)
+
         return TotalsRefresh(
             TotalsStore(self.artifacts, scope.partition_key, scope.phase),
             self._known_scope(widest, scope.environment_key),
             scope,
             wanted,
+            asked,
             partial(obstacle, connection, self.event_files, widest),
+            has_entering,
             self.refreshes,
             mode,
         )
@@ -338,9 +355,14 @@ class DuckDBWarehouse(Warehouse):
         return {**self._stored(scope), "exclude_quarantined": excludes}
 
     def _stored(self, scope: AnalysisScope) -> dict[str, Any]:
-        return {
-            FIRST_EXPOSURES: [escape(str(self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key, scope.phase)))]
-        }
+        return {FIRST_EXPOSURES: [escape(str(self._first_exposures(scope)))]}
+
+    def _first_exposures(self, scope: AnalysisScope) -> Path:
+        return self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key, scope.phase)
+
+    def _opening_the_lake_once(self) -> Self:
+        """Return the same engine for one call: to open the lake again takes longer than to read few new events."""
+        return replace(self, event_files=cache(self.event_files))
 
     def _reading_parameters(
         self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope, hashes: dict[str, int], reading: Reading
