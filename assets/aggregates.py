@@ -4,7 +4,7 @@ import dagster as dg
 
 from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.assets.stages import VARIANT_AGGREGATES, AssetResults, run_stage
+from experiment_pipeline.assets.stages import VARIANT_AGGREGATES, AssetResults, of_first_exposures, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import ENGINE_KIND, WarehouseResource
 
@@ -21,7 +21,4 @@ def variant_aggregates(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[RefreshSession], warehouse: WarehouseResource
 ) -> AssetResults:
     """One row per metric and variant: identities, mean, and the sum of squared deviations."""
-    engine = warehouse.engine()
-    yield from run_stage(
-        VARIANT_AGGREGATES, context, runs, engine, inherits=lambda each: engine.stamp(each.partition_key, each.phase)
-    )
+    yield from run_stage(VARIANT_AGGREGATES, context, runs, warehouse, inherits=of_first_exposures)

@@ -5,7 +5,7 @@ import dagster as dg
 from experiment_pipeline.assets.columns import column_schema
 from experiment_pipeline.assets.health_checks import contract_spec
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.assets.stages import EXPOSURES, FIRST_EXPOSURES, AssetResults, run_stage
+from experiment_pipeline.assets.stages import EXPOSURES, FIRST_EXPOSURES, AssetResults, of_first_exposures, run_stage
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import ENGINE_KIND, WarehouseResource
 from experiment_pipeline.warehouse.artifacts import StampedFrame
@@ -24,7 +24,7 @@ def first_exposures(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[RefreshSession], warehouse: WarehouseResource
 ) -> AssetResults:
     """One row per identity: its first variant and time in the window, and whether it saw several variants."""
-    yield from run_stage(FIRST_EXPOSURES, context, runs, warehouse.engine())
+    yield from run_stage(FIRST_EXPOSURES, context, runs, warehouse)
 
 
 @dg.multi_asset(
@@ -57,7 +57,4 @@ def exposures(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[RefreshSession], warehouse: WarehouseResource
 ) -> AssetResults:
     """Identities by bucket and variant, and the payload that the API serves."""
-    engine = warehouse.engine()
-    yield from run_stage(
-        EXPOSURES, context, runs, engine, inherits=lambda each: engine.stamp(each.partition_key, each.phase)
-    )
+    yield from run_stage(EXPOSURES, context, runs, warehouse, inherits=of_first_exposures)

@@ -60,7 +60,7 @@ def results(
         RESULTS,
         context,
         runs,
-        warehouse.engine(),
+        warehouse,
         frames=lambda experiment: {AGGREGATES: io_manager.load(AGGREGATES, experiment.partition_key, experiment.phase)},
-        inherits=lambda experiment: io_manager.load(AGGREGATES, experiment.partition_key, experiment.phase).stamp,
+        inherits=lambda experiment, _: io_manager.load(AGGREGATES, experiment.partition_key, experiment.phase).stamp,
     )

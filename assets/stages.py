@@ -25,6 +25,7 @@ from experiment_pipeline.assets.measurements import store_measurements
 from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, row_count, short_table
 from experiment_pipeline.assets.refresh_reports import refresh_metadata, refresh_mode, require_no_difference
 from experiment_pipeline.assets.stored_evidence import checks_itself_now, stored_evidence
+from experiment_pipeline.assets.warehouse_costs import cost_metadata, engine_payload
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.planned_looks import PlannedLookOf
@@ -33,7 +34,7 @@ from experiment_pipeline.errors import ContractBroken, Final
 from experiment_pipeline.health.inputs import HealthInputs
 from experiment_pipeline.health.thresholds import Thresholds
 from experiment_pipeline.resources.dagster_instance import newest_materialization
-from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
+from experiment_pipeline.resources.refresh_session import Engines, ExperimentRun, RefreshSession
 from experiment_pipeline.results.decision import decide_experiment
 from experiment_pipeline.results.live_stats import live_stats
 from experiment_pipeline.results.payload import (
@@ -169,10 +170,10 @@ def run_stage(
     stage: Stage,
     context: dg.AssetExecutionContext,
     session: RefreshSession,
-    warehouse: Warehouse,
+    engines: Engines,
     *,
     frames: Callable[[Experiment], Frames] = lambda _: {},
-    inherits: Callable[[Experiment], Stamp] | None = None,
+    inherits: Callable[[Experiment, Warehouse], Stamp] | None = None,
 ) -> AssetResults:
     """Run one stage as the body of an asset, under the guard of the session.
 
@@ -183,13 +184,13 @@ def run_stage(
         stage: the stage to run.
         context: of the asset; its partition is the experiment.
         session: opens the run, and records a failure or a refusal.
-        warehouse: the engine.
+        engines: give the one of the experiment's environment.
         frames: reads the upstream frames that the stage needs, by asset, of the experiment in the phase of the run.
         inherits: see `RefreshSession.for_asset`.
     """
     try:
-        with session.for_asset(context, *stage.blocks, inherits=inherits) as run:
-            outputs = stage.outputs(run, warehouse, frames(run.experiment))
+        with session.for_asset(context, engines, *stage.blocks, inherits=inherits) as run:
+            outputs = stage.outputs(run, run.engine, frames(run.experiment))
             yield from to_selected_results(outputs, context.selected_asset_keys, context.selected_asset_check_keys)
     except Final as final:
         for observation in observe_final(stage, context.partition_key, final):
@@ -200,6 +201,11 @@ def run_stage(
                 context.log_event(outcome)
         for key in context.selected_asset_check_keys:
             yield dg.Output(None, context.assets_def.get_output_name_for_asset_check_key(key))
+
+
+def of_first_exposures(experiment: Experiment, engine: Warehouse) -> Stamp:
+    """Return the provenance of the first exposures that an engine has stored: stages after them inherit it."""
+    return engine.stamp(experiment.partition_key, experiment.phase)
 
 
 def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
@@ -217,6 +223,7 @@ def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Ite
             "quarantined": dg.MetadataValue.int(written.quarantined),
             PARTITION_ROWS: dg.MetadataValue.int(written.identities + written.quarantined),
             **refresh_metadata(written.refresh),
+            **cost_metadata(written.cost),
             **provenance(run.stamp(written.sql)),
         },
         checks=contract_result(),
@@ -229,7 +236,12 @@ def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[
     stamp = run.stamp(buckets.sql)
     yield StageOutput(
         "exposure_buckets",
-        {"rows": short_table(buckets.rows), **row_count(buckets.rows), **provenance(stamp)},
+        {
+            "rows": short_table(buckets.rows),
+            **row_count(buckets.rows),
+            **cost_metadata(buckets.cost),
+            **provenance(stamp),
+        },
         StampedFrame(buckets.rows, stamp),
     )
     listed, unlisted = listed_exposures(buckets.rows, run.experiment.variant_keys)
@@ -251,11 +263,12 @@ def _exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[
 def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Iterator[StageOutput]:
     """Aggregate every attached metric by variant."""
     metrics = tuple(attached.metric for attached in run.experiment.metrics)
+    offers = warehouse.capabilities
     aggregates = warehouse.variant_aggregates(
         run.scope,
         metrics,
-        sensitive=next(iter(metrics), None),
-        self_check=checks_itself_now(run),
+        sensitive=next(iter(metrics), None) if offers.sensitivity else None,
+        self_check=offers.self_check and checks_itself_now(run),
         mode=refresh_mode(run),
     )
     stamp = replace(run.stamp(aggregates.sql), difference=aggregates.refresh.difference)
@@ -265,6 +278,7 @@ def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> 
             **metric_tables(aggregates.rows, {each.id: each.name for each in metrics}),
             **row_count(aggregates.rows),
             **refresh_metadata(aggregates.refresh),
+            **cost_metadata(aggregates.cost),
             **provenance(stamp),
         },
         StampedFrame(aggregates.rows, stamp),
@@ -290,7 +304,9 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         arrivals=run.registry.health.arrivals(run.experiment.environment_key),
         stored=stored_evidence(run),
     )
-    findings = judge(with_lake_counts(inputs, run, warehouse))
+    offers = warehouse.capabilities
+    in_place = offers.engine if offers.in_place is not None else None
+    findings = judge(with_lake_counts(inputs, run, offers.health_inputs), warehouse=in_place)
     names = {each.metric.id: each.metric.name for each in run.experiment.metrics}
     split = frame_of("srm", split_rows(results.split))
     compared = frame_of("bayesian_results", comparison_rows(results))
@@ -305,7 +321,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     decision = decide_experiment(run.experiment, results, error_titles(found), results.contradicted)
     previous = run.registry.looks.newest(run.experiment.id, run.experiment.phase)
     moved = movement_since(previous, results, run.experiment, run.scope, warehouse, code_version=code_version())
-    payload = results_payload(results, moved, decision, found)
+    payload = results_payload(results, moved, decision, found, engine_payload(run))
     stats = live_stats(run.experiment, results)
     stored_as = stored_findings(findings)
     published = run.publish(

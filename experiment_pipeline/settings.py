@@ -5,69 +5,23 @@ import re
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import quote, urlsplit
+from typing import Annotated
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.times import Duration, TimeZone
+from experiment_pipeline.setting_types import Interval, Networks, Owners, Share, Size, WarehouseUrl, WebAddress
+from experiment_pipeline.times import TimeZone
 
 PREFIX = "EXPERIMENT_PIPELINE_"
-OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s,:]+@[^@\s,:]+\.[^@\s,:]+")  # as Dagster takes them
-SECONDS = re.compile(r"[+-]?\d{1,9}(\.\d{1,6})?", re.ASCII)
 # From 0 to 1; 0.9 is a letter or two off. REGISTRY_PORT, 0.8 like REGISTRY_URL, is a variable that Kubernetes sets.
 TYPO_SIMILARITY = 0.9
 # Delta decodes `%41` and takes a backslash for a slash; Dagster's SQLite takes `?` for the end of a path.
 MISREAD_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[?\\\x00-\x1f\x7f\ud800-\udfff]")  # the last: no UTF-8
-
-
-Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|MiB|GiB)$", examples=["512MiB", "2GiB"])]
-
-
-def _from_seconds(text: object) -> object:
-    """Return a number of seconds as a duration: a variable is text, and in JSON such text is refused."""
-    return timedelta(seconds=float(text)) if isinstance(text, str) and SECONDS.fullmatch(text) else text
-
-
-Interval = Annotated[Duration, BeforeValidator(_from_seconds), Field(examples=["90", "PT1H30M"])]
-
-
-def _networks(text: str) -> str:
-    for each in text.split(",") if text != "none" else ():
-        try:
-            ip_network(each.strip())
-        except ValueError:
-            raise ValueError(f"{each.strip()!r} is neither an IP address nor a network") from None
-    return text
-
-
-Networks = Annotated[str, AfterValidator(_networks), Field(examples=["10.0.0.7, 192.168.0.0/16"])]
-
-
-def _web_address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError("must be an http or https address, without a password, a query or a fragment")  # none is shown
-    return text.rstrip("/")
-
-
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-
-
-def _owners(text: str) -> str:
-    for each in map(str.strip, text.split(",")):
-        if not OWNER.fullmatch(each):
-            raise ValueError(f"{each!r} is neither team:<name> nor an e-mail address")
-    return text
-
-
-Owners = Annotated[str, AfterValidator(_owners), Field(examples=["team:growth, ada@example.com"])]
-Share = Annotated[float, Field(gt=0, le=1, examples=["0.25"])]
 
 
 class Settings(BaseSettings):
@@ -87,7 +41,26 @@ class Settings(BaseSettings):
         default="team:experiments", description="of Dagster's assets, separated by commas: team:<name>, or an e-mail"
     )
 
-    warehouse: Literal["duckdb"] = Field(default="duckdb", description="the engine that analyses")
+    warehouse: WarehouseUrl = Field(
+        default=SecretStr("duckdb"),
+        description="where environments are analysed that name no warehouse: duckdb, or the URL of one, with its "
+        "password: docs/engines.md",
+        examples=["clickhouse://USER:PASSWORD@HOST/DATABASE"],
+    )
+    warehouse_timeout: Interval = Field(
+        default=timedelta(minutes=10), ge=timedelta(seconds=1), description="of one statement in a warehouse"
+    )
+    warehouse_settle: Interval = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(0),
+        description="how long after it was loaded a row is read: an earlier transaction may commit later, rule N4",
+    )
+    warehouse_byte_limit: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="of one statement, by the engine's estimate; one that reads more is refused, rule N5"
+    )
+    warehouse_write: bool = Field(
+        default=False, description="whether first exposures are stored as tables in the warehouse, rule N3"
+    )
     duckdb_memory_limit: Size = Field(default="2GiB", description="DuckDB's memory before it spills to disk")
     duckdb_threads: int = Field(default=2, ge=1, le=1024, description="threads of one DuckDB connection")
 
@@ -257,6 +230,11 @@ class Settings(BaseSettings):
     health_duplicate_share: Share = Field(
         default=0.2, description="of an environment's events, delivered before; more are a health finding"
     )
+
+    @property
+    def default_warehouse(self) -> str:
+        """The engine of environments that name none, `duckdb` or a URL with its password: never log it."""
+        return self.warehouse.get_secret_value()
 
     @property
     def owners(self) -> list[str]:

@@ -1,17 +1,20 @@
 """The registry, and the guard that every partitioned asset goes through (rules R5-R8)."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 import dagster as dg
 import structlog
 
 from experiment_pipeline import logs
 from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.planned_looks import PlannedLookOf
@@ -25,11 +28,19 @@ from experiment_pipeline.resources.kept_event_log import event_log_kept_open
 from experiment_pipeline.resources.retries import requesting_retry, retry_transient
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.warehouse.artifacts import Stamp, code_version
+from experiment_pipeline.warehouse.base import Warehouse
 
 log = structlog.get_logger(__name__)
 
 PHASE_TAG = "experiment_pipeline/phase"  # the phase that a run was requested for (rule X9)
 COMPUTE_FAILED = {computation: f"{computation.value}.compute_failed" for computation in Computation}
+
+
+class Engines(Protocol):
+    """The engines of one process (`WarehouseResource`)."""
+
+    def engine(self, url: ConnectionUrl | None = None) -> Warehouse:
+        """Return the engine at a URL; the embedded one without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class ExperimentRun:
         scope: environment, feature, window and data version, the same for every artifact of the run (rule R5).
         acquired: when the run first acquired the lease, as monotonic time (seconds); refresh durations are measured
             from here.
+        engine: that analyses the experiment's environment.
     """
 
     experiment: Experiment
@@ -48,6 +60,7 @@ class ExperimentRun:
     registry: Registry
     settings: Settings
     acquired: float
+    engine: Warehouse
 
     @property
     def floors(self) -> Floors:
@@ -73,7 +86,7 @@ class ExperimentRun:
         Raises:
             RefreshRefused: the lease is lost, a newer payload is published, or the computation is final.
         """
-        now = datetime.now(UTC)
+        now, in_place = datetime.now(UTC), self.engine.capabilities.in_place
         return self.registry.computations.publish(
             Publication(
                 self.run,
@@ -87,6 +100,7 @@ class ExperimentRun:
                 live_stats=live_stats,
                 planned_looks=planned_looks,
                 sql=sql,
+                settle=None if in_place is None else in_place.settle,
             )
         )
 
@@ -116,8 +130,9 @@ class RefreshSession:
     def for_asset(
         self,
         context: dg.AssetExecutionContext,
+        engines: Engines,
         *computations: Computation,
-        inherits: Callable[[Experiment], Stamp] | None = None,
+        inherits: Callable[[Experiment, Warehouse], Stamp] | None = None,
     ) -> Iterator[ExperimentRun]:
         """Hold the lease of the partition's experiment while one asset is computed.
 
@@ -125,9 +140,11 @@ class RefreshSession:
 
         Args:
             context: of the asset; its partition is the experiment.
+            engines: give the one of the experiment's environment.
             computations: computations that fail if this asset fails (rule R3).
-            inherits: reads the upstream artifact's stamp, for the experiment in the run's phase. A new run takes the
-                stamp's as-of and data version (rule R5). One that already has its own refuses another as-of.
+            inherits: reads the upstream artifact's stamp, for the experiment in the run's phase, and its engine. A new
+                run takes the stamp's as-of and data version (rule R5). One that already has its own refuses another
+                as-of.
 
         Raises:
             Final: these computations are final; nothing of them was touched (rules R6, R8).
@@ -141,8 +158,9 @@ class RefreshSession:
                 self.recording_failures(experiment, context.run, *computations),
                 requesting_retry(context.retry_number),
             ):
-                stamp = inherits(experiment) if inherits else None
-                yield self.acquire(experiment, context.run, *computations, inherits=stamp)
+                engine = self.engine(engines, experiment)
+                stamp = inherits(experiment, engine) if inherits else None
+                yield self.acquire(experiment, context.run, engine, *computations, inherits=stamp)
         except Final:
             raise
         except RefreshRefused as refusal:
@@ -151,6 +169,16 @@ class RefreshSession:
                 metadata={"refusal": type(refusal).__name__},
                 allow_retries=False,
             ) from refusal
+
+    def engine(self, engines: Engines, experiment: Experiment) -> Warehouse:
+        """Return the engine of an experiment's environment (rule D0).
+
+        Raises:
+            ConfigurationError: the variable that holds the warehouse's URL is not set, or the server refuses it.
+            SourceUnreachable: the warehouse does not answer.
+        """
+        default = self.settings.default_warehouse
+        return engines.engine(self.registry.warehouses.url(experiment.environment_key, default, os.environ))
 
     def _in_phase_of(self, dagster_run: dg.DagsterRun, partition_key: str) -> Experiment:
         """Return the experiment in the phase that the run was requested for, or has computed before, or the newest."""
@@ -195,6 +223,7 @@ class RefreshSession:
         self,
         experiment: Experiment,
         dagster_run: dg.DagsterRun,
+        engine: Warehouse,
         *computations: Computation,
         inherits: Stamp | None = None,
     ) -> ExperimentRun:
@@ -207,13 +236,16 @@ class RefreshSession:
                 final, or the run is as of another moment than the artifact it inherits from.
             UnsoundLake: the lake does not fit the registry.
         """
+        now = datetime.now(UTC)
+        newest = None if inherits else self._newest_version(experiment, engine, now)
         run = self.registry.runs.open(
             experiment.id,
             root_run_id(dagster_run),
-            now=datetime.now(UTC),
+            now=now,
             lease_duration=self.settings.lease_duration,
             as_of=inherits.window.as_of if inherits else None,
             data_version=inherits.data_version if inherits else None,
+            newest_version=newest,
             phase=experiment.phase,
         )
         held = self.leases.get(experiment.id)
@@ -221,12 +253,20 @@ class RefreshSession:
         states = [self.registry.computations.get(experiment.id, each, experiment.phase) for each in computations]
         if computations and all(state.is_final for state in states):
             raise Final(f"{' and '.join(computations)} of experiment '{experiment.key}' are final.")
-        self._require_sound_lake()
+        if engine.capabilities.in_place is None:
+            self._require_sound_lake()
         installation = self.registry.installation.get()
         scope = AnalysisScope.of(experiment, lease.run, installation.identity if installation else None)
         if inherits is not None:
             scope.require_same(inherits.window, inherits.data_version, inherits.installation)
-        return ExperimentRun(experiment, lease.run, scope, self.registry, self.settings, lease.acquired)
+        return ExperimentRun(experiment, lease.run, scope, self.registry, self.settings, lease.acquired, engine)
+
+    def _newest_version(self, experiment: Experiment, engine: Warehouse, now: datetime) -> int | None:
+        """Return the data version that the run has in a warehouse; None of the lake. It is asked for once (rule R5)."""
+        held = self.leases.get(experiment.id)
+        if held is not None and engine.capabilities.in_place is not None:
+            return held.run.data_version
+        return engine.newest_version(experiment.environment_key, now)
 
     def _require_sound_lake(self) -> None:
         """Raise UnsoundLake where lake and registry do not fit: once a run, for the engine checks each reading."""

@@ -16,10 +16,9 @@ from experiment_pipeline.automation.experiment_refresh import ExperimentRefresh,
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.errors import RefreshRefused
 from experiment_pipeline.resources.io_manager import FrameIOManager
-from experiment_pipeline.resources.refresh_session import RefreshSession
+from experiment_pipeline.resources.refresh_session import Engines, RefreshSession
 from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.resources.warehouse import WarehouseResource
-from experiment_pipeline.warehouse.base import Warehouse
 
 Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation
 
@@ -48,7 +47,7 @@ def refresh_several(
         try:
             experiment = retry_transient(partial(runs.registry.experiments.get_by_partition, partition_key))
             experiment = experiment.in_phase(config.phases.get(partition_key, experiment.phase))
-            yield from refresh_one(experiment, context, runs, warehouse.engine(), io_manager)
+            yield from refresh_one(experiment, context, runs, warehouse, io_manager)
         except RefreshRefused as refusal:
             context.log.warning("%s: refused: %s", partition_key, refusal)
         except Exception:
@@ -62,7 +61,7 @@ def refresh_one(
     experiment: Experiment,
     context: dg.OpExecutionContext,
     session: RefreshSession,
-    engine: Warehouse,
+    engines: Engines,
     io_manager: FrameIOManager,
 ) -> Iterator[Event]:
     """Run every stage of one experiment in order, and yield what happened to its assets.
@@ -70,7 +69,7 @@ def refresh_one(
     Raises:
         Exception: the first error of a stage, after the others; an error goes before a refusal.
     """
-    for step in ExperimentRefresh(experiment, context.run, session, engine, io_manager).steps():
+    for step in ExperimentRefresh(experiment, context.run, session, engines, io_manager).steps():
         if isinstance(step, LeftFinal):
             yield from observe_final(step.stage, experiment.partition_key, step.final)
         elif experiment.is_in_newest_phase:

@@ -34,7 +34,9 @@ def due_runs(
     """
     registry, settings = runs.registry, runs.settings
     remove_partitions(instance, EXPERIMENTS, registry.experiments.partition_keys)
-    candidates, scanned_at = registry.dispatch.candidates(now), registry.batches.scanned_at()
+    in_place = registry.warehouses.in_place(settings.default_warehouse)
+    candidates = registry.dispatch.candidates(now, dict.fromkeys(in_place, settings.warehouse_settle))
+    scanned_at = registry.batches.scanned_at()
     add_partitions(instance, EXPERIMENTS, [candidate.experiment.partition_key for candidate in candidates])
     due = {
         (candidate.experiment.id, candidate.experiment.phase): source

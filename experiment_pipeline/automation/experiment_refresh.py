@@ -11,10 +11,9 @@ from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.errors import Final, RefreshRefused
 from experiment_pipeline.resources.io_manager import FrameIOManager
-from experiment_pipeline.resources.refresh_session import ExperimentRun, RefreshSession
+from experiment_pipeline.resources.refresh_session import Engines, ExperimentRun, RefreshSession
 from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.warehouse.artifacts import StampedFrame
-from experiment_pipeline.warehouse.base import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +31,14 @@ class ExperimentRefresh:
     Attributes:
         dagster_run: that computes it.
         session: acquires the lease, and records failures and refusals.
-        engine: the warehouse.
+        engines: give the one of the experiment's environment.
         io_manager: stores the small frames.
     """
 
     experiment: Experiment
     dagster_run: dg.DagsterRun
     session: RefreshSession
-    engine: Warehouse
+    engines: Engines
     io_manager: FrameIOManager
 
     def steps(self) -> Iterator[StageOutput | LeftFinal]:
@@ -56,7 +55,7 @@ class ExperimentRefresh:
                 if blocked.issuperset(stage.blocks):
                     continue
                 outputs: list[StageOutput] = []
-                acquire = partial(self.session.acquire, self.experiment, self.dagster_run, *stage.blocks)
+                acquire = partial(self._acquire, *stage.blocks)
                 attempt = partial(self._compute_and_store, stage, acquire, frames, outputs)
                 try:
                     with self.session.recording_failures(self.experiment, self.dagster_run, *stage.blocks):
@@ -74,6 +73,10 @@ class ExperimentRefresh:
         if errors:
             raise min(errors, key=lambda error: isinstance(error, RefreshRefused))
 
+    def _acquire(self, *computations: Computation) -> ExperimentRun:
+        engine = self.session.engine(self.engines, self.experiment)
+        return self.session.acquire(self.experiment, self.dagster_run, engine, *computations)
+
     def _compute_and_store(
         self,
         stage: Stage,
@@ -84,7 +87,7 @@ class ExperimentRefresh:
         """Run one stage, store its frames and collect its outputs, in place of those of an earlier attempt."""
         outputs.clear()
         run = acquire()
-        for output in stage.outputs(run, self.engine, frames):
+        for output in stage.outputs(run, run.engine, frames):
             if output.frame is not None:
                 self.io_manager.store(output.asset, output.frame)
                 frames[output.asset] = output.frame

@@ -140,6 +140,24 @@ class Context:
 
         require_sound(self.settings.lake_dir, registry.batches)
 
+    def require_events_in_lake(self, registry: "Registry", environment_key: str, what: str) -> None:
+        """Refuse what only an engine over the lake computes, in an environment that a warehouse analyses (rule N10).
+
+        Args:
+            registry: of the installation.
+            environment_key: of the events.
+            what: is asked for, with its article.
+
+        Raises:
+            ConfigurationError: the environment is analysed in a warehouse.
+        """
+        if environment_key in registry.warehouses.in_place(self.settings.default_warehouse):
+            message = (
+                f"Events of '{environment_key}' are analysed where they lie, and {what} is not computed there: "
+                "docs/engines.md lists what is."
+            )
+            raise ConfigurationError.of("warehouse", message)
+
     def environment(self, registry: "Registry", given: str | None) -> str:
         """Return the key of the environment that an option names, or of the only one that there is.
 

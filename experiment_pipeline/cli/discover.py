@@ -35,6 +35,7 @@ def discover_experiments(context: Context, environment: str | None, as_json: boo
     with context.registry() as registry:
         context.require_sound_lake(registry)
         key = context.environment(registry, environment)
+        context.require_events_in_lake(registry, key, "a list of flags")
         version = registry.batches.lake_version().data_version
         known = registry.experiments.list(key)
     engine = open_warehouse(context)

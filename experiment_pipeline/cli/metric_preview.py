@@ -27,7 +27,7 @@ from experiment_pipeline.times import iso_utc, to_milliseconds
 
 if TYPE_CHECKING:
     from experiment_pipeline.registry.registry import Registry
-    from experiment_pipeline.warehouse.base import Warehouse
+    from experiment_pipeline.warehouse.base import LakeWarehouse
 
 USUAL_DAYS = 14
 MOST_DAYS = 366
@@ -139,6 +139,7 @@ def measure(
     experiment = None if key is None else context.find(registry, key, environment)
     of = environment if experiment is None else experiment.environment_key
     metric = _metric(context, registry, name, of, file)
+    context.require_events_in_lake(registry, metric.environment_key, "a preview")
     data_version = registry.batches.lake_version().data_version
     if experiment is None:
         scope = _recent(context, engine, metric.environment_key, data_version, days or USUAL_DAYS)
@@ -204,7 +205,9 @@ def _of_experiment(context: Context, experiment: Experiment, data_version: int) 
     return AnalysisScope.of(experiment, RefreshRun("preview", experiment.id, as_of, data_version))
 
 
-def _recent(context: Context, engine: "Warehouse", environment_key: str, data_version: int, days: int) -> AnalysisScope:
+def _recent(
+    context: Context, engine: "LakeWarehouse", environment_key: str, data_version: int, days: int
+) -> AnalysisScope:
     """Return everybody in the days that end with the newest event, which may lie in the past.
 
     They begin with the first event of the environment where that is later: time before it has no traffic.
@@ -218,7 +221,7 @@ def _recent(context: Context, engine: "Warehouse", environment_key: str, data_ve
     return AnalysisScope(EVERYBODY, environment_key, None, window, data_version)
 
 
-def _previewed(context: Context, engine: "Warehouse", scope: AnalysisScope, metric: Metric) -> MetricPreview:
+def _previewed(context: Context, engine: "LakeWarehouse", scope: AnalysisScope, metric: Metric) -> MetricPreview:
     with progress_bar(context, "identities") as progress:
         bar = progress.add_task("Reading identities", total=None)
 
@@ -232,7 +235,7 @@ def _previewed(context: Context, engine: "Warehouse", scope: AnalysisScope, metr
     return preview
 
 
-def _near_events(engine: "Warehouse", scope: AnalysisScope, metric: Metric) -> dict[str, list[str]]:
+def _near_events(engine: "LakeWarehouse", scope: AnalysisScope, metric: Metric) -> dict[str, list[str]]:
     """Return, for each event of the metric that does not occur, the names of those that were probably meant."""
     names = metric.event_names
     occurring = engine.event_names(scope, names, MOST_EVENTS)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from experiment_pipeline.lake.lake import Lake
     from experiment_pipeline.lake.repair import Loss, RepairReport
     from experiment_pipeline.registry.registry import Registry
-    from experiment_pipeline.warehouse.base import Warehouse
+    from experiment_pipeline.warehouse.base import LakeWarehouse
 
 RETIMED = (
     " If the landing zone was restored without the times of its files, go on with `lake repair --ignore-times`: then "
@@ -113,7 +113,7 @@ def open_lake(context: Context) -> "Lake":
     )
 
 
-def open_warehouse(context: Context, artifacts_dir: Path | None = None) -> "Warehouse":
+def open_warehouse(context: Context, artifacts_dir: Path | None = None) -> "LakeWarehouse":
     """Return the engine over the lake that the settings name, with its artifacts in their folder or another one."""
     from experiment_pipeline.warehouse.artifacts import ArtifactStore
     from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse

@@ -75,6 +75,7 @@ def replay(
     with context.registry() as registry:
         context.require_sound_lake(registry)
         experiment = in_phase(context.find(registry, key, environment), phase)
+        context.require_events_in_lake(registry, experiment.environment_key, "a replay")
         with _replayer(context, registry, experiment) as replayer:
             if as_of is not None:
                 _show_moment(context, replayer, as_of, as_json=as_json)

@@ -18,7 +18,9 @@ from experiment_pipeline.domain.planned_looks import PlannedLookOf
 from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.times import iso_utc, to_milliseconds
+from experiment_pipeline.warehouse.extra import require_ibis
 from experiment_pipeline.warehouse.ibis.statements import statement
+from experiment_pipeline.warehouse.limits import WarehouseLimits
 
 if TYPE_CHECKING:
     from experiment_pipeline.warehouse.ibis.in_place import InPlaceAnalysis
@@ -99,7 +101,7 @@ def explain(
     """
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
-    _require_ibis()
+    require_ibis()
     from experiment_pipeline.warehouse.ibis.in_place import aggregate_statements, dialect_of
 
     metrics = tuple(each.metric for each in experiment.metrics)
@@ -140,7 +142,7 @@ def _computed(
         "started_at": iso_utc(scope.window.started_at),
         "as_of": iso_utc(scope.window.as_of),
         "data_version": scope.data_version,
-        "cost": {"statements": cost.statements, "read_rows": cost.read_rows, "read_bytes": cost.read_bytes},
+        "cost": cost.to_json(),
         "exposures": exposures_payload(
             summarise_exposures(listed, scope.window.granularity, unlisted), experiment.phase
         ),
@@ -156,23 +158,15 @@ def _scope(context: Context, experiment: Experiment, data_version: int) -> Analy
 
 @contextmanager
 def _analysis(url_env: str, timeout: timedelta) -> Iterator["InPlaceAnalysis"]:
-    _require_ibis()
+    require_ibis()
     from experiment_pipeline.warehouse.ibis.in_place import InPlaceAnalysis, open_engine
 
     text = os.environ.get(url_env)
     if not text:
         raise ConfigurationError.of("--url-env", f"the environment variable {url_env} is not set.")
-    engine = open_engine(ConnectionUrl(text, url_env), timeout)
+    limits = WarehouseLimits(timeout=timeout)
+    engine = open_engine(ConnectionUrl(text, url_env), limits)
     try:
-        yield InPlaceAnalysis(engine)
+        yield InPlaceAnalysis(engine, limits)
     finally:
         engine.close()
-
-
-def _require_ibis() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("ibis") is None:
-        raise ConfigurationError.of(
-            "warehouse", "needs the extra 'warehouse': pip install 'experiment-pipeline[warehouse]'."
-        )

@@ -207,7 +207,7 @@ def moment(text: str | None) -> datetime | None:
 
 def _look_cells(look: "LookSummary", names: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     moved: Mapping[str, Any] = look["moved"] or {}
-    found = {**look, **moved, **moved.get("restated", {}), "look": look["number"]}
+    found = {**look, **moved, **(moved.get("restated") or {}), "look": look["number"]}
     for name in names:
         cell = found.get(name)
         yield name, moment(cell) if name in ("as_of", "computed_at") else cell

@@ -42,12 +42,15 @@ class Candidate:
         states: both computations, without their payloads.
         newest_batch: the newest batch that holds events of its environment; 0 for none.
         waits: whether it has a claim that waits or is being served.
+        settle: of events that are analysed in a warehouse, how old a data version is at least (rule N4); None of the
+            lake. A warehouse is not asked for news: its experiments count as if there were some.
     """
 
     experiment: Experiment
     states: tuple[ComputationState, ...]
     newest_batch: int
     waits: bool
+    settle: timedelta | None = None
 
 
 def automatic_claim(
@@ -94,7 +97,9 @@ def _cooldown(state: ComputationState) -> timedelta:
 
 def _has_grown(candidate: Candidate) -> bool:
     """Return whether batches are newer than a computation's data version; always true if it never ran."""
-    return any(state.data_version is None or state.data_version < candidate.newest_batch for state in candidate.states)
+    return candidate.settle is not None or any(
+        state.data_version is None or state.data_version < candidate.newest_batch for state in candidate.states
+    )
 
 
 def _is_stale(candidate: Candidate, now: datetime) -> bool:
@@ -113,7 +118,10 @@ def _needs_last_refresh(
     known to be in the lake. A refresh after the grace, but before this is known, is not final and is repeated.
     """
     final_from = ended_at + grace
-    settled = now >= final_from and knows_landed(scanned_at, final_from, now)
+    if candidate.settle is None:
+        settled = now >= final_from and knows_landed(scanned_at, final_from, now)
+    else:
+        settled = now >= final_from + candidate.settle
     return now >= ended_at and any(
         not state.is_final and (state.as_of is None or state.as_of < ended_at or settled) for state in candidate.states
     )

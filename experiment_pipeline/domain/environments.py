@@ -3,11 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+EMBEDDED = "duckdb"  # the engine over the lake
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where a feature is evaluated, e.g. `production`. Its key is always text (rule E8)."""
+    """Where a feature is evaluated, e.g. `production`. Its key is always text (rule E8).
+
+    Attributes:
+        warehouse: the connection to where its events lie and are analysed, or `duckdb` for the embedded engine; None
+            for the engine of the installation.
+    """
 
     key: str
     name: str
     created_at: datetime
+    warehouse: str | None = None

@@ -61,6 +61,8 @@ class Movement:
     Attributes:
         newly_quarantined: identities that were analysed in the look before and are excluded now.
         code_changed: whether another version of the code that decides numbers computed the look before.
+        is_compared: whether an engine has compared both looks; if not, new identities are the difference of their
+            numbers, and nothing else is known.
     """
 
     number: int
@@ -71,6 +73,7 @@ class Movement:
     newly_quarantined: int = 0
     removed_events: int = 0
     code_changed: bool = False
+    is_compared: bool = True
 
     @classmethod
     def first(cls, identities: int) -> "Movement":
@@ -78,15 +81,19 @@ class Movement:
         return cls(number=1, previous_as_of=None, new_identities=identities)
 
     @classmethod
-    def since(cls, previous: Look, identities: int, found: LateAnalysis, code_version: str) -> "Movement":
+    def since(cls, previous: Look, identities: int, found: LateAnalysis | None, code_version: str) -> "Movement":
         """Return what moved since a look. Of one that counted nobody everything is new, and nothing restated.
 
         Args:
             previous: the look before.
             identities: analysed now.
-            found: what the engine counted.
+            found: what the engine counted; None where it does not compare looks.
             code_version: of the code that computes now.
         """
+        code_changed = previous.code_version != code_version
+        if found is None:
+            grown = identities - previous.identities
+            return cls(previous.number + 1, previous.as_of, grown, code_changed=code_changed, is_compared=False)
         is_of_nobody = not previous.identities  # its window may have begun at another moment, too (rule L1)
         new = identities if is_of_nobody else found.new_identities
         return cls(
@@ -98,5 +105,5 @@ class Movement:
             # Another version of the code may have counted others: then there is no such number, and it is not negative.
             newly_quarantined=max(0, previous.identities + new - identities),
             removed_events=found.removed_events,
-            code_changed=previous.code_version != code_version,
+            code_changed=code_changed,
         )

@@ -168,6 +168,7 @@ class Publication:
         live_stats: of results, JSON-ready; None leaves those that are stored.
         planned_looks: the planned looks that the payload is, stored with it and never changed (rule C7).
         sql: of results, the statement that their aggregates were computed with; None where it is not known.
+        settle: of a warehouse, how old its data version was at least when the run began (rule N4); None of the lake.
     """
 
     run: RefreshRun
@@ -181,6 +182,7 @@ class Publication:
     live_stats: Mapping[str, object] | None = None
     planned_looks: Sequence[PlannedLookOf] = ()
     sql: str | None = None
+    settle: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,4 +25,5 @@ CHECK = HealthCheck(
     artifact="srm",
     description="No anonymous identity has links to several known ones, which count for none of them (rule D6).",
     judge=judge_links,
+    in_place=False,
 )

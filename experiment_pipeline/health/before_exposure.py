@@ -44,4 +44,5 @@ CHECK = HealthCheck(
     artifact="bayesian_results",
     description="Few events of metrics come in the hour before the identity's first exposure (rule M2).",
     judge=judge_before_exposure,
+    in_place=False,
 )

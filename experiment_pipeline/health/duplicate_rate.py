@@ -43,4 +43,5 @@ CHECK = HealthCheck(
     artifact="experiment_results",
     description="Few events of the environment were delivered more than once while the experiment ran (rule E4).",
     judge=judge_duplicates,
+    in_place=False,
 )

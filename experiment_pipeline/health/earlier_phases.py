@@ -33,4 +33,5 @@ CHECK = HealthCheck(
     artifact="srm",
     description="No analysed identity saw another variant in an earlier phase of the experiment (rule X11).",
     judge=judge_earlier_phases,
+    in_place=False,
 )

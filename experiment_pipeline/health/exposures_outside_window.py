@@ -54,4 +54,5 @@ CHECK = HealthCheck(
     artifact="srm",
     description="No exposures of the flag in the month before the start, or after the end (rule X1).",
     judge=judge_exposures_outside,
+    in_place=False,
 )

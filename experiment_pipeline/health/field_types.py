@@ -55,4 +55,5 @@ CHECK = HealthCheck(
     artifact="bayesian_results",
     description="The properties that conditions, slices and dimensions read came in one type each (rule M7).",
     judge=judge_field_types,
+    in_place=False,
 )

@@ -41,4 +41,5 @@ CHECK = HealthCheck(
     artifact="srm",
     description="No exposures of the flag came under another case, with spaces, or in another Unicode form.",
     judge=judge_spelling,
+    in_place=False,
 )

@@ -51,4 +51,5 @@ CHECK = HealthCheck(
     artifact="experiment_results",
     description="While the experiment runs, events of its environment arrive from senders and from every source.",
     judge=_judge,
+    in_place=False,
 )

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiment_pipeline.health.finding import Finding
+from experiment_pipeline.health.finding import Finding, Severity
 from experiment_pipeline.health.inputs import HealthInputs
+
+NOT_MADE = "not_checked_in_warehouse"  # code of the finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +18,19 @@ class HealthCheck:
         artifact: of the results stage (`srm`, `bayesian_results` or `experiment_results`); people find the check there.
         description: one sentence that says what holds while the check passes.
         judge: a pure function of the inputs.
+        in_place: whether it is made, too, where a warehouse analyses events that are not in the lake (rule N10).
     """
 
     name: str
     artifact: str
     description: str
     judge: Callable[[HealthInputs], Finding]
+    in_place: bool = True
+
+    def not_made(self, engine: str) -> Finding:
+        """Return the finding of an engine that does not count what the check asks for."""
+        detail = (
+            f"Events of this environment are analysed where they lie, in {engine}, and what this check asks for is not "
+            "counted there. docs/engines.md lists what is."
+        )
+        return Finding(NOT_MADE, Severity.OK, "Not checked in the warehouse", detail, {"engine": engine})

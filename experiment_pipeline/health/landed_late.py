@@ -38,4 +38,5 @@ CHECK = HealthCheck(
     artifact="experiment_results",
     description="Few exposures and events of metrics land long after they happened (rules E6, R6).",
     judge=judge_landing,
+    in_place=False,
 )

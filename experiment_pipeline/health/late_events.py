@@ -62,4 +62,5 @@ CHECK = HealthCheck(
     artifact="experiment_results",
     description="No events of the experiment arrived, or were removed, after its results were final (rule R6).",
     judge=_judge,
+    in_place=False,
 )

@@ -90,4 +90,5 @@ CHECK = HealthCheck(
     artifact="bayesian_results",
     description="The event of every metric occurs, also in identities that were exposed.",
     judge=judge_metric_events,
+    in_place=False,
 )

@@ -57,4 +57,5 @@ CHECK = HealthCheck(
     artifact="srm",
     description="Few identities saw several variants, and leaving them out or not changes no verdict (rule X3).",
     judge=judge_quarantine,
+    in_place=False,
 )

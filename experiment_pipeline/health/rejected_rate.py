@@ -45,4 +45,5 @@ CHECK = HealthCheck(
     artifact="experiment_results",
     description="Few records of the environment were rejected while the experiment ran (rule E3).",
     judge=judge_rejected,
+    in_place=False,
 )

@@ -26,4 +26,5 @@ CHECK = HealthCheck(
     artifact="bayesian_results",
     description="No event_id of the metrics' events came with another time or value, which counts twice (rule E4).",
     judge=judge_event_ids,
+    in_place=False,
 )

@@ -52,7 +52,7 @@ def judge_self_check(inputs: HealthInputs) -> Finding:
 
 def checked_as_of(evidence: Mapping[str, Any] | None) -> datetime | None:
     """Return the as-of (UTC) of the self-check that a stored finding rests on; None without one."""
-    as_of = None if evidence is None else evidence["as_of"]
+    as_of = None if evidence is None else evidence.get("as_of")  # none where a warehouse does not check it
     return None if as_of is None else datetime.fromisoformat(as_of)
 
 
@@ -60,7 +60,7 @@ def _self_checks(inputs: HealthInputs) -> tuple[dict[str, SelfCheck], datetime |
     """Return the self-check of every metric, by its name, and as of when they are."""
     by_id = {each.metric_id: each.self_check for each in inputs.aggregates if each.self_check is not None}
     stored = inputs.stored.get(NAME)
-    if not by_id and stored is not None:
+    if not by_id and stored is not None and "metrics" in stored:
         return {name: SelfCheck(**each) for name, each in stored["metrics"].items()}, checked_as_of(stored)
     return dict(_above_floors(inputs, by_id, inputs.floors)), inputs.as_of if by_id else None
 
@@ -89,4 +89,5 @@ CHECK = HealthCheck(
     artifact="bayesian_results",
     description=f"Control split in two at random is called different from itself in {EXPECTED} splits, at 5 %.",
     judge=judge_self_check,
+    in_place=False,
 )

@@ -70,4 +70,5 @@ CHECK = HealthCheck(
     artifact="srm",
     description="The last whole days have no sudden drop of new identities against the week before.",
     judge=judge_traffic,
+    in_place=False,
 )

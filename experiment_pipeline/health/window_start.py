@@ -38,4 +38,5 @@ CHECK = HealthCheck(
     artifact="srm",
     description="Exposures begin with the experiment, and not where the data that are kept begin (rule X8).",
     judge=judge_window_start,
+    in_place=False,
 )

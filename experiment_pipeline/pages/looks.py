@@ -117,11 +117,11 @@ def moved_view(look: LookPayload | None) -> MovedView | None:
     """Return what moved since the look before; None of a payload that an older version stored."""
     if look is None:
         return None
-    since, counts = look["previous_as_of"], {**look, **look["restated"]}
+    since, counts = look["previous_as_of"], {**look, **(look["restated"] or {})}
     return MovedView(
         number=look["number"],
         since=None if since is None else datetime.fromisoformat(since),
-        counts={words: int(str(counts[name])) for name, words in MOVED.items()},
+        counts={words: int(str(counts[name])) for name, words in MOVED.items() if name in counts},
         code_changed=look["code_changed"],
     )
 

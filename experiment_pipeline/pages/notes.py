@@ -25,6 +25,7 @@ READINGS = {  # of the primary metric, declared otherwise; a newer version's go 
 
 def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Line]:
     """Yield what the table has no column for: bounds of values, identities that wait, readings that were adjusted."""
+    yield from quiet(_engine_lines(results))
     for of, metric in attached_metrics(experiment, results):
         name = printable(of.metric.name)
         for which, bounds in (
@@ -41,6 +42,20 @@ def note_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Line
             _reading_lines(metric), _progress_lines(metric), _planned_look_lines(metric), _other_lines(quantity, metric)
         ):
             yield Line(f"{name}{line}", Tone.QUIET)
+
+
+def _engine_lines(results: ResultsPayload) -> Iterator[str]:
+    """Yield what a warehouse does not compute, and the rows that it left out (rule N10)."""
+    engine = results.get("engine")
+    if engine is None:
+        return
+    refused = ", ".join(readable(name) for name in engine["not_computed"])
+    yield f"computed in {engine['name']}, where the events lie" + (
+        f"; not computed there: {refused}" if refused else ""
+    )
+    if rejected := engine["rejected"]:
+        told = ", ".join(f"{readable(reason)} {count:,}" for reason, count in sorted(rejected.items()))
+        yield f"rows left out there since they break the event contract: {told}"
 
 
 def sensitivity_lines(experiment: Experiment, results: ResultsPayload) -> Iterator[Line]:

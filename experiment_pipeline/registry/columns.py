@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, TypeDecorator, false
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Dialect, Integer, MetaData, TypeDecorator, false
 from typing_extensions import override
 
 MAX_ID = 2**31 - 1  # of PostgreSQL's integer; a larger one in a query is an error there
+
+# A batch of the lake, or microseconds since 1970 of a warehouse (rule N4); SQLite's integers have 64 bits already.
+DataVersion = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = MetaData(
     naming_convention={

@@ -26,8 +26,10 @@ from experiment_pipeline.registry.tables import (
     computations,
     experiments,
     is_computation,
+    is_of_phase,
     landing_objects,
     payloads,
+    runs,
 )
 from experiment_pipeline.results.occurrences import of_failures, of_publication
 from experiment_pipeline.times import is_ahead
@@ -317,8 +319,14 @@ def _refuse_to_go_back(before: ComputationState, run: RefreshRun, ended_at: date
 def _covers_landed(connection: Connection, experiment: Experiment, publication: Publication, before: datetime) -> bool:
     """Return whether every object of the environment that landed before the moment is in the data version (rule R6).
 
-    Only a landing zone that was listed since then can be known to hold nothing else.
+    Only a landing zone that was listed since then can be known to hold nothing else. A warehouse is known to hold all
+    that was loaded before a run began, but for what had not settled then (rule N4).
     """
+    run = publication.run
+    if publication.settle is not None:
+        mine = is_of_phase(runs, run.experiment_id, run.phase) & (runs.c.run_id == run.run_id)
+        opened_at = connection.scalar(select(runs.c.opened_at).where(mine))
+        return opened_at is not None and opened_at - publication.settle >= before
     scanned_at = ledger.Batches(connection).scanned_at()
     if not knows_landed(scanned_at, before, publication.computed_at):
         return False

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, null, or_, select
 
@@ -17,6 +18,8 @@ from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.experiment_rows import select_experiments
 from experiment_pipeline.registry.tables import claims, computations, experiments
 
+NOWHERE: Mapping[str, timedelta] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -24,8 +27,13 @@ class Dispatch:
 
     database: Database
 
-    def candidates(self, now: datetime) -> list[Candidate]:
-        """Return experiments in each phase that may be refreshed automatically: it runs, or is over and not final."""
+    def candidates(self, now: datetime, settle: Mapping[str, timedelta] = NOWHERE) -> list[Candidate]:
+        """Return experiments in each phase that may be refreshed automatically: it runs, or is over and not final.
+
+        Args:
+            now: UTC.
+            settle: by environment whose events are analysed in a warehouse, see `Candidate`.
+        """
         wanted = _may_be_due(now)
         with reading(self.database) as connection:
             states = _states(connection, wanted)
@@ -39,6 +47,7 @@ class Dispatch:
                 states=tuple(states[experiment.id, phase]),
                 newest_batch=newest.get(experiment.environment_key, 0),
                 waits=(experiment.id, phase) in waiting,
+                settle=settle.get(experiment.environment_key),
             )
             for experiment in experiments_by_id.values()
             for phase in _phases_due(experiment, states)

@@ -1,19 +1,20 @@
 """Environments in the registry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment_pipeline.domain.drafts import check_environment
-from experiment_pipeline.domain.environments import Environment
+from experiment_pipeline.domain.environments import EMBEDDED, Environment
 from experiment_pipeline.domain.events import ENVIRONMENT_KEY
-from experiment_pipeline.domain.texts import suggestion
+from experiment_pipeline.domain.texts import printable, suggestion
 from experiment_pipeline.errors import ConfigurationError, Conflict, NotFound
 from experiment_pipeline.registry import audit
 from experiment_pipeline.registry.engine import Database, reading, writing
+from experiment_pipeline.registry.source_tables import connections
 from experiment_pipeline.registry.tables import environments
 
 
@@ -27,7 +28,7 @@ class Environments:
         """Return every environment, by key."""
         with reading(self.database) as connection:
             rows = connection.execute(select(environments).order_by(environments.c.key)).mappings()
-            return [Environment(key=row["key"], name=row["name"], created_at=row["created_at"]) for row in rows]
+            return [_decode(row) for row in rows]
 
     def only_or_named(self, given: str | None, *, field: str, without_any: str) -> str:
         """Return the key of the environment that is named, or of the only one that there is.
@@ -67,7 +68,7 @@ class Environments:
         with reading(self.database) as connection:
             require(connection, key)
             row = connection.execute(select(environments).where(environments.c.key == key)).mappings().one()
-            return Environment(key=row["key"], name=row["name"], created_at=row["created_at"])
+            return _decode(row)
 
     def create(self, key: str, name: str, *, actor: str, now: datetime) -> Environment:
         """Add an environment.
@@ -97,10 +98,40 @@ class Environments:
         check_environment(key, name)
         with writing(self.database) as connection:
             before = Environments(connection).get(key)
-            after = Environment(key=key, name=name, created_at=before.created_at)
+            after = replace(before, name=name)
             connection.execute(update(environments).where(environments.c.key == key).values(name=name))
             _audit(connection, "change", before, after, actor=actor, now=now)
         return after
+
+    def set_warehouse(self, key: str, warehouse: str, *, actor: str, now: datetime) -> Environment:
+        """Set where an environment is analysed from now on (rule D0).
+
+        Args:
+            key: of the environment.
+            warehouse: the key of a connection, or `duckdb`.
+            actor: for the audit log.
+            now: for the audit log.
+
+        Raises:
+            ConfigurationError: no connection has this key.
+            NotFound: no environment has this key.
+        """
+        with writing(self.database) as connection:
+            known = connection.scalars(select(connections.c.key).order_by(connections.c.key)).all()
+            if warehouse not in (EMBEDDED, *known):
+                allowed = f"Must be {EMBEDDED}, or one of connections."
+                message = f"{allowed} There is none '{printable(warehouse)}'.{suggestion(warehouse, known)}"
+                raise ConfigurationError.of("warehouse", message)
+            before = Environments(connection).get(key)
+            after = replace(before, warehouse=warehouse)
+            if before != after:
+                connection.execute(update(environments).where(environments.c.key == key).values(warehouse=warehouse))
+                _audit(connection, "change", before, after, actor=actor, now=now)
+        return after
+
+
+def _decode(row: RowMapping) -> Environment:
+    return Environment(row["key"], row["name"], row["created_at"], row["warehouse"])
 
 
 def require(connection: Connection, key: str) -> None:

@@ -100,7 +100,8 @@ class Health:
         arriving = judge_notifications(undelivered, now)
         if undelivered or NOTIFICATIONS.name in stored.evidence():
             stored = replace(stored, findings=_with(stored.findings, NOTIFICATIONS, arriving))
-        if experiment.ended_at is not None or ARRIVALS.name not in stored.evidence():
+        evidence = stored.evidence().get(ARRIVALS.name)
+        if experiment.ended_at is not None or evidence is None or "engine" in evidence:  # of one that is not made
             return stored
         fresh = judge_freshness(self.arrivals(experiment.environment_key), now, thresholds.event_age)
         return replace(stored, findings=_with(stored.findings, ARRIVALS, fresh))

@@ -23,7 +23,13 @@ from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.metrics import Metrics
 from experiment_pipeline.registry.notification_targets import NotificationTargets
 from experiment_pipeline.registry.sources import Connections, Sources
-from experiment_pipeline.schemas.manifests import DeclaredExperiment, DeclaredMetric, DeclaredSource, Manifest
+from experiment_pipeline.schemas.manifests import (
+    DeclaredExperiment,
+    DeclaredMetric,
+    DeclaredSource,
+    EnvironmentBody,
+    Manifest,
+)
 from experiment_pipeline.times import to_milliseconds
 
 P = ParamSpec("P")
@@ -115,9 +121,9 @@ class _Application:
     floors: Floors
 
     def apply(self, manifest: Manifest) -> list[Difference]:
-        differences = [self._environment(key, entry.name) for key, entry in manifest.environments.items()]
+        connections = [self._connection(key, entry) for key, entry in manifest.connections.items()]
+        differences = [self._environment(key, entry) for key, entry in manifest.environments.items()] + connections
         placed = in_environments(self.connection, manifest)
-        differences += [self._connection(key, entry) for key, entry in placed.connections.items()]
         differences += [self._source(key, entry) for key, entry in placed.sources.items()]
         differences += [self._metric(key, entry) for key, entry in placed.metrics.items()]
         completed_first = sorted(
@@ -127,8 +133,8 @@ class _Application:
         differences += [self._target(key, entry) for key, entry in placed.notifications.items()]
         return [difference for difference in differences if difference.fields or difference.notes]
 
-    def _environment(self, key: str, name: str | None) -> Difference:
-        environments = Environments(self.connection)
+    def _environment(self, key: str, entry: EnvironmentBody) -> Difference:
+        environments, name = Environments(self.connection), entry.name
         with _naming(f"environments.{key}"):
             before = _or_none(environments.get, key)
             if before is None:
@@ -137,6 +143,8 @@ class _Application:
                 after = environments.rename(key, name, actor=self.actor, now=self.now)
             else:
                 after = before
+            if entry.warehouse is not None:
+                after = environments.set_warehouse(key, entry.warehouse, actor=self.actor, now=self.now)
         return _difference(f"environment {key}", before, after)
 
     def _connection(self, key: str, entry: ConnectionDraft) -> Difference:

@@ -39,6 +39,7 @@ from experiment_pipeline.registry.source_ranges import SourceRanges
 from experiment_pipeline.registry.sources import Connections, Sources
 from experiment_pipeline.registry.table_outbox import TableOutbox
 from experiment_pipeline.registry.wait_limits import WaitLimits
+from experiment_pipeline.registry.warehouses import Warehouses
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class Registry:
         self.runs = Runs(engine)
         self.dispatch = Dispatch(engine)
         self.connections = Connections(engine)
+        self.warehouses = Warehouses(engine)
         self.sources = Sources(engine)
         self.source_ranges = SourceRanges(engine)
         self.notification_targets = NotificationTargets(engine)

@@ -32,6 +32,7 @@ class Runs:
         *,
         as_of: datetime | None = None,
         data_version: int | None = None,
+        newest_version: int | None = None,
         phase: int | None = None,
     ) -> RefreshRun:
         """Acquire or renew the experiment's lease for a run, and fix or find what the run is as of.
@@ -45,8 +46,9 @@ class Runs:
             now: UTC.
             lease_duration: how long from now the lease lasts.
             as_of: None for now. Never past the end of the phase, in whole milliseconds.
-            data_version: None for the newest committed batch; where one computation is final, for the one that it has
-                read, so that the other agrees with it.
+            data_version: None for the newest one; where one computation is final, for the one that it has read, so that
+                the other agrees with it.
+            newest_version: that of a warehouse; None for the newest committed batch.
             phase: of the experiment; None for the one that the run has computed before, or else the newest.
 
         Raises:
@@ -75,7 +77,9 @@ class Runs:
                 run_id=run_id,
                 experiment_id=experiment_id,
                 as_of=to_milliseconds(as_of or min(now, experiment.ended_at or now)),
-                data_version=_data_version(connection, experiment) if data_version is None else data_version,
+                data_version=_data_version(connection, experiment, newest_version)
+                if data_version is None
+                else data_version,
                 phase=experiment.phase,
             )
             _fix(connection, run, now)
@@ -160,8 +164,8 @@ def _fix(connection: Connection, run: RefreshRun, now: datetime) -> None:
     )
 
 
-def _data_version(connection: Connection, experiment: Experiment) -> int:
-    """Return the newest committed batch, or the one that a final computation has read: the other goes with it.
+def _data_version(connection: Connection, experiment: Experiment, newest: int | None) -> int:
+    """Return the newest version, or the one that a final computation has read: the other goes with it.
 
     A final data version covers all that landed before the grace was over (rule R6): the other is final as of it, too.
     """
@@ -174,7 +178,7 @@ def _data_version(connection: Connection, experiment: Experiment) -> int:
     # A payload that has read a newer one already never goes back (rule R5).
     if final and final[0] == max(row.data_version for row in rows):
         return int(final[0])
-    return batches.newest(connection)
+    return batches.newest(connection) if newest is None else newest
 
 
 def _everything_is_final(connection: Connection, experiment: Experiment) -> bool:

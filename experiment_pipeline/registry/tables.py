@@ -32,7 +32,7 @@ from experiment_pipeline.registry import (  # their tables are of the same metad
     outbox_tables,  # noqa: F401
     source_tables,  # noqa: F401
 )
-from experiment_pipeline.registry.columns import UtcDateTime, is_id, metadata
+from experiment_pipeline.registry.columns import DataVersion, UtcDateTime, is_id, metadata
 
 VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name
 
@@ -41,6 +41,7 @@ environments = Table(
     metadata,
     Column("key", String(255), primary_key=True),  # rule E8
     Column("name", String(255), nullable=False),
+    Column("warehouse", String(80)),  # the connection to where its events lie; null: the installation's engine
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -157,7 +158,7 @@ computations = Table(  # rule R1: one row per (experiment, phase, computation), 
     Column("phase", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("computation", String(20), primary_key=True),
     Column("as_of", UtcDateTime),
-    Column("data_version", Integer),
+    Column("data_version", DataVersion),
     Column("computed_at", UtcDateTime),
     Column("payload", JSON(none_as_null=True)),
     Column("is_final", Boolean, nullable=False, default=False),
@@ -187,7 +188,7 @@ payloads = Table(  # rule R1: the looks, every payload that was ever published
     Column("phase", Integer, nullable=False, server_default="1"),
     Column("computation", String(20), nullable=False),
     Column("as_of", UtcDateTime, nullable=False),
-    Column("data_version", Integer, nullable=False),
+    Column("data_version", DataVersion, nullable=False),
     Column("computed_at", UtcDateTime, nullable=False),
     Column("code_version", String(64), nullable=False),
     Column("run_id", String(255), nullable=False),
@@ -220,9 +221,11 @@ health = Table(  # the findings of the newest results, replaced with them
     Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
     Column("phase", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("as_of", UtcDateTime, nullable=False),
-    Column("data_version", Integer, nullable=False),
+    Column("data_version", DataVersion, nullable=False),
     Column("findings", JSON, nullable=False),
-    Column("late_counted_to", Integer, nullable=False, server_default="0"),  # batch; later ones bring late events (R6)
+    Column(
+        "late_counted_to", DataVersion, nullable=False, server_default="0"
+    ),  # batch; later ones bring late events (R6)
 )
 
 metric_measurements = Table(  # of each metric the newest of each source and experiment; null: of everybody
@@ -236,7 +239,7 @@ metric_measurements = Table(  # of each metric the newest of each source and exp
     Column("measured_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),  # the window, with `as_of`
     Column("as_of", UtcDateTime, nullable=False),
-    Column("data_version", Integer, nullable=False),
+    Column("data_version", DataVersion, nullable=False),
     Column("identities", BigInteger, nullable=False),
     Column("definition", JSON, nullable=False),  # that was measured, canonical
     Column("statistic", JSON, nullable=False),  # moments, as the metric is declared
@@ -253,7 +256,7 @@ live_stats = Table(  # those of the newest results, replaced with them
     Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
     Column("phase", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("as_of", UtcDateTime, nullable=False),
-    Column("data_version", Integer, nullable=False),
+    Column("data_version", DataVersion, nullable=False),
     Column("payload", JSON, nullable=False),
 )
 
@@ -263,7 +266,7 @@ results_sql = Table(  # of the newest results, replaced with them
     Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
     Column("phase", Integer, primary_key=True, autoincrement=False),
     Column("as_of", UtcDateTime, nullable=False),
-    Column("data_version", Integer, nullable=False),
+    Column("data_version", DataVersion, nullable=False),
     Column("sql", Text, nullable=False),
 )
 
@@ -278,7 +281,7 @@ claims = Table(  # rule R2
     Column("requested_at", UtcDateTime, nullable=False),
     Column("run_key", String(255)),  # of the run that automation requested for it
     Column("as_of", UtcDateTime),
-    Column("data_version", Integer),
+    Column("data_version", DataVersion),
     Column("served_by", String(255)),
     Column("served_at", UtcDateTime),
     Column("outcome", String(20)),  # published, failed or refused; null while it waits
@@ -300,7 +303,7 @@ runs = Table(  # rule R5: as-of and data version of a run, kept over retries and
     Column("experiment_id", ForeignKey("experiments.id"), primary_key=True),
     Column("phase", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("as_of", UtcDateTime, nullable=False),
-    Column("data_version", Integer, nullable=False),
+    Column("data_version", DataVersion, nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
 )
 

@@ -31,13 +31,15 @@ class RestatedPayload(TypedDict):
 class LookPayload(TypedDict):
     """The number of a look among the looks of its phase, and what moved since the one before; of the first, nothing.
 
-    `code_changed` tells whether another version of the code that decides numbers computed the look before.
+    `restated` is null where events are analysed in a warehouse, which does not count it: `new_identities` is the
+    difference of both looks' identities then. `code_changed` tells whether another version of the code that decides
+    numbers computed the look before.
     """
 
     number: int
     previous_as_of: str | None
     new_identities: int
-    restated: RestatedPayload
+    restated: RestatedPayload | None
     code_changed: bool
 
 
@@ -126,14 +128,18 @@ def look_payload(movement: Movement) -> LookPayload:
         "number": movement.number,
         "previous_as_of": None if previous is None else iso_utc(previous),
         "new_identities": movement.new_identities,
-        "restated": {
-            "late_events": movement.late_events,
-            "restated_identities": movement.restated_identities,
-            "newly_quarantined": movement.newly_quarantined,
-            "removed_events": movement.removed_events,
-            "erased": 0,
-        },
+        "restated": _restated(movement) if movement.is_compared else None,
         "code_changed": movement.code_changed,
+    }
+
+
+def _restated(movement: Movement) -> RestatedPayload:
+    return {
+        "late_events": movement.late_events,
+        "restated_identities": movement.restated_identities,
+        "newly_quarantined": movement.newly_quarantined,
+        "removed_events": movement.removed_events,
+        "erased": 0,
     }
 
 

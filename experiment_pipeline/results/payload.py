@@ -98,6 +98,14 @@ class FoundPayload(TypedDict):
     title: str
 
 
+class EnginePayload(TypedDict):
+    """The warehouse that has computed results where events lie, and what is not computed there (docs/engines.md)."""
+
+    name: str
+    not_computed: list[str]
+    rejected: dict[str, int]
+
+
 class ResultsPayload(TypedDict):
     """Results of one experiment at one refresh.
 
@@ -106,7 +114,7 @@ class ResultsPayload(TypedDict):
     looks, and what moved since the one before. `sensitivity` has the primary metric as it would be under other
     declarations. `decision` is left out without any metric; `health` has what was found wrong. Everything is of one
     `phase` of the experiment (rule X10); `earlier_phases` is how many came before, each of which has spent its own
-    alpha (rule X11).
+    alpha (rule X11). `engine` is left out of what the embedded engine has computed.
     """
 
     phase: NotRequired[int]
@@ -119,6 +127,7 @@ class ResultsPayload(TypedDict):
     look: NotRequired[LookPayload]
     decision: NotRequired[DecisionPayload]
     health: NotRequired[list[FoundPayload]]
+    engine: NotRequired[EnginePayload]
 
 
 def exposures_payload(summary: ExposuresSummary, phase: int = 1) -> ExposuresPayload:
@@ -139,6 +148,7 @@ def results_payload(
     movement: Movement | None = None,
     decision: Decision | None = None,
     health: Sequence[FoundPayload] | None = None,
+    engine: EnginePayload | None = None,
 ) -> ResultsPayload:
     """Return the results payload: nothing missing, null where something is withheld.
 
@@ -147,6 +157,7 @@ def results_payload(
         movement: what moved since the look before; None where it is not going to be a look.
         decision: what to do; None where nothing is decided.
         health: the checks that did not pass; None where none was made.
+        engine: the warehouse that computed them; None for the embedded engine.
     """
     split = results.split
     payload: ResultsPayload = {
@@ -165,6 +176,8 @@ def results_payload(
         payload["decision"] = _decision(decision)
     if health is not None:
         payload["health"] = list(health)
+    if engine is not None:
+        payload["engine"] = engine
     return payload
 
 

@@ -212,7 +212,7 @@ def _shared(experiment: Experiment, look: Look) -> Row:
 
 
 def _moved(moved: Mapping[str, Any]) -> Row:
-    restated, previous = moved["restated"], moved["previous_as_of"]
+    restated, previous = moved["restated"] or {}, moved["previous_as_of"]
     return {
         "previous_as_of": None if previous is None else datetime.fromisoformat(previous),
         "new_identities": moved["new_identities"],

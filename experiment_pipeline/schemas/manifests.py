@@ -34,6 +34,11 @@ class EnvironmentBody(Body):
     """An environment of a manifest."""
 
     name: str | None = Field(default=None, description="the key when left out")
+    warehouse: str | None = Field(
+        default=None,
+        description="one of `connections`: its events lie there, and are analysed there; or `duckdb`, the engine over "
+        "the lake; left out, as it was, at first EXPERIMENT_PIPELINE_WAREHOUSE",
+    )
 
 
 @with_config(STRICT)

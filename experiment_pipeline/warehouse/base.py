@@ -4,15 +4,17 @@ An engine owns its identity-level rows (`first_exposures`); they never leave it.
 Every engine runs the same contract suite (tests/warehouse/contract.py) and must agree with the plain-Python reference.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import polars as pl
+from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.discovery import ExposedVariants
+from experiment_pipeline.domain.environments import EMBEDDED
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.event_timing import EventTiming
 from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposures, Window
@@ -21,6 +23,7 @@ from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.warehouse.artifacts import Stamp
+from experiment_pipeline.warehouse.costs import Cost
 from experiment_pipeline.warehouse.refreshes import ASKED_FOR, RefreshMode, RefreshReport
 
 
@@ -33,25 +36,40 @@ class FirstExposures:
         quarantined: of these, seen with more than one variant (rule X3), whatever the policy.
         sql: the statement that computed it; values are bound as parameters, so none stands in it.
         refresh: how it was computed.
+        cost: of a warehouse; None of the embedded engine.
     """
 
     identities: int
     quarantined: int
     sql: str
     refresh: RefreshReport = ASKED_FOR
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A small result, the statement that computed it, and how."""
+    """A small result, the statement that computed it, how, and the cost of a warehouse."""
 
     rows: pl.DataFrame
     sql: str
     refresh: RefreshReport = ASKED_FOR
+    cost: Cost | None = None
 
 
 class Warehouse(Protocol):
-    """One engine over one events lake."""
+    """One engine over the events of one environment: what a refresh needs. Everything else is a capability (N1)."""
+
+    @property
+    def capabilities(self) -> "Capabilities":
+        """The parts of an analysis that the engine offers beside this."""
+
+    def newest_version(self, environment_key: str, now: datetime) -> int | None:
+        """Return the data version of a run that begins now (rules R5, N4); None for the lake's newest batch.
+
+        Args:
+            environment_key: of the events.
+            now: UTC.
+        """
 
     def write_first_exposures(self, scope: AnalysisScope, mode: RefreshMode = RefreshMode.FULL) -> FirstExposures:
         """Compute rules X1-X3 over the scope and replace the artifact of the partition's phase as one atomic step.
@@ -111,41 +129,6 @@ class Warehouse(Protocol):
             `split_calls`, or `split_reason` where there is none.
         """
 
-    def preview_metric(
-        self, scope: AnalysisScope, metric: Metric, on_identities: Callable[[int, int], None]
-    ) -> MetricPreview | None:
-        """Measure one metric over the analysed identities of a scope, all its variants together (rules M2-M14).
-
-        No artifact of the scope's partition is read or replaced: a refresh may run meanwhile.
-
-        Args:
-            scope: of the analysis.
-            metric: declared, or not yet.
-            on_identities: told how many identities of how many are done.
-
-        Returns:
-            Numbers over all identities, none of a single one but the largest values; None where nobody is analysed.
-        """
-
-    def event_times(
-        self, environment_key: str, data_version: int, before: datetime
-    ) -> tuple[datetime, datetime] | None:
-        """Return when the first and the last event of an environment before a moment were (UTC); None without one."""
-
-    def exposed_variants(
-        self, environment_key: str, data_version: int, before: datetime, limit: int
-    ) -> ExposedVariants:
-        """Return the flags and variants of an environment that were ever exposed before a moment.
-
-        Memory is that of the engine's limit, however many identities there are.
-
-        Args:
-            environment_key: of the exposures.
-            data_version: rows with `batch <= data_version` are read (rule E6).
-            before: exclusive, UTC.
-            limit: pairs at most, those with the most identities first.
-        """
-
     def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
         """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1).
 
@@ -154,22 +137,14 @@ class Warehouse(Protocol):
             before_entry: whether those are counted, too, that never had the event where their analysis would start.
         """
 
+
+class HealthCounts(Protocol):
+    """Counts that health checks ask for, beside what is analysed."""
+
     def first_exposure_counts(self, scope: AnalysisScope) -> FirstExposureCounts:
         """Return how many identities were first exposed on each day, of the stored first exposures.
 
         Quarantined identities count whatever the policy, and so does every variant that was seen (rules X3, X6).
-        """
-
-    def late_analysis(self, scope: AnalysisScope, metrics: tuple[Metric, ...], look: Look) -> LateAnalysis:
-        """Count what differs from an earlier look: late events, new identities, restated ones (rule R9).
-
-        Where no file can hold a late event this costs a few queries of files' statistics and of the first exposures,
-        which must be stored.
-
-        Args:
-            scope: of the present analysis.
-            metrics: its metrics; those that the look does not have are left out.
-            look: an earlier one, which counted identities.
         """
 
     def count_exposures(self, scope: AnalysisScope, feature: str, window: Window) -> SeenExposures:
@@ -232,3 +207,139 @@ class Warehouse(Protocol):
             wanted: names that come first where they occur; then come the most frequent ones.
             limit: names at most.
         """
+
+
+class LookComparison(Protocol):
+    """Comparison of a look with an earlier one."""
+
+    def late_analysis(self, scope: AnalysisScope, metrics: tuple[Metric, ...], look: Look) -> LateAnalysis:
+        """Count what differs from an earlier look: late events, new identities, restated ones (rule R9).
+
+        Where no file can hold a late event this costs a few queries of files' statistics and of the first exposures,
+        which must be stored.
+
+        Args:
+            scope: of the present analysis.
+            metrics: its metrics; those that the look does not have are left out.
+            look: an earlier one, which counted identities.
+        """
+
+
+class InPlace(Protocol):
+    """Answers about events that lie in a warehouse and not in the lake."""
+
+    @property
+    def settle(self) -> timedelta:
+        """How old a data version is at least when a run begins with it (rule N4)."""
+
+    def rejected_rows(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Mapping[str, int]:
+        """Return how many rows the analysis leaves out since they break rules E1 to E3, by reason (rule N10).
+
+        Rows without a row of that reason have no entry.
+        """
+
+    def rows_read(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> int:
+        """Count the rows of the flag and the metrics that the scope reads, repeated and rejected ones included.
+
+        What is counted below a data version never changes, unless rows are loaded with an earlier time (rule N4).
+        """
+
+    def cost(self, scope: AnalysisScope) -> Cost:
+        """Return the cost of the experiment's statements since its first exposures were computed, by this object."""
+
+
+class Exploration(Protocol):
+    """Answers about events before an experiment is declared."""
+
+    def preview_metric(
+        self, scope: AnalysisScope, metric: Metric, on_identities: Callable[[int, int], None]
+    ) -> MetricPreview | None:
+        """Measure one metric over the analysed identities of a scope, all its variants together (rules M2-M14).
+
+        No artifact of the scope's partition is read or replaced: a refresh may run meanwhile.
+
+        Args:
+            scope: of the analysis.
+            metric: declared, or not yet.
+            on_identities: told how many identities of how many are done.
+
+        Returns:
+            Numbers over all identities, none of a single one but the largest values; None where nobody is analysed.
+        """
+
+    def event_times(
+        self, environment_key: str, data_version: int, before: datetime
+    ) -> tuple[datetime, datetime] | None:
+        """Return when the first and the last event of an environment before a moment were (UTC); None without one."""
+
+    def exposed_variants(
+        self, environment_key: str, data_version: int, before: datetime, limit: int
+    ) -> ExposedVariants:
+        """Return the flags and variants of an environment that were ever exposed before a moment.
+
+        Memory is that of the engine's limit, however many identities there are.
+
+        Args:
+            environment_key: of the exposures.
+            data_version: rows with `batch <= data_version` are read (rule E6).
+            before: exclusive, UTC.
+            limit: pairs at most, those with the most identities first.
+        """
+
+
+class LakeWarehouse(Warehouse, HealthCounts, LookComparison, Exploration, Protocol):
+    """An engine over the lake: it computes everything, and reads batches."""
+
+    @property
+    @override
+    def capabilities(self) -> "Capabilities":
+        return Capabilities(
+            EMBEDDED,
+            health_inputs=self,
+            look_comparison=self,
+            exploration=self,
+            self_check=True,
+            sensitivity=True,
+            replay=True,
+        )
+
+    @override
+    def newest_version(self, environment_key: str, now: datetime) -> int | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Parts of an analysis that an engine computes, or refuses (rules N1, N10).
+
+    Attributes:
+        engine: its name.
+        health_inputs: counts for health checks; None where these checks are not made.
+        look_comparison: what moved since the look before; None where it is not counted.
+        exploration: previews of metrics, and flags that nobody has declared; None where there are none.
+        self_check: whether control can be split in two, to be compared with itself.
+        sensitivity: whether the primary metric is aggregated as if it were declared in other ways, too.
+        replay: whether an earlier data version is read as it was.
+        in_place: of a warehouse; None of an engine over the lake.
+    """
+
+    engine: str
+    health_inputs: HealthCounts | None = None
+    look_comparison: LookComparison | None = None
+    exploration: Exploration | None = None
+    self_check: bool = False
+    sensitivity: bool = False
+    replay: bool = False
+    in_place: InPlace | None = None
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The names of what a refresh does not compute on this engine, for the payload."""
+        offered = {
+            "health_inputs": self.health_inputs is not None,
+            "look_comparison": self.look_comparison is not None,
+            "self_check": self.self_check,
+            "sensitivity": self.sensitivity,
+            "replay": self.replay,
+        }
+        return tuple(name for name, is_offered in offered.items() if not is_offered)

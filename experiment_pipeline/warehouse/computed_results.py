@@ -93,5 +93,6 @@ def movement_since(
     identities = sum(results.split.identities.values())
     if previous is None:
         return Movement.first(identities)
-    found = warehouse.late_analysis(scope, tuple(each.metric for each in experiment.metrics), previous)
+    metrics, late = tuple(each.metric for each in experiment.metrics), warehouse.capabilities.look_comparison
+    found = None if late is None else late.late_analysis(scope, metrics, previous)
     return Movement.since(previous, identities, found, code_version)

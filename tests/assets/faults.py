@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
 import duckdb
 
+from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.resources.warehouse import WarehouseResource
-from experiment_pipeline.warehouse.base import Warehouse
+from experiment_pipeline.warehouse.base import Capabilities, Warehouse
 from tests.assets.conftest import Installation
 
 VACUUMED = 'IO Error: Cannot open file "merged-1.parquet": No such file or directory'
@@ -29,15 +30,20 @@ class Faults:
     def add(self, method: str, partition_key: str, *faults: Callable[[], BaseException]) -> None:
         self.next[method, partition_key].extend(faults)
 
-    def engine(self) -> Any:
+    def engine(self, url: ConnectionUrl | None = None) -> Any:
         """As `WarehouseResource.engine`."""
-        return _FailingEngine(self, self.warehouse.engine())
+        return _FailingEngine(self, self.warehouse.engine(url))
 
 
 @dataclass
 class _FailingEngine:
     faults: Faults
     real: Warehouse
+
+    @property
+    def capabilities(self) -> Capabilities:
+        offered = self.real.capabilities
+        return replace(offered, health_inputs=self, look_comparison=self)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         def call(scope: Any, *arguments: Any, **named: Any) -> Any:

@@ -63,7 +63,7 @@ def _refresh(
     """Run every stage of a refresh as of the end of a day, and return the payload that was published."""
     opened = registry.runs.open(experiment.id, f"{experiment.key}-{day}", datetime.now(UTC), LEASE, as_of=as_of(day))
     scope = AnalysisScope.of(experiment, opened, None)
-    run = ExperimentRun(experiment, opened, scope, registry, settings, time.monotonic())
+    run = ExperimentRun(experiment, opened, scope, registry, settings, time.monotonic(), engine)
     frames: dict[str, StampedFrame] = {}
     for stage in STAGES:
         for output in stage.compute(run, engine, frames):

@@ -12,7 +12,7 @@ from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.field_types import FieldType, FieldTypes
 from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, Events, Measure, Operator
 from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Statistic
-from experiment_pipeline.warehouse.base import Warehouse
+from experiment_pipeline.warehouse.base import LakeWarehouse as Warehouse
 from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
 from tests.warehouse.contract import DAY, HOUR, LENGTH, MILLISECOND, PURCHASE, Build, Event, did, scope, seen
 

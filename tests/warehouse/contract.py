@@ -23,7 +23,7 @@ from experiment_pipeline.domain.exposures import FirstExposureCounts, SeenExposu
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import ArtifactMissing
-from experiment_pipeline.warehouse.base import Warehouse
+from experiment_pipeline.warehouse.base import LakeWarehouse as Warehouse
 from experiment_pipeline.warehouse.frame_schemas import validated
 from tests.metrics import version_1
 

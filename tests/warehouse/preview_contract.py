@@ -12,7 +12,7 @@ from experiment_pipeline.domain.measures import Aggregation, Bound, Events, Meas
 from experiment_pipeline.domain.metric_preview import POOLED, Bin, MetricPreview, ValueCount
 from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio, Statistic
 from experiment_pipeline.errors import ArtifactMissing
-from experiment_pipeline.warehouse.base import Warehouse
+from experiment_pipeline.warehouse.base import LakeWarehouse as Warehouse
 from tests.warehouse.contract import (
     ACCURACY,
     DAY,

@@ -32,14 +32,13 @@ from experiment_pipeline.errors import ExperimentPipelineError, NotFound, NotSta
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.io_manager import FrameIOManager
 from experiment_pipeline.resources.kept_event_log import event_log_kept_open
-from experiment_pipeline.resources.refresh_session import RefreshSession
+from experiment_pipeline.resources.refresh_session import Engines, RefreshSession
 from experiment_pipeline.resources.retries import retry_transient
 from experiment_pipeline.resources.warehouse import lake_resource, warehouse_resource
 from experiment_pipeline.results.results_table import result_rows
 from experiment_pipeline.schemas.manifests import Manifest
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.tables.writer import LookTables
-from experiment_pipeline.warehouse.base import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Opened:
     """The state of a component while a run has it open.
 
     Attributes:
-        engine: over the component's lake.
+        engines: give the one of an experiment's environment.
         lineage: of the columns of the results.
         manifest: that the component declares.
         report: of what the run has read.
@@ -55,7 +54,7 @@ class Opened:
     """
 
     session: RefreshSession
-    engine: Warehouse
+    engines: Engines
     io_manager: FrameIOManager
     lineage: dg.TableColumnLineage | None
     manifest: Manifest
@@ -116,7 +115,7 @@ class ExperimentsRun:
 
     @contextmanager
     def _opened(self) -> Iterator[Opened]:
-        """Read the tables, and keep registry and engine open for the experiments."""
+        """Read the tables, and keep registry and engines open for the experiments."""
         settings = self.state.settings()
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         with ExitStack() as kept:
@@ -128,7 +127,7 @@ class ExperimentsRun:
             kept.callback(session.release)
             yield Opened(
                 session,
-                kept.enter_context(_engine(settings)),
+                kept.enter_context(_engines(settings)),
                 FrameIOManager(artifacts_dir=str(settings.artifacts_dir.absolute())),
                 self._lineage(registry, manifest),
                 manifest,
@@ -192,7 +191,7 @@ class ExperimentsRun:
 
     def _outputs(self, opened: Opened, experiment: Experiment) -> list[StageOutput]:
         """Compute an experiment's stages and return their outputs; none where everything is final."""
-        refresh = ExperimentRefresh(experiment, self.context.run, opened.session, opened.engine, opened.io_manager)
+        refresh = ExperimentRefresh(experiment, self.context.run, opened.session, opened.engines, opened.io_manager)
         return [step for step in refresh.steps() if isinstance(step, StageOutput)]
 
     def _published(
@@ -243,10 +242,10 @@ class ExperimentsRun:
 
 
 @contextmanager
-def _engine(settings: Settings) -> Iterator[Warehouse]:
-    """Give the embedded engine over the lake, with one connection for the whole run."""
-    with warehouse_resource(settings, lake_resource(settings)).kept() as engine:
-        yield engine
+def _engines(settings: Settings) -> Iterator[Engines]:
+    """Give the engines, each with one connection for the whole run."""
+    with warehouse_resource(settings, lake_resource(settings)).kept() as engines:
+        yield engines
 
 
 def _cost(report: ReadingReport) -> Metadata:

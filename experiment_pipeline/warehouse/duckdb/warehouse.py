@@ -30,7 +30,7 @@ from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp, rows_digest
-from experiment_pipeline.warehouse.base import FirstExposures, Frame, Warehouse
+from experiment_pipeline.warehouse.base import FirstExposures, Frame, LakeWarehouse
 from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
 from experiment_pipeline.warehouse.duckdb.connection import Connect
 from experiment_pipeline.warehouse.duckdb.earlier_refresh import FindEventFiles, obstacle
@@ -58,7 +58,7 @@ EMPTY_LAKE = "empty_lake"  # its file: DuckDB refuses an empty list of files: an
 
 
 @dataclass(frozen=True, slots=True)
-class DuckDBWarehouse(Warehouse):
+class DuckDBWarehouse(LakeWarehouse):
     """The embedded engine.
 
     Attributes:

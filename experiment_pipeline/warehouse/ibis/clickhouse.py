@@ -6,12 +6,14 @@ chdb opens a folder for one process at a time.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.warehouse.ibis.engine import Answer, Dialect, Engine
+from experiment_pipeline.warehouse.limits import WarehouseLimits
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -24,18 +26,18 @@ REMEDIES = {
     "UNKNOWN_TABLE": "There is no table of events: create it with the SQL of `warehouse init`.",
     "UNKNOWN_IDENTIFIER": "The table of events lacks a column: compare it with `warehouse init`.",
     "ACCESS_DENIED": "The account may not read: `warehouse init --grants` prints the rights it needs.",
-    "TIMEOUT_EXCEEDED": "The statement took longer than the limit: raise --timeout.",
+    "TIMEOUT_EXCEEDED": "The statement took too long: raise EXPERIMENT_PIPELINE_WAREHOUSE_TIMEOUT, or --timeout.",
     "MEMORY_LIMIT_EXCEEDED": "The server's memory limit is too small for this statement.",
     "AUTHENTICATION_FAILED": "Check user and password of the URL.",
 }
 
 
-def open_clickhouse(url: ConnectionUrl, timeout: timedelta) -> Engine:
+def open_clickhouse(url: ConnectionUrl, limits: WarehouseLimits) -> Engine:
     """Connect to ClickHouse, to read alone.
 
     Args:
         url: `clickhouse://USER:PASSWORD@HOST:8123/DATABASE?secure=true`, or `chdb:///PATH`.
-        timeout: of one statement.
+        limits: of its statements.
 
     Raises:
         SourceUnreachable: the server does not answer.
@@ -48,19 +50,36 @@ def open_clickhouse(url: ConnectionUrl, timeout: timedelta) -> Engine:
     with _failing(url):
         client = _client(url)
         if client.server_settings["readonly"].value not in READS_ONLY:
-            client.set_client_setting("max_execution_time", int(timeout.total_seconds()))
-            client.set_client_setting("readonly", 1)
+            client.set_client_setting("max_execution_time", int(limits.timeout.total_seconds()))
+            client.set_client_setting("log_comment", "experiment-pipeline")
+            client.set_client_setting("cancel_http_readonly_queries_on_client_close", 1)
+            client.set_client_setting("readonly", 0 if limits.writes else 1)
 
     def run(sql: str) -> Answer:
         with _failing(url):
             found = client.query(sql)
         read = {key: int(found.summary[key]) for key in ("read_rows", "read_bytes") if key in (found.summary or {})}
-        return Answer([dict(zip(found.column_names, row, strict=True)) for row in found.result_rows], **read)
+        return Answer(
+            [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows],
+            **read,
+            query_id=found.query_id or None,
+        )
 
     def plan(sql: str) -> str:
         return "\n".join(str(row["explain"]) for row in run(f"explain indexes = 1 {sql}").rows)
 
-    return Engine(CLICKHOUSE, run, plan, client.close)
+    def estimate(sql: str) -> int | None:
+        tables = run(f"explain estimate {sql}").rows
+        return sum(int(each["rows"]) * _row_bytes(each["database"], each["table"]) for each in tables)
+
+    def _row_bytes(database: str, table: str) -> int:
+        """Return the uncompressed bytes of a row of a table, on average, rounded up."""
+        of_table = f"active and database = {_text(database)} and table = {_text(table)}"
+        sizes = f"select sum(data_uncompressed_bytes) as bytes, sum(rows) as n from system.parts where {of_table}"  # noqa: S608
+        (found,) = run(sizes).rows
+        return -(-int(found["bytes"] or 0) // max(1, int(found["n"] or 0)))
+
+    return Engine(CLICKHOUSE, run, plan, client.close, estimate)
 
 
 def _client(url: ConnectionUrl) -> "Client":
@@ -80,6 +99,10 @@ def _client(url: ConnectionUrl) -> "Client":
         autogenerate_session_id=False,
         show_clickhouse_errors=True,
     )
+
+
+def _text(value: str) -> str:
+    return str(exp.Literal.string(value).sql(dialect=CLICKHOUSE.name))
 
 
 @contextmanager

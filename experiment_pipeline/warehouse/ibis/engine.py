@@ -16,11 +16,12 @@ Rows: TypeAlias = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The rows of a statement, and what it read where the engine says so (rule N5)."""
+    """The rows of a statement, and where the engine says so what it read, and its name in the log (rule N5)."""
 
     rows: Rows
     read_rows: int | None = None
     read_bytes: int | None = None
+    query_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,13 @@ class Engine:
         run: runs one statement that reads.
         plan: returns how the engine would run one, as text.
         close: ends the connection.
+        estimate: returns the bytes that a statement would read, by the engine itself; None where it does not say.
+        is_open: whether the connection can still be used.
     """
 
     dialect: Dialect
     run: Callable[[str], Answer]
     plan: Callable[[str], str]
     close: Callable[[], None]
+    estimate: Callable[[str], int | None] = lambda _: None
+    is_open: Callable[[], bool] = lambda: True

@@ -42,15 +42,21 @@ def read_events(environment_key: str, names: Collection[str], start: datetime, e
         end: UTC, exclusive.
         data_version: rows loaded at or before these microseconds since 1970 are read (rule N4).
     """
-    rows = event_rows()
-    in_window = rows.filter(
+    in_window = in_scope(event_rows(), environment_key, names, start, end, data_version)
+    return in_window.filter(*_contract(in_window))
+
+
+def in_scope(  # noqa: PLR0917 - as `read_events`
+    rows: Any, environment_key: str, names: Collection[str], start: datetime, end: datetime, data_version: int
+) -> Any:
+    """Return those of the rows that `read_events` judges by rules E1 to E3."""
+    return rows.filter(
         rows.environment_key == environment_key,
         rows.event.isin(sorted(names)),
         rows.timestamp >= _moment(start),
         rows.timestamp < _moment(end),
         rows.loaded_us <= data_version,
     )
-    return in_window.filter(*_contract(in_window))
 
 
 def distinct_events(rows: Any) -> Any:

@@ -42,6 +42,12 @@ def counted_identities(scope: AnalysisScope) -> Any:
     return analysed_identities(scope).group_by("variant").agg(n=ibis._.count())
 
 
+def counted_quarantine(scope: AnalysisScope) -> Any:
+    """Return `n` identities that were first exposed, and `n_quarantined` of them (rule X3), in one row."""
+    exposures = first_exposures(scope)
+    return exposures.agg(n=exposures.count(), n_quarantined=exposures.quarantined.sum())
+
+
 def counted_buckets(scope: AnalysisScope) -> Any:
     """Return `bucket_ms`, `variant`, `quarantined` and `n`; quarantined only where the policy excludes (rule X4)."""
     exposures = first_exposures(scope)

@@ -1,5 +1,6 @@
 """Analysis where events lie: only counts and moments leave the warehouse, and nothing is written there (rule N3)."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from experiment_pipeline.domain.events import EPOCH
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.warehouse.base import Frame
+from experiment_pipeline.warehouse.costs import Cost
 from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
 from experiment_pipeline.warehouse.frame_schemas import COLUMNS, COUNTS, frame_of
 from experiment_pipeline.warehouse.ibis import first_exposures, measures
@@ -19,10 +21,11 @@ from experiment_pipeline.warehouse.ibis.clickhouse import CLICKHOUSE, open_click
 from experiment_pipeline.warehouse.ibis.engine import Dialect, Engine, Rows
 from experiment_pipeline.warehouse.ibis.events import event_rows
 from experiment_pipeline.warehouse.ibis.postgres import POSTGRES, open_postgres
+from experiment_pipeline.warehouse.ibis.row_counts import RowCounts, counted_rows
+from experiment_pipeline.warehouse.limits import DEFAULT_LIMITS, WarehouseLimits
 
 MICROSECOND = timedelta(microseconds=1)
-SETTLE = timedelta(minutes=5)  # rule N4
-OPEN: dict[str, Callable[[ConnectionUrl, timedelta], Engine]] = {
+OPEN: dict[str, Callable[[ConnectionUrl, WarehouseLimits], Engine]] = {
     "clickhouse": open_clickhouse,
     "chdb": open_clickhouse,
     "postgresql": open_postgres,
@@ -30,7 +33,7 @@ OPEN: dict[str, Callable[[ConnectionUrl, timedelta], Engine]] = {
 DIALECTS = {each.name: each for each in (CLICKHOUSE, POSTGRES)}
 
 
-def open_engine(url: ConnectionUrl, timeout: timedelta) -> Engine:
+def open_engine(url: ConnectionUrl, limits: WarehouseLimits) -> Engine:
     """Connect to the engine that a URL names.
 
     Raises:
@@ -39,16 +42,7 @@ def open_engine(url: ConnectionUrl, timeout: timedelta) -> Engine:
     """
     if url.scheme not in OPEN:
         raise url.refused(f"Its URL must begin with one of {', '.join(f'{each}://' for each in OPEN)}.")
-    return OPEN[url.scheme](url, timeout)
-
-
-@dataclass(slots=True)
-class Cost:
-    """Rows and bytes that the statements of one analysis read; None where the engine does not say (rule N5)."""
-
-    statements: int = 0
-    read_rows: int | None = None
-    read_bytes: int | None = None
+    return OPEN[url.scheme](url, limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +51,18 @@ class InPlaceAnalysis:
 
     Attributes:
         engine: the connection.
-        cost: of the statements that ran so far.
+        limits: of its statements.
+        costs: of the statements that ran so far.
     """
 
     engine: Engine
-    cost: Cost = field(default_factory=Cost)
+    limits: WarehouseLimits = DEFAULT_LIMITS
+    costs: list[Cost] = field(default_factory=list)
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all statements that ran so far."""
+        return Cost.total(self.costs)
 
     def newest_version(self, environment_key: str, now: datetime) -> int:
         """Return the data version: the newest load time that is settled, in microseconds since 1970; 0 without (N4).
@@ -70,10 +71,21 @@ class InPlaceAnalysis:
             environment_key: of the events.
             now: UTC.
         """
-        rows, settled = event_rows(), (now.astimezone(UTC) - SETTLE - EPOCH) // MICROSECOND
+        rows, settled = event_rows(), (now.astimezone(UTC) - self.limits.settle - EPOCH) // MICROSECOND
         of_environment = rows.filter(rows.environment_key == environment_key, rows.loaded_us <= settled)
         (found,) = self._rows(of_environment.agg(newest=of_environment.loaded_us.max()))
         return int(found["newest"] or 0)
+
+    def first_exposures(self, scope: AnalysisScope) -> tuple[int, int, str]:
+        """Return how many identities were first exposed, how many of them are quarantined, and the statement."""
+        require_computable(scope, ())
+        expression = first_exposures.counted_quarantine(scope)
+        (found,) = self._rows(expression, scope)
+        return int(found["n"]), int(found["n_quarantined"] or 0), self.engine.dialect.statement(expression)
+
+    def row_counts(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> RowCounts:
+        """Count the rows that the scope reads, and those of them that it leaves out, by reason (rule N10)."""
+        return RowCounts.of(self._rows(counted_rows(scope, metrics), scope))
 
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
         """Count new identities by bucket and variant (rule X4); see `Warehouse.exposure_buckets`."""
@@ -86,7 +98,7 @@ class InPlaceAnalysis:
                 "quarantined": bool(row["quarantined"]),
                 "new_identities": int(row["n"]),
             }
-            for row in self._rows(expression)
+            for row in self._rows(expression, scope)
         ]
         frame = frame_of("exposure_buckets", rows).sort("bucket", "variant", "quarantined")
         return Frame(frame, self.engine.dialect.statement(expression))
@@ -94,7 +106,7 @@ class InPlaceAnalysis:
     def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:  # noqa: ARG002
         """Return the number of analysed identities of every variant seen, in the order of their keys (rule S1)."""
         require_computable(scope, ())
-        rows = self._rows(first_exposures.counted_identities(scope))
+        rows = self._rows(first_exposures.counted_identities(scope), scope)
         return dict(sorted((row["variant"], int(row["n"])) for row in rows))
 
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
@@ -102,7 +114,7 @@ class InPlaceAnalysis:
         statements = aggregate_statements(self.engine.dialect, scope, metrics)
         if not metrics:
             return Frame(frame_of("variant_aggregates", []), "")
-        people, found = (self._run(sql) for sql in statements.values())
+        people, found = (self._run(sql, scope) for sql in statements.values())
         of_variant = {row["variant"]: row for row in found}
         rows = [
             _row(metric, arm, of_variant.get(arm["variant"]))
@@ -112,17 +124,33 @@ class InPlaceAnalysis:
         ]
         return Frame(frame_of("variant_aggregates", rows), ";\n".join(statements.values()))
 
-    def _rows(self, expression: Any) -> Rows:
-        return self._run(self.engine.dialect.statement(expression))
+    def _rows(self, expression: Any, scope: AnalysisScope | None = None) -> Rows:
+        return self._run(self.engine.dialect.statement(expression), scope)
 
-    def _run(self, sql: str) -> Rows:
-        answer = self.engine.run(sql)
-        self.cost.statements += 1
-        if answer.read_rows is not None:
-            self.cost.read_rows = (self.cost.read_rows or 0) + answer.read_rows
-        if answer.read_bytes is not None:
-            self.cost.read_bytes = (self.cost.read_bytes or 0) + answer.read_bytes
+    def _run(self, sql: str, scope: AnalysisScope | None) -> Rows:
+        """Run a statement that the server's log shows with the partition of the experiment that it is for (rule N5)."""
+        tagged = f"/* experiment-pipeline{f' {scope.partition_key}' if scope else ''} */ {sql}"
+        self._require_few_bytes(tagged)
+        started = time.monotonic()
+        answer = self.engine.run(tagged)
+        ids = () if answer.query_id is None else (answer.query_id,)
+        self.costs.append(Cost(1, time.monotonic() - started, answer.read_rows, answer.read_bytes, ids))
         return answer.rows
+
+    def _require_few_bytes(self, sql: str) -> None:
+        """Refuse a statement that would read too much, before it runs (rule N5).
+
+        Raises:
+            ConfigurationError: it would, by the engine's estimate.
+        """
+        limit = self.limits.bytes_read
+        if limit is None or (estimate := self.engine.estimate(sql)) is None or estimate <= limit:
+            return
+        message = (
+            f"The statement would read about {estimate:,} bytes, and {limit:,} are allowed. Raise "
+            "EXPERIMENT_PIPELINE_WAREHOUSE_BYTE_LIMIT, or sort and partition the table as `warehouse init` has it."
+        )
+        raise ConfigurationError.of("warehouse", message)
 
 
 def aggregate_statements(dialect: Dialect, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> dict[str, str]:

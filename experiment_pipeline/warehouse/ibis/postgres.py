@@ -1,8 +1,7 @@
 """PostgreSQL as the engine: one read-only connection with a time limit (rules N5, N7)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -11,31 +10,37 @@ from psycopg.rows import dict_row
 
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.warehouse.ibis.engine import Answer, Dialect, Engine
+from experiment_pipeline.warehouse.limits import WarehouseLimits
 
 POSTGRES = Dialect("postgres")
 CONNECT_TIMEOUT = 10  # seconds
+NOTICED_AFTER = 2_000  # milliseconds after which the server ends the statement of a client that was killed
 REMEDIES: list[tuple[type[psycopg.Error], str]] = [
     (errors.UndefinedTable, "There is no table of events: create it with the SQL of `warehouse init`."),
     (errors.UndefinedColumn, "The table of events lacks a column: compare it with `warehouse init`."),
     (errors.InsufficientPrivilege, "The account may not read: `warehouse init --grants` prints the rights it needs."),
-    (errors.QueryCanceled, "The statement took longer than the limit: raise --timeout."),
+    (
+        errors.QueryCanceled,
+        "The statement took too long: raise EXPERIMENT_PIPELINE_WAREHOUSE_TIMEOUT, or --timeout.",
+    ),
     (errors.NumericValueOutOfRange, "A sum of values is too large for a double, which PostgreSQL refuses."),
 ]
 
 
-def open_postgres(url: ConnectionUrl, timeout: timedelta) -> Engine:
+def open_postgres(url: ConnectionUrl, limits: WarehouseLimits) -> Engine:
     """Connect to PostgreSQL.
 
     Args:
         url: `postgresql://USER:PASSWORD@HOST/DATABASE`.
-        timeout: of one statement.
+        limits: of its statements.
 
     Raises:
         SourceUnreachable: the server does not answer.
         ConfigurationError: it refuses the account.
     """
-    options = f"-c statement_timeout={int(timeout.total_seconds() * 1000)} -c default_transaction_read_only=on"
-    options += " -c TimeZone=UTC"
+    options = f"-c statement_timeout={int(limits.timeout.total_seconds() * 1000)} -c TimeZone=UTC"
+    options += f" -c default_transaction_read_only={'off' if limits.writes else 'on'}"
+    options += f" -c client_connection_check_interval={NOTICED_AFTER}"
     with _failing(url):
         connection = psycopg.connect(
             url.text,
@@ -46,14 +51,37 @@ def open_postgres(url: ConnectionUrl, timeout: timedelta) -> Engine:
         )
 
     def run(sql: str) -> Answer:
-        with _failing(url), connection.cursor(row_factory=dict_row) as cursor:
-            return Answer(cursor.execute(sql.encode()).fetchall())
+        with _failing(url), connection.cursor(row_factory=dict_row) as cursor, _cancelling(connection):
+            cursor.execute(sql.encode())
+            return Answer([] if cursor.description is None else cursor.fetchall())
 
     def plan(sql: str) -> str:
         found: list[dict[str, Any]] = run(f"explain {sql}").rows
         return "\n".join(str(row["QUERY PLAN"]) for row in found)
 
-    return Engine(POSTGRES, run, plan, connection.close)
+    def estimate(sql: str) -> int | None:
+        (found,) = run(f"explain (format json) {sql}").rows
+        return sum(_scanned_bytes(each["Plan"]) for each in found["QUERY PLAN"])
+
+    return Engine(POSTGRES, run, plan, connection.close, estimate, lambda: not connection.closed)
+
+
+def _scanned_bytes(plan: Mapping[str, Any]) -> int:
+    """Return the bytes of the rows that the scans of a plan give, by the planner's statistics."""
+    below = sum(_scanned_bytes(each) for each in plan.get("Plans", ()))
+    return below + (int(plan["Plan Rows"]) * int(plan["Plan Width"]) if "Relation Name" in plan else 0)
+
+
+@contextmanager
+def _cancelling(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Cancel the statement on the server when the run is cancelled that waits for it (rule N5)."""
+    try:
+        yield
+    except psycopg.Error:
+        raise
+    except BaseException:  # an interrupt, which is no Exception
+        connection.cancel_safe(timeout=CONNECT_TIMEOUT)
+        raise
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from experiment_pipeline.errors import ConfigurationError, SourceUnreachable
 from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
 from experiment_pipeline.warehouse.ibis.capabilities import AGGREGATIONS, refused_of_metric
 from experiment_pipeline.warehouse.ibis.in_place import InPlaceAnalysis, open_engine
+from experiment_pipeline.warehouse.limits import DEFAULT_LIMITS, WarehouseLimits
 from tests.metric_strategies import measured_scenarios
 from tests.properties.test_measures_against_reference import Comparison
 from tests.properties.translated import experiment_of
@@ -32,7 +33,6 @@ from tests.warehouse.ibis.conftest import LOADED_AT, Row, Table
 
 VERSION = int(LOADED_AT.timestamp() * 1_000_000)
 SCOPE = scope(data_version=VERSION)
-TIMEOUT = timedelta(minutes=1)
 
 
 def seen(identifier: str, variant: str | None, at: timedelta = HOUR, feature: str | None = "checkout") -> Row:
@@ -46,7 +46,7 @@ def did(identifier: str, value: str | None, at: timedelta = 2 * HOUR, event_id: 
 @contextmanager
 def analysis(table: Table, rows: Iterable[Row]) -> Iterator[InPlaceAnalysis]:
     table.replace_rows(rows)
-    engine = open_engine(ConnectionUrl(table.url, "test"), TIMEOUT)
+    engine = open_engine(ConnectionUrl(table.url, "test"), DEFAULT_LIMITS)
     try:
         yield InPlaceAnalysis(engine)
     finally:
@@ -224,7 +224,7 @@ def test_aggregates__over_random_events__equal_the_reference__n10(table: Table, 
 
 
 def test_table__that_is_not_there__says_what_to_do__n7(table: Table) -> None:
-    engine = open_engine(ConnectionUrl(table.url, "test"), TIMEOUT)
+    engine = open_engine(ConnectionUrl(table.url, "test"), DEFAULT_LIMITS)
     try:
         with pytest.raises(ConfigurationError, match="warehouse init"):
             engine.run("select 1 from no_such_table")
@@ -243,13 +243,13 @@ def test_connection__writes_nothing__n3(table: Table) -> None:
 def test_server__that_does_not_answer__is_unreachable_and_no_secret_is_told__n7(scheme: str) -> None:
     url = ConnectionUrl(f"{scheme}://reader:hunter2@127.0.0.1:1/shop", "shop")
     with pytest.raises(SourceUnreachable) as raised:
-        open_engine(url, TIMEOUT)
+        open_engine(url, DEFAULT_LIMITS)
     assert "hunter2" not in str(raised.value)
     assert "connections.shop" in str(raised.value)
 
 
 def test_statement__that_takes_too_long__is_ended__n7(postgres_url: str) -> None:
-    engine = open_engine(ConnectionUrl(postgres_url, "test"), timedelta(milliseconds=50))
+    engine = open_engine(ConnectionUrl(postgres_url, "test"), WarehouseLimits(timeout=timedelta(milliseconds=50)))
     try:
         with pytest.raises(ConfigurationError, match="--timeout"):
             engine.run("select pg_sleep(60)")
@@ -259,4 +259,4 @@ def test_statement__that_takes_too_long__is_ended__n7(postgres_url: str) -> None
 
 def test_scheme__of_no_engine__is_refused() -> None:
     with pytest.raises(ConfigurationError, match="clickhouse://, chdb://, postgresql://"):
-        open_engine(ConnectionUrl("mysql://host/shop", "shop"), TIMEOUT)
+        open_engine(ConnectionUrl("mysql://host/shop", "shop"), DEFAULT_LIMITS)

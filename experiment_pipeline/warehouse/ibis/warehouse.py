@@ -1,0 +1,144 @@
+"""A warehouse as the engine of refreshes: the protocol `Warehouse` over the analysis in place (N1, N3-N5, N10)."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import polars as pl
+from typing_extensions import override
+
+from experiment_pipeline.domain.analysis import AnalysisScope
+from experiment_pipeline.domain.connection_url import ConnectionUrl
+from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, read_stamp, write_frame
+from experiment_pipeline.warehouse.base import Capabilities, FirstExposures, Frame, InPlace, Warehouse
+from experiment_pipeline.warehouse.costs import Cost
+from experiment_pipeline.warehouse.ibis.in_place import InPlaceAnalysis, open_engine
+from experiment_pipeline.warehouse.limits import WarehouseLimits
+from experiment_pipeline.warehouse.refreshes import RefreshMode, RefreshReport
+
+FIRST_EXPOSURES = "first_exposures"
+ALL_READ = RefreshReport("events are analysed where they lie")
+NO_ROWS = pl.DataFrame(schema={"identifier": pl.String})
+
+
+@dataclass(frozen=True, slots=True)
+class IbisWarehouse(Warehouse, InPlace):
+    """One connection to a warehouse. Rows of identities stay there; here is only what they were computed from.
+
+    Attributes:
+        analysis: of events where they lie.
+        artifacts: where the provenance of first exposures is stored, in a file without a row.
+        limits: of statements.
+        costs: of the statements since first exposures were computed last, by partition.
+    """
+
+    analysis: InPlaceAnalysis
+    artifacts: ArtifactStore
+    limits: WarehouseLimits
+    costs: dict[str, list[Cost]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, url: ConnectionUrl, artifacts: ArtifactStore, limits: WarehouseLimits) -> "IbisWarehouse":
+        """Connect to the warehouse of a URL.
+
+        Raises:
+            ConfigurationError: no engine has its scheme, or the server refuses the account.
+            SourceUnreachable: the server does not answer.
+        """
+        return cls(InPlaceAnalysis(open_engine(url, limits), limits), artifacts, limits)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection can still be used."""
+        return self.analysis.engine.is_open()
+
+    def close(self) -> None:
+        """End the connection."""
+        self.analysis.engine.close()
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return Capabilities(self.analysis.engine.dialect.name, in_place=self)
+
+    @property
+    @override
+    def settle(self) -> timedelta:
+        return self.limits.settle
+
+    @override
+    def newest_version(self, environment_key: str, now: datetime) -> int | None:
+        return self.analysis.newest_version(environment_key, now)
+
+    @override
+    def write_first_exposures(self, scope: AnalysisScope, mode: RefreshMode = RefreshMode.FULL) -> FirstExposures:
+        self.costs.pop(scope.partition_key, None)
+        with self._costed(scope) as costs:
+            identities, quarantined, sql = self.analysis.first_exposures(scope)
+        target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase)
+        write_frame(StampedFrame(NO_ROWS, Stamp.of(scope, sql)), target)
+        return FirstExposures(identities, quarantined, sql, ALL_READ, Cost.total(costs))
+
+    @override
+    def stamp(self, partition_key: str, phase: int = 1) -> Stamp:
+        return read_stamp(self.artifacts.existing(FIRST_EXPOSURES, partition_key, phase))
+
+    @override
+    def exposure_buckets(self, scope: AnalysisScope) -> Frame:
+        self._require_same(scope)
+        with self._costed(scope) as costs:
+            found = self.analysis.exposure_buckets(scope)
+        return Frame(found.rows, found.sql, ALL_READ, Cost.total(costs))
+
+    @override
+    def variant_aggregates(
+        self,
+        scope: AnalysisScope,
+        metrics: tuple[Metric, ...],
+        *,
+        sensitive: Metric | None = None,
+        self_check: bool = False,
+        mode: RefreshMode = RefreshMode.FULL,
+    ) -> Frame:
+        self._require_same(scope)
+        with self._costed(scope) as costs:
+            found = self.analysis.variant_aggregates(scope, metrics)
+        return Frame(found.rows, found.sql, ALL_READ, Cost.total(costs))
+
+    @override
+    def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
+        self._require_same(scope)
+        with self._costed(scope):
+            return self.analysis.variant_identities(scope, before_entry=before_entry)
+
+    @override
+    def rejected_rows(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Mapping[str, int]:
+        with self._costed(scope):
+            return self.analysis.row_counts(scope, metrics).rejected
+
+    @override
+    def rows_read(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> int:
+        with self._costed(scope):
+            return self.analysis.row_counts(scope, metrics).rows
+
+    @override
+    def cost(self, scope: AnalysisScope) -> Cost:
+        return Cost.total(self.costs.get(scope.partition_key, []))
+
+    @contextmanager
+    def _costed(self, scope: AnalysisScope) -> Iterator[list[Cost]]:
+        """Give the costs of the statements of the block, once it has ended, and keep them for `cost`."""
+        before = len(self.analysis.costs)
+        costs: list[Cost] = []
+        try:
+            yield costs
+        finally:
+            costs += self.analysis.costs[before:]
+            self.costs.setdefault(scope.partition_key, []).extend(costs)
+
+    def _require_same(self, scope: AnalysisScope) -> None:
+        """Refuse to compute beside first exposures of another window or data version (rule R5)."""
+        stamp = self.stamp(scope.partition_key, scope.phase)
+        scope.require_same(stamp.window, stamp.data_version, stamp.installation)
