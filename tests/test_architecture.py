@@ -14,7 +14,8 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 MAY_IMPORT_DAGSTER = ("experiment_pipeline/definitions.py", "experiment_pipeline/automation/")
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "services", "service", "common", "misc", "base_utils"}
 AT_THE_ROOT = {
-    "__init__", "__main__", "definitions", "settings", "setting_types", "errors", "logs", "times", "durable_files", "machine_errors",
+    "__init__", "__main__", "definitions", "settings", "setting_types", "errors", "logs", "times", "durable_files",
+    "machine_errors",
 }  # fmt: skip
 TESTED_ELSEWHERE = {  # sources without a test file of their name, and where their tests are
     "experiment_pipeline/__main__.py": "one line; tests/e2e starts processes through it",
