@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from experiment_pipeline.domain.analysis import AnalysisScope
-from experiment_pipeline.domain.measures import Aggregation, Measure
+from experiment_pipeline.domain.measures import Measure
 from experiment_pipeline.domain.metrics import Mean, Metric, Ratio, Retention
 from experiment_pipeline.errors import ConfigurationError
 
 IN_PLACE = "not computed where the events lie yet; copy the rows into the lake by a source"
-AGGREGATIONS = frozenset(Aggregation) - {Aggregation.FIRST, Aggregation.LAST}
 
 
 def require_computable(scope: AnalysisScope, metrics: tuple[Metric, ...]) -> None:
@@ -38,8 +37,6 @@ def refused_of_scope(scope: AnalysisScope) -> Iterator[str]:
 def refused_of_metric(metric: Metric) -> Iterator[str]:
     """Yield what is refused of a metric."""
     match metric.statistic:
-        case Mean(_, before) if before is not None:
-            yield f"the covariate of metric '{metric.name}'"
         case Mean() | Ratio() | Retention():
             pass
         case other:
@@ -49,11 +46,5 @@ def refused_of_metric(metric: Metric) -> Iterator[str]:
 
 
 def _refused_of_measure(measure: Measure) -> Iterator[str]:
-    if measure.aggregation not in AGGREGATIONS:
-        yield f"the aggregation {measure.aggregation}"
-    if measure.events.where:
-        yield "`where`"
-    if measure.pooled_bounds:
-        yield "a cap or floor that is a percentile"
     if measure.slice_by is not None:
         yield "`slice_by`"

@@ -13,12 +13,31 @@ from sqlglot import exp
 
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.warehouse.ibis.engine import Answer, Dialect, Engine
+from experiment_pipeline.warehouse.ibis.properties import PropertySql
 from experiment_pipeline.warehouse.limits import WarehouseLimits
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-CLICKHOUSE = Dialect("clickhouse", exact={"uniqIf": "uniqExactIf"})
+KIND = (
+    "case JSONType({at}) when 'String' then 'string' when 'Bool' then 'boolean' when 'Object' then 'object'"
+    " when 'Array' then 'array' when 'Int64' then 'number' when 'UInt64' then 'number' when 'Double' then 'number' end"
+)
+# JSONExtractString gives 100 for 1e2, 2.5 for 2.50 and 0 for -0: there the text is read again with every number in
+# quotes. This is what stands before a number, strings whole, and the number; a 0 is put at the end and taken away.
+EACH_NUMBER = r"""((?:"(?:[^"\\\\]|\\\\.)*"|[^"0-9-])*)(-?[0-9][0-9.eE+-]*)"""
+IN_QUOTES = f"""replaceRegexpAll(concat({{column}}, '0'), '{EACH_NUMBER}', '\\\\1"\\\\2"')"""
+PROPERTIES = PropertySql(
+    name=", {name}",
+    kind=KIND,
+    text=(
+        "case when JSONType({at}) = 'Double' or (JSONType({at}) = 'Int64' and JSONExtractString({at}) = '0')"
+        f" then JSONExtractString(substring({IN_QUOTES}, 1, length({IN_QUOTES}) - 3){{names}})"
+        " when JSONType({at}) in ('String', 'Bool', 'Int64', 'UInt64') then JSONExtractString({at}) end"
+    ),
+    number="case when JSONType({at}) in ('Int64', 'UInt64', 'Double') then JSONExtractFloat({at}) end",
+)
+CLICKHOUSE = Dialect("clickhouse", exact={"uniqIf": "uniqExactIf"}, properties=PROPERTIES)
 CHDB = "chdb"
 CONNECT_TIMEOUT = 10  # seconds
 READS_ONLY = {"1", "2"}

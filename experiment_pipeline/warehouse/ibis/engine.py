@@ -1,5 +1,6 @@
 """An engine where events lie: how a statement is compiled for it and run (rule N1)."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -8,7 +9,9 @@ import ibis
 import sqlglot
 from sqlglot import exp
 
+from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.warehouse.ibis.events import EVENT_ROWS
+from experiment_pipeline.warehouse.ibis.properties import PROPERTY_FUNCTIONS, PropertySql
 from experiment_pipeline.warehouse.ibis.statements import statement
 
 Rows: TypeAlias = list[dict[str, Any]]
@@ -31,10 +34,12 @@ class Dialect:
     Attributes:
         name: of the engine; `sql/<name>/events.sql` has the rows of its table of events.
         exact: functions that Ibis compiles to, which are approximate, with the exact ones (rule N9).
+        properties: how it reads properties of events; None where conditions on them are refused.
     """
 
     name: str
     exact: dict[str, str] = field(default_factory=dict)
+    properties: PropertySql | None = None
 
     def statement(self, expression: Any) -> str:
         """Return the SQL of an expression; values are quoted by the compiler, none is put into a text by hand."""
@@ -47,7 +52,20 @@ class Dialect:
         name = node.args.get("this") if isinstance(node, exp.Func) else None
         if isinstance(name, str) and name in self.exact:
             node.set("this", self.exact[name])
+        if isinstance(name, str) and name.lower().startswith(PROPERTY_FUNCTIONS):
+            return self._property(name.lower(), node.expressions)
         return node
+
+    def _property(self, function: str, called_with: list[exp.Expression]) -> exp.Expression:
+        """Return the engine's own SQL of a function of `properties`."""
+        if self.properties is None:
+            raise ConfigurationError.of(
+                "warehouse", f"conditions on traits and metadata, and dimensions, are not computed on {self.name} yet."
+            )
+        column, path = called_with
+        names = [exp.Literal.string(name).sql(dialect=self.name) for name in json.loads(path.this)]
+        found = self.properties.of(function, column.sql(dialect=self.name), names)
+        return sqlglot.parse_one(f"({found})", dialect=self.name)
 
 
 @dataclass(frozen=True, slots=True)

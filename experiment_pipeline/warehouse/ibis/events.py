@@ -24,6 +24,9 @@ SCHEMA = {
     "event_id": "string",
     "loaded_us": "int64",
     "lengths_hold": "boolean",
+    "traits": "string",  # JSON, read by `properties` alone
+    "metadata": "string",
+    "event_hash": "string",  # of rule E4, as a text that is in the order of the lake's numbers; decides ties (M15)
 }
 
 
@@ -57,11 +60,6 @@ def in_scope(  # noqa: PLR0917 - as `read_events`
         rows.timestamp < _moment(end),
         rows.loaded_us <= data_version,
     )
-
-
-def distinct_events(rows: Any) -> Any:
-    """Return each event once (rule E4), with its number."""
-    return rows.select(*EVENT_KEY, "numeric_value").distinct()
 
 
 def _contract(rows: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """Analysis where events lie: only counts and moments leave the warehouse, and nothing is written there (rule N3)."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,9 +13,9 @@ from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.warehouse.base import Frame
 from experiment_pipeline.warehouse.costs import Cost
-from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
-from experiment_pipeline.warehouse.frame_schemas import COLUMNS, COUNTS, frame_of
-from experiment_pipeline.warehouse.ibis import first_exposures, measures
+from experiment_pipeline.warehouse.frame_schemas import frame_of
+from experiment_pipeline.warehouse.ibis import first_exposures
+from experiment_pipeline.warehouse.ibis.aggregation import Aggregation
 from experiment_pipeline.warehouse.ibis.capabilities import require_computable
 from experiment_pipeline.warehouse.ibis.clickhouse import CLICKHOUSE, open_clickhouse
 from experiment_pipeline.warehouse.ibis.engine import Dialect, Engine, Rows
@@ -111,17 +111,14 @@ class InPlaceAnalysis:
 
     def variant_aggregates(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Frame:
         """Aggregate metrics over the analysed identities of each variant; see `Warehouse.variant_aggregates`."""
-        statements = aggregate_statements(self.engine.dialect, scope, metrics)
-        if not metrics:
-            return Frame(frame_of("variant_aggregates", []), "")
-        people, found = (self._run(sql, scope) for sql in statements.values())
-        of_variant = {row["variant"]: row for row in found}
-        rows = [
-            _row(metric, arm, of_variant.get(arm["variant"]))
-            for metric in sorted(metrics, key=lambda each: each.id)
-            for arm in sorted(people, key=lambda each: str(each["variant"]))
-            if scope.variants is None or arm["variant"] in scope.variants
-        ]
+        require_computable(scope, metrics)
+        statements: dict[str, str] = {}
+
+        def ask(name: str, expression: Any) -> Rows:
+            statements[name] = self.engine.dialect.statement(expression)
+            return self._run(statements[name], scope)
+
+        rows = Aggregation(ask, scope, metrics).rows()
         return Frame(frame_of("variant_aggregates", rows), ";\n".join(statements.values()))
 
     def _rows(self, expression: Any, scope: AnalysisScope | None = None) -> Rows:
@@ -160,13 +157,14 @@ def aggregate_statements(dialect: Dialect, scope: AnalysisScope, metrics: tuple[
         ConfigurationError: something is not computed in place.
     """
     require_computable(scope, metrics)
-    if not metrics:
-        return {}
-    expressions = {
-        "identities": measures.mature_identities(scope, metrics),
-        "moments": measures.moments(measures.identity_values(scope, metrics), metrics),
-    }
-    return {name: dialect.statement(each) for name, each in expressions.items()}
+    statements: dict[str, str] = {}
+
+    def ask(name: str, expression: Any) -> Rows:
+        statements[name] = dialect.statement(expression)
+        return []
+
+    Aggregation(ask, scope, metrics).rows()
+    return statements
 
 
 def dialect_of(name: str) -> Dialect:
@@ -178,27 +176,3 @@ def dialect_of(name: str) -> Dialect:
     if name not in DIALECTS:
         raise ConfigurationError.of("engine", f"must be one of {', '.join(DIALECTS)}, got {name!r}.")
     return DIALECTS[name]
-
-
-def _row(metric: Metric, arm: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, object]:
-    columns = measures.MetricColumns(metric)
-    moments = measures.arm_moments(found, metric, int(arm["n"]), int(arm[columns.of("mature")]))
-    (of_y, of_x), y, x = columns.bounds, moments.y, moments.x
-    nothing = {name: 0 if name in COUNTS else None for name in COLUMNS["variant_aggregates"]}
-    bounds = {"cap": of_y.cap, "floor": of_y.floor, "cap_x": of_x.cap, "floor_x": of_x.floor}
-    return {**nothing, **bounds, **_counts(moments)} | {
-        "metric_id": metric.id,
-        "is_other": False,
-        "variant": arm["variant"],
-        "n": y.n,
-        "mean": y.mean,
-        "m2": y.m2,
-        "largest": moments.largest,
-        "mean_x": x and x.mean,
-        "m2_x": x and x.m2,
-        "c_xy": moments.c_xy,
-    }
-
-
-def _counts(moments: ArmMoments) -> dict[str, int]:
-    return {name: getattr(moments.counts, name) for name in moments.counts.__dataclass_fields__}

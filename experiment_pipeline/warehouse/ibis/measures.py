@@ -1,9 +1,9 @@
-"""Measures of identities where events lie, and their joint moments, as Ibis expressions (rules M2-M9).
+"""Measures of identities where events lie, as Ibis expressions: a row per identity with events (rules M2-M9, M11).
 
-Identities without an event have no row in the join: what they add is known (`silent`), and is merged in afterwards.
+Identities without an event have no row in the join: what they add is known, and is merged in afterwards (`moments`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,13 +13,26 @@ import ibis
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.events import MILLISECOND
 from experiment_pipeline.domain.measures import Aggregation, Measure
-from experiment_pipeline.domain.metrics import Maturity, Metric, Ratio
-from experiment_pipeline.warehouse.duckdb.metric_values import Clipping
-from experiment_pipeline.warehouse.duckdb.moments import ArmMoments, Counts, Moments, finite
-from experiment_pipeline.warehouse.ibis.events import DAY_MS, distinct_events, read_events
-from experiment_pipeline.warehouse.ibis.first_exposures import analysed_identities
+from experiment_pipeline.domain.metrics import Maturity, Mean, Metric, Ratio
+from experiment_pipeline.warehouse.ibis.chosen_events import ChosenEvents
+from experiment_pipeline.warehouse.ibis.events import DAY_MS, read_events
 
 THURSDAY_TO_MONDAY = 3  # days: 1970 began on a Thursday, weeks begin on Mondays
+ENDS = {Aggregation.FIRST: "min", Aggregation.LAST: "max"}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The events that a measure counts in one stretch of time, which begins and ends so long after the exposure."""
+
+    measure: Measure
+    start_ms: int
+    end_ms: int | None
+
+    @property
+    def reads_numbers(self) -> bool:
+        """Whether it reads the events' values as numbers."""
+        return self.measure.aggregation.reads_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +45,46 @@ class MetricColumns:
         """Return the name of a column."""
         return f"{name}_{self.metric.id}"
 
+    def of_place(self, name: str, place: int) -> str:
+        """Return the name of a column of one of its two numbers."""
+        return f"{name}_{self.metric.id}_{place}"
+
     @property
-    def is_pair(self) -> bool:
-        """Whether the metric has two measures."""
+    def counted(self) -> tuple[Counted, ...]:
+        """The events that it counts: for y, and where there are two numbers for x, a denominator or its pre-period."""
+        found = [_in_window(measure) for measure in self.metric.measures]
+        if (before := self.pre_period) is not None:
+            found.append(Counted(self.metric.measures[0], -(before // MILLISECOND), 0))
+        return tuple(found)
+
+    @property
+    def pre_period(self) -> timedelta | None:
+        """How long before the first exposure its covariate begins; None without one (rule M11)."""
+        return self.metric.statistic.covariate_before if isinstance(self.metric.statistic, Mean) else None
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether it has two measures."""
         return isinstance(self.metric.statistic, Ratio)
 
     @property
-    def bounds(self) -> tuple[Clipping, Clipping]:
-        """The bounds of its measure, and those of its denominator."""
-        first, *others = [_bounds(measure) for measure in self.metric.measures]
-        return first, next(iter(others), Clipping())
+    def is_pair(self) -> bool:
+        """Whether it has two numbers of each identity."""
+        return self.is_ratio or self.pre_period is not None
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The names of its numbers."""
+        return ("y", "x") if self.is_pair else ("y",)
+
+    @property
+    def own(self) -> tuple[tuple[int, Counted], ...]:
+        """The events that it counts in its window, with the place of each: all but those of the pre-period."""
+        return tuple(enumerate(self.counted))[: len(self.metric.measures)]
+
+    def counts_as_lacking(self, measure: Measure) -> bool:
+        """Return whether an identity without a number has no value: of a ratio only where it is left out (rule M6)."""
+        return measure.may_lack_value if self.is_ratio else measure.aggregation.may_lack_value
 
     @property
     def mature_after_ms(self) -> int | None:
@@ -52,230 +95,133 @@ class MetricColumns:
         return max(ends, default=timedelta()) // MILLISECOND
 
 
-def identity_values(scope: AnalysisScope, metrics: Sequence[Metric]) -> Any:
-    """Return a row per analysed identity of the compared variants with any event that a metric may count.
+def identity_values(scope: AnalysisScope, metrics: Sequence[Metric], people: Any) -> Any:
+    """Return a row per identity with any event that a metric may count.
 
-    Its columns are `variant` and, of every metric, those that `moments` reads.
-    """
-    names = {name for metric in metrics for name in metric.event_names}
-    window = scope.window
-    rows = read_events(scope.environment_key, names, window.started_at, window.as_of, scope.data_version)
-    events, people = distinct_events(rows), analysed_identities(scope)
-    if scope.variants is not None:
-        people = people.filter(people.variant.isin(sorted(scope.variants)))
-    joined = events.join(people, "identifier")
-    counted = joined.filter(joined.at_ms >= joined.first_ms)
-    columns = {name: each for metric in metrics for name, each in _tallies(counted, metric).items()}
-    tallied = counted.group_by("identifier", "variant", "first_ms").agg(**columns)
-    as_of_ms = round(window.as_of.timestamp() * 1000)
-    values = [each for metric in metrics for each in _values(tallied, metric, as_of_ms)]
-    return tallied.select("variant", *values)
-
-
-def moments(values: Any, metrics: Sequence[Metric]) -> Any:
-    """Return a row per variant with the moments of every metric, centred at the variant's mean in a second pass."""
-    of_variant = ibis.window(group_by="variant")
-    columns = [(MetricColumns(metric).of, v) for metric in metrics for v in ("y", "x")]
-    values = values.mutate(**{name(f"mean_{v}"): values[name(v)].mean().over(of_variant) for name, v in columns})
-    found: dict[str, Any] = {}
-    for metric in metrics:
-        name = MetricColumns(metric).of
-        dy, dx = (values[name(v)] - values[name(f"mean_{v}")] for v in ("y", "x"))
-        of_metric = {
-            "center_y": values[name("mean_y")].max(),
-            "center_x": values[name("mean_x")].max(),
-            "dy": dy.sum(),
-            "dx": dx.sum(),
-            "dyy": (dy * dy).sum(),
-            "dxx": (dx * dx).sum(),
-            "dxy": (dx * dy).sum(),
-            "largest": values[name("y")].max(),
-            "measured": values[name("y")].count(),
-            "nonzero": (values[name("y")] != 0).sum(),
-            "nonzero_x": (values[name("x")] != 0).sum(),
-            **{each: values[name(each)].sum() for each in COUNTED},
-        }
-        found |= {name(key): each for key, each in of_metric.items()}
-    return values.group_by("variant").agg(identities=values.count(), **found)
-
-
-COUNTED = (
-    *("analysed", "with_value", "with_event", "values", "invalid_values"),
-    *("capped", "floored", "capped_x", "floored_x"),
-)
-
-
-def arm_moments(row: Mapping[str, Any] | None, metric: Metric, people: int, mature: int) -> ArmMoments:
-    """Return the moments of one variant: of the identities with events, and of the silent others.
+    Its columns are those of `people` but `identifier`, and of every metric those that `percentiles.bounded` reads.
 
     Args:
-        row: of `moments`; None where nobody has an event.
-        metric: of the row.
-        people: analysed identities of the variant.
-        mature: those whose window has ended.
+        scope: of the analysis.
+        metrics: of measures.
+        people: the identities, with `identifier`, `first_ms` and more columns.
     """
-    name = MetricColumns(metric).of
-    with_events = 0 if row is None else int(row[name("analysed")] or 0)
-    silent = _silent(metric, mature - with_events, people - mature)
-    if row is None:
-        return silent
-    n = int(row[name("measured")])
-    counts = Counts(
-        identities=with_events,
-        nonzero=int(row[name("nonzero")] or 0),
-        nonzero_x=int(row[name("nonzero_x")] or 0) if MetricColumns(metric).is_pair else 0,
-        **{each: int(row[name(each)] or 0) for each in COUNTED if each != "analysed"},
-    )
-
-    def of(v: str) -> Moments:
-        if not n:
-            return Moments(0, 0.0, 0.0)
-        center, off, squares = (float(row[name(key)]) for key in (f"center_{v}", f"d{v}", f"d{v}{v}"))
-        m2 = finite(squares - off * off / n)
-        return Moments(n, finite(center + off / n), m2 and max(m2, 0.0))
-
-    largest = finite(float(row[name("largest")])) if n else None
-    if not MetricColumns(metric).is_pair:
-        return ArmMoments(of("y"), largest=largest, counts=counts).merge(silent)
-    product = float(row[name("dxy")]) - float(row[name("dx")]) * float(row[name("dy")]) / n if n else 0.0
-    return ArmMoments(of("y"), of("x"), finite(product), largest, counts).merge(silent)
+    chosen = ChosenEvents(events for metric in metrics for events in metric.events)
+    before = max((MetricColumns(metric).pre_period or timedelta() for metric in metrics), default=timedelta())
+    counted = joined_events(scope, metrics, people, chosen, before)
+    counted = counted.mutate(**_end_times(counted, metrics, chosen))
+    columns = {name: each for metric in metrics for name, each in _tallies(counted, metric, chosen).items()}
+    kept = [name for name in people.columns if name != "identifier"]
+    tallied = counted.group_by("identifier", *kept).agg(**columns)
+    as_of_ms = round(scope.window.as_of.timestamp() * 1000)
+    values = [each for metric in metrics for each in _values(tallied, metric, as_of_ms)]
+    return tallied.select(*kept, *values)
 
 
-def _silent(metric: Metric, n: int, not_mature: int) -> ArmMoments:
-    """Return the moments of identities without an event: each is 0 within its bounds, or has no value (rule M6)."""
-    columns = MetricColumns(metric)
-    lacks = any(_counts_as_lacking(measure, columns) for measure in metric.measures)
-    measured = 0 if any(measure.may_lack_value for measure in metric.measures) else n
-    y, x = (_bounded_zero(each) for each in columns.bounds)
-    y_bounds, x_bounds = columns.bounds
-    counts = Counts(
-        identities=n,
-        not_mature=not_mature,
-        nonzero=measured if y else 0,
-        nonzero_x=measured if x and columns.is_pair else 0,
-        with_value=0 if lacks else n,
-        capped=measured if y_bounds.cap is not None and y_bounds.cap < 0 else 0,
-        floored=measured if y_bounds.floor is not None and y_bounds.floor > 0 else 0,
-        capped_x=measured if columns.is_pair and x_bounds.cap is not None and x_bounds.cap < 0 else 0,
-        floored_x=measured if columns.is_pair and x_bounds.floor is not None and x_bounds.floor > 0 else 0,
-    )
-    largest = y if measured else None
-    if not columns.is_pair:
-        return ArmMoments(Moments(measured, y, 0.0), largest=largest, counts=counts)
-    return ArmMoments(Moments(measured, y, 0.0), Moments(measured, x, 0.0), 0.0, largest, counts)
+def joined_events(
+    scope: AnalysisScope,
+    metrics: Sequence[Metric],
+    people: Any,
+    chosen: ChosenEvents,
+    before: timedelta = timedelta(),
+) -> Any:
+    """Return each event of the metrics beside the identity that it is of, from so long before its exposure on."""
+    names = {name for metric in metrics for name in metric.event_names}
+    window = scope.window
+    rows = read_events(scope.environment_key, names, window.started_at - before, window.as_of, scope.data_version)
+    joined = chosen.distinct(rows).join(people, "identifier")
+    return joined.filter(joined.at_ms >= joined.first_ms - before // MILLISECOND)
 
 
-def _counts_as_lacking(measure: Measure, columns: MetricColumns) -> bool:
-    """Whether an identity without a number has no value: of a pair alone where a missing one is not 0 (rule M6)."""
-    return measure.may_lack_value if columns.is_pair else measure.aggregation.may_lack_value
+def counts(events: Any, counted: Counted, chosen: ChosenEvents) -> Any:
+    """Return whether each event is one that is counted."""
+    after = events.at_ms - events.first_ms
+    found = chosen.are(events, counted.measure.events) & (after >= counted.start_ms)
+    return found if counted.end_ms is None else found & (after < counted.end_ms)
 
 
-def _bounded_zero(bounds: Clipping) -> float:
-    at_least = max(0.0, bounds.floor) if bounds.floor is not None else 0.0
-    return at_least if bounds.cap is None else min(at_least, bounds.cap)
+def one(is_so: Any) -> Any:
+    """Return 1 or 0: PostgreSQL casts no boolean to a number that adds up to a whole one."""
+    return is_so.ifelse(ibis.literal(1, type="int64"), ibis.literal(0, type="int64"))
 
 
-def _bounds(measure: Measure) -> Clipping:
-    cap, floor = measure.cap, measure.floor
-    return Clipping(None if cap is None else cap.at, None if floor is None else floor.at)
+def _in_window(measure: Measure) -> Counted:
+    window = measure.events.window
+    return Counted(measure, window.start // MILLISECOND, None if window.end is None else window.end // MILLISECOND)
 
 
-def _tallies(counted: Any, metric: Metric) -> dict[str, Any]:
-    """Return the aggregates of the events of one identity that the measures of a metric need."""
-    found: dict[str, Any] = {}
-    for place, measure in enumerate(metric.measures):
-        window = measure.events.window
-        after = counted.at_ms - counted.first_ms
-        counts = (counted.event == measure.events.name) & (after >= window.start // MILLISECOND)
-        if window.end is not None:
-            counts &= after < window.end // MILLISECOND
-        numeric = counts & counted.numeric_value.notnull()
-        of_measure = {
-            "events": _one(counts).sum(),
-            "numbers": _one(numeric).sum(),
-            "value": _value(counted, measure, counts),
-        }
-        found |= {f"{key}_{metric.id}_{place}": each for key, each in of_measure.items()}
+def _end_times(events: Any, metrics: Sequence[Metric], chosen: ChosenEvents) -> dict[str, Any]:
+    """Return the times of the first or last number of each identity: not every engine has an ordered `first` (N9)."""
+    of_identity, found = ibis.window(group_by="identifier"), {}
+    for metric in metrics:
+        columns = MetricColumns(metric)
+        for place, counted in enumerate(columns.counted):
+            if (end := ENDS.get(counted.measure.aggregation)) is not None:
+                is_number = counts(events, counted, chosen) & events.numeric_value.notnull()
+                times = is_number.ifelse(events.at_ms, ibis.null("int64"))
+                found[columns.of_place("at", place)] = getattr(times, end)().over(of_identity)
     return found
 
 
-def _value(counted: Any, measure: Measure, counts: Any) -> Any:
-    """Return the value of one identity; `capabilities` refuses the aggregations that are not here."""
-    number, monday = counted.numeric_value, counted.at_ms + THURSDAY_TO_MONDAY * DAY_MS
+def _tallies(events: Any, metric: Metric, chosen: ChosenEvents) -> dict[str, Any]:
+    """Return the aggregates of the events of one identity that a metric needs."""
+    columns, found = MetricColumns(metric), {}
+    for place, counted in enumerate(columns.counted):
+        is_counted = counts(events, counted, chosen)
+        found[columns.of_place("value", place)] = _value(events, counted, is_counted, columns.of_place("at", place))
+        if (place, counted) in columns.own:
+            found[columns.of_place("events", place)] = one(is_counted).sum()
+            if counted.reads_numbers:
+                numeric = is_counted & events.numeric_value.notnull()
+                found[columns.of_place("numbers", place)] = one(numeric).sum()
+    return found
+
+
+def _value(events: Any, counted: Counted, is_counted: Any, at: str) -> Any:
+    """Return the value of one identity; null without an event, or without a number where it reads numbers."""
+    number, monday = events.numeric_value, events.at_ms + THURSDAY_TO_MONDAY * DAY_MS
     found = {
-        Aggregation.OCCURRENCE: lambda: _one(counts).max(),
-        Aggregation.COUNT: lambda: _one(counts).sum(),
-        Aggregation.SUM: lambda: number.sum(where=counts),
-        Aggregation.MEAN: lambda: number.mean(where=counts),
-        Aggregation.MIN: lambda: number.min(where=counts),
-        Aggregation.MAX: lambda: number.max(where=counts),
-        Aggregation.DAYS: lambda: (counted.at_ms - counted.at_ms % DAY_MS).nunique(where=counts),
-        Aggregation.WEEKS: lambda: (monday - monday % (7 * DAY_MS)).nunique(where=counts),
-        Aggregation.DISTINCT: lambda: counted.value.nunique(where=counts & counted.value.notnull()),
+        Aggregation.OCCURRENCE: lambda: one(is_counted).max(),
+        Aggregation.COUNT: lambda: one(is_counted).sum(),
+        Aggregation.SUM: lambda: number.sum(where=is_counted),
+        Aggregation.MEAN: lambda: number.mean(where=is_counted),
+        Aggregation.MIN: lambda: number.min(where=is_counted),
+        Aggregation.MAX: lambda: number.max(where=is_counted),
+        Aggregation.FIRST: lambda: number.min(where=is_counted & (events.at_ms == events[at])),
+        Aggregation.LAST: lambda: number.max(where=is_counted & (events.at_ms == events[at])),
+        Aggregation.DAYS: lambda: (events.at_ms - events.at_ms % DAY_MS).nunique(where=is_counted),
+        Aggregation.WEEKS: lambda: (monday - monday % (7 * DAY_MS)).nunique(where=is_counted),
+        Aggregation.DISTINCT: lambda: events.value.nunique(where=is_counted & events.value.notnull()),
     }
-    return found[measure.aggregation]()
+    return found[counted.measure.aggregation]()
 
 
 def _values(tallied: Any, metric: Metric, as_of_ms: int) -> list[Any]:
     """Return the columns of one metric: y and x null where the identity is left out, and what is counted of it."""
     columns, zero = MetricColumns(metric), ibis.literal(0, type="int64")
-    place_of = range(len(metric.measures))
 
     def tally(key: str, place: int) -> Any:
-        return tallied[f"{key}_{metric.id}_{place}"]
+        return tallied[columns.of_place(key, place)]
 
     after = columns.mature_after_ms
     mature = ibis.literal(True) if after is None else tallied.first_ms + after <= as_of_ms
     has_value, is_measured = mature, mature
-    for place, measure in enumerate(metric.measures):
-        if _counts_as_lacking(measure, columns):
+    for place, counted in columns.own:
+        if columns.counts_as_lacking(counted.measure):
             has_value &= tally("numbers", place) > 0
-        if measure.may_lack_value:
+        if counted.measure.may_lack_value:
             is_measured &= tally("numbers", place) > 0
-    has_event = mature & (sum((tally("events", place) for place in place_of), zero) > 0)
-    reads = [place for place in place_of if metric.measures[place].aggregation.reads_numbers]
+    has_event = mature & (sum((tally("events", place) for place, _ in columns.own), zero) > 0)
+    reads = [place for place, counted in columns.own if counted.reads_numbers]
     read = sum((tally("events", place) for place in reads), zero)
     numbers = sum((tally("numbers", place) for place in reads), zero)
-    raw = [tally("value", place).cast("float64").fill_null(0.0) for place in place_of]
     found = {
-        "analysed": _one(mature),
-        "with_value": _one(has_value),
-        "with_event": _one(has_event),
+        "analysed": one(mature),
+        "with_value": one(has_value),
+        "with_event": one(has_event),
         "values": mature.ifelse(read, 0),
         "invalid_values": mature.ifelse(read - numbers, 0),
     }
-    for v, suffix, value, bounds in zip(
-        ("y", "x"), ("", "_x"), [*raw, ibis.literal(0.0)][:2], columns.bounds, strict=True
-    ):
-        bounded = value
-        found |= {
-            f"capped{suffix}": _is_beyond(is_measured, None if bounds.cap is None else value > bounds.cap),
-            f"floored{suffix}": _is_beyond(is_measured, None if bounds.floor is None else value < bounds.floor),
-        }
-        if bounds.floor is not None:
-            bounded = ibis.greatest(bounded, bounds.floor)
-        if bounds.cap is not None:
-            bounded = ibis.least(bounded, bounds.cap)
-        found[v] = is_measured.ifelse(bounded, ibis.null("float64"))
+    for place, name in enumerate(columns.numbers):
+        value = tally("value", place).cast("float64").fill_null(0.0)
+        found[name] = is_measured.ifelse(value, ibis.null("float64"))
     return [each.name(columns.of(key)) for key, each in found.items()]
-
-
-def _is_beyond(is_measured: Any, is_beyond: Any) -> Any:
-    return ibis.literal(0, type="int64") if is_beyond is None else _one(is_measured & is_beyond)
-
-
-def _one(is_so: Any) -> Any:
-    """Return 1 or 0: PostgreSQL casts no boolean to a number that adds up to a whole one."""
-    return is_so.ifelse(ibis.literal(1, type="int64"), ibis.literal(0, type="int64"))
-
-
-def mature_identities(scope: AnalysisScope, metrics: Sequence[Metric]) -> Any:
-    """Return `variant`, `n` and the identities whose window has ended, `mature_<metric id>`, of every variant."""
-    people, as_of_ms = analysed_identities(scope), round(scope.window.as_of.timestamp() * 1000)
-    found: dict[str, Any] = {}
-    for metric in metrics:
-        columns = MetricColumns(metric)
-        after = columns.mature_after_ms
-        is_mature = people.count() if after is None else (people.first_ms + after <= as_of_ms).sum()
-        found[columns.of("mature")] = is_mature
-    return people.group_by("variant").agg(n=people.count(), **found)

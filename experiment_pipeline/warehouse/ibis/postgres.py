@@ -10,9 +10,24 @@ from psycopg.rows import dict_row
 
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.warehouse.ibis.engine import Answer, Dialect, Engine
+from experiment_pipeline.warehouse.ibis.properties import PropertySql
 from experiment_pipeline.warehouse.limits import WarehouseLimits
 
-POSTGRES = Dialect("postgres")
+TEXT = """case when jsonb_typeof({at}) in ('string', 'number', 'boolean') then ({at} #>> '{{}}') collate "C" end"""
+PROPERTIES = PropertySql(
+    name=" -> {name}",  # of a list it is null, unlike `#>`, which takes a text of digits for a place
+    kind="jsonb_typeof({at})",
+    text=TEXT,
+    # a number of JSON matches rule E5; what is too large is infinite, as the embedded engine has it
+    number=(
+        f"case when jsonb_typeof({{at}}) = 'number' then case"
+        f" when pg_input_is_valid({TEXT}, 'double precision') then cast({TEXT} as double precision)"
+        f" when abs(cast({TEXT} as numeric)) < 1 then 0.0"
+        f" when cast({TEXT} as numeric) > 0 then cast('infinity' as double precision)"
+        " else cast('-infinity' as double precision) end end"
+    ),
+)
+POSTGRES = Dialect("postgres", properties=PROPERTIES)
 CONNECT_TIMEOUT = 10  # seconds
 NOTICED_AFTER = 2_000  # milliseconds after which the server ends the statement of a client that was killed
 REMEDIES: list[tuple[type[psycopg.Error], str]] = [

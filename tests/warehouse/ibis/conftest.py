@@ -18,18 +18,25 @@ if find_spec("ibis") is None or find_spec("chdb") is None:
     collect_ignore_glob = ["test_*.py"]
 
 LOADED_AT = datetime(2026, 6, 1, tzinfo=UTC)
-COLUMNS = ("environment_key", "event", "feature_name", "identifier", "value", "timestamp", "event_id", "loaded_at")
+COLUMNS = (
+    *("environment_key", "event", "feature_name", "identifier", "value", "timestamp", "event_id"),
+    *("traits", "metadata", "loaded_at"),
+)
 MINUTE = timedelta(minutes=1)
-Row = tuple[str, str, str | None, str, str | None, datetime, str | None, datetime]
+Row = tuple[str, str, str | None, str, str | None, datetime, str | None, str | None, str | None, datetime]
 
 
 @dataclass(frozen=True)
 class Table:
-    """The table of events of one engine, reached by its URL."""
+    """The table of events of one engine, reached by its URL.
+
+    `keeps_numbers` tells whether numbers in properties stay as they were written: 1e2 becomes 100 in a `jsonb`.
+    """
 
     name: str
     url: str
     replace_rows: Callable[[Iterable[Row]], None]
+    keeps_numbers: bool = True
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +65,7 @@ def table(request: pytest.FixtureRequest) -> Table:
     url = request.getfixturevalue("postgres_url")
     with postgres(url) as connection:
         connection.execute(create)
-    return Table("postgres", url, lambda rows: fill_postgres(url, rows))
+    return Table("postgres", url, lambda rows: fill_postgres(url, rows), keeps_numbers=False)
 
 
 @contextmanager
@@ -89,6 +96,6 @@ def fill_postgres(url: str, rows: Iterable[Row]) -> None:
     with postgres(url) as connection, connection.cursor() as cursor:
         cursor.execute("truncate table events")
         cursor.executemany(
-            f"insert into events ({', '.join(COLUMNS)}) values (%s, %s, %s, %s, %s, %s, %s, %s)",  # noqa: S608
+            f"insert into events ({', '.join(COLUMNS)}) values ({', '.join(['%s'] * len(COLUMNS))})",  # noqa: S608
             [tuple(row) for row in rows],
         )

@@ -32,6 +32,8 @@ def rows_of(records: Records, loaded_at: datetime | None = None) -> list[Row]:
             str(each["value"]),
             datetime.fromisoformat(each["timestamp"]),
             None,
+            None,
+            None,
             at,
         )
         for each in records

@@ -17,5 +17,17 @@ select
     toUnixTimestamp64Micro(loaded_at) as loaded_us,
     lengthUTF8(identifier) between 1 and 2000
         and lengthUTF8(coalesce(value, '')) <= 65535
-        and lengthUTF8(coalesce(feature_name, '')) <= 2000 as lengths_hold
+        and lengthUTF8(coalesce(feature_name, '')) <= 2000 as lengths_hold,
+    traits,
+    metadata,
+    -- E4: the MD5 of all parts, each with its length in bytes; the lake reads its bytes as a number from the last one on
+    lower(hex(reverse(MD5(concat(
+        toString(length(environment_key)), ':', environment_key,
+        toString(length(event)), ':', event,
+        if(feature_name is null, '-', concat(toString(length(coalesce(feature_name, ''))), ':', coalesce(feature_name, ''))),
+        toString(length(identifier)), ':', identifier,
+        toString(toUnixTimestamp64Milli(timestamp)), ':',
+        if(value is null, '-', concat(toString(length(coalesce(value, ''))), ':', coalesce(value, ''))),
+        coalesce(event_id, '')
+    ))))) as event_hash
 from events

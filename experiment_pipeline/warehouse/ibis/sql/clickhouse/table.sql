@@ -8,6 +8,8 @@ create table if not exists events
     value           Nullable(String) codec(ZSTD(3)),
     timestamp       DateTime64(3, 'UTC'),
     event_id        Nullable(String),
+    traits          Nullable(String) codec(ZSTD(3)), -- a JSON object
+    metadata        Nullable(String) codec(ZSTD(3)), -- a JSON object
     loaded_at       DateTime64(6, 'UTC') default now64(6)
 )
 engine = MergeTree

@@ -20,5 +20,23 @@ select
     cast(extract(epoch from loaded_at) * 1000000 as bigint) as loaded_us,
     char_length(identifier) between 1 and 2000
         and char_length(coalesce(value, '')) <= 65535
-        and char_length(coalesce(feature_name, '')) <= 2000 as lengths_hold
+        and char_length(coalesce(feature_name, '')) <= 2000 as lengths_hold,
+    traits,
+    metadata,
+    -- E4: the MD5 of all parts, each with its length in bytes; the lake reads its bytes as a number from the last one on
+    (
+        select string_agg(substr(hash.text, 2 * byte - 1, 2), '' order by byte desc) collate "C"
+        from generate_series(1, 16) as bytes(byte)
+        cross join (
+            select md5(concat(
+                octet_length(environment_key), ':', environment_key,
+                octet_length(event), ':', event,
+                case when feature_name is null then '-' else concat(octet_length(feature_name), ':', feature_name) end,
+                octet_length(identifier), ':', identifier,
+                cast(extract(epoch from timestamp) * 1000 as bigint), ':',
+                case when value is null then '-' else concat(octet_length(value), ':', value) end,
+                event_id
+            )) as text
+        ) as hash
+    ) as event_hash
 from events

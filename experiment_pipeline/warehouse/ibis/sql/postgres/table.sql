@@ -8,6 +8,8 @@ create table if not exists events
     value           text,
     timestamp       timestamptz not null,
     event_id        text,
+    traits          jsonb,
+    metadata        jsonb,
     loaded_at       timestamptz not null default clock_timestamp()
 );
 create index if not exists events_by_event_and_time on events (environment_key, event, timestamp);
