@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 GOLDEN_VENV := .venv-golden
 COMPONENT_VENV := .venv-component
+DEPLOY_VENV := .venv-deploy
 DOCS_VENV := .venv-docs
 SBOM_VENV := .venv-sbom
 ENGINES_VENV := .venv-engines
@@ -13,10 +14,10 @@ SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-dep
 BENCH := .venv-bench
 DEMO_DATA := demo-data
 # The lock files of installations.
-SHIPPED := runtime
+SHIPPED := runtime image
 
 .PHONY: help demo dev test test-slow test-component test-engines browser bench bench-services bench-large incremental-histories check lint types \
-	contracts definitions docs format golden calibrate sbom simulate \
+	contracts definitions docs lint-deploy format golden calibrate sbom simulate \
 	lock clean clean-demo
 
 help: ## Show what can be made
@@ -97,6 +98,17 @@ sbom: $(SBOM_VENV)/.sbom ## Write bills of materials (CycloneDX) of what product
 		$(SBOM_VENV)/bin/python -W ignore -m cyclonedx_py requirements requirements/$$each.txt --pyproject pyproject.toml \
 			--output-reproducible --output-file build/sbom/$$each.cdx.json && echo build/sbom/$$each.cdx.json || exit 1; done
 
+$(DEPLOY_VENV)/.deploy: requirements/deploy.txt
+	@$(PYTHON) -m venv $(DEPLOY_VENV)
+	@$(call PIP_INSTALL,$(DEPLOY_VENV),requirements/deploy.txt)
+	@touch $@
+
+MANIFESTS = $(filter-out %-values.yaml,$(wildcard deploy/kubernetes/*.yaml))
+lint-deploy: $(DEPLOY_VENV)/.deploy ## Check the Containerfile, the compose file and the Kubernetes manifests
+	$(DEPLOY_VENV)/bin/hadolint deploy/Containerfile
+	$(DEPLOY_VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/compose.yaml
+	$(DEPLOY_VENV)/bin/kubernetes-validate --strict --quiet $(MANIFESTS)
+
 browser: tests/browser/node_modules ## Install the JavaScript SDK and axe-core that the browser tests use (needs npm; Chromium is Debian's package)
 
 tests/browser/node_modules: tests/browser/package-lock.json
@@ -173,6 +185,8 @@ lock: ## Resolve the locked requirements anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --group build --group dev --output-file requirements/dev.txt
 	$(UV_COMPILE) --group bench --output-file requirements/bench.txt
 	$(UV_COMPILE) --group engines --no-deps --output-file requirements/engines.txt
+	$(UV_COMPILE) pyproject.toml --group build --extra postgres --extra notify --extra kubernetes --output-file requirements/image.txt
+	$(UV_COMPILE) --group deploy --output-file requirements/deploy.txt
 	$(UV_COMPILE) --group docs --output-file requirements/docs.txt
 	$(UV_COMPILE) --group sbom --output-file requirements/sbom.txt
 	$(UV_COMPILE) --group golden --output-file requirements/golden.txt
@@ -183,4 +197,4 @@ clean-demo: ## Remove the demo's data
 	rm -rf $(DEMO_DATA)
 
 clean: clean-demo ## Remove what was built
-	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) $(DOCS_VENV) $(ENGINES_VENV) $(SBOM_VENV) build/pages build/sbom build/site tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) $(DEPLOY_VENV) $(DOCS_VENV) $(ENGINES_VENV) $(SBOM_VENV) build/pages build/sbom build/site tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

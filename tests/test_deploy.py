@@ -1,5 +1,6 @@
 """The shipped instance configurations load, and hold what automation relies on."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from sqlalchemy import create_engine, make_url, text
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
@@ -58,3 +60,61 @@ def test_definitions__as_the_workspace_names_them__are_valid(tmp_path: Path) -> 
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "--workspace", str(ROOT / "workspace.yaml")]
     ended = subprocess.run(command, cwd=ROOT, env={"DAGSTER_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=False)
     assert ended.returncode == 0
+
+
+VALUES = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "dagster-values.yaml").read_text("utf-8"))
+SHIPPED = yaml.safe_load((ROOT / "deploy" / "dagster-postgres.yaml").read_text("utf-8"))
+
+
+def test_chart_values__limit_and_retry_runs_as_the_shipped_instance_does() -> None:
+    daemon, runs = VALUES["dagsterDaemon"], SHIPPED["concurrency"]["runs"]
+    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queue == {
+        "maxConcurrentRuns": runs["max_concurrent_runs"],
+        "dequeueIntervalSeconds": SHIPPED["run_queue"]["dequeue_interval_seconds"],
+        "tagConcurrencyLimits": runs["tag_concurrency_limits"],
+    }
+    monitoring = SHIPPED["run_monitoring"]
+    assert daemon["runMonitoring"] == {
+        "enabled": monitoring["enabled"],
+        "maxRuntimeSeconds": monitoring["max_runtime_seconds"],
+        "pollIntervalSeconds": monitoring["poll_interval_seconds"],
+    }
+    assert daemon["runRetries"] == SHIPPED["run_retries"]
+    for name in ("sensors", "schedules"):
+        shipped = SHIPPED[name]
+        assert daemon[name] == {"useThreads": shipped["use_threads"], "numWorkers": shipped["num_workers"]}
+        assert VALUES["retention"][name[:-1]]["purgeAfterDays"] == SHIPPED["retention"][name[:-1]]["purge_after_days"]
+    assert VALUES["telemetry"] == SHIPPED["telemetry"]
+
+
+def test_chart_values__open_dagsters_storage_on_a_real_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    server, given = make_url(postgres_url), VALUES["postgresql"]
+    engine = create_engine(server.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE dagster_of_the_chart"))
+    engine.dispose()
+    database = {  # as the chart writes it
+        "username": server.username,
+        "password": server.password or "",
+        "hostname": server.host or "",  # `params` may name a socket
+        "port": server.port or 5432,
+        "db_name": "dagster_of_the_chart",
+        "scheme": given["postgresqlScheme"],
+        "params": dict(server.query),
+    }
+    home = tmp_path / "dagster.yaml"
+    home.write_text(yaml.safe_dump({"storage": {"postgres": {"postgres_db": database}}}), "utf-8")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        add_partitions(instance, EXPERIMENTS, ["checkout-1"])
+        assert instance.get_dynamic_partitions("experiment") == ["checkout-1"]
+        assert instance.get_runs() == []
+
+
+def test_chart__image_and_compose__are_of_the_locked_versions() -> None:
+    locked = (ROOT / "requirements" / "image.txt").read_text("utf-8")
+    (version,) = re.findall(r"^dagster==(\S+)", locked, re.MULTILINE)
+    for path in ("deploy/kubernetes/dagster-values.yaml", "docs/deployment.md"):
+        assert f"--version {version} " in (ROOT / path).read_text("utf-8"), path
+    both = zip(locked.splitlines(), locked.splitlines()[1:], strict=False)
+    assert all("--hash=sha256:" in after for line, after in both if "==" in line and not line.startswith(" "))

@@ -23,7 +23,7 @@ from tests.e2e.test_server import lines, serving
 from tests.e2e.test_tls import write_certificate
 
 pytestmark = pytest.mark.e2e
-SHIPPED = Path(__file__).parents[2] / "deploy" / "proxy" / "nginx.conf"
+SHIPPED = Path(__file__).parents[2] / "deploy" / "proxy"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 EVENT = {"event": "purchase", "identifier": "a", "timestamp": 1_772_400_000_000}
 
@@ -47,7 +47,14 @@ def configure(folder: Path, *, port: int, plain: int, api: str, dagster: int) ->
     (folder / "dagster.htpasswd").write_text("ada:{PLAIN}lovelace\n", "utf-8")
     (folder / "dagster.htpasswd").chmod(0o644)
     folder.chmod(0o755)
-    text = SHIPPED.read_text("utf-8")
+    text, upstreams = ((SHIPPED / name).read_text("utf-8") for name in ("nginx.conf", "upstreams.conf"))
+    for shipped, ours in {
+        "127.0.0.1:8000": api.removeprefix("http://"),
+        "127.0.0.1:3000": f"127.0.0.1:{dagster}",
+    }.items():
+        assert shipped in upstreams, shipped
+        upstreams = upstreams.replace(shipped, ours)
+    (folder / "upstreams.conf").write_text(upstreams, "utf-8")
     for shipped, ours in {
         "experiments.example.com": "localhost",
         "/etc/nginx/tls/certificate.pem": str(certificate),
@@ -57,8 +64,6 @@ def configure(folder: Path, *, port: int, plain: int, api: str, dagster: int) ->
         "/run/nginx.pid": str(folder / "nginx.pid"),
         "listen 443 ssl": f"listen {port} ssl",
         "listen 80": f"listen {plain}",
-        "127.0.0.1:8000": api.removeprefix("http://"),
-        "127.0.0.1:3000": f"127.0.0.1:{dagster}",
     }.items():
         assert shipped in text, shipped
         text = text.replace(shipped, ours)
