@@ -4,6 +4,7 @@ import dagster as dg
 
 from experiment_pipeline.assets.metadata import Metadata
 from experiment_pipeline.errors import IncrementalDiffers
+from experiment_pipeline.registry.refresh_costs import RefreshCost
 from experiment_pipeline.resources.refresh_session import ExperimentRun
 from experiment_pipeline.warehouse.artifacts import Stamp
 from experiment_pipeline.warehouse.refreshes import RefreshMode, RefreshReport
@@ -29,6 +30,20 @@ def refresh_metadata(report: RefreshReport) -> Metadata:
     if report.is_audited:
         found["audit"] = dg.MetadataValue.text(report.difference or "incremental and full refresh are equal")
     return found
+
+
+def store_refresh_cost(run: ExperimentRun, asset: str, report: RefreshReport) -> None:
+    """Add to the registry what computing an asset cost, for Prometheus."""
+    is_full = report.full_because is not None
+    cost = RefreshCost(
+        asset,
+        incremental=int(not is_full),
+        full=int(is_full),
+        rows_read=report.rows_read or 0,
+        seconds_saved=report.seconds_saved or 0.0,
+        state_bytes=report.state_bytes or 0,
+    )
+    run.registry.refresh_costs.add(run.experiment.id, cost)
 
 
 def require_no_difference(*stamps: Stamp) -> None:

@@ -23,7 +23,12 @@ from experiment_pipeline.assets.health_checks import (
 from experiment_pipeline.assets.lake_counts import with_lake_counts
 from experiment_pipeline.assets.measurements import store_measurements
 from experiment_pipeline.assets.metadata import Metadata, metric_tables, provenance, row_count, short_table
-from experiment_pipeline.assets.refresh_reports import refresh_metadata, refresh_mode, require_no_difference
+from experiment_pipeline.assets.refresh_reports import (
+    refresh_metadata,
+    refresh_mode,
+    require_no_difference,
+    store_refresh_cost,
+)
 from experiment_pipeline.assets.stored_evidence import checks_itself_now, stored_evidence
 from experiment_pipeline.assets.warehouse_costs import cost_metadata, engine_payload
 from experiment_pipeline.domain.experiments import Experiment
@@ -216,6 +221,7 @@ def _first_exposures(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> Ite
         metadata: Metadata = {"broken": dg.MetadataValue.text(str(broken))}
         yield StageOutput("first_exposures", metadata, checks=contract_result(broken), broken=broken)
         return
+    store_refresh_cost(run, "first_exposures", written.refresh)
     yield StageOutput(
         "first_exposures",
         {
@@ -271,6 +277,7 @@ def _variant_aggregates(run: ExperimentRun, warehouse: Warehouse, _: Frames) -> 
         self_check=offers.self_check and checks_itself_now(run),
         mode=refresh_mode(run),
     )
+    store_refresh_cost(run, "variant_aggregates", aggregates.refresh)
     stamp = replace(run.stamp(aggregates.sql), difference=aggregates.refresh.difference)
     yield StageOutput(
         "variant_aggregates",

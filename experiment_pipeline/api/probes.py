@@ -13,6 +13,7 @@ from experiment_pipeline.api.worker_metrics import (
     NotificationDeliveries,
     OldestUnlanded,
     PublicationsWaiting,
+    RefreshesComputed,
     exposition,
 )
 from experiment_pipeline.errors import RegistryUnavailable
@@ -53,5 +54,6 @@ def metrics(request: Request, shared: Shared) -> Response:
     oldest = OldestUnlanded(partial(oldest_age, shared.settings.landing_dir))
     waiting = PublicationsWaiting(lambda: shared.registry.table_outbox.state().waiting)
     deliveries = NotificationDeliveries(shared.registry.notifications.count_by_state)
-    text = exposition(request.app.state.request_metrics.prometheus, oldest, waiting, deliveries)
+    refreshes = RefreshesComputed(shared.registry.refresh_costs.by_asset)
+    text = exposition(request.app.state.request_metrics.prometheus, oldest, waiting, deliveries, refreshes)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -5,18 +5,19 @@ workers that it starts, and never counts anything itself.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from tempfile import TemporaryDirectory
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from experiment_pipeline.domain.notifications import DeliveryState
 from experiment_pipeline.errors import RegistryUnavailable
+from experiment_pipeline.registry.refresh_costs import RefreshCost
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -75,6 +76,30 @@ class NotificationDeliveries(Collector):
             for (target, state), count in self._count().items():
                 gauge.add_metric([target, state.value], count)
         yield gauge
+
+
+class RefreshesComputed(Collector):
+    """Counters of refreshes by asset: how they were computed, what they read and saved, and what is kept (rule I1)."""
+
+    def __init__(self, costs: Callable[[], Sequence[RefreshCost]]) -> None:
+        self._costs = costs
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the numbers of all experiments; without values while the registry is away."""
+        ways = CounterMetricFamily("refreshes", "Refreshes, by how they were computed.", labels=["asset", "refresh"])
+        rows = CounterMetricFamily("refresh_rows_read", "Rows that refreshes have read.", labels=["asset"])
+        saved = GaugeMetricFamily(
+            "refresh_seconds_saved", "Seconds that incremental ones have saved.", labels=["asset"]
+        )
+        state = GaugeMetricFamily("refresh_state_bytes", "Size of the states that are kept.", labels=["asset"])
+        with suppress(RegistryUnavailable):
+            for cost in self._costs():
+                ways.add_metric([cost.asset, "incremental"], cost.incremental)
+                ways.add_metric([cost.asset, "full"], cost.full)
+                rows.add_metric([cost.asset], cost.rows_read)
+                saved.add_metric([cost.asset], cost.seconds_saved)
+                state.add_metric([cost.asset], cost.state_bytes)
+        yield from (ways, rows, saved, state)
 
 
 def exposition(own: CollectorRegistry, *common: Collector) -> bytes:

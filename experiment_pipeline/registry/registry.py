@@ -32,6 +32,7 @@ from experiment_pipeline.registry.metrics import Metrics
 from experiment_pipeline.registry.notification_targets import NotificationTargets
 from experiment_pipeline.registry.notifications import Notifications
 from experiment_pipeline.registry.planned_looks import StoredPlannedLooks
+from experiment_pipeline.registry.refresh_costs import RefreshCosts
 from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.results_sql import ResultsSql
 from experiment_pipeline.registry.runs import Runs
@@ -61,6 +62,7 @@ class Registry:
         self.manifests = Manifests(engine)
         self.computations = Computations(engine)
         self.results_sql = ResultsSql(engine)
+        self.refresh_costs = RefreshCosts(engine)
         self.live_stats = LiveStats(engine)
         self.looks = Looks(engine)
         self.planned_looks = StoredPlannedLooks(engine)

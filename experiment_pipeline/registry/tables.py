@@ -27,11 +27,9 @@ from sqlalchemy import (
 )
 
 from experiment_pipeline.domain.refresh import Computation
-from experiment_pipeline.registry import (  # their tables are of the same metadata
-    notification_tables,  # noqa: F401
-    outbox_tables,  # noqa: F401
-    source_tables,  # noqa: F401
-)
+
+# Their tables are of the same metadata.
+from experiment_pipeline.registry import notification_tables, outbox_tables, refresh_cost_tables, source_tables  # noqa: F401
 from experiment_pipeline.registry.columns import DataVersion, UtcDateTime, is_id, metadata
 
 VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name

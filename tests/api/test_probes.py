@@ -17,6 +17,7 @@ from experiment_pipeline.domain.notifications import NotificationEvent, Occurren
 from experiment_pipeline.errors import RegistryUnreachable
 from experiment_pipeline.lake.ingestion import create_tables
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.registry.refresh_costs import RefreshCost
 from tests.api.conftest import Api, detail
 from tests.registry.test_looks import publish
 
@@ -63,6 +64,21 @@ def test_metrics__publications_that_wait_for_the_tables__are_counted_while_the_r
         raise RegistryUnreachable("stopped")
 
     assert b"table_publications_waiting" not in exposition(CollectorRegistry(), PublicationsWaiting(away))
+
+
+def test_metrics__refreshes__are_counted_by_asset_and_how_they_were_computed__i1(api: Api) -> None:
+    experiment = api.experiment()["id"]
+    api.registry.refresh_costs.add(experiment, RefreshCost("first_exposures", 1, 0, 12, 0.25, 300))
+    api.registry.refresh_costs.add(experiment, RefreshCost("first_exposures", 0, 1, 40, 0.0, 320))
+    told = api.client.get("/metrics").text
+    for line in (
+        'refreshes_total{asset="first_exposures",refresh="incremental"} 1.0',
+        'refreshes_total{asset="first_exposures",refresh="full"} 1.0',
+        'refresh_rows_read_total{asset="first_exposures"} 52.0',
+        'refresh_seconds_saved{asset="first_exposures"} 0.25',
+        'refresh_state_bytes{asset="first_exposures"} 320.0',
+    ):
+        assert f"\n{line}\n" in told
 
 
 def test_metrics__requests__are_counted_by_route_not_by_path(api: Api) -> None:

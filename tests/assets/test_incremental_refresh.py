@@ -54,6 +54,9 @@ def test_refresh__with_a_state__says_that_it_was_incremental_and_publishes_the_s
     assert found["state_bytes"] > 0
     assert isinstance(found["seconds_saved"], float)
     assert metadata(refreshed, "first_exposures")["refresh"] == "incremental"
+    cost = refreshed.registry.refresh_costs.by_asset()[-1]
+    assert (cost.asset, cost.incremental, cost.full) == ("variant_aggregates", 1, 1)
+    assert cost.state_bytes == found["state_bytes"]
     incremental = refreshed.results()
     assert sum(incremental["srm"]["identities"].values()) == 222
     assert configured(refreshed, incremental_refresh=False).refresh().success

@@ -21,6 +21,7 @@ from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry import copying, tables
 from experiment_pipeline.registry.copying import copy_registry, require_copyable, summarise
 from experiment_pipeline.registry.engine import is_current, open_engine, reading, writing
+from experiment_pipeline.registry.refresh_costs import RefreshCost
 from experiment_pipeline.registry.registry import Registry
 from tests.conftest import MakeDatabase
 from tests.domain.test_sources import OF_DATABASE
@@ -52,6 +53,7 @@ def fill(registry: Registry, experiments: int = 3) -> None:
                     sql="select 1",
                 )
             )
+        registry.refresh_costs.add(created.id, RefreshCost("first_exposures", 1, 0, 5, 0.5, 70))
     registry.table_outbox.plan(NOW + MINUTE)
     registry.experiments.restart(experiments, actor=ACTOR, now=NOW + HOUR)
     registry.claims.create(1, Computation.RESULTS, ClaimSource.API, NOW + 2 * MINUTE, MINUTE)
