@@ -70,13 +70,13 @@ test-component: $(COMPONENT_VENV)/.component ## Run the example of a team's own 
 	cd examples/shop && PATH="$(abspath $(COMPONENT_VENV))/bin:$$PATH" python -m pytest
 
 $(ENGINES_VENV)/.engines: requirements/warehouse.txt pyproject.toml
-	@echo "Installing Ibis, the ClickHouse engine and PostgreSQL into $(ENGINES_VENV) (a gigabyte, once) ..."
+	@echo "Installing Ibis, the ClickHouse engine, Spark and PostgreSQL into $(ENGINES_VENV) (two gigabytes, once) ..."
 	@$(PYTHON) -m venv $(ENGINES_VENV)
 	@$(call PIP_INSTALL,$(ENGINES_VENV),requirements/warehouse.txt)
 	@$(ENGINES_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test-engines: $(ENGINES_VENV)/.engines ## Run the analysis where events lie on ClickHouse and PostgreSQL, against the reference
+test-engines: $(ENGINES_VENV)/.engines ## Run the analysis where events lie on ClickHouse, Spark (needs Java) and PostgreSQL, against the reference
 	$(ENGINES_VENV)/bin/python -m pytest -n 1 tests/warehouse/ibis
 
 $(DOCS_VENV)/.docs: requirements/docs.txt

@@ -1,4 +1,4 @@
-"""`experiment-pipeline warehouse`: analysis where events lie, in ClickHouse or PostgreSQL."""
+"""`experiment-pipeline warehouse`: analysis where events lie, in ClickHouse, PostgreSQL or Spark."""
 
 import json
 import os
@@ -19,20 +19,19 @@ from experiment_pipeline.domain.refresh import RefreshRun
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.times import iso_utc, to_milliseconds
 from experiment_pipeline.warehouse.extra import require_ibis
-from experiment_pipeline.warehouse.ibis.statements import statement
+from experiment_pipeline.warehouse.ibis.statements import ENGINES, statement
 from experiment_pipeline.warehouse.limits import WarehouseLimits
 
 if TYPE_CHECKING:
     from experiment_pipeline.warehouse.ibis.in_place import InPlaceAnalysis
 
-ENGINES = click.Choice(["clickhouse", "postgres"])
 TIMEOUT = timedelta(minutes=10)
 connected = click.option(
     "--url-env",
     default="EXPERIMENT_PIPELINE_EVENTS_URL",
     show_default=True,
     metavar="VARIABLE",
-    help="Environment variable with clickhouse://, chdb:// or postgresql://: the secret stays in the environment.",
+    help="Environment variable with the URL of an engine (docs/engines.md): the secret stays in the environment.",
 )
 limited = click.option(
     "--timeout", type=options.DURATION, default=TIMEOUT, show_default="PT10M", metavar="PT10M", help="Of one statement."
@@ -45,7 +44,7 @@ def warehouse() -> None:
 
 
 @warehouse.command("init")
-@click.argument("engine", type=ENGINES)
+@click.argument("engine", type=click.Choice(ENGINES))
 @click.option("--grants", is_flag=True, help="Print the least rights of the account instead.")
 def init(engine: str, *, grants: bool) -> None:
     """Print the SQL that creates the table of events in ENGINE; nothing is run.
@@ -85,7 +84,9 @@ def results(context: Context, key: str, environment: str | None, *, url_env: str
 @warehouse.command("explain")
 @click.argument("key")
 @options.environment
-@click.option("--engine", type=ENGINES, help="Print the SQL for this engine, without a connection and a plan.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), help="Print the SQL for this engine, without a connection and a plan."
+)
 @connected
 @limited
 @click.pass_obj
@@ -102,7 +103,8 @@ def explain(
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
     require_ibis()
-    from experiment_pipeline.warehouse.ibis.in_place import aggregate_statements, dialect_of
+    from experiment_pipeline.warehouse.ibis.dialects import dialect_of
+    from experiment_pipeline.warehouse.ibis.in_place import aggregate_statements
 
     metrics = tuple(each.metric for each in experiment.metrics)
     if engine is not None:

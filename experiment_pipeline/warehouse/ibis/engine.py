@@ -35,20 +35,27 @@ class Dialect:
         name: of the engine; `sql/<name>/events.sql` has the rows of its table of events.
         exact: functions that Ibis compiles to, which are approximate, with the exact ones (rule N9).
         properties: how it reads properties of events; None where conditions on them are refused.
+        compiled_as: the SQL that Ibis and sqlglot know it by, where that has another name.
     """
 
     name: str
     exact: dict[str, str] = field(default_factory=dict)
     properties: PropertySql | None = None
+    compiled_as: str | None = None
+
+    @property
+    def sql(self) -> str:
+        """The name of its SQL for Ibis and sqlglot."""
+        return self.compiled_as or self.name
 
     def statement(self, expression: Any) -> str:
         """Return the SQL of an expression; values are quoted by the compiler, none is put into a text by hand."""
-        compiled = sqlglot.parse_one(str(ibis.to_sql(expression, dialect=self.name)), dialect=self.name)
-        return str(compiled.transform(self._completed).sql(dialect=self.name, pretty=True))
+        compiled = sqlglot.parse_one(str(ibis.to_sql(expression, dialect=self.sql)), dialect=self.sql)
+        return str(compiled.transform(self._completed).sql(dialect=self.sql, pretty=True))
 
     def _completed(self, node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Table) and node.name == EVENT_ROWS:
-            return sqlglot.parse_one(statement(self.name, "events"), dialect=self.name).subquery(node.alias)
+            return sqlglot.parse_one(statement(self.name, "events"), dialect=self.sql).subquery(node.alias)
         name = node.args.get("this") if isinstance(node, exp.Func) else None
         if isinstance(name, str) and name in self.exact:
             node.set("this", self.exact[name])
@@ -63,9 +70,9 @@ class Dialect:
                 "warehouse", f"conditions on traits and metadata, and dimensions, are not computed on {self.name} yet."
             )
         column, path = called_with
-        names = [exp.Literal.string(name).sql(dialect=self.name) for name in json.loads(path.this)]
-        found = self.properties.of(function, column.sql(dialect=self.name), names)
-        return sqlglot.parse_one(f"({found})", dialect=self.name)
+        names = [exp.Literal.string(name).sql(dialect=self.sql) for name in json.loads(path.this)]
+        found = self.properties.of(function, column.sql(dialect=self.sql), names)
+        return sqlglot.parse_one(f"({found})", dialect=self.sql)
 
 
 @dataclass(frozen=True, slots=True)

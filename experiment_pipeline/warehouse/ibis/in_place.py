@@ -17,11 +17,12 @@ from experiment_pipeline.warehouse.frame_schemas import frame_of
 from experiment_pipeline.warehouse.ibis import first_exposures
 from experiment_pipeline.warehouse.ibis.aggregation import Aggregation
 from experiment_pipeline.warehouse.ibis.capabilities import require_computable
-from experiment_pipeline.warehouse.ibis.clickhouse import CLICKHOUSE, open_clickhouse
+from experiment_pipeline.warehouse.ibis.clickhouse import open_clickhouse
 from experiment_pipeline.warehouse.ibis.engine import Dialect, Engine, Rows
 from experiment_pipeline.warehouse.ibis.events import event_rows
-from experiment_pipeline.warehouse.ibis.postgres import POSTGRES, open_postgres
+from experiment_pipeline.warehouse.ibis.postgres import open_postgres
 from experiment_pipeline.warehouse.ibis.row_counts import RowCounts, counted_rows
+from experiment_pipeline.warehouse.ibis.spark import open_spark
 from experiment_pipeline.warehouse.limits import DEFAULT_LIMITS, WarehouseLimits
 
 MICROSECOND = timedelta(microseconds=1)
@@ -29,8 +30,8 @@ OPEN: dict[str, Callable[[ConnectionUrl, WarehouseLimits], Engine]] = {
     "clickhouse": open_clickhouse,
     "chdb": open_clickhouse,
     "postgresql": open_postgres,
+    "spark+local": open_spark,
 }
-DIALECTS = {each.name: each for each in (CLICKHOUSE, POSTGRES)}
 
 
 def open_engine(url: ConnectionUrl, limits: WarehouseLimits) -> Engine:
@@ -165,14 +166,3 @@ def aggregate_statements(dialect: Dialect, scope: AnalysisScope, metrics: tuple[
 
     Aggregation(ask, scope, metrics).rows()
     return statements
-
-
-def dialect_of(name: str) -> Dialect:
-    """Return a dialect by its name.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    if name not in DIALECTS:
-        raise ConfigurationError.of("engine", f"must be one of {', '.join(DIALECTS)}, got {name!r}.")
-    return DIALECTS[name]

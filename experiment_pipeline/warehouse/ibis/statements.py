@@ -2,12 +2,14 @@
 
 from importlib.resources import files
 
+ENGINES = ("clickhouse", "postgres", "spark", "bigquery", "snowflake", "trino")
+
 
 def statement(engine: str, purpose: str) -> str:
     """Return a file's text.
 
     Args:
-        engine: `clickhouse` or `postgres`.
+        engine: one of ENGINES.
         purpose: `events`, the rows that every expression starts from; `table`, which creates the table of events;
             `grants`, the rights with which it is read.
     """

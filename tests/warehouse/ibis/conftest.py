@@ -1,5 +1,6 @@
 """Real engines with an empty table of events: `make test-engines` has what they need, `make test` passes them over."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -9,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import polars as pl
 import pytest
 
 from experiment_pipeline.warehouse.ibis.statements import statement
 
-if find_spec("ibis") is None or find_spec("chdb") is None:
+if any(find_spec(name) is None for name in ("ibis", "chdb", "pyspark")):
     collect_ignore_glob = ["test_*.py"]
 
 LOADED_AT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -23,6 +26,12 @@ COLUMNS = (
     *("traits", "metadata", "loaded_at"),
 )
 MINUTE = timedelta(minutes=1)
+TIME = pl.Datetime("us", "UTC")
+SCHEMA = {name: TIME if name in {"timestamp", "loaded_at"} else pl.String() for name in COLUMNS}
+SPARK_OF_FEW_ROWS = (  # compiling what a statement runs takes longer than running it: its code is interpreted
+    "--driver-java-options -XX:TieredStopAtLevel=1 --conf spark.sql.codegen.wholeStage=false"
+    " --conf spark.sql.codegen.factoryMode=NO_CODEGEN pyspark-shell"
+)
 Row = tuple[str, str, str | None, str, str | None, datetime, str | None, str | None, str | None, datetime]
 
 
@@ -54,8 +63,19 @@ def postgres_url() -> Iterator[str]:
         yield server.url
 
 
-@pytest.fixture(scope="session", params=["clickhouse", "postgres"])
+@pytest.fixture(scope="session")
+def spark_folder() -> Iterator[Path]:
+    os.environ["PYSPARK_SUBMIT_ARGS"] = SPARK_OF_FEW_ROWS
+    folder = Path(tempfile.mkdtemp(prefix="experiment-pipeline-spark-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=["clickhouse", "postgres", "spark"])
 def table(request: pytest.FixtureRequest) -> Table:
+    if request.param == "spark":
+        folder = request.getfixturevalue("spark_folder") / "events"
+        return Table("spark", f"spark+local://{folder}?memory=1g&partitions=2", lambda rows: fill_spark(folder, rows))
     create = statement(request.param, "table")
     if request.param == "clickhouse":
         url = f"chdb://{request.getfixturevalue('chdb_folder')}"
@@ -99,3 +119,10 @@ def fill_postgres(url: str, rows: Iterable[Row]) -> None:
             f"insert into events ({', '.join(COLUMNS)}) values ({', '.join(['%s'] * len(COLUMNS))})",  # noqa: S608
             [tuple(row) for row in rows],
         )
+
+
+def fill_spark(folder: Path, rows: Iterable[Row]) -> None:
+    """Write one Parquet file in place of the last one, as another program would."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    pl.DataFrame(list(rows), schema=SCHEMA, orient="row").write_parquet(folder / f"{uuid4().hex}.parquet")

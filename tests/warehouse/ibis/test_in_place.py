@@ -290,5 +290,5 @@ def test_statement__that_takes_too_long__is_ended__n7(postgres_url: str) -> None
 
 
 def test_scheme__of_no_engine__is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="clickhouse://, chdb://, postgresql://"):
+    with pytest.raises(ConfigurationError, match=r"clickhouse://, chdb://, postgresql://, spark\+local://"):
         open_engine(ConnectionUrl("mysql://host/shop", "shop"), DEFAULT_LIMITS)

@@ -1,0 +1,632 @@
+SELECT
+  "t12"."variant",
+  COUNT(*) AS "identities",
+  MAX("t12"."mean_y_1") AS "center_y_1",
+  SUM("t12"."y_1" - "t12"."mean_y_1") AS "dy_1",
+  SUM((
+    "t12"."y_1" - "t12"."mean_y_1"
+  ) * (
+    "t12"."y_1" - "t12"."mean_y_1"
+  )) AS "dyy_1",
+  SUM(CAST("t12"."y_1" <> 0 AS INT)) AS "nonzero_y_1",
+  MAX("t12"."y_1") AS "largest_1",
+  COUNT("t12"."y_1") AS "measured_1",
+  SUM("t12"."analysed_1") AS "analysed_1",
+  SUM("t12"."with_value_1") AS "with_value_1",
+  SUM("t12"."with_event_1") AS "with_event_1",
+  SUM("t12"."values_1") AS "values_1",
+  SUM("t12"."invalid_values_1") AS "invalid_values_1",
+  SUM("t12"."capped_1") AS "capped_1",
+  MAX("t12"."cap_1") AS "cap_1",
+  MAX("t12"."mean_y_2") AS "center_y_2",
+  SUM("t12"."y_2" - "t12"."mean_y_2") AS "dy_2",
+  SUM((
+    "t12"."y_2" - "t12"."mean_y_2"
+  ) * (
+    "t12"."y_2" - "t12"."mean_y_2"
+  )) AS "dyy_2",
+  SUM(CAST("t12"."y_2" <> 0 AS INT)) AS "nonzero_y_2",
+  MAX("t12"."mean_x_2") AS "center_x_2",
+  SUM("t12"."x_2" - "t12"."mean_x_2") AS "dx_2",
+  SUM((
+    "t12"."x_2" - "t12"."mean_x_2"
+  ) * (
+    "t12"."x_2" - "t12"."mean_x_2"
+  )) AS "dxx_2",
+  SUM(CAST("t12"."x_2" <> 0 AS INT)) AS "nonzero_x_2",
+  SUM((
+    "t12"."x_2" - "t12"."mean_x_2"
+  ) * (
+    "t12"."y_2" - "t12"."mean_y_2"
+  )) AS "dxy_2",
+  MAX("t12"."y_2") AS "largest_2",
+  COUNT("t12"."y_2") AS "measured_2",
+  SUM("t12"."analysed_2") AS "analysed_2",
+  SUM("t12"."with_value_2") AS "with_value_2",
+  SUM("t12"."with_event_2") AS "with_event_2",
+  SUM("t12"."values_2") AS "values_2",
+  SUM("t12"."invalid_values_2") AS "invalid_values_2",
+  MAX("t12"."mean_y_3") AS "center_y_3",
+  SUM("t12"."y_3" - "t12"."mean_y_3") AS "dy_3",
+  SUM((
+    "t12"."y_3" - "t12"."mean_y_3"
+  ) * (
+    "t12"."y_3" - "t12"."mean_y_3"
+  )) AS "dyy_3",
+  SUM(CAST("t12"."y_3" <> 0 AS INT)) AS "nonzero_y_3",
+  MAX("t12"."y_3") AS "largest_3",
+  COUNT("t12"."y_3") AS "measured_3",
+  SUM("t12"."analysed_3") AS "analysed_3",
+  SUM("t12"."with_value_3") AS "with_value_3",
+  SUM("t12"."with_event_3") AS "with_event_3",
+  SUM("t12"."values_3") AS "values_3",
+  SUM("t12"."invalid_values_3") AS "invalid_values_3"
+FROM (
+  SELECT
+    "t11"."first_ms",
+    "t11"."variant",
+    "t11"."quarantined",
+    "t11"."analysed_1",
+    "t11"."with_value_1",
+    "t11"."with_event_1",
+    "t11"."values_1",
+    "t11"."invalid_values_1",
+    "t11"."y_1",
+    "t11"."analysed_2",
+    "t11"."with_value_2",
+    "t11"."with_event_2",
+    "t11"."values_2",
+    "t11"."invalid_values_2",
+    "t11"."y_2",
+    "t11"."x_2",
+    "t11"."analysed_3",
+    "t11"."with_value_3",
+    "t11"."with_event_3",
+    "t11"."values_3",
+    "t11"."invalid_values_3",
+    "t11"."y_3",
+    "t11"."cap_1",
+    "t11"."capped_1",
+    AVG("t11"."y_1") OVER (
+      PARTITION BY "t11"."variant"
+      ORDER BY NULL ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ) AS "mean_y_1",
+    AVG("t11"."y_2") OVER (
+      PARTITION BY "t11"."variant"
+      ORDER BY NULL ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ) AS "mean_y_2",
+    AVG("t11"."x_2") OVER (
+      PARTITION BY "t11"."variant"
+      ORDER BY NULL ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ) AS "mean_x_2",
+    AVG("t11"."y_3") OVER (
+      PARTITION BY "t11"."variant"
+      ORDER BY NULL ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ) AS "mean_y_3"
+  FROM (
+    SELECT
+      "t10"."first_ms",
+      "t10"."variant",
+      "t10"."quarantined",
+      IFF((
+        "t10"."first_ms" + 86400000
+      ) <= 1772663400000, 1, 0) AS "analysed_1",
+      IFF((
+        "t10"."first_ms" + 86400000
+      ) <= 1772663400000, 1, 0) AS "with_value_1",
+      IFF(
+        (
+          (
+            "t10"."first_ms" + 86400000
+          ) <= 1772663400000
+        )
+        AND (
+          (
+            0 + "t10"."events_1_0"
+          ) > 0
+        ),
+        1,
+        0
+      ) AS "with_event_1",
+      IFF((
+        "t10"."first_ms" + 86400000
+      ) <= 1772663400000, 0 + "t10"."events_1_0", 0) AS "values_1",
+      IFF(
+        (
+          "t10"."first_ms" + 86400000
+        ) <= 1772663400000,
+        (
+          0 + "t10"."events_1_0"
+        ) - (
+          0 + "t10"."numbers_1_0"
+        ),
+        0
+      ) AS "invalid_values_1",
+      IFF(
+        IFF(
+          (
+            "t10"."first_ms" + 86400000
+          ) <= 1772663400000,
+          COALESCE("t10"."value_1_0", 0.0),
+          CAST(NULL AS DOUBLE)
+        ) > 100.0,
+        100.0,
+        IFF(
+          (
+            "t10"."first_ms" + 86400000
+          ) <= 1772663400000,
+          COALESCE("t10"."value_1_0", 0.0),
+          CAST(NULL AS DOUBLE)
+        )
+      ) AS "y_1",
+      IFF(TRUE, 1, 0) AS "analysed_2",
+      IFF(TRUE AND (
+        "t10"."numbers_2_0" > 0
+      ), 1, 0) AS "with_value_2",
+      IFF(TRUE AND (
+        (
+          0 + "t10"."events_2_0" + "t10"."events_2_1"
+        ) > 0
+      ), 1, 0) AS "with_event_2",
+      IFF(TRUE, 0 + "t10"."events_2_0", 0) AS "values_2",
+      IFF(TRUE, (
+        0 + "t10"."events_2_0"
+      ) - (
+        0 + "t10"."numbers_2_0"
+      ), 0) AS "invalid_values_2",
+      IFF(
+        TRUE AND (
+          "t10"."numbers_2_0" > 0
+        ),
+        COALESCE("t10"."value_2_0", 0.0),
+        CAST(NULL AS DOUBLE)
+      ) AS "y_2",
+      IFF(
+        TRUE AND (
+          "t10"."numbers_2_0" > 0
+        ),
+        COALESCE(CAST("t10"."value_2_1" AS DOUBLE), 0.0),
+        CAST(NULL AS DOUBLE)
+      ) AS "x_2",
+      IFF(TRUE, 1, 0) AS "analysed_3",
+      IFF(TRUE, 1, 0) AS "with_value_3",
+      IFF(TRUE AND (
+        (
+          0 + "t10"."events_3_0"
+        ) > 0
+      ), 1, 0) AS "with_event_3",
+      IFF(TRUE, 0, 0) AS "values_3",
+      IFF(TRUE, 0 - 0, 0) AS "invalid_values_3",
+      IFF(TRUE, COALESCE(CAST("t10"."value_3_0" AS DOUBLE), 0.0), CAST(NULL AS DOUBLE)) AS "y_3",
+      100.0 AS "cap_1",
+      IFF(
+        IFF(
+          (
+            "t10"."first_ms" + 86400000
+          ) <= 1772663400000,
+          COALESCE("t10"."value_1_0", 0.0),
+          CAST(NULL AS DOUBLE)
+        ) > 100.0,
+        1,
+        0
+      ) AS "capped_1"
+    FROM (
+      SELECT
+        "t9"."identifier",
+        "t9"."first_ms",
+        "t9"."variant",
+        "t9"."quarantined",
+        SUM(
+          IFF(
+            (
+              "t9"."event" = 'purchase'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) < 86400000
+            ),
+            "t9"."numeric_value",
+            NULL
+          )
+        ) AS "value_1_0",
+        SUM(
+          IFF(
+            (
+              "t9"."event" = 'purchase'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) < 86400000
+            ),
+            1,
+            0
+          )
+        ) AS "events_1_0",
+        SUM(
+          IFF(
+            (
+              "t9"."event" = 'purchase'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) < 86400000
+            )
+            AND (
+              NOT "t9"."numeric_value" IS NULL
+            ),
+            1,
+            0
+          )
+        ) AS "numbers_1_0",
+        AVG(
+          IFF(
+            (
+              "t9"."event" = 'purchase'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            ),
+            "t9"."numeric_value",
+            NULL
+          )
+        ) AS "value_2_0",
+        SUM(
+          IFF(
+            (
+              "t9"."event" = 'purchase'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            ),
+            1,
+            0
+          )
+        ) AS "events_2_0",
+        SUM(
+          IFF(
+            (
+              "t9"."event" = 'purchase'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            )
+            AND (
+              NOT "t9"."numeric_value" IS NULL
+            ),
+            1,
+            0
+          )
+        ) AS "numbers_2_0",
+        SUM(
+          IFF(
+            (
+              "t9"."event" = 'session'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            ),
+            1,
+            0
+          )
+        ) AS "value_2_1",
+        SUM(
+          IFF(
+            (
+              "t9"."event" = 'session'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            ),
+            1,
+            0
+          )
+        ) AS "events_2_1",
+        COUNT(
+          DISTINCT IFF(
+            (
+              "t9"."event" = 'purchase'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            )
+            AND (
+              NOT "t9"."value" IS NULL
+            ),
+            "t9"."value",
+            NULL
+          )
+        ) AS "value_3_0",
+        SUM(
+          IFF(
+            (
+              "t9"."event" = 'purchase'
+            )
+            AND (
+              (
+                "t9"."at_ms" - "t9"."first_ms"
+              ) >= 0
+            ),
+            1,
+            0
+          )
+        ) AS "events_3_0"
+      FROM (
+        SELECT
+          *
+        FROM (
+          SELECT
+            "t3"."event",
+            "t3"."feature_name",
+            "t3"."identifier",
+            "t3"."at_ms",
+            "t3"."value",
+            "t3"."event_id",
+            "t3"."numeric_value",
+            "t7"."first_ms",
+            "t7"."variant",
+            "t7"."quarantined"
+          FROM (
+            SELECT DISTINCT
+              "t0"."event",
+              "t0"."feature_name",
+              "t0"."identifier",
+              "t0"."at_ms",
+              "t0"."value",
+              "t0"."event_id",
+              "t0"."numeric_value"
+            FROM (
+              /* The rows of the table of events as the expressions read them; their names are in lower case, which Snowflake is not. */
+              SELECT
+                environment_key AS "environment_key",
+                event AS "event",
+                feature_name AS "feature_name",
+                identifier AS "identifier",
+                value AS "value",
+                CASE
+                  WHEN REGEXP_LIKE(value, '[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?')
+                  AND ABS(TRY_TO_DOUBLE(value)) < TO_DOUBLE('inf')
+                  THEN TRY_TO_DOUBLE(value)
+                END AS "numeric_value", /* E5: the pattern, which holds for the whole text here, guards the cast; what is too large for a double is no number */
+                timestamp AS "timestamp",
+                DATE_PART(epoch_millisecond, timestamp) AS "at_ms",
+                COALESCE(event_id, '') AS "event_id",
+                DATE_PART(epoch_microsecond, loaded_at) AS "loaded_us",
+                LENGTH(identifier) BETWEEN 1 AND 2000
+                AND LENGTH(COALESCE(value, '')) <= 65535
+                AND LENGTH(COALESCE(feature_name, '')) <= 2000 AS "lengths_hold",
+                traits AS "traits",
+                metadata AS "metadata",
+                ARRAY_TO_STRING(
+                  ARRAY_REVERSE(
+                    REGEXP_SUBSTR_ALL(
+                      MD5(
+                        CONCAT(
+                          OCTET_LENGTH(environment_key),
+                          ':',
+                          environment_key,
+                          OCTET_LENGTH(event),
+                          ':',
+                          event,
+                          CASE
+                            WHEN feature_name IS NULL
+                            THEN '-'
+                            ELSE CONCAT(OCTET_LENGTH(feature_name), ':', feature_name)
+                          END,
+                          OCTET_LENGTH(identifier),
+                          ':',
+                          identifier,
+                          DATE_PART(epoch_millisecond, timestamp),
+                          ':',
+                          CASE WHEN value IS NULL THEN '-' ELSE CONCAT(OCTET_LENGTH(value), ':', value) END,
+                          COALESCE(event_id, '')
+                        )
+                      ),
+                      '..'
+                    )
+                  ),
+                  ''
+                ) AS "event_hash" /* E4: the MD5 of all parts, each with its length in bytes; the lake reads its bytes as a number from the last one on */
+              FROM events
+            ) AS t0
+            WHERE
+              "t0"."environment_key" = 'prod'
+              AND "t0"."event" IN ('purchase', 'session')
+              AND "t0"."timestamp" >= TIMESTAMP_TZ_FROM_PARTS(2026, 3, 1, 22, 30, 0, 0, 'UTC')
+              AND "t0"."timestamp" < TIMESTAMP_TZ_FROM_PARTS(2026, 3, 4, 22, 30, 0, 0, 'UTC')
+              AND "t0"."loaded_us" <= 1772000000000000
+              AND "t0"."lengths_hold"
+              AND "t0"."at_ms" >= 1577836800000
+              AND (
+                "t0"."at_ms" * 1000
+              ) <= (
+                "t0"."loaded_us" + 86400000000
+              )
+              AND (
+                NOT (
+                  "t0"."event" = '$flag_exposure'
+                )
+                OR (
+                  (
+                    COALESCE("t0"."value", '') <> ''
+                  )
+                  AND (
+                    COALESCE("t0"."feature_name", '') <> ''
+                  )
+                )
+              )
+          ) AS "t3"
+          INNER JOIN (
+            SELECT
+              *
+            FROM (
+              SELECT
+                "t4"."identifier",
+                MIN("t4"."at_ms") AS "first_ms",
+                MIN(IFF("t4"."at_ms" = "t4"."earliest_ms", "t4"."value", NULL)) AS "variant",
+                MIN("t4"."value") <> MAX("t4"."value") AS "quarantined"
+              FROM (
+                SELECT
+                  "t2"."environment_key",
+                  "t2"."event",
+                  "t2"."feature_name",
+                  "t2"."identifier",
+                  "t2"."value",
+                  "t2"."numeric_value",
+                  "t2"."timestamp",
+                  "t2"."at_ms",
+                  "t2"."event_id",
+                  "t2"."loaded_us",
+                  "t2"."lengths_hold",
+                  "t2"."traits",
+                  "t2"."metadata",
+                  "t2"."event_hash",
+                  MIN("t2"."at_ms") OVER (
+                    PARTITION BY "t2"."identifier"
+                    ORDER BY NULL ASC
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+                  ) AS "earliest_ms"
+                FROM (
+                  SELECT
+                    *
+                  FROM (
+                    /* The rows of the table of events as the expressions read them; their names are in lower case, which Snowflake is not. */
+                    SELECT
+                      environment_key AS "environment_key",
+                      event AS "event",
+                      feature_name AS "feature_name",
+                      identifier AS "identifier",
+                      value AS "value",
+                      CASE
+                        WHEN REGEXP_LIKE(value, '[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?')
+                        AND ABS(TRY_TO_DOUBLE(value)) < TO_DOUBLE('inf')
+                        THEN TRY_TO_DOUBLE(value)
+                      END AS "numeric_value", /* E5: the pattern, which holds for the whole text here, guards the cast; what is too large for a double is no number */
+                      timestamp AS "timestamp",
+                      DATE_PART(epoch_millisecond, timestamp) AS "at_ms",
+                      COALESCE(event_id, '') AS "event_id",
+                      DATE_PART(epoch_microsecond, loaded_at) AS "loaded_us",
+                      LENGTH(identifier) BETWEEN 1 AND 2000
+                      AND LENGTH(COALESCE(value, '')) <= 65535
+                      AND LENGTH(COALESCE(feature_name, '')) <= 2000 AS "lengths_hold",
+                      traits AS "traits",
+                      metadata AS "metadata",
+                      ARRAY_TO_STRING(
+                        ARRAY_REVERSE(
+                          REGEXP_SUBSTR_ALL(
+                            MD5(
+                              CONCAT(
+                                OCTET_LENGTH(environment_key),
+                                ':',
+                                environment_key,
+                                OCTET_LENGTH(event),
+                                ':',
+                                event,
+                                CASE
+                                  WHEN feature_name IS NULL
+                                  THEN '-'
+                                  ELSE CONCAT(OCTET_LENGTH(feature_name), ':', feature_name)
+                                END,
+                                OCTET_LENGTH(identifier),
+                                ':',
+                                identifier,
+                                DATE_PART(epoch_millisecond, timestamp),
+                                ':',
+                                CASE WHEN value IS NULL THEN '-' ELSE CONCAT(OCTET_LENGTH(value), ':', value) END,
+                                COALESCE(event_id, '')
+                              )
+                            ),
+                            '..'
+                          )
+                        ),
+                        ''
+                      ) AS "event_hash" /* E4: the MD5 of all parts, each with its length in bytes; the lake reads its bytes as a number from the last one on */
+                    FROM events
+                  ) AS t0
+                  WHERE
+                    "t0"."environment_key" = 'prod'
+                    AND "t0"."event" IN ('$flag_exposure')
+                    AND "t0"."timestamp" >= TIMESTAMP_TZ_FROM_PARTS(2026, 3, 1, 22, 30, 0, 0, 'UTC')
+                    AND "t0"."timestamp" < TIMESTAMP_TZ_FROM_PARTS(2026, 3, 4, 22, 30, 0, 0, 'UTC')
+                    AND "t0"."loaded_us" <= 1772000000000000
+                    AND "t0"."lengths_hold"
+                    AND "t0"."at_ms" >= 1577836800000
+                    AND (
+                      "t0"."at_ms" * 1000
+                    ) <= (
+                      "t0"."loaded_us" + 86400000000
+                    )
+                    AND (
+                      NOT (
+                        "t0"."event" = '$flag_exposure'
+                      )
+                      OR (
+                        (
+                          COALESCE("t0"."value", '') <> ''
+                        )
+                        AND (
+                          COALESCE("t0"."feature_name", '') <> ''
+                        )
+                      )
+                    )
+                    AND "t0"."feature_name" = 'checkout'
+                ) AS "t2"
+              ) AS "t4"
+              GROUP BY
+                1
+            ) AS "t5"
+            WHERE
+              NOT (
+                "t5"."quarantined"
+              ) AND "t5"."variant" IN ('control', 'red')
+          ) AS "t7"
+            ON "t3"."identifier" = "t7"."identifier"
+        ) AS "t8"
+        WHERE
+          "t8"."at_ms" >= (
+            "t8"."first_ms" - 0
+          )
+      ) AS "t9"
+      GROUP BY
+        1,
+        2,
+        3,
+        4
+    ) AS "t10"
+  ) AS "t11"
+) AS "t12"
+GROUP BY
+  1;
