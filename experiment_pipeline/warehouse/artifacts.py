@@ -43,6 +43,7 @@ class Stamp:
         history: of the lake (`EventFiles`).
         since_full: how often it was brought up to date since everything was last read for it.
         difference: what an audit of that found to differ (rule I4); None where nothing did.
+        table: of a warehouse, which has the rows; None where they are in this file, or are computed when they are read.
     """
 
     partition_key: str
@@ -56,6 +57,7 @@ class Stamp:
     history: str = ""
     since_full: int = 0
     difference: str | None = None
+    table: str | None = None
 
     @classmethod
     def of(cls, scope: AnalysisScope, sql: str) -> "Stamp":
@@ -86,6 +88,7 @@ class Stamp:
                 "history": self.history,
                 "since_full": self.since_full,
                 "difference": self.difference,
+                "table": self.table,
             }
         )
 
@@ -105,6 +108,7 @@ class Stamp:
             history=fields.get("history", ""),
             since_full=fields.get("since_full", 0),
             difference=fields.get("difference"),
+            table=fields.get("table"),
         )
 
 

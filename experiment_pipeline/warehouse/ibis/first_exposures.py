@@ -1,5 +1,6 @@
 """First exposures where events lie, as an Ibis expression: one row per identity (rules X1-X4)."""
 
+from dataclasses import dataclass, fields
 from typing import Any
 
 import ibis
@@ -13,7 +14,29 @@ from experiment_pipeline.warehouse.ibis.events import DAY_MS, read_events
 HOUR_MS = 3_600_000
 
 
+@dataclass(frozen=True, slots=True)
+class StoredScope(AnalysisScope):
+    """A scope whose first exposures are stored in a table of the warehouse (rule N3).
+
+    Attributes:
+        exposures: the name of the table.
+    """
+
+    exposures: str = ""
+
+    @classmethod
+    def of_table(cls, scope: AnalysisScope, exposures: str) -> "StoredScope":
+        """Return a scope with its table."""
+        return cls(**{each.name: getattr(scope, each.name) for each in fields(AnalysisScope)}, exposures=exposures)
+
+
 def first_exposures(scope: AnalysisScope) -> Any:
+    """Return the rows of `computed_exposures`, from the table of a scope that has one."""
+    computed = computed_exposures(scope)
+    return ibis.table(computed.schema(), name=scope.exposures) if isinstance(scope, StoredScope) else computed
+
+
+def computed_exposures(scope: AnalysisScope) -> Any:
     """Return `identifier`, `first_ms`, `variant` and `quarantined`; duplicates change none of them.
 
     At equal times the smallest variant is the first (rule X2): the earliest time is found in a window over the

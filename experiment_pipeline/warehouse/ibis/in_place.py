@@ -20,6 +20,7 @@ from experiment_pipeline.warehouse.ibis.capabilities import require_computable
 from experiment_pipeline.warehouse.ibis.clickhouse import open_clickhouse
 from experiment_pipeline.warehouse.ibis.engine import Dialect, Engine, Rows
 from experiment_pipeline.warehouse.ibis.events import event_rows
+from experiment_pipeline.warehouse.ibis.exposure_tables import ExposureTables
 from experiment_pipeline.warehouse.ibis.postgres import open_postgres
 from experiment_pipeline.warehouse.ibis.row_counts import RowCounts, counted_rows
 from experiment_pipeline.warehouse.ibis.spark import open_spark
@@ -77,12 +78,26 @@ class InPlaceAnalysis:
         (found,) = self._rows(of_environment.agg(newest=of_environment.loaded_us.max()))
         return int(found["newest"] or 0)
 
-    def first_exposures(self, scope: AnalysisScope) -> tuple[int, int, str]:
-        """Return how many identities were first exposed, how many of them are quarantined, and the statement."""
+    def first_exposures(self, scope: AnalysisScope) -> tuple[int, int]:
+        """Return how many identities were first exposed, and how many of them are quarantined."""
         require_computable(scope, ())
-        expression = first_exposures.counted_quarantine(scope)
-        (found,) = self._rows(expression, scope)
-        return int(found["n"]), int(found["n_quarantined"] or 0), self.engine.dialect.statement(expression)
+        (found,) = self._rows(first_exposures.counted_quarantine(scope), scope)
+        return int(found["n"]), int(found["n_quarantined"] or 0)
+
+    def exposures_statement(self, scope: AnalysisScope) -> str:
+        """Return the statement of first exposures, which may read as much as is allowed.
+
+        Raises:
+            ConfigurationError: it would read more (rule N5), or the audience is not computed in place.
+        """
+        require_computable(scope, ())
+        sql = self.engine.dialect.statement(first_exposures.computed_exposures(scope))
+        self._require_few_bytes(sql)
+        return sql
+
+    def tables(self, scope: AnalysisScope) -> ExposureTables:
+        """Return the tables of first exposures, for statements of a scope."""
+        return ExposureTables(self.engine.dialect.name, lambda sql: self._run(sql, scope, is_estimated=False))
 
     def row_counts(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> RowCounts:
         """Count the rows that the scope reads, and those of them that it leaves out, by reason (rule N10)."""
@@ -125,10 +140,11 @@ class InPlaceAnalysis:
     def _rows(self, expression: Any, scope: AnalysisScope | None = None) -> Rows:
         return self._run(self.engine.dialect.statement(expression), scope)
 
-    def _run(self, sql: str, scope: AnalysisScope | None) -> Rows:
+    def _run(self, sql: str, scope: AnalysisScope | None, *, is_estimated: bool = True) -> Rows:
         """Run a statement that the server's log shows with the partition of the experiment that it is for (rule N5)."""
         tagged = f"/* experiment-pipeline{f' {scope.partition_key}' if scope else ''} */ {sql}"
-        self._require_few_bytes(tagged)
+        if is_estimated:
+            self._require_few_bytes(sql)
         started = time.monotonic()
         answer = self.engine.run(tagged)
         ids = () if answer.query_id is None else (answer.query_id,)
@@ -142,7 +158,8 @@ class InPlaceAnalysis:
             ConfigurationError: it would, by the engine's estimate.
         """
         limit = self.limits.bytes_read
-        if limit is None or (estimate := self.engine.estimate(sql)) is None or estimate <= limit:
+        estimate = None if limit is None else self.engine.estimate(sql)
+        if limit is None or estimate is None or estimate <= limit:
             return
         message = (
             f"The statement would read about {estimate:,} bytes, and {limit:,} are allowed. Raise "

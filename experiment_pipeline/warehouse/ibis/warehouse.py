@@ -1,8 +1,9 @@
 """A warehouse as the engine of refreshes: the protocol `Warehouse` over the analysis in place (N1, N3-N5, N10)."""
 
+import fcntl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -11,9 +12,13 @@ from typing_extensions import override
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.durable_files import make_folder
+from experiment_pipeline.errors import ArtifactMissing, ConfigurationError, ExperimentPipelineError, Superseded
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, read_stamp, write_frame
 from experiment_pipeline.warehouse.base import Capabilities, FirstExposures, Frame, InPlace, Warehouse
 from experiment_pipeline.warehouse.costs import Cost
+from experiment_pipeline.warehouse.ibis.exposure_tables import ExposureTable
+from experiment_pipeline.warehouse.ibis.first_exposures import StoredScope
 from experiment_pipeline.warehouse.ibis.in_place import InPlaceAnalysis, open_engine
 from experiment_pipeline.warehouse.limits import WarehouseLimits
 from experiment_pipeline.warehouse.refreshes import RefreshMode, RefreshReport
@@ -75,11 +80,57 @@ class IbisWarehouse(Warehouse, InPlace):
     @override
     def write_first_exposures(self, scope: AnalysisScope, mode: RefreshMode = RefreshMode.FULL) -> FirstExposures:
         self.costs.pop(scope.partition_key, None)
+        select = self.analysis.exposures_statement(scope)
         with self._costed(scope) as costs:
-            identities, quarantined, sql = self.analysis.first_exposures(scope)
+            if self.limits.writes:
+                identities, quarantined = self._store(scope, select)
+            else:
+                identities, quarantined = self.analysis.first_exposures(scope)
+                self._replace_stamp(scope, Stamp.of(scope, select))
+        return FirstExposures(identities, quarantined, select, ALL_READ, Cost.total(costs))
+
+    def _store(self, scope: AnalysisScope, select: str) -> tuple[int, int]:
+        """Store a new generation, let the stamp name it, and drop the earlier ones (rule N3).
+
+        Raises:
+            Superseded: a refresh that began later has stored its generation meanwhile.
+        """
+        tables, table = self.analysis.tables(scope), ExposureTable.new(scope, self.artifacts.root)
+        try:
+            tables.create(table, select)
+            counted = self.analysis.first_exposures(StoredScope.of_table(scope, table.name))
+            with self._switching(scope):
+                self._require_newest(scope, table)
+                self._replace_stamp(scope, replace(Stamp.of(scope, select), table=table.name))
+        except BaseException as error:
+            with suppress(ExperimentPipelineError):
+                tables.drop(table)
+            if isinstance(error, ConfigurationError):
+                self._require_newest(scope, table)  # the later refresh may have dropped it at work
+            raise
+        tables.drop_earlier(table)
+        return counted
+
+    @contextmanager
+    def _switching(self, scope: AnalysisScope) -> Iterator[None]:
+        """Wait until no other process compares and replaces the stamp of the experiment."""
         target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase)
-        write_frame(StampedFrame(NO_ROWS, Stamp.of(scope, sql)), target)
-        return FirstExposures(identities, quarantined, sql, ALL_READ, Cost.total(costs))
+        make_folder(target.parent)
+        with target.with_name(f".{target.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _require_newest(self, scope: AnalysisScope, table: ExposureTable) -> None:
+        """Raise Superseded where the stamp names a later generation."""
+        with suppress(ArtifactMissing):
+            named = self.stamp(scope.partition_key, scope.phase).table
+            stored = None if named is None else ExposureTable.of_name(named)
+            if stored is not None and stored.of == table.of and stored.generation > table.generation:
+                raise Superseded("A refresh that began later has stored first exposures. Refresh again.")
+
+    def _replace_stamp(self, scope: AnalysisScope, stamp: Stamp) -> None:
+        target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase)
+        write_frame(StampedFrame(NO_ROWS, stamp), target)
 
     @override
     def stamp(self, partition_key: str, phase: int = 1) -> Stamp:
@@ -87,9 +138,9 @@ class IbisWarehouse(Warehouse, InPlace):
 
     @override
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
-        self._require_same(scope)
+        stored = self._stored(scope)
         with self._costed(scope) as costs:
-            found = self.analysis.exposure_buckets(scope)
+            found = self.analysis.exposure_buckets(stored)
         return Frame(found.rows, found.sql, ALL_READ, Cost.total(costs))
 
     @override
@@ -102,16 +153,16 @@ class IbisWarehouse(Warehouse, InPlace):
         self_check: bool = False,
         mode: RefreshMode = RefreshMode.FULL,
     ) -> Frame:
-        self._require_same(scope)
+        stored = self._stored(scope)
         with self._costed(scope) as costs:
-            found = self.analysis.variant_aggregates(scope, metrics)
+            found = self.analysis.variant_aggregates(stored, metrics)
         return Frame(found.rows, found.sql, ALL_READ, Cost.total(costs))
 
     @override
     def variant_identities(self, scope: AnalysisScope, *, before_entry: bool = False) -> dict[str, int]:
-        self._require_same(scope)
+        stored = self._stored(scope)
         with self._costed(scope):
-            return self.analysis.variant_identities(scope, before_entry=before_entry)
+            return self.analysis.variant_identities(stored, before_entry=before_entry)
 
     @override
     def rejected_rows(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Mapping[str, int]:
@@ -138,7 +189,12 @@ class IbisWarehouse(Warehouse, InPlace):
             costs += self.analysis.costs[before:]
             self.costs.setdefault(scope.partition_key, []).extend(costs)
 
-    def _require_same(self, scope: AnalysisScope) -> None:
-        """Refuse to compute beside first exposures of another window or data version (rule R5)."""
+    def _stored(self, scope: AnalysisScope) -> AnalysisScope:
+        """Return the scope with its table of first exposures, if they are stored.
+
+        Raises:
+            Superseded: the first exposures are of another window or data version (rule R5).
+        """
         stamp = self.stamp(scope.partition_key, scope.phase)
         scope.require_same(stamp.window, stamp.data_version, stamp.installation)
+        return scope if stamp.table is None else StoredScope.of_table(scope, stamp.table)
