@@ -327,7 +327,10 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     found = found_payload(findings)
     decision = decide_experiment(run.experiment, results, error_titles(found), results.contradicted)
     previous = run.registry.looks.newest(run.experiment.id, run.experiment.phase)
-    moved = movement_since(previous, results, run.experiment, run.scope, warehouse, code_version=code_version())
+    erased = 0 if previous is None else run.registry.erasures.since(run.experiment, previous.computed_at)
+    moved = movement_since(
+        previous, results, run.experiment, run.scope, warehouse, code_version=code_version(), erased=erased
+    )
     payload = results_payload(results, moved, decision, found, engine_payload(run))
     stats = live_stats(run.experiment, results)
     stored_as = stored_findings(findings)

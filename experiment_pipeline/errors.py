@@ -272,6 +272,10 @@ class BackupError(ExperimentPipelineError):
     """A backup cannot be made or restored there, or is not whole."""
 
 
+class ErasureIncomplete(ExperimentPipelineError):
+    """Records of an identity are left, or a store could not be searched: the erasure stays open."""
+
+
 class ContractBroken(ExperimentPipelineError):
     """Results that contradict themselves: they are not published, and the last good payload stays (rules X5, R3)."""
 

@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "experiment_pipeline/cli/collect.py": "tests/e2e/test_collector.py starts it",
     "experiment_pipeline/cli/mapping_report.py": "tests/cli/test_imports.py and test_sources.py read what it prints",
     "experiment_pipeline/cli/metric_preview_report.py": "tests/cli/test_metric_preview.py reads what it prints",
+    "experiment_pipeline/erasure/*.py": "stores that tests/erasure/test_erase.py fills, erases from and searches",
     "experiment_pipeline/cli/pdf.py": "tests/cli/test_report.py prints with it",
     "experiment_pipeline/cli/options.py": "the options of commands, tested with the commands",
     "experiment_pipeline/cli/results_report.py": "tests/cli/test_results.py and test_demo.py read what it prints",

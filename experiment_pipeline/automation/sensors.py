@@ -17,8 +17,9 @@ from experiment_pipeline.automation.jobs import ingest_events, refresh_experimen
 from experiment_pipeline.domain.dispatch import DispatchLimits
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.errors import RegistryUnavailable
-from experiment_pipeline.lake.ingestion import LandingState, landing_state
+from experiment_pipeline.lake.ingestion import landing_state
 from experiment_pipeline.lake.soundness import find_flaw
+from experiment_pipeline.landing.landing_state import LandingState
 from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 from experiment_pipeline.resources.warehouse import LakeResource

@@ -20,10 +20,10 @@ from experiment_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from experiment_pipeline.domain.removed_rows import RemovedRows
-    from experiment_pipeline.lake.ingestion import LandingState
     from experiment_pipeline.lake.inspection import Partition
     from experiment_pipeline.lake.lake import Lake
     from experiment_pipeline.lake.soundness import Finding
+    from experiment_pipeline.landing.landing_state import LandingState
     from experiment_pipeline.registry.registry import Registry
 
 RECORD_WIDTH = 80  # characters of a record in a table

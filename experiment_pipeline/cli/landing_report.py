@@ -37,7 +37,8 @@ def print_report(report: "IngestionReport") -> None:
         rejected = sum(report.rejected.values())
         click.echo(f"Batch {report.batch}: {report.objects:,} objects, {report.accepted:,} new events,", nl=False)
         removed = f", {report.removed:,} events of earlier batches removed" if report.removed else ""
-        click.echo(f" {report.duplicates:,} duplicates, {rejected:,} rejected{removed}.")
+        erased = f", {report.erased:,} of erased identities left out" if report.erased else ""
+        click.echo(f" {report.duplicates:,} duplicates, {rejected:,} rejected{removed}{erased}.")
     print_reasons(report.rejected)
     _print_problems(report.problems)
     _print_unknown(report.unknown_fields)
@@ -96,7 +97,7 @@ def retry_as_json(found: "Retry", *, dry_run: bool) -> dict[str, Any]:
 
 def report_as_json(report: "IngestionReport") -> dict[str, Any]:
     """Return the same for JSON."""
-    names = ("batch", "objects", "accepted", "duplicates", "removed", "rejected")
+    names = ("batch", "objects", "accepted", "duplicates", "removed", "erased", "rejected")
     counts = {name: getattr(report, name) for name in names}
     lists = {
         "problems": _problems_as_json(report.problems),

@@ -12,6 +12,7 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import (
     ArtifactMissing,
     BackupError,
+    ErasureIncomplete,
     ExperimentPipelineError,
     InvalidTransition,
     LakeError,
@@ -61,6 +62,7 @@ COMMANDS = {  # by name: the function, and the line in the help
         "experiment_pipeline.cli.registry:registry",
         "Copy the registry to another database, or bind it to its lake.",
     ),
+    "erase": ("experiment_pipeline.cli.erase:erase", "Erase a person's records from every store, and prove it."),
     "backup": (
         "experiment_pipeline.cli.backup:backup",
         "Copy the whole installation to a folder, while it runs or not.",
@@ -140,7 +142,13 @@ class LazyGroup(click.Group):
             raise _end_of(ctx) from None
         except ExperimentPipelineError as error:
             broken = (
-                LakeError | ArtifactMissing | BackupError | RegistryUnavailable | SourceUnreachable | TargetUnreachable
+                LakeError
+                | ArtifactMissing
+                | BackupError
+                | ErasureIncomplete
+                | RegistryUnavailable
+                | SourceUnreachable
+                | TargetUnreachable
             )
             shown = Broken if isinstance(error, broken) else Refused
             # The message may quote what somebody else wrote.

@@ -126,6 +126,9 @@ def _look_lines(replayed: "ReplayedLook") -> Iterator[str]:
     code = f", computed by other code then ({look.code_version})" if replayed.code_changed else ""
     found = "equal to the last bit" if replayed.is_equal else f"{len(replayed.differences):,} differences"
     yield f"look {look.number} as of {iso_utc(look.as_of)}, data version {look.data_version}{code}: {found}"
+    if replayed.erased:
+        noun = "identity" if replayed.erased == 1 else "identities"
+        yield f"  {replayed.erased:,} {noun} that it may have counted erased since: what remains is compared"
     if replayed.not_compared:
         yield f"  not compared, because an older version did not store its reasons: {', '.join(replayed.not_compared)}"
     for each in replayed.differences[:SHOWN_DIFFERENCES]:
@@ -143,6 +146,7 @@ def _as_json(replayed: "ReplayedLook") -> dict[str, object]:
         "as_of": iso_utc(look.as_of),
         "data_version": look.data_version,
         "is_equal": replayed.is_equal,
+        "erased": replayed.erased,
         "code_version": look.code_version,
         "code_changed": replayed.code_changed,
         "not_compared": list(replayed.not_compared),

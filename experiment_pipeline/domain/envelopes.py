@@ -6,6 +6,7 @@ strings are followed to find where each record ends, and each record is decoded 
 """
 
 import re
+from collections.abc import Callable
 
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.events import Unreadable
@@ -56,8 +57,38 @@ def open_envelope(text: str, most: int | None = None) -> list[object] | None:
     return body["events"] if events.is_envelope(body) else None
 
 
+def without_records(text: str, is_dropped: Callable[[object], bool]) -> tuple[str, int]:
+    """Return an envelope without some of its records, and how many these are; the text of the others stays as it is.
+
+    Args:
+        text: of an envelope, which `open_envelope` opens.
+        is_dropped: is asked of each decoded record.
+    """
+    at = _records_begin(text)
+    if at is None:
+        return text, 0
+    spans, end = _spans(text, at)
+    kept = [text[start:stop] for start, stop in spans if not is_dropped(decode_record(text[start:stop]))]
+    if len(kept) == len(spans):
+        return text, 0
+    return f"{text[: at + 1]}{','.join(kept)}{'' if end is None else text[end - 1 :]}", len(spans) - len(kept)
+
+
 def _split(text: str, most: int | None) -> list[object] | None:
     """Return the records of an object that is not JSON as a whole; only the names of its other members are read."""
+    values, at = _members(text)
+    is_closed = at is not None and text[at : at + 1] == "}" and not text[at + 1 :].strip(SPACE)
+    if "event" in values or "events" not in values or not text.startswith("[", values["events"]):
+        return None
+    spans, end = _spans(text, values["events"], most)
+    records: list[object] = [decode_record(text[start:stop]) for start, stop in spans]
+    if end is not None and not (is_closed and NEXT.match(text, end)) and (lost := text[end:].strip(SPACE)):
+        records.append(Unreadable(lost))
+    return records
+
+
+def _members(text: str) -> tuple[dict[object, int], int | None]:
+    """Return where the value of each member of an object begins, and where the members end; None if that is unknown."""
     beginning = BEGINNING.match(text)
     at = beginning.end() if beginning else None
     values: dict[object, int] = {}
@@ -70,31 +101,35 @@ def _split(text: str, most: int | None) -> list[object] | None:
         if at is None or text[at] != ",":
             break
         at += 1
-    is_closed = at is not None and text[at : at + 1] == "}" and not text[at + 1 :].strip(SPACE)
-    if "event" in values or "events" not in values or not text.startswith("[", values["events"]):
-        return None
-    records, end = _records(text, values["events"], most)
-    if end is not None and not (is_closed and NEXT.match(text, end)) and (lost := text[end:].strip(SPACE)):
-        records.append(Unreadable(lost))
-    return records
+    return values, at
 
 
-def _records(text: str, opening: int, most: int | None) -> tuple[list[object], int | None]:
-    """Return the records of the array that opens there, and where it ends; None once that cannot be told any more."""
-    records: list[object] = []
+def _records_begin(text: str) -> int | None:
+    """Return the position of the bracket that opens an envelope's records; None where the text is no envelope."""
+    values, _ = _members(text)
+    at = values.get("events")
+    return at if "event" not in values and at is not None and text.startswith("[", at) else None
+
+
+def _spans(text: str, opening: int, most: int | None = None) -> tuple[list[tuple[int, int]], int | None]:
+    """Return where each record of the array that opens there begins and ends, and where the array ends.
+
+    The end is None once that cannot be told any more: the last record goes to the end of the text then.
+    """
+    spans: list[tuple[int, int]] = []
     if (empty := EMPTY.match(text, opening)) is not None:
-        return records, empty.end()
+        return spans, empty.end()
     at = opening + 1
-    while most is None or len(records) <= most:
+    while most is None or len(spans) <= most:
         end = _end(text, at)
         if end is None or text[end] == "}":
-            records.append(decode_record(text[at:]))
+            spans.append((at, len(text)))
             break
-        records.append(decode_record(text[at:end]))
+        spans.append((at, end))
         at = end + 1
         if text[end] == "]":
-            return records, at
-    return records, None
+            return spans, at
+    return spans, None
 
 
 def _end(text: str, at: int) -> int | None:

@@ -60,6 +60,7 @@ class Movement:
 
     Attributes:
         newly_quarantined: identities that were analysed in the look before and are excluded now.
+        erased: identities that were analysed in the look before and have been erased since (rule E6).
         code_changed: whether another version of the code that decides numbers computed the look before.
         is_compared: whether an engine has compared both looks; if not, new identities are the difference of their
             numbers, and nothing else is known.
@@ -72,6 +73,7 @@ class Movement:
     restated_identities: int = 0
     newly_quarantined: int = 0
     removed_events: int = 0
+    erased: int = 0
     code_changed: bool = False
     is_compared: bool = True
 
@@ -81,7 +83,9 @@ class Movement:
         return cls(number=1, previous_as_of=None, new_identities=identities)
 
     @classmethod
-    def since(cls, previous: Look, identities: int, found: LateAnalysis | None, code_version: str) -> "Movement":
+    def since(
+        cls, previous: Look, identities: int, found: LateAnalysis | None, code_version: str, *, erased: int = 0
+    ) -> "Movement":
         """Return what moved since a look. Of one that counted nobody everything is new, and nothing restated.
 
         Args:
@@ -89,6 +93,7 @@ class Movement:
             identities: analysed now.
             found: what the engine counted; None where it does not compare looks.
             code_version: of the code that computes now.
+            erased: identities of the look before that have been erased since.
         """
         code_changed = previous.code_version != code_version
         if found is None:
@@ -103,7 +108,8 @@ class Movement:
             late_events=found.late_events,
             restated_identities=0 if is_of_nobody else found.restated_identities,
             # Another version of the code may have counted others: then there is no such number, and it is not negative.
-            newly_quarantined=max(0, previous.identities + new - identities),
+            newly_quarantined=max(0, previous.identities + new - identities - erased),
             removed_events=found.removed_events,
+            erased=erased,
             code_changed=code_changed,
         )

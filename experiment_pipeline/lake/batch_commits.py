@@ -28,6 +28,7 @@ class BatchSummary:
 
     unknown_fields: records by the name of a field that rule E1 does not know; the first of `unknown_names`
     removed: rows of earlier batches that left with it (rule E6)
+    erased: records that were left out: of identities that had been erased
     by_environment: the counts of each environment that the batch has objects of; None in commits of earlier releases
     """
 
@@ -39,6 +40,7 @@ class BatchSummary:
     unknown_names: int = 0
     removed: int = 0
     by_environment: dict[str, EnvironmentCounts] | None = None
+    erased: int = 0
 
     @property
     def counts(self) -> BatchCounts:

@@ -33,6 +33,7 @@ from experiment_pipeline.domain.batches import (
     RejectedRows,
 )
 from experiment_pipeline.domain.delivered_records import EnvironmentCounts
+from experiment_pipeline.domain.erasures import ErasedIdentities
 from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.domain.unknown_fields import UnknownFields
 from experiment_pipeline.errors import LakeError
@@ -45,6 +46,7 @@ from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.lake.staging import OnProgress, Staging
 from experiment_pipeline.landing.ignored import IgnoredFiles
+from experiment_pipeline.landing.landing_state import LandingState
 from experiment_pipeline.landing.listing import Listing
 from experiment_pipeline.landing.settled import read_settled, write_settled
 
@@ -64,6 +66,9 @@ class BatchLedger(Protocol):
 
     def retried_records(self) -> Sequence[tuple[str, RejectedRows]]:
         """Return which rejected records have been taken in again, by the names of their objects."""
+
+    def erased_identities(self) -> ErasedIdentities:
+        """Return the identities that were erased, whose earlier records a batch leaves out (rule E6)."""
 
     def plan_batch(self, objects: Sequence[LandedObject], now: datetime, timezone: str | None = None) -> PlannedBatch:
         """Assign the next number to these objects. Raises Conflict while a batch is open or an object is taken."""
@@ -110,6 +115,7 @@ class IngestionReport:
     batch:      the newest batch made; None when nothing had landed
     accepted, duplicates: records; `rejected` counts them by reason (rule E3)
     removed:    rows of earlier batches that left (rule E6)
+    erased:     records that were left out, of identities that had been erased
     problems:   what was wrong with an object as a whole, by its name
     unknown_fields: what records hold beside the fields of rule E1
     ignored:    what lies in the landing zone and is not ingested, new or not
@@ -122,6 +128,7 @@ class IngestionReport:
     accepted: int = 0
     duplicates: int = 0
     removed: int = 0
+    erased: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
@@ -138,30 +145,11 @@ class IngestionReport:
             accepted=self.accepted + summary.accepted,
             duplicates=self.duplicates + summary.duplicates,
             removed=self.removed + summary.removed,
+            erased=self.erased + summary.erased,
             rejected=dict(Counter(self.rejected) + Counter(summary.rejected)),
             problems=self.problems | summary.problems,
             unknown_fields=self.unknown_fields + UnknownFields(summary.unknown_names, summary.unknown_fields),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class LandingState:
-    """The findings of a listing of the landing zone.
-
-    waits:   whether there is anything to ingest: an object that no batch holds, or an interrupted batch
-    ignored: what is not ingested; `unreadable` is what may be an object and cannot be read
-    changed: objects that have changed since they were ingested; known of a whole listing alone
-    """
-
-    waits: bool
-    ignored: IgnoredFiles
-    unreadable: IgnoredFiles
-    changed: IgnoredFiles
-
-    @property
-    def all_is_in(self) -> bool:
-        """Whether nothing of what the listing has looked into is missing from the lake."""
-        return not (self.waits or self.unreadable.count)
 
 
 def ingest(
@@ -230,7 +218,8 @@ def finish_batch(
     environments = {landed.environment_key for landed in batch.objects}
     known = {key for key in environments if ledger.environment_exists(key)}
     installation = installation or ledger.bind(create_tables(lake), now)
-    summary = write_batch(lake, batch, landing, known, on_progress, installation=installation)
+    erased = ledger.erased_identities()
+    summary = write_batch(lake, batch, landing, known, on_progress, installation=installation, erased=erased)
     ledger.commit_batch(batch.number, **summary.counts, now=now)
     return summary
 
@@ -269,6 +258,7 @@ def write_batch(
     *,
     installation: str,
     without: Collection[str] = (),
+    erased: ErasedIdentities | None = None,
 ) -> BatchSummary:
     """Bring a planned batch into both tables, as far as they do not hold it already.
 
@@ -276,12 +266,16 @@ def write_batch(
         environments: those that exist; other records of the batch are rejected.
         installation: the id that the commits carry.
         without: objects of the batch that are not read: they are gone.
+        erased: identities whose earlier records are left out; None for none.
 
     Raises:
         Conflict: when another process was faster.
     """
     attempt = partial(
-        _write_batch, lake, batch, landing, environments, on_progress, installation=installation, without=without
+        partial(_write_batch, lake, batch, landing, environments, on_progress),
+        installation=installation,
+        without=without,
+        erased=erased or ErasedIdentities(),
     )
     with lake.writing():
         try:
@@ -303,6 +297,7 @@ def _write_batch(
     *,
     installation: str,
     without: Collection[str],
+    erased: ErasedIdentities,
     in_python: bool = False,
 ) -> BatchSummary:
     """The snapshots come first: what the batch is deduplicated against is also what the commit is checked against."""
@@ -330,6 +325,7 @@ def _write_batch(
                 f"Batch {batch.number} stays open: {min(lost)} could be read when the batch was begun, and cannot be "
                 "read now. Restore the object, then ingest again."
             )
+        staging.leave_out(erased)
         staging.deduplicate(events)
         summary = staging.summary()
         if rejected.batch < batch.number:

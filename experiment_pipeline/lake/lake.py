@@ -54,6 +54,14 @@ class Lake:
             fcntl.flock(lock, fcntl.LOCK_SH)
             yield
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait for living writers, and keep others waiting: what no commit names is a dead writer's meanwhile."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / WRITING).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ever ingested."""
@@ -123,8 +131,7 @@ class Lake:
         """
         if self.is_empty:
             return []
-        with (self.root / WRITING).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self.alone():
             tables = [Snapshot.open(self.root, definition) for definition in (EVENTS, REJECTED)]
             return [path for table in tables for path in table.vacuum(retention, dry_run=dry_run)]
 

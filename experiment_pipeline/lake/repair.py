@@ -241,6 +241,7 @@ class Repair:
                 set(stored.environments),
                 installation=installation,
                 without=names,
+                erased=self.ledger.erased_identities(),
             )
             report.restored.append(stored.batch.number)
             events = summary.accepted + summary.duplicates
@@ -286,6 +287,7 @@ class Repair:
             missing = log.missing_files()
             rejected = [log.readable(file) for file in log.data_files() if file not in missing]
             staging.read(self.landing, stored.environments, None, rejected=rejected)
+            staging.leave_out(self.ledger.erased_identities())
             if lost_rejected is not None:
                 table.commit_rewrite([lost_rejected], staging.write_rejected(table))
                 return

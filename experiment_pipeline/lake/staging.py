@@ -13,10 +13,12 @@ from duckdb import DuckDBPyConnection
 from experiment_pipeline.domain import events
 from experiment_pipeline.domain.batches import PlannedBatch
 from experiment_pipeline.domain.delivered_records import EnvironmentCounts
+from experiment_pipeline.domain.erasures import ErasedIdentities
 from experiment_pipeline.domain.events import Reason
 from experiment_pipeline.domain.unknown_fields import NAME_KEPT, NAMES_KEPT, UnknownFields
 from experiment_pipeline.lake.batch_commits import BatchSummary
 from experiment_pipeline.lake.delta import DataFile, Snapshot
+from experiment_pipeline.lake.erased import drop_erased
 from experiment_pipeline.lake.judging import REJECTED, Judge, load, sql
 from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.removing import Removing
@@ -62,6 +64,7 @@ class Staging:
         self._delivered: Counter[str] = Counter()  # staged records by environment, outdated ones included
         self._taken: list[tuple[str, str, int]] = []
         self._removing: Removing | None = None
+        self._erased = 0
         self._timezone = ZoneInfo(batch.timezone) if batch.timezone else None
         connection.execute(sql("staging"))
 
@@ -105,6 +108,10 @@ class Staging:
         """The names of the objects that this reading has set aside."""
         return self._set_aside.keys()
 
+    def leave_out(self, erased: ErasedIdentities) -> None:
+        """Drop the records of erased identities that are dated, or arrived, before the erasure (rule E6)."""
+        self._erased += drop_erased(self._connection, erased)
+
     def deduplicate(self, lake: Snapshot, *, without_missing: bool = False) -> None:
         """Keep the first delivery of every event, unless the lake holds it already (rule E4).
 
@@ -144,6 +151,7 @@ class Staging:
             unknown_names=unknown.count,
             removed=self._removing.count if self._removing else 0,
             by_environment=self._by_environment(),
+            erased=self._erased,
         )
 
     def _by_environment(self) -> dict[str, EnvironmentCounts]:

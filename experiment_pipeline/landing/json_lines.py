@@ -56,6 +56,17 @@ class LineReader:
             self.problem = problem
             yield _frame((NO_TEXT + beginning[:RECORD_KEPT]).replace(b"\n", b" "), 1)
 
+    def whole_lines(self) -> Iterator[Lines]:
+        """Yield some whole lines at a time, with the number of the first, blank ones and byte order marks among them.
+
+        An object that is one JSON value over several lines has no lines: `problem` says so.
+        """
+        problem, beginning, parts = document(self._text())
+        if problem is None:
+            yield from self._lines_of(parts, is_array=beginning.startswith(b"["))
+        else:
+            self.problem = problem
+
     def _lines_of(self, parts: Iterator[Part], *, is_array: bool) -> Iterator[Lines]:
         first_line, cuts = 1, 0
         rest = bytearray()  # grows in place: a line may come in millions of parts

@@ -237,6 +237,12 @@ def modified_at(status: os.stat_result) -> datetime | None:
         return None
 
 
+def landed_environments(landing: Path) -> set[str]:
+    """Return the environments that have a folder, declared or not."""
+    folders = (path.name for path in (landing / EVENTS).glob(f"{ENVIRONMENT_FOLDER}*") if path.is_dir())
+    return {name.removeprefix(ENVIRONMENT_FOLDER) for name in folders}
+
+
 def landed_objects(landing: Path) -> Iterator[LandedObject]:
     """Yield every object of the landing zone that can be read, folder by folder in order of their names."""
     listing = Listing(landing)

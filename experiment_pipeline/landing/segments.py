@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import structlog
 
+from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.durable_files import make_folder, sync
 from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, JSON_LINES, STAMP, folder_of, stamp, stamped
 
@@ -51,6 +53,19 @@ def oldest_age(landing: Path) -> timedelta:
     moments = [opened_at(path.name) for path, is_segment in _entries(landing) if is_segment]
     now = datetime.now(UTC)
     return max([timedelta(0), *(now - moment for moment in moments if moment is not None)])  # a clock may be set back
+
+
+def opened_segments(landing: Path) -> list[LandedObject]:
+    """Return every open segment, whichever process has it, as the object that it will be."""
+    found = []
+    for path, is_segment in _entries(landing):
+        moment = opened_at(path.name)
+        if not is_segment or moment is None:
+            continue
+        with suppress(FileNotFoundError):  # published meanwhile
+            key = path.parent.name.removeprefix(ENVIRONMENT_FOLDER)
+            found.append(LandedObject(path.relative_to(landing).as_posix(), key, moment, path.stat().st_size))
+    return found
 
 
 def require_writable(landing: Path, environment_key: str | None = None) -> None:

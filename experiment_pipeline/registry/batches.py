@@ -17,9 +17,11 @@ from experiment_pipeline.domain.batches import (
     RejectedRows,
 )
 from experiment_pipeline.domain.delivered_records import EnvironmentCounts
+from experiment_pipeline.domain.erasures import ErasedIdentities
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.registry.engine import Database, reading, writing
 from experiment_pipeline.registry.environments import Environments
+from experiment_pipeline.registry.erasures import Erasures
 from experiment_pipeline.registry.installation import Installations
 from experiment_pipeline.registry.tables import (
     batches,
@@ -112,6 +114,10 @@ class Batches:
     def environment_exists(self, key: str) -> bool:
         """Return whether the registry has an environment of this key; events of others are rejected (rule E3)."""
         return Environments(self.database).exists(key)
+
+    def erased_identities(self) -> ErasedIdentities:
+        """Return the identities that were erased, whose earlier records a batch leaves out (rule E6)."""
+        return Erasures(self.database).identities()
 
     def plan_batch(self, objects: Sequence[LandedObject], now: datetime, timezone: str | None = None) -> PlannedBatch:
         """Give landing objects the next batch number.

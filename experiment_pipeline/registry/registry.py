@@ -20,6 +20,7 @@ from experiment_pipeline.registry.data_versions import DataVersions
 from experiment_pipeline.registry.dispatch import Dispatch
 from experiment_pipeline.registry.engine import is_current, migrate, migrate_when_reached, open_engine
 from experiment_pipeline.registry.environments import Environments
+from experiment_pipeline.registry.erasures import Erasures
 from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.health import Health
 from experiment_pipeline.registry.installation import Installations
@@ -80,6 +81,7 @@ class Registry:
         self.batches = Batches(engine)
         self.data_versions = DataVersions(engine)
         self.repairs = Repairs(engine)
+        self.erasures = Erasures(engine)
         self.installation = Installations(engine)
         self.keys = Keys(engine)
         self.audit = AuditLog(engine)

@@ -27,10 +27,9 @@ from sqlalchemy import (
 )
 
 from experiment_pipeline.domain.refresh import Computation
-
-# Their tables are of the same metadata.
-from experiment_pipeline.registry import notification_tables, outbox_tables, refresh_cost_tables, source_tables  # noqa: F401
+from experiment_pipeline.registry import erasure_tables, notification_tables, outbox_tables, source_tables  # noqa: F401
 from experiment_pipeline.registry.columns import DataVersion, UtcDateTime, is_id, metadata
+from experiment_pipeline.registry.refresh_cost_tables import refresh_costs  # noqa: F401
 
 VERSION_TABLE = "experiment_pipeline_version"  # Dagster's own storage claims Alembic's default name
 

@@ -47,12 +47,15 @@ class ReplayedLook:
         payload: computed now.
         differences: between both; none where the replay equals the look to the last bit.
         not_compared: members of the payload that cannot be computed again.
+        erased: identities that the look may have counted, and that have been erased since (rule E6): what remains is
+            compared, and may differ by them.
     """
 
     look: Look
     payload: ResultsPayload
     differences: tuple[Difference, ...]
     not_compared: tuple[str, ...]
+    erased: int = 0
 
     @property
     def is_equal(self) -> bool:
@@ -105,13 +108,17 @@ class Replayer:
         then = experiment_at(self.experiment, look)
         scope = self._scope(then, look.as_of, look.data_version)
         results = self._results(then, scope, self._planned_by(previous))
-        moved = movement_since(previous, results, then, scope, self.warehouse, code_version=look.code_version)
+        erased = self.registry.erasures.since(self.experiment, look.computed_at)
+        before = 0 if previous is None else self.registry.erasures.since(self.experiment, previous.computed_at) - erased
+        moved = movement_since(
+            previous, results, then, scope, self.warehouse, code_version=look.code_version, erased=before
+        )
         health = look.payload.get("health")
         decision = decide_experiment(then, results, error_titles(health or ()), results.contradicted)
         payload = results_payload(results, moved, decision, health)
         not_compared = (NOT_TOLD,) if health is None else ()
         published, replayed = (_without(each, not_compared) for each in (look.payload, payload))
-        return ReplayedLook(look, payload, tuple(differences(published, replayed)), not_compared)
+        return ReplayedLook(look, payload, tuple(differences(published, replayed)), not_compared, erased)
 
     def moment(self, as_of: datetime, data_version: int) -> ReplayedMoment:
         """Compute what a refresh would have published at a moment, from the rows of a data version.

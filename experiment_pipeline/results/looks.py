@@ -18,7 +18,8 @@ class RestatedPayload(TypedDict):
     `late_events` came in a batch after that look's data version and are dated before its as-of. `restated_identities`
     are analysed in both looks, with another first exposure, variant or value through such events or removed ones;
     `newly_quarantined` were analysed then and are excluded now. `removed_events` were read then and have been removed
-    since (rule E6): their source was read again, or newer rows took their place. Nothing erases events yet.
+    since (rule E6): their source was read again, or newer rows took their place. `erased` are identities that were
+    analysed then and have been erased since, with all their events.
     """
 
     late_events: int
@@ -139,7 +140,7 @@ def _restated(movement: Movement) -> RestatedPayload:
         "restated_identities": movement.restated_identities,
         "newly_quarantined": movement.newly_quarantined,
         "removed_events": movement.removed_events,
-        "erased": 0,
+        "erased": movement.erased,
     }
 
 

@@ -79,6 +79,7 @@ def movement_since(
     warehouse: Warehouse,
     *,
     code_version: str,
+    erased: int = 0,
 ) -> Movement:
     """Return the number of the look after another one, and what moved since (rule R9); without one, the first look's.
 
@@ -89,10 +90,11 @@ def movement_since(
         scope: of the analysis; its first exposures must be stored.
         warehouse: the engine.
         code_version: of the code that computes the look.
+        erased: identities of the look before that have been erased since.
     """
     identities = sum(results.split.identities.values())
     if previous is None:
         return Movement.first(identities)
     metrics, late = tuple(each.metric for each in experiment.metrics), warehouse.capabilities.look_comparison
     found = None if late is None else late.late_analysis(scope, metrics, previous)
-    return Movement.since(previous, identities, found, code_version)
+    return Movement.since(previous, identities, found, code_version, erased=erased)

@@ -16,6 +16,7 @@ ARGUMENTS = {  # of a command that does what it is for, on an installation with 
     "audit list": [],
     "backup": ["{backup}"],
     "doctor": [],
+    "erase": ["--identifier", "ada", "--yes"],
     "environments create": ["staging"],
     "environments list": [],
     "experiments complete": ["checkout"],

@@ -35,6 +35,7 @@ ARGUMENTS = {  # what each command needs beside its name, so that it comes as fa
     "collect": ["--port", "{port}"],
     "dev": ["--port", "{port}", "--api-port", "{api_port}"],
     "environments create": ["new"],
+    "erase": ["--identifier", "ada", "--yes"],
     "experiments complete": ["checkout"],
     "experiments delete": ["checkout", "--yes"],
     "experiments pause": ["checkout"],

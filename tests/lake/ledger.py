@@ -25,6 +25,7 @@ from experiment_pipeline.domain.batches import (
     RejectedRows,
 )
 from experiment_pipeline.domain.delivered_records import EnvironmentCounts
+from experiment_pipeline.domain.erasures import ErasedIdentities
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.lake.lake import Lake
@@ -45,6 +46,10 @@ class MemoryLedger:
     asked: list[list[str]] = field(default_factory=list)  # names, question by question
     scanned_at: datetime | None = None
     installation: Installation | None = None
+    erased: ErasedIdentities = field(default_factory=ErasedIdentities)
+
+    def erased_identities(self) -> ErasedIdentities:
+        return self.erased
 
     def known_objects(self, names: Sequence[str]) -> set[str]:
         self.asked.append(list(names))
