@@ -133,6 +133,7 @@ bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector,
 	@echo "Imports:"
 	@$(BIN)/python -m tests.bench.imports
 	@$(BIN)/python -m tests.bench.http_reads 300
+	@$(BIN)/python -m tests.bench.http_reads --busy --repeats 3 300
 	@$(BIN)/python -m tests.bench.pages
 	@$(BIN)/python -m tests.bench.collected
 	@$(BIN)/python -m tests.bench.refreshed

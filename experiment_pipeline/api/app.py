@@ -34,11 +34,13 @@ from experiment_pipeline.api.cors import CollectorCors
 from experiment_pipeline.api.deadlines import BodyDeadline
 from experiment_pipeline.api.dependencies import State, utc_now
 from experiment_pipeline.api.methods import Methods
+from experiment_pipeline.api.payload_cache import PayloadCache
 from experiment_pipeline.api.rate_limits import RateLimits
 from experiment_pipeline.api.request_logging import RequestLogging, RequestMetrics
 from experiment_pipeline.api.security_headers import DocsPolicy, SecurityHeaders
 from experiment_pipeline.api.site import actions, experiment, listing, sign_in
 from experiment_pipeline.api.site import power as power_page
+from experiment_pipeline.registry.change_counter import ChangeCounter
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import Settings, read_settings
@@ -73,7 +75,7 @@ def create_collector(registry: Registry, settings: Settings, now: Callable[[], d
 
 def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) -> FastAPI:
     request_metrics = RequestMetrics()
-    limits = RateLimits(settings)
+    limits, changes = RateLimits(settings), ChangeCounter(registry.engine)
     collecting = collector.Collector(registry, settings, now, limits, prometheus=request_metrics.prometheus)
 
     @asynccontextmanager
@@ -84,6 +86,7 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
             server.exit_within(SECONDS_TO_LAND)
         await to_thread.run_sync(collecting.segments.close)
         await collecting.environments.close()
+        changes.close()
         registry.close()
 
     app = FastAPIOffline(
@@ -98,6 +101,7 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    app.state.changes = changes
     app.state.shared = State(registry=registry, settings=settings, limits=limits, now=now)
     app.state.request_metrics = request_metrics
     app.state.collector = collecting
@@ -114,6 +118,8 @@ def _with_middleware(app: FastAPI, settings: Settings) -> FastAPI:
     app.add_middleware(DocsPolicy, path=DOCS)
     app.add_middleware(Methods)
     app.add_middleware(BodyDeadline, seconds=settings.http_body_deadline.total_seconds(), rate=settings.http_body_rate)
+    shared: State = app.state.shared
+    app.add_middleware(PayloadCache, counter=app.state.changes, limits=shared.limits, now=shared.now)
     app.add_middleware(RequestLogging, metrics=app.state.request_metrics)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CollectorCors, path=collector.PATH, origins=settings.collector_origins)

@@ -37,6 +37,7 @@ class Access:
 
     environment_key: str
     actor: str
+    is_repeatable: bool = False  # the same request may be answered with the same again: it leaves no trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,11 @@ def access_of(request: Request, key: ApiKey, scope: Scope) -> Access:
     if not key.scope.allows(scope):
         raise HTTPException(403, f"This needs the scope '{scope}'; the key's is '{key.scope}'.")
     request.state.key = key.prefix  # for the log
-    access = Access(environment_key=key.environment_key, actor=f"key:{key.prefix}")
-    if state.settings.audit_admin_reads and key.scope is Scope.ADMIN and _is_told_read(request):
-        state.registry.audit.record_read(environment_key, request.url.path, actor=access.actor, now=state.now())
-    return access
+    request.state.api_key = key
+    actor, is_told = f"key:{key.prefix}", state.settings.audit_admin_reads and key.scope is Scope.ADMIN
+    if is_told and _is_told_read(request):
+        state.registry.audit.record_read(environment_key, request.url.path, actor=actor, now=state.now())
+    return Access(environment_key=key.environment_key, actor=actor, is_repeatable=not is_told)
 
 
 def _is_told_read(request: Request) -> bool:

@@ -12,6 +12,7 @@ from experiment_pipeline.api.auth import ENVIRONMENT, Access, CanRefresh, KeyChe
 from experiment_pipeline.api.dependencies import Shared, State
 from experiment_pipeline.api.experiments import Name, find
 from experiment_pipeline.api.lake_soundness import require_sound_lake
+from experiment_pipeline.api.payload_cache import SERVED, ServedPayload, knows
 from experiment_pipeline.api.phases import Phase, in_phase, number_of
 from experiment_pipeline.api.problems import POSSIBLE, problems
 from experiment_pipeline.domain.refresh import ClaimSource, Computation
@@ -106,14 +107,17 @@ def _show(request: Request, shared: State, pending: PendingAccess, asked: Asked)
     phase = number_of(asked.phase)
     state = shared.registry.computations.find(access.environment_key, asked.experiment, computation, phase)
     body = to_json({computation.value: state.envelope()}).encode()
-    return conditional(request, body, is_final=state.is_final)
+    answer = conditional(request, body, is_final=state.is_final)
+    if access.is_repeatable:
+        headers = {name: answer.headers[name] for name in ("ETag", "Cache-Control", "Vary")}
+        setattr(request.state, SERVED, ServedPayload(request.state.api_key, body, headers["ETag"], headers))
+    return answer
 
 
 def conditional(request: Request, body: bytes, *, is_final: bool) -> Response:
     """Return the body with a strong ETag over all of it, or 304 when the client has it (RFC 9110, 13.1.2)."""
     etag = f'"{sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": FINAL if is_final else REVALIDATE, "Vary": "Authorization"}
-    known = {each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")}
-    if etag in known or "*" in known:
+    if knows(request.headers.get("If-None-Match", ""), etag):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")

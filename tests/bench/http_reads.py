@@ -1,11 +1,13 @@
 """How fast are results read? A real server, requests at a fixed rate, each timed from the moment it was due.
 
-    python -m tests.bench.http_reads [requests per second ...]
+    python -m tests.bench.http_reads [--busy] [--workers N] [--repeats N] [requests per second ...]
 
-Timing from the due moment counts the wait of requests that a slow answer held up, which a closed loop hides.
-The registry is SQLite in a temporary folder, or what EXPERIMENT_PIPELINE_REGISTRY_URL names (an empty database).
+`--busy` runs a process beside it that keeps one core busy. Timing from the due moment counts the wait of requests that
+a slow answer held up, which a closed loop hides. Processor time is that of the server's processes. The registry is
+SQLite in a temporary folder, or what EXPERIMENT_PIPELINE_REGISTRY_URL names (an empty database).
 """
 
+import argparse
 import asyncio
 import os
 import signal
@@ -13,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,30 +82,59 @@ class Load:
         return sorted(await asyncio.gather(*(timed(start + number / rate) for number in range(rate * SECONDS))))
 
 
-async def measure(token: str, rates: Sequence[int]) -> None:
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process and its children so far."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    stat = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") + sum(map(processor_seconds, map(int, children)))
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """A process that keeps a core busy meanwhile."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+async def measure(token: str, rates: Sequence[int], server: int) -> None:
     request = f"GET {PATH} HTTP/1.1\r\nHost: bench\r\nAuthorization: Api-Key {token}\r\n\r\n".encode()
-    for _ in range(100):
+    for _ in range(600):
         try:
             await Load(request).ask()
             break
         except OSError:
             await asyncio.sleep(0.1)
     for rate in rates:
+        before = processor_seconds(server)
         seconds = await Load(request).at(rate)
+        each = 1000 * (processor_seconds(server) - before) / len(seconds)
         p50, p99 = (1000 * seconds[int(len(seconds) * share)] for share in (0.5, 0.99))
-        print(f"GET results, {rate} requests/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        load = os.getloadavg()[0]
+        print(f"GET results, {rate} requests/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms,", end=" ")
+        print(f"{each:.2f} ms of processor time each; load {load:.1f}", flush=True)
 
 
 def main() -> None:
-    rates = [int(rate) for rate in sys.argv[1:]] or [300]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rates", nargs="*", type=int, default=[300], help="requests a second")
+    parser.add_argument("--busy", action="store_true", help="beside a process that keeps one core busy")
+    parser.add_argument("--workers", type=int, default=1, help="processes that serve")
+    parser.add_argument("--repeats", type=int, default=1, help="how often each rate is measured")
+    chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = os.environ.get(f"{PREFIX}REGISTRY_URL", f"sqlite:///{Path(folder) / 'registry.sqlite'}")
         token = fill(url)
         environment = {**os.environ, f"{PREFIX}REGISTRY_URL": url, f"{PREFIX}DATA_DIR": folder}
         command = [sys.executable, "-c", "from experiment_pipeline.cli.main import main; main()", "serve"]
-        server = subprocess.Popen([*command, "--port", str(PORT)], env=environment, stderr=subprocess.DEVNULL)
+        command += ["--port", str(PORT), "--workers", str(chosen.workers)]
+        server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         try:
-            asyncio.run(measure(token, rates))
+            with busy_core() if chosen.busy else nullcontext():
+                asyncio.run(measure(token, chosen.rates * chosen.repeats, server.pid))
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait()
