@@ -23,6 +23,10 @@ MODULES = {  # that an extra brings, by the scheme of a connection
     "clickhouse": ("clickhouse", ("clickhouse_connect", "nanoarrow")),
     "clickhouses": ("clickhouse", ("clickhouse_connect", "nanoarrow")),
 }
+MODULES_OF_USES = {  # likewise, by what needs it
+    "apprise": ("notify", ("apprise",)),
+    "dagster_postgres": ("postgres", ("dagster_postgres",)),
+}
 GIBIBYTE = 1 << 30
 LEAST_FREE, LITTLE_FREE = GIBIBYTE // 4, 2 * GIBIBYTE
 COMFORTABLE_OPEN_FILES = 1024
@@ -73,14 +77,20 @@ def check_python(version: tuple[int, int]) -> Finding:
     return ok("python", detail)
 
 
-def check_packages(schemes: Collection[str]) -> Finding:
-    """Return whether the packages are installed that connections of these URL schemes need, as a finding."""
-    known = {MODULES[scheme] for scheme in schemes if scheme in MODULES}
+def check_packages(schemes: Collection[str], uses: Collection[str] = ()) -> Finding:
+    """Return whether the packages are installed that an installation needs, as a finding.
+
+    Args:
+        schemes: of the URLs of its connections.
+        uses: what else needs packages, of `MODULES_OF_USES`.
+    """
+    known = {MODULES[scheme] for scheme in schemes if scheme in MODULES} | {MODULES_OF_USES[each] for each in uses}
     lacking = sorted({extra for extra, modules in known if not all(map(find_spec, modules))})
     if lacking:
         remedy = f"pip install 'experiment-pipeline[{','.join(lacking)}]'"
-        return problem("packages", f"Connections need the extras {', '.join(lacking)}.", remedy)
-    return ok("packages", "Every package that the connections need is installed.")
+        told = f"Connections, notifications or Dagster need the extras {', '.join(lacking)}."
+        return problem("packages", told, remedy)
+    return ok("packages", "Every package that connections, notifications and Dagster need is installed.")
 
 
 def check_free_space(folder: Path) -> Finding:
@@ -136,6 +146,15 @@ def check_secrets(files: Collection[Path]) -> Finding:
             remedy = f"chmod o-r {file}, or let it name an environment variable (env:) in place of the password."
             return problem("secrets", f"{file} holds a password, and everybody can read it.", remedy)
     return ok("secrets", "No configuration that everybody can read holds a password.")
+
+
+def check_registry_file(file: Path) -> Finding:
+    """Return whether others than its owner and group can read the registry's file, as a finding."""
+    mode, above = file.stat().st_mode, file.parent.stat().st_mode
+    if mode & stat.S_IROTH and above & stat.S_IXOTH:
+        detail = f"Everybody can read {file}: it has what API keys are checked against, and the key of erasures."
+        return warning("registry_file", detail, f"chmod 0700 {file.parent}")
+    return ok("registry_file", "Its owner and group alone can read the registry's file.")
 
 
 def check_open_files(limit: int) -> Finding:

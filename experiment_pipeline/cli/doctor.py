@@ -91,6 +91,8 @@ def _registry(settings: Settings, now: datetime) -> Iterator[Finding]:
         if engine is None:
             yield problem("database", f"No registry at {shown(settings.database_url)}.", NO_REGISTRY)
             return
+        if (file := settings.registry_file) is not None and file.is_file():
+            yield diagnosis.check_registry_file(file)
         with closing_engine(engine):
             yield from _of_database(settings, engine, now)
     except ExperimentPipelineError as error:
@@ -126,7 +128,7 @@ def _of_database(settings: Settings, engine: "Engine", now: datetime) -> Iterato
         return
     registry = Registry(engine)
     yield diagnosis.check_clock(now, clock, _newest_arrival(registry))
-    yield diagnosis.check_packages(_schemes(registry))
+    yield diagnosis.check_packages(_schemes(registry), _uses(settings, registry))
     yield _lake(settings, registry)
 
 
@@ -147,6 +149,22 @@ def _schemes(registry: "Registry") -> set[str]:
     return {url.partition(":")[0].partition("+")[0].lower() for url in urls}
 
 
+def _uses(settings: Settings, registry: "Registry") -> set[str]:
+    """Return what else needs packages: targets of apprise, and a Dagster that keeps its runs in PostgreSQL."""
+    from experiment_pipeline.domain.notifications import TargetKind
+
+    kinds = {target.kind for target in registry.notification_targets.list()}
+    uses = {"apprise"} if TargetKind.APPRISE in kinds else set()
+    configuration = _dagster_home(settings) / "dagster.yaml"
+    if os.access(configuration, os.R_OK) and "dagster_postgres" in configuration.read_text("utf-8", errors="replace"):
+        uses.add("dagster_postgres")
+    return uses
+
+
+def _dagster_home(settings: Settings) -> Path:
+    return Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home)
+
+
 def _lake(settings: Settings, registry: "Registry") -> Finding:
     from experiment_pipeline.lake.soundness import find_flaw
 
@@ -160,7 +178,7 @@ def _lake(settings: Settings, registry: "Registry") -> Finding:
 
 
 def _dagster(settings: Settings, now: datetime) -> Iterator[Finding]:
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home)
+    home = _dagster_home(settings)
     if not os.access(home, os.R_OK | os.X_OK):  # none here, or check_permissions says so
         return
     yield diagnosis.check_secrets([home / "dagster.yaml"])

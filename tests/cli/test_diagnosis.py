@@ -29,6 +29,26 @@ def test_check_packages__missing_extra__is_named(monkeypatch: pytest.MonkeyPatch
     assert diagnosis.check_packages({"file"}).severity == "ok"
 
 
+def test_check_packages__of_targets_and_of_dagster__are_named_by_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "find_spec", lambda _: None)
+    found = diagnosis.check_packages((), {"apprise", "dagster_postgres"})
+    assert (found.severity, found.remedy) == ("problem", "pip install 'experiment-pipeline[notify,postgres]'")
+
+
+@pytest.mark.parametrize(
+    ("of_folder", "of_file", "severity"), [(0o755, 0o644, "warning"), (0o700, 0o644, "ok"), (0o755, 0o640, "ok")]
+)
+def test_check_registry_file__that_everybody_can_read__is_a_warning(
+    tmp_path: Path, of_folder: int, of_file: int, severity: str
+) -> None:
+    file = tmp_path / "data" / "registry.sqlite"
+    file.parent.mkdir()
+    file.touch()
+    file.chmod(of_file)
+    file.parent.chmod(of_folder)
+    assert diagnosis.check_registry_file(file).severity == severity
+
+
 def test_check_free_space__limits__decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = shutil.disk_usage(tmp_path).free
     monkeypatch.setattr(diagnosis, "LITTLE_FREE", free * 2)

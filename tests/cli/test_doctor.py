@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from experiment_pipeline.cli import diagnosis
 from experiment_pipeline.lake.delta import EVENTS
 from experiment_pipeline.settings import PREFIX
 from tests.cli.conftest import Run
@@ -128,3 +129,18 @@ def test_doctor__daemon_of_long_ago__is_a_warning(declared: Run, tmp_path: Path)
         connection.execute("update daemon_heartbeats set timestamp = ?", [moment])
         connection.commit()
     assert severities(declared)["daemon"] == "ok"
+
+
+def test_doctor__target_of_apprise_and_dagster_in_postgresql__need_their_extras(
+    declared: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "find_spec", lambda _: None)
+    assert severities(declared)["packages"] == "ok"
+    (tmp_path / "targets.yaml").write_text("notifications: {team: {kind: apprise, url_env: TEAM_URL}}", "utf-8")
+    assert declared("apply", tmp_path / "targets.yaml").exit_code == 0
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("storage: {postgres: {module: dagster_postgres}}", "utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    found = {each["check"]: each["remedy"] for each in json.loads(declared("doctor", "--json").stdout)}
+    assert found["packages"] == "pip install 'experiment-pipeline[notify,postgres]'"
