@@ -143,6 +143,7 @@ bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector,
 
 bench-large: $(VENV)/.dev ## The same over 100 million events, without the peer (an hour, 30 GB of disk)
 	@$(BIN)/python -m tests.bench --identities 4350000 --repeats 3 --no-peer
+	@$(BIN)/python -m tests.bench.incremental --identities 4350000 --only prompt --repeats 3 --write
 
 check: lint types contracts definitions ## Lint, types, import contracts, Dagster definitions
 

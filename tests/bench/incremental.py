@@ -1,6 +1,6 @@
 """What does a refresh cost of which the last one has left its state? Incremental refreshes against full ones.
 
-    python -m tests.bench.incremental [--identities N] [--repeats N] [--folder PATH] [--write]
+    python -m tests.bench.incremental [--identities N] [--only CASE ...] [--repeats N] [--folder PATH] [--write]
 
 Every side is a process of its own that refreshes again and again from the same state, in turns with the others. The
 new events are the last by arrival, in one batch; the lake before them is compacted as a whole. A ratio is
@@ -12,6 +12,7 @@ import os
 import shutil
 import statistics
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from itertools import count
 from pathlib import Path
 
 import duckdb
+from rich.progress import track
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.batches import PlannedBatch
@@ -43,8 +45,10 @@ THREADS = 2
 MEMORY_LIMIT = "2GiB"
 SECTION = "Incremental refresh"
 PARTITION = "bench-1"
+LARGE = 100_000_000  # events, from which on the rows have other names and targets
 NEW = 0.01  # of the events
 LATE = 0.1  # of the new ones, by three to six days
+TOUCHED = 0.1  # of the identities: an exposure earlier than their first one comes, so that they are read again
 LONGER = 10  # times the window
 BEFORE, NOW = Window(STARTED_AT, WINDOW.as_of - NEW * DAYS * timedelta(days=1)), WINDOW
 Took = dict[str, tuple[float, float]]  # wall-clock and processor seconds by side
@@ -52,11 +56,18 @@ Took = dict[str, tuple[float, float]]  # wall-clock and processor seconds by sid
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One lake: how much longer its window is than that of the new events, and whether some of these are late."""
+    """One lake.
+
+    Attributes:
+        longer: times the window of the new events is that of the experiment.
+        late: share of the new events that happened days earlier.
+        touched: share of the identities whose first exposure comes late.
+    """
 
     name: str
     longer: int = 1
     late: float = 0.0
+    touched: float = 0.0
 
     @property
     def started_at(self) -> datetime:
@@ -70,7 +81,22 @@ class Case:
 
 
 PROMPT = Case("prompt")
-CASES = {case.name: case for case in (PROMPT, Case("longer", longer=LONGER), Case("late", late=LATE))}
+LONG, LATER, MANY = Case("longer", longer=LONGER), Case("late", late=LATE), Case("touched", touched=TOUCHED)
+CASES = {case.name: case for case in (PROMPT, LONG, LATER, MANY)}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The figures of one case.
+
+    Attributes:
+        state: bytes of the state that an incremental refresh leaves.
+        peak_kib: memory by side.
+    """
+
+    took: Took
+    state: int
+    peak_kib: dict[str, int]
 
 
 def prepare(case: Case, folder: Path, raw: str) -> None:
@@ -82,7 +108,8 @@ def prepare(case: Case, folder: Path, raw: str) -> None:
         bound = {"raw": raw, "cut": cut}
         old = {**bound, "longer": case.longer, "days": DAYS, "target": files["old"]}
         connection.execute(statement("old_events"), old)
-        new = {**bound, "late": int(case.late * 1000), "target": files["new"]}
+        shares = {"late": int(case.late * 1000), "touched": int(case.touched * 1000)}
+        new = {**bound, **shares, "first_ms": int(STARTED_AT.timestamp() * 1000), "target": files["new"]}
         connection.execute(statement("newest_events"), new)
     lake = lake_of(folder)
     for number, file in enumerate(files.values(), start=1):
@@ -144,8 +171,8 @@ def side(case: Case, folder: Path, what: str) -> None:
     run_when_told(run, describe)
 
 
-def measured(case: Case, folder: Path, raw: str, repeats: int) -> tuple[Took, int, int]:
-    """Return what every side of a case took, and the state's bytes and peak memory (KiB) of the incremental one."""
+def measured(case: Case, folder: Path, raw: str, repeats: int) -> Found:
+    """Return what every side of a case took."""
     prepare(case, folder, raw)
     os.sync()
     command = [sys.executable, "-m", "tests.bench.incremental", "--side", case.name, str(folder)]
@@ -159,44 +186,42 @@ def measured(case: Case, folder: Path, raw: str, repeats: int) -> tuple[Took, in
         name: (statistics.median(of["seconds"]), statistics.median(of["processor_seconds"]))
         for name, of in ended.items()
     }
-    return took, ended["incremental"]["state"], ended["incremental"]["peak_kib"]
+    return Found(took, ended["incremental"]["state"], {name: of["peak_kib"] for name, of in ended.items()})
 
 
-def ratio(took: Took, clock: int, of: str = "full") -> float:
-    """Return (incremental - floor) / (other - floor), by the clock (0) or processor time (1)."""
+def ratio(took: Took, clock: int) -> float:
+    """Return (incremental - floor) / (full - floor), by the clock (0) or processor time (1)."""
     floor = took["floor"][clock]
-    return (took["incremental"][clock] - floor) / max(took[of][clock] - floor, 1e-9)
+    return (took["incremental"][clock] - floor) / max(took["full"][clock] - floor, 1e-9)
 
 
-def main(identities: int, repeats: int, folder: Path, *, write: bool) -> None:
-    """Measure every case, and print the table."""
+def main(identities: int, repeats: int, folder: Path, names: Sequence[str], *, write: bool) -> None:
+    """Measure cases, and print the table."""
     raw = generate(folder / "raw", identities)
     found = {}
-    for case in CASES.values():
-        found[case.name] = measured(case, folder / case.name, raw, repeats)
-        shutil.rmtree(folder / case.name)
+    for name in track(names, "Lakes"):
+        found[name] = measured(CASES[name], folder / name, raw, repeats)
+        shutil.rmtree(folder / name)
     shutil.rmtree(folder)
-    text = table(identities, found)
+    text = table(identities, repeats, found)
     print(text)
     if write:
+        title = SECTION if set(names) == set(CASES) else f"{SECTION} over {millions(identities)} events"
         page = REPOSITORY / "docs" / "benchmarks.md"
-        page.write_text(replace_section(page.read_text("utf-8"), SECTION, text))
+        page.write_text(replace_section(page.read_text("utf-8"), title, text))
 
 
-def table(identities: int, found: dict[str, tuple[Took, int, int]]) -> str:
+def millions(identities: int) -> str:
+    """Return the number of events as a text."""
+    return f"{identities * EVENTS_PER_IDENTITY / 1e6:.3g} million"
+
+
+def table(identities: int, repeats: int, found: dict[str, Found]) -> str:
     """Return the section of docs/benchmarks.md."""
-    events, (prompt, state, peak) = identities * EVENTS_PER_IDENTITY, found[PROMPT.name]
-    longer, late = found["longer"][0], found["late"][0]
-    times = [(took["incremental"][at] - took["floor"][at]) for took in (longer, prompt) for at in (0, 1)]
-    by_clock, by_processor = (times[at] / max(times[at + 2], 1e-9) for at in (0, 1))
-    rows = [
-        (f"{events:,} events compacted, 1 % new events, incremental / full", prompt, None, "at most 0.125"),
-        ("ten times the window, same identities, same new events, incremental / incremental", longer,
-         (by_clock, by_processor), "at most 1.3"),
-        ("10 % of the new rows late by days, incremental / full", late, None, "at most 0.333"),
-    ]  # fmt: skip
+    only = "" if len(found) == len(CASES) else f" --only {' '.join(found)}"
+    arguments = f"--identities {identities} --repeats {repeats}{only} --write"
     lines = [
-        f"Written by `python -m tests.bench.incremental --identities {identities} --write` on",
+        f"Written by `python -m tests.bench.incremental {arguments}` on",
         f"{datetime.now(UTC):%Y-%m-%d}: first exposures, buckets and aggregates of four metrics, {THREADS} threads.",
         "New events are the last by arrival, in one batch; the lake before them is compacted as a whole. Ratios are",
         "(incremental - floor) / (full - floor), the floor being a refresh with nothing new. Wall-clock time, and in",
@@ -204,19 +229,43 @@ def table(identities: int, found: dict[str, tuple[Took, int, int]]) -> str:
         "",
         "| what | full | incremental | floor | plain ratio | ratio | target |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(row for name, of in found.items() for row in _rows(name, of, found[PROMPT.name], identities)),
     ]
-    for name, took, ratios, target in rows:
-        seconds = [f"{took[side][0]:.3f} s ({took[side][1]:.3f} s)" for side in ("full", "incremental", "floor")]
-        plain = [took["incremental"][at] / took["full"][at] for at in (0, 1)]
-        clock, processor = ratios or (ratio(took, 0), ratio(took, 1))
-        cells = [*seconds, f"{plain[0]:.3f} ({plain[1]:.3f})", f"{clock:.3f} ({processor:.3f})", target]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"The state has {state / identities / len(FOUR):.1f} bytes per identity and measure; an incremental refresh",
-        f"peaks at {peak / 1024:,.0f} MiB.",
-    ]
-    return "\n".join(lines)
+    state = found[PROMPT.name].state / identities / len(FOUR)
+    return "\n".join([*lines, "", f"The state has {state:.1f} bytes per identity and measure (at most 40)."])
+
+
+def _rows(name: str, found: Found, prompt: Found, identities: int) -> Iterator[str]:
+    """Yield the rows of one case."""
+    events, is_large = f"{millions(identities)} events", identities * EVENTS_PER_IDENTITY >= LARGE
+    told = {
+        PROMPT.name: (
+            f"{events}, 1 % new" if is_large else f"{events} compacted, 1 % new events, incremental / full",
+            "at most 0.05" if is_large else "at most 0.125",
+        ),
+        LONG.name: (
+            "ten times the window, same identities, same new events, incremental / incremental", "at most 1.3"
+        ),
+        LATER.name: ("10 % of the new rows late by days, incremental / full", "at most 0.333"),
+        MANY.name: (f"{identities:,} identities, 10 % touched, incremental / full", ""),
+    }  # fmt: skip
+    what, target = told[name]
+    took = found.took
+    seconds = {side: f"{of[0]:.3f} s ({of[1]:.3f} s)" for side, of in took.items()}
+    plain = [took["incremental"][at] / took["full"][at] for at in (0, 1)]
+    clock, processor = (longer(found, prompt, at) if name == LONG.name else ratio(took, at) for at in (0, 1))
+    cells = [seconds["full"], seconds["incremental"], seconds["floor"], f"{plain[0]:.3f} ({plain[1]:.3f})"]
+    yield f"| {what} | {' | '.join(cells)} | {clock:.3f} ({processor:.3f}) | {target} |"
+    if name == PROMPT.name:
+        yield f"| the floor: a refresh with nothing new | | | {seconds['floor']} | | | at most 0.05 s |"
+        peaks = " | ".join(f"{found.peak_kib[side] / 1024:,.0f} MiB" for side in ("full", "incremental", "floor"))
+        yield f"| peak memory at {events} | {peaks} | | | at most 1,536 MiB |"
+
+
+def longer(found: Found, prompt: Found, clock: int) -> float:
+    """Return (incremental - floor) of a longer window per that of the usual one."""
+    own, usual = ((of.took["incremental"][clock] - of.took["floor"][clock]) for of in (found, prompt))
+    return own / max(usual, 1e-9)
 
 
 def parsed() -> argparse.Namespace:
@@ -226,6 +275,7 @@ def parsed() -> argparse.Namespace:
         prog="python -m tests.bench.incremental", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--identities", type=int, default=250_000, help="23 events each, ten times as many in one case")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="some of the lakes; prompt first")
     parser.add_argument("--repeats", type=int, default=5, help="runs of which the median counts")
     parser.add_argument("--folder", type=Path, default=folder, help="is emptied afterwards")
     parser.add_argument("--write", action="store_true", help="write the section of docs/benchmarks.md")
@@ -238,4 +288,4 @@ if __name__ == "__main__":
     if given.side:
         side(CASES[given.side[0]], Path(given.side[1]), given.side[2])
     else:
-        main(given.identities, given.repeats, given.folder, write=given.write)
+        main(given.identities, given.repeats, given.folder, given.only, write=given.write)
