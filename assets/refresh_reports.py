@@ -27,6 +27,10 @@ def refresh_metadata(report: RefreshReport) -> Metadata:
             found[name] = dg.MetadataValue.int(number)
     if report.seconds_saved is not None:
         found["seconds_saved"] = dg.MetadataValue.float(round(report.seconds_saved, 3))
+    if report.shared is not None:
+        found["shared_by_experiments"] = dg.MetadataValue.int(report.shared.experiments)
+        found["shared_files_read"] = dg.MetadataValue.int(report.shared.files)
+        found["shared_rows_read"] = dg.MetadataValue.int(report.shared.rows)
     if report.is_audited:
         found["audit"] = dg.MetadataValue.text(report.difference or "incremental and full refresh are equal")
     return found

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -273,6 +273,11 @@ class RefreshSession:
         if not self._is_lake_sound:
             require_sound(self.settings.lake_dir, self.registry.batches)
             self._is_lake_sound = True
+
+    def leave_out(self, experiment: Experiment, seconds: float) -> None:
+        """Leave time that its run has spent on others out of the duration of an experiment's refresh."""
+        if (lease := self.leases.get(experiment.id)) is not None:
+            self.leases[experiment.id] = replace(lease, acquired=lease.acquired + seconds)
 
     def release(self, *experiments: Experiment) -> None:
         """Release the leases of these experiments, or every one that the run still holds."""

@@ -114,6 +114,7 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
             event_files=self.lake.open().event_files,
             artifacts=ArtifactStore(Path(self.artifacts_dir)),
             refreshes=RefreshPolicy(self.incremental_from, self.incremental_audit_every),
+            spill_dir=Path(self.lake.spill_dir),
         )
 
     def _engine_in_place(self, url: ConnectionUrl) -> Warehouse:

@@ -5,6 +5,7 @@ Every engine runs the same contract suite (tests/warehouse/contract.py) and must
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -287,7 +288,30 @@ class Exploration(Protocol):
         """
 
 
-class LakeWarehouse(Warehouse, HealthCounts, LookComparison, Exploration, Protocol):
+@dataclass(frozen=True, slots=True)
+class WantedAggregates:
+    """One analysis whose `variant_aggregates` are about to be asked for, of several that share a scan (rule N8)."""
+
+    scope: AnalysisScope
+    metrics: tuple[Metric, ...]
+    mode: RefreshMode
+
+
+class SharedScanning(Protocol):
+    """Scans of events for several experiments at once."""
+
+    def sharing(self, analyses: Sequence[WantedAggregates]) -> AbstractContextManager[Warehouse]:
+        """Give the engine for a block that asks for the aggregates of several experiments (rule N8).
+
+        What several of them read of the lake is read once, before the block, and kept on disk until its end. Each
+        result is that of an engine that shares nothing, to the last bit; `RefreshReport.shared` tells what was shared.
+
+        Args:
+            analyses: the experiments; their first exposures are stored.
+        """
+
+
+class LakeWarehouse(Warehouse, HealthCounts, LookComparison, Exploration, SharedScanning, Protocol):
     """An engine over the lake: it computes everything, and reads batches."""
 
     @property
@@ -301,6 +325,7 @@ class LakeWarehouse(Warehouse, HealthCounts, LookComparison, Exploration, Protoc
             self_check=True,
             sensitivity=True,
             replay=True,
+            shared_scan=self,
         )
 
     @override
@@ -321,6 +346,7 @@ class Capabilities:
         sensitivity: whether the primary metric is aggregated as if it were declared in other ways, too.
         replay: whether an earlier data version is read as it was.
         in_place: of a warehouse; None of an engine over the lake.
+        shared_scan: scans of events for several experiments; None where each is computed alone.
     """
 
     engine: str
@@ -331,6 +357,7 @@ class Capabilities:
     sensitivity: bool = False
     replay: bool = False
     in_place: InPlace | None = None
+    shared_scan: SharedScanning | None = None
 
     @property
     def refused(self) -> tuple[str, ...]:

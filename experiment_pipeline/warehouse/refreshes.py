@@ -37,6 +37,21 @@ class RefreshPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedScan:
+    """One scan of events for several experiments of a batch (rule N8).
+
+    Attributes:
+        experiments: that share it.
+        files: of the lake that it read, each once for every kind of event.
+        rows: that it read.
+    """
+
+    experiments: int
+    files: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshReport:
     """The way in which an engine came to a result.
 
@@ -47,6 +62,7 @@ class RefreshReport:
         difference: what an audit found to differ; None where nothing did, or nothing was audited.
         is_audited: whether the incremental refresh was compared with the full one.
         seconds_saved: less than the last full refresh took; None where everything was read.
+        shared: the scan that its events came from; None where it read them alone.
     """
 
     full_because: str | None = None
@@ -55,6 +71,7 @@ class RefreshReport:
     difference: str | None = None
     is_audited: bool = False
     seconds_saved: float | None = None
+    shared: SharedScan | None = None
 
     @property
     def text(self) -> str:

@@ -1,7 +1,8 @@
 """The real engine, whose calls fail when a test says so."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import duckdb
 
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.resources.warehouse import WarehouseResource
-from experiment_pipeline.warehouse.base import Capabilities, Warehouse
+from experiment_pipeline.warehouse.base import Capabilities, WantedAggregates, Warehouse
 from tests.assets.conftest import Installation
 
 VACUUMED = 'IO Error: Cannot open file "merged-1.parquet": No such file or directory'
@@ -43,7 +44,13 @@ class _FailingEngine:
     @property
     def capabilities(self) -> Capabilities:
         offered = self.real.capabilities
-        return replace(offered, health_inputs=self, look_comparison=self)
+        return replace(offered, health_inputs=self, look_comparison=self, shared_scan=self)
+
+    @contextmanager
+    def sharing(self, analyses: Sequence[WantedAggregates]) -> Iterator["_FailingEngine"]:
+        assert self.real.capabilities.shared_scan is not None
+        with self.real.capabilities.shared_scan.sharing(analyses) as shared:
+            yield _FailingEngine(self.faults, shared)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         def call(scope: Any, *arguments: Any, **named: Any) -> Any:

@@ -1,7 +1,6 @@
 """One run of the experiments component: tables are read, and each selected experiment is computed, in one step (P2)."""
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from experiment_pipeline.automation.component.results_databases import (
     results_database,
 )
 from experiment_pipeline.automation.component.state import ComponentState, reading_tables
-from experiment_pipeline.automation.experiment_refresh import ExperimentRefresh
+from experiment_pipeline.automation.experiment_refresh import Ended, ExperimentRefresh, refresh_together
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.refresh import Computation
@@ -100,8 +99,7 @@ class ExperimentsRun:
                 failed: dict[str, str] = {}
                 newest, results = opened.report.newest, self.keys[RESULTS]
                 yield from judge_freshness(self.manifest.every_table, newest, results, datetime.now(UTC))
-                for key in self.context.partition_keys:
-                    yield from self._refresh(opened, key, failed)
+                yield from self._refresh(opened, failed)
                 self._write_tables(opened)
         except ExperimentPipelineError as error:
             description = _printable(explained(error))
@@ -169,40 +167,65 @@ class ExperimentsRun:
         declared = {each.key: each for each in registry.sources.list() if each.key in manifest.sources}
         return column_lineage(self.manifest.every_table, declared)
 
-    def _refresh(self, opened: Opened, key: str, failed: dict[str, str]) -> Iterator[Event]:
-        """Compute one experiment, and yield its events; what fails is its own."""
-        events = self._events(key)
-        began = time.monotonic()
-        try:
-            experiment = self._find(opened, key)
-            outputs = self._outputs(opened, experiment)
-            yield from self._published(opened, events, experiment, outputs, time.monotonic() - began)
-        except NotStarted as refusal:
-            self.context.log.info("%s: %s", key, refusal)
-            yield events.computed(f"Not computed: {refusal}")
-        except RefreshRefused as refusal:
-            self.context.log.warning("%s: refused: %s", key, refusal)
-            yield events.failed(f"Not computed: {refusal}", dg.AssetCheckSeverity.WARN)
-        except Exception as error:
-            self.context.log.exception("%s: failed", key)
-            why = explained(error) if isinstance(error, ExperimentPipelineError) else f"{type(error).__name__}: {error}"
-            failed[key] = _printable(why)
-            yield events.failed(failed[key])
+    def _refresh(self, opened: Opened, failed: dict[str, str]) -> Iterator[Event]:
+        """Compute all experiments, and yield their events; what fails is its own."""
+        keys: dict[ExperimentRefresh, str] = {}
+        for key in self.context.partition_keys:
+            try:
+                experiment = self._find(opened, key)
+            except Exception as error:  # noqa: BLE001 - of this experiment
+                yield self._ended(key, error, failed)
+            else:
+                keys[self._refresh_of(opened, experiment)] = key
+        outputs: dict[str, list[StageOutput]] = {key: [] for key in keys.values()}
+        with closing(refresh_together(list(keys))) as steps:
+            for refresh, step in steps:
+                key = keys[refresh]
+                if isinstance(step, StageOutput):
+                    outputs[key].append(step)
+                elif isinstance(step, Ended):
+                    yield from self._end(opened, key, refresh, outputs.pop(key), failed)
 
-    def _outputs(self, opened: Opened, experiment: Experiment) -> list[StageOutput]:
-        """Compute an experiment's stages and return their outputs; none where everything is final."""
-        refresh = ExperimentRefresh(experiment, self.context.run, opened.session, opened.engines, opened.io_manager)
-        return [step for step in refresh.steps() if isinstance(step, StageOutput)]
+    def _refresh_of(self, opened: Opened, experiment: Experiment) -> ExperimentRefresh:
+        return ExperimentRefresh(experiment, self.context.run, opened.session, opened.engines, opened.io_manager)
 
-    def _published(
+    def _end(
         self,
         opened: Opened,
-        events: ComponentEvents,
-        experiment: Experiment,
+        key: str,
+        refresh: ExperimentRefresh,
         outputs: Sequence[StageOutput],
-        seconds: float,
+        failed: dict[str, str],
+    ) -> Iterator[Event]:
+        """Yield the events of an experiment whose stages have all run."""
+        error = refresh.error
+        if error is None:
+            try:
+                yield from self._published(opened, key, refresh, outputs)
+            except Exception as raised:  # noqa: BLE001 - of this experiment
+                error = raised
+        if error is not None:
+            yield self._ended(key, error, failed)
+
+    def _ended(self, key: str, error: Exception, failed: dict[str, str]) -> Event:
+        """Return the event of an experiment that was not computed."""
+        events = self._events(key)
+        if isinstance(error, NotStarted):
+            self.context.log.info("%s: %s", key, error)
+            return events.computed(f"Not computed: {error}")
+        if isinstance(error, RefreshRefused):
+            self.context.log.warning("%s: refused: %s", key, error)
+            return events.failed(f"Not computed: {error}", dg.AssetCheckSeverity.WARN)
+        self.context.log.error("%s: failed", key, exc_info=error)
+        why = explained(error) if isinstance(error, ExperimentPipelineError) else f"{type(error).__name__}: {error}"
+        failed[key] = _printable(why)
+        return events.failed(failed[key])
+
+    def _published(
+        self, opened: Opened, key: str, refresh: ExperimentRefresh, outputs: Sequence[StageOutput]
     ) -> Iterator[Event]:
         """Yield the events of an experiment whose results stand: new ones, or those that are final."""
+        events, experiment = self._events(key), refresh.experiment
         published = opened.registry.computations.get(experiment.id, Computation.RESULTS, experiment.phase)
         rows = result_rows(experiment, published)
         made = {output.asset: output.metadata for output in outputs}
@@ -211,7 +234,7 @@ class ExperimentsRun:
             if asset != RESULTS:
                 yield from events.materialised(asset, metadata)
         if RESULTS in made:
-            cost: Metadata = {"seconds": dg.MetadataValue.float(round(seconds, 3)), **_cost(opened.report)}
+            cost: Metadata = {"seconds": dg.MetadataValue.float(round(refresh.seconds, 3)), **_cost(opened.report)}
             shown = results_metadata(published, rows, opened.lineage)
             yield from events.materialised(RESULTS, {**made[RESULTS], **shown, **cost})
             yield from events.checked(outputs)

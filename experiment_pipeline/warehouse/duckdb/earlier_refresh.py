@@ -15,6 +15,20 @@ from experiment_pipeline.warehouse.duckdb.statements import statement
 FindEventFiles: TypeAlias = Callable[[str, Window, int], EventFiles]
 
 
+def files_found_once(find: FindEventFiles) -> FindEventFiles:
+    """Return the same, asking the lake once for all windows of the same months: several experiments ask for a batch."""
+    found: dict[tuple[object, ...], EventFiles] = {}
+
+    def find_once(environment_key: str, window: Window, data_version: int) -> EventFiles:
+        months = [(at.year, at.month) for at in (window.started_at, window.as_of)]
+        key = (environment_key, *months, data_version)
+        if key not in found:
+            found[key] = find(environment_key, window, data_version)
+        return found[key]
+
+    return find_once
+
+
 def obstacle(
     connection: duckdb.DuckDBPyConnection, event_files: FindEventFiles, scope: AnalysisScope, known: Known
 ) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import filterfalse
 from typing import Any, TypeAlias
 
 import duckdb
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from experiment_pipeline.domain.aggregates import Group, Part
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.warehouse.duckdb.arrow_columns import Batches, ahead, batches, columns, pieces
+from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.event_numbers import EventNumbers
 from experiment_pipeline.warehouse.duckdb.field_types import CODES
 from experiment_pipeline.warehouse.duckdb.first_exposures import DimensionGroups
@@ -21,6 +23,7 @@ from experiment_pipeline.warehouse.duckdb.funnels import StepEvents
 from experiment_pipeline.warehouse.duckdb.metric_values import Kept
 from experiment_pipeline.warehouse.duckdb.population import Integers, Population
 from experiment_pipeline.warehouse.duckdb.readings import KeptNumbers, KeptSteps, Reading, Request, Tallied
+from experiment_pipeline.warehouse.duckdb.shared_scan import SharedReader, SharedRows
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.tally import Piece, Tally
 from experiment_pipeline.warehouse.duckdb.visible_events import over_visible
@@ -63,6 +66,7 @@ class EventScan:
         dimensions: that identities are grouped by.
         policy: of the analysis for identities that saw several variants, where those who would be analysed with the
             other policy are wanted, too (rule X3); None where they are not.
+        shared: the events that several analyses share; None where all are read for this one.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -71,17 +75,38 @@ class EventScan:
     variants: list[str]
     dimensions: Sequence[DimensionGroups] = ()
     policy: MultipleExposures | None = None
+    shared: SharedReader | None = None
 
     def scanned(self, wanted: Sequence[Reading]) -> ScannedRange:
         """Return the identities, and what was kept of their events for every request."""
         with closing(self._answers(wanted)) as answers, closing(ahead(answers)) as read:
             population, members = self._identified(until_end(read))
-            return _kept_of(population, members, wanted, read)
+            return self._kept_of(population, members, wanted, read)
 
     def events_of(self, population: Population, members: Members, wanted: Sequence[Reading]) -> ScannedRange:
         """Return what was kept of the events of identities that are read already."""
         with closing(self._answers(wanted, identities=False)) as answers, closing(ahead(answers)) as read:
-            return _kept_of(population, members, wanted, read)
+            return self._kept_of(population, members, wanted, read)
+
+    def find_shared(self, reading: Reading, known: Known | None = None) -> SharedRows | None:
+        """Return the shared rows of a reading, or those that entered since an earlier refresh; None where none are."""
+        return None if self.shared is None else self.shared.find(reading, known)
+
+    def _kept_of(
+        self, population: Population, members: Members, wanted: Sequence[Reading], read: Iterator[RecordBatch | None]
+    ) -> ScannedRange:
+        found: dict[Request, Kept] = {}
+        types: Types = {}
+        events = 0
+        for reading in wanted:
+            kept = empty_kept(population, reading)
+            types |= empty_types(reading)
+            if (shared := self.find_shared(reading)) is not None:
+                events += shared.keep(population, kept, types=types)
+            else:
+                events += keep_events(population, reading, kept, until_end(read), types=types)
+            found |= kept
+        return ScannedRange(population, found, members, types, events)
 
     def identified(self) -> tuple[Population, Members]:
         """Return the identities, and the members of every group and arm."""
@@ -122,12 +147,12 @@ class EventScan:
     def _answers(
         self, wanted: Sequence[Reading], *, identities: bool = True
     ) -> Generator[RecordBatch | None, None, None]:
-        """Yield the identities, and then the events of each reading; None ends each of them."""
+        """Yield the identities, and then the events of each reading that is not shared; None ends each of them."""
         with self.connection.cursor() as cursor:
             if identities:
                 yield from batches(self._identities(cursor))
                 yield None
-            for reading in wanted:
+            for reading in filterfalse(self.find_shared, wanted):
                 sql, parameters = over_visible(*self.statement(reading))
                 yield from batches(cursor.sql(sql, params=parameters))
                 yield None
@@ -173,20 +198,6 @@ def empty_kept(population: Population, reading: Reading) -> dict[Request, Kept]:
 def empty_types(reading: Reading) -> Types:
     """Return the counts of types of the properties that a reading chooses by, before there are events."""
     return {(reading.name, field): np.zeros(CODES, np.int64) for field in reading.types}
-
-
-def _kept_of(
-    population: Population, members: Members, wanted: Sequence[Reading], read: Iterator[RecordBatch | None]
-) -> ScannedRange:
-    found: dict[Request, Kept] = {}
-    types: Types = {}
-    events = 0
-    for reading in wanted:
-        kept = empty_kept(population, reading)
-        types |= empty_types(reading)
-        events += keep_events(population, reading, kept, until_end(read), types=types)
-        found |= kept
-    return ScannedRange(population, found, members, types, events)
 
 
 def keep_events(

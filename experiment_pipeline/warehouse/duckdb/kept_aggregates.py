@@ -25,6 +25,9 @@ class Asked:
     exposures: str
 
 
+NOTHING_ASKED = Asked("", "")  # of a refresh that is only planned
+
+
 @dataclass(frozen=True, slots=True)
 class KeptAggregates:
     """The rows of one refresh.

@@ -1,6 +1,6 @@
 """Previews of one metric: all variants together, and the distribution of its values (rules M2-M14)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -11,7 +11,7 @@ from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.metric_preview import POOLED, MetricPreview
 from experiment_pipeline.domain.metrics import Metric, Quantile
 from experiment_pipeline.stats.arrays import Floats
-from experiment_pipeline.warehouse.duckdb.event_scan import ArmKey, ScannedRange
+from experiment_pipeline.warehouse.duckdb.event_scan import ArmKey, EventScan, ScannedRange
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import (
     MetricAggregation,
     MetricRange,
@@ -20,6 +20,7 @@ from experiment_pipeline.warehouse.duckdb.metric_aggregation import (
 )
 from experiment_pipeline.warehouse.duckdb.metric_values import UNBOUNDED
 from experiment_pipeline.warehouse.duckdb.moments import ArmMoments
+from experiment_pipeline.warehouse.duckdb.readings import readings
 from experiment_pipeline.warehouse.duckdb.value_distribution import distribution
 from experiment_pipeline.warehouse.frame_schemas import frame_of, metric_aggregates
 
@@ -30,6 +31,34 @@ def as_one_arm(scanned: ScannedRange) -> ScannedRange:
     """Return a range with the identities of all its arms as one."""
     of_arms = [numbers for (group, _), numbers in scanned.members.items() if group is None]
     return replace(scanned, members={EVERYBODY: np.sort(np.concatenate(of_arms))})
+
+
+def previewed(
+    scope: AnalysisScope,
+    metric: Metric,
+    identities: int,
+    scans: Sequence[EventScan],
+    on_identities: Callable[[int, int], None],
+) -> MetricPreview:
+    """Return the preview of a metric, read range by range.
+
+    Args:
+        scope: of the identities.
+        metric: the metric.
+        identities: how many there are.
+        scans: of the ranges.
+        on_identities: told how many identities of how many are done.
+    """
+    done, sliced = 0, [(metric, None)]
+    on_disk, as_of = len(scans) > 1, scope.window.as_of
+    with MetricAggregation(sliced, as_of, on_disk=on_disk, keeps_values=True) as aggregation:
+        on_identities(0, identities)
+        for scan in scans:
+            scanned = scan.scanned(readings(sliced))
+            aggregation.add(as_one_arm(scanned))
+            done += len(scanned.population)
+            on_identities(done, identities)
+        return metric_preview(aggregation, scope, metric, identities)
 
 
 def metric_preview(

@@ -1,7 +1,7 @@
 """Readings: what metrics need to be read of the lake, each kind of event once for all of them."""
 
 from collections import ChainMap, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -95,9 +95,9 @@ class Reading:
         columns |= {name: f"({_is_chosen(each, name)[0]})::utinyint" for each, name in self.conditions.items()}
         return columns | {name: code_of(field, f"{name}_path")[0] for field, name in self.types.items()}
 
-    def statement(self) -> tuple[str, dict[str, Any]]:
-        """Return the SQL that reads the events, with the parameters of its conditions."""
-        columns = ", ".join(f"{expression} as {name}" for name, expression in self.columns.items())
+    def statement(self, *further: str) -> tuple[str, dict[str, Any]]:
+        """Return the SQL that reads the events, with the parameters of its conditions; `further` are other columns."""
+        columns = ", ".join([*(f"{expression} as {name}" for name, expression in self.columns.items()), *further])
         base = statement(MEASURED_EVENTS)
         parameters = [_is_chosen(each, name)[1] for each, name in self.conditions.items()]
         parameters += [code_of(field, f"{name}_path")[1] for field, name in self.types.items()]
@@ -114,6 +114,15 @@ def readings(sliced: Iterable[tuple[Metric, Slice | None]]) -> list[Reading]:
         Reading(name, {request: frozenset(wanted) for request, wanted in requests.items()})
         for name, requests in by_name.items()
     ]
+
+
+def merged(same: Sequence[Reading]) -> Reading:
+    """Return one reading of a kind of event for all that these are for."""
+    requests: defaultdict[Request, set[Aggregation]] = defaultdict(set)
+    for reading in same:
+        for request, aggregations in reading.requests.items():
+            requests[request].update(aggregations)
+    return Reading(same[0].name, {request: frozenset(wanted) for request, wanted in requests.items()})
 
 
 def slice_values_statement(metric: Metric, path: str) -> tuple[str, Parameters]:

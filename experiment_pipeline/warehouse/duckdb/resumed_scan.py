@@ -202,11 +202,15 @@ class ResumedScan:
         """Keep the events of one reading; return how many there were."""
         population, reading = found.population, planned.reading
         kept, types = empty_kept(population, reading), empty_types(reading)
+        known = self.stored.known if planned.is_resumed else None
         if planned.is_resumed:
             totals.resume(kept, reading)
             types = {key: self.stored.types[key].copy() for key in types}
         seen = touched if planned.is_resumed else None
-        events = keep_events(population, reading, kept, until_end(read), types=types, seen=seen)
+        if (shared := self.scan.find_shared(reading, known)) is not None:
+            events = shared.keep(population, kept, types=types, seen=seen)
+        else:
+            events = keep_events(population, reading, kept, until_end(read), types=types, seen=seen)
         if planned.changed_file:
             events += keep_events(population, reading, kept, until_end(read))
         found.kept.update(kept)
@@ -235,13 +239,12 @@ class ResumedScan:
                 yield None
 
     def _statements(self, planned: _Planned) -> Iterator[tuple[str, Parameters]]:
+        """Yield the statements of a reading, with their parameters; none for what is shared."""
         sql, parameters = self.scan.statement(planned.reading)
-        if not planned.is_resumed:
-            yield over_visible(sql, parameters)
-            return
-        known = self.stored.known
-        yield known.over_entering(sql, parameters)
-        if planned.changed_file:
+        known = self.stored.known if planned.is_resumed else None
+        if self.scan.find_shared(planned.reading, known) is None:
+            yield over_visible(sql, parameters) if known is None else known.over_entering(sql, parameters)
+        if known is not None and planned.changed_file:
             yield known.over_known(sql, parameters, planned.changed_file, planned.since)
 
 

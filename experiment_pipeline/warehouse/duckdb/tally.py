@@ -6,7 +6,7 @@ numbers, and values are summed without rounding. docs/adr/0013 says why it is no
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from experiment_pipeline.stats.arrays import Floats
 from experiment_pipeline.warehouse.duckdb.accumulators import ACCUMULATORS, CountedEvents, Totals
 from experiment_pipeline.warehouse.duckdb.exact_sums import Identities
 from experiment_pipeline.warehouse.duckdb.population import NOT_EXPOSED, Integers, Population
+
+FoundIdentities: TypeAlias = tuple[Integers, Integers, Integers]
 
 NO_NUMBERS = np.empty(0, np.float64)
 EVENTS, NUMERIC_EVENTS = "events", "numeric_events"  # names of totals
@@ -38,6 +40,11 @@ class TimeSpan:
 class Piece:
     """Some events of one name, as columns, with the identities that they belong to.
 
+    Args:
+        population: the analysed identities.
+        columns: see below.
+        found: what `Population.find` returns of their identities, where that is known.
+
     Attributes:
         columns: `identity_hash` (events of one identity are neighbours), `at_us`, and what was asked for: `number`
             (NaN where the value is not one), `text` (the hash of the value's text), conditions by their own names.
@@ -45,10 +52,12 @@ class Piece:
             often few of all; arrays are changed within them alone.
     """
 
-    def __init__(self, population: Population, columns: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(
+        self, population: Population, columns: Mapping[str, NDArray[Any]], found: FoundIdentities | None = None
+    ) -> None:
         self.columns = columns
         self._population = population
-        self._identities, self._starts_at, self._belongs_to = population.find(columns["identity_hash"])
+        self._identities, self._starts_at, self._belongs_to = found or population.find(columns["identity_hash"])
         exposed = self._identities[self._starts_at != NOT_EXPOSED]
         self.within = slice(int(exposed.min()), int(exposed.max()) + 1) if len(exposed) else slice(0, 0)
 

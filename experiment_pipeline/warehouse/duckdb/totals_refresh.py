@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from experiment_pipeline.domain.analysis import AnalysisScope
@@ -20,7 +21,7 @@ from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, ScannedRange, Types
 from experiment_pipeline.warehouse.duckdb.kept_aggregates import Asked, KeptAggregates, plain
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import Row
-from experiment_pipeline.warehouse.duckdb.population import Integers
+from experiment_pipeline.warehouse.duckdb.population import Integers, hash_ranges
 from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND, Reading, Request
 from experiment_pipeline.warehouse.duckdb.resumed_scan import (
     NOT_KNOWN,
@@ -32,6 +33,7 @@ from experiment_pipeline.warehouse.duckdb.resumed_scan import (
     text_of,
     total_columns,
 )
+from experiment_pipeline.warehouse.duckdb.shared_scan import PlannedReading
 from experiment_pipeline.warehouse.duckdb.totals_store import (
     IDENTITY,
     Generation,
@@ -96,7 +98,7 @@ class TotalsRefresh:
             return self._full(aggregate, ASKED_FOR.full_because)
         if (reason := self._reason) is not None:
             return self._full(aggregate, reason)
-        if self.mode is not RefreshMode.AUDITED and self._earlier.known.since_full + 1 < self.policy.audit_every:
+        if not self._is_audit:
             return self._incremental(aggregate)
         incremental, _ = self._incremental(aggregate)
         full, report = self._full(aggregate, AUDIT)
@@ -104,6 +106,21 @@ class TotalsRefresh:
         self._is_difference = repr(mine) != repr(theirs)  # to the last bit: 0.0 == -0.0
         difference = _difference(mine, theirs) if self._is_difference else None
         return full, replace(report, difference=difference, is_audited=True)
+
+    def planned(self) -> list[PlannedReading]:
+        """Return what is going to be read of each kind of event: everything, what entered, or for an audit both.
+
+        Where nothing has entered, there is next to nothing to read, and so nothing to share.
+        """
+        everything = [PlannedReading(reading, None) for reading in self.wanted]
+        if self.mode is RefreshMode.FULL or self._reason is not None:
+            return everything
+        if not self._is_audit and not self.has_entering(_seen(self._earlier)):
+            return []
+        (everybody,) = hash_ranges(1)
+        stored = self._totals(self._earlier, everybody, rows=())
+        entering = [PlannedReading(each, stored.known if stored.is_of(each) else None) for each in self.wanted]
+        return [*everything, *entering] if self._is_audit else entering
 
     def publish(self) -> None:
         """Replace the last state by the new one; drop it where an audit found a difference (rule I4)."""
@@ -171,6 +188,11 @@ class TotalsRefresh:
     def _with_rows(self, generation: Generation, rows: Sequence[Row]) -> Generation:
         return replace(generation, aggregates=KeptAggregates(self.asked, plain(rows)))
 
+    @property
+    def _is_audit(self) -> bool:
+        """Whether an incremental refresh, where it is possible, is compared with a full one."""
+        return self.mode is RefreshMode.AUDITED or self._earlier.known.since_full + 1 >= self.policy.audit_every
+
     @cached_property
     def _generation(self) -> Generation | None:
         return self.store.generation()
@@ -206,13 +228,16 @@ class TotalsRefresh:
 
     def _stored(self, earlier: Generation, hashes: Hashes) -> StoredTotals:
         rows = self.store.rows(earlier, hashes["lowest_hash"], hashes["highest_hash"])
+        return self._totals(earlier, hashes, list(rows))
+
+    def _totals(self, earlier: Generation, hashes: Hashes, rows: Sequence[pl.DataFrame]) -> StoredTotals:
         numbers = {text: number for number, text in enumerate(earlier.requests)}
         types: Types = {}
         for reading in self.wanted:
             for path in reading.types:
                 if (counts := earlier.types.get(_type_key(reading, path, hashes))) is not None:
                     types[reading.name, path] = np.array(counts, np.int64)
-        return StoredTotals(_seen(earlier), self._started_at_us, numbers, types, list(rows))
+        return StoredTotals(_seen(earlier), self._started_at_us, numbers, types, rows)
 
 
 @dataclass

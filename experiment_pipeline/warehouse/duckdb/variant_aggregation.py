@@ -16,6 +16,7 @@ from experiment_pipeline.warehouse.duckdb.first_exposures import DimensionGroups
 from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation, Row, Sliced
 from experiment_pipeline.warehouse.duckdb.population import hash_ranges
 from experiment_pipeline.warehouse.duckdb.readings import Reading, readings, slice_values_statement
+from experiment_pipeline.warehouse.duckdb.shared_scan import SharedReader
 from experiment_pipeline.warehouse.duckdb.slices import slices_of
 from experiment_pipeline.warehouse.duckdb.visible_events import over_visible
 
@@ -33,6 +34,7 @@ class VariantAggregation:
         exposures: parameters of the statements that read the first exposures.
         events: returns the parameters of the statements that read the events of a range of hashes, for a reading.
         ranges: of hashes, one after another.
+        shared: the events that several analyses share; None where all are read for this one.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -44,6 +46,7 @@ class VariantAggregation:
     exposures: Parameters
     events: ReadingParameters
     ranges: Sequence[Hashes]
+    shared: SharedReader | None = None
 
     def rows(self, scan_range: Callable[[EventScan, Hashes], ScannedRange]) -> list[Row]:
         """Return a row per metric, part and variant, given what scans one range of identities."""
@@ -75,7 +78,9 @@ class VariantAggregation:
         With a sensitive metric the identities that the other policy would analyse are there as a group of their own.
         """
         exposures, events = {**self.exposures, **hashes}, partial(self.events, hashes)
-        return EventScan(self.connection, exposures, events, self._variants, self._dimensions, self._policy)
+        return EventScan(
+            self.connection, exposures, events, self._variants, self._dimensions, self._policy, self.shared
+        )
 
     @property
     def _variants(self) -> list[str]:

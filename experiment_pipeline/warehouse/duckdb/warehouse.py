@@ -18,7 +18,6 @@ from typing_extensions import override
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.discovery import ExposedVariant, ExposedVariants
-from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.event_ids import RepeatedEventIds
 from experiment_pipeline.domain.event_timing import EventTiming, event_timing
 from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT, MILLISECOND
@@ -28,22 +27,22 @@ from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
-from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp, rows_digest
-from experiment_pipeline.warehouse.base import FirstExposures, Frame, LakeWarehouse
+from experiment_pipeline.warehouse.base import FirstExposures, Frame, LakeWarehouse, WantedAggregates, Warehouse
+from experiment_pipeline.warehouse.duckdb import shared_scan
 from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
 from experiment_pipeline.warehouse.duckdb.connection import Connect
-from experiment_pipeline.warehouse.duckdb.earlier_refresh import FindEventFiles, obstacle
+from experiment_pipeline.warehouse.duckdb.earlier_refresh import FindEventFiles, files_found_once, obstacle
 from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement
 from experiment_pipeline.warehouse.duckdb.exposures_refresh import FIRST_EXPOSURES, ExposuresRefresh
 from experiment_pipeline.warehouse.duckdb.field_types import field_types, field_types_statement
-from experiment_pipeline.warehouse.duckdb.kept_aggregates import Asked
+from experiment_pipeline.warehouse.duckdb.kept_aggregates import NOTHING_ASKED, Asked
 from experiment_pipeline.warehouse.duckdb.late_analysis import LateComparison
-from experiment_pipeline.warehouse.duckdb.metric_aggregation import MetricAggregation
-from experiment_pipeline.warehouse.duckdb.metric_preview import as_one_arm, metric_preview
+from experiment_pipeline.warehouse.duckdb.metric_preview import previewed
+from experiment_pipeline.warehouse.duckdb.no_events import no_event_files
 from experiment_pipeline.warehouse.duckdb.population import hash_ranges
-from experiment_pipeline.warehouse.duckdb.readings import Reading, readings
+from experiment_pipeline.warehouse.duckdb.readings import Reading
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.totals_refresh import TotalsRefresh
 from experiment_pipeline.warehouse.duckdb.totals_store import TotalsStore
@@ -53,8 +52,6 @@ from experiment_pipeline.warehouse.frame_schemas import frame_of
 from experiment_pipeline.warehouse.refreshes import KnownScope, RefreshMode, RefreshPolicy, digest_of
 
 MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
-NO_EVENTS = "no_events"  # the statement
-EMPTY_LAKE = "empty_lake"  # its file: DuckDB refuses an empty list of files: an empty lake reads this empty one
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +64,24 @@ class DuckDBWarehouse(LakeWarehouse):
             snapshot of the lake that holds every batch up to a data version.
         artifacts: where `first_exposures` and the totals of the last refresh are stored.
         refreshes: bounds of what is worth an incremental refresh.
+        spill_dir: for the files of shared scans; None for the system's temporary folder.
+        shared: the scans of the batch that the engine is for.
     """
 
     connect: Connect
     event_files: FindEventFiles
     artifacts: ArtifactStore
     refreshes: RefreshPolicy = field(default_factory=RefreshPolicy)
+    spill_dir: Path | None = None
+    shared: shared_scan.SharedScans = shared_scan.NOTHING_SHARED
+
+    @override
+    @contextmanager
+    def sharing(self, analyses: Sequence[WantedAggregates]) -> Iterator[Warehouse]:
+        once = replace(self, event_files=files_found_once(self.event_files))
+        plan, parameters = once._planned, once._event_parameters  # noqa: SLF001 - of this class
+        with shared_scan.shared_scans(self._session, analyses, plan, parameters, self.spill_dir) as shared:
+            yield replace(self, shared=shared)  # asks for files anew: a call is retried where a vacuum took some
 
     @override
     def write_first_exposures(self, scope: AnalysisScope, mode: RefreshMode = RefreshMode.FULL) -> FirstExposures:
@@ -118,6 +127,8 @@ class DuckDBWarehouse(LakeWarehouse):
         with self._session() as connection:
             read = scope if sensitive is None else replace(scope, multiple_exposures=MultipleExposures.FIRST)
             identities = scope.aggregated(self._identities(connection, read))
+            ranges = list(_ranges(sum(identities.values())))
+            shared = self.shared.reader(scope, self._first_exposures(scope)) if len(ranges) == 1 else None
             aggregation = VariantAggregation(
                 connection,
                 scope,
@@ -127,7 +138,8 @@ class DuckDBWarehouse(LakeWarehouse):
                 identities,
                 self._artifact_parameters(scope),
                 partial(once._reading_parameters, connection, scope),  # noqa: SLF001 - of this class
-                list(_ranges(sum(identities.values()))),
+                ranges,
+                shared,
             )
             question = (metrics, sensitive, self_check, scope.partition_key, scope.multiple_exposures, scope.audience)
             asked = Asked(digest_of((question, identities)), rows_digest(self._first_exposures(scope)))
@@ -136,6 +148,7 @@ class DuckDBWarehouse(LakeWarehouse):
             sql = aggregation.sql
         self._require_same(scope)
         refresh.publish()
+        report = replace(report, shared=None if shared is None else shared.scan)
         return Frame(rows=frame_of("variant_aggregates", rows), sql=sql, refresh=report)
 
     @override
@@ -152,20 +165,16 @@ class DuckDBWarehouse(LakeWarehouse):
     ) -> MetricPreview | None:
         with self._session() as connection:
             identities = scope.aggregated(self._identities(connection, scope))
-            total, done, sliced = sum(identities.values()), 0, [(metric, None)]
+            total = sum(identities.values())
             if not total:
                 return None
-            on_disk = total > MOST_IDENTITIES
-            with MetricAggregation(sliced, scope.window.as_of, on_disk=on_disk, keeps_values=True) as aggregation:
-                on_identities(0, total)
-                for hashes in _ranges(total):
-                    exposures = {**self._artifact_parameters(scope), **hashes}
-                    events = partial(self._reading_parameters, connection, scope, hashes)
-                    scanned = EventScan(connection, exposures, events, list(identities)).scanned(readings(sliced))
-                    aggregation.add(as_one_arm(scanned))
-                    done += len(scanned.population)
-                    on_identities(done, total)
-                return metric_preview(aggregation, scope, metric, total)
+
+            def scan(hashes: dict[str, int]) -> EventScan:
+                exposures = {**self._artifact_parameters(scope), **hashes}
+                events = partial(self._reading_parameters, connection, scope, hashes)
+                return EventScan(connection, exposures, events, list(identities))
+
+            return previewed(scope, metric, total, list(map(scan, _ranges(total))), on_identities)
 
     @override
     def event_times(
@@ -340,6 +349,11 @@ class DuckDBWarehouse(LakeWarehouse):
             mode,
         )
 
+    def _planned(self, connection: duckdb.DuckDBPyConnection, wanted: WantedAggregates) -> shared_scan.PlannedAnalysis:
+        read, path = shared_scan.readings_alike(wanted.metrics), self._first_exposures(wanted.scope)
+        refresh = self._totals_refresh(connection, wanted.scope, read, NOTHING_ASKED, wanted.mode)
+        return shared_scan.PlannedAnalysis.of(wanted.scope, path, refresh.planned())
+
     def _known_scope(self, scope: AnalysisScope, definitions: object) -> KnownScope:
         history = self.event_files(scope.environment_key, scope.window, scope.data_version).history
         return KnownScope.of(scope, code_version=code_version(), definitions=digest_of(definitions), history=history)
@@ -374,18 +388,11 @@ class DuckDBWarehouse(LakeWarehouse):
     def _event_parameters(self, connection: duckdb.DuckDBPyConnection, scope: AnalysisScope) -> dict[str, Any]:
         files = self.event_files(scope.environment_key, scope.window, scope.data_version)
         return {
-            **file_parameters(files if files.events else EventFiles([self._no_events(connection)])),
+            **file_parameters(files if files.events else no_event_files(connection, self.artifacts.root)),
             "started_at": scope.window.started_at,
             "as_of": scope.window.as_of,
             "data_version": scope.data_version,
         }
-
-    def _no_events(self, connection: duckdb.DuckDBPyConnection) -> str:
-        path = self.artifacts.root / f"{EMPTY_LAKE}.parquet"
-        if not path.exists():
-            with replacing(path) as temporary:
-                connection.execute(statement(NO_EVENTS), {"target": str(temporary)})
-        return escape(str(path))
 
 
 def _ranges(identities: int) -> Iterator[dict[str, int]]:

@@ -1,5 +1,5 @@
 -- One kind of event of identities with hashes in a range; what is read of it is chosen around this.
-select identity_hash, epoch_us(timestamp) as at_us, value, numeric_value, traits, metadata
+select identity_hash, epoch_us(timestamp) as at_us, value, numeric_value, traits, metadata, batch
 from read_parquet($event_files, hive_partitioning = false)
 where event = $event
     and timestamp >= $started_at
