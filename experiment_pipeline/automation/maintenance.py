@@ -10,6 +10,7 @@ from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.automation.retention import prune_requests, prune_runs, remove_landing_objects
 from experiment_pipeline.lake.compaction import SEPARABLE_FOR, compact
 from experiment_pipeline.lake.dropping import drop_removed
+from experiment_pipeline.lake.retention import expire
 from experiment_pipeline.resources.dagster_instance import remove_partitions
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
@@ -47,7 +48,7 @@ def remove_orphans(
     description="Drop removed rows, compact and vacuum lake and tables.",
 )
 def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]) -> None:
-    """Drop removed rows that are over, compact and vacuum, beside readers and writers; no payload changes (rule E6).
+    """Drop removed rows that are over and events past their keep (X8), compact and vacuum; no payload changes (E6).
 
     Raises:
         UnsoundLake: the lake lacks something; what it would delete may be needed to mend it.
@@ -55,12 +56,15 @@ def tidy_lake(context: dg.OpExecutionContext, lake: LakeResource, runs: dg.Resou
     opened = lake.open_sound(runs.registry.batches)
     now = datetime.now(UTC)
     drops = drop_removed(opened, runs.registry.data_versions.drop_limit(now - runs.settings.removed_keep).batch)
+    expired = [expire(opened, retention) for retention in runs.registry.retentions.list(now)]
     merges = compact(opened, now, recent_after=runs.registry.data_versions.drop_limit(now - SEPARABLE_FOR).aged)
     tables = _tables(runs)
     tables.compact()
     removed = [*opened.vacuum(REPLACED_AGE), *tables.vacuum(REPLACED_AGE)]
     rows = sum(drop.rows for drop in drops)
-    context.log.info("%s removed rows dropped, %s merges, %s replaced files removed", rows, len(merges), len(removed))
+    events = sum(each.events for each in expired)
+    told = "%s removed rows and %s events past their keep dropped, %s merges, %s replaced files removed"
+    context.log.info(told, rows, events, len(merges), len(removed))
 
 
 @dg.op(description="Merge the small files of the events lake and of the tables of looks.")

@@ -3,7 +3,7 @@
 Each step deletes all that is due, page by page, so that a clean-up never falls behind.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -11,7 +11,9 @@ import dagster as dg
 
 from experiment_pipeline.assets.look_tables import table_key
 from experiment_pipeline.assets.partitions import EXPERIMENTS
-from experiment_pipeline.landing.expiry import remove_stored
+from experiment_pipeline.domain.batches import IngestedFile
+from experiment_pipeline.landing.expiry import StoredObjects, remove_stored
+from experiment_pipeline.landing.layout import environment_of
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.run_history import delete_runs, remove_orphaned_history
@@ -87,19 +89,38 @@ def prune_requests(context: dg.OpExecutionContext, runs: dg.ResourceParam[Refres
 def remove_landing_objects(
     context: dg.OpExecutionContext, lake: LakeResource, runs: dg.ResourceParam[RefreshSession]
 ) -> None:
-    """Remove landing objects that have been in the lake for `landing_keep`; none by default.
+    """Remove landing objects that have been in the lake for `landing_keep`, or for their environment's keep (X8).
+
+    None by default.
 
     Raises:
         UnsoundLake: the lake lacks batches that the registry knows: the objects may be all that is left of them.
     """
-    if (keep := runs.settings.landing_keep) is None:
+    now, keep = datetime.now(UTC), runs.settings.landing_keep
+    keeps = {each.key: each.keep for each in runs.registry.environments.list() if each.keep is not None}
+    if keep is None and not keeps:
         return
     lake.open_sound(runs.registry.batches)
-    before = datetime.now(UTC) - keep
-    removed = remove_stored(lake.landing, partial(runs.registry.batches.stored_objects, before=before), before)
-    context.log.info(
-        "%s landing objects of %s bytes and %s folders removed", removed.objects, removed.bytes, removed.folders
-    )
+    stored = runs.registry.batches.stored_objects
+    dues: list[tuple[StoredObjects, datetime]] = []
+    if keep is not None:
+        dues.append((partial(stored, before=now - keep), now - keep))
+    dues += [(partial(_stored_of, stored, key, now - kept), now - kept) for key, kept in keeps.items()]
+    for due, before in dues:
+        removed = remove_stored(lake.landing, due, before)
+        context.log.info(
+            "%s landing objects of %s bytes and %s folders removed", removed.objects, removed.bytes, removed.folders
+        )
+
+
+def _stored_of(
+    stored: Callable[[Sequence[str], datetime], Mapping[str, IngestedFile]],
+    environment_key: str,
+    before: datetime,
+    names: Sequence[str],
+) -> Mapping[str, IngestedFile]:
+    """Return those of the landing objects of one environment that are in the lake since before a moment."""
+    return stored([name for name in names if environment_of(name) == environment_key], before)
 
 
 def _newest_runs(instance: dg.DagsterInstance) -> Iterator[str]:

@@ -8,6 +8,8 @@ from experiment_pipeline.cli import options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.tables import add_row, listing
+from experiment_pipeline.domain.environments import Environment
+from experiment_pipeline.times import format_duration
 
 
 @click.group()
@@ -23,12 +25,17 @@ def list_environments(context: Context, as_json: bool) -> None:
     with context.registry() as registry:
         known = registry.environments.list()
     if as_json:
-        click.echo(json.dumps([{"key": each.key, "name": each.name} for each in known], indent=2))
+        shown = [{"key": each.key, "name": each.name, "keep": _keep(each)} for each in known]
+        click.echo(json.dumps(shown, indent=2))
         return
-    table = listing("key", "name")
+    table = listing("key", "name", "keeps events")
     for each in known:
-        add_row(table, each.key, each.name)
+        add_row(table, each.key, each.name, _keep(each) or "forever")
     context.wide_console.print(table)
+
+
+def _keep(environment: Environment) -> str | None:
+    return None if environment.keep is None else format_duration(environment.keep)
 
 
 @environments.command("create")

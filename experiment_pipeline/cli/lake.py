@@ -11,6 +11,7 @@ from experiment_pipeline.cli import landing_report, options
 from experiment_pipeline.cli.answers import answer
 from experiment_pipeline.cli.compaction import compaction_as_json, print_compaction, print_removed, removed_as_json
 from experiment_pipeline.cli.context import Context
+from experiment_pipeline.cli.expiry import expiry_as_json, expiry_line
 from experiment_pipeline.cli.late_events import count_late, late_as_json, print_late
 from experiment_pipeline.cli.look_tables import look_tables
 from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_bar, repair
@@ -200,14 +201,23 @@ def compact(context: Context, whole: bool, dry_run: bool, as_json: bool) -> None
 @options.as_json
 @click.pass_obj
 def vacuum(context: Context, retention_hours: int, dry_run: bool, as_json: bool) -> None:
-    """Delete files of lake and tables that compaction replaced or that a killed writer left behind."""
-    retention = timedelta(hours=retention_hours)
+    """Drop what environments keep no longer, and delete files that were replaced or that a killed writer left behind.
+
+    An environment's `keep` is declared in a manifest. Months that an experiment still needs stay. The files of dropped
+    months are deleted once they are older than the retention.
+    """
+    from experiment_pipeline.lake.retention import expire, planned_expiry
+
+    retention, opened = timedelta(hours=retention_hours), open_lake(context)
     with context.registry() as registry:
         context.require_sound_lake(registry)
-        tables = look_tables(context, registry)
-        removed = [*open_lake(context).vacuum(retention, dry_run=dry_run), *tables.vacuum(retention, dry_run=dry_run)]
-    text = f"{len(removed):,} files {'would be ' if dry_run else ''}deleted."
-    answer(text, {"dry_run": dry_run, "files": len(removed)}, as_json=as_json)
+        tables, keeps = look_tables(context, registry), registry.retentions.list(context.now)
+        expired = [(each, (planned_expiry if dry_run else expire)(opened, each)) for each in keeps]
+        removed = [*opened.vacuum(retention, dry_run=dry_run), *tables.vacuum(retention, dry_run=dry_run)]
+    would = "would be " if dry_run else ""
+    lines = [expiry_line(kept, gone, would) for kept, gone in expired]
+    found = {"dry_run": dry_run, "files": len(removed), "expired": [expiry_as_json(*each) for each in expired]}
+    answer("\n".join([*lines, f"{len(removed):,} files {would}deleted."]), found, as_json=as_json)
 
 
 def _as_json(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -131,7 +131,8 @@ class Environments:
 
 
 def _decode(row: RowMapping) -> Environment:
-    return Environment(row["key"], row["name"], row["created_at"], row["warehouse"])
+    keep = None if row["keep_seconds"] is None else timedelta(seconds=row["keep_seconds"])
+    return Environment(row["key"], row["name"], row["created_at"], row["warehouse"], keep)
 
 
 def require(connection: Connection, key: str) -> None:

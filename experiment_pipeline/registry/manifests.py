@@ -22,6 +22,7 @@ from experiment_pipeline.registry.environments import Environments
 from experiment_pipeline.registry.experiments import Experiments
 from experiment_pipeline.registry.metrics import Metrics
 from experiment_pipeline.registry.notification_targets import NotificationTargets
+from experiment_pipeline.registry.retentions import Retentions
 from experiment_pipeline.registry.sources import Connections, Sources
 from experiment_pipeline.schemas.manifests import (
     DeclaredExperiment,
@@ -145,6 +146,9 @@ class _Application:
                 after = before
             if entry.warehouse is not None:
                 after = environments.set_warehouse(key, entry.warehouse, actor=self.actor, now=self.now)
+            if entry.keep is not None:
+                keep = None if isinstance(entry.keep, str) else entry.keep  # forever
+                after = Retentions(self.connection).set(key, keep, actor=self.actor, now=self.now)
         return _difference(f"environment {key}", before, after)
 
     def _connection(self, key: str, entry: ConnectionDraft) -> Difference:

@@ -36,6 +36,7 @@ from experiment_pipeline.registry.planned_looks import StoredPlannedLooks
 from experiment_pipeline.registry.refresh_costs import RefreshCosts
 from experiment_pipeline.registry.repairs import Repairs
 from experiment_pipeline.registry.results_sql import ResultsSql
+from experiment_pipeline.registry.retentions import Retentions
 from experiment_pipeline.registry.runs import Runs
 from experiment_pipeline.registry.source_ranges import SourceRanges
 from experiment_pipeline.registry.sources import Connections, Sources
@@ -82,6 +83,7 @@ class Registry:
         self.data_versions = DataVersions(engine)
         self.repairs = Repairs(engine)
         self.erasures = Erasures(engine)
+        self.retentions = Retentions(engine)
         self.installation = Installations(engine)
         self.keys = Keys(engine)
         self.audit = AuditLog(engine)

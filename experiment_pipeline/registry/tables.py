@@ -40,6 +40,7 @@ environments = Table(
     Column("name", String(255), nullable=False),
     Column("warehouse", String(80)),  # the connection to where its events lie; null: the installation's engine
     Column("created_at", UtcDateTime, nullable=False),
+    Column("keep_seconds", BigInteger),  # of its events; null: for ever (rule X8)
 )
 
 experiments = Table(

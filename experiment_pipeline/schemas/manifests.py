@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, with_config
@@ -27,7 +27,7 @@ from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.schemas.manifest_messages import explain
 from experiment_pipeline.schemas.requests import Body
-from experiment_pipeline.times import format_duration
+from experiment_pipeline.times import Duration, format_duration
 
 
 class EnvironmentBody(Body):
@@ -38,6 +38,12 @@ class EnvironmentBody(Body):
         default=None,
         description="one of `connections`: its events lie there, and are analysed there; or `duckdb`, the engine over "
         "the lake; left out, as it was, at first EXPERIMENT_PIPELINE_WAREHOUSE",
+    )
+    keep: Literal["forever"] | Duration | None = Field(
+        default=None,
+        description="how long its events are kept, by their time, P31D at least, or `forever`; left out, as it was, at "
+        "first `forever`",
+        examples=["P400D"],
     )
 
 

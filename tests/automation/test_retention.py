@@ -15,10 +15,12 @@ from experiment_pipeline.automation.retention import prune_history
 from experiment_pipeline.definitions import build
 from experiment_pipeline.domain.refresh import Computation, Publication
 from experiment_pipeline.lake.ingestion import landing_state
+from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry import tables
 from experiment_pipeline.resources import run_history
 from experiment_pipeline.resources.dagster_instance import open_instance
 from tests.assets.conftest import Installation, crowd, exposure
+from tests.lake.ledger import stored
 
 BEGINNING = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -165,6 +167,22 @@ def test_clean_up__landing_keep__removes_what_has_been_in_the_lake_for_so_long(i
     installation.ingest()
     assert installation.registry.batches.lake_version().data_version == 3
     assert landing_state(installation.registry.batches, installation.settings.landing_dir).all_is_in
+
+
+def test_clean_up__keep_of_an_environment__removes_its_objects_and_months_and_needs_of_experiments_stay(
+    installation: Installation,
+) -> None:
+    installation.registry.environments.create("staging", "Staging", actor="test", now=datetime.now(UTC))
+    old = {"event": "purchase", "identifier": "a", "timestamp": "2024-05-05T00:00:00Z"}
+    installation.land("of prod", [old])
+    installation.land("of staging", [old, old | {"timestamp": datetime.now(UTC).isoformat()}], environment="staging")
+    installation.ingest()
+    let_batches_be_of(installation, datetime.now(UTC) - 40 * DAY)
+    installation.registry.retentions.set("staging", 31 * DAY, actor="test", now=datetime.now(UTC))
+    assert clean_up(installation).success
+    assert landed_files(installation) == {"of prod"}
+    months = {(row["environment_key"], row["month"]) for row in stored(Lake(installation.settings.lake_dir))}
+    assert months == {("prod", "2024-05"), ("staging", f"{datetime.now(UTC):%Y-%m}")}
 
 
 def test_clean_up__lake_that_lacks_batches__keeps_the_landing_objects_for_the_repair(
