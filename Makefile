@@ -16,7 +16,7 @@ DEMO_DATA := demo-data
 # The lock files of installations.
 SHIPPED := runtime image
 
-.PHONY: help demo dev test test-slow test-component test-engines browser bench bench-services bench-large incremental-histories check lint types \
+.PHONY: help demo dev test test-slow test-component test-engines browser bench bench-services bench-large soak incremental-histories check lint types \
 	contracts definitions docs lint-deploy format golden calibrate sbom simulate \
 	lock clean clean-demo
 
@@ -140,6 +140,11 @@ bench-services: $(VENV)/.dev ## Measure imports, reads over HTTP, the collector,
 	@$(BIN)/python -m tests.bench.exposure_values
 	@$(BIN)/python -m tests.bench.pulled
 	@$(BIN)/python -m tests.bench.source_lag
+
+MINUTES ?= 30
+soak: $(VENV)/.dev ## Put a load on a whole installation for half an hour (MINUTES=...) and check it; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.bench.soak --minutes $(MINUTES) $(if $(EVENTS),--events $(EVENTS)) $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) \
+		$(if $(READS),--reads $(READS)) $(if $(REFRESHES),--refreshes $(REFRESHES)) --write
 
 bench-large: $(VENV)/.dev ## The same over 100 million events, without the peer (an hour, 30 GB of disk)
 	@$(BIN)/python -m tests.bench --identities 4350000 --repeats 3 --no-peer
