@@ -60,7 +60,7 @@ class Memory:
         self.samples.append((minute, resident))
 
     def grown(self, minute: float) -> list[Growth]:
-        """Of the processes that live from half of a minute's time to the end, how they grew since that minute.
+        """Return the growth since a minute of the processes that live from half of that time to the end.
 
         Younger ones are left out: a process that has just been started is small.
         """

@@ -9,8 +9,8 @@ where one of these is not so:
 - memory     no process has more than 10 % over the memory that it held in minute 5 (or after a third of a short run)
 - freshness  an acknowledged exposure is in results within two minutes
 
-Processes that do not live from half of that time to the end, such as runs, are listed with their peaks. `--write` writes the section
-Soak of docs/benchmarks.md.
+Processes that do not live from half of that time to the end, such as runs, are listed with their peaks. `--write`
+writes the section Soak of docs/benchmarks.md.
 """
 
 import argparse
