@@ -8,6 +8,7 @@ import dagster as dg
 from experiment_pipeline.assets.columns import ROWS, SCHEMA
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.results.published_tables import EXPOSURES_TIMESERIES, PUBLISHED_TABLES, PublishedTable
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.tables.writer import LookTables
 
 GROUP = "tables"
@@ -37,7 +38,7 @@ def look_tables(
     context: dg.AssetExecutionContext, runs: dg.ResourceParam[RefreshSession]
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Every look that was published, with its results, exposures and findings."""
-    tables = LookTables(runs.settings.tables_dir, runs.registry.table_outbox)
+    tables = LookTables(places_of(runs.settings).tables, runs.registry.table_outbox)
     done = tables.write(datetime.now(UTC))
     if done.batch is None:
         context.log.info("Nothing is due: %s publications wait.", done.waiting)

@@ -10,7 +10,7 @@ from experiment_pipeline.assets.sources import with_sources
 from experiment_pipeline.automation import jobs, notifications, schedules, sensors
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
 from experiment_pipeline.automation.maintenance import clean_up, compact_lake
-from experiment_pipeline.resources.io_manager import FrameIOManager
+from experiment_pipeline.resources.io_manager import frame_io_manager
 from experiment_pipeline.resources.loaded_sources import NO_SOURCES, LoadedSources
 from experiment_pipeline.resources.refresh_session import runs_resource
 from experiment_pipeline.resources.warehouse import lake_resource, warehouse_resource
@@ -23,7 +23,6 @@ warnings.filterwarnings("ignore", message="Function `Definitions.with_recon", ca
 
 def build(configured: Settings, loaded: LoadedSources = NO_SOURCES) -> dg.Definitions:
     """Return the definitions over one installation's settings, and the sources that it is loaded with."""
-    artifacts_dir = str(configured.artifacts_dir.absolute())  # DuckDB and Polars expand a leading ~
     lake = lake_resource(configured)
     modules = [events, exposures, aggregates, results, look_tables]
     return dg.Definitions(
@@ -46,7 +45,7 @@ def build(configured: Settings, loaded: LoadedSources = NO_SOURCES) -> dg.Defini
             "lake": lake,
             "warehouse": warehouse_resource(configured, lake),
             "loaded_sources": dg.ResourceDefinition.hardcoded_resource(loaded),
-            "io_manager": FrameIOManager(artifacts_dir=artifacts_dir),
+            "io_manager": frame_io_manager(configured),
         },
     )
 

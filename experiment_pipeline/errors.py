@@ -27,6 +27,7 @@
     │   ├── RegistryBusy          another transaction has a lock, or the server has too much to do
     │   ├── RegistryReadOnly      it takes no changes
     │   └── RegistryFull          its disk is full
+    ├── StorageUnavailable        the object storage does not answer, or refuses; an OSError, too
     ├── SourceUnreachable         a source's host or connection is lost, or its server ended the query (rule D3)
     ├── TargetUnreachable         a target of notifications did not take a test
     ├── LakeError                 the events lake cannot be read or written as asked
@@ -246,6 +247,10 @@ class RegistryFull(RegistryUnavailable):
     summary = "The registry's database has no room: it takes no changes."
     remedy = "Make room on its disk."
     retry_after = 10
+
+
+class StorageUnavailable(ExperimentPipelineError, ConnectionError):
+    """The object storage does not answer, or refuses what it is asked for. The same call may succeed later."""
 
 
 class SourceUnreachable(ExperimentPipelineError):

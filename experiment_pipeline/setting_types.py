@@ -63,4 +63,8 @@ def _warehouse(text: SecretStr) -> SecretStr:
 
 
 WarehouseUrl = Annotated[SecretStr, AfterValidator(_warehouse)]
+StorageUrl = Annotated[
+    str,
+    Field(pattern=r"^(s3|gs|az)://[a-z0-9][a-z0-9._-]{1,62}(/[A-Za-z0-9._-]+)*/?$", examples=["s3://bucket/prefix"]),
+]
 Share = Annotated[float, Field(gt=0, le=1, examples=["0.25"])]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,16 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.setting_types import Interval, Networks, Owners, Share, Size, WarehouseUrl, WebAddress
+from experiment_pipeline.setting_types import (
+    Interval,
+    Networks,
+    Owners,
+    Share,
+    Size,
+    StorageUrl,
+    WarehouseUrl,
+    WebAddress,
+)
 from experiment_pipeline.times import TimeZone
 
 PREFIX = "EXPERIMENT_PIPELINE_"
@@ -31,6 +40,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default=Path("data"), description="root of landing zone, lake, artifacts and registry")
     registry_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in data_dir")
+
+    storage: StorageUrl | None = Field(default=None, description="of landing zone, lake and artifacts; else data_dir")
 
     public_url: WebAddress | None = Field(
         default=None,
@@ -89,6 +100,13 @@ class Settings(BaseSettings):
     )
     collector_sender_share: Share = Field(
         default=0.5, description="and for one sender: an IPv4 address, or the /64 network of an IPv6 one"
+    )
+    collector_acknowledges: Literal["object", "spool"] = Field(
+        default="object",
+        description="with storage: 202 once events are in it, or on this machine's disk, on their way there",
+    )
+    collector_interval: Interval = Field(
+        default=timedelta(seconds=0.2), ge=timedelta(0), description="with storage: events wait for others so long"
     )
     http_body_deadline: Interval = Field(
         default=timedelta(seconds=60), gt=timedelta(0), description="in which a request's body has to come"
@@ -260,6 +278,16 @@ class Settings(BaseSettings):
     def artifacts_dir(self) -> Path:
         """The artifacts: one Parquet file per artifact and partition."""
         return self.data_dir / "artifacts"
+
+    @property
+    def spool_dir(self) -> Path:
+        """The local landing zone of events on their way to the object storage, where they are acknowledged before."""
+        return self.data_dir / "spool"
+
+    @property
+    def segments_dir(self) -> Path:
+        """The local landing zone that collectors of this data directory write to."""
+        return self.landing_dir if self.storage is None else self.spool_dir
 
     @property
     def spill_dir(self) -> Path:

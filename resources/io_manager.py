@@ -1,11 +1,11 @@
 """The IO manager of small frames: validated, stamped, one Parquet file per partition and phase, replaced atomically."""
 
-from pathlib import Path
-
 import dagster as dg
 from typing_extensions import override
 
 from experiment_pipeline.resources.retries import retry_transient
+from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage.places import place_at, places_of
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, StampedFrame, read_frame, write_frame
 from experiment_pipeline.warehouse.frame_schemas import validated
 
@@ -17,6 +17,7 @@ class FrameIOManager(dg.ConfigurableIOManager):
     """
 
     artifacts_dir: str
+    spill_dir: str
 
     @override
     def handle_output(self, context: dg.OutputContext, obj: StampedFrame) -> None:
@@ -50,4 +51,9 @@ class FrameIOManager(dg.ConfigurableIOManager):
 
     @property
     def _artifacts(self) -> ArtifactStore:
-        return ArtifactStore(Path(self.artifacts_dir))
+        return ArtifactStore(place_at(self.artifacts_dir, self.spill_dir))
+
+
+def frame_io_manager(settings: Settings) -> FrameIOManager:
+    """Return the IO manager of an installation."""
+    return FrameIOManager(artifacts_dir=str(places_of(settings).artifacts), spill_dir=str(settings.spill_dir))

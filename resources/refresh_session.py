@@ -27,6 +27,7 @@ from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG
 from experiment_pipeline.resources.kept_event_log import event_log_kept_open
 from experiment_pipeline.resources.retries import requesting_retry, retry_transient
 from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.warehouse.artifacts import Stamp, code_version
 from experiment_pipeline.warehouse.base import Warehouse
 
@@ -271,7 +272,7 @@ class RefreshSession:
     def _require_sound_lake(self) -> None:
         """Raise UnsoundLake where lake and registry do not fit: once a run, for the engine checks each reading."""
         if not self._is_lake_sound:
-            require_sound(self.settings.lake_dir, self.registry.batches)
+            require_sound(places_of(self.settings).lake, self.registry.batches)
             self._is_lake_sound = True
 
     def leave_out(self, experiment: Experiment, seconds: float) -> None:

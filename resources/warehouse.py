@@ -15,6 +15,9 @@ from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.soundness import Ledger, require_sound
 from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage.files import know_bucket
+from experiment_pipeline.storage.object_path import StoragePath
+from experiment_pipeline.storage.places import place_at, places_of
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.base import Warehouse
 from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
@@ -39,9 +42,14 @@ class LakeResource(dg.ConfigurableResource[Lake]):
     threads: int
 
     @property
-    def landing(self) -> Path:
+    def landing(self) -> StoragePath:
         """The root of the landing zone."""
-        return Path(self.landing_dir)
+        return place_at(self.landing_dir, self.spill_dir)
+
+    @property
+    def root(self) -> StoragePath:
+        """The root of the lake."""
+        return place_at(self.lake_dir, self.spill_dir)
 
     def open_sound(self, ledger: Ledger) -> Lake:
         """Return the events lake, where it fits its registry.
@@ -49,13 +57,13 @@ class LakeResource(dg.ConfigurableResource[Lake]):
         Raises:
             UnsoundLake: it does not.
         """
-        require_sound(Path(self.lake_dir), ledger)
+        require_sound(self.root, ledger)
         return self.open()
 
     def open(self) -> Lake:
         """Return the events lake."""
         return Lake(
-            Path(self.lake_dir),
+            self.root,
             memory_limit=self.memory_limit,
             threads=self.threads,
             spill_dir=Path(self.spill_dir),
@@ -112,7 +120,7 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         return DuckDBWarehouse(
             connect=self._kept or self._connect,
             event_files=self.lake.open().event_files,
-            artifacts=ArtifactStore(Path(self.artifacts_dir)),
+            artifacts=self.artifacts(),
             refreshes=RefreshPolicy(self.incremental_from, self.incremental_audit_every),
             spill_dir=Path(self.lake.spill_dir),
         )
@@ -131,7 +139,7 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
                 self.statement_byte_limit,
                 self.writes,
             )
-            self._in_place[url.text] = IbisWarehouse.open(url, ArtifactStore(Path(self.artifacts_dir)), limits)
+            self._in_place[url.text] = IbisWarehouse.open(url, self.artifacts(), limits)
         return self._in_place[url.text]
 
     def _close(self) -> None:
@@ -140,18 +148,24 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         while self._in_place:
             self._in_place.popitem()[1].close()
 
+    def artifacts(self) -> ArtifactStore:
+        """Return the store of artifacts."""
+        return ArtifactStore(place_at(self.artifacts_dir, self.lake.spill_dir))
+
     @contextmanager
     def _connect(self) -> Iterator[DuckDBPyConnection]:
         # DuckDBResource closes only after a block that ended well.
         with self.duckdb.get_connection() as connection, connection:
+            know_bucket(connection, self.lake.root)
             yield connection
 
 
 def lake_resource(settings: Settings) -> LakeResource:
     """Return the landing zone and the lake of an installation."""
+    places = places_of(settings)
     return LakeResource(
-        landing_dir=str(settings.landing_dir),
-        lake_dir=str(settings.lake_dir),
+        landing_dir=str(places.landing),
+        lake_dir=str(places.lake),
         spill_dir=str(settings.spill_dir),
         memory_limit=settings.duckdb_memory_limit,
         threads=settings.duckdb_threads,
@@ -168,11 +182,10 @@ def warehouse_resource(settings: Settings, lake: LakeResource) -> WarehouseResou
             "temp_directory": str(settings.spill_dir.absolute()),
         },
     )
-    # Absolute: DuckDB and Polars expand a leading ~.
     return WarehouseResource(
         duckdb=duckdb,
         lake=lake,
-        artifacts_dir=str(settings.artifacts_dir.absolute()),
+        artifacts_dir=str(places_of(settings).artifacts),
         incremental_from=settings.incremental_from,
         incremental_audit_every=settings.incremental_audit_every,
         statement_timeout_seconds=settings.warehouse_timeout.total_seconds(),

@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from experiment_pipeline.registry.engine import migrate, open_engine
+from experiment_pipeline.storage.object_path import store_of
+from tests.object_storage import ObjectServer, object_server
 from tests.payload_schema import check_every_payload
 from tests.postgres_server import postgres_server
 from tests.quick_storage import migrated_database, quick_storage, storage_as_shipped
@@ -74,6 +76,22 @@ def postgres_template(postgres_url: str) -> Iterator[str]:
     engine.dispose()
     yield name
     administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def shared_object_server() -> Iterator[ObjectServer]:
+    """An S3-compatible server, one per test worker."""
+    with object_server() as server:
+        yield server
+
+
+@pytest.fixture
+def object_storage(shared_object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a prefix of a test's own; the process has the variables of its server."""
+    for name, value in shared_object_server.environment.items():
+        monkeypatch.setenv(name, value)
+    store_of.cache_clear()
+    return f"{shared_object_server.bucket}/{uuid4().hex}"
 
 
 MakeDatabase = Callable[[str], str]

@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "experiment_pipeline/domain/planned_looks.py": "nouns: tests/stats/test_planned_looks.py makes them",
     "experiment_pipeline/health/*.py": "what checks are made of, tested with each check",
     "experiment_pipeline/domain/event_files.py": "a noun; tests/lake/test_removing.py has files and their removals",
+    "experiment_pipeline/storage/*.py": "tests/lake/test_object_storage.py has landing zone and lake over them",
     "experiment_pipeline/lake/*.py": "tested by ingestion and compaction on real tables",
     "experiment_pipeline/landing/*.py": "parts of the listing, tested with it in test_listing.py",
     "experiment_pipeline/notifications/failures.py": "an error; tests/notifications/test_webhook.py meets it",

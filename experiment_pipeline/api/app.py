@@ -80,11 +80,11 @@ def _app(registry: Registry, settings: Settings, now: Callable[[], datetime]) ->
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        collecting.segments.start()
+        collecting.writer.start()
         yield
         if app.state.has_its_process:
             server.exit_within(SECONDS_TO_LAND)
-        await to_thread.run_sync(collecting.segments.close)
+        await to_thread.run_sync(collecting.writer.close)
         await collecting.environments.close()
         changes.close()
         registry.close()

@@ -39,7 +39,7 @@ from experiment_pipeline.errors import (
     UnknownEnvironment,
 )
 from experiment_pipeline.landing.json_lines import GZIP_WINDOW_BITS
-from experiment_pipeline.landing.writer import SegmentWriter
+from experiment_pipeline.landing.landing_writer import open_writer
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 
@@ -99,13 +99,10 @@ class Collector:
         self.rejected = Counter("events_rejected", "Durable records that break it.", ["reason"], registry=prometheus)
         self.bytes = Counter("events_bytes", "Bytes that became durable.", registry=prometheus)
         seconds = Histogram("events_sync_seconds", "Time of one fsync of a segment.", registry=prometheus)
-        self.segments = SegmentWriter(
-            settings.landing_dir,
-            object_bytes=settings.landing_object_bytes,
-            object_age=settings.landing_object_age,
-            buffer_bytes=settings.collector_buffer_bytes,
-            on_sync=seconds.observe,
+        of_requests = Histogram(
+            "events_put_seconds", "Time of one request that puts events into the object storage.", registry=prometheus
         )
+        self.writer = open_writer(settings, on_sync=seconds.observe, on_put=of_requests.observe)
         self.admission = Admission(
             buffer_bytes=settings.collector_buffer_bytes,
             environment_share=settings.collector_environment_share,
@@ -138,7 +135,7 @@ class Collector:
         is_json = all(record.reason != Reason.NOT_JSON for record in receipt.rejected)
         line = bytes(body.translate(ONE_LINE if is_json else STILL_NO_JSON)) + b"\n"
         try:
-            await asyncio.wrap_future(self.segments.append(environment_key, line))
+            await asyncio.wrap_future(self.writer.append(environment_key, line))
         except OSError:
             raise LandingUnavailable from None
         self.received.inc(receipt.received)

@@ -4,6 +4,7 @@ import structlog
 
 from experiment_pipeline.api.dependencies import State
 from experiment_pipeline.errors import LakeError, UnsoundLake
+from experiment_pipeline.storage.places import places_of
 
 log = structlog.get_logger(__name__)
 
@@ -13,7 +14,7 @@ def lake_flaw(shared: State) -> str | None:
     from experiment_pipeline.lake.soundness import find_flaw  # takes its time: reads do without
 
     try:
-        finding = find_flaw(shared.settings.lake_dir, shared.registry.batches)
+        finding = find_flaw(places_of(shared.settings).lake, shared.registry.batches)
     except LakeError as unreadable:  # its cause names folders, and anybody may ask
         log.warning("lake.unreadable", reason=str(unreadable))
         return "The log of the lake cannot be read; the reason stands in the service's own log."

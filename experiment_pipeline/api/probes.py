@@ -38,12 +38,12 @@ def readyz(request: Request, shared: Shared) -> Response:
         missing = [] if shared.registry.is_current() else ["the registry's schema is not the one of this version"]
     except RegistryUnavailable as away:
         missing = [away.summary[0].lower() + away.summary[1:].rstrip(".")]
-    missing += request.app.state.collector.segments.refusals()
+    missing += request.app.state.collector.writer.refusals()
     if missing:
         return problem(
             503, "Not ready", f"Not ready: {'; '.join(missing)}.", headers={"Retry-After": UNAVAILABLE_SECONDS}
         )
-    notes = [f"landing zone: {path} is no segment, left alone" for path in strays(shared.settings.landing_dir)]
+    notes = [f"landing zone: {path} is no segment, left alone" for path in strays(shared.settings.segments_dir)]
     if (flaw := lake_flaw(shared)) is not None:
         notes.append(f"lake: {flaw} Results stay as they are until then, and events are collected.")
     return PlainTextResponse("\n".join(["ready", *notes]))
@@ -51,7 +51,7 @@ def readyz(request: Request, shared: Shared) -> Response:
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 def metrics(request: Request, shared: Shared) -> Response:
-    oldest = OldestUnlanded(partial(oldest_age, shared.settings.landing_dir))
+    oldest = OldestUnlanded(partial(oldest_age, shared.settings.segments_dir))
     waiting = PublicationsWaiting(lambda: shared.registry.table_outbox.state().waiting)
     deliveries = NotificationDeliveries(shared.registry.notifications.count_by_state)
     refreshes = RefreshesComputed(shared.registry.refresh_costs.by_asset)

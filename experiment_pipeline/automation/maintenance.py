@@ -2,7 +2,6 @@
 
 import math
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 
@@ -14,8 +13,9 @@ from experiment_pipeline.lake.retention import expire
 from experiment_pipeline.resources.dagster_instance import remove_partitions
 from experiment_pipeline.resources.refresh_session import RefreshSession
 from experiment_pipeline.resources.warehouse import LakeResource, WarehouseResource
+from experiment_pipeline.storage.object_path import StoragePath
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.tables.writer import LookTables
-from experiment_pipeline.warehouse.artifacts import ArtifactStore
 
 REPLACED_AGE = timedelta(days=1)  # of the lake's files; no refresh reads a replaced file that long
 ORPHAN_AGE = timedelta(days=1)  # no writer takes that long
@@ -34,7 +34,7 @@ def remove_orphans(
     """
     warehouse.lake.open_sound(runs.registry.batches)  # a registry that is not this lake's knows other experiments
     partitions = remove_partitions(context.instance, EXPERIMENTS, runs.registry.experiments.partition_keys)
-    store, now, age = ArtifactStore(Path(warehouse.artifacts_dir)), datetime.now(UTC).timestamp(), ORPHAN_AGE
+    store, now, age = warehouse.artifacts(), datetime.now(UTC).timestamp(), ORPHAN_AGE
     found = [*store.orphans(), *store.of_others(runs.registry.experiments.partition_keys())]
     # Or ahead of now: that of a wrong clock.
     orphans = [path for path in found if age.total_seconds() < abs(now - _modified_at(path)) < math.inf]
@@ -94,10 +94,10 @@ def clean_up() -> None:
 
 
 def _tables(runs: RefreshSession) -> LookTables:
-    return LookTables(runs.settings.tables_dir, runs.registry.table_outbox)
+    return LookTables(places_of(runs.settings).tables, runs.registry.table_outbox)
 
 
-def _modified_at(path: Path) -> float:
+def _modified_at(path: StoragePath) -> float:
     try:
         return path.stat().st_mtime
     except FileNotFoundError:  # its writer has just renamed it

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Self
 
 import dagster as dg
@@ -81,7 +80,7 @@ def _ingestion(
     state = landing_state(batches, lake.landing, whole=False)
     is_due = state.all_is_in and batches.awaits_listing(listed, runs.settings.finality_grace)
     if state.waits or is_due or not is_within(cursor.checked, SOUNDNESS_INTERVAL, now):
-        if (finding := find_flaw(Path(lake.lake_dir), batches)) is not None:
+        if (finding := find_flaw(lake.root, batches)) is not None:
             # One run that fails and says it in Dagster's pages, and not one in every interval.
             return dg.RunRequest(run_key=f"unsound:{sha256(finding.message.encode()).hexdigest()[:16]}")
         cursor = replace(cursor, checked=now)

@@ -61,8 +61,8 @@ class Parts:
     def lake_files(self, tables: dict[str, Snapshot]) -> Iterator[Found]:
         """Yield every file that the Delta tables consist of at these versions, and its path in a backup."""
         for name, table in tables.items():
-            for own in version_files(self.lake.root / name, table):
-                yield Found(self.lake.root / name / own.path, f"{LAKE}/{name}/{own.path}", own.is_needed)
+            for own in version_files(self.lake.folder / name, table):
+                yield Found(self.lake.folder / name / own.path, f"{LAKE}/{name}/{own.path}", own.is_needed)
 
     def tables(self) -> dict[str, Snapshot]:
         """Return the present versions of the Delta tables by name; none of a lake that nothing was ingested into."""

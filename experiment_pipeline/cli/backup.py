@@ -13,6 +13,8 @@ from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.repair import progress_bar
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.storage.files import local_folder
+from experiment_pipeline.storage.places import places_of
 
 if TYPE_CHECKING:
     from experiment_pipeline.backup.parts import Parts
@@ -118,5 +120,5 @@ def _parts(context: Context) -> "Parts":
     from experiment_pipeline.backup.parts import Parts
     from experiment_pipeline.lake.lake import Lake
 
-    settings = context.settings
-    return Parts(Lake(settings.lake_dir), settings.landing_dir, settings.artifacts_dir)
+    places = places_of(context.settings)
+    return Parts(Lake(places.lake), local_folder(places.landing), local_folder(places.artifacts))

@@ -16,6 +16,7 @@ from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError, NotFound
 from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage.places import places_of
 
 REPORT_WIDTH = 160  # columns
 
@@ -112,7 +113,7 @@ class Context:
         """Return a sentence about the batches of a lake that a new registry does not know; none without such."""
         from experiment_pipeline.lake.soundness import state_of
 
-        newest = state_of(self.settings.lake_dir).newest
+        newest = state_of(places_of(self.settings).lake).newest
         if not newest:
             return ""
         return (
@@ -138,7 +139,7 @@ class Context:
         """
         from experiment_pipeline.lake.soundness import require_sound
 
-        require_sound(self.settings.lake_dir, registry.batches)
+        require_sound(places_of(self.settings).lake, registry.batches)
 
     def require_events_in_lake(self, registry: "Registry", environment_key: str, what: str) -> None:
         """Refuse what only an engine over the lake computes, in an environment that a warehouse analyses (rule N10).

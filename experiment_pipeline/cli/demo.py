@@ -18,6 +18,8 @@ from experiment_pipeline.cli.truth import truth_lines
 from experiment_pipeline.domain.experiments import Experiment, ExperimentStatus
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.storage.files import local_folder
+from experiment_pipeline.storage.places import places_of
 
 if TYPE_CHECKING:  # SciPy takes its time: other commands do without
     from experiment_pipeline.demo.comparison import Compared
@@ -93,7 +95,7 @@ def demo(context: Context, as_json: bool) -> None:
         context.require_sound_lake(registry)
         steps.begin("Generating events")
         deliveries = generate()
-        deliveries.write(context.settings.landing_dir, landed_before=FIRST_DELIVERY_UNTIL)
+        deliveries.write(local_folder(places_of(context.settings).landing), landed_before=FIRST_DELIVERY_UNTIL)
         steps.begin("Declaring experiments")
         manifest = parse_manifest(DECLARATIONS.read_text("utf-8"), folder=DECLARATIONS.parent)
         registry.manifests.apply(manifest, actor=context.actor, now=context.now)
@@ -150,7 +152,7 @@ def _materialise(
         for experiment in running if first["accepted"] else ():
             steps.begin(f"Computing {experiment.key}, a first look")
             dagster.run("refresh_experiment", experiment.partition_key)
-        deliveries.write(context.settings.landing_dir)
+        deliveries.write(local_folder(places_of(context.settings).landing))
         steps.begin("Ingesting the second delivery")
         second = _ingest(dagster)
         for experiment in experiments:

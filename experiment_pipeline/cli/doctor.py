@@ -22,6 +22,7 @@ from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ExperimentPipelineError, LakeError
 from experiment_pipeline.machine_errors import OWNER
 from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage.places import places_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -169,7 +170,7 @@ def _lake(settings: Settings, registry: "Registry") -> Finding:
     from experiment_pipeline.lake.soundness import find_flaw
 
     try:
-        flaw = find_flaw(settings.lake_dir, registry.batches)
+        flaw = find_flaw(places_of(settings).lake, registry.batches)
     except (LakeError, OSError) as error:
         return problem("lake", str(error), "See docs/lake.md, or restore a backup.")
     if flaw is not None:

@@ -13,6 +13,8 @@ from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.events import NAME_LIMIT
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.storage.files import local_folder
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.times import iso_utc
 
 if TYPE_CHECKING:
@@ -74,10 +76,11 @@ def _environments(context: Context, registry: "Registry", given: str | None) -> 
     """Return the environments to search: all that are declared, and those that objects have landed for."""
     from experiment_pipeline.landing.listing import landed_environments
 
+    landing = local_folder(places_of(context.settings).landing)
     if given is not None:
         return [context.environment(registry, given)]
     declared = {environment.key for environment in registry.environments.list()}
-    return sorted(declared | landed_environments(context.settings.landing_dir))
+    return sorted(declared | landed_environments(landing))
 
 
 def _report(context: Context, registry: "Registry", identifier: str, key: str, *, dry_run: bool) -> "ErasureReport":

@@ -26,6 +26,7 @@ from experiment_pipeline.domain.row_mapping import PROPERTIES
 from experiment_pipeline.domain.sources import OldestDay
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.times import parse_time_zone
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _import(context: Context, registry: "Registry", request: "FileImport", rows:
     context.require_sound_lake(registry)
     with progress_bar(context, "rows") as progress:
         bar = progress.add_task("Reading", total=rows.rows)
-        landed = request.land(rows, settings.landing_dir, lambda number: progress.advance(bar, number))
+        landed = request.land(rows, places_of(settings).landing, lambda number: progress.advance(bar, number))
     report = ingest_landed(context, registry, lake)
     late = count_late(context, registry, lake)
     if as_json:

@@ -18,6 +18,7 @@ from experiment_pipeline.cli.repair import ingest_landed, open_lake, progress_ba
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.storage.places import places_of
 
 if TYPE_CHECKING:
     from experiment_pipeline.domain.removed_rows import RemovedRows
@@ -52,11 +53,11 @@ def status(context: Context, as_json: bool) -> None:
     settings = context.settings
     with context.registry() as registry:
         version = registry.batches.lake_version().data_version
-        finding = find_flaw(settings.lake_dir, registry.batches)
-        state = landing_state(registry.batches, settings.landing_dir)
+        finding = find_flaw(places_of(settings).lake, registry.batches)
+        state = landing_state(registry.batches, places_of(settings).landing)
         removed = _removed_rows(context, registry)
     parts = partitions(_open(context), context.now)
-    left = [printable(str(path)) for path in strays(settings.landing_dir)]
+    left = [printable(str(path)) for path in strays(settings.segments_dir)]
     if as_json:
         found = _as_json(version, finding, state, parts, left) | {"removed": removed_as_json(removed)}
         click.echo(json.dumps(found, indent=2))
@@ -257,7 +258,7 @@ def _ingest_again(context: Context, name: str, *, as_json: bool) -> None:
         found = read_again(
             opened,
             registry.batches,
-            settings.landing_dir,
+            places_of(settings).landing,
             name,
             context.now,
             timezone=settings.landing_timezone,
@@ -278,7 +279,7 @@ def _retry(context: Context, reason: str | None, *, dry_run: bool, as_json: bool
         retrying = Retrying(
             opened,
             registry.batches,
-            settings.landing_dir,
+            places_of(settings).landing,
             context.now,
             reason=reason,
             timezone=settings.landing_timezone,

@@ -12,6 +12,7 @@ from experiment_pipeline.cli.repair import progress_bar
 from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.table_batches import WRITE_INTERVAL, OutboxState
 from experiment_pipeline.errors import ExperimentPipelineError
+from experiment_pipeline.storage.places import places_of
 
 if TYPE_CHECKING:
     from experiment_pipeline.registry.registry import Registry
@@ -129,7 +130,7 @@ def look_tables(context: Context, registry: "Registry") -> "LookTables":
     """Return the tables of the installation."""
     from experiment_pipeline.tables.writer import LookTables
 
-    return LookTables(context.settings.tables_dir, registry.table_outbox)
+    return LookTables(places_of(context.settings).tables, registry.table_outbox)
 
 
 def _waits(state: OutboxState, *, fits: bool) -> str:

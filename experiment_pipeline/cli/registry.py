@@ -15,6 +15,7 @@ from experiment_pipeline.registry import copying
 from experiment_pipeline.registry.engine import closing_engine, open_engine, shown, sqlite_file
 from experiment_pipeline.registry.wait_limits import WaitLimits
 from experiment_pipeline.settings import PREFIX
+from experiment_pipeline.storage.places import places_of
 
 if TYPE_CHECKING:
     from experiment_pipeline.lake.binding import Binding
@@ -104,7 +105,7 @@ def bind(context: Context, found: str | None, as_json: bool) -> None:
     """
     from experiment_pipeline.lake.binding import bind, plan_binding
 
-    root = context.settings.lake_dir
+    root = places_of(context.settings).lake
     with context.registry() as opened:
         if found is None:
             binding = plan_binding(root, opened.batches, opened.repairs)

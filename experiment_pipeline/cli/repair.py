@@ -15,6 +15,7 @@ from typing_extensions import override
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.domain.texts import printable
+from experiment_pipeline.storage.places import places_of
 
 if TYPE_CHECKING:
     from experiment_pipeline.lake.ingestion import IngestionReport
@@ -80,7 +81,7 @@ def repair(context: Context, accept_loss: tuple[range, ...], ignore_times: bool,
             open_lake(context),
             registry.batches,
             registry.repairs,
-            context.settings.landing_dir,
+            places_of(context.settings).landing,
             now=context.now,
             actor=context.actor,
             accepted=frozenset(number for numbers in accept_loss for number in numbers),
@@ -106,7 +107,7 @@ def open_lake(context: Context) -> "Lake":
 
     settings = context.settings
     return Lake(
-        settings.lake_dir,
+        places_of(settings).lake,
         memory_limit=settings.duckdb_memory_limit,
         threads=settings.duckdb_threads,
         spill_dir=settings.spill_dir,
@@ -120,7 +121,7 @@ def open_warehouse(context: Context, artifacts_dir: Path | None = None) -> "Lake
 
     lake = open_lake(context)
     return DuckDBWarehouse(
-        lake.connect, lake.event_files, ArtifactStore(artifacts_dir or context.settings.artifacts_dir)
+        lake.connect, lake.event_files, ArtifactStore(artifacts_dir or places_of(context.settings).artifacts)
     )
 
 
@@ -139,7 +140,7 @@ def ingest_landed(context: Context, registry: "Registry", lake: "Lake") -> "Inge
         return ingest(
             lake,
             registry.batches,
-            settings.landing_dir,
+            places_of(settings).landing,
             context.now,
             show,
             object_age=settings.landing_object_age,

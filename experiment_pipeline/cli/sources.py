@@ -26,6 +26,7 @@ from experiment_pipeline.domain.fields import Moment, validated
 from experiment_pipeline.domain.sources import Source
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.times import format_duration, iso_utc
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def _pull_of(context: Context, registry: "Registry", source: Source) -> "Pull":
     from experiment_pipeline.sources.pull import Pull
 
     ranges = _ranges(registry, source)
-    return Pull(source, ranges, registry.source_ranges, context.settings.landing_dir, lambda: context.now)
+    return Pull(source, ranges, registry.source_ranges, places_of(context.settings).landing, lambda: context.now)
 
 
 def _show(progress: "Progress", bar: "TaskID", planned: "SourceRange", rows: int) -> None:

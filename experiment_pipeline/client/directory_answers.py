@@ -26,6 +26,7 @@ from experiment_pipeline.results.published_live_stats import served_live_stats
 from experiment_pipeline.results.sample_plan import sample_plan
 from experiment_pipeline.schemas.responses import ExperimentView, MetricView
 from experiment_pipeline.settings import Settings, read_settings
+from experiment_pipeline.storage.places import places_of
 
 
 class DirectoryAnswers(Answers):
@@ -123,7 +124,7 @@ class DirectoryAnswers(Answers):
     def refresh(self, key: str, phase: int | None) -> None:
         found = self._find(key, phase)
         with _outages():
-            require_sound(self._settings.lake_dir, self._registry.batches)
+            require_sound(places_of(self._settings).lake, self._registry.batches)
             self._registry.claims.create(
                 found.id,
                 Computation.RESULTS,

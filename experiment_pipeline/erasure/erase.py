@@ -117,7 +117,7 @@ class Eraser:
             Leased: a run has had an experiment of the environment for longer than `LONGEST_WAIT`.
             UnsoundLake: lake and registry do not fit; nothing was erased.
         """
-        require_sound(self.lake.root, self.registry.batches)
+        require_sound(self.lake.folder, self.registry.batches)
         erasure = self.registry.erasures.begin(self.environment_key, self.identifier, now)
         identity = ErasedIdentity(self.identifier, now)
         report = ErasureReport(self.environment_key, now)
@@ -153,8 +153,8 @@ class Eraser:
             DagsterHistory(settings.dagster_home, identity),
             Logs(settings.dagster_home, identity),
             TemporaryFiles(
-                (settings.spill_dir, self.lake.root / ".spill"),
-                (settings.landing_dir, settings.artifacts_dir, self.lake.root),
+                (settings.spill_dir, self.lake.folder / ".spill"),
+                (settings.landing_dir, settings.artifacts_dir, self.lake.folder),
             ),
         ]
 
@@ -178,7 +178,7 @@ class Eraser:
     @contextmanager
     def _alone(self, erasure: Erasure) -> Iterator[None]:
         """Keep ingestion and runs of the environment's experiments out, and what writes to the lake."""
-        with exclusive_lock(self.lake.root):
+        with exclusive_lock(self.lake.folder):
             try:
                 self._renew(erasure)
                 with self.lake.alone():

@@ -7,7 +7,6 @@ lake is refused from then on. What tells it is what its commits say of their bat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 from experiment_pipeline.domain.batches import Installation, LandedObject, LedgerState, RejectedRows, StoredBatch
@@ -16,6 +15,7 @@ from experiment_pipeline.lake.batch_commits import BatchCommit
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
 from experiment_pipeline.lake.ingestion import exclusive_lock
 from experiment_pipeline.lake.soundness import Batches, Ledger, named, state_of
+from experiment_pipeline.storage.object_path import StoragePath
 
 REFUSED = "Nothing is bound. Name the data directory and the registry that belong together, or restore a backup."
 
@@ -50,7 +50,7 @@ class Binding:
         return self.known != self.found
 
 
-def plan_binding(root: Path, ledger: Ledger, batches: BindingLedger) -> Binding:
+def plan_binding(root: StoragePath, ledger: Ledger, batches: BindingLedger) -> Binding:
     """Return what would be bound; nothing changes.
 
     Raises:
@@ -71,7 +71,9 @@ def plan_binding(root: Path, ledger: Ledger, batches: BindingLedger) -> Binding:
     return Binding(known.installation.lake, state.identity, compared, lacking)
 
 
-def bind(root: Path, ledger: Ledger, batches: BindingLedger, found: str, *, actor: str, now: datetime) -> Binding:
+def bind(
+    root: StoragePath, ledger: Ledger, batches: BindingLedger, found: str, *, actor: str, now: datetime
+) -> Binding:
     """Bind the registry to the lake of this id, which has to be the one that is here.
 
     Raises:
@@ -94,7 +96,7 @@ def _numbers(known: LedgerState, newest: int) -> Iterator[int]:
         yield known.planned
 
 
-def _commits(root: Path) -> dict[int, BatchCommit]:
+def _commits(root: StoragePath) -> dict[int, BatchCommit]:
     tables = [Snapshot.open(root, table) for table in (REJECTED, EVENTS) if Snapshot.exists(root, table)]
     return {commit.batch.number: commit for table in tables for commit in table.batch_commits()}
 

@@ -7,15 +7,13 @@ docs/adr/0010 says what is left behind whenever a writer dies.
 
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from glob import escape
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Protocol, Self
 from urllib.parse import unquote
 from uuid import uuid4
@@ -28,9 +26,11 @@ from deltalake.table import FilterConjunctionType
 from deltalake.transaction import AddAction, RemoveAction
 
 from experiment_pipeline.domain.batches import PlannedBatch
-from experiment_pipeline.durable_files import sync
 from experiment_pipeline.errors import Conflict, LakeError, UnsoundLake
 from experiment_pipeline.lake.batch_commits import BatchCommit, BatchSummary
+from experiment_pipeline.storage.delta_tables import create_table, is_table, open_table
+from experiment_pipeline.storage.files import adding, make_parents, present, readable, sync
+from experiment_pipeline.storage.object_path import StoragePath, storage_errors
 
 INGESTION = "experiment-pipeline/ingestion"  # the application whose transaction version is the batch number
 COMPACTION = "experiment-pipeline/compaction"  # counts the rewrites
@@ -139,14 +139,14 @@ class Snapshot:
     A commit through it fails when another process has committed the same batch since (rule E7).
     """
 
-    def __init__(self, root: Path, definition: TableDefinition, table: DeltaTable) -> None:
+    def __init__(self, root: StoragePath, definition: TableDefinition, table: DeltaTable) -> None:
         self._root = root
         self._definition = definition
         self._table = table
-        self._uncommitted: list[Path] = []
+        self._uncommitted: list[StoragePath] = []
 
     @classmethod
-    def open(cls, lake: Path, definition: TableDefinition) -> Self:
+    def open(cls, lake: StoragePath, definition: TableDefinition) -> Self:
         """Return the newest version of a table.
 
         Raises:
@@ -154,27 +154,25 @@ class Snapshot:
         """
         root = lake / definition.name
         try:
-            return cls(root, definition, DeltaTable(root))
+            return cls(root, definition, open_table(root))
         except TableNotFoundError:
             raise LakeError(f"{root}: no such table; ingest something first") from None
         except DeltaError as broken:
             raise _unreadable(definition, broken) from broken
 
     @staticmethod
-    def exists(lake: Path, definition: TableDefinition) -> bool:
+    def exists(lake: StoragePath, definition: TableDefinition) -> bool:
         """Return whether there is such a table."""
-        return DeltaTable.is_deltatable(str(lake / definition.name))
+        return is_table(lake / definition.name)
 
     @classmethod
-    def open_or_create(cls, lake: Path, definition: TableDefinition) -> Self:
+    def open_or_create(cls, lake: StoragePath, definition: TableDefinition) -> Self:
         """Return the newest version of a table, which is created where there is none."""
         root = lake / definition.name
-        root.mkdir(parents=True, exist_ok=True)
-        if not DeltaTable.is_deltatable(str(root)):
+        make_parents(root / LOG)
+        if not cls.exists(lake, definition):
             partition_by = list(definition.partition_by)
-            DeltaTable.create(
-                root, definition.schema, mode="ignore", partition_by=partition_by, configuration=CONFIGURATION
-            )
+            create_table(root, definition.schema, partition_by=partition_by, configuration=CONFIGURATION)
         table = cls.open(lake, definition)
         return cls.open(lake, definition) if table.add_columns() else table
 
@@ -218,15 +216,15 @@ class Snapshot:
         if months is not None:
             pruning.append(("month", "in", sorted(months)))
         paths = [unquote(uri) for uri in self._table.file_uris(file_pruning_predicate=pruning)]
-        there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - asked of every file
+        there = present(paths, self._root)
         if len(there) < len(paths) and not without_missing:
             lost = len(paths) - len(there)
             raise UnsoundLake(f"{lost:,} files of the lake are missing. See `lake repair --dry-run`.")
-        return [escape(path) for path in there]
+        return [readable(path) for path in paths if path in there]
 
     def all_files(self) -> list[str]:
         """Return every file, for `read_parquet`."""
-        return [_readable(uri) for uri in self._table.file_uris()]
+        return [readable(unquote(uri)) for uri in self._table.file_uris()]  # Delta writes `%20` for a space
 
     def summary(self, batch: int) -> BatchSummary:
         """Return the summary of a batch from its commit.
@@ -264,13 +262,13 @@ class Snapshot:
         After a failure no file of the same commit stays: on a full disk each attempt would leave some until a vacuum.
         """
         folder = "/".join(f"{column}={value}" for column, value in partition.items())
-        path = Path(folder, f"{name}-{uuid4()}.parquet")
+        path = PurePosixPath(folder, f"{name}-{uuid4()}.parquet")
         target = self._root / path
-        quoted = str(target).replace("'", "''")
         self._uncommitted.append(target)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            rows.query("rows", f"copy (from rows) to '{quoted}' ({FILE_FORMAT})")
+            with adding(target) as file:
+                quoted = str(file).replace("'", "''")
+                rows.query("rows", f"copy (from rows) to '{quoted}' ({FILE_FORMAT})")
             sync(target)
         except BaseException:
             self._remove_uncommitted(named=())
@@ -293,13 +291,14 @@ class Snapshot:
 
     def missing_files(self) -> list[DataFile]:
         """Return the files that the log lists and that are not there, in order of their paths."""
-        if all(os.path.exists(unquote(uri)) for uri in self._table.file_uris()):  # noqa: PTH110 - asked of every file
+        uris = self._table.file_uris()
+        if len(present([unquote(uri) for uri in uris], self._root)) == len(uris):
             return []
         return [file for file in self.data_files() if not (self._root / file.path).exists()]
 
     def readable(self, file: DataFile) -> str:
         """Return a file for `read_parquet`."""
-        return escape(str(self._root / file.path))
+        return readable(self._root / file.path)
 
     def commit_batch(
         self, batch: PlannedBatch, installation: str, added: Sequence[DataFile], summary: BatchSummary
@@ -350,30 +349,32 @@ class Snapshot:
         except Exception as failed:
             # A commit may be there although an error followed it. Where that cannot be known the files stay.
             with suppress(OSError, DeltaError):
-                self._remove_uncommitted({Path(unquote(uri)) for uri in DeltaTable(self._root).file_uris()})
+                self._remove_uncommitted({unquote(uri) for uri in open_table(self._root).file_uris()})
             if isinstance(failed, CommitFailedError):
                 raise Conflict(f"{self._definition.name}: another process committed first: {failed}") from failed
-            raise
+            with storage_errors(self._root):
+                raise
         self._uncommitted.clear()
         for folder in {self._root / LOG, *((self._root / action.path).parent for action in actions)}:
             sync(folder)
 
-    def _remove_uncommitted(self, named: Collection[Path]) -> None:
+    def _remove_uncommitted(self, named: Collection[str]) -> None:
         """Remove what was written through this snapshot, but for files that commits name."""
         for path in self._uncommitted:
-            if path not in named:
+            if str(path) not in named:
                 with suppress(OSError):
                     path.unlink()
         self._uncommitted.clear()
 
     def vacuum(self, retention: timedelta, *, dry_run: bool) -> list[str]:
         """Remove files that no version younger than the retention needs, and leftovers of kills; return their paths."""
-        return self._table.vacuum(
-            retention_hours=math.ceil(retention / timedelta(hours=1)),
-            enforce_retention_duration=False,
-            dry_run=dry_run,
-            full=True,
-        )
+        with storage_errors(self._root):
+            return self._table.vacuum(
+                retention_hours=math.ceil(retention / timedelta(hours=1)),
+                enforce_retention_duration=False,
+                dry_run=dry_run,
+                full=True,
+            )
 
 
 def _unreadable(table: TableDefinition, broken: DeltaError) -> LakeError:
@@ -391,8 +392,3 @@ def _add_action(file: DataFile, *, is_new_data: bool) -> AddAction:
         data_change=is_new_data,
         stats=json.dumps({"numRecords": file.rows}),
     )
-
-
-def _readable(uri: str) -> str:
-    """Return a file for `read_parquet`: Delta writes URIs, `%20` for a space, and DuckDB takes paths for patterns."""
-    return escape(unquote(uri))

@@ -191,7 +191,7 @@ class LakeErasing:
         table = self._open(definition)
         if table is None:
             return
-        root = self.lake.root / definition.name
+        root = self.lake.folder / definition.name
         named = {root / unquote(file.path) for file in table.data_files()}
         for path in sorted(root.rglob("*.parquet")):
             if path not in named and self._may_be_ours(path.relative_to(root), definition):

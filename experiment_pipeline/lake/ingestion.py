@@ -10,15 +10,13 @@ Whatever dies in between, the next ingestion finds the planned batch still open 
 by its own log whether it holds the batch already. docs/adr/0010 walks through every point of a kill.
 """
 
-import fcntl
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
 import duckdb
@@ -47,8 +45,9 @@ from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.lake.staging import OnProgress, Staging
 from experiment_pipeline.landing.ignored import IgnoredFiles
 from experiment_pipeline.landing.landing_state import LandingState
-from experiment_pipeline.landing.listing import Listing
-from experiment_pipeline.landing.settled import read_settled, write_settled
+from experiment_pipeline.landing.landing_zone import AnyListing, listing_of, note_settled
+from experiment_pipeline.storage.locks import exclusive
+from experiment_pipeline.storage.object_path import StoragePath
 
 LOOKUP = 1_000  # names asked of the ledger at once
 LOCK = ".ingestion.lock"
@@ -155,7 +154,7 @@ class IngestionReport:
 def ingest(
     lake: Lake,
     ledger: BatchLedger,
-    landing: Path,
+    landing: StoragePath,
     now: datetime,
     on_progress: OnProgress | None = None,
     *,
@@ -185,7 +184,7 @@ def ingest(
         installation = pair.identity if pair else None
         weigh = Weights(landing, ReadingMark(lake.root))
         while True:
-            listing = _listing(ledger, landing, whole=whole)
+            listing = listing_of(landing, ledger.planned_at, whole=whole)
             unknown = _unknown(ledger, landing, listing, compare=True)  # not read where a batch is open
             batch = ledger.open_batch() or _plan(ledger, unknown, weigh, now, timezone)
             if batch is None:
@@ -202,7 +201,7 @@ def ingest(
 def finish_batch(
     lake: Lake,
     ledger: BatchLedger,
-    landing: Path,
+    landing: StoragePath,
     batch: PlannedBatch,
     *,
     now: datetime,
@@ -224,21 +223,21 @@ def finish_batch(
     return summary
 
 
-def landing_state(ledger: BatchLedger, landing: Path, *, whole: bool = True) -> LandingState:
+def landing_state(ledger: BatchLedger, landing: StoragePath, *, whole: bool = True) -> LandingState:
     """List the landing zone; nothing changes but the note of settled folders.
 
     Args:
         whole: look into every folder, to the end. Else only into those that have changed, and only until something
             is found that waits.
     """
-    listing = _listing(ledger, landing, whole=whole)
+    listing = listing_of(landing, ledger.planned_at, whole=whole)
     unknown = _unknown(ledger, landing, listing, compare=whole)
     waits = (sum(1 for _ in unknown) > 0) if whole else any(True for _ in unknown)
     waits = waits or ledger.open_batch() is not None
     return LandingState(waits, listing.ignored, listing.unreadable, listing.changed)
 
 
-def has_landed(ledger: BatchLedger, landing: Path) -> bool:
+def has_landed(ledger: BatchLedger, landing: StoragePath) -> bool:
     """Return whether there is anything to ingest: an object that no batch holds, or an interrupted batch."""
     return ledger.open_batch() is not None or landing_state(ledger, landing, whole=False).waits
 
@@ -252,7 +251,7 @@ def create_tables(lake: Lake) -> str:
 def write_batch(
     lake: Lake,
     batch: PlannedBatch,
-    landing: Path,
+    landing: StoragePath,
     environments: set[str],
     on_progress: OnProgress | None = None,
     *,
@@ -291,7 +290,7 @@ def write_batch(
 def _write_batch(
     lake: Lake,
     batch: PlannedBatch,
-    landing: Path,
+    landing: StoragePath,
     environments: set[str],
     on_progress: OnProgress | None,
     *,
@@ -346,10 +345,6 @@ def _rejected_before(lake: Lake, rejected: Snapshot, batch: int) -> tuple[set[st
     return found[Reason.UNKNOWN_ENVIRONMENT], found[Reason.UNREADABLE_OBJECT]
 
 
-def _listing(ledger: BatchLedger, landing: Path, *, whole: bool) -> Listing:
-    return Listing(landing, None if whole else read_settled(landing, ledger.planned_at))
-
-
 def _plan(
     ledger: BatchLedger, unknown: Iterable[LandedObject], weigh: Weigh, now: datetime, timezone: str | None
 ) -> PlannedBatch | None:
@@ -358,7 +353,9 @@ def _plan(
     return ledger.plan_batch(chosen, now, timezone) if chosen else None
 
 
-def _unknown(ledger: BatchLedger, landing: Path, listing: Listing, *, compare: bool) -> Iterator[LandedObject]:
+def _unknown(
+    ledger: BatchLedger, landing: StoragePath, listing: AnyListing, *, compare: bool
+) -> Iterator[LandedObject]:
     """Yield the objects that no batch holds, and compare the others with what was ingested.
 
     If there are none, note the folders that need not be read again.
@@ -379,16 +376,12 @@ def _unknown(ledger: BatchLedger, landing: Path, listing: Listing, *, compare: b
     if some_unknown or ledger.open_batch() is not None:
         return
     if version := ledger.lake_version().data_version:
-        write_settled(landing, listing, version, ledger.planned_at)
+        note_settled(landing, listing, version, ledger.planned_at)
 
 
-@contextmanager
-def exclusive_lock(root: Path) -> Iterator[None]:
-    """Acquire the lake's lock, which the system releases when a process dies.
+def exclusive_lock(root: StoragePath) -> AbstractContextManager[None]:
+    """Acquire the lake's lock, which is released when a process dies.
 
-    It saves work, and exactly once does not depend on it: where a file system has no locks, the second commit fails.
+    It saves work, and exactly once does not depend on it: where it does not work, the second commit fails.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return exclusive(root, LOCK)

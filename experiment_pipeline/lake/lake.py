@@ -1,25 +1,26 @@
 """The events lake: its two Delta tables below one folder, and the engine that reads and writes their files."""
 
-import fcntl
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
-from deltalake import DeltaTable
 from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.event_files import EventFiles
 from experiment_pipeline.domain.exposures import Window
-from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, Snapshot
 from experiment_pipeline.lake.dropped import require_whole
 from experiment_pipeline.lake.partitions import LINKS, is_of_removals, partition_of, removals_of
 from experiment_pipeline.lake.soundness import named
+from experiment_pipeline.storage.files import know_bucket, local_folder, replacing
+from experiment_pipeline.storage.locks import exclusive, shared
+from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
+from experiment_pipeline.storage.retention import require_retention
 
 WRITING = ".writing.lock"
 HISTORY = ".history"  # the file that names what may have changed rows of known batches last
@@ -29,18 +30,29 @@ class Lake:
     """Both tables below one folder, and the engine that reads and writes their files."""
 
     def __init__(
-        self, root: Path, *, memory_limit: str = "2GiB", threads: int = 2, spill_dir: Path | None = None
+        self, root: StoragePath, *, memory_limit: str = "2GiB", threads: int = 2, spill_dir: Path | None = None
     ) -> None:
         self.root = root = root.absolute()  # DuckDB takes a leading ~ of a relative path for a home directory
         self._engine: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": threads,
-            "temp_directory": str((spill_dir or root / ".spill").absolute()),
+            "temp_directory": str((spill_dir or _spill_of(root)).absolute()),
         }
+
+    @property
+    def folder(self) -> Path:
+        """The local folder of the lake.
+
+        Raises:
+            ConfigurationError: it is in an object storage.
+        """
+        return local_folder(self.root)
 
     def connect(self) -> DuckDBPyConnection:
         """Open a DuckDB of its own, in memory, that spills to disk; the caller closes it."""
-        return duckdb.connect(config=self._engine)
+        connection = duckdb.connect(config=self._engine)
+        know_bucket(connection, self.root)
+        return connection
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -49,23 +61,17 @@ class Lake:
         A vacuum takes files that no commit names for a dead writer's once they are old; a clock that is set forward
         makes them old at once.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / WRITING).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)
+        with shared(self.root, WRITING):
             yield
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Wait for living writers, and keep others waiting: what no commit names is a dead writer's meanwhile."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / WRITING).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return exclusive(self.root, WRITING)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ever ingested."""
-        return not DeltaTable.is_deltatable(str(self.root / EVENTS.name))
+        return not Snapshot.exists(self.root, EVENTS)
 
     def begin_history(self) -> None:
         """Record that rows of batches that were read already may change: what was computed of them is no use later."""
@@ -126,14 +132,24 @@ class Lake:
         """Delete files that were replaced, or left by a killed process; return their paths. Waits for living writers.
 
         Args:
-            retention: how long ago at least; longer than any reader runs, for it needs the files of its version.
+            retention: how long ago at least; longer than any reader runs, for it needs the files of its version. In a
+                bucket `LEAST_RETENTION` at least: nothing there keeps a vacuum waiting for living writers.
             dry_run: return the paths only.
+
+        Raises:
+            ConfigurationError: the retention is too short, or this machine's clock goes ahead of the bucket's.
         """
         if self.is_empty:
             return []
+        if isinstance(self.root, ObjectPath):
+            require_retention(self.root, retention)
         with self.alone():
             tables = [Snapshot.open(self.root, definition) for definition in (EVENTS, REJECTED)]
             return [path for table in tables for path in table.vacuum(retention, dry_run=dry_run)]
+
+
+def _spill_of(root: StoragePath) -> Path:
+    return root.scratch if isinstance(root, ObjectPath) else root / ".spill"
 
 
 def months(window: Window) -> list[str]:

@@ -6,13 +6,13 @@ they are stored: a gigabyte of records may be a few megabytes of Parquet.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.landing.layout import is_gzip, is_parquet
 from experiment_pipeline.landing.parquet_rows import count_rows
 from experiment_pipeline.landing.source_objects import range_of
+from experiment_pipeline.storage.object_path import StoragePath
 
 BATCH_WEIGHT = 256 << 20  # bytes, as `Weights` has them: an ingestion of such batches stays below 1 GiB
 ROW_WEIGHT = 320  # bytes: of a short record's columns, its two hashes, and its share of what sorts and joins
@@ -29,7 +29,7 @@ class Weights:
     take the process with it. One that a process has died over, or that says nothing, is weighed by its size.
     """
 
-    def __init__(self, landing: Path, mark: ReadingMark) -> None:
+    def __init__(self, landing: StoragePath, mark: ReadingMark) -> None:
         self._landing = landing.absolute()  # Polars takes a leading ~ of a relative path for a home directory
         self._mark = mark
 

@@ -11,10 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from experiment_pipeline.errors import LakeError
 from experiment_pipeline.landing.object_errors import names_the_operating_system
+from experiment_pipeline.storage.files import local_copy
+from experiment_pipeline.storage.object_path import StoragePath
 
 MARK = ".reading.json"
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT}  # every other signal comes from outside
@@ -23,7 +24,7 @@ CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT}  # ever
 class ReadingMark:
     """File in the lake's folder that names the object being read; only the holder of the lake's lock may use it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: StoragePath) -> None:
         self._path = root / MARK
         self._suspects = self._left_behind()  # the objects that a process has died over
 
@@ -40,7 +41,7 @@ class ReadingMark:
         """Return whether a process has died while it read this object."""
         return name in self._suspects
 
-    def crash(self, name: str, path: Path) -> str | None:
+    def crash(self, name: str, path: StoragePath) -> str | None:
         """Return how reading an object crashes a process; None if it does not, or if no process has died over it.
 
         Raises:
@@ -48,8 +49,9 @@ class ReadingMark:
         """
         if name not in self._suspects:
             return None
-        command = [sys.executable, "-m", "experiment_pipeline.landing.parquet_rows", str(path)]
-        ended = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own module
+        with local_copy(path) as file:
+            command = [sys.executable, "-m", "experiment_pipeline.landing.parquet_rows", str(file)]
+            ended = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own module
         if ended.returncode >= 0:
             self._suspects = self._suspects - {name}
             return None

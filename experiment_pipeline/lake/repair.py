@@ -9,11 +9,9 @@ not be counted in its place before. Each step is one that an ingestion makes, to
 repair goes on behind the last step.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 from experiment_pipeline.domain.batches import LandedObject, PlannedBatch, StoredBatch
@@ -28,6 +26,7 @@ from experiment_pipeline.lake.reading_mark import ReadingMark
 from experiment_pipeline.lake.soundness import Batches, Finding, Flaw, LakeState, batches_of, find_flaw, state_of
 from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing.listing import modified_at
+from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
 
 NOTHING = BatchSummary(0, 0, {}, {})
 OnBatch = Callable[[int, int], None]
@@ -113,7 +112,7 @@ class Repair:
     lake: Lake
     ledger: BatchLedger
     repairs: RepairLedger
-    landing: Path
+    landing: StoragePath
     now: datetime
     actor: str
     accepted: Collection[int] = ()
@@ -327,12 +326,12 @@ class Repair:
                     continue
                 if keys is not None and landed.environment_key not in keys:
                     continue
-                status = _status(self.landing / landed.name)
-                if status is None:
+                state = _state(self.landing / landed.name)
+                if state is None:
                     gone.append(landed)
-                elif status.st_size != landed.bytes:
+                elif state[0] != landed.bytes:
                     changed.append(landed)
-                elif not (self.ignores_times or landed.is_same(status.st_size, modified_at(status))):
+                elif not (self.ignores_times or landed.is_same(*state)):
                     retimed.append(landed)
             is_known = bool(stored.batch.objects)
             loss = Loss(number, tuple(gone), tuple(changed), tuple(retimed), is_known)
@@ -355,9 +354,13 @@ def _objects(commit: BatchCommit | None) -> tuple[LandedObject, ...]:
     return commit.batch.objects if commit is not None else ()
 
 
-def _status(path: Path) -> os.stat_result | None:
-    """Return the state of a file; None where there is none. Another error of the system is no loss: it is raised."""
+def _state(path: StoragePath) -> tuple[int, datetime | None] | None:
+    """Return a file's size and time; None where there is none. Another error of the system is no loss: it is raised."""
     try:
-        return os.stat(path)  # noqa: PTH116 - asked of every object
+        if isinstance(path, ObjectPath):
+            stored = path.stat()
+            return stored.size, stored.modified_at
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return status.st_size, modified_at(status)

@@ -3,15 +3,16 @@
 import os
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.lake.batch_commits import BatchSummary
 from experiment_pipeline.lake.ingestion import BatchLedger, exclusive_lock, finish_batch
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.soundness import require_sound
+from experiment_pipeline.landing.landing_zone import listing_of
 from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS
-from experiment_pipeline.landing.listing import Listing, ObjectName
+from experiment_pipeline.landing.listing import ObjectName
+from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
 
 FIELD = "FILE"
 
@@ -26,7 +27,7 @@ class Reread:
 
 
 def read_again(
-    lake: Lake, ledger: BatchLedger, landing: Path, name: str, now: datetime, *, timezone: str | None = None
+    lake: Lake, ledger: BatchLedger, landing: StoragePath, name: str, now: datetime, *, timezone: str | None = None
 ) -> Reread:
     """Ingest an object that has changed since it was ingested, as a batch of its own; an interrupted batch first.
 
@@ -50,7 +51,7 @@ def read_again(
         ingested = ledger.ingested_files([name]).get(name)
         if ingested is None:
             raise ConfigurationError.of(FIELD, f"{name} was never ingested. See lake status, and lake ingest.")
-        listing = Listing(landing)
+        listing = listing_of(landing, ledger.planned_at, whole=True)
         found = listing.landed(ObjectName(name, name.split("/")[1].removeprefix(ENVIRONMENT_FOLDER)))
         if found is None:
             raise ConfigurationError.of(FIELD, f"{name} is not there, or cannot be read.")
@@ -63,11 +64,14 @@ def read_again(
         return Reread(name, batch.number, finish_batch(lake, ledger, landing, batch, now=now))
 
 
-def _below(landing: Path, given: str) -> str:
+def _below(landing: StoragePath, given: str) -> str:
     """Return the path of an object below the landing zone, by that path or by any other."""
     if given.startswith(f"{EVENTS}/{ENVIRONMENT_FOLDER}"):
         return given
-    name = os.path.relpath(os.path.abspath(given), os.path.abspath(landing))  # noqa: PTH100 - links stay links
+    if isinstance(landing, ObjectPath):
+        name = given.removeprefix(f"{landing}/")
+    else:
+        name = os.path.relpath(os.path.abspath(given), os.path.abspath(landing))  # noqa: PTH100 - links stay links
     if not name.startswith(f"{EVENTS}/{ENVIRONMENT_FOLDER}"):
         raise ConfigurationError.of(FIELD, f"{given} is no object of the landing zone, {landing}/{EVENTS}.")
     return name

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from experiment_pipeline.domain import events
@@ -21,6 +20,7 @@ from experiment_pipeline.lake.inspection import standing_rejected
 from experiment_pipeline.lake.judging import sql, verdict
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.soundness import require_sound
+from experiment_pipeline.storage.object_path import StoragePath
 
 ROWS_AT_ONCE = 20_000
 Row = tuple[LandedObject, RejectedRows, str]  # the object, where the record is from, and its text
@@ -55,7 +55,7 @@ class Retrying:
 
     lake: Lake
     ledger: BatchLedger
-    landing: Path
+    landing: StoragePath
     now: datetime
     reason: str | None = None
     timezone: str | None = None

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
 from experiment_pipeline.domain.batches import LedgerState
 from experiment_pipeline.errors import UnsoundLake
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot, TableDefinition
+from experiment_pipeline.storage.object_path import StoragePath
 
 BATCHES_NAMED = 20
 REMEDY = "Name the data directory and the registry that belong together, or see `lake repair --dry-run`."
@@ -72,7 +72,7 @@ class Finding:
     message: str
 
 
-def state_of(root: Path) -> LakeState:
+def state_of(root: StoragePath) -> LakeState:
     """Return what the lake below a folder says of itself, both tables as they are now.
 
     Raises:
@@ -115,7 +115,7 @@ def compare(ledger: LedgerState, lake: LakeState) -> Finding | None:
     return None
 
 
-def find_flaw(root: Path, ledger: Ledger) -> Finding | None:
+def find_flaw(root: StoragePath, ledger: Ledger) -> Finding | None:
     """Return what does not fit between a lake and its registry; None where they fit.
 
     An ingestion that goes on meanwhile looks like a flaw for a moment, but never twice like the same one.
@@ -126,7 +126,7 @@ def find_flaw(root: Path, ledger: Ledger) -> Finding | None:
     return _examine(root, ledger)[1]
 
 
-def require_sound(root: Path, ledger: Ledger) -> LedgerState:
+def require_sound(root: StoragePath, ledger: Ledger) -> LedgerState:
     """Refuse a lake that does not fit its registry, and return what the registry knows of it.
 
     Raises:
@@ -153,7 +153,7 @@ def batches_of(files: Sequence[DataFile], newest: int) -> Batches:
     return range(1, newest + 1) if None in numbers else sorted(number for number in numbers if number is not None)
 
 
-def _examine(root: Path, ledger: Ledger) -> tuple[LedgerState, Finding | None]:
+def _examine(root: StoragePath, ledger: Ledger) -> tuple[LedgerState, Finding | None]:
     before = None
     while True:
         known = ledger.state()  # first: what the registry knows is in the lake already
@@ -163,5 +163,5 @@ def _examine(root: Path, ledger: Ledger) -> tuple[LedgerState, Finding | None]:
         before = finding
 
 
-def _table(root: Path, definition: TableDefinition) -> Snapshot | None:
+def _table(root: StoragePath, definition: TableDefinition) -> Snapshot | None:
     return Snapshot.open(root, definition) if Snapshot.exists(root, definition) else None

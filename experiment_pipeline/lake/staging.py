@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -27,6 +26,7 @@ from experiment_pipeline.landing.object_reader import ObjectReader
 from experiment_pipeline.landing.parquet_rows import read_cursors
 from experiment_pipeline.landing.problems import Problem
 from experiment_pipeline.landing.source_objects import range_of
+from experiment_pipeline.storage.object_path import StoragePath
 
 CHUNK_BYTES = 64 << 20  # of text judged by one statement
 CHUNK_LINES = 2 * 122_880  # judged by one statement: DuckDB's threads take that many each, and there are two at least
@@ -70,7 +70,7 @@ class Staging:
 
     def read(
         self,
-        landing: Path,
+        landing: StoragePath,
         environments: Collection[str],
         on_progress: OnProgress | None,
         *,
@@ -221,7 +221,7 @@ class Staging:
             judge.reject(cut)
             judge.judge_records([row[:4] for row in rows if len(row[3]) < events.RECORD_LIMIT])
 
-    def _chunks(self, landing: Path, on_progress: OnProgress | None) -> Iterator[pl.DataFrame]:
+    def _chunks(self, landing: StoragePath, on_progress: OnProgress | None) -> Iterator[pl.DataFrame]:
         """Yield the lines of consecutive objects, in chunks of up to `CHUNK_LINES` and about `CHUNK_BYTES` of text."""
         frames: list[pl.DataFrame] = []
         lines = size = done = 0
@@ -262,7 +262,7 @@ class Staging:
         with self._mark.reading(name):
             return next(frames, None)
 
-    def _read_cursors(self, landing: Path) -> None:
+    def _read_cursors(self, landing: StoragePath) -> None:
         """Load the cursors of the rows that supersede earlier ones (rule D7)."""
         for number, landed in enumerate(self._objects):
             if not is_parquet(landed.name) or range_of(landed.name) is None or landed.name in self._set_aside:

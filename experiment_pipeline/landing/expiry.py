@@ -12,6 +12,8 @@ from stat import S_ISREG
 from experiment_pipeline.domain.batches import IngestedFile
 from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS
 from experiment_pipeline.landing.listing import Listing, modified_at
+from experiment_pipeline.landing.object_listing import ObjectListing
+from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
 
 LOOKUP = 1_000  # names asked of the ledger at once
 
@@ -27,7 +29,7 @@ class Removed:
     folders: int = 0
 
 
-def remove_stored(landing: Path, stored: StoredObjects, before: datetime) -> Removed:
+def remove_stored(landing: StoragePath, stored: StoredObjects, before: datetime) -> Removed:
     """Remove the objects that the ledger says are in the lake, and the empty folders of hours before a moment.
 
     An object of another size or time than was ingested stays, and so does what is reached through a link: both are not
@@ -38,6 +40,8 @@ def remove_stored(landing: Path, stored: StoredObjects, before: datetime) -> Rem
         stored: returns those of so many names that may go, as their files were when they were ingested.
         before: folders of later hours, UTC, stay, empty or not: a writer may be about to use them.
     """
+    if isinstance(landing, ObjectPath):
+        return _remove_from_bucket(landing, stored)
     root, listing, objects, size = Path(os.path.realpath(landing)), Listing(landing), 0, 0
     names = listing.names()
     while some := [found.name for found in islice(names, LOOKUP)]:
@@ -45,7 +49,18 @@ def remove_stored(landing: Path, stored: StoredObjects, before: datetime) -> Rem
             if _is_what_was_ingested(root, name, ingested):
                 (root / name).unlink(missing_ok=True)
                 objects, size = objects + 1, size + ingested.bytes
-    return Removed(objects, size, _remove_empty(root, listing.folders, before))
+    return Removed(objects, size, remove_empty_folders(root, listing.folders, before))
+
+
+def _remove_from_bucket(landing: ObjectPath, stored: StoredObjects) -> Removed:
+    listing, objects, size = ObjectListing(landing), 0, 0
+    names = listing.names()
+    while some := [found.name for found in islice(names, LOOKUP)]:
+        for name, ingested in stored(some).items():
+            if listing.is_what_was_ingested(name, ingested):
+                (landing / name).unlink(missing_ok=True)
+                objects, size = objects + 1, size + ingested.bytes
+    return Removed(objects, size)
 
 
 def _is_what_was_ingested(root: Path, name: str, ingested: IngestedFile) -> bool:
@@ -62,7 +77,7 @@ def _is_behind_link(root: Path, folder: Path) -> bool:
     return os.path.realpath(folder) != os.fspath(folder) or not folder.is_relative_to(root)
 
 
-def _remove_empty(root: Path, folders: Collection[str], before: datetime) -> int:
+def remove_empty_folders(root: Path, folders: Collection[str], before: datetime) -> int:
     """Remove the empty folders of hours that are over, and of days, months and years that hold none any more."""
     removed = 0
     for path in sorted(folders, key=lambda path: path.count("/"), reverse=True):

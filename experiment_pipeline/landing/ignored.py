@@ -22,6 +22,7 @@ class IgnoredReason(StrEnum):
     NOT_A_FILE = "not_a_file"
     CANNOT_BE_READ = "cannot_be_read"
     CHANGED = "changed"
+    INCOMPLETE = "incomplete"
 
     @property
     def explanation(self) -> str:
@@ -39,6 +40,7 @@ _EXPLANATIONS = {
     IgnoredReason.BROKEN_LINK: "the link leads to nothing; it is read once there is something",
     IgnoredReason.NOT_A_FILE: "it is a pipe, a socket or a device",
     IgnoredReason.CHANGED: "it is not what was ingested: lake ingest --again FILE reads it, as a batch of its own",
+    IgnoredReason.INCOMPLETE: "its source is still being pulled, or the pull has died: the next one writes it anew",
     IgnoredReason.CANNOT_BE_READ: "it is read once it can be; until then no experiment becomes final",
 }
 

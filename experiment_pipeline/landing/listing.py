@@ -132,15 +132,7 @@ class Listing:
                 self.changed += ignored(name, IgnoredReason.CHANGED)
 
     def _arrival(self, stamped: datetime | None, modified: float) -> datetime:
-        """Return an object's arrival: its stamp, or its file's time.
-
-        One before 2020 or ahead of this listing was told by a wrong clock, and gives way to the time of listing (E6).
-        """
-        begun = datetime.fromtimestamp(self.begun_ns / 1e9, UTC)
-        if stamped is not None:
-            return stamped if OLDEST <= stamped <= begun else begun
-        is_believable = OLDEST.timestamp() <= modified <= begun.timestamp()
-        return datetime.fromtimestamp(modified, UTC) if is_believable else begun
+        return believable_arrival(stamped, modified, datetime.fromtimestamp(self.begun_ns / 1e9, UTC))
 
     def arrival_of_file(self, landed: LandedObject) -> datetime:
         """Return when an object's file was written, whatever its name says; when it was listed, if that cannot be."""
@@ -227,6 +219,22 @@ class Listing:
         if affects_all_files(error):
             raise error
         self.unreadable += ignored(name or "/", IgnoredReason.CANNOT_BE_READ)
+
+
+def believable_arrival(stamped: datetime | None, modified: float, begun: datetime) -> datetime:
+    """Return an object's arrival: its stamp, or its file's time.
+
+    One before 2020 or ahead of the listing was told by a wrong clock, and gives way to the time of listing (E6).
+
+    Args:
+        stamped: the stamp of its name, if any.
+        modified: its file's time, in seconds since 1970.
+        begun: when the listing began, UTC.
+    """
+    if stamped is not None:
+        return stamped if OLDEST <= stamped <= begun else begun
+    is_believable = OLDEST.timestamp() <= modified <= begun.timestamp()
+    return datetime.fromtimestamp(modified, UTC) if is_believable else begun
 
 
 def modified_at(status: os.stat_result) -> datetime | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,8 @@ from experiment_pipeline.landing.layout import is_parquet
 from experiment_pipeline.landing.object_errors import is_of_one_object, is_operating_system_error
 from experiment_pipeline.landing.parquet_rows import RowReader
 from experiment_pipeline.landing.problems import Problem
+from experiment_pipeline.storage.files import local_copy
+from experiment_pipeline.storage.object_path import StoragePath
 
 ATTEMPTS = 2
 RETRY_SECONDS = 0.5  # a file server may have hesitated
@@ -27,7 +30,7 @@ class ObjectReader:
     `unknown_fields` has the rows of a Parquet file's columns that rule E1 does not know.
     """
 
-    def __init__(self, landing: Path, name: str, timezone: ZoneInfo | None = None) -> None:
+    def __init__(self, landing: StoragePath, name: str, timezone: ZoneInfo | None = None) -> None:
         self._timezone = timezone
         self.path = landing.absolute() / name  # Polars takes a leading ~ of a relative path for a home directory
         self.name = name
@@ -37,9 +40,18 @@ class ObjectReader:
 
     def lines(self) -> Iterator[pl.DataFrame]:
         """Yield frames `line` (UInt32, from 1) and `text`. Raises only what the object is not to blame for."""
+        with ExitStack() as copies:
+            try:
+                path = copies.enter_context(local_copy(self.path))
+            except FileNotFoundError:
+                self.problem = Problem.MISSING
+                return
+            yield from self._lines(path)
+
+    def _lines(self, path: Path) -> Iterator[pl.DataFrame]:
         last_line = 0
         for attempt in range(1, ATTEMPTS + 1):
-            reader = RowReader(self.path, self._timezone) if is_parquet(self.name) else LineReader(self.path)
+            reader = RowReader(path, self._timezone) if is_parquet(self.name) else LineReader(path)
             try:
                 for frame in reader.lines():
                     unread = frame if attempt == 1 else frame.filter(pl.col("line") > last_line)

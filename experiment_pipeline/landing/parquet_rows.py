@@ -16,10 +16,13 @@ from polars.exceptions import PolarsError
 from experiment_pipeline.domain.events import FIELDS
 from experiment_pipeline.domain.texts import printable, shortened
 from experiment_pipeline.domain.unknown_fields import likely_field
+from experiment_pipeline.errors import StorageUnavailable
 from experiment_pipeline.landing.object_errors import is_of_one_object, is_operating_system_error
 from experiment_pipeline.landing.problems import Problem
 from experiment_pipeline.landing.record_text import record_texts
 from experiment_pipeline.landing.source_objects import CURSOR_COLUMN
+from experiment_pipeline.storage.files import local_copy
+from experiment_pipeline.storage.object_path import StoragePath
 
 SLICE_ROWS = 100_000
 REQUIRED = ("event", "identifier", "timestamp")
@@ -73,19 +76,20 @@ class RowReader:
             self.detail = _columns(names, missing)
 
 
-def read_cursors(path: Path) -> Iterator[pl.DataFrame]:
+def read_cursors(source: StoragePath) -> Iterator[pl.DataFrame]:
     """Yield frames `line` (UInt32, from 1) and `source_cursor` (Int64, without nulls) of a source's object.
 
     Nothing of one that is gone, is no Parquet file, or whose rows do not supersede others (rule D7).
     """
     try:
-        scan = pl.scan_parquet(path, hive_partitioning=False, glob=False)
-        if CURSOR_COLUMN not in scan.collect_schema():
-            return
-        rows = scan.select(pl.len()).collect().item()
-        for start in range(0, rows, SLICE_ROWS):
-            cursors = scan.select(pl.col(CURSOR_COLUMN).cast(pl.Int64)).slice(start, SLICE_ROWS).collect()
-            yield cursors.with_row_index("line", offset=start + 1).drop_nulls()
+        with local_copy(source) as path:
+            scan = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+            if CURSOR_COLUMN not in scan.collect_schema():
+                return
+            rows = scan.select(pl.len()).collect().item()
+            for start in range(0, rows, SLICE_ROWS):
+                cursors = scan.select(pl.col(CURSOR_COLUMN).cast(pl.Int64)).slice(start, SLICE_ROWS).collect()
+                yield cursors.with_row_index("line", offset=start + 1).drop_nulls()
     except FileNotFoundError:
         return
     except PolarsError as error:
@@ -93,13 +97,16 @@ def read_cursors(path: Path) -> Iterator[pl.DataFrame]:
             raise
 
 
-def count_rows(path: Path) -> int | None:
+def count_rows(source: StoragePath) -> int | None:
     """Return how many rows a Parquet file says that it has; None for one that is gone or cannot be asked.
 
     Reads the end of the file alone. Whoever reads the rows will meet the same error, and deals with it.
     """
     try:
-        return int(pl.scan_parquet(path, hive_partitioning=False, glob=False).select(pl.len()).collect().item())
+        with local_copy(source) as path:
+            return int(pl.scan_parquet(path, hive_partitioning=False, glob=False).select(pl.len()).collect().item())
+    except StorageUnavailable:
+        raise
     except BaseException as error:
         if is_of_one_object(error) or is_operating_system_error(error):
             return None

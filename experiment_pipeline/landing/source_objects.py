@@ -14,6 +14,7 @@ from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS
 
 SOURCES = "sources"
 AGAIN = "again-"
+COMPLETE = ".complete"  # of a range in a bucket, which has no folder to rename: an object that is written last
 CURSOR_COLUMN = "source_cursor"  # of an object whose rows supersede earlier ones (rule D7): a whole number
 OBJECT_OF_SOURCE = re.compile(
     rf"{EVENTS}/{ENVIRONMENT_FOLDER}(?P<environment_key>[^/]+)/{SOURCES}/(?P<source>[^/]+)/"

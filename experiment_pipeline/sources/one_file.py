@@ -15,9 +15,10 @@ from experiment_pipeline.domain.texts import quoted
 from experiment_pipeline.errors import ConfigurationError
 from experiment_pipeline.landing.source_objects import since_part
 from experiment_pipeline.sources.file_rows import FileRows
-from experiment_pipeline.sources.landing_folder import folder_of_range, land
+from experiment_pipeline.sources.landing_folder import folder_of_range, has_landed, land
 from experiment_pipeline.sources.not_numbers import NotNumbers
 from experiment_pipeline.sources.row_records import Judged, OnRows, RowRecords
+from experiment_pipeline.storage.object_path import StoragePath
 
 JUDGED_ROWS = 1_000  # that are judged first: usually one of them is accepted
 
@@ -77,7 +78,7 @@ class FileImport:
         """Return what ingestion will make of the first rows."""
         return self.records.judge(rows.first(number))
 
-    def folder(self, landing: Path) -> Path:
+    def folder(self, landing: StoragePath) -> StoragePath:
         """Return where it lands: a folder that is named after its content and the mapping, so the same lands once."""
         digest = hashlib.sha256()
         with self.file.open("rb") as content:
@@ -87,7 +88,7 @@ class FileImport:
         name = f"{since_part(self.oldest)}{digest.hexdigest()[:32]}"
         return folder_of_range(landing, self.environment_key, IMPORT, name)
 
-    def land(self, rows: FileRows, landing: Path, on_rows: OnRows) -> LandedFile | None:
+    def land(self, rows: FileRows, landing: StoragePath, on_rows: OnRows) -> LandedFile | None:
         """Land the file.
 
         Args:
@@ -104,7 +105,7 @@ class FileImport:
             Conflict: the file has changed since it was opened; nothing has landed.
         """
         folder = self.folder(landing)
-        if folder.exists():
+        if has_landed(folder):
             return None
         unreadable = NotNumbers()
 

@@ -16,7 +16,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
-from pathlib import Path
 from typing import Protocol
 
 import polars as pl
@@ -39,10 +38,13 @@ from experiment_pipeline.sources.cursor_ranges import CursorRanges
 from experiment_pipeline.sources.databases import open_database
 from experiment_pipeline.sources.duckdb_rows import DuckDBDatabase, is_database
 from experiment_pipeline.sources.file_ranges import FileRanges
-from experiment_pipeline.sources.landing_folder import discard, folder_of_range, land
+from experiment_pipeline.sources.landing_folder import discard, folder_of_range, has_landed, land, landed_files
 from experiment_pipeline.sources.row_profile import RowProfile
 from experiment_pipeline.sources.row_records import OnRows, OnValues, RowRecords
 from experiment_pipeline.sources.source_rows import SourceRows
+from experiment_pipeline.storage.files import whole
+from experiment_pipeline.storage.locks import exclusive
+from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
 
 LOCK = ".lock"  # hidden from ingestion
 MANY_ROWS = 100  # of which a column that is null in every one is a mistake; fewer are rejected row by row
@@ -144,7 +146,7 @@ class Pull:
     source: Source
     ranges: Ranges
     ledger: RangeLedger
-    landing: Path
+    landing: StoragePath
     now: Callable[[], datetime]
     on_batch: OnBatch = lambda _planned, _rows: None
     profile: RowProfile | None = None
@@ -206,7 +208,7 @@ class Pull:
     def _would_finish(self, left: SourceRange, *, again: bool) -> bool:
         """Return whether a range that was left open has landed, or is read; for `again` it is not read any more."""
         is_as_before = left.version == self.source.version and self.ranges.can_read_again(left)
-        return self._folder(left).exists() or (not again and is_as_before)
+        return has_landed(self._folder(left)) or (not again and is_as_before)
 
     def _everything(self) -> RangeContent:
         """Return all of the source as one range: it is one batch that removes the old rows and adds the new ones."""
@@ -222,7 +224,7 @@ class Pull:
         if planned is None:
             return None
         folder = self._folder(planned)
-        if folder.exists():
+        if has_landed(folder):
             return self._closed(planned, None, _records_in(folder))
         if self._would_finish(planned, again=again):
             return self._read(planned)
@@ -279,13 +281,17 @@ class Pull:
         self.ledger.close(planned.source, planned.number, rows=rows, records=records, now=now)
         return replace(planned, rows=rows, records=records, landed_at=now)
 
-    def _folder(self, planned: SourceRange) -> Path:
+    def _folder(self, planned: SourceRange) -> StoragePath:
         return folder_of_range(self.landing, self.source.environment_key, self.source.key, planned.name)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Acquire the source's lock, which the system releases when a process dies."""
+        """Acquire the source's lock, which is released when a process dies. In a bucket, wait for it."""
         folder = folder_of_range(self.landing, self.source.environment_key, self.source.key, LOCK).parent
+        if isinstance(folder, ObjectPath):
+            with exclusive(folder, LOCK):
+                yield
+            return
         make_folder(folder)
         with (folder / LOCK).open("w") as lock:
             try:
@@ -338,8 +344,9 @@ def row_records(source: Source) -> RowRecords:
     return RowRecords(mappings, source.timezone, key, MANY_ROWS, cursor=supersedes, oldest=source.oldest)
 
 
-def _records_in(folder: Path) -> int:
-    counts = (pl.scan_parquet(path, hive_partitioning=False).select(pl.len()) for path in folder.glob("*.parquet"))
+def _records_in(folder: StoragePath) -> int:
+    files = map(whole, landed_files(folder))
+    counts = (pl.scan_parquet(file, hive_partitioning=False).select(pl.len()) for file in files)
     return sum(int(count.collect().item()) for count in counts)
 
 

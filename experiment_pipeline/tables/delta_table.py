@@ -22,10 +22,12 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction
 
-from experiment_pipeline.durable_files import make_folder, sync
 from experiment_pipeline.errors import Conflict, LakeError
 from experiment_pipeline.results.published_tables import PublishedTable, Row
 from experiment_pipeline.results.results_table import ColumnType
+from experiment_pipeline.storage.delta_tables import create_table, is_table, open_table
+from experiment_pipeline.storage.files import make_folder, sync
+from experiment_pipeline.storage.object_path import StoragePath
 
 WRITER = "experiment-pipeline/tables"  # the application whose transaction version is the number of the batch
 LOG = "_delta_log"
@@ -56,7 +58,7 @@ class WrittenFile:
     rows: int
 
 
-def no_folder(place: Path) -> LakeError:
+def no_folder(place: StoragePath) -> LakeError:
     """Return the error of a file that stands where a folder of the tables has to be."""
     return LakeError(f"{place} is not a folder: the tables of all looks need one there. Move the file away.")
 
@@ -64,11 +66,11 @@ def no_folder(place: Path) -> LakeError:
 class LookTable:
     """One table at one version; a commit through it fails where another process has committed a batch since."""
 
-    def __init__(self, root: Path, definition: PublishedTable, table: DeltaTable) -> None:
+    def __init__(self, root: StoragePath, definition: PublishedTable, table: DeltaTable) -> None:
         self.root, self.definition, self._table = root, definition, table
 
     @classmethod
-    def open(cls, folder: Path, definition: PublishedTable) -> Self | None:
+    def open(cls, folder: StoragePath, definition: PublishedTable) -> Self | None:
         """Return the newest version of a table; None where there is none.
 
         Raises:
@@ -76,12 +78,10 @@ class LookTable:
         """
         root = folder.absolute() / definition.name
         for place in (folder, root):
-            if place.exists() and not place.is_dir():
+            if isinstance(place, Path) and place.exists() and not place.is_dir():
                 raise no_folder(place)
-        if not DeltaTable.is_deltatable(str(root)):
-            return None
         try:
-            return cls(root, definition, DeltaTable(root))
+            return cls(root, definition, open_table(root)) if is_table(root) else None
         except DeltaError as broken:
             cause = str(broken).strip().partition("\n")[0]
             raise LakeError(
@@ -89,16 +89,15 @@ class LookTable:
             ) from broken
 
     @classmethod
-    def open_or_create(cls, folder: Path, definition: PublishedTable) -> Self:
+    def open_or_create(cls, folder: StoragePath, definition: PublishedTable) -> Self:
         """Return the newest version of a table, which is created where there is none, with every column."""
         found = cls.open(folder, definition)
         if found is None:
             root = folder.absolute() / definition.name
             make_folder(root)
-            DeltaTable.create(
+            create_table(
                 root,
                 Schema(_fields(definition)),
-                mode="ignore",
                 name=definition.name,
                 description=definition.description,
                 configuration=CONFIGURATION,
@@ -126,7 +125,7 @@ class LookTable:
         content = io.BytesIO()  # Polars itself does not say that the disk is full
         pl.DataFrame(rows, schema=schema, orient="row").write_parquet(content, compression="zstd")
         try:
-            path.write_bytes(content.getbuffer())
+            path.write_bytes(content.getvalue())
             sync(path)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -170,7 +169,7 @@ class LookTable:
         A commit may be there although an error followed it. Where that cannot be known the files stay.
         """
         with suppress(OSError, DeltaError):
-            named = {Path(unquote(uri)).name for uri in DeltaTable(self.root).file_uris()}
+            named = {Path(unquote(uri)).name for uri in open_table(self.root).file_uris()}
             for file in files:
                 if file.path not in named:
                     (self.root / file.path).unlink(missing_ok=True)

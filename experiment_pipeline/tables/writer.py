@@ -8,7 +8,6 @@ close   the registry takes the batch out of the outbox
 docs/adr/0057 says what is left behind at each point, and who finishes it.
 """
 
-import fcntl
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +34,9 @@ from experiment_pipeline.results.published_tables import (
     looks_row,
 )
 from experiment_pipeline.results.results_table import result_rows
+from experiment_pipeline.storage.locks import exclusive
+from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
+from experiment_pipeline.storage.retention import require_retention
 from experiment_pipeline.tables.delta_table import LookTable, WrittenFile, no_folder
 
 LOCK = ".writing.lock"
@@ -70,7 +72,7 @@ class LookTables:
         outbox: of the registry.
     """
 
-    folder: Path
+    folder: StoragePath
     outbox: TableOutbox
 
     def write(
@@ -117,7 +119,7 @@ class LookTables:
 
     def compact(self) -> int:
         """Merge small files; return how many were merged. No row changes."""
-        if not self.folder.exists():
+        if isinstance(self.folder, Path) and not self.folder.exists():
             return 0
         with self._writing():
             return sum(table.compact() for table in self._tables())
@@ -129,7 +131,9 @@ class LookTables:
             retention: how long ago at least; longer than any reader runs.
             dry_run: return the paths only.
         """
-        if not self.folder.exists():
+        if isinstance(self.folder, ObjectPath):
+            require_retention(self.folder, retention)
+        elif not self.folder.exists():
             return []
         with self._writing():
             return [path for table in self._tables() for path in table.vacuum(retention, dry_run=dry_run)]
@@ -140,16 +144,13 @@ class LookTables:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Acquire the lock of the tables, which the system releases when a process dies.
+        """Acquire the lock of the tables, which is released when a process dies.
 
-        It saves work, and exactly once does not depend on it: where a file system has none, the second commit fails.
+        It saves work, and exactly once does not depend on it: where it does not work, the second commit fails.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise no_folder(self.folder) from None
-        with (self.folder / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        if isinstance(self.folder, Path) and self.folder.exists() and not self.folder.is_dir():
+            raise no_folder(self.folder)
+        with exclusive(self.folder, LOCK):
             yield
 
     def _finish(self, batch: TableBatch, now: datetime, on_looks: OnLooks) -> TableWrite:

@@ -23,8 +23,9 @@ import polars as pl
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import Window
-from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.errors import ArtifactMissing, ConfigurationError
+from experiment_pipeline.storage.files import replacing, whole
+from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
 from experiment_pipeline.times import iso_utc
 
 PARTITION_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}-[0-9]{1,19}")  # rule L6
@@ -116,9 +117,9 @@ class Stamp:
 class ArtifactStore:
     """Folder of artifacts: `<root>/<name>/<partition key>.parquet`, of phase 2 `<partition key>.2.parquet`."""
 
-    root: Path
+    root: StoragePath
 
-    def path(self, name: str, partition_key: str, phase: int = 1) -> Path:
+    def path(self, name: str, partition_key: str, phase: int = 1) -> StoragePath:
         """Return the path of an artifact, whether it exists or not.
 
         Raises:
@@ -131,7 +132,7 @@ class ArtifactStore:
         of_phase = "" if phase == 1 else f".{phase}"
         return self.root / name / f"{partition_key}{of_phase}.parquet"
 
-    def existing(self, name: str, partition_key: str, phase: int = 1) -> Path:
+    def existing(self, name: str, partition_key: str, phase: int = 1) -> StoragePath:
         """Return the path of an artifact that exists.
 
         Raises:
@@ -150,16 +151,18 @@ class ArtifactStore:
         found = (OF_PHASE.fullmatch(path.stem) for path in (self.root / name).glob(f"{partition_key}.*.parquet"))
         return max((int(match["phase"]) for match in found if match), default=1)
 
-    def orphans(self) -> list[Path]:
+    def orphans(self) -> list[StoragePath]:
         """Return the temporary files of killed writers; those of writers still at work are among them."""
-        return sorted(self.root.glob("*/.*.tmp"))
+        return sorted(self.root.glob("*/.*.tmp")) if isinstance(self.root, Path) else []
 
-    def of_others(self, partition_keys: Collection[str]) -> list[Path]:
+    def of_others(self, partition_keys: Collection[str]) -> list[StoragePath]:
         """Return the artifacts of all partitions but these: those of deleted experiments."""
-        found = [(path, path.stem) for kind in ("parquet", "json") for path in self.root.glob(f"*/*.{kind}")]
-        found += [(path, path.parent.name) for path in self.root.glob("*/*/*.parquet")]  # of totals
+        paths: list[StoragePath] = [path for kind in ("parquet", "json") for path in self.root.glob(f"*/*.{kind}")]
+        of_totals: list[StoragePath] = [*self.root.glob("*/*/*.parquet")]
+        found = [*((path, path.stem) for path in paths), *((path, path.parent.name) for path in of_totals)]
         matched = ((path, OF_PHASE.fullmatch(name)) for path, name in found)
-        return sorted(path for path, match in matched if match and match["partition"] not in partition_keys)
+        others = (path for path, match in matched if match and match["partition"] not in partition_keys)
+        return sorted(others, key=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +173,19 @@ class StampedFrame:
     stamp: Stamp
 
 
-def write_frame(frame: StampedFrame, target: Path) -> None:
+def write_frame(frame: StampedFrame, target: StoragePath) -> None:
     """Replace the artifact at `target` in one step: readers see the old file or the new one."""
     with replacing(target) as temporary:
         frame.rows.write_parquet(temporary, metadata={STAMP_KEY: frame.stamp.to_json()})
 
 
-def restamp(path: Path, stamp: Stamp) -> None:
+def restamp(path: StoragePath, stamp: Stamp) -> None:
     """Say of an artifact that its rows are those of a later computation, too; the rows are not written again."""
     with replacing(_beside(path)) as temporary:
         temporary.write_text(json.dumps({ROWS_OF: rows_digest(path), STAMP_KEY: stamp.to_json()}), "utf-8")
 
 
-def rows_digest(source: Path | BinaryIO) -> str:
+def rows_digest(source: StoragePath | BinaryIO) -> str:
     """Return a digest of the provenance inside a file: rows that were computed alike are the same (rule X5).
 
     Raises:
@@ -191,7 +194,7 @@ def rows_digest(source: Path | BinaryIO) -> str:
     return hashlib.sha256(_stamp_text(source).encode()).hexdigest()
 
 
-def read_frame(path: Path) -> StampedFrame:
+def read_frame(path: StoragePath) -> StampedFrame:
     """Return the artifact at a path, its rows and its stamp from one and the same file.
 
     Raises:
@@ -203,19 +206,19 @@ def read_frame(path: Path) -> StampedFrame:
         return StampedFrame(rows=pl.read_parquet(opened), stamp=stamp)
 
 
-def read_stamp(source: Path | BinaryIO) -> Stamp:
+def read_stamp(source: StoragePath | BinaryIO) -> Stamp:
     """Return the provenance of an artifact: of the last computation that found its rows.
 
     Raises:
         ArtifactMissing: the file was not written by this pipeline.
     """
     own = _stamp_text(source)
-    later = _later_stamp(source, own) if isinstance(source, Path) else None
+    later = _later_stamp(source, own) if isinstance(source, Path | ObjectPath) else None
     return Stamp.from_json(own) if later is None else later
 
 
-def _stamp_text(source: Path | BinaryIO) -> str:
-    text = pl.read_parquet_metadata(source).get(STAMP_KEY)
+def _stamp_text(source: StoragePath | BinaryIO) -> str:
+    text = pl.read_parquet_metadata(whole(source) if isinstance(source, ObjectPath) else source).get(STAMP_KEY)
     if text is None:
         raise ArtifactMissing(
             f"{source}: has no provenance metadata: not written by this pipeline. Materialise it again."
@@ -223,7 +226,7 @@ def _stamp_text(source: Path | BinaryIO) -> str:
     return text
 
 
-def _later_stamp(path: Path, own: str) -> Stamp | None:
+def _later_stamp(path: StoragePath, own: str) -> Stamp | None:
     """Return the provenance beside rows whose own one this is; None where there is none of these rows."""
     try:
         beside = json.loads(_beside(path).read_text("utf-8"))
@@ -234,7 +237,7 @@ def _later_stamp(path: Path, own: str) -> Stamp | None:
     return None
 
 
-def _beside(path: Path) -> Path:
+def _beside(path: StoragePath) -> StoragePath:
     return path.with_suffix(".json")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from experiment_pipeline.durable_files import replacing
+from experiment_pipeline.storage.files import local_folder
 from experiment_pipeline.warehouse.artifacts import OF_PHASE, STAMP_KEY, ArtifactStore, read_stamp
 from experiment_pipeline.warehouse.duckdb.exposures_refresh import FIRST_EXPOSURES
 from experiment_pipeline.warehouse.duckdb.totals_store import IDENTITY, TOTALS, TotalsStore
@@ -43,14 +44,14 @@ class FirstExposuresOf:
 
 def first_exposures(artifacts: ArtifactStore) -> Iterator[FirstExposuresOf]:
     """Yield every artifact of first exposures."""
-    for path in sorted((artifacts.root / FIRST_EXPOSURES).glob("*.parquet")):
+    for path in sorted((local_folder(artifacts.root) / FIRST_EXPOSURES).glob("*.parquet")):
         if (found := OF_PHASE.fullmatch(path.stem)) is not None:
             yield FirstExposuresOf(path, found["partition"], int(found["phase"] or 1))
 
 
 def totals(artifacts: ArtifactStore) -> Iterator[TotalsStore]:
     """Yield the totals of every phase of every partition, those that no generation names any more among them."""
-    root = artifacts.root / TOTALS
+    root = local_folder(artifacts.root) / TOTALS
     stems = {path.stem for path in root.glob("*.json")} | {path.name for path in root.glob("*") if path.is_dir()}
     for stem in sorted(stems):
         if (found := OF_PHASE.fullmatch(stem)) is not None:
@@ -61,5 +62,5 @@ def holds_identity(store: TotalsStore, identity_hash: int) -> bool:
     """Return whether a file of totals has a row of the identity, whichever generation names it."""
     return any(
         pl.scan_parquet(path, glob=False).filter(pl.col(IDENTITY) == identity_hash).select(pl.len()).collect().item()
-        for path in sorted(store.folder.glob("*.parquet"))
+        for path in sorted(local_folder(store.folder).glob("*.parquet"))
     )

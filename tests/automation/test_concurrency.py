@@ -14,6 +14,7 @@ import pytest
 
 from experiment_pipeline.domain.refresh import Computation
 from experiment_pipeline.resources.dagster_instance import open_instance
+from experiment_pipeline.storage.files import local_folder
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, read_frame, read_stamp
 from tests.assets.conftest import Installation, crowd
 
@@ -81,7 +82,7 @@ class Reader:
             assert frame.stamp.partition_key == partition_key
             assert len(frame.rows) > 0
             self.as_ofs[f"{partition_key} {name}"].append(frame.stamp.window.as_of)
-        first = self._store.existing("first_exposures", partition_key)
+        first = local_folder(self._store.existing("first_exposures", partition_key))
         assert pl.read_parquet(first).height == 200
         assert read_stamp(first).partition_key == partition_key
 

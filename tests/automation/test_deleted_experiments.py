@@ -8,7 +8,6 @@ from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.automation import sensors
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.resources.dagster_instance import run_here
-from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from tests.assets.conftest import Installation, crowd
 from tests.automation.ticks import tick
 
@@ -18,7 +17,7 @@ def partitions(installation: Installation) -> set[str]:
 
 
 def files(installation: Installation) -> set[str]:
-    root = ArtifactStore(installation.settings.artifacts_dir).root
+    root = installation.settings.artifacts_dir
     return {path.relative_to(root).as_posix() for path in root.glob("*/*.parquet")}
 
 

@@ -49,7 +49,7 @@ def generate(folder: Path, identities: int) -> str:
 
 def load(lake: Lake, raw: Path) -> None:
     """One batch a day: everything that ingestion does after judging."""
-    shutil.rmtree(lake.root, ignore_errors=True)
+    shutil.rmtree(lake.folder, ignore_errors=True)
     for number in range(1, DAYS + 1):
         with lake.connect() as connection:
             batch = PlannedBatch(number, WINDOW.as_of, ())

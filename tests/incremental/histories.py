@@ -36,6 +36,7 @@ from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Q
 from experiment_pipeline.lake.compaction import compact
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.storage.files import local_folder
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
@@ -159,7 +160,8 @@ class History:
         self.full.write_first_exposures(scope)
         self.counts[f"exposures: {exposures.refresh.text}"] += 1
         mine, all_of = (
-            pl.read_parquet(each.artifacts.path("first_exposures", PARTITION)) for each in (self.engine, self.full)
+            pl.read_parquet(local_folder(each.artifacts.path("first_exposures", PARTITION)))
+            for each in (self.engine, self.full)
         )
         assert mine.equals(all_of), f"seed {self.seed}: first exposures"
         sensitive = self.draw.choice((None, self.metrics[0], self.metrics[0]))

@@ -12,6 +12,7 @@ import pytest
 from experiment_pipeline.domain.audience import EVERYBODY
 from experiment_pipeline.domain.experiments import MultipleExposures
 from experiment_pipeline.domain.metrics import Maturity, Metric
+from experiment_pipeline.storage.files import local_folder
 from experiment_pipeline.warehouse.base import Frame
 from experiment_pipeline.warehouse.duckdb.totals_store import TotalsStore
 from experiment_pipeline.warehouse.refreshes import RefreshMode, RefreshPolicy
@@ -66,7 +67,7 @@ def falsify(history: History) -> None:
     generation = store.generation()
     assert generation is not None
     for file in generation.files:
-        path = store.folder / file.name
+        path = local_folder(store.folder) / file.name
         rows = pl.read_parquet(path)
         counts = [name for name in rows.columns if name.endswith(".events")]
         rows.with_columns(pl.col(counts) + 1).write_parquet(path, compression="uncompressed", statistics=True)
@@ -144,7 +145,7 @@ def test_audit__of_a_false_state__returns_the_full_refresh_names_the_difference_
 
 
 def test_audit__of_false_first_exposures__writes_the_true_ones_and_names_the_difference__i4(history: History) -> None:
-    scope, path = history.scope_now(), history.engine.artifacts.path("first_exposures", PARTITION)
+    scope, path = history.scope_now(), local_folder(history.engine.artifacts.path("first_exposures", PARTITION))
     metadata = pl.read_parquet_metadata(path)
     rows = pl.read_parquet(path).with_columns(quarantined=~pl.col("quarantined"))
     rows.write_parquet(path, metadata={"stamp": metadata["stamp"]})
@@ -152,7 +153,8 @@ def test_audit__of_false_first_exposures__writes_the_true_ones_and_names_the_dif
     assert found.refresh.difference == "quarantined of first exposures"
     assert history.engine.stamp(PARTITION).difference == found.refresh.difference
     history.full.write_first_exposures(scope)
-    assert pl.read_parquet(path).equals(pl.read_parquet(history.full.artifacts.path("first_exposures", PARTITION)))
+    full_path = local_folder(history.full.artifacts.path("first_exposures", PARTITION))
+    assert pl.read_parquet(path).equals(pl.read_parquet(full_path))
     again = history.engine.write_first_exposures(scope, RefreshMode.INCREMENTAL)
     assert again.refresh.text == "full (no first exposures of an earlier refresh)"
 

@@ -44,14 +44,14 @@ class Installation:
             assert self.ingest().batch == number
 
     def save_lake(self) -> None:
-        shutil.copytree(self.lake.root, self.root / "older")
+        shutil.copytree(self.lake.folder, self.root / "older")
 
     def restore_lake(self) -> None:
-        shutil.rmtree(self.lake.root)
-        shutil.copytree(self.root / "older", self.lake.root)
+        shutil.rmtree(self.lake.folder)
+        shutil.copytree(self.root / "older", self.lake.folder)
 
     def lose_lake(self, table: str = "") -> None:
-        shutil.rmtree(self.lake.root / table)
+        shutil.rmtree(self.lake.folder / table)
 
     def repair(self, *accepted: int, ignores_times: bool = False) -> RepairReport:
         return replace(self.repairing(accepted), ignores_times=ignores_times).run()

@@ -29,6 +29,7 @@ from experiment_pipeline.domain.erasures import ErasedIdentities
 from experiment_pipeline.errors import Conflict
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest
 from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.storage.files import know_bucket
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROD = "prod"
@@ -173,10 +174,11 @@ def land(
 
 def stored(lake: Lake, table: str = "events") -> list[dict[str, Any]]:
     """Every row of a table, in a fixed order."""
-    files = DeltaTable(lake.root / table).file_uris()
+    files = DeltaTable(str(lake.root / table)).file_uris()
     if not files:
         return []
     with _reader().cursor() as connection:
+        know_bucket(connection, lake.root)
         rows = connection.sql(
             "from read_parquet($files, hive_partitioning = true, hive_types_autocast = false) order by all",
             params={"files": files},

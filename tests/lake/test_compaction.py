@@ -156,7 +156,7 @@ def test_vacuum__while_a_file_waits_for_its_commit__waits_for_it(
     vacuums: list[Thread] = []
 
     def interrupted(*arguments: Any) -> None:
-        for path in lake.root.rglob("*.parquet"):
+        for path in lake.folder.rglob("*.parquet"):
             os.utime(path, (0, 0))
         vacuums.append(Thread(target=lake.vacuum, args=(timedelta(days=1),)))
         vacuums[-1].start()

@@ -132,7 +132,7 @@ def test_reader__that_began_before__keeps_its_files_until_a_vacuum(here: LakeInO
 
 def test_what_was_dropped__and_is_delivered_again__counts_again(here: LakeInOneFolder) -> None:
     untouched = here.root / "untouched"
-    shutil.copytree(here.lake.root, untouched)
+    shutil.copytree(here.lake.folder, untouched)
     drop_removed(here.lake, 4)
     land(here.root, [order("a", "1"), order("a", "2"), order("x", "1")], "redelivered again.jsonl")
     land_range(here.root, "v1-000003", [order("x", "1", 1), order("y", "3", 3, timestamp=JANUARY)], source="latest")
@@ -140,8 +140,8 @@ def test_what_was_dropped__and_is_delivered_again__counts_again(here: LakeInOneF
     assert (report.accepted, report.duplicates, report.removed) == (3, 2, 1)
     whole = LakeInOneFolder(here.root, here.ledger)
     after = visible_rows(here.lake, 6)
-    shutil.rmtree(here.lake.root)
-    shutil.copytree(untouched, here.lake.root)
+    shutil.rmtree(here.lake.folder)
+    shutil.copytree(untouched, here.lake.folder)
     here.ledger.committed.pop(6)
     assert whole.ingest().accepted == 3
     assert visible_rows(whole.lake, 6) == after

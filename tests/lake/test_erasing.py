@@ -51,7 +51,7 @@ def test_erase__present_and_older_versions__hold_nothing_and_others_keep_their_r
     assert len(others) == 6
     assert len(stored(here.lake, "rejected")) == 4
     assert [
-        path for path in unnamed_files(here.lake.root) if b"ada" in path.read_bytes().replace(b"metadata", b"")
+        path for path in unnamed_files(here.lake.folder) if b"ada" in path.read_bytes().replace(b"metadata", b"")
     ] == []
 
 
@@ -81,7 +81,7 @@ def test_erase__removed_rows__go_with_their_removals(tmp_path: Path) -> None:
 def test_erase__file_that_was_never_finished__goes(tmp_path: Path) -> None:
     here = LakeInOneFolder(tmp_path)
     fill(here)
-    (left,) = {path.parent for path in (here.lake.root / "events").rglob("month=2026-02/*.parquet")}
+    (left,) = {path.parent for path in (here.lake.folder / "events").rglob("month=2026-02/*.parquet")}
     (left / "batch-00000003-half.parquet").write_bytes(b"PAR1 ada")
     erase(here)
     assert not (left / "batch-00000003-half.parquet").exists()

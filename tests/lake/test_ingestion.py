@@ -348,12 +348,12 @@ def test_write_batch__outrun_by_another_process__adds_nothing(here: Installation
 def test_ingest__that_fails_at_its_second_file__leaves_none_and_goes_on(here: Installation) -> None:
     """One file per month; a file is in the way of the second month's folder."""
     here.land(record(event_id="february"), record(event_id="march", timestamp=1_772_330_000_000))
-    obstacle = here.lake.root / "events/environment_key=prod/month=2026-03"
+    obstacle = here.lake.folder / "events/environment_key=prod/month=2026-03"
     obstacle.parent.mkdir(parents=True)
     obstacle.touch()
     with pytest.raises(FileExistsError):
         here.ingest()
-    assert unnamed_files(here.lake.root) == []
+    assert unnamed_files(here.lake.folder) == []
     obstacle.unlink()
     here.ingest()
     assert sorted(here.column("month")) == ["2026-02", "2026-03"]
@@ -376,9 +376,9 @@ def test_ingest__commits_carry_the_installation_and_all_that_the_registry_knows_
 ) -> None:
     here.land(record(), "{")
     here.ingest()
-    events = DeltaTable(here.lake.root / "events")
+    events = DeltaTable(here.lake.folder / "events")
     assert here.ledger.installation == Pair("memory", str(events.metadata().id))
-    for table in (events, DeltaTable(here.lake.root / "rejected")):
+    for table in (events, DeltaTable(here.lake.folder / "rejected")):
         newest = table.history(1)[0]
         (landed,) = here.ledger.batches[0].objects
         assert newest["batch"] == 1

@@ -243,7 +243,7 @@ class Suspect:
 
     def __init__(self, zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
         path = land(zone.landing, parquet(zone.landing.parent / "p"), "suspect.parquet")
-        self.mark = zone.lake.root / MARK
+        self.mark = zone.lake.folder / MARK
         self.mark.parent.mkdir()
         self.mark.write_text(json.dumps([path.relative_to(zone.landing).as_posix()]))
         self._patch = monkeypatch
@@ -319,7 +319,7 @@ def test_ingest__of_a_good_object_that_a_process_died_over__reads_it_and_forgets
 
 def test_staging__between_two_frames_of_a_parquet_object__has_no_mark(zone: Zone) -> None:
     name = land(zone.landing, parquet(zone.landing.parent / "p"), "a.parquet").relative_to(zone.landing).as_posix()
-    zone.lake.root.mkdir()
+    zone.lake.folder.mkdir()
     landed = LandedObject(name=name, environment_key=PROD, landed_at=NOW, bytes=1)
     with zone.lake.connect() as connection:
         staging = Staging(connection, PlannedBatch(1, NOW, (landed,)), ReadingMark(zone.lake.root))

@@ -328,7 +328,7 @@ def test_ingest__registry_declared_anew__is_refused_until_it_adopts_the_lake_wit
 def test_repair__commits_that_do_not_say_their_objects__read_them_once_more_and_count_their_events_once(
     here: Installation, tmp_path: Path
 ) -> None:
-    log = here.lake.root / "events" / "_delta_log"
+    log = here.lake.folder / "events" / "_delta_log"
     for commit in sorted(log.glob("*.json"))[:3]:  # the table, batches 1 and 2: as if written before commits said it
         commit.write_text(commit.read_text().replace('"objects":', '"unknown":').replace('"planned_at":', '"moment":'))
     anew = Installation(tmp_path, f"sqlite:///{tmp_path / 'anew.sqlite'}")
@@ -357,7 +357,7 @@ def test_ingest__lake_of_another_installation__is_refused_and_never_repaired(
     other = Installation(tmp_path / "other", f"sqlite:///{tmp_path / 'other.sqlite'}")
     other.fill(3)
     other.lose_lake()
-    here.lake.root.rename(other.lake.root)
+    here.lake.folder.rename(other.lake.folder)
     assert "The lake here is not the one that the registry belongs to." in refusal(other)
     with pytest.raises(UnsoundLake, match="not the one that the registry belongs to"):
         other.repair()

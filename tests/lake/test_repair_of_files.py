@@ -51,7 +51,7 @@ def test_repair__files_missing__keeps_a_vacuum_waiting_while_it_writes(
     write, refused = Staging.write_events, []
 
     def write_locked(staging: Staging, *arguments: Any) -> list[DataFile]:
-        with (here.lake.root / WRITING).open("a") as lock:
+        with (here.lake.folder / WRITING).open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as held:

@@ -1,6 +1,8 @@
 """Run as a process of its own: ingests and compacts, and kills itself at a named point, the n-th time it gets there.
 
 python -m tests.recovery.killed_ingestion <folder> [<point> <n> | unlocked]
+
+Where EXPERIMENT_PIPELINE_STORAGE names an object storage, landing zone and lake are there.
 """
 
 import sys
@@ -14,6 +16,9 @@ from experiment_pipeline.lake.delta import Snapshot
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry.batches import Batches
 from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage import locks
+from experiment_pipeline.storage.places import places_of
 from tests.lake.ledger import NOW
 from tests.recovery.kill_points import KillPoints
 
@@ -41,9 +46,11 @@ def main(root: Path, point: str | None = None, at: int = 1) -> None:
 
     if point == UNLOCKED:
         ingestion.exclusive_lock = nullcontext  # type: ignore[assignment]
+    locks.LEASE_SECONDS = 1.0
     registry = Registry.open(f"sqlite:///{root / 'registry.sqlite'}")
-    lake = Lake(root / "lake", threads=1)
-    ingestion.ingest(lake, registry.batches, root / "landing", NOW)
+    places = places_of(Settings(data_dir=root))
+    lake = Lake(places.lake, threads=1)
+    ingestion.ingest(lake, registry.batches, places.landing, NOW)
     compact(lake, NOW, whole=True)
 
 

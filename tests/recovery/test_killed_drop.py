@@ -34,11 +34,11 @@ def test_drop__killed_at_every_point__changes_no_data_version_and_is_finished_by
         land_range(tmp_path, f"{'again-' if number > 1 else ''}v1-{number:06}", rows)
         assert here.ingest().batch == number
     before, begun = seen(here.lake), tmp_path / "begun"
-    shutil.copytree(here.lake.root, begun)
+    shutil.copytree(here.lake.folder, begun)
     remaining = set()
     for point, at in [(name, count) for name in POINTS for count in range(1, TIMES[name] + 1)]:
-        shutil.rmtree(here.lake.root)
-        shutil.copytree(begun, here.lake.root)
+        shutil.rmtree(here.lake.folder)
+        shutil.copytree(begun, here.lake.folder)
         command = [sys.executable, "-m", "tests.recovery.killed_drop", str(here.lake.root), f"{LIMIT}", point, f"{at}"]
         assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9, f"{point} {at} was never reached"
         assert seen(here.lake) == before, (point, at)
@@ -48,6 +48,6 @@ def test_drop__killed_at_every_point__changes_no_data_version_and_is_finished_by
         assert rows_by_removing_batch(here.lake) == {NEWEST: 4}
         assert len(stored(here.lake)) == 4 + 4 + 4  # what batch 3 and 4 brought, and the removals of batch 4
         here.lake.vacuum(timedelta(0))
-        assert unnamed_files(here.lake.root) == []
+        assert unnamed_files(here.lake.folder) == []
         assert seen(here.lake) == before, (point, at)
     assert remaining == {12, 8, 4}  # nothing was dropped, one month, both

@@ -12,6 +12,10 @@ import pytest
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage import locks
+from experiment_pipeline.storage.object_path import ObjectPath
+from experiment_pipeline.storage.places import Places, places_of
 from tests.lake.ledger import NOW, PROD, land, record, stored
 from tests.recovery.killed_ingestion import POINTS, UNLOCKED
 
@@ -36,7 +40,15 @@ class Installation:
         lines = [record(event_id=key, timestamp=1_772_000_000_000) for key in sorted(new | again)]
         land(self.root / "landing", [*lines[::2], "{"], f"{number:03}-a.jsonl.gz")
         land(self.root / "landing", [*lines[1::2], lines[0]], f"{number:03}-b.jsonl")
+        self.publish(number)
         self.broken += 1
+
+    def publish(self, number: int) -> None:
+        """Nothing: the objects have landed by being written."""
+
+    @property
+    def places(self) -> Places:
+        return places_of(Settings(data_dir=self.root))
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "tests.recovery.killed_ingestion", str(self.root), *arguments]
@@ -44,8 +56,8 @@ class Installation:
 
     def check(self) -> None:
         """Finish what was interrupted, and compare with what was sent."""
-        lake = Lake(self.root / "lake")
-        ingest(lake, self.registry.batches, self.root / "landing", NOW)
+        lake = Lake(self.places.lake)
+        ingest(lake, self.registry.batches, self.places.landing, NOW)
         rows = stored(lake)
         assert Counter(row["event_id"] for row in rows) == Counter(self.sent)
         assert Counter(row["reason"] for row in stored(lake, "rejected")) == {"not_json": self.broken}
@@ -62,6 +74,44 @@ def test_killed_at_every_named_point__then_restarted(tmp_path: Path) -> None:
         reached = process.wait() == -9
         assert reached or point == "rewrite events", f"{point} was never reached"
         here.check()
+
+
+class InstallationInABucket(Installation):
+    """The same, whose landing zone and lake are in the bucket that the environment names."""
+
+    def publish(self, number: int) -> None:
+        for path in (self.root / "landing").rglob(f"{number:03}-*"):
+            assert isinstance(self.places.landing, ObjectPath)
+            (self.places.landing / path.relative_to(self.root / "landing").as_posix()).upload(path)
+
+
+@pytest.mark.slow
+def test_killed_at_every_named_point__over_a_bucket__then_restarted(
+    tmp_path: Path, object_storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERIMENT_PIPELINE_STORAGE", object_storage)
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 1.0)
+    here = InstallationInABucket(tmp_path)
+    for number, (point, at) in enumerate((point, at) for point in POINTS for at in (1, 2)):
+        here.land(number)
+        process = here.start(point, str(at))
+        reached = process.wait() == -9
+        assert reached or point == "rewrite events", f"{point} was never reached"
+        here.check()
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.slow
+def test_two_ingestions_at_once__over_a_bucket_and_without_its_lease__the_slower_is_refused(
+    tmp_path: Path, object_storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERIMENT_PIPELINE_STORAGE", object_storage)
+    here = InstallationInABucket(tmp_path)
+    for number in range(3):
+        here.land(number)
+        for process in [here.start(UNLOCKED), here.start(UNLOCKED)]:
+            process.wait()
+    here.check()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ import experiment_pipeline
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.errors import ArtifactMissing, ConfigurationError
+from experiment_pipeline.storage.files import local_folder
 from experiment_pipeline.warehouse.artifacts import (
     ArtifactStore,
     Stamp,
@@ -63,7 +64,7 @@ def test_write_frame__then_read__gives_rows_and_stamp_back(store: ArtifactStore)
 
 
 def test_replacing__block_that_raises__keeps_the_last_good_artifact(store: ArtifactStore) -> None:
-    path = store.path("srm", "checkout-1")
+    path = local_folder(store.path("srm", "checkout-1"))
     write_frame(frame(1), path)
     with pytest.raises(InterruptedError), replacing(path) as temporary:
         write_half(temporary)
@@ -72,7 +73,7 @@ def test_replacing__block_that_raises__keeps_the_last_good_artifact(store: Artif
 
 
 def test_replacing__block_that_writes_nothing__keeps_the_last_good_artifact(store: ArtifactStore) -> None:
-    path = store.path("srm", "checkout-1")
+    path = local_folder(store.path("srm", "checkout-1"))
     write_frame(frame(1), path)
     with pytest.raises(FileNotFoundError), replacing(path):
         pass
@@ -142,7 +143,7 @@ def test_path__partition_key_that_l6_forbids__is_refused_with_what_it_should_loo
 
 @given(st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,79}-[0-9]{1,19}", fullmatch=True))
 def test_path__every_key_of_l6__is_one_file_below_its_asset(key: str) -> None:
-    path = ArtifactStore(Path("artifacts")).path("srm", key)
+    path = local_folder(ArtifactStore(Path("artifacts")).path("srm", key))
     assert path.parts == ("artifacts", "srm", f"{key}.parquet")
 
 
@@ -161,7 +162,7 @@ LATER = replace(STAMP, data_version=4, since_full=1)
 
 
 def test_restamp__gives_rows_a_later_stamp_without_writing_them_again(store: ArtifactStore) -> None:
-    path = store.path("first_exposures", "checkout-1", 2)
+    path = local_folder(store.path("first_exposures", "checkout-1", 2))
     write_frame(frame(1, 2), path)
     before = path.stat()
     restamp(path, LATER)

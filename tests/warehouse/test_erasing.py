@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from experiment_pipeline.storage.files import local_folder
 from experiment_pipeline.warehouse.artifacts import STAMP_KEY, ArtifactStore
 from experiment_pipeline.warehouse.erasing import first_exposures, holds_identity, totals
 
@@ -17,7 +18,7 @@ ROWS = pl.DataFrame({"identity_hash": [1, 2], "variant": ["b", "control"], "quar
 def test_first_exposures__of_every_phase__lose_the_row_and_keep_their_stamp(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     for phase in (1, 2):
-        path = store.path("first_exposures", "a-1", phase)
+        path = local_folder(store.path("first_exposures", "a-1", phase))
         path.parent.mkdir(exist_ok=True)
         ROWS.write_parquet(path, metadata={STAMP_KEY: STAMP})
     (tmp_path / "first_exposures" / "not an artifact.parquet").write_bytes(b"")

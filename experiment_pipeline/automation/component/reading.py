@@ -23,6 +23,7 @@ from experiment_pipeline.settings import Settings
 from experiment_pipeline.sources.file_ranges import FileRanges
 from experiment_pipeline.sources.pull import Pull, Ranges, naming, open_ranges
 from experiment_pipeline.sources.row_profile import RowProfile
+from experiment_pipeline.storage.places import places_of
 
 READ = "tables.json"
 HASHES = 1 << 64
@@ -98,7 +99,7 @@ class TableReading:
                 report.newest[source.key] = datetime.fromisoformat(now.newest)
         lake = lake_resource(self.settings).open()
         report.ingested = ingest(
-            lake, self.registry.batches, self.settings.landing_dir, datetime.now(UTC), object_age=timedelta(0)
+            lake, self.registry.batches, places_of(self.settings).landing, datetime.now(UTC), object_age=timedelta(0)
         )
         count_late_events(lake, self.registry.health)
         if report.ingested.batch is not None:
@@ -112,7 +113,9 @@ class TableReading:
         compact(lake, now, recent_after=self.registry.data_versions.drop_limit(now - SEPARABLE_FOR).aged)
         lake.vacuum(REPLACED_AGE)
         before = now - (self.settings.landing_keep or LANDED_AGE)
-        remove_stored(self.settings.landing_dir, partial(self.registry.batches.stored_objects, before=before), before)
+        remove_stored(
+            places_of(self.settings).landing, partial(self.registry.batches.stored_objects, before=before), before
+        )
 
     def _read(self, source: Source, before: ReadTable | None, report: ReadingReport) -> ReadTable:
         """Land what a table has, in the place of what it had where its rows may be others."""
@@ -126,7 +129,7 @@ class TableReading:
             source,
             ranges,
             self.registry.source_ranges,
-            self.settings.landing_dir,
+            places_of(self.settings).landing,
             lambda: datetime.now(UTC),
             lambda _planned, rows: self.tell(f"{source.key}: {rows:,} rows"),
             profile,

@@ -29,7 +29,7 @@ from experiment_pipeline.domain.sources import url_of
 from experiment_pipeline.domain.texts import printable, quoted
 from experiment_pipeline.errors import ExperimentPipelineError, NotFound, NotStarted, RefreshRefused
 from experiment_pipeline.registry.registry import Registry
-from experiment_pipeline.resources.io_manager import FrameIOManager
+from experiment_pipeline.resources.io_manager import FrameIOManager, frame_io_manager
 from experiment_pipeline.resources.kept_event_log import event_log_kept_open
 from experiment_pipeline.resources.refresh_session import Engines, RefreshSession
 from experiment_pipeline.resources.retries import retry_transient
@@ -37,6 +37,7 @@ from experiment_pipeline.resources.warehouse import lake_resource, warehouse_res
 from experiment_pipeline.results.results_table import result_rows
 from experiment_pipeline.schemas.manifests import Manifest
 from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.tables.writer import LookTables
 
 
@@ -126,7 +127,7 @@ class ExperimentsRun:
             yield Opened(
                 session,
                 kept.enter_context(_engines(settings)),
-                FrameIOManager(artifacts_dir=str(settings.artifacts_dir.absolute())),
+                frame_io_manager(settings),
                 self._lineage(registry, manifest),
                 manifest,
                 report,
@@ -150,7 +151,7 @@ class ExperimentsRun:
 
     def _write_tables(self, opened: Opened) -> None:
         """Write what was published to the tables of all looks; what cannot be written waits for the next run."""
-        tables = LookTables(opened.session.settings.tables_dir, opened.registry.table_outbox)
+        tables = LookTables(places_of(opened.session.settings).tables, opened.registry.table_outbox)
         try:
             tables.write(datetime.now(UTC))
         except (ExperimentPipelineError, OSError):

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from glob import escape
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -12,8 +10,9 @@ import polars as pl
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.events import EPOCH, EXPOSURE_EVENT
 from experiment_pipeline.domain.exposure_contract import ExposureFaults, require_exposure_contract
-from experiment_pipeline.durable_files import replacing
 from experiment_pipeline.errors import ArtifactMissing, ContractBroken
+from experiment_pipeline.storage.files import readable, replacing, whole
+from experiment_pipeline.storage.object_path import StoragePath
 from experiment_pipeline.warehouse.artifacts import STAMP_KEY, Stamp, read_stamp, restamp
 from experiment_pipeline.warehouse.base import FirstExposures
 from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
@@ -54,7 +53,7 @@ class ExposuresRefresh:
 
     connection: duckdb.DuckDBPyConnection
     scope: AnalysisScope
-    target: Path
+    target: StoragePath
     events: Mapping[str, Any]
     now: KnownScope
     obstacle: Callable[[Known], str | None]
@@ -82,7 +81,7 @@ class ExposuresRefresh:
         changed, _, _ = self._up_to_date(earlier)
         incremental = self._stored_rows.collect() if changed is None else changed
         written = self._full(RefreshReport(AUDIT, is_audited=True))
-        if (difference := _difference(incremental, pl.read_parquet(self.target, glob=False))) is None:
+        if (difference := _difference(incremental, pl.read_parquet(whole(self.target), glob=False))) is None:
             return written
         report = replace(written.refresh, difference=difference)
         return self._full(report)  # with the difference in its stamp
@@ -103,7 +102,7 @@ class ExposuresRefresh:
         if (reason := self.obstacle(Known(stamp.window.as_of, stamp.data_version))) is not None:
             return reason
         (rows,) = self.connection.execute(
-            "select sum(num_rows) from parquet_file_metadata($files)", {"files": [escape(str(self.target))]}
+            "select sum(num_rows) from parquet_file_metadata($files)", {"files": [readable(self.target)]}
         ).fetchall()[0]
         least = self.policy.least_rows
         return stamp if rows >= least else f"fewer than {least:,} identities are read sooner than a state"
@@ -139,7 +138,7 @@ class ExposuresRefresh:
 
     @property
     def _stored_rows(self) -> pl.LazyFrame:
-        return pl.scan_parquet(self.target, glob=False)
+        return pl.scan_parquet(whole(self.target), glob=False)
 
     def _full(self, report: RefreshReport) -> FirstExposures:
         if self.scope.feature is None:

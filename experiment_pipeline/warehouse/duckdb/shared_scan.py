@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from glob import escape
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,8 @@ import structlog
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.storage.files import readable
+from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
 from experiment_pipeline.warehouse.base import WantedAggregates
 from experiment_pipeline.warehouse.duckdb.arrow_columns import ahead, batches, columns
 from experiment_pipeline.warehouse.duckdb.entering_events import Known
@@ -73,12 +74,14 @@ class PlannedAnalysis:
     """
 
     scope: AnalysisScope
-    first_exposures: Path
+    first_exposures: StoragePath
     version: object
     readings: Sequence[PlannedReading]
 
     @classmethod
-    def of(cls, scope: AnalysisScope, first_exposures: Path, read: Sequence[PlannedReading]) -> "PlannedAnalysis":
+    def of(
+        cls, scope: AnalysisScope, first_exposures: StoragePath, read: Sequence[PlannedReading]
+    ) -> "PlannedAnalysis":
         """Return the analysis of a scope with the first exposures as they are now."""
         return cls(scope, first_exposures, file_version(first_exposures), read)
 
@@ -160,7 +163,7 @@ class SharedScans:
 
     groups: Sequence[Shared] = field(default=())
 
-    def reader(self, scope: AnalysisScope, first_exposures: Path) -> SharedReader | None:
+    def reader(self, scope: AnalysisScope, first_exposures: StoragePath) -> SharedReader | None:
         """Return the shared scan for an analysis; None where it was not planned, or with other first exposures."""
         version = file_version(first_exposures) if self.groups else None
         for shared in self.groups:
@@ -288,8 +291,8 @@ class _SharedReading:
         ):
             return file.written(read, known), files
 
-    def _identities(self, first_exposures: Sequence[Path]) -> SharedIdentities:
-        files = [escape(str(each)) for each in first_exposures]
+    def _identities(self, first_exposures: Sequence[StoragePath]) -> SharedIdentities:
+        files = [readable(each) for each in first_exposures]
         with self.connection.cursor() as cursor:
             found = cursor.sql(statement("shared_identities"), params={"first_exposures": files})
             (identity_hash,) = columns(batches(found), 1)
@@ -302,8 +305,11 @@ def readings_alike(metrics: Sequence[Metric]) -> list[Reading]:
     return [reading for reading in readings((each, None) for each in metrics) if reading.name not in sliced]
 
 
-def file_version(path: Path) -> tuple[int, int, int]:
+def file_version(path: StoragePath) -> tuple[object, ...]:
     """Return what tells a file from the one that replaces it."""
+    if isinstance(path, ObjectPath):
+        stored = path.stat()
+        return stored.version, stored.modified_at, stored.size
     found = path.stat()
     return found.st_ino, found.st_mtime_ns, found.st_size
 

@@ -10,20 +10,19 @@ these have become many.
 """
 
 import json
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from experiment_pipeline.durable_files import make_folder, replacing, sync
+from experiment_pipeline.storage.files import adding, make_folder, remove_folder, replacing, sync, whole
+from experiment_pipeline.storage.object_path import StoragePath
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.kept_aggregates import KeptAggregates
 from experiment_pipeline.warehouse.refreshes import KnownScope
@@ -114,12 +113,12 @@ class TotalsStore:
     phase: int
 
     @property
-    def path(self) -> Path:
+    def path(self) -> StoragePath:
         """The file of the generation."""
         return self.artifacts.path(TOTALS, self.partition_key, self.phase).with_suffix(".json")
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> StoragePath:
         """The folder of its rows."""
         return self.path.with_suffix("")
 
@@ -139,16 +138,17 @@ class TotalsStore:
             if file.lowest_hash <= highest and lowest <= file.highest_hash:
                 path = self.folder / file.name
                 if lowest <= file.lowest_hash and file.highest_hash <= highest:
-                    yield pl.read_parquet(path, glob=False)
+                    yield pl.read_parquet(whole(path), glob=False)
                 else:
                     in_range = pl.col(IDENTITY).is_between(lowest, highest)
-                    yield pl.scan_parquet(path, glob=False).filter(in_range).collect()
+                    yield pl.scan_parquet(whole(path), glob=False).filter(in_range).collect()
 
     def append(self, rows: pl.DataFrame, lowest: int, highest: int) -> TotalsFile:
         """Write rows of a range of hashes, sorted by hash, to a new file; no generation names it yet."""
         make_folder(self.folder)
         path = self.folder / f"{uuid.uuid4().hex}.parquet"
-        rows.write_parquet(path, compression=COMPRESSION, statistics=True)
+        with adding(path) as file:
+            rows.write_parquet(file, compression=COMPRESSION, statistics=True)
         sync(path)
         return TotalsFile(path.name, len(rows), path.stat().st_size, lowest, highest)
 
@@ -166,7 +166,7 @@ class TotalsStore:
     def drop(self) -> None:
         """Remove the totals."""
         self.path.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
 
 def may_append(files: Sequence[TotalsFile], changed: int) -> bool:

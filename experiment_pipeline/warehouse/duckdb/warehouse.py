@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
-from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -27,6 +26,8 @@ from experiment_pipeline.domain.field_types import FieldTypes
 from experiment_pipeline.domain.looks import LateAnalysis, Look
 from experiment_pipeline.domain.metric_preview import MetricPreview
 from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.storage.files import readable
+from experiment_pipeline.storage.object_path import StoragePath
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp, rows_digest
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, LakeWarehouse, WantedAggregates, Warehouse
 from experiment_pipeline.warehouse.duckdb import shared_scan
@@ -365,13 +366,12 @@ class DuckDBWarehouse(LakeWarehouse):
             yield connection
 
     def _artifact_parameters(self, scope: AnalysisScope) -> dict[str, Any]:
-        excludes = scope.multiple_exposures is MultipleExposures.EXCLUDE
-        return {**self._stored(scope), "exclude_quarantined": excludes}
+        return {**self._stored(scope), "exclude_quarantined": scope.multiple_exposures is MultipleExposures.EXCLUDE}
 
     def _stored(self, scope: AnalysisScope) -> dict[str, Any]:
-        return {FIRST_EXPOSURES: [escape(str(self._first_exposures(scope)))]}
+        return {FIRST_EXPOSURES: [readable(self._first_exposures(scope))]}
 
-    def _first_exposures(self, scope: AnalysisScope) -> Path:
+    def _first_exposures(self, scope: AnalysisScope) -> StoragePath:
         return self.artifacts.existing(FIRST_EXPOSURES, scope.partition_key, scope.phase)
 
     def _opening_the_lake_once(self) -> Self:

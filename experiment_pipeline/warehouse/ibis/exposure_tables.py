@@ -8,11 +8,11 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.errors import ConfigurationError
+from experiment_pipeline.storage.object_path import StoragePath
 from experiment_pipeline.warehouse.ibis.engine import Rows
 from experiment_pipeline.warehouse.ibis.statements import has_statement, statement
 
@@ -32,7 +32,7 @@ class ExposureTable:
     generation: int
 
     @classmethod
-    def new(cls, scope: AnalysisScope, artifacts: Path) -> Self:
+    def new(cls, scope: AnalysisScope, artifacts: StoragePath) -> Self:
         """Return the table of a new generation of a scope."""
         experiment_id = scope.partition_key.rsplit("-", 1)[1]
         installation = hashlib.sha256(str(artifacts.absolute()).encode()).hexdigest()[:8]

@@ -1,6 +1,5 @@
 """A warehouse as the engine of refreshes: the protocol `Warehouse` over the analysis in place (N1, N3-N5, N10)."""
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -12,8 +11,8 @@ from typing_extensions import override
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.metrics import Metric
-from experiment_pipeline.durable_files import make_folder
 from experiment_pipeline.errors import ArtifactMissing, ConfigurationError, ExperimentPipelineError, Superseded
+from experiment_pipeline.storage.locks import exclusive
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, read_stamp, write_frame
 from experiment_pipeline.warehouse.base import Capabilities, FirstExposures, Frame, InPlace, Warehouse
 from experiment_pipeline.warehouse.costs import Cost
@@ -115,9 +114,7 @@ class IbisWarehouse(Warehouse, InPlace):
     def _switching(self, scope: AnalysisScope) -> Iterator[None]:
         """Wait until no other process compares and replaces the stamp of the experiment."""
         target = self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase)
-        make_folder(target.parent)
-        with target.with_name(f".{target.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with exclusive(target.parent, f".{target.name}.lock"):
             yield
 
     def _require_newest(self, scope: AnalysisScope, table: ExposureTable) -> None:
