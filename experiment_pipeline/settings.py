@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     warehouse_write: bool = Field(
         default=False, description="whether first exposures are stored as tables in the warehouse, rule N3"
     )
+    warehouse_unique_rows: bool = Field(
+        default=False, description="whether each event has one row in the warehouse: nothing is deduplicated, rule N2"
+    )
     duckdb_memory_limit: Size = Field(default="2GiB", description="DuckDB's memory before it spills to disk")
     duckdb_threads: int = Field(default=2, ge=1, le=1024, description="threads of one DuckDB connection")
 

@@ -85,6 +85,7 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
     settle_seconds: float
     statement_byte_limit: int | None
     writes: bool
+    unique_rows: bool
 
     _kept: KeptConnection | None = PrivateAttr(default=None)
     _in_place: dict[str, "IbisWarehouse"] = PrivateAttr(default_factory=dict)
@@ -138,6 +139,7 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
                 timedelta(seconds=self.settle_seconds),
                 self.statement_byte_limit,
                 self.writes,
+                self.unique_rows,
             )
             self._in_place[url.text] = IbisWarehouse.open(url, self.artifacts(), limits)
         return self._in_place[url.text]
@@ -192,4 +194,5 @@ def warehouse_resource(settings: Settings, lake: LakeResource) -> WarehouseResou
         settle_seconds=settings.warehouse_settle.total_seconds(),
         statement_byte_limit=settings.warehouse_byte_limit,
         writes=settings.warehouse_write,
+        unique_rows=settings.warehouse_unique_rows,
     )

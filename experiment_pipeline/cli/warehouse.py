@@ -37,6 +37,12 @@ limited = click.option(
     "--timeout", type=options.DURATION, default=TIMEOUT, show_default="PT10M", metavar="PT10M", help="Of one statement."
 )
 
+unique = click.option(
+    "--unique-rows",
+    is_flag=True,
+    help="Each event has one row in the table: duplicates are not removed, but looked for.",
+)
+
 
 @click.group()
 def warehouse() -> None:
@@ -63,8 +69,11 @@ def init(engine: str, *, grants: bool) -> None:
 @options.environment
 @connected
 @limited
+@unique
 @click.pass_obj
-def results(context: Context, key: str, environment: str | None, *, url_env: str, timeout: timedelta) -> None:
+def results(
+    context: Context, key: str, environment: str | None, *, url_env: str, timeout: timedelta, unique_rows: bool
+) -> None:
     """Compute the experiment KEY where its events lie, and print both payloads as JSON; nothing is published.
 
     What is not computed in a warehouse is refused, with the reason: docs/engines.md lists it.
@@ -77,7 +86,7 @@ def results(context: Context, key: str, environment: str | None, *, url_env: str
     with context.registry() as registry:
         experiment = context.find(registry, key, environment)
         looks = registry.planned_looks.list(experiment.id, experiment.phase) if experiment.has_planned_looks else ()
-    with _analysis(url_env, timeout) as in_place:
+    with _analysis(url_env, WarehouseLimits(timeout, unique_rows=unique_rows)) as in_place:
         click.echo(json.dumps(_computed(context, experiment, in_place, looks), indent=2))
 
 
@@ -89,9 +98,17 @@ def results(context: Context, key: str, environment: str | None, *, url_env: str
 )
 @connected
 @limited
+@unique
 @click.pass_obj
 def explain(
-    context: Context, key: str, environment: str | None, *, engine: str | None, url_env: str, timeout: timedelta
+    context: Context,
+    key: str,
+    environment: str | None,
+    *,
+    engine: str | None,
+    url_env: str,
+    timeout: timedelta,
+    unique_rows: bool,
 ) -> None:
     """Print the statements that compute the experiment KEY in place, each with the engine's plan.
 
@@ -108,12 +125,16 @@ def explain(
 
     metrics = tuple(each.metric for each in experiment.metrics)
     if engine is not None:
-        statements = aggregate_statements(dialect_of(engine), _scope(context, experiment, 0), metrics)
+        statements = aggregate_statements(
+            dialect_of(engine), _scope(context, experiment, 0), metrics, unique_rows=unique_rows
+        )
         click.echo("\n\n".join(f"-- {name}\n{sql};" for name, sql in statements.items()))
         return
-    with _analysis(url_env, timeout) as in_place:
+    with _analysis(url_env, WarehouseLimits(timeout, unique_rows=unique_rows)) as in_place:
         version = in_place.newest_version(experiment.environment_key, context.now)
-        statements = aggregate_statements(in_place.engine.dialect, _scope(context, experiment, version), metrics)
+        statements = aggregate_statements(
+            in_place.engine.dialect, _scope(context, experiment, version), metrics, unique_rows=unique_rows
+        )
         for name, sql in statements.items():
             plan = in_place.engine.plan(sql).replace("\n", "\n-- ")
             click.echo(f"-- {name}\n{sql};\n\n-- plan of {name}\n-- {plan}\n")
@@ -159,14 +180,13 @@ def _scope(context: Context, experiment: Experiment, data_version: int) -> Analy
 
 
 @contextmanager
-def _analysis(url_env: str, timeout: timedelta) -> Iterator["InPlaceAnalysis"]:
+def _analysis(url_env: str, limits: WarehouseLimits) -> Iterator["InPlaceAnalysis"]:
     require_ibis()
     from experiment_pipeline.warehouse.ibis.in_place import InPlaceAnalysis, open_engine
 
     text = os.environ.get(url_env)
     if not text:
         raise ConfigurationError.of("--url-env", f"the environment variable {url_env} is not set.")
-    limits = WarehouseLimits(timeout=timeout)
     engine = open_engine(ConnectionUrl(text, url_env), limits)
     try:
         yield InPlaceAnalysis(engine, limits)

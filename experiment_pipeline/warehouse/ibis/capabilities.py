@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.measures import Measure
-from experiment_pipeline.domain.metrics import Mean, Metric, Ratio, Retention
+from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import ConfigurationError
 
 IN_PLACE = "not computed where the events lie yet; copy the rows into the lake by a source"
@@ -26,21 +26,14 @@ def refused_of_scope(scope: AnalysisScope) -> Iterator[str]:
     audience = scope.audience
     asked = {
         "everybody in the environment": scope.feature is None,
-        "the audience's `only`": bool(audience.only),
-        "`exclude_identifiers`": bool(audience.exclude_identifiers),
         "an entry point": audience.entry is not None,
-        "dimensions": bool(audience.dimensions),
+        "dimensions that are crossed": bool(audience.cross),
     }
     yield from (name for name, is_asked in asked.items() if is_asked)
 
 
 def refused_of_metric(metric: Metric) -> Iterator[str]:
     """Yield what is refused of a metric."""
-    match metric.statistic:
-        case Mean() | Ratio() | Retention():
-            pass
-        case other:
-            yield f"the statistic {type(other).__name__.lower()} of metric '{metric.name}'"
     for measure in metric.measures:
         yield from (f"{each} of metric '{metric.name}'" for each in _refused_of_measure(measure))
 

@@ -22,19 +22,23 @@ class ChosenEvents:
 
     Args:
         chosen: the events that count in the metrics.
+        unique_rows: whether each event is declared to have one row, so that no duplicates are removed (rule N2).
     """
 
-    def __init__(self, chosen: Iterable[Events]) -> None:
+    def __init__(self, chosen: Iterable[Events], *, unique_rows: bool = False) -> None:
+        self._unique_rows = unique_rows
         self._conditions: Sequence[tuple[Condition, ...]] = tuple(
             dict.fromkeys(each.where for each in chosen if each.where)
         )
 
     def distinct(self, rows: Any) -> Any:
         """Return each event once, with its number and what it meets."""
-        if not self._conditions:
+        numbers = {name: self._with_flags(rows, first) for name, first in self._columns.items()}
+        if self._unique_rows:
+            return rows.select(*EVENT_KEY, "numeric_value", **numbers)
+        if not numbers:
             return rows.select(*EVENT_KEY, "numeric_value").distinct()
-        numbers = {name: self._with_flags(rows, first).min() for name, first in self._columns.items()}
-        return rows.group_by(*EVENT_KEY, "numeric_value").agg(**numbers)
+        return rows.group_by(*EVENT_KEY, "numeric_value").agg(**{name: each.min() for name, each in numbers.items()})
 
     def are(self, events: Any, chosen: Events) -> Any:
         """Return whether each event is one that was chosen; when it happened does not matter."""

@@ -24,6 +24,7 @@ from experiment_pipeline.warehouse.ibis.exposure_tables import ExposureTables
 from experiment_pipeline.warehouse.ibis.postgres import open_postgres
 from experiment_pipeline.warehouse.ibis.row_counts import RowCounts, counted_rows
 from experiment_pipeline.warehouse.ibis.spark import open_spark
+from experiment_pipeline.warehouse.ibis.uniqueness import require_unique, sampled_rows
 from experiment_pipeline.warehouse.limits import DEFAULT_LIMITS, WarehouseLimits
 
 MICROSECOND = timedelta(microseconds=1)
@@ -134,7 +135,9 @@ class InPlaceAnalysis:
             statements[name] = self.engine.dialect.statement(expression)
             return self._run(statements[name], scope)
 
-        rows = Aggregation(ask, scope, metrics).rows()
+        if metrics and self.limits.unique_rows:
+            require_unique(ask("check of uniqueness", sampled_rows(scope, metrics))[0])
+        rows = Aggregation(ask, scope, metrics, unique_rows=self.limits.unique_rows).rows()
         return Frame(frame_of("variant_aggregates", rows), ";\n".join(statements.values()))
 
     def _rows(self, expression: Any, scope: AnalysisScope | None = None) -> Rows:
@@ -168,7 +171,9 @@ class InPlaceAnalysis:
         raise ConfigurationError.of("warehouse", message)
 
 
-def aggregate_statements(dialect: Dialect, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> dict[str, str]:
+def aggregate_statements(
+    dialect: Dialect, scope: AnalysisScope, metrics: tuple[Metric, ...], *, unique_rows: bool = False
+) -> dict[str, str]:
     """Return the statements that aggregate metrics, by what they are for; none without metrics.
 
     Raises:
@@ -181,5 +186,5 @@ def aggregate_statements(dialect: Dialect, scope: AnalysisScope, metrics: tuple[
         statements[name] = dialect.statement(expression)
         return []
 
-    Aggregation(ask, scope, metrics).rows()
+    Aggregation(ask, scope, metrics, unique_rows=unique_rows).rows()
     return statements

@@ -95,7 +95,7 @@ class MetricColumns:
         return max(ends, default=timedelta()) // MILLISECOND
 
 
-def identity_values(scope: AnalysisScope, metrics: Sequence[Metric], people: Any) -> Any:
+def identity_values(scope: AnalysisScope, metrics: Sequence[Metric], people: Any, *, unique_rows: bool = False) -> Any:
     """Return a row per identity with any event that a metric may count.
 
     Its columns are those of `people` but `identifier`, and of every metric those that `percentiles.bounded` reads.
@@ -104,8 +104,9 @@ def identity_values(scope: AnalysisScope, metrics: Sequence[Metric], people: Any
         scope: of the analysis.
         metrics: of measures.
         people: the identities, with `identifier`, `first_ms` and more columns.
+        unique_rows: whether each event is declared to have one row.
     """
-    chosen = ChosenEvents(events for metric in metrics for events in metric.events)
+    chosen = ChosenEvents((events for metric in metrics for events in metric.events), unique_rows=unique_rows)
     before = max((MetricColumns(metric).pre_period or timedelta() for metric in metrics), default=timedelta())
     counted = joined_events(scope, metrics, people, chosen, before)
     counted = counted.mutate(**_end_times(counted, metrics, chosen))

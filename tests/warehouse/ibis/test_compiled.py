@@ -13,8 +13,8 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from experiment_pipeline.domain.measures import Aggregation, Bound, Events, Measure, MeasureWindow
-from experiment_pipeline.domain.metrics import Maturity, Mean, Metric, Ratio
+from experiment_pipeline.domain.measures import Aggregation, Bound, Condition, Events, Measure, MeasureWindow, Operator
+from experiment_pipeline.domain.metrics import Funnel, Maturity, Mean, Metric, Quantile, Ratio
 from experiment_pipeline.warehouse.ibis import first_exposures
 from experiment_pipeline.warehouse.ibis.dialects import DIALECTS, NOT_RUN
 from experiment_pipeline.warehouse.ibis.engine import Dialect
@@ -33,6 +33,17 @@ METRICS = (
     metric(3, Aggregation.DISTINCT),
 )
 
+BOUGHT = Events(PURCHASE)
+LARGE = Events(PURCHASE, (Condition("value", Operator.AT_LEAST, 3),))
+DAY = timedelta(days=1)
+EVERY_STATISTIC = (
+    Metric(1, "prod", "usual", Quantile(0.9, Measure(BOUGHT, Aggregation.SUM))),
+    Metric(2, "prod", "of events", Quantile(0.9, BOUGHT)),
+    Metric(3, "prod", "checkout", Funnel((Events("cart"), Events("address"), BOUGHT), DAY)),
+    Metric(4, "prod", "adjusted", Mean(Measure(BOUGHT, Aggregation.SUM, cap=Bound(percentile=99.5)), 14 * DAY)),
+    Metric(5, "prod", "last", Mean(Measure(LARGE, Aggregation.LAST))),
+)
+
 
 def compiled(dialect: Dialect) -> Iterator[tuple[str, str]]:
     """Yield the name of a file and its text."""
@@ -45,6 +56,14 @@ def compiled(dialect: Dialect) -> Iterator[tuple[str, str]]:
 def test_statements__of_a_dialect__are_the_committed_files__n6(name: str) -> None:
     for file, sql in compiled(DIALECTS[name]):
         assert sql == (FOLDER / file).read_text("utf-8"), "python -m tests.warehouse.ibis.test_compiled"
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_statements__of_every_statistic__are_compiled_without_a_connection__n6(name: str) -> None:
+    statements = aggregate_statements(DIALECTS[name], SCOPE, EVERY_STATISTIC)
+    assert list(statements) == ["identities", "moments", "funnel 3", "events 2", "order statistics of events 2"]
+    parsed = [sqlglot.parse_one(sql, dialect=DIALECTS[name].sql) for sql in statements.values()]
+    assert all(each.find(exp.Window) for each in parsed)
 
 
 def test_committed_files__are_of_a_dialect_each() -> None:
