@@ -125,6 +125,7 @@ bench: $(VENV)/.dev $(BENCH)/.bench ## Measure analysis and ingestion against a 
 	@$(BIN)/python -m tests.bench $(if $(IDENTITIES),--identities $(IDENTITIES)) --write
 	@$(BIN)/python -m tests.bench.ingested_files --write
 	@$(BIN)/python -m tests.bench.incremental $(if $(IDENTITIES),--identities $(IDENTITIES)) --write
+	@$(BIN)/python -m tests.bench.shared_scan --write
 
 incremental-histories: $(VENV)/.dev ## Compare incremental with full refreshes over 300 random histories (an hour); writes docs/incremental-histories.md
 	@$(BIN)/python -m tests.incremental --write
