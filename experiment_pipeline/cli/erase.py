@@ -107,6 +107,7 @@ def _as_json(report: "ErasureReport") -> dict[str, object]:
         "stores": [asdict(each) for each in report.stores],
         "remaining": report.remaining,
         "linked": report.linked,
+        "warehouse": report.warehouse,
     }
 
 
@@ -122,6 +123,10 @@ def _print(context: Context, report: "ErasureReport") -> None:
     context.wide_console.print(table)
     for name in report.unsearchable:
         click.echo(f"Damaged, and searched in part: {printable(name)}")
+    if report.warehouse is not None:
+        click.echo(
+            f"Its events lie in the warehouse {printable(report.warehouse)}, where nothing was searched or erased."
+        )
     if report.linked:
         told = ", ".join(map(printable, report.linked))
         click.echo(f"Linked with other identifiers, whose own records are not erased with it: {told}")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from experiment_pipeline.domain.batches import LandedObject
+from experiment_pipeline.domain.environments import EMBEDDED
 from experiment_pipeline.domain.erasures import ErasedIdentity, Erasure
 from experiment_pipeline.erasure.stores import (
     Finding,
@@ -57,12 +58,14 @@ class ErasureReport:
         erased_at: the moment before which nothing is left; None of a dry run.
         stores: in the order in which they were searched.
         linked: other identifiers that were linked with the identity (rule D6): their own records stay.
+        warehouse: where the environment's events lie besides, and where nothing was searched; None for nowhere.
     """
 
     environment_key: str
     erased_at: datetime | None
     stores: list[StoreReport] = field(default_factory=list)
     linked: list[str] = field(default_factory=list)
+    warehouse: str | None = None
 
     @property
     def remaining(self) -> int:
@@ -102,7 +105,7 @@ class Eraser:
 
     def plan(self, now: datetime) -> ErasureReport:
         """Search every store, and change nothing."""
-        report = ErasureReport(self.environment_key, None)
+        report = ErasureReport(self.environment_key, None, warehouse=self._warehouse())
         identity = ErasedIdentity(self.identifier, now)
         report.linked = self._lake(identity).linked()
         for store in self._stores(identity, None):
@@ -120,7 +123,7 @@ class Eraser:
         require_sound(self.lake.folder, self.registry.batches)
         erasure = self.registry.erasures.begin(self.environment_key, self.identifier, now)
         identity = ErasedIdentity(self.identifier, now)
-        report = ErasureReport(self.environment_key, now)
+        report = ErasureReport(self.environment_key, now, warehouse=self._warehouse())
         segments, *stores = self._stores(identity, erasure)
         self._erase(segments, report)
         with self._alone(erasure):
@@ -157,6 +160,15 @@ class Eraser:
                 (settings.landing_dir, settings.artifacts_dir, self.lake.folder),
             ),
         ]
+
+    def _warehouse(self) -> str | None:
+        """Return the connection to where the environment's events lie; None for the lake alone."""
+        environments = self.registry.environments
+        known = environments.get(self.environment_key) if environments.exists(self.environment_key) else None
+        named = known.warehouse if known else None
+        if named is None and self.settings.default_warehouse != EMBEDDED:
+            return "of the installation"  # its URL may hold a password
+        return None if named == EMBEDDED else named
 
     def _lake(self, identity: ErasedIdentity) -> LakeErasing:
         return LakeErasing(self.lake, self.environment_key, identity, self._step)

@@ -38,3 +38,15 @@ def test_erase__bad_input__is_refused_by_name(declared: Run, arguments: list[str
     shown = declared("erase", *arguments, *(["--dry-run"] if "prodcution" in arguments else []))
     assert shown.exit_code == 2
     assert told in shown.stderr
+
+
+def test_erase__environment_whose_events_lie_in_a_warehouse__says_that_nothing_was_searched_there(
+    declared: Run, tmp_path: Path
+) -> None:
+    assert "warehouse" not in declared("erase", "--identifier", "ada", "--dry-run").stdout
+    path = tmp_path / "warehouse.yaml"
+    path.write_text("connections: {big: {url_env: BIG_URL}}\nenvironments: {production: {warehouse: big}}\n", "utf-8")
+    applied = declared("apply", path)
+    assert applied.exit_code == 0, applied.output
+    shown = declared("erase", "--identifier", "ada", "--dry-run")
+    assert "Its events lie in the warehouse big, where nothing was searched or erased." in shown.stdout
