@@ -3,7 +3,7 @@
 import structlog
 
 from experiment_pipeline.api.dependencies import State
-from experiment_pipeline.errors import LakeError, UnsoundLake
+from experiment_pipeline.errors import LakeError, StorageUnavailable, UnsoundLake
 from experiment_pipeline.storage.places import places_of
 
 log = structlog.get_logger(__name__)
@@ -18,6 +18,9 @@ def lake_flaw(shared: State) -> str | None:
     except LakeError as unreadable:  # its cause names folders, and anybody may ask
         log.warning("lake.unreadable", reason=str(unreadable))
         return "The log of the lake cannot be read; the reason stands in the service's own log."
+    except StorageUnavailable as away:
+        log.warning("storage.unavailable", reason=str(away))
+        return "The object storage cannot be used; the reason stands in the service's own log."
     except OSError as unreadable:
         return f"The lake cannot be read: {unreadable.strerror}."
     return None if finding is None else finding.message

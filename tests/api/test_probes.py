@@ -10,6 +10,9 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from experiment_pipeline.api.app import create_app
+from experiment_pipeline.api.dependencies import State
+from experiment_pipeline.api.lake_soundness import lake_flaw
+from experiment_pipeline.api.rate_limits import RateLimits
 from experiment_pipeline.api.worker_metrics import PublicationsWaiting, exposition
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.notification_targets import TargetDraft
@@ -18,6 +21,9 @@ from experiment_pipeline.errors import RegistryUnreachable
 from experiment_pipeline.lake.ingestion import create_tables
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.registry.refresh_costs import RefreshCost
+from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage import delta_tables
 from tests.api.conftest import Api, detail
 from tests.registry.test_looks import publish
 
@@ -177,3 +183,18 @@ def test_readyz__damaged_log_of_the_lake__says_so_and_names_no_folder(api: Api) 
     assert str(lake) not in answer.text
     (line,) = (line for line in logged if line["event"] == "lake.unreadable")
     assert "gap" in line["reason"]
+
+
+def test_lake_flaw__bucket_that_is_away__says_so_and_names_no_address(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in {"ENDPOINT_URL": "http://127.0.0.1:9", "ALLOW_HTTP": "true", "REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nobody")
+    monkeypatch.setattr(delta_tables, "RETRIES", 0)
+    settings = Settings(data_dir=tmp_path, storage="s3://bucket/prefix")
+    registry = Registry.open(settings.database_url)
+    flaw = lake_flaw(State(registry, settings, RateLimits(settings)))
+    registry.close()
+    assert flaw == "The object storage cannot be used; the reason stands in the service's own log."
