@@ -174,7 +174,7 @@ def own_postgres_url(postgres_url: str) -> Iterator[str]:
 
 def test_table__in_an_engine_that_stores_none__is_refused_before_anything_runs__n1() -> None:
     ran: list[str] = []
-    tables = ExposureTables("spark", lambda sql: ran.append(sql) or [])  # type: ignore[func-returns-value]
+    tables = ExposureTables("spark", lambda sql: ran.append(sql) or [])  # type: ignore[func-returns-value,redundant-expr]
     with pytest.raises(ConfigurationError, match="EXPERIMENT_PIPELINE_WAREHOUSE_WRITE: is not possible with spark"):
         tables.create(ExposureTable.new(SCOPE, Path("artifacts")), "select 1")
     assert ran == []
