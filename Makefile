@@ -193,7 +193,7 @@ lock: ## Resolve the locked requirements anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --group build --group dev --output-file requirements/dev.txt
 	$(UV_COMPILE) --group bench --output-file requirements/bench.txt
 	$(UV_COMPILE) --group engines --no-deps --output-file requirements/engines.txt
-	$(UV_COMPILE) pyproject.toml --group build --extra postgres --extra notify --extra kubernetes --output-file requirements/image.txt
+	$(UV_COMPILE) pyproject.toml --group build --extra postgres --extra notify --extra kubernetes --extra object-storage --output-file requirements/image.txt
 	$(UV_COMPILE) --group deploy --output-file requirements/deploy.txt
 	$(UV_COMPILE) --group docs --output-file requirements/docs.txt
 	$(UV_COMPILE) --group sbom --output-file requirements/sbom.txt
