@@ -108,7 +108,7 @@ class Aggregation:
             bounds = clippings(metric, found, self._mature(metric))
             for arm, group in self._each_arm():
                 of_arm = arm_moments(of_arms.get(arm), metric, bounds, *self._people(metric, arm))
-                quantiles.add(metric, arm, of_arm.y.n, of_arms.get(arm))
+                quantiles.add(metric, arm, of_arm.y.n)
                 rows.append((metric, group, arm, of_arm, bounds))
         estimates = quantiles.estimates(self._values_at_ranks(quantiles, people), {row[0].id: row[4] for row in rows})
         for metric, group, arm, of_arm, bounds in rows:

@@ -32,22 +32,20 @@ class Ranks:
 
     Attributes:
         n: values, zeros without a row among them.
-        silent: how many of these have no row.
         quantile: the rank of the quantile, from 1 on.
         low: of the lower end of its interval; None where it lies beyond; `high` likewise.
     """
 
     n: int
-    silent: int
     quantile: int
     low: int | None
     high: int | None
 
     @classmethod
-    def of(cls, q: float, n: int, silent: int, share_error: float) -> "Ranks":
+    def of(cls, q: float, n: int, share_error: float) -> "Ranks":
         """Return the ranks of a quantile of n values, 1 or more."""
         low, high = interval_ranks(q, n, share_error) if math.isfinite(share_error) else (None, None)
-        return cls(n, silent, nearest_rank(q, n), low, high)
+        return cls(n, nearest_rank(q, n), low, high)
 
     @property
     def wanted(self) -> list[int]:
@@ -72,20 +70,18 @@ class QuantilesOfIdentities:
     def __init__(self) -> None:
         self._ranks: dict[Metric, dict[Arm, Ranks]] = {}
 
-    def add(self, metric: Metric, arm: Arm, n: int, row: Mapping[str, Any] | None) -> None:
+    def add(self, metric: Metric, arm: Arm, n: int) -> None:
         """Take in an arm, if the metric is a quantile of identities.
 
         Args:
             metric: of measures.
             arm: of its identities.
             n: its values, those of identities without an event among them.
-            row: of `moments`; None where nobody has an event.
         """
         if isinstance(metric.statistic, Quantile):
             of_metric, q = self._ranks.setdefault(metric, {}), metric.statistic.q
             if n:
-                silent = n - (0 if row is None else int(row[MetricColumns(metric).of("measured")]))
-                of_metric[arm] = Ranks.of(q, n, silent, math.sqrt(q * (1 - q) / n))
+                of_metric[arm] = Ranks.of(q, n, math.sqrt(q * (1 - q) / n))
 
     @property
     def metrics(self) -> list[Metric]:
@@ -117,12 +113,16 @@ class QuantilesOfIdentities:
 def values_at_ranks(values: Any, columns: Mapping[str, Mapping[Arm, Ranks]], arms: Sequence[str]) -> Any:
     """Return the rows whose value is at a wanted rank in any column, or in another arm: the arm, values and places.
 
+    Negative values are counted from the smallest one on, and positive ones from the largest one: so zeros without a
+    row, which lie between them, move no place.
+
     Args:
         values: rows with an arm each.
         columns: of values, null where there is none, with the ranks that are wanted in each arm.
         arms: the columns that tell the arm.
     """
     places = {f"place_{name}": _place(values, name, arms) for name in columns}
+    places |= {f"back_{name}": _place(values, name, arms, from_largest=True) for name in columns}
     ranked = values.mutate(**places)
     is_wanted = [_is_at_place(ranked, name, of_arms.values()) for name, of_arms in columns.items() if of_arms]
     found = ranked.filter(reduce(or_, is_wanted) if is_wanted else ibis.literal(False))
@@ -137,8 +137,8 @@ def found_at_ranks(
     for row in rows:
         arm = (str(row["variant"]), int(row.get("part") or EVERYBODY))
         if arm in ranks and row[name] is not None:
-            value, place = float(row[name]), int(row[f"place_{name}"])
-            found[arm][place + (ranks[arm].silent if value > 0 else 0)] = value
+            value, place, back = float(row[name]), int(row[f"place_{name}"]), int(row[f"back_{name}"])
+            found[arm][place if value < 0 else ranks[arm].n + 1 - back] = value
     return found
 
 
@@ -194,10 +194,10 @@ def ranks_of_events(q: float, row: Mapping[str, Any]) -> Ranks | None:
     if not events:
         return None
     if n < 2:
-        return Ranks.of(q, events, 0, math.inf)
+        return Ranks.of(q, events, math.inf)
     squares = [int(row[name]) for name in ("below_below", "below_events", "events_events")]
     residual = events**2 * squares[0] - 2 * below * events * squares[1] + below**2 * squares[2]
-    return Ranks.of(q, events, 0, math.sqrt(residual * n / (n - 1)) / events**2)
+    return Ranks.of(q, events, math.sqrt(residual * n / (n - 1)) / events**2)
 
 
 def event_moments(row: Mapping[str, Any] | None, people: int, mature: int) -> ArmMoments:
@@ -219,16 +219,15 @@ def event_moments(row: Mapping[str, Any] | None, people: int, mature: int) -> Ar
     return ArmMoments(moments, largest=float(largest), counts=counts_of_arm)
 
 
-def _place(rows: Any, name: str, arms: Sequence[str]) -> Any:
+def _place(rows: Any, name: str, arms: Sequence[str], *, from_largest: bool = False) -> Any:
     """Return the place of each value in its arm, from 1 on, behind all of them where there is none."""
-    order = [one(rows[name].isnull()), rows[name]]
+    order = [one(rows[name].isnull()), rows[name].desc() if from_largest else rows[name]]
     return ibis.row_number().over(ibis.window(group_by=list(arms), order_by=order)) + 1
 
 
 def _is_at_place(rows: Any, name: str, ranks: Iterable[Ranks]) -> Any:
-    """Return whether a value is at a place that is wanted in any arm: zeros without a row come before positive values.
-
-    One list of places for all arms is a short condition; `found_at_ranks` takes what is of the arm.
-    """
-    places = {rank - silent for each in ranks for rank in each.wanted for silent in (0, each.silent)}
-    return (rows[name] != 0) & rows[f"place_{name}"].isin(sorted(place for place in places if place > 0) or [0])
+    """Return whether a value is at a place that is wanted in any arm; `found_at_ranks` takes those of its own arm."""
+    wanted = [(rank, each.n + 1 - rank) for each in ranks for rank in each.wanted]
+    places, backs = (sorted(set(found)) for found in zip(*wanted, strict=True))
+    is_below = (rows[name] < 0) & rows[f"place_{name}"].isin(places)
+    return is_below | ((rows[name] > 0) & rows[f"back_{name}"].isin(backs))

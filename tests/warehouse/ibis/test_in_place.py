@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from experiment_pipeline.domain.aggregates import MetricAggregates
 from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.experiments import MultipleExposures
-from experiment_pipeline.domain.measures import Aggregation, Condition, Events, Operator
-from experiment_pipeline.domain.metrics import Funnel, Metric
+from experiment_pipeline.domain.measures import Aggregation, Condition, Events, Measure, Operator
+from experiment_pipeline.domain.metrics import Funnel, Mean, Metric, Quantile
 from experiment_pipeline.errors import ConfigurationError, SourceUnreachable
 from experiment_pipeline.warehouse.frame_schemas import metric_aggregates, validated
 from experiment_pipeline.warehouse.ibis.capabilities import refused_of_metric
@@ -177,6 +177,21 @@ def test_events__that_are_delivered_again__count_once__e4(table: Table) -> None:
     again = (*did("1", "3")[:-1], LOADED_AT - DAY)
     rows = [seen("1", "b"), did("1", "3"), did("1", "3"), again, did("1", "3", event_id="A"), did("1", "3.0")]
     assert moments(table, rows, metric(1, Aggregation.COUNT))[1, "b"]["mean"] == 3
+
+
+def test_quantile__beside_a_metric_of_other_events__counts_identities_without_its_own_as_zeros__m12(
+    table: Table,
+) -> None:
+    """Seven of ten have another event, three one of the quantile's: the seventh smallest of ten numbers is 0."""
+    visits = Metric(2, "prod", "visits", Mean(Measure(Events("visit"), Aggregation.COUNT)))
+    sums = [Metric(n, "prod", str(n), Quantile(q, Measure(Events("purchase"), Aggregation.SUM))) for n, q in QS.items()]
+    rows = [seen(who, "b") for who in "0123456789"] + [did(who, who) for who in "123"] + [did("0", "-4")]
+    rows += [(*did(who, "1")[:1], "visit", *did(who, "1")[2:]) for who in "3456789"]
+    found = moments(table, rows, visits, *sums)
+    assert {number: found[number, "b"]["quantile"] for number in QS} == {3: -4, 4: 0, 5: 1, 6: 3}
+
+
+QS = {3: 0.1, 4: 0.7, 5: 0.8, 6: 0.99}
 
 
 def test_rows__that_are_declared_unique__are_not_deduplicated_and_a_sample_is_checked__n2(table: Table) -> None:
