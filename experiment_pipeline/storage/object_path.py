@@ -30,6 +30,7 @@ PART_BYTES = 16 << 20  # of a download: a request has its time for each
 PAGE = 1_000  # keys of one listing request
 QUERY = re.compile(r"\?\S+")  # of an address in an error's text: some stores sign there
 ALLOW_HTTP = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "ALLOW_HTTP")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -319,8 +320,8 @@ def storage_errors(path: StoragePath) -> Iterator[None]:
 
 
 def _told(path: ObjectPath, error: Exception) -> str:
-    lines = [line.strip(" \t↳\x1b[0m1;") for line in str(error).partition("\n\nDebug")[0].splitlines()]
-    cause = QUERY.sub("", " ".join(line for line in lines if line))
+    text = COLOURS.sub("", str(error)).partition("\n\nDebug")[0]  # deltalake draws a tree in colours
+    cause = QUERY.sub("", " ".join(text.replace("\u21b3", " ").split()))
     return f"The object storage {path.bucket} cannot be used: {cause.rstrip('.')}."
 
 
