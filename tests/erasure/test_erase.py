@@ -1,11 +1,19 @@
 """`erase`: a person's records are in no store afterwards, and do not come back (rule E6)."""
 
 import json
-from datetime import UTC, datetime
+import threading
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import polars as pl
 import pytest
+from deltalake import DeltaTable
 
+from experiment_pipeline.lake.ingestion import ingest
+from experiment_pipeline.lake.lake import Lake
+from experiment_pipeline.landing.writer import SegmentWriter
+from experiment_pipeline.registry.registry import Registry
 from tests.assets.conftest import exposure, purchase
 from tests.erasure.conftest import LINKED, OTHER, PERSON, Erasable, records
 
@@ -121,3 +129,35 @@ def test_erase__without_a_terminal__asks_for_yes(here: Erasable) -> None:
     assert refused.exit_code == 2
     assert "--yes" in refused.stderr
     assert here.traces() != []
+
+
+def test_erase__beside_a_living_collector_and_ingestion__leaves_nothing_and_loses_nothing(here: Erasable) -> None:
+    landing = here.data_dir / "landing"
+    writer = SegmentWriter(landing, object_bytes=1 << 20, object_age=timedelta(milliseconds=200), buffer_bytes=1 << 20)
+    stopped, collected = threading.Event(), list[int]()
+
+    def collect_and_ingest() -> None:
+        number = 0
+        while not stopped.is_set():
+            record = purchase(f"newcomer-{number}", 1) | {"timestamp": datetime.now(UTC).isoformat()}
+            writer.append("prod", f"{json.dumps(record)}\n".encode()).result()
+            number += 1
+            with closing(Registry.open(f"sqlite:///{here.data_dir / 'registry.sqlite'}")) as registry:
+                ingest(Lake(here.data_dir / "lake", threads=1), registry.batches, landing, datetime.now(UTC))
+        collected.append(number)
+
+    writer.append("prod", f"{json.dumps(purchase(PERSON, 9, hours=5))}\n".encode()).result()
+    beside = threading.Thread(target=collect_and_ingest)
+    beside.start()
+    try:
+        proof = here.erase()
+    finally:
+        stopped.set()
+        beside.join()
+        writer.close()
+    assert found(proof)["open segments"] >= 1
+    here.place.done("lake", "ingest")
+    assert here.traces() == []
+    stored = pl.read_parquet(DeltaTable(here.data_dir / "lake/events").file_uris(), hive_partitioning=False)
+    (appended,) = collected
+    assert stored["identifier"].str.starts_with("newcomer-").sum() == appended
