@@ -37,7 +37,7 @@ PROPERTIES = PropertySql(
     ),
     number="case when JSONType({at}) in ('Int64', 'UInt64', 'Double') then JSONExtractFloat({at}) end",
 )
-CLICKHOUSE = Dialect("clickhouse", exact={"uniqIf": "uniqExactIf"}, properties=PROPERTIES)
+CLICKHOUSE = Dialect("clickhouse", exact={"uniqIf": "uniqExactIf"}, limits_by=True, properties=PROPERTIES)
 CHDB = "chdb"
 CONNECT_TIMEOUT = 10  # seconds
 READS_ONLY = {"1", "2"}

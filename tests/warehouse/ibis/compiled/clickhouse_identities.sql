@@ -55,9 +55,17 @@ FROM (
             toUnixTimestamp64Milli(timestamp) AS at_ms,
             coalesce(event_id, '') AS event_id,
             toUnixTimestamp64Micro(loaded_at) AS loaded_us,
-            lengthUTF8(identifier) BETWEEN 1 AND 2000
-            AND lengthUTF8(coalesce(value, '')) <= 65535
-            AND lengthUTF8(coalesce(feature_name, '')) <= 2000 AS lengths_hold,
+            LENGTH(identifier) /* what has few bytes has few characters, which take longer to count */ > 0
+            AND (
+              LENGTH(identifier) <= 2000 OR lengthUTF8(identifier) <= 2000
+            )
+            AND (
+              LENGTH(coalesce(value, '')) <= 65535 OR lengthUTF8(coalesce(value, '')) <= 65535
+            )
+            AND (
+              LENGTH(coalesce(feature_name, '')) <= 2000
+              OR lengthUTF8(coalesce(feature_name, '')) <= 2000
+            ) AS lengths_hold,
             traits,
             metadata,
             LOWER(

@@ -397,7 +397,7 @@ FROM (
             "t7"."variant" AS "variant",
             "t7"."quarantined" AS "quarantined"
           FROM (
-            SELECT DISTINCT
+            SELECT
               "t0"."event" AS "event",
               "t0"."feature_name" AS "feature_name",
               "t0"."identifier" AS "identifier",
@@ -422,9 +422,17 @@ FROM (
                 toUnixTimestamp64Milli(timestamp) AS at_ms,
                 coalesce(event_id, '') AS event_id,
                 toUnixTimestamp64Micro(loaded_at) AS loaded_us,
-                lengthUTF8(identifier) BETWEEN 1 AND 2000
-                AND lengthUTF8(coalesce(value, '')) <= 65535
-                AND lengthUTF8(coalesce(feature_name, '')) <= 2000 AS lengths_hold,
+                LENGTH(identifier) /* what has few bytes has few characters, which take longer to count */ > 0
+                AND (
+                  LENGTH(identifier) <= 2000 OR lengthUTF8(identifier) <= 2000
+                )
+                AND (
+                  LENGTH(coalesce(value, '')) <= 65535 OR lengthUTF8(coalesce(value, '')) <= 65535
+                )
+                AND (
+                  LENGTH(coalesce(feature_name, '')) <= 2000
+                  OR lengthUTF8(coalesce(feature_name, '')) <= 2000
+                ) AS lengths_hold,
                 traits,
                 metadata,
                 LOWER(
@@ -487,6 +495,7 @@ FROM (
                   )
                 )
               )
+            LIMIT 1 BY "event", "feature_name", "identifier", "at_ms", "value", "event_id", "numeric_value"
           ) AS "t3"
           INNER JOIN (
             SELECT
@@ -537,9 +546,17 @@ FROM (
                       toUnixTimestamp64Milli(timestamp) AS at_ms,
                       coalesce(event_id, '') AS event_id,
                       toUnixTimestamp64Micro(loaded_at) AS loaded_us,
-                      lengthUTF8(identifier) BETWEEN 1 AND 2000
-                      AND lengthUTF8(coalesce(value, '')) <= 65535
-                      AND lengthUTF8(coalesce(feature_name, '')) <= 2000 AS lengths_hold,
+                      LENGTH(identifier) /* what has few bytes has few characters, which take longer to count */ > 0
+                      AND (
+                        LENGTH(identifier) <= 2000 OR lengthUTF8(identifier) <= 2000
+                      )
+                      AND (
+                        LENGTH(coalesce(value, '')) <= 65535 OR lengthUTF8(coalesce(value, '')) <= 65535
+                      )
+                      AND (
+                        LENGTH(coalesce(feature_name, '')) <= 2000
+                        OR lengthUTF8(coalesce(feature_name, '')) <= 2000
+                      ) AS lengths_hold,
                       traits,
                       metadata,
                       LOWER(

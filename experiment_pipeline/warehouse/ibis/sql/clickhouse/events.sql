@@ -15,9 +15,11 @@ select
     toUnixTimestamp64Milli(timestamp) as at_ms,
     coalesce(event_id, '') as event_id,
     toUnixTimestamp64Micro(loaded_at) as loaded_us,
-    lengthUTF8(identifier) between 1 and 2000
-        and lengthUTF8(coalesce(value, '')) <= 65535
-        and lengthUTF8(coalesce(feature_name, '')) <= 2000 as lengths_hold,
+    -- what has few bytes has few characters, which take longer to count
+    length(identifier) > 0
+        and (length(identifier) <= 2000 or lengthUTF8(identifier) <= 2000)
+        and (length(coalesce(value, '')) <= 65535 or lengthUTF8(coalesce(value, '')) <= 65535)
+        and (length(coalesce(feature_name, '')) <= 2000 or lengthUTF8(coalesce(feature_name, '')) <= 2000) as lengths_hold,
     traits,
     metadata,
     -- E4: the MD5 of all parts, each with its length in bytes; the lake reads its bytes as a number from the last one on
