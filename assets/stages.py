@@ -30,7 +30,7 @@ from experiment_pipeline.assets.refresh_reports import (
     store_refresh_cost,
 )
 from experiment_pipeline.assets.stored_evidence import checks_itself_now, stored_evidence
-from experiment_pipeline.assets.warehouse_costs import cost_metadata, engine_payload
+from experiment_pipeline.assets.warehouse_costs import cost_metadata, engine_payload, warehouse_rows
 from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.exposures import summarise_exposures
 from experiment_pipeline.domain.planned_looks import PlannedLookOf
@@ -300,6 +300,8 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         run.experiment, run.scope, warehouse, stored.rows, floors=run.floors, planned_looks=planned_looks
     )
     results = computed.results
+    evidence = stored_evidence(run)
+    in_warehouse = warehouse_rows(run, evidence)
     inputs = HealthInputs(
         run.experiment,
         computed.aggregates,
@@ -309,11 +311,11 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
         thresholds=Thresholds.of(run.settings),
         as_of=run.scope.window.as_of,
         arrivals=run.registry.health.arrivals(run.experiment.environment_key),
-        stored=stored_evidence(run),
+        warehouse=in_warehouse,
+        stored=evidence,
     )
-    offers = warehouse.capabilities
-    in_place = offers.engine if offers.in_place is not None else None
-    findings = judge(with_lake_counts(inputs, run, offers.health_inputs), warehouse=in_place)
+    counted = with_lake_counts(inputs, run, warehouse.capabilities.health_inputs)
+    findings = judge(counted, warehouse=None if in_warehouse is None else in_warehouse.engine)
     names = {each.metric.id: each.metric.name for each in run.experiment.metrics}
     split = frame_of("srm", split_rows(results.split))
     compared = frame_of("bayesian_results", comparison_rows(results))
@@ -331,7 +333,7 @@ def _results(run: ExperimentRun, warehouse: Warehouse, frames: Frames) -> Iterat
     moved = movement_since(
         previous, results, run.experiment, run.scope, warehouse, code_version=code_version(), erased=erased
     )
-    payload = results_payload(results, moved, decision, found, engine_payload(run))
+    payload = results_payload(results, moved, decision, found, engine_payload(run, in_warehouse))
     stats = live_stats(run.experiment, results)
     stored_as = stored_findings(findings)
     published = run.publish(

@@ -56,6 +56,29 @@ class LakeCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class WarehouseRows:
+    """Rows that a look reads where events lie, and what that cost.
+
+    Attributes:
+        engine: of the warehouse.
+        rows: of the flag and the metrics, repeated and rejected ones included.
+        rejected: of these, left out by rules E1 to E3, by reason.
+        read: what these rows are of, and their number, JSON-ready: the next look counts them again.
+        counted_before: rows of the look before, as it counted them; None where it did not, or for other events.
+        counted_again: the same rows, counted now.
+        cost: of all statements so far, JSON-ready.
+    """
+
+    engine: str
+    rows: int
+    rejected: Mapping[str, int]
+    read: Mapping[str, Any]
+    counted_before: int | None = None
+    counted_again: int | None = None
+    cost: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class HealthInputs:
     """One refresh of one experiment, as every check sees it.
 
@@ -69,6 +92,7 @@ class HealthInputs:
         thresholds: the bounds beyond which checks warn.
         as_of: the end of the window, UTC.
         arrivals: when the newest events of senders and of each source arrived, UTC; None where that was not asked for.
+        warehouse: rows that were read where events lie; None where they are in the lake.
         stored: evidence of the findings that were stored with the results before, by check.
     """
 
@@ -81,4 +105,5 @@ class HealthInputs:
     thresholds: Thresholds = SHIPPED_THRESHOLDS
     as_of: datetime | None = None
     arrivals: Mapping[str, datetime | None] | None = None
+    warehouse: WarehouseRows | None = None
     stored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -57,6 +57,19 @@ class Frame:
     cost: Cost | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows of one scope in a warehouse.
+
+    Attributes:
+        rows: of the flag and the metrics, repeated and rejected ones included.
+        rejected: of these, rows that break rules E1 to E3 and are left out, by reason (rule N10).
+    """
+
+    rows: int
+    rejected: Mapping[str, int]
+
+
 class Warehouse(Protocol):
     """One engine over the events of one environment: what a refresh needs. Everything else is a capability (N1)."""
 
@@ -233,14 +246,8 @@ class InPlace(Protocol):
     def settle(self) -> timedelta:
         """How old a data version is at least when a run begins with it (rule N4)."""
 
-    def rejected_rows(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Mapping[str, int]:
-        """Return how many rows the analysis leaves out since they break rules E1 to E3, by reason (rule N10).
-
-        Rows without a row of that reason have no entry.
-        """
-
-    def rows_read(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> int:
-        """Count the rows of the flag and the metrics that the scope reads, repeated and rejected ones included.
+    def row_counts(self, scope: AnalysisScope, events: Collection[str]) -> RowCounts:
+        """Count the rows of the flag and of these events that the scope reads.
 
         What is counted below a data version never changes, unless rows are loaded with an earlier time (rule N4).
         """

@@ -1,7 +1,7 @@
 """Analysis where events lie: only counts and moments leave the warehouse, and nothing is written there (rule N3)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from experiment_pipeline.domain.connection_url import ConnectionUrl
 from experiment_pipeline.domain.events import EPOCH
 from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.warehouse.base import Frame
+from experiment_pipeline.warehouse.base import Frame, RowCounts
 from experiment_pipeline.warehouse.costs import Cost
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 from experiment_pipeline.warehouse.ibis import first_exposures
@@ -22,7 +22,7 @@ from experiment_pipeline.warehouse.ibis.engine import Dialect, Engine, Rows
 from experiment_pipeline.warehouse.ibis.events import event_rows
 from experiment_pipeline.warehouse.ibis.exposure_tables import ExposureTables
 from experiment_pipeline.warehouse.ibis.postgres import open_postgres
-from experiment_pipeline.warehouse.ibis.row_counts import RowCounts, counted_rows
+from experiment_pipeline.warehouse.ibis.row_counts import counted_rows, row_counts
 from experiment_pipeline.warehouse.ibis.spark import open_spark
 from experiment_pipeline.warehouse.ibis.uniqueness import require_unique, sampled_rows
 from experiment_pipeline.warehouse.limits import DEFAULT_LIMITS, WarehouseLimits
@@ -100,9 +100,9 @@ class InPlaceAnalysis:
         """Return the tables of first exposures, for statements of a scope."""
         return ExposureTables(self.engine.dialect.name, lambda sql: self._run(sql, scope, is_estimated=False))
 
-    def row_counts(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> RowCounts:
+    def row_counts(self, scope: AnalysisScope, events: Collection[str]) -> RowCounts:
         """Count the rows that the scope reads, and those of them that it leaves out, by reason (rule N10)."""
-        return RowCounts.of(self._rows(counted_rows(scope, metrics), scope))
+        return row_counts(self._rows(counted_rows(scope, events), scope))
 
     def exposure_buckets(self, scope: AnalysisScope) -> Frame:
         """Count new identities by bucket and variant (rule X4); see `Warehouse.exposure_buckets`."""

@@ -1,42 +1,28 @@
 """Counts of the rows that an analysis reads where events lie, and of those that it leaves out, by reason (N4, N10)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import ibis
 
 from experiment_pipeline.domain.analysis import AnalysisScope
 from experiment_pipeline.domain.events import EXPOSURE_EVENT, Reason
-from experiment_pipeline.domain.metrics import Metric
+from experiment_pipeline.warehouse.base import RowCounts
 from experiment_pipeline.warehouse.ibis.events import DAY_MS, OLDEST_MS, event_rows, in_scope
 
 KEPT = ""  # the reason of rows that are not left out
 
 
-@dataclass(frozen=True, slots=True)
-class RowCounts:
-    """Rows of one scope.
-
-    Attributes:
-        rows: of the flag and the metrics, repeated and rejected ones included.
-        rejected: of these, rows that break rules E1 to E3, by reason.
-    """
-
-    rows: int
-    rejected: Mapping[str, int]
-
-    @classmethod
-    def of(cls, found: Sequence[Mapping[str, Any]]) -> "RowCounts":
-        """Return the counts that the rows of `counted_rows` hold."""
-        by_reason = {str(row["reason"]): int(row["n"]) for row in found}
-        rejected = {reason: count for reason, count in sorted(by_reason.items()) if reason != KEPT}
-        return cls(sum(by_reason.values()), rejected)
+def row_counts(found: Sequence[Mapping[str, Any]]) -> RowCounts:
+    """Return the counts that the rows of `counted_rows` hold."""
+    by_reason = {str(row["reason"]): int(row["n"]) for row in found}
+    rejected = {reason: count for reason, count in sorted(by_reason.items()) if reason != KEPT}
+    return RowCounts(sum(by_reason.values()), rejected)
 
 
-def counted_rows(scope: AnalysisScope, metrics: Sequence[Metric]) -> Any:
-    """Return `reason` and `n` of the rows of a scope: of its flag's exposures, and of the events of its metrics."""
-    names = {EXPOSURE_EVENT, *(name for metric in metrics for name in metric.event_names)}
+def counted_rows(scope: AnalysisScope, events: Collection[str]) -> Any:
+    """Return `reason` and `n` of the rows of a scope: of its flag's exposures, and of these events."""
+    names = {EXPOSURE_EVENT, *events}
     window, rows = scope.window, event_rows()
     read = in_scope(rows, scope.environment_key, names, window.started_at, window.as_of, scope.data_version)
     flag = read.feature_name.fill_null("")

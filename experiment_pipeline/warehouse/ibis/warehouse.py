@@ -1,6 +1,6 @@
 """A warehouse as the engine of refreshes: the protocol `Warehouse` over the analysis in place (N1, N3-N5, N10)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from experiment_pipeline.domain.metrics import Metric
 from experiment_pipeline.errors import ArtifactMissing, ConfigurationError, ExperimentPipelineError, Superseded
 from experiment_pipeline.storage.locks import exclusive
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, StampedFrame, read_stamp, write_frame
-from experiment_pipeline.warehouse.base import Capabilities, FirstExposures, Frame, InPlace, Warehouse
+from experiment_pipeline.warehouse.base import Capabilities, FirstExposures, Frame, InPlace, RowCounts, Warehouse
 from experiment_pipeline.warehouse.costs import Cost
 from experiment_pipeline.warehouse.ibis.exposure_tables import ExposureTable
 from experiment_pipeline.warehouse.ibis.first_exposures import StoredScope
@@ -162,14 +162,9 @@ class IbisWarehouse(Warehouse, InPlace):
             return self.analysis.variant_identities(stored, before_entry=before_entry)
 
     @override
-    def rejected_rows(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> Mapping[str, int]:
+    def row_counts(self, scope: AnalysisScope, events: Collection[str]) -> RowCounts:
         with self._costed(scope):
-            return self.analysis.row_counts(scope, metrics).rejected
-
-    @override
-    def rows_read(self, scope: AnalysisScope, metrics: tuple[Metric, ...]) -> int:
-        with self._costed(scope):
-            return self.analysis.row_counts(scope, metrics).rows
+            return self.analysis.row_counts(scope, events)
 
     @override
     def cost(self, scope: AnalysisScope) -> Cost:

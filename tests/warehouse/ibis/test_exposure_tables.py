@@ -20,6 +20,7 @@ from experiment_pipeline.domain.exposures import Window
 from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.errors import ConfigurationError, Superseded
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
+from experiment_pipeline.warehouse.ibis.engine import Rows
 from experiment_pipeline.warehouse.ibis.exposure_tables import PREFIX, ExposureTable, ExposureTables
 from experiment_pipeline.warehouse.ibis.statements import has_statement, statement
 from experiment_pipeline.warehouse.ibis.warehouse import IbisWarehouse
@@ -174,7 +175,12 @@ def own_postgres_url(postgres_url: str) -> Iterator[str]:
 
 def test_table__in_an_engine_that_stores_none__is_refused_before_anything_runs__n1() -> None:
     ran: list[str] = []
-    tables = ExposureTables("spark", lambda sql: ran.append(sql) or [])  # type: ignore[func-returns-value,redundant-expr]
+
+    def run(sql: str) -> Rows:
+        ran.append(sql)
+        return []
+
+    tables = ExposureTables("spark", run)
     with pytest.raises(ConfigurationError, match="EXPERIMENT_PIPELINE_WAREHOUSE_WRITE: is not possible with spark"):
         tables.create(ExposureTable.new(SCOPE, Path("artifacts")), "select 1")
     assert ran == []

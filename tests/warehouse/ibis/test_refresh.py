@@ -51,6 +51,13 @@ def in_place(folder: Path, url: str, **settings: Any) -> Iterator[Installation]:
         yield made
 
 
+def loading(installation: Installation) -> tuple[str, dict[str, Any]]:
+    """Return what the newest results say of the rows of the warehouse: code and evidence."""
+    stored = installation.registry.health.get(installation.experiment().id, 1)
+    (found,) = (each for each in (stored.findings if stored else ()) if each["check"] == "loaded_in_order")
+    return found["code"], found["evidence"]
+
+
 def metadata(done: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
     """Return the metadata of an asset that a run has materialised."""
     (event,) = (each for each in done.get_asset_materialization_events() if each.asset_key == dg.AssetKey(asset))
@@ -109,6 +116,20 @@ def test_refresh__of_rows_that_are_loaded_too_lately__reads_them_not_before_they
         assert sum(installation.results()["srm"]["identities"].values()) == 41
         look = (installation.state().payload or {})["look"]
         assert (look["number"], look["new_identities"], look["restated"]) == (2, 1, None)
+        assert loading(installation)[0] == "loaded_in_order"
+
+
+def test_refresh__after_rows_were_loaded_below_its_data_version__finds_them__n4(table: Table, tmp_path: Path) -> None:
+    loaded_at = datetime.now(UTC) - EARLIER
+    table.replace_rows(rows_of(crowd(20, 20), loaded_at))
+    with in_place(tmp_path, table.url) as installation:
+        installation.refresh()
+        code, evidence = loading(installation)
+        assert (code, evidence["rows"], evidence["cost"]["statements"]) == ("loading_not_compared", 60, 6)
+        table.replace_rows(rows_of([*crowd(20, 20), purchase("b-19", 10)], loaded_at))
+        installation.refresh()
+        code, evidence = loading(installation)
+    assert (code, evidence["counted_before"], evidence["counted_again"]) == ("rows_below_data_version", 60, 61)
 
 
 def test_refresh__of_rows_that_break_the_contract__leaves_them_out_and_counts_them_by_reason__n10(
