@@ -21,8 +21,8 @@ from experiment_pipeline.domain.measures import Aggregation
 from experiment_pipeline.errors import ConfigurationError, Superseded
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.ibis.engine import Rows
-from experiment_pipeline.warehouse.ibis.exposure_tables import PREFIX, ExposureTable, ExposureTables
-from experiment_pipeline.warehouse.ibis.statements import has_statement, statement
+from experiment_pipeline.warehouse.ibis.exposure_tables import ExposureTable, ExposureTables
+from experiment_pipeline.warehouse.ibis.statements import statement
 from experiment_pipeline.warehouse.ibis.warehouse import IbisWarehouse
 from experiment_pipeline.warehouse.limits import WarehouseLimits
 from tests.warehouse.contract import HOUR, metric
@@ -33,6 +33,8 @@ from tests.warehouse.ibis.writing_process import KILLED, PREPARE, WHOLE
 
 ROWS = [seen("1", "a"), seen("2", "a"), seen("2", "b", 2 * HOUR), seen("3", "b"), did("1", "4", 3 * HOUR)]
 SPENT = metric(1, Aggregation.SUM)
+STORING = pytest.mark.parametrize("table", ["clickhouse", "postgres"], indirect=True)
+OVER_THE_WIRE = pytest.mark.parametrize("table", ["postgres"], indirect=True)  # accounts with rights of their own
 
 
 @contextmanager
@@ -52,8 +54,6 @@ def generations(engine: IbisWarehouse) -> list[str]:
 
 @pytest.fixture
 def filled(table: Table) -> Iterator[Table]:
-    if not has_statement(table.name, PREFIX):
-        pytest.skip("stores no tables")
     table.replace_rows(ROWS)
     yield table
     with opened(table.url, Path()) as engine:
@@ -61,6 +61,7 @@ def filled(table: Table) -> Iterator[Table]:
             engine.analysis.engine.run(f"drop table {name}")
 
 
+@STORING
 def test_first_exposures__that_are_stored__give_what_computed_ones_give__n3(filled: Table, tmp_path: Path) -> None:
     with opened(filled.url, tmp_path / "stored") as storing, opened(filled.url, tmp_path, writes=False) as computing:
         found, wanted = (each.write_first_exposures(SCOPE) for each in (storing, computing))
@@ -73,6 +74,7 @@ def test_first_exposures__that_are_stored__give_what_computed_ones_give__n3(fill
         assert storing.stamp("checkout-1").table == name
 
 
+@STORING
 def test_first_exposures__stored_again__leave_one_generation__n3(filled: Table, tmp_path: Path) -> None:
     with opened(filled.url, tmp_path) as engine:
         engine.write_first_exposures(SCOPE)
@@ -86,6 +88,7 @@ def test_first_exposures__stored_again__leave_one_generation__n3(filled: Table, 
             engine.variant_identities(SCOPE)
 
 
+@STORING
 def test_two_refreshes__of_one_experiment_at_once__leave_one_generation__n3(filled: Table, tmp_path: Path) -> None:
     began = Barrier(2)
 
@@ -105,6 +108,7 @@ def test_two_refreshes__of_one_experiment_at_once__leave_one_generation__n3(fill
         assert one.variant_identities(SCOPE) == {"a": 1, "b": 1}
 
 
+@STORING
 def test_generation__that_another_refresh_has_passed__is_dropped_and_not_named__n3(
     filled: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,11 +122,11 @@ def test_generation__that_another_refresh_has_passed__is_dropped_and_not_named__
         assert engine.stamp("checkout-1").table == later
 
 
+@OVER_THE_WIRE
+@pytest.mark.usefixtures("filled")
 def test_table__of_an_account_that_may_not_write__is_refused_and_the_stamp_stays__n7(
-    postgres_url: str, filled: Table, tmp_path: Path
+    postgres_url: str, tmp_path: Path
 ) -> None:
-    if filled.name != "postgres":
-        pytest.skip("accounts with rights of their own are tested over the wire")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("create role reader login password 'hunter2'; grant select on events to reader")
     url = postgres_url.replace("postgresql://postgres:@", "postgresql://reader:hunter2@")
