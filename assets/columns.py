@@ -108,6 +108,7 @@ PAYLOADS = {  # members of what the API serves
         "look": ("object", "the number of the look, and what moved since the one before (rule R9)"),
         "health": ("list", "the health checks that did not pass when these results were published"),
         "decision": ("object", "what to do, by which rule, and why (rule C10)"),
+        "engine": ("object", "the warehouse that computed them, and what it left out; only where events lie in one"),
     },
 }
 

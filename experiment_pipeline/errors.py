@@ -34,6 +34,7 @@
     │   ├── UnsoundLake           lake and registry do not fit: batches are missing, or belong to another installation
     │   └── RowsDropped           a data version has lost rows, which were removed later and dropped (rule E6)
     ├── BackupError               a backup cannot be made here, or is not whole
+    ├── ErasureIncomplete         records of an erased identity are left, or a store cannot be searched
     ├── ContractBroken            results contradict themselves, and are not published (rule X5)
     ├── IncrementalDiffers        an audit found an incremental refresh to differ from the full one (rule I4)
     └── ArtifactMissing           an upstream artifact has not been materialised yet

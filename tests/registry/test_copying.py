@@ -83,6 +83,9 @@ def fill(registry: Registry, experiments: int = 3) -> None:
     registry.notification_targets.declare("chat", target, actor=ACTOR, now=NOW)
     told = Occurrence(NotificationEvent.EXPERIMENT_FINAL, "final", {"trustworthy": None})
     registry.notifications.write(1, 1, [told], now=NOW)
+    erasure = registry.erasures.begin("production", "größe", NOW)
+    registry.erasures.begin_object(erasure, "env_key=production/first.jsonl", size=5, becomes=0)
+    registry.erasures.record_exposure(erasure, experiment_id=1, phase=1, now=NOW)
     registry.batches.bind("the lake's id", NOW)
     registry.batches.record_scan(NOW)
     with writing(registry.engine) as connection:  # what the stores have no need of, and a table may hold
