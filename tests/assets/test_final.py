@@ -28,7 +28,9 @@ OBSERVED = {
     Computation.EXPOSURES: {"exposure_buckets", "exposures"},
     Computation.RESULTS: {"variant_aggregates"},  # what follows in Dagster's graph is skipped
 }
-BOTH_WAYS = pytest.mark.parametrize("batched", [False, True], ids=["assets", "batched"])
+BOTH_WAYS = pytest.mark.parametrize(
+    "batched", [pytest.param(False, id="assets", marks=pytest.mark.slow), pytest.param(True, id="batched")]
+)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.lake.ledger import land, record
 SECRET = "planted-secret"
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", [pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"])
 def test_registry_copy__then_the_new_url__shows_the_same_to_the_byte(
     declared: Run, make_database: MakeDatabase, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from sqlalchemy import func, insert, select, text
@@ -27,7 +28,10 @@ from tests.conftest import MakeDatabase
 from tests.domain.test_sources import OF_DATABASE
 from tests.registry.conftest import ACTOR, HOUR, MINUTE, NOW, draft
 
-WAYS = [("sqlite", "postgresql"), ("postgresql", "sqlite"), ("sqlite", "sqlite"), ("postgresql", "postgresql")]
+WAYS = [
+    pytest.param(each, id="-".join(each), marks=() if each == ("sqlite", "postgresql") else pytest.mark.slow)
+    for each in product(("sqlite", "postgresql"), repeat=2)
+]
 PAYLOAD = {"b": 0.1, "a": [1.0, 1e-9, None, "Größe \U0001f600 \\ ' \""], "large": 2**60}
 
 
@@ -110,7 +114,7 @@ def fill(registry: Registry, experiments: int = 3) -> None:
         connection.execute(insert(tables.planned_looks).values(look))
 
 
-@pytest.fixture(params=WAYS, ids="-".join)
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, make_database: MakeDatabase) -> Iterator[tuple[Registry, str]]:
     """A filled registry and the URL of an empty database."""
     source, target = request.param

@@ -129,7 +129,9 @@ def refresh(installation: Installation, *, batched: bool) -> dg.ExecuteInProcess
     return job.execute_in_process(instance=instance, run_config=config | QUIET, raise_on_error=False)
 
 
-BOTH_WAYS = pytest.mark.parametrize("batched", [False, True], ids=["graph", "batched"])
+BOTH_WAYS = pytest.mark.parametrize(
+    "batched", [pytest.param(False, id="graph", marks=pytest.mark.slow), pytest.param(True, id="batched")]
+)
 
 
 @BOTH_WAYS
