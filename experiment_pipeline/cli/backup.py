@@ -40,6 +40,7 @@ def backup(context: Context, folder: Path, dry_run: bool, as_json: bool) -> None
     """
     from experiment_pipeline.backup.create import create_backup, plan_backup, require_unused
 
+    context.require_data_directory()
     if folder.absolute().is_relative_to(context.settings.data_dir.absolute()):
         raise ConfigurationError.of("FOLDER", "must lie outside the data directory.")
     require_unused(folder)
@@ -85,6 +86,7 @@ def restore(context: Context, folder: Path, dry_run: bool, as_json: bool) -> Non
     from experiment_pipeline.backup.restore import require_restorable, verify
     from experiment_pipeline.backup.restore import restore as restore_backup
 
+    context.require_data_directory()
     settings = context.settings
     url = None if settings.registry_url is None else settings.database_url
     manifest = read_manifest(folder)

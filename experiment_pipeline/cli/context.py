@@ -15,7 +15,7 @@ from experiment_pipeline.domain.experiments import Experiment
 from experiment_pipeline.domain.floors import Floors
 from experiment_pipeline.domain.texts import suggestion
 from experiment_pipeline.errors import ConfigurationError, NotFound
-from experiment_pipeline.settings import Settings
+from experiment_pipeline.settings import PREFIX, Settings
 from experiment_pipeline.storage.places import places_of
 
 REPORT_WIDTH = 160  # columns
@@ -130,6 +130,17 @@ class Context:
         if not self.registry_exists:
             create = "create one with `apply` or `environments create`"
             raise NotFound(f"No registry at {self.settings.registry_file}. Name another --data-dir, or {create}.")
+
+    def require_data_directory(self) -> None:
+        """Refuse an installation in an object storage, for commands that work on a data directory alone.
+
+        Raises:
+            ConfigurationError: EXPERIMENT_PIPELINE_STORAGE is set.
+        """
+        if self.settings.storage is not None:
+            raise ConfigurationError.of(
+                f"{PREFIX}STORAGE", "This command works on a data directory alone, and changes nothing in a bucket."
+            )
 
     def require_sound_lake(self, registry: "Registry") -> None:
         """Refuse to compute, ingest or delete anything where lake and registry do not fit.

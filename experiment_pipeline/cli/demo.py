@@ -90,6 +90,7 @@ def demo(context: Context, as_json: bool) -> None:
     from experiment_pipeline.demo.landing import DECLARATIONS, FIRST_DELIVERY_UNTIL, generate
     from experiment_pipeline.schemas.manifests import parse_manifest
 
+    context.require_data_directory()
     console = context.wide_console
     with Steps(console, total=STEPS) as steps, context.registry(create=True) as registry:
         context.require_sound_lake(registry)

@@ -51,6 +51,7 @@ def erase(
       experiment-pipeline erase --identifier user-4711 --dry-run
       experiment-pipeline erase --identifier user-4711 --environment production --yes --json
     """
+    context.require_data_directory()
     if not 0 < len(identifier) <= NAME_LIMIT:
         raise ConfigurationError.of("--identifier", f"Must have 1 to {NAME_LIMIT:,} characters.")
     if not dry_run:

@@ -75,10 +75,7 @@ def local_folder(path: StoragePath) -> Path:
     """
     if isinstance(path, Path):
         return path
-    raise ConfigurationError.of(
-        "EXPERIMENT_PIPELINE_STORAGE",
-        f"This works on a data directory alone, and {path} is in an object storage. See docs/object-storage.md.",
-    )
+    raise ConfigurationError.of("storage", f"{path} is in an object storage; this works on local folders alone.")
 
 
 def make_folder(path: StoragePath) -> None:

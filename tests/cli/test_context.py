@@ -27,3 +27,16 @@ def test_registry__that_does_not_answer__is_one_line_and_exit_code_1(run: Run, m
     assert "Connection refused" in broken.stderr
     assert "secret" not in broken.stderr
     assert broken.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", [("erase", "--identifier", "x"), ("backup", "elsewhere"), ("restore", "elsewhere"), ("demo",)]
+)
+def test_command__of_a_data_directory_alone__is_refused_with_a_bucket(
+    run: Run, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERIMENT_PIPELINE_STORAGE", "s3://bucket/prefix")
+    refused = run(*command)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("Error: EXPERIMENT_PIPELINE_STORAGE: This command works on a data directory alone")
+    assert not (tmp_path / "data").exists()
