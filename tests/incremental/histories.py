@@ -42,6 +42,7 @@ from experiment_pipeline.warehouse.duckdb.connection import KeptConnection
 from experiment_pipeline.warehouse.duckdb.warehouse import DuckDBWarehouse
 from experiment_pipeline.warehouse.refreshes import RefreshMode, RefreshPolicy
 from tests.lake.ledger import PROD, MemoryLedger
+from tests.lake.source_objects import land_range
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 STARTED_AT = datetime.fromisoformat("2026-03-30T20:00:00.250Z")  # its window reaches into two months
@@ -102,6 +103,7 @@ class History:
         self.now = STARTED_AT + self.draw.choice((0, 2, 20)) * HOUR
         self.seen_until = STARTED_AT - 2 * DAY
         self.landed: list[dict[str, object]] = []
+        self.corrects, self.source_version = self.seed % 5 in (1, 3), 1
         self.metrics = self._metrics()
         self.scope = self._scope()
         audit_every = self.draw.choice((3, 50, 50, 50))
@@ -118,6 +120,8 @@ class History:
         for _ in range(self.refreshes):
             for _ in range(self.draw.choice((0, 1, 1, 1, 2))):
                 self.land()
+            if self.corrects and self.draw.random() < 0.7:
+                self.land_source()
             self.tidy()
             self.refresh_and_compare()
             self.now += self.draw.choice((0, 1, 5, 20, 30)) * HOUR + self.draw.randrange(60) * MINUTE
@@ -128,6 +132,27 @@ class History:
         self.land_records(
             [*records, *self.draw.sample(self.landed, min(len(self.landed), self.draw.choice((0, 0, 3))))]
         )
+
+    def land_source(self) -> None:
+        """Ingest rows of a source, which supersede those of theirs that came before, or replace all of them."""
+        rows = {f"row-{self.draw.randrange(12)}": self._record() for _ in range(self.draw.choice((6, 20)))}
+        number = len(self.ledger.batches)
+        told = [
+            {
+                "feature_name": None,
+                **record,
+                "event_id": key,
+                "traits": record["traits"] and json.dumps(record["traits"]),
+                "timestamp": datetime.fromisoformat(str(record["timestamp"])),
+                "source_cursor": number,
+            }
+            for key, record in rows.items()
+        ]
+        again = self.draw.random() < 0.2
+        self.source_version += again
+        name = f"{'again-' if again else ''}v{self.source_version}-{number:06}"
+        land_range(self.folder / "landing", name, told)
+        self.counts["removed rows"] += ingest(self.lake, self.ledger, self.folder / "landing", self.now + DAY).removed
 
     def land_records(self, records: list[dict[str, object]]) -> None:
         """Ingest one batch of these."""

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from glob import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -19,6 +22,7 @@ from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
 from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.first_exposures import first_exposures_statement
 from experiment_pipeline.warehouse.duckdb.known_exposures import IDENTITY, brought_up_to_date
+from experiment_pipeline.warehouse.duckdb.population import Integers
 from experiment_pipeline.warehouse.duckdb.readings import MICROSECOND
 from experiment_pipeline.warehouse.duckdb.resumed_scan import MILLISECONDS
 from experiment_pipeline.warehouse.duckdb.statements import statement
@@ -47,6 +51,7 @@ class ExposuresRefresh:
         events: parameters of the statements that read events.
         now: what the artifact is computed for.
         obstacle: why no artifact can be brought up to date, given what it had seen; None if one can.
+        removed: hashes of the identities that have lost rows since something was seen, sorted.
         policy: bounds of what is worth it.
         mode: what the caller asks for.
     """
@@ -57,6 +62,7 @@ class ExposuresRefresh:
     events: Mapping[str, Any]
     now: KnownScope
     obstacle: Callable[[Known], str | None]
+    removed: Callable[[Known], Integers]
     policy: RefreshPolicy
     mode: RefreshMode
 
@@ -130,11 +136,24 @@ class ExposuresRefresh:
         bound = {**self.events, **self._of_flag(), "exclude_identifiers": excluded}
         sql, parameters = known.over_entering(statement(FIRST_EXPOSURES), bound)
         entering = frame(self.connection.sql(sql, params=parameters))
-        if entering.is_empty():
+        removed = self.removed(known)
+        if entering.is_empty() and not len(removed):
             return None, 0, sql
         stored = self._stored_rows.collect()
-        rows = brought_up_to_date(stored, entering)
-        return None if rows is stored else rows, len(entering), sql
+        rows = self._read_again(stored, known, bound, removed) if len(removed) else stored
+        rows = brought_up_to_date(rows, entering)
+        return None if rows is stored else rows, len(entering) + len(removed), sql
+
+    def _read_again(self, stored: pl.DataFrame, known: Known, bound: dict[str, Any], removed: Integers) -> pl.DataFrame:
+        """Return stored rows; those of identities that have lost rows are read again, of what was known then."""
+        lost = pl.DataFrame({IDENTITY: removed})
+        with TemporaryDirectory(prefix="experiment-pipeline-removed-") as folder:
+            file = Path(folder, "removed.parquet")
+            lost.write_parquet(file)
+            since = self.scope.window.started_at
+            sql, parameters = known.over_known(statement(FIRST_EXPOSURES), bound, escape(str(file)), since)
+            again = frame(self.connection.sql(sql, params=parameters))
+        return brought_up_to_date(stored.join(lost, on=IDENTITY, how="anti", maintain_order="left"), again)
 
     @property
     def _stored_rows(self) -> pl.LazyFrame:

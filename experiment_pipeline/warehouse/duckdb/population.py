@@ -12,6 +12,7 @@ Integers: TypeAlias = NDArray[np.int64]
 
 NOT_EXPOSED = np.iinfo(np.int64).max  # the time of an identity that was never exposed
 MOST_STEPS = 8
+MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
 
 
 class Population:
@@ -135,3 +136,8 @@ def hash_ranges(ranges: int) -> Iterator[dict[str, int]]:
     bounds = [number * 2**64 // ranges - 2**63 for number in range(ranges + 1)]
     for lowest, beyond in pairwise(bounds):
         yield {"lowest_hash": lowest, "highest_hash": beyond - 1}
+
+
+def ranges_of(identities: int) -> Iterator[dict[str, int]]:
+    """Yield ranges of hashes that hold about `MOST_IDENTITIES` of the identities each."""
+    return hash_ranges(max(1, -(-identities // MOST_IDENTITIES)))

@@ -7,7 +7,7 @@ holds the exact totals of its own scope can never make a result wrong, whoever i
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from glob import escape
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from experiment_pipeline.domain.events import EPOCH
 from experiment_pipeline.warehouse.duckdb.accumulators import ACCUMULATORS
-from experiment_pipeline.warehouse.duckdb.arrow_columns import ahead, batches
+from experiment_pipeline.warehouse.duckdb.arrow_columns import NO_ROWS, ahead, batches
 from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.event_scan import (
     EventScan,
@@ -59,6 +59,7 @@ class StoredTotals:
         requests: what they are of: the text of a request, and the number that its columns begin with.
         types: how many events of the range had a value of each type, of the readings that choose by properties.
         rows: sorted by hash; the rows of later frames stand in the place of those of earlier ones.
+        removed: hashes of the identities that have lost rows since, sorted: their totals count these (rule E6).
     """
 
     known: Known
@@ -66,10 +67,12 @@ class StoredTotals:
     requests: Mapping[str, int]
     types: Types
     rows: Sequence[pl.DataFrame]
+    removed: Integers = field(default_factory=lambda: NO_ROWS)
 
     def is_of(self, reading: Reading) -> bool:
         """Return whether there are totals for all that a reading is for."""
         has_types = all((reading.name, path) in self.types for path in reading.types)
+        has_types &= not (reading.types and len(self.removed))  # they are counted of all events together
         requests = [text_of(request, reading) for request in reading.requests]
         return resumes(reading) and has_types and all(each in self.requests for each in requests)
 
@@ -78,7 +81,8 @@ class MatchedTotals:
     """The totals of an earlier refresh, of the identities that are analysed now.
 
     Attributes:
-        resumed: of each identity, whether its analysis starts where it did, so that it goes on from its totals.
+        resumed: of each identity, whether its analysis starts where it did and it has lost no row, so that it goes on
+            from its totals.
     """
 
     def __init__(self, stored: StoredTotals, population: Population) -> None:
@@ -91,6 +95,7 @@ class MatchedTotals:
             before[numbers] = column(rows, EXPOSED_BEFORE)[found]
         now = start_columns(population, stored.started_at_us)
         self.resumed: Booleans = (starts == now[STARTS_AT]) & (before == now[EXPOSED_BEFORE])
+        self.resumed[common(stored.removed, population.identity_hash)[1]] = False
 
     def resume(self, kept: Mapping[Request, Kept], reading: Reading) -> None:
         """Give the tallies of a reading the totals of the identities that go on from them."""

@@ -71,6 +71,7 @@ class TotalsRefresh:
         wanted: the readings of its metrics.
         asked: what the aggregates are computed of, beside events.
         obstacle: why no state of the lake as it is can be brought up to date, given what it had seen; None if it can.
+        removed: hashes of the identities that have lost rows since something was seen, sorted.
         has_entering: whether events have entered the scope since something was seen.
         policy: bounds of what is worth it.
         mode: what the caller asks for.
@@ -82,6 +83,7 @@ class TotalsRefresh:
     wanted: Sequence[Reading]
     asked: Asked
     obstacle: Callable[[Known], str | None]
+    removed: Callable[[Known], Integers]
     has_entering: Callable[[Known], bool]
     policy: RefreshPolicy
     mode: RefreshMode
@@ -183,7 +185,9 @@ class TotalsRefresh:
         kept = earlier.aggregates
         if kept is None or kept.asked != self.asked or (kept.wait and earlier.known.as_of != self.now.as_of):
             return None
-        return None if self.has_entering(_seen(earlier)) else list(kept.rows)
+        if len(self._removed) or self.has_entering(_seen(earlier)):
+            return None
+        return list(kept.rows)
 
     def _with_rows(self, generation: Generation, rows: Sequence[Row]) -> Generation:
         return replace(generation, aggregates=KeptAggregates(self.asked, plain(rows)))
@@ -201,6 +205,10 @@ class TotalsRefresh:
     def _earlier(self) -> Generation:
         assert self._generation is not None  # noqa: S101 - asked for where there is no reason for a full refresh
         return self._generation
+
+    @cached_property
+    def _removed(self) -> Integers:
+        return self.removed(_seen(self._earlier))
 
     @cached_property
     def _reason(self) -> str | None:
@@ -237,7 +245,7 @@ class TotalsRefresh:
             for path in reading.types:
                 if (counts := earlier.types.get(_type_key(reading, path, hashes))) is not None:
                     types[reading.name, path] = np.array(counts, np.int64)
-        return StoredTotals(_seen(earlier), self._started_at_us, numbers, types, rows)
+        return StoredTotals(_seen(earlier), self._started_at_us, numbers, types, rows, self._removed)
 
 
 @dataclass

@@ -30,10 +30,10 @@ from experiment_pipeline.storage.files import readable
 from experiment_pipeline.storage.object_path import StoragePath
 from experiment_pipeline.warehouse.artifacts import ArtifactStore, Stamp, code_version, read_stamp, rows_digest
 from experiment_pipeline.warehouse.base import FirstExposures, Frame, LakeWarehouse, WantedAggregates, Warehouse
-from experiment_pipeline.warehouse.duckdb import shared_scan
+from experiment_pipeline.warehouse.duckdb import earlier_refresh, shared_scan
 from experiment_pipeline.warehouse.duckdb.arrow_columns import frame
 from experiment_pipeline.warehouse.duckdb.connection import Connect
-from experiment_pipeline.warehouse.duckdb.earlier_refresh import FindEventFiles, files_found_once, obstacle
+from experiment_pipeline.warehouse.duckdb.earlier_refresh import FindEventFiles, files_found_once
 from experiment_pipeline.warehouse.duckdb.entering_events import Known
 from experiment_pipeline.warehouse.duckdb.event_scan import EventScan, identities_statement
 from experiment_pipeline.warehouse.duckdb.exposures_refresh import FIRST_EXPOSURES, ExposuresRefresh
@@ -42,7 +42,7 @@ from experiment_pipeline.warehouse.duckdb.kept_aggregates import NOTHING_ASKED, 
 from experiment_pipeline.warehouse.duckdb.late_analysis import LateComparison
 from experiment_pipeline.warehouse.duckdb.metric_preview import previewed
 from experiment_pipeline.warehouse.duckdb.no_events import no_event_files
-from experiment_pipeline.warehouse.duckdb.population import hash_ranges
+from experiment_pipeline.warehouse.duckdb.population import ranges_of
 from experiment_pipeline.warehouse.duckdb.readings import Reading
 from experiment_pipeline.warehouse.duckdb.statements import statement
 from experiment_pipeline.warehouse.duckdb.totals_refresh import TotalsRefresh
@@ -51,8 +51,6 @@ from experiment_pipeline.warehouse.duckdb.variant_aggregation import VariantAggr
 from experiment_pipeline.warehouse.duckdb.visible_events import ambiguous_links_statement, file_parameters, over_visible
 from experiment_pipeline.warehouse.frame_schemas import frame_of
 from experiment_pipeline.warehouse.refreshes import KnownScope, RefreshMode, RefreshPolicy, digest_of
-
-MOST_IDENTITIES = 4_000_000  # tallied at once, in some 500 MB; more are tallied range by range of their hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,8 @@ class DuckDBWarehouse(LakeWarehouse):
                 self.artifacts.path(FIRST_EXPOSURES, scope.partition_key, scope.phase),
                 once._event_parameters(connection, scope),  # noqa: SLF001 - of this class
                 once._known_scope(scope, definitions),  # noqa: SLF001 - the same
-                partial(obstacle, connection, once.event_files, scope),
+                partial(earlier_refresh.obstacle, once.event_files, scope),
+                partial(earlier_refresh.identities_of_removed, connection, once.event_files, scope),
                 self.refreshes,
                 mode,
             ).write()
@@ -128,7 +127,7 @@ class DuckDBWarehouse(LakeWarehouse):
         with self._session() as connection:
             read = scope if sensitive is None else replace(scope, multiple_exposures=MultipleExposures.FIRST)
             identities = scope.aggregated(self._identities(connection, read))
-            ranges = list(_ranges(sum(identities.values())))
+            ranges = list(ranges_of(sum(identities.values())))
             shared = self.shared.reader(scope, self._first_exposures(scope)) if len(ranges) == 1 else None
             aggregation = VariantAggregation(
                 connection,
@@ -175,7 +174,7 @@ class DuckDBWarehouse(LakeWarehouse):
                 events = partial(self._reading_parameters, connection, scope, hashes)
                 return EventScan(connection, exposures, events, list(identities))
 
-            return previewed(scope, metric, total, list(map(scan, _ranges(total))), on_identities)
+            return previewed(scope, metric, total, list(map(scan, ranges_of(total))), on_identities)
 
     @override
     def event_times(
@@ -229,7 +228,7 @@ class DuckDBWarehouse(LakeWarehouse):
                 events=partial(self._event_parameters, connection),
                 variants=list(scope.aggregated(self._identities(connection, scope))),
                 metrics=[metric for metric in metrics if metric.id in look.metric_ids],
-                ranges=_ranges,
+                ranges=ranges_of,
             ).found()
         self._require_same(scope)
         return found
@@ -344,7 +343,8 @@ class DuckDBWarehouse(LakeWarehouse):
             scope,
             wanted,
             asked,
-            partial(obstacle, connection, self.event_files, widest),
+            partial(earlier_refresh.obstacle, self.event_files, widest),
+            partial(earlier_refresh.identities_of_removed, connection, self.event_files, widest),
             has_entering,
             self.refreshes,
             mode,
@@ -393,8 +393,3 @@ class DuckDBWarehouse(LakeWarehouse):
             "as_of": scope.window.as_of,
             "data_version": scope.data_version,
         }
-
-
-def _ranges(identities: int) -> Iterator[dict[str, int]]:
-    """Yield ranges of hashes that hold about `MOST_IDENTITIES` each."""
-    return hash_ranges(max(1, -(-identities // MOST_IDENTITIES)))

@@ -195,7 +195,7 @@ def test_lake__of_redelivered_shuffled_and_split_events__gives_equal_results__x5
 def test_late_analysis__compared_range_by_range__is_that_of_all_at_once__r9(
     build: Build, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.warehouse.MOST_IDENTITIES", most)
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.population.MOST_IDENTITIES", most)
     spread = [(number - 4) * 2**60 for number in range(9)]  # hashes over the whole range
     first = [event for who in spread for event in (seen(who, "b"), did(who, 5))]
     assert moved(build, [did(who, 4) for who in spread[1:7]], first=first) == LateAnalysis(6, 0, 6)
@@ -214,7 +214,7 @@ def test_aggregates__tallied_range_by_range__are_those_of_all_at_once__x5(
         *(Metric(number, "prod", "kept", statistic) for number, statistic in enumerate(kept, start=100)),
     )
     wanted = aggregates(engine, scope(), *kinds)
-    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.warehouse.MOST_IDENTITIES", most)
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.population.MOST_IDENTITIES", most)
     for row, expected in zip(aggregates(engine, scope(), *kinds), wanted, strict=True):
         known = [name for name in ("mean", "m2") if expected[name] is not None]
         near = {name: pytest.approx(expected[name], rel=ACCURACY, abs=0) for name in known}
@@ -229,7 +229,7 @@ def test_self_check__range_by_range__is_that_of_all_at_once__x5(
     kinds = metric(1, Aggregation.SUM), metric(2, Aggregation.OCCURRENCE), Metric(3, "prod", "capped", capped)
     engine = build(shoppers()[0])
     wanted = checked(engine, *kinds)
-    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.warehouse.MOST_IDENTITIES", most)
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.population.MOST_IDENTITIES", most)
     assert checked(engine, *kinds) == wanted
 
 
@@ -242,7 +242,7 @@ def test_preview__range_by_range__is_that_of_all_at_once_and_tells_how_far_it_is
     spent = Mean(Measure(purchases, Aggregation.SUM, cap=Bound(percentile=90)), covariate_before=timedelta(days=1))
     statistics: tuple[Statistic, ...] = (spent, Quantile(0.9, spent.measure), Quantile(0.5, purchases))
     wanted = [previewed(engine, everybody(), statistic) for statistic in statistics]
-    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.warehouse.MOST_IDENTITIES", most)
+    monkeypatch.setattr("experiment_pipeline.warehouse.duckdb.population.MOST_IDENTITIES", most)
     for statistic, expected in zip(statistics, wanted, strict=True):
         told: list[tuple[int, int]] = []
         found = engine.preview_metric(
