@@ -54,9 +54,14 @@ def generations(engine: IbisWarehouse) -> list[str]:
 
 @pytest.fixture
 def filled(table: Table) -> Iterator[Table]:
+    drop_generations(table.url)  # other tests of this warehouse leave theirs
     table.replace_rows(ROWS)
     yield table
-    with opened(table.url, Path()) as engine:
+    drop_generations(table.url)
+
+
+def drop_generations(url: str) -> None:
+    with opened(url, Path()) as engine:
         for name in generations(engine):
             engine.analysis.engine.run(f"drop table {name}")
 
