@@ -1,4 +1,7 @@
-"""`experiment-pipeline doctor`: what is checked, and where the facts come from. It reads, and changes nothing."""
+"""`experiment-pipeline doctor`: what is checked, and where the facts come from. It reads, and changes nothing.
+
+In an object storage it writes one object that tries conditional writes, and deletes it.
+"""
 
 import json
 import os
@@ -19,7 +22,7 @@ from experiment_pipeline.cli import diagnosis, options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.diagnosis import Finding, Severity, ok, problem
 from experiment_pipeline.domain.texts import printable
-from experiment_pipeline.errors import ExperimentPipelineError, LakeError
+from experiment_pipeline.errors import ExperimentPipelineError, LakeError, StorageUnavailable
 from experiment_pipeline.machine_errors import OWNER
 from experiment_pipeline.settings import Settings
 from experiment_pipeline.storage.places import places_of
@@ -38,8 +41,9 @@ NO_REGISTRY = "Name another --data-dir, or create a registry with `apply` or `en
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check the installation, and say what to do: packages, disk, permissions, clock, registry, lake, Dagster.
 
-    It reads and changes nothing: it neither creates a registry nor brings its schema up to date. Exit code 1 with a
-    problem, 0 with warnings or without any.
+    It reads and changes nothing: it neither creates a registry nor brings its schema up to date. In an object storage
+    it writes one object to try conditional writes, and deletes it. Exit code 1 with a problem, 0 with warnings or
+    without any.
 
     \b
     Examples:
@@ -66,6 +70,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield diagnosis.check_python(diagnosis.this_python())
     yield diagnosis.check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     yield from _disk(settings)
+    yield from _storage(settings)
     yield from _registry(settings, now)
     yield from _dagster(settings, now)
 
@@ -80,6 +85,23 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     if os.access(folder, os.R_OK | os.X_OK):
         yield diagnosis.check_sync(folder)
         yield diagnosis.check_file_system([settings.landing_dir, settings.lake_dir])
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    root = places_of(settings).lake
+    if isinstance(root, Path):
+        return
+    from experiment_pipeline.storage.conditional_writes import REMEDY, ignored_condition
+
+    try:
+        ignored = ignored_condition(root)
+    except StorageUnavailable as error:
+        yield problem("storage", str(error), "See whether its address and credentials are right, and the store is up.")
+        return
+    if ignored is not None:
+        yield problem("storage", ignored, REMEDY)
+        return
+    yield ok("storage", f"The object storage {root.bucket} keeps the conditions of writes.")
 
 
 def _registry(settings: Settings, now: datetime) -> Iterator[Finding]:

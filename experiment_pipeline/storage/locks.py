@@ -18,6 +18,7 @@ from uuid import uuid4
 import structlog
 
 from experiment_pipeline.errors import StorageUnavailable
+from experiment_pipeline.storage.conditional_writes import require_conditional_writes
 from experiment_pipeline.storage.object_path import ObjectPath, StoragePath
 
 LEASE_SECONDS = 30.0
@@ -29,8 +30,13 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def exclusive(root: StoragePath, name: str) -> Iterator[None]:
-    """Let one process at a time into the block; another one waits. The lock of a process that dies is released."""
+    """Let one process at a time into the block; another one waits. The lock of a process that dies is released.
+
+    Raises:
+        ConfigurationError: the bucket ignores the conditions of writes.
+    """
     if isinstance(root, ObjectPath):
+        require_conditional_writes(root)
         with Lease(root / name, LEASE_SECONDS).held():
             yield
         return

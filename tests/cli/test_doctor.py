@@ -15,6 +15,7 @@ import pytest
 from experiment_pipeline.cli import diagnosis
 from experiment_pipeline.lake.delta import EVENTS
 from experiment_pipeline.settings import PREFIX
+from experiment_pipeline.storage.object_path import ObjectPath, store_of
 from tests.cli.conftest import Run
 from tests.lake.ledger import land, record
 
@@ -144,3 +145,17 @@ def test_doctor__target_of_apprise_and_dagster_in_postgresql__need_their_extras(
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     found = {each["check"]: each["remedy"] for each in json.loads(declared("doctor", "--json").stdout)}
     assert found["packages"] == "pip install 'experiment-pipeline[notify,postgres]'"
+
+
+@pytest.mark.slow
+def test_doctor__object_storage__is_asked_for_conditional_writes(
+    declared: Run, object_storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}STORAGE", object_storage)
+    assert severities(declared)["storage"] == "ok"
+    assert not list(ObjectPath.of_url(object_storage, tmp_path).below())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    store_of.cache_clear()
+    told = declared("doctor").stdout
+    assert "problem  storage: The object storage s3://experiments cannot be used" in told
+    assert "test-secret" not in told

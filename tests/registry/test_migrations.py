@@ -33,6 +33,10 @@ RELEASED = {  # the first half of each file's SHA-256; a release adds the migrat
     "r0024_notifications": "caff31d85084624826cec82a07f7f7a4",
     "r0025_results_sql": "a0f68c7cf64214a5f25246715ec3d756",
     "r0026_counts_by_environment": "55950594574da144d57002747a4fc8fe",
+    "r0027_warehouses": "93497abd091bf53fce885f58e9ff1093",
+    "r0028_refresh_costs": "be92cb0e33537ccdbb8528e747bfd2bf",
+    "r0029_erasures": "9590038b989a0169b90cf07df44a4f56",
+    "r0030_environment_keep": "9f0acd6307e3379c09f6d83b318079c7",
 }
 
 
