@@ -133,7 +133,7 @@ def test_api__through_the_proxy__is_as_it_is_over_https(proxied: Proxied) -> Non
         f"{proxied.url}/v1/events", json={"events": [EVENT]}, headers={"X-Environment-Key": "production"}
     )
     assert (sent.status_code, sent.json()["accepted"]) == (202, 1)
-    assert any(line.get("status") == 202 for line in lines(proxied.log))
+    eventually(lambda: any(line.get("status") == 202 for line in lines(proxied.log)), "the request is in the log")
 
 
 def test_operations__are_not_for_the_world(proxied: Proxied) -> None:

@@ -45,8 +45,9 @@ def send(url: str, records: list[dict[str, Any]]) -> None:
     assert answer.json()["accepted"] == len(records)
 
 
-def refreshed(system: System, identities: int) -> dict[str, Any]:
-    """Ask the API for a refresh, and return the results that another machine computed."""
+def refreshed(system: System, identities: int, *, batch: int) -> dict[str, Any]:
+    """Ask the API for a refresh once a batch is ingested, and return the results that another machine computed."""
+    eventually(lambda: system.registry.batches.lake_version().data_version == batch, f"batch {batch} is ingested")
     assert system.ask("POST", "/experiments/checkout/results/refresh/").status_code == 202
 
     def fresh() -> dict[str, Any] | None:
@@ -74,12 +75,12 @@ def test_api_and_workers_of_different_machines__refresh_an_experiment_from_its_e
             assert system.ask("POST", "/experiments/checkout/start/").status_code == 200
             begun = happening_now(sent)
             send(url, begun)
-            refreshed(system, 60)
+            refreshed(system, 60, batch=1)
         more = happening_now([record | {"identifier": f"late-{record['identifier']}"} for record in sent])
         send(url, more)
         with started_system(second) as system:
             system.api = url
-            last = refreshed(system, 120)
+            last = refreshed(system, 120, batch=2)
     assert variants(last)["control"]["n"] == 120
 
     places = places_of(Settings(data_dir=second))
