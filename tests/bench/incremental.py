@@ -75,9 +75,9 @@ class Case:
         return STARTED_AT - (self.longer - 1) * DAYS * timedelta(days=1)
 
     def scope(self, *, is_new: bool) -> AnalysisScope:
-        """The scope of the refresh before the new events, or of the one with them."""
+        """The scope of the refresh before the new events, or of the one with them: each window of old ones is a batch."""
         window = Window(self.started_at, (NOW if is_new else BEFORE).as_of)
-        return AnalysisScope(PARTITION, ENVIRONMENT, FEATURE, window, 2 if is_new else 1)
+        return AnalysisScope(PARTITION, ENVIRONMENT, FEATURE, window, self.longer + is_new)
 
 
 PROMPT = Case("prompt")
@@ -101,32 +101,29 @@ class Found:
 
 def prepare(case: Case, folder: Path, raw: str) -> None:
     """Make the lake of one case, the old events compacted whole, and the state of the refresh before."""
-    files = {name: str(folder / f"{name}.parquet") for name in ("old", "new")}
+    file = str(folder / "batch.parquet")
     folder.mkdir(parents=True)
-    cut = int(BEFORE.as_of.timestamp() * 1000)
-    with duckdb.connect(config={"threads": THREADS}) as connection:
-        bound = {"raw": raw, "cut": cut}
-        old = {**bound, "longer": case.longer, "days": DAYS, "target": files["old"]}
-        connection.execute(statement("old_events"), old)
-        shares = {"late": int(case.late * 1000), "touched": int(case.touched * 1000)}
-        new = {**bound, **shares, "first_ms": int(STARTED_AT.timestamp() * 1000), "target": files["new"]}
-        connection.execute(statement("newest_events"), new)
     lake = lake_of(folder)
-    for number, file in enumerate(files.values(), start=1):
-        load(lake, number, file)
-        if number == 1:
-            compact(lake, datetime.now(UTC), whole=True)
-            with closing(KeptConnection(lake.connect)) as kept:
-                refresh(engine(lake, folder / "before", kept), case.scope(is_new=False), RefreshMode.INCREMENTAL)
-        Path(file).unlink()
+    bound = {"raw": raw, "cut": int(BEFORE.as_of.timestamp() * 1000), "target": file}
+    for period in range(case.longer):
+        load(lake, 1 + period, "old_events", bound | {"period": period, "days": DAYS})
+    compact(lake, datetime.now(UTC), whole=True)
+    with closing(KeptConnection(lake.connect)) as kept:
+        refresh(engine(lake, folder / "before", kept), case.scope(is_new=False), RefreshMode.INCREMENTAL)
+    shares = {"late": int(case.late * 1000), "touched": int(case.touched * 1000)}
+    first = {"first_ms": int(STARTED_AT.timestamp() * 1000)}
+    load(lake, 1 + case.longer, "newest_events", bound | shares | first)
+    Path(file).unlink()
 
 
-def load(lake: Lake, number: int, file: str) -> None:
-    """Commit one batch: everything that ingestion does after judging."""
+def load(lake: Lake, number: int, events: str, bound: dict[str, object]) -> None:
+    """Commit the rows of a statement as one batch: everything that ingestion does after judging."""
+    with duckdb.connect(config={"threads": THREADS}) as connection:
+        connection.execute(statement(events), bound)
     with lake.connect() as connection:
         batch = PlannedBatch(number, WINDOW.as_of, ())
         staging = Staging(connection, batch, ReadingMark(lake.root))
-        connection.execute(statement("judged"), {"files": file})
+        connection.execute(statement("judged"), {"files": bound["target"]})
         connection.execute(sql("stage"), STAGED)
         table = Snapshot.open_or_create(lake.root, EVENTS)
         staging.deduplicate(table)
@@ -156,7 +153,7 @@ def side(case: Case, folder: Path, what: str) -> None:
     """Be one side: refresh from the same state each time that it is told to."""
     lake, numbers, last = lake_of(folder), count(), [folder]
     mode = RefreshMode.FULL if what == "full" else RefreshMode.INCREMENTAL
-    scope = replace(case.scope(is_new=True), data_version=1 if what == "floor" else 2)
+    scope = replace(case.scope(is_new=True), data_version=case.longer + (what != "floor"))
 
     def run() -> list[dict[str, object]]:
         last[0] = folder / f"{what}-{next(numbers)}"

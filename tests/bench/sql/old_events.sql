@@ -1,6 +1,6 @@
--- The raw events before a moment, and the same events again for every earlier period of the window.
+-- The raw events before a moment, moved back by some periods of the window.
 copy (
-    select * replace (timestamp_ms - (period * $days * 86400000)::bigint as timestamp_ms)
-    from read_parquet($raw), range($longer) as periods(period)
+    select * replace (timestamp_ms - $period::bigint * $days * 86400000 as timestamp_ms)
+    from read_parquet($raw)
     where timestamp_ms < $cut
 ) to $target (format parquet)
