@@ -75,7 +75,7 @@ class Case:
         return STARTED_AT - (self.longer - 1) * DAYS * timedelta(days=1)
 
     def scope(self, *, is_new: bool) -> AnalysisScope:
-        """The scope of the refresh before the new events, or of the one with them: each window of old ones is a batch."""
+        """The scope of the refresh before the new events, or with them; each window of the old ones is a batch."""
         window = Window(self.started_at, (NOW if is_new else BEFORE).as_of)
         return AnalysisScope(PARTITION, ENVIRONMENT, FEATURE, window, self.longer + is_new)
 
