@@ -104,26 +104,31 @@ def prepare(case: Case, folder: Path, raw: str) -> None:
     file = str(folder / "batch.parquet")
     folder.mkdir(parents=True)
     lake = lake_of(folder)
-    bound = {"raw": raw, "cut": int(BEFORE.as_of.timestamp() * 1000), "target": file}
+    bound: dict[str, object] = {"raw": raw, "cut": int(BEFORE.as_of.timestamp() * 1000)}
     for period in range(case.longer):
-        load(lake, 1 + period, "old_events", bound | {"period": period, "days": DAYS})
+        load_selected(lake, 1 + period, "old_events", bound | {"period": period, "days": DAYS}, file)
     compact(lake, datetime.now(UTC), whole=True)
     with closing(KeptConnection(lake.connect)) as kept:
         refresh(engine(lake, folder / "before", kept), case.scope(is_new=False), RefreshMode.INCREMENTAL)
     shares = {"late": int(case.late * 1000), "touched": int(case.touched * 1000)}
     first = {"first_ms": int(STARTED_AT.timestamp() * 1000)}
-    load(lake, 1 + case.longer, "newest_events", bound | shares | first)
+    load_selected(lake, 1 + case.longer, "newest_events", bound | shares | first, file)
     Path(file).unlink()
 
 
-def load(lake: Lake, number: int, events: str, bound: dict[str, object]) -> None:
-    """Commit the rows of a statement as one batch: everything that ingestion does after judging."""
+def load_selected(lake: Lake, number: int, events: str, bound: dict[str, object], file: str) -> None:
+    """Commit the raw events that a statement selects as one batch."""
     with duckdb.connect(config={"threads": THREADS}) as connection:
-        connection.execute(statement(events), bound)
+        connection.execute(statement(events), bound | {"target": file})
+    load(lake, number, file)
+
+
+def load(lake: Lake, number: int, file: str) -> None:
+    """Commit the rows of a file as one batch: everything that ingestion does after judging."""
     with lake.connect() as connection:
         batch = PlannedBatch(number, WINDOW.as_of, ())
         staging = Staging(connection, batch, ReadingMark(lake.root))
-        connection.execute(statement("judged"), {"files": bound["target"]})
+        connection.execute(statement("judged"), {"files": file})
         connection.execute(sql("stage"), STAGED)
         table = Snapshot.open_or_create(lake.root, EVENTS)
         staging.deduplicate(table)
