@@ -13,7 +13,6 @@ from experiment_pipeline.cli.tables import add_row, listing
 from experiment_pipeline.domain.events import NAME_LIMIT
 from experiment_pipeline.domain.texts import printable
 from experiment_pipeline.errors import ConfigurationError
-from experiment_pipeline.storage.files import local_folder
 from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.times import iso_utc
 
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
 NOT_SEARCHED = (
     "Not searched: backups, the sources that events are read from, the logs that processes print, Dagster's storage in "
     "PostgreSQL, and other people's copies. See docs/erasure.md."
+)
+NOT_SEARCHED_OF_BUCKET = (
+    "Nor were earlier versions of objects, if the bucket keeps any, and the data directories of other machines, where "
+    "the spool of a collector may hold events: erase there, too."
 )
 TOO_SHORT = "The identifier is too short to be told from other words: free texts were not searched for it."
 
@@ -51,7 +54,6 @@ def erase(
       experiment-pipeline erase --identifier user-4711 --dry-run
       experiment-pipeline erase --identifier user-4711 --environment production --yes --json
     """
-    context.require_data_directory()
     if not 0 < len(identifier) <= NAME_LIMIT:
         raise ConfigurationError.of("--identifier", f"Must have 1 to {NAME_LIMIT:,} characters.")
     if not dry_run:
@@ -71,17 +73,18 @@ def erase(
     if len(identifier) < LEAST_DISTINCTIVE:
         click.echo(TOO_SHORT)
     click.echo(NOT_SEARCHED)
+    if places_of(context.settings).is_shared:
+        click.echo(NOT_SEARCHED_OF_BUCKET)
 
 
 def _environments(context: Context, registry: "Registry", given: str | None) -> list[str]:
     """Return the environments to search: all that are declared, and those that objects have landed for."""
-    from experiment_pipeline.landing.listing import landed_environments
+    from experiment_pipeline.landing.landing_zone import landed_environments
 
-    landing = local_folder(places_of(context.settings).landing)
     if given is not None:
         return [context.environment(registry, given)]
     declared = {environment.key for environment in registry.environments.list()}
-    return sorted(declared | landed_environments(landing))
+    return sorted(declared | landed_environments(places_of(context.settings).landing))
 
 
 def _report(context: Context, registry: "Registry", identifier: str, key: str, *, dry_run: bool) -> "ErasureReport":

@@ -37,9 +37,12 @@ from experiment_pipeline.lake.ingestion import exclusive_lock
 from experiment_pipeline.lake.lake import Lake as EventsLake
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.landing.segments import opened_segments, recover
+from experiment_pipeline.landing.spool import upload
 from experiment_pipeline.registry.identity_texts import IdentityTexts
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage.object_path import ObjectPath
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 
 LEASE = timedelta(minutes=15)  # of the experiments, renewed long before it ends; a killed erasure keeps it so long
@@ -116,11 +119,11 @@ class Eraser:
         """Erase, and search once more.
 
         Raises:
-            ErasureIncomplete: something is left, or could not be searched; says what.
+            ErasureIncomplete: something is left, or could not be searched, or an ingestion into a bucket has not ended.
             Leased: a run has had an experiment of the environment for longer than `LONGEST_WAIT`.
             UnsoundLake: lake and registry do not fit; nothing was erased.
         """
-        require_sound(self.lake.folder, self.registry.batches)
+        require_sound(self.lake.root, self.registry.batches)
         erasure = self.registry.erasures.begin(self.environment_key, self.identifier, now)
         identity = ErasedIdentity(self.identifier, now)
         report = ErasureReport(self.environment_key, now, warehouse=self._warehouse())
@@ -141,23 +144,23 @@ class Eraser:
 
     def _stores(self, identity: ErasedIdentity, erasure: Erasure | None) -> list[Store]:
         """Return the stores in the order in which they are erased: what others are made from comes first."""
-        settings, registry = self.settings, self.registry
-        artifacts = ArtifactStore(settings.artifacts_dir)
+        settings, registry, places = self.settings, self.registry, places_of(self.settings)
+        artifacts = ArtifactStore(places.artifacts)
         experiments = {each.partition_key: each for each in registry.experiments.list(self.environment_key)}
         others = frozenset(registry.experiments.partition_keys() - experiments.keys())
         return [
-            Segments(settings.landing_dir, self.environment_key, identity, self._wait_for_segments),
-            Landing(settings.landing_dir, self.environment_key, identity, registry, erasure, self._step),
+            Segments(settings.segments_dir, places.is_shared, self.environment_key, identity, self._wait_for_segments),
+            Landing(places.landing, self.environment_key, identity, registry, erasure, self._step),
             *Lake.parts(self._lake(identity)),
             Totals(artifacts, identity, others),
             FirstExposures(artifacts, identity, registry, erasure, experiments, others),
             RegistryTexts(IdentityTexts(registry.engine, identity)),
-            LookTexts(settings.tables_dir, identity, registry.table_outbox.forget_batches),
+            LookTexts(places.tables, identity, registry.table_outbox.forget_batches),
             DagsterHistory(settings.dagster_home, identity),
             Logs(settings.dagster_home, identity),
             TemporaryFiles(
-                (settings.spill_dir, self.lake.folder / ".spill"),
-                (settings.landing_dir, settings.artifacts_dir, self.lake.folder),
+                (settings.spill_dir, settings.lake_dir / ".spill"),
+                (settings.segments_dir, settings.artifacts_dir, settings.lake_dir),
             ),
         ]
 
@@ -190,13 +193,23 @@ class Eraser:
     @contextmanager
     def _alone(self, erasure: Erasure) -> Iterator[None]:
         """Keep ingestion and runs of the environment's experiments out, and what writes to the lake."""
-        with exclusive_lock(self.lake.folder):
+        with exclusive_lock(self.lake.root):
+            self._require_no_open_batch()
             try:
                 self._renew(erasure)
                 with self.lake.alone():
                     yield
             finally:
                 self.registry.erasures.release(erasure)
+
+    def _require_no_open_batch(self) -> None:
+        """Refuse a bucket while a batch is open: a lease keeps out no ingestion that was stopped and goes on later.
+
+        Raises:
+            ErasureIncomplete: there is one.
+        """
+        if isinstance(self.lake.root, ObjectPath) and self.registry.batches.open_batch() is not None:
+            raise ErasureIncomplete("An ingestion has not ended. Run `lake ingest`, and erase again.")
 
     def _renew(self, erasure: Erasure) -> None:
         """Acquire or renew the leases of the environment's experiments; wait for runs that have one."""
@@ -220,12 +233,14 @@ class Eraser:
 
     def _wait_for_segments(self, before: datetime) -> None:
         """Publish the segments of dead collectors, and wait until living ones have published what they had open."""
-        landing, until = self.settings.landing_dir, time.monotonic() + LONGEST_WAIT.total_seconds()
-        recover(landing)
-        while any(self._is_awaited(each, before) for each in opened_segments(landing)):
+        segments, until = self.settings.segments_dir, time.monotonic() + LONGEST_WAIT.total_seconds()
+        recover(segments)
+        while any(self._is_awaited(each, before) for each in opened_segments(segments)):
             if time.monotonic() > until:
                 raise ErasureIncomplete("A collector does not publish a segment: see its log, and erase again.")
             time.sleep(POLL_SECONDS)
+        if isinstance(landing := places_of(self.settings).landing, ObjectPath):
+            upload(segments, landing)
 
     def _is_awaited(self, segment: LandedObject, before: datetime) -> bool:
         return segment.environment_key == self.environment_key and segment.landed_at < before

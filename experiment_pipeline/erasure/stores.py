@@ -12,9 +12,10 @@ from experiment_pipeline.domain.erasures import ErasedIdentity, Erasure, identit
 from experiment_pipeline.domain.experiments import Experiment, MultipleExposures
 from experiment_pipeline.lake.erasing import Held, LakeErasing
 from experiment_pipeline.landing.erasing import Erased, erase_from_object, search_object
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.landing.segments import opened_segments
 from experiment_pipeline.registry.registry import Registry
+from experiment_pipeline.storage.object_path import StoragePath
 from experiment_pipeline.warehouse.artifacts import ArtifactStore
 from experiment_pipeline.warehouse.duckdb.totals_store import TotalsStore
 from experiment_pipeline.warehouse.erasing import first_exposures, holds_identity, totals
@@ -65,7 +66,7 @@ class Landing:
         erasure: that is told of every object before it is replaced; None for a search alone.
     """
 
-    root: Path
+    root: StoragePath
     environment_key: str
     identity: ErasedIdentity
     registry: Registry
@@ -83,7 +84,13 @@ class Landing:
         assert self.erasure is not None  # noqa: S101 - a search alone erases nothing
         for landed in self._objects():
             if search_object(self.root, landed, self.identity).records:
-                follow = partial(self.registry.erasures.begin_object, self.erasure, landed.name, landed.bytes)
+                follow = partial(
+                    self.registry.erasures.begin_object,
+                    self.erasure,
+                    landed.name,
+                    landed.bytes,
+                    keeps_time=isinstance(self.root, Path),
+                )
                 erase_from_object(self.root, landed, self.identity, follow)
 
     def _objects(self) -> Iterator[LandedObject]:
@@ -95,9 +102,15 @@ class Landing:
 
 @dataclass(frozen=True)
 class Segments:
-    """Segments that collectors are writing: they are published before landing objects are searched."""
+    """Segments that collectors are writing: they are published before landing objects are searched.
+
+    Attributes:
+        root: the local landing zone of this machine's collectors; with a bucket their spool, of which what is published
+            already is searched, too, until it has been brought there.
+    """
 
     root: Path
+    is_spool: bool
     environment_key: str
     identity: ErasedIdentity
     wait: Callable[[datetime], None]
@@ -105,9 +118,10 @@ class Segments:
 
     def search(self) -> Finding:
         """Read the segments that were opened before the erasure."""
+        spooled = landed_objects(self.root) if self.is_spool else ()
         mine = [
             each
-            for each in opened_segments(self.root)
+            for each in [*opened_segments(self.root), *spooled]
             if each.environment_key == self.environment_key and each.landed_at < self.identity.before
         ]
         return _of_objects([(each, search_object(self.root, each, self.identity)) for each in mine], "segments")

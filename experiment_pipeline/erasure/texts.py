@@ -7,7 +7,6 @@ it is not searched for, and the proof says so.
 
 import json
 import re
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,6 +18,8 @@ import polars as pl
 from experiment_pipeline.domain.erasures import ERASED, ErasedIdentity, redacted
 from experiment_pipeline.erasure.stores import Finding
 from experiment_pipeline.registry.identity_texts import IdentityTexts
+from experiment_pipeline.storage.files import files_below, remove_folder, whole
+from experiment_pipeline.storage.object_path import StoragePath
 
 COLUMNS = {"event_logs": "event", "runs": "run_body", "job_ticks": "tick_body", "bulk_actions": "body"}  # of Dagster's
 LOGS = ("*.err", "*.out", "*.log")
@@ -121,26 +122,26 @@ class LookTexts:
         forget: makes the next write of the tables write all of them.
     """
 
-    folder: Path
+    folder: StoragePath
     identity: ErasedIdentity
     forget: Callable[[], None]
     name: str = "tables of all looks"
 
     def search(self) -> Finding:
         """Search the texts of every file of every version."""
-        files = sorted(self.folder.rglob("*.parquet")) if self.identity.is_distinctive else []
+        files = files_below(self.folder, "*.parquet") if self.identity.is_distinctive else []
         found = [self._count(path) for path in files]
         return Finding(len(files), "files", sum(count > 0 for count in found), sum(found))
 
     def erase(self) -> None:
         """Remove the tables where one names the identity."""
         if self.search().holders:
-            shutil.rmtree(self.folder)
+            remove_folder(self.folder)
             self.forget()
 
-    def _count(self, path: Path) -> int:
+    def _count(self, path: StoragePath) -> int:
         try:
-            texts = pl.read_parquet(path, glob=False, hive_partitioning=False).select(pl.col(pl.String))
+            texts = pl.read_parquet(whole(path), glob=False, hive_partitioning=False).select(pl.col(pl.String))
         except pl.exceptions.PolarsError:  # a log's checkpoint, or a file that was never finished
             return 0
         may_be = (column.drop_nulls() for column in texts if column.len())

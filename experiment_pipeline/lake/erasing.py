@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
-from glob import escape
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,12 +20,12 @@ from duckdb import DuckDBPyConnection
 
 from experiment_pipeline.domain.erasures import ErasedIdentity
 from experiment_pipeline.domain.events import LINK_EVENT
-from experiment_pipeline.durable_files import sync
 from experiment_pipeline.lake.delta import EVENTS, REJECTED, DataFile, Snapshot, TableDefinition
 from experiment_pipeline.lake.judging import sql
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.partitions import LINKS, hidden_by
 from experiment_pipeline.lake.removing import REMOVAL_EVENT
+from experiment_pipeline.storage.files import files_below, readable, sync
 
 OnFile = Callable[[], None]
 
@@ -64,7 +63,7 @@ class LakeErasing:
             return Held(0, {})
         with self.lake.connect() as connection:
             files = self._event_files(table)
-            return self._held({file.path: table.readable(file) for file in files}, connection, "erasable_events")
+            return self._held({file.path: table.readable(file) for file in files}, connection)
 
     def linked(self) -> list[str]:
         """Return the other ends of the identity's links, as they are stored now (rule D6)."""
@@ -87,12 +86,12 @@ class LakeErasing:
         return Held(len(found), {path: len(each) for path, each in rows.items() if each})
 
     def old_files(self) -> Held:
-        """Return the files on the disk that no present version names, and that hold records of the identity.
+        """Return the files below the lake that no present version names, and that hold records of the identity.
 
         One that cannot be read was never finished, and counts as one record.
         """
         with self.lake.connect() as connection:
-            events = self._held(dict(self._unnamed(EVENTS)), connection, "erasable_events")
+            events = self._held(dict(self._unnamed(EVENTS)), connection, unfinished=1)
             rejected = dict(self._unnamed(REJECTED))
             rows = {path: len(self._rejected_rows(connection, readable)) for path, readable in rejected.items()}
         found = {path: count for path, count in rows.items() if count}
@@ -129,7 +128,8 @@ class LakeErasing:
 
     def delete_old_files(self) -> None:
         """Delete the files that `old_files` finds."""
-        for path in map(Path, self.old_files().records):
+        for name in self.old_files().records:
+            path = self.lake.root / name
             path.unlink(missing_ok=True)
             sync(path.parent)
 
@@ -149,16 +149,17 @@ class LakeErasing:
             "removal_event": REMOVAL_EVENT,
         }
 
-    def _held(self, files: dict[str, str], connection: DuckDBPyConnection, statement: str) -> Held:
+    def _held(self, files: dict[str, str], connection: DuckDBPyConnection, *, unfinished: int | None = None) -> Held:
+        """Count the identity's events in files; one that cannot be read counts as `unfinished`, without it raises."""
         records: dict[str, int] = {}
-        for path, readable in files.items():
+        for path, file in files.items():
             try:
-                bound = {"files": [readable], **self._of_identity}
-                ((count,),) = connection.execute(sql(statement), bound).fetchall()
+                bound = {"files": [file], **self._of_identity}
+                ((count,),) = connection.execute(sql("erasable_events"), bound).fetchall()
             except (duckdb.InvalidInputException, duckdb.IOException):
-                if not Path(path).is_absolute():  # one that the table names has to be readable
+                if unfinished is None:
                     raise
-                count = 1
+                count = unfinished
             if count:
                 records[path] = count
             self.on_file()
@@ -187,22 +188,21 @@ class LakeErasing:
         return _rewritten(connection, table, file, sql("rejected_without_rows"), bound)
 
     def _unnamed(self, definition: TableDefinition) -> Iterator[tuple[str, str]]:
-        """Yield the files of a table that its present version does not name: the path, and how it is read."""
+        """Yield the files of a table that its present version does not name: below the lake, and how it is read."""
         table = self._open(definition)
         if table is None:
             return
-        root = self.lake.folder / definition.name
+        root = self.lake.root / definition.name
         named = {root / unquote(file.path) for file in table.data_files()}
-        for path in sorted(root.rglob("*.parquet")):
-            if path not in named and self._may_be_ours(path.relative_to(root), definition):
-                yield str(path), escape(str(path))
+        for path in files_below(root, "*.parquet"):
+            below = PurePosixPath(str(path)[len(str(root)) + 1 :])
+            if path not in named and self._may_be_ours(below, definition):
+                yield f"{definition.name}/{below}", readable(path)
 
-    def _may_be_ours(self, path: Path, definition: TableDefinition) -> bool:
+    def _may_be_ours(self, path: PurePosixPath, definition: TableDefinition) -> bool:
         if "_delta_log" in path.parts:
             return False
-        return definition is REJECTED or f"environment_key={self.environment_key}" in unquote(path.as_posix()).split(
-            "/"
-        )
+        return definition is REJECTED or f"environment_key={self.environment_key}" in unquote(str(path)).split("/")
 
 
 def _rewritten(

@@ -1,8 +1,8 @@
 """Erasing from landing objects: each that holds records of an identity is replaced by one without them (rule E6).
 
 A line keeps its number: one that is erased is blank. Another record of the same envelope keeps its text, and every
-other line its bytes. The object keeps its name and its file's time, so that its arrival is the same when it is read
-again.
+other line its bytes. The object keeps its name, and in a folder its file's time, so that its arrival is the same when
+it is read again. A bucket gives it the time of its writing.
 """
 
 import gzip
@@ -18,12 +18,13 @@ import polars as pl
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.envelopes import decode_record, open_envelope, text_of, without_records
 from experiment_pipeline.domain.erasures import ErasedIdentity
-from experiment_pipeline.durable_files import replacing, sync
 from experiment_pipeline.landing.documents import BYTE_ORDER_MARK
 from experiment_pipeline.landing.json_lines import GZIP_MAGIC, LineReader
 from experiment_pipeline.landing.layout import is_parquet
 from experiment_pipeline.landing.object_reader import ObjectReader
 from experiment_pipeline.landing.problems import Problem
+from experiment_pipeline.storage.files import local_copy, replacing, sync
+from experiment_pipeline.storage.object_path import StoragePath
 
 LINE = "landing object's line"  # a column beside those of the file
 READ_WHOLE = {None, Problem.EMPTY, Problem.NOT_JSON, Problem.ONE_JSON_ARRAY, Problem.ONE_JSON_OBJECT, Problem.NOT_GZIP}
@@ -43,20 +44,28 @@ class Erased:
     is_searched: bool = True
 
 
-def search_object(landing: Path, landed: LandedObject, identity: ErasedIdentity) -> Erased:
-    """Return how many records of an identity an object holds."""
+def search_object(landing: StoragePath, landed: LandedObject, identity: ErasedIdentity) -> Erased:
+    """Return how many records of an identity an object holds; one that is gone holds none."""
+    try:
+        with local_copy(landing / landed.name) as path:
+            return _searched(path, landed, identity)
+    except FileNotFoundError:
+        return Erased(0)
+
+
+def _searched(path: Path, landed: LandedObject, identity: ErasedIdentity) -> Erased:
     if is_parquet(landed.name):
-        lines, is_searched = _rows(landing, landed, identity)
+        lines, is_searched = _rows(path, landed, identity)
         return Erased(len(lines), is_searched)
-    reader = LineReader(landing / landed.name)
+    reader = LineReader(path)
     found = sum(records for _, records in _kept(reader, landed, identity))
     if _is_document(reader):
-        return Erased(int(_names_identity(landing / landed.name, identity)))
+        return Erased(int(_names_identity(path, identity)))
     return Erased(found, reader.problem in READ_WHOLE)
 
 
 def erase_from_object(
-    landing: Path, landed: LandedObject, identity: ErasedIdentity, before_replacing: BeforeReplacing
+    landing: StoragePath, landed: LandedObject, identity: ErasedIdentity, before_replacing: BeforeReplacing
 ) -> None:
     """Replace an object by one without the records of an identity, in one step; its folder is synced.
 
@@ -64,12 +73,12 @@ def erase_from_object(
     read.
     """
     target = landing / landed.name
-    with replacing(target) as temporary:
+    with local_copy(target) as source, replacing(target) as temporary:
         if is_parquet(landed.name):
-            _write_rows(landing, landed, identity, temporary)
+            _write_rows(source, landed, identity, temporary)
         else:
-            _write_lines(target, temporary, landed, identity)
-        shutil.copystat(target, temporary)
+            _write_lines(source, temporary, landed, identity)
+        shutil.copystat(source, temporary)
         before_replacing(temporary.stat().st_size)
     sync(target.parent)
 
@@ -111,9 +120,9 @@ def _without(line: bytes, landed: LandedObject, identity: ErasedIdentity) -> tup
     return (kept.encode(), records) if records else (line, 0)
 
 
-def _rows(landing: Path, landed: LandedObject, identity: ErasedIdentity) -> tuple[list[int], bool]:
+def _rows(path: Path, landed: LandedObject, identity: ErasedIdentity) -> tuple[list[int], bool]:
     """Return the numbers of the rows of a Parquet file that are the identity's, from 1, and whether it can be read."""
-    reader = ObjectReader(landing, landed.name)
+    reader = ObjectReader(path.parent, path.name)
     found: list[int] = []
     for frame in reader.lines():
         may_be = frame.filter(pl.col("text").str.contains_any([identity.identifier, "\\"]))
@@ -123,9 +132,9 @@ def _rows(landing: Path, landed: LandedObject, identity: ErasedIdentity) -> tupl
     return found, reader.error is None and reader.problem not in {Problem.NOT_PARQUET, Problem.UNREADABLE}
 
 
-def _write_rows(landing: Path, landed: LandedObject, identity: ErasedIdentity, target: Path) -> None:
-    lines, _ = _rows(landing, landed, identity)
-    rows = pl.scan_parquet((landing / landed.name).absolute(), hive_partitioning=False, glob=False)
+def _write_rows(source: Path, landed: LandedObject, identity: ErasedIdentity, target: Path) -> None:
+    lines, _ = _rows(source, landed, identity)
+    rows = pl.scan_parquet(source.absolute(), hive_partitioning=False, glob=False)
     numbered = rows.with_row_index(LINE, offset=1)
     numbered.filter(~pl.col(LINE).is_in(lines)).drop(LINE).sink_parquet(target)
 

@@ -1,12 +1,15 @@
 """The landing zone: listed in a local folder or in a bucket, and noted what of it is known to be in the lake."""
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
+from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.errors import StorageUnavailable
+from experiment_pipeline.landing.layout import ENVIRONMENT_FOLDER, EVENTS
 from experiment_pipeline.landing.listing import Listing
 from experiment_pipeline.landing.object_listing import ObjectListing, SettledHours
 from experiment_pipeline.landing.settled import SETTLED, SETTLED_MARGIN, PlannedAt, read_settled, write_settled
@@ -28,6 +31,23 @@ def listing_of(landing: StoragePath, planned_at: PlannedAt, *, whole: bool) -> A
     if isinstance(landing, Path):
         return Listing(landing, None if whole else read_settled(landing, planned_at))
     return ObjectListing(landing, None if whole else _read_hours(landing, planned_at))
+
+
+def landed_environments(landing: StoragePath) -> set[str]:
+    """Return the environments that objects have landed for, declared or not."""
+    root = landing / EVENTS
+    if isinstance(root, Path) and not root.is_dir():
+        return set()
+    names = (path.name for path in root.iterdir() if isinstance(path, ObjectPath) or path.is_dir())
+    return {name.removeprefix(ENVIRONMENT_FOLDER) for name in names if name.startswith(ENVIRONMENT_FOLDER)}
+
+
+def landed_objects(landing: StoragePath) -> Iterator[LandedObject]:
+    """Yield every object of the landing zone that can be read, in order of their names."""
+    listing: AnyListing = Listing(landing) if isinstance(landing, Path) else ObjectListing(landing)
+    for name in listing.names():
+        if (landed := listing.landed(name)) is not None:
+            yield landed
 
 
 def note_settled(landing: StoragePath, listing: AnyListing, batch: int, planned_at: PlannedAt) -> None:

@@ -245,20 +245,6 @@ def modified_at(status: os.stat_result) -> datetime | None:
         return None
 
 
-def landed_environments(landing: Path) -> set[str]:
-    """Return the environments that have a folder, declared or not."""
-    folders = (path.name for path in (landing / EVENTS).glob(f"{ENVIRONMENT_FOLDER}*") if path.is_dir())
-    return {name.removeprefix(ENVIRONMENT_FOLDER) for name in folders}
-
-
-def landed_objects(landing: Path) -> Iterator[LandedObject]:
-    """Yield every object of the landing zone that can be read, folder by folder in order of their names."""
-    listing = Listing(landing)
-    for name in listing.names():
-        if (landed := listing.landed(name)) is not None:
-            yield landed
-
-
 def _why_ignored(path: str, entry: "os.DirEntry[str]", *, is_folder: bool) -> IgnoredReason | None:
     """Return the reason to ignore an entry; None for a folder to read or an object. Raises a link's OSError."""
     holds_events = is_folder or is_object(entry.name)

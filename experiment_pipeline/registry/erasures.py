@@ -76,7 +76,7 @@ class Erasures:
             moments = {(row.environment_key, row.digest): row.erased_at for row in rows}
             return ErasedIdentities(_key(connection), moments)
 
-    def begin_object(self, erasure: Erasure, name: str, size: int, becomes: int) -> None:
+    def begin_object(self, erasure: Erasure, name: str, size: int, becomes: int, *, keeps_time: bool = True) -> None:
         """Record that a landing object is about to be replaced by one without the identity, in the ledger as well.
 
         The ledger follows only where it knows the object as it is: one that has changed since stays a changed one.
@@ -86,6 +86,7 @@ class Erasures:
             name: of the object.
             size: in bytes, as it lies there.
             becomes: the size of the one that takes its place.
+            keeps_time: whether that one has the same time; otherwise the ledger knows none.
         """
         mine = (erased_objects.c.erasure_id == erasure.id) & (erased_objects.c.name == name)
         with writing(self.database) as connection:
@@ -99,7 +100,8 @@ class Erasures:
             is_known = and_(
                 objects.name == name, objects.reading == newest, objects.bytes.in_([size, promised or size])
             )
-            connection.execute(update(landing_objects).where(is_known).values(bytes=becomes))
+            known = {"bytes": becomes} if keeps_time else {"bytes": becomes, "modified_at": None}
+            connection.execute(update(landing_objects).where(is_known).values(known))
             if promised is None:
                 connection.execute(insert(erased_objects).values(erasure_id=erasure.id, name=name, bytes=becomes))
             else:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -112,6 +113,13 @@ def present(paths: Collection[str], root: StoragePath) -> set[str]:
     folders = {path.rpartition("/")[0].removeprefix(str(root)).strip("/") for path in paths}
     found = {str(each.path) for folder in folders for each in (root / folder).below()}
     return found.intersection(paths)
+
+
+def files_below(root: StoragePath, pattern: str) -> list[StoragePath]:
+    """Return the files below a path, at any depth, whose names match a pattern; sorted. None where it is not there."""
+    if isinstance(root, Path):
+        return sorted(root.rglob(pattern))
+    return [each.path for each in root.below() if fnmatchcase(each.path.name, pattern)]
 
 
 def readable(path: StoragePath | str) -> str:

@@ -21,7 +21,7 @@ from experiment_pipeline.domain import events
 from experiment_pipeline.domain.envelopes import decode_record, open_envelope
 from experiment_pipeline.domain.events import Rejected
 from experiment_pipeline.landing.json_lines import LineReader
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
 from tests.api.conftest import NOW, Api, Clock, detail

@@ -24,7 +24,7 @@ from flagsmith.analytics import EventProcessor, EventProcessorConfig
 from experiment_pipeline.lake.ingestion import ingest
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.landing.json_lines import LineReader
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.settings import PREFIX, Settings
 from tests.assets.conftest import Installation, installation  # noqa: F401 - a fixture
 from tests.e2e.conftest import eventually, free_port

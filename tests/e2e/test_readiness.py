@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiment_pipeline.landing.json_lines import LineReader
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from tests.assets.conftest import Installation, installation  # noqa: F401 - a fixture
 from tests.e2e.conftest import eventually
 from tests.e2e.test_collector import collector

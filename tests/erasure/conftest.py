@@ -64,11 +64,11 @@ class Erasable:
             if not path.is_file():
                 continue
             if path.suffix == ".parquet":
-                if _has_row(path):
+                if has_row(path.read_bytes()):
                     yield path
                 continue
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            if PERSON.encode() in content.replace(OTHER.encode(), b""):
+            if names_person(content):
                 yield path
 
     def plant_texts(self) -> None:
@@ -93,8 +93,14 @@ class Erasable:
         log.write_text(f"before\n{quoted}\nafter\n")
 
 
-def _has_row(path: Path) -> bool:
-    rows = pl.read_parquet(path, hive_partitioning=False, glob=False)
+def names_person(content: bytes) -> bool:
+    """Return whether the content of a file names the person."""
+    return PERSON.encode() in content.replace(OTHER.encode(), b"")
+
+
+def has_row(content: bytes) -> bool:
+    """Return whether a Parquet file names the person, or has a row of the hash."""
+    rows = pl.read_parquet(content, hive_partitioning=False, glob=False)
     texts = (column for column in rows.select(pl.col(pl.String)) if column.str.contains(f"{PERSON}([^0-9]|$)").any())
     has_hash = "identity_hash" in rows.columns and bool((rows["identity_hash"] == identity_hash_of(PERSON)).any())
     return has_hash or any(True for _ in texts)

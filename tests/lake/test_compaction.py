@@ -15,7 +15,7 @@ from experiment_pipeline.lake.compaction import FAN_IN, FIRST_TIER_ROWS, compact
 from experiment_pipeline.lake.delta import EVENTS, DataFile, Snapshot
 from experiment_pipeline.lake.ingestion import ingest, write_batch
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored
 
 

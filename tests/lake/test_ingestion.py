@@ -18,7 +18,7 @@ from experiment_pipeline.lake.delta import EVENTS, Snapshot
 from experiment_pipeline.lake.ingestion import IngestionReport, ingest, write_batch
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.lake.staging import Staging
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from tests.lake.ledger import NOW, PROD, MemoryLedger, exposure, land, record, stored, unnamed_files
 
 

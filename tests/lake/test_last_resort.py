@@ -25,7 +25,7 @@ from experiment_pipeline.lake.reading_mark import MARK, ReadingMark
 from experiment_pipeline.lake.staging import Staging
 from experiment_pipeline.landing import object_reader
 from experiment_pipeline.landing.json_lines import LineReader
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.landing.object_errors import is_of_one_object
 from experiment_pipeline.landing.object_reader import ObjectReader
 from experiment_pipeline.registry.registry import Registry
@@ -334,7 +334,7 @@ from pathlib import Path
 from experiment_pipeline.landing.parquet_rows import RowReader
 from experiment_pipeline.lake.ingestion import write_batch
 from experiment_pipeline.lake.lake import Lake
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.domain.batches import PlannedBatch
 from tests.lake.ledger import NOW
 

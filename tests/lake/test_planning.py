@@ -10,7 +10,7 @@ from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.lake import planning
 from experiment_pipeline.lake.planning import BATCH_WEIGHT, PACKED_TIMES, ROW_WEIGHT, TEXT_TIMES, Weights, oldest
 from experiment_pipeline.lake.reading_mark import MARK, ReadingMark
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from tests.lake.ledger import NOW, PROD, LakeInOneFolder, land, record
 from tests.lake.source_objects import land_range, order
 

@@ -22,7 +22,7 @@ from experiment_pipeline.lake.rereading import read_again
 from experiment_pipeline.lake.retrying import Retrying
 from experiment_pipeline.lake.soundness import require_sound
 from experiment_pipeline.lake.staging import Staging
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.registry.tables import batches, installation, landing_objects
 from tests.conftest import make_registry

@@ -11,7 +11,7 @@ import polars as pl
 from experiment_pipeline.domain.batches import LandedObject
 from experiment_pipeline.domain.erasures import ErasedIdentity
 from experiment_pipeline.landing.erasing import Erased, erase_from_object, search_object
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from tests.lake.ledger import land, record
 
 ADA = ErasedIdentity("ada", datetime(2026, 3, 1, 12, tzinfo=UTC))

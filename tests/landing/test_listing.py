@@ -13,8 +13,9 @@ import pytest
 from experiment_pipeline.lake.ingestion import IngestionReport, has_landed, ingest, landing_state
 from experiment_pipeline.lake.lake import Lake
 from experiment_pipeline.landing import settled
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.landing.layout import stamp
-from experiment_pipeline.landing.listing import Listing, landed_objects
+from experiment_pipeline.landing.listing import Listing
 from experiment_pipeline.landing.settled import SETTLED, read_settled
 from tests.lake.ledger import NOW, MemoryLedger, land, record
 from tests.landing.permissions import modes_count

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.landing.segments import OPEN, oldest_age, recover, require_writable, strays
 from experiment_pipeline.landing.writer import SegmentWriter
 from tests.landing.test_writer import HOUR, visible, writer

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.landing.spool import SpooledWriter, upload
 from experiment_pipeline.storage.object_path import ObjectPath, store_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiment_pipeline.errors import Overloaded
-from experiment_pipeline.landing.listing import landed_objects
+from experiment_pipeline.landing.landing_zone import landed_objects
 from experiment_pipeline.landing.segments import OPEN, oldest_age, recover
 from experiment_pipeline.landing.writer import SegmentWriter
 

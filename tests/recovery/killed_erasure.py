@@ -19,6 +19,7 @@ from experiment_pipeline.registry.erasures import Erasures
 from experiment_pipeline.registry.identity_texts import IdentityTexts
 from experiment_pipeline.registry.registry import Registry
 from experiment_pipeline.settings import Settings
+from experiment_pipeline.storage.places import places_of
 from experiment_pipeline.warehouse.erasing import FirstExposuresOf
 from tests.recovery.kill_points import KillPoints
 
@@ -38,7 +39,7 @@ def main(data_dir: Path, identifier: str, point: str | None, at: int) -> None:
     points.mark(Logs, "erase", "logs")
     settings = Settings(data_dir=data_dir)
     registry = Registry.open(settings.database_url)
-    lake = Lake(settings.lake_dir, threads=1, spill_dir=settings.spill_dir)
+    lake = Lake(places_of(settings).lake, threads=1, spill_dir=settings.spill_dir)
     Eraser(settings, registry, lake, "prod", identifier, "test").run(datetime.now(UTC))
     registry.close()
     sys.stdout.write(f"{dict(points.passed)}\n")

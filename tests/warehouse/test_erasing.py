@@ -28,8 +28,8 @@ def test_first_exposures__of_every_phase__lose_the_row_and_keep_their_stamp(tmp_
     found[1].erase(2)
     assert found[1].row(2) is None
     assert found[0].row(2) is not None
-    assert pl.read_parquet(found[1].path).equals(ROWS[:1])
-    assert '"data_version": 1' in pl.read_parquet_metadata(found[1].path)[STAMP_KEY]
+    assert pl.read_parquet(local_folder(found[1].path)).equals(ROWS[:1])
+    assert '"data_version": 1' in pl.read_parquet_metadata(local_folder(found[1].path))[STAMP_KEY]
 
 
 def test_totals__also_of_a_generation_that_nobody_names__hold_what_their_files_hold(tmp_path: Path) -> None:
