@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL = $(1)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(2)
 SELF = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 BENCH := .venv-bench
-DEMO_DATA := demo-data
+DEMO_BIN := $(if $(WAREHOUSE),$(ENGINES_VENV),$(VENV))/bin
+DEMO_DATA := demo-data$(if $(WAREHOUSE),-$(WAREHOUSE))
 # The lock files of installations.
 SHIPPED := runtime image
 
@@ -43,10 +44,10 @@ $(VENV)/.engines: requirements/engines.txt $(VENV)/.dev
 	@$(call PIP_INSTALL,$(VENV),requirements/engines.txt) --no-deps
 	@touch $@
 
-demo: $(VENV)/.runtime ## Raw events to experiment results, real ones among them
-	@$(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) demo
-	@echo "One of them again:  $(BIN)/experiment-pipeline --data-dir $(DEMO_DATA) results one_page_checkout"
-	@echo "In a browser:       make dev"
+demo: $(if $(WAREHOUSE),$(ENGINES_VENV)/.engines,$(VENV)/.runtime) ## Raw events to experiment results, real ones among them (WAREHOUSE=clickhouse or spark)
+	@$(DEMO_BIN)/experiment-pipeline --data-dir $(DEMO_DATA) demo $(if $(WAREHOUSE),--warehouse $(WAREHOUSE))
+	@echo "One of them again:  $(DEMO_BIN)/experiment-pipeline --data-dir $(DEMO_DATA) results one_page_checkout"
+	$(if $(WAREHOUSE),,@echo "In a browser:       make dev")
 	@echo "Next, your own data: docs/tutorial.md"
 
 dev: $(VENV)/.runtime ## Dagster, the results page and the API on the demo's data, until Ctrl-C
@@ -202,7 +203,7 @@ lock: ## Resolve the locked requirements anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --group component --output-file requirements/component.txt
 
 clean-demo: ## Remove the demo's data
-	rm -rf $(DEMO_DATA)
+	rm -rf demo-data demo-data-clickhouse demo-data-spark
 
 clean: clean-demo ## Remove what was built
 	rm -rf $(VENV) .venv-bench $(GOLDEN_VENV) $(COMPONENT_VENV) $(DEPLOY_VENV) $(DOCS_VENV) $(ENGINES_VENV) $(SBOM_VENV) build/pages build/sbom build/site tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -33,6 +33,7 @@ TESTED_ELSEWHERE = {  # sources without a test file of their name, and where the
     "experiment_pipeline/cli/options.py": "the options of commands, tested with the commands",
     "experiment_pipeline/cli/results_report.py": "tests/cli/test_results.py and test_demo.py read what it prints",
     "experiment_pipeline/demo/comparison.py": "tests/cli/test_demo.py compares the demo's results with it",
+    "experiment_pipeline/demo/warehouse.py": "tests/warehouse/ibis/test_demo.py has ClickHouse and Spark",
     "experiment_pipeline/demo/shop.py": "parameters: tests/demo/test_truth.py holds draws to what follows from them",
     "experiment_pipeline/domain/analysis.py": "a noun without rules of its own",
     "experiment_pipeline/domain/audience.py": "nouns: tests/warehouse/audience_contract.py holds engines to them",

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from experiment_pipeline.cli import options
 from experiment_pipeline.cli.context import Context
 from experiment_pipeline.cli.look_tables import write_published
+from experiment_pipeline.cli.repair import open_lake
 from experiment_pipeline.cli.results_report import legend, report
 from experiment_pipeline.cli.sources import pull
 from experiment_pipeline.cli.truth import truth_lines
@@ -24,6 +25,7 @@ from experiment_pipeline.storage.places import places_of
 if TYPE_CHECKING:  # SciPy takes its time: other commands do without
     from experiment_pipeline.demo.comparison import Compared
     from experiment_pipeline.demo.landing import Deliveries
+    from experiment_pipeline.demo.warehouse import DemoWarehouse
     from experiment_pipeline.resources.dagster_instance import LocalDagster
 
 INTRODUCTION = (
@@ -34,6 +36,7 @@ INTRODUCTION = (
 
 
 STEPS = 6  # beside one of each look: generating, declaring, the source, loading Dagster, ingesting twice
+LOADS = 2  # into a warehouse, after each ingestion
 
 
 class Steps:
@@ -74,9 +77,15 @@ class Steps:
 
 
 @click.command()
+@click.option(
+    "--warehouse",
+    "engine",
+    type=click.Choice(["clickhouse", "spark"]),
+    help="Analyse in this engine, in this process: the events are loaded into a table of its own.",
+)
 @options.as_json
 @click.pass_obj
-def demo(context: Context, as_json: bool) -> None:
+def demo(context: Context, *, engine: str | None, as_json: bool) -> None:
     """Generate events, ingest them, compute five experiments through Dagster, and print their results.
 
     Four experiments are simulated: their true effects are printed beside what was found. The fifth is real (Thornton
@@ -84,13 +93,15 @@ def demo(context: Context, as_json: bool) -> None:
     looked at after each. A second run finds nothing new to ingest.
 
     \b
-    Example:
+    Examples:
       experiment-pipeline --data-dir demo-data demo
+      experiment-pipeline --data-dir demo-data-clickhouse demo --warehouse clickhouse
     """
     from experiment_pipeline.demo.landing import DECLARATIONS, FIRST_DELIVERY_UNTIL, generate
     from experiment_pipeline.schemas.manifests import parse_manifest
 
     context.require_data_directory()
+    warehouse = _warehouse(context, engine)
     console = context.wide_console
     with Steps(console, total=STEPS) as steps, context.registry(create=True) as registry:
         context.require_sound_lake(registry)
@@ -106,7 +117,7 @@ def demo(context: Context, as_json: bool) -> None:
             registry.experiments.find(declared.environment, key) for key, declared in manifest.experiments.items()
         ]
         unfinished = [experiment for experiment in experiments if not _is_final(registry, experiment)]
-        ingested = _materialise(context, unfinished, deliveries, steps)
+        ingested = _materialise(context, unfinished, deliveries, steps, warehouse)
     generated = deliveries.generated
     delivered = {"records": generated.delivered, "objects": generated.objects}
     with context.registry() as registry:
@@ -119,7 +130,8 @@ def demo(context: Context, as_json: bool) -> None:
         return
     rows = ", ".join(f"{rows:,} new rows of the source {source}" for source, rows in pulled.items())
     console.print(f"{generated.delivered:,} records in {generated.objects:,} landing objects, {rows};")
-    console.print(f"{_counted(ingested)}.\n")
+    loaded = "" if warehouse is None else f" Results were computed in {warehouse.name}, from a table of its own."
+    console.print(f"{_counted(ingested)}.{loaded}\n")
     console.print(*reports, sep="\n")
     console.print(legend())
     console.print(Group(INTRODUCTION, *truth_lines(truth), ""))
@@ -136,8 +148,20 @@ def _pull(context: Context, registry: Registry, sources: Iterable[str], steps: S
     return read
 
 
+def _warehouse(context: Context, engine: str | None) -> "DemoWarehouse | None":
+    if engine is None:
+        return None
+    from experiment_pipeline.demo.warehouse import DemoWarehouse, Engine
+
+    return DemoWarehouse.of(Engine(engine), context.settings)
+
+
 def _materialise(
-    context: Context, experiments: list[Experiment], deliveries: "Deliveries", steps: Steps
+    context: Context,
+    experiments: list[Experiment],
+    deliveries: "Deliveries",
+    steps: Steps,
+    warehouse: "DemoWarehouse | None",
 ) -> dict[str, int]:
     """Run the jobs against the demo's own Dagster instance, and return the counts of both ingestions.
 
@@ -146,16 +170,25 @@ def _materialise(
     from experiment_pipeline.resources.dagster_instance import local_dagster
 
     running = [experiment for experiment in experiments if experiment.status is ExperimentStatus.RUNNING]
-    with local_dagster(context.settings) as dagster:
-        steps.expect(STEPS + len(running) + len(experiments))
+    settings = context.settings if warehouse is None else warehouse.settings(context.settings)
+
+    def load() -> None:
+        if warehouse is not None:
+            steps.begin(f"Loading events into {warehouse.name}")
+            warehouse.load(open_lake(context), sorted({each.environment_key for each in experiments}))
+
+    with local_dagster(settings) as dagster:
+        steps.expect(STEPS + len(running) + len(experiments) + (LOADS if warehouse is not None else 0))
         steps.begin("Ingesting the first delivery")
         first = _ingest(dagster)
+        load()
         for experiment in running if first["accepted"] else ():
             steps.begin(f"Computing {experiment.key}, a first look")
             dagster.run("refresh_experiment", experiment.partition_key)
         deliveries.write(local_folder(places_of(context.settings).landing))
         steps.begin("Ingesting the second delivery")
         second = _ingest(dagster)
+        load()
         for experiment in experiments:
             steps.begin(f"Computing {experiment.key}")
             dagster.run("refresh_experiment", experiment.partition_key)
