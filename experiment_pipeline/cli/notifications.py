@@ -149,9 +149,9 @@ def send_due(context: Context, *, dry_run: bool, as_json: bool) -> None:
 
     with context.registry() as registry:
         if dry_run:
-            waiting = registry.notifications.list(states=[DeliveryState.WAITING])
-            due = [each for each in waiting if is_due(each.next_attempt_at, context.now)]
-            ids = sorted(each.id for each in due)
+            open_ones = registry.notifications.list(states=[DeliveryState.WAITING, DeliveryState.SENDING])
+            waiting = [each for each in open_ones if each.state_at(context.now) is DeliveryState.WAITING]
+            ids = sorted(each.id for each in waiting if is_due(each.next_attempt_at, context.now))
             answer(f"{len(ids)} are due: {ids}.", {"dry_run": True, "due": ids}, as_json=as_json)
             return
         write_silence(registry, context.now, context.settings.health_event_age)

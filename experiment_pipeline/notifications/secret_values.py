@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+import os
+import stat
 from collections.abc import Mapping
-from pathlib import Path
 
 from experiment_pipeline.domain.notification_targets import Target
 from experiment_pipeline.errors import ConfigurationError
@@ -53,7 +54,9 @@ def _read(target: Target, name: str, environ: Mapping[str, str]) -> str:
             raise _refused(target, name, f"The environment variable {variable} is not set.")
         return found
     try:
-        with Path(file).open("rb") as opened:
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # a pipe would be waited for
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise _refused(target, name, f"{file} must be a regular file.")
             found = opened.read(LONGEST_FILE).decode().strip()
     except OSError as unreadable:
         raise _refused(target, name, f"{file} cannot be read: {unreadable.strerror}.") from None

@@ -51,7 +51,8 @@ def explain(errors: Iterable[Mapping[str, Any]], parts: Mapping[str, type]) -> d
             message = f"{MESSAGES['missing']} {quoted(misspelt[place])} is probably meant to be it."
         else:
             message = _message(error, place)
-        explained.setdefault(".".join(place) or "YAML", []).append(message)
+        field = ".".join(shortened(part, SHOWN) for part in place)
+        explained.setdefault(field or "YAML", []).append(message)
     return explained
 
 

@@ -1,7 +1,9 @@
 """`experiment-pipeline notifications`: what became of each, tests of targets, and sending again."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +73,10 @@ def test_send__and_send_again__of_one_that_was_given_up(targets: Run, receiver: 
     tell(tmp_path)
     due = json.loads(targets("notifications", "send", "--dry-run", "--json").stdout)
     assert (due, receiver.received) == ({"dry_run": True, "due": [1]}, [])
+    with closing(sqlite3.connect(tmp_path / "data" / "registry.sqlite")) as registry:  # its sender has died
+        registry.execute("update notification_deliveries set state = 'sending'")
+        registry.commit()
+    assert json.loads(targets("notifications", "send", "--dry-run", "--json").stdout) == due
     assert targets("notifications", "send").stdout == "1 sent, 0 failed.\n"
     (listed,) = json.loads(targets("notifications", "list", "--json").stdout)
     assert (listed["state"], listed["event"], listed["attempts"]) == ("delivered", "experiment_final", 1)

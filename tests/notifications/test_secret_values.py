@@ -1,6 +1,7 @@
 """Secrets are read from variables or files, and no message holds one."""
 
 import base64
+import os
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,13 @@ def test_signing_keys__that_are_none__are_refused_without_showing_them(text: str
 
 def test_file__that_cannot_be_read__is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    for name, message in (("none", "cannot be read: No such file"), ("empty", "is empty"), ("binary", "UTF-8")):
+    for name, message in (
+        ("none", "cannot be read: No such file"),
+        ("empty", "is empty"),
+        ("binary", "UTF-8"),
+        ("pipe", "must be a regular file"),
+    ):
         with pytest.raises(ConfigurationError, match=rf"notifications\.team\.url_file: .*{name} {message}|{message}"):
             url_of(target(url_file=str(tmp_path / name)), {})

@@ -80,6 +80,11 @@ def test_explain__long_value__is_shown_by_its_beginning() -> None:
     assert len(message) < 150
 
 
+def test_explain__long_field__is_named_by_its_beginning() -> None:
+    (field,) = errors_of(EXPERIMENT % f"{'x' * 500}: 1")
+    assert len(field) < 100
+
+
 def test_explain__misspelt_field_that_is_required__is_told_before_the_missing_one() -> None:
     metric = "metrics: {purchase: {aggregation: sum, defintion: {version: 1, event: e}, direction: sideways}}"
     assert list(errors_of(metric).items())[:2] == [
