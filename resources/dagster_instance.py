@@ -21,6 +21,7 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.utils import make_new_run_id
 
 from experiment_pipeline.domain.late_events import FinalResults
@@ -35,6 +36,7 @@ from experiment_pipeline.settings import Settings
 LOCATION = "experiment_pipeline.definitions"  # Dagster loads it by name, and so does this module, which lies below it
 RUN_KEY_TAG = "dagster/run_key"  # which request a run answers
 ROOT_RUN_TAG = "dagster/root_run_id"  # of which run it is a re-execution
+UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED_STATUSES]
 EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 SEVERITIES = {
     Severity.OK: dg.AssetCheckSeverity.ERROR,  # Dagster wants one of a check that passed, too, and shows none
@@ -212,6 +214,12 @@ def runs_by_key(instance: dg.DagsterInstance, keys: Collection[str]) -> dict[str
         return {}
     found = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: sorted(keys)}))
     return {run.tags[RUN_KEY_TAG]: run for run in found}
+
+
+def is_under_way(instance: dg.DagsterInstance, job: str, since: datetime) -> bool:
+    """Return whether a run of a job waits in the queue or runs, of those that were created since a moment."""
+    filters = dg.RunsFilter(job_name=job, statuses=UNFINISHED, created_after=since)
+    return bool(instance.get_run_records(filters, limit=1))
 
 
 def ended(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[str]:

@@ -22,6 +22,7 @@ from experiment_pipeline.resources.own_runs import close_killed_run, killed_runs
 from experiment_pipeline.resources.refresh_session import PHASE_TAG, RefreshSession, root_run_id
 
 OWN_RUN_ABOVE = timedelta(seconds=5)  # of the last run; such an experiment shares its run with no other
+INGESTION_FIRST = {"dagster/priority": "20"}  # one at a time, and refreshes without new events are worth little
 USERS_FIRST = {"dagster/priority": "10"}
 
 

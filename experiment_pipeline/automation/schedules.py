@@ -11,7 +11,8 @@ from experiment_pipeline.domain.dispatch import DispatchLimits
 from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.resources.refresh_session import RefreshSession
 
-HOURLY = DispatchLimits(runs=100, automatic_runs=100, users_share=True)  # a tick takes seconds for so many
+# A tick takes seconds for so many.
+HOURLY = DispatchLimits(runs=100, automatic_runs=100, user_runs=100, users_share=True)
 
 
 @dg.schedule(

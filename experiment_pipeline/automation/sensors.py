@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from experiment_pipeline.assets.sources import GROUP
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
-from experiment_pipeline.automation.dispatch import due_runs, run_of_one, run_of_several
+from experiment_pipeline.automation.dispatch import INGESTION_FIRST, due_runs, run_of_one, run_of_several
 from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment, write_tables
 from experiment_pipeline.domain.dispatch import DispatchLimits
 from experiment_pipeline.domain.sources import Source
@@ -19,7 +19,7 @@ from experiment_pipeline.errors import RegistryUnavailable
 from experiment_pipeline.lake.ingestion import landing_state
 from experiment_pipeline.lake.soundness import find_flaw
 from experiment_pipeline.landing.landing_state import LandingState
-from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended
+from experiment_pipeline.resources.dagster_instance import RUN_KEY_TAG, ended, is_under_way
 from experiment_pipeline.resources.refresh_session import RefreshSession, root_run_id
 from experiment_pipeline.resources.warehouse import LakeResource
 from experiment_pipeline.times import is_within
@@ -28,6 +28,7 @@ from experiment_pipeline.times import is_within
 SENSOR_INTERVAL_SECONDS = 4
 # The lake is compared with the registry before each ingestion, too: a flaw is told so late only while nothing lands.
 SOUNDNESS_INTERVAL = timedelta(minutes=5)
+UNDER_WAY_FOR = timedelta(minutes=2)  # a run that was requested longer ago may be dead: it keeps no other back
 FAILED_WRITE_INTERVAL = 600  # seconds; a disk that is full for a day makes 144 failed runs, not one a minute
 
 
@@ -76,6 +77,8 @@ def _ingestion(
     interval, cursor = runs.settings.ingestion_interval, LandingCursor.parse(context.cursor)
     if is_within(cursor.requested, interval, now):
         return dg.SkipReason(f"The last ingestion was requested {(now - cursor.requested).total_seconds():.0f} s ago.")
+    if is_under_way(context.instance, ingest_events.name, now - UNDER_WAY_FOR):
+        return dg.SkipReason("An ingestion waits or runs: what lands meanwhile is for the next one.")
     batches, listed = runs.registry.batches, now - runs.settings.landing_object_age
     state = landing_state(batches, lake.landing, whole=False)
     is_due = state.all_is_in and batches.awaits_listing(listed, runs.settings.finality_grace)
@@ -91,7 +94,7 @@ def _ingestion(
     context.update_cursor(str(replace(cursor, requested=now) if state.waits else cursor))
     if not state.waits:
         return dg.SkipReason(_why_nothing_is_ingested(state))
-    return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S%f}")
+    return dg.RunRequest(run_key=f"ingest:{now:%Y%m%dT%H%M%S%f}", tags=INGESTION_FIRST)
 
 
 def _why_nothing_is_ingested(state: LandingState) -> str:

@@ -38,12 +38,14 @@ class DispatchLimits:
         runs: requested per tick.
         experiments: small ones that share a run.
         automatic_runs: runs of automatic claims that are requested and have not ended.
+        user_runs: the same of users' claims. Where more experiments wait, these share the runs that there is room for.
         users_share: whether users' experiments share runs too. Not with sensors: they tick every few seconds.
     """
 
     runs: int = 10
     experiments: int = 25
     automatic_runs: int = 4
+    user_runs: int = 4
     users_share: bool = False
 
 
@@ -57,10 +59,10 @@ def plan_runs(
 ) -> list[PlannedRun]:
     """Return the runs to request for the claims that wait, users' first (rule R2).
 
-    A user's experiment has a run of its own by default, automatic ones share. Claims of an experiment that is being
-    served wait for its run to end, and so do those of its other phases: one phase at a time is computed (rule X9). Runs
-    that were requested and never created are requested again under their old key: the process that requested them may
-    have died before Dagster stored the request.
+    A user's experiment has a run of its own by default while there is room for it, automatic ones share. Claims of an
+    experiment that is being served wait for its run to end, and so do those of its other phases: one phase at a time is
+    computed (rule X9). Runs that were requested and never created are requested again under their old key: the process
+    that requested them may have died before Dagster stored the request.
 
     Args:
         waiting: every claim without an outcome, users' first.
@@ -85,13 +87,22 @@ def plan_runs(
                 claims.append(claim)
     by_user = [claims for claims in fresh.values() if any(claim.source.is_user for claim in claims)]
     automatic = [claims for claims in fresh.values() if not any(claim.source.is_user for claim in claims)]
-    # Counted by key: a run that serves several experiments has acquired some of them and not yet the others.
-    under_way = {claim.run_key or claim.served_by for claim in waiting if not claim.source.is_user} - {None}
-    room = max(0, limits.automatic_runs - len(under_way))
+    room_of_users = limits.user_runs - _under_way(waiting, by_user=True)
     groups = _shared(by_user, large, limits.experiments if limits.users_share else 1)
-    groups += _shared(automatic, large, limits.experiments)[:room]
+    if len(groups) > room_of_users:
+        groups = _shared(by_user, large, limits.experiments)[: max(0, room_of_users)]
+    room = limits.automatic_runs - _under_way(waiting, by_user=False)
+    groups += _shared(automatic, large, limits.experiments)[: max(0, room)]
     new = [_planned(f"refresh:{group[0].id}:{now:%Y%m%dT%H%M%S%f}", group) for group in groups]
     return [*again, *new][: limits.runs]
+
+
+def _under_way(waiting: Sequence[Claim], *, by_user: bool) -> int:
+    """Return how many runs of users' or of automatic claims are requested and have not ended.
+
+    They are counted by key: a run that serves several experiments has acquired some of them and not yet the others.
+    """
+    return len({claim.run_key or claim.served_by for claim in waiting if claim.source.is_user is by_user} - {None})
 
 
 def _shared(waiting: list[list[Claim]], large: Collection[int], size: int) -> list[list[Claim]]:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from experiment_pipeline.assets.partitions import EXPERIMENTS
 from experiment_pipeline.automation import sensors
+from experiment_pipeline.automation.dispatch import USERS_FIRST
 from experiment_pipeline.definitions import build
 from experiment_pipeline.domain.experiments import ExperimentStatus
 from experiment_pipeline.domain.refresh import ClaimSource, Computation, Publication
@@ -52,6 +53,21 @@ def test_landing_objects__that_landed__are_requested_once_per_interval(installat
     assert again.skip_message.startswith("The last ingestion was requested")
     later = tick(installation, sensors.landing_objects, requested.cursor, ingestion_interval=timedelta(0))
     assert len(later.run_requests or []) == 1
+
+
+def test_landing_objects__while_an_ingestion_is_under_way__are_left_to_the_next(
+    installation: Installation,
+) -> None:
+    installation.land("first", crowd(1, 1))
+    (request,) = tick(installation, sensors.landing_objects).run_requests or []
+    assert int(request.tags["dagster/priority"]) > int(USERS_FIRST["dagster/priority"])
+    job = installation.definitions.resolve_job_def("ingest_events")
+    run = installation.instance.create_run_for_job(job, status=dg.DagsterRunStatus.NOT_STARTED)
+    waiting = tick(installation, sensors.landing_objects)
+    assert not waiting.run_requests
+    assert waiting.skip_message == "An ingestion waits or runs: what lands meanwhile is for the next one."
+    installation.instance.report_run_canceled(run)
+    assert len(tick(installation, sensors.landing_objects).run_requests or []) == 1
 
 
 def test_landing_objects__lake_is_gone__requests_one_run_that_fails_and_records_no_listing(
@@ -176,11 +192,11 @@ def test_refresh_requests__until_a_run_opens__are_repeated_under_their_key_and_t
     assert outcome.skip_message == "No refresh is requested or due."
 
 
-def test_refresh_requests__of_many_users__are_at_most_ten_a_tick(installation: Installation) -> None:
+def test_refresh_requests__of_more_users_than_runs__share_them(installation: Installation) -> None:
     fresh(installation)
     for experiment in start(installation, 12):
         ask(installation, experiment)
-    assert len(requests(installation)) == 10
+    assert [len(partitions_of(request)) for request in requests(installation)] == [12]
 
 
 def test_refresh_requests__automatic__are_a_set_number_of_runs_of_twenty_five(installation: Installation) -> None:

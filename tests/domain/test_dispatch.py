@@ -1,5 +1,6 @@
 """Which run serves which claims (rules R2, R4, R7)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -50,6 +51,21 @@ def test_plan_runs__where_users_share__they_still_come_first__r2() -> None:
         (("experiment-9", "experiment-7"), True),
         (("experiment-1",), False),
     ]
+
+
+def test_plan_runs__more_users_than_runs__share_those_that_there_is_room_for__r2() -> None:
+    under_way = [claim(1, 1, ClaimSource.API, run_key="refresh:1", served_by="run")]
+    waiting = [claim(number, number, ClaimSource.API) for number in range(2, 8)]
+    limits = DispatchLimits(user_runs=3, experiments=4)
+
+    def planned(*claims: Claim) -> list[int]:
+        created = {each.run_key for each in claims if each.run_key}
+        return [len(run.phases) for run in plan_runs(claims, large=(), now=NOW, limits=limits, created=created)]
+
+    assert planned(*under_way, *waiting[:2]) == [1, 1]
+    assert planned(*under_way, *waiting) == [4, 2]
+    two_more = [replace(each, run_key=f"refresh:{each.id}") for each in waiting[:2]]
+    assert planned(*under_way, *two_more, *waiting[2:]) == []
 
 
 def test_plan_runs__experiment_that_is_being_served__waits_for_its_run_to_end() -> None:
