@@ -78,7 +78,7 @@ $(ENGINES_VENV)/.engines: requirements/warehouse.txt pyproject.toml
 	@touch $@
 
 test-engines: $(ENGINES_VENV)/.engines ## Run the analysis where events lie on ClickHouse, Spark (needs Java) and PostgreSQL, against the reference
-	$(ENGINES_VENV)/bin/python -m pytest -n 1 tests/warehouse/ibis
+	$(ENGINES_VENV)/bin/python -m pytest -n 2 tests/warehouse/ibis
 
 $(DOCS_VENV)/.docs: requirements/docs.txt
 	@$(PYTHON) -m venv $(DOCS_VENV)

@@ -24,6 +24,7 @@ from experiment_pipeline.resources.refresh_session import PHASE_TAG, RefreshSess
 OWN_RUN_ABOVE = timedelta(seconds=5)  # of the last run; such an experiment shares its run with no other
 INGESTION_FIRST = {"dagster/priority": "20"}  # one at a time, and refreshes without new events are worth little
 USERS_FIRST = {"dagster/priority": "10"}
+TABLES_IN_TURN = USERS_FIRST  # one at a time, the longest waiting first: users who ask all the time do not keep it back
 
 
 def due_runs(

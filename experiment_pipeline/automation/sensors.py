@@ -11,7 +11,13 @@ from typing_extensions import override
 
 from experiment_pipeline.assets.sources import GROUP
 from experiment_pipeline.automation.batched_refresh import refresh_experiments
-from experiment_pipeline.automation.dispatch import INGESTION_FIRST, due_runs, run_of_one, run_of_several
+from experiment_pipeline.automation.dispatch import (
+    INGESTION_FIRST,
+    TABLES_IN_TURN,
+    due_runs,
+    run_of_one,
+    run_of_several,
+)
 from experiment_pipeline.automation.jobs import ingest_events, refresh_experiment, write_tables
 from experiment_pipeline.domain.dispatch import DispatchLimits
 from experiment_pipeline.domain.sources import Source
@@ -177,7 +183,8 @@ def look_tables(
         return dg.SkipReason(f"{state.waiting} publications wait for the tables, which are written once a minute.")
     number = 0 if state.newest is None else state.newest.number
     open_or_closed = "open" if state.is_interrupted else "written"
-    return dg.RunRequest(run_key=f"tables:{number}:{open_or_closed}:{now.timestamp() // FAILED_WRITE_INTERVAL:.0f}")
+    run_key = f"tables:{number}:{open_or_closed}:{now.timestamp() // FAILED_WRITE_INTERVAL:.0f}"
+    return dg.RunRequest(run_key=run_key, tags=TABLES_IN_TURN)
 
 
 def source_pulls(sources: Collection[Source]) -> list[dg.SensorDefinition]:

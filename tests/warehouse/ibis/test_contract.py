@@ -47,6 +47,8 @@ def difference(engine: str, case: str, given: Collection[object]) -> str | None:
     match engine, case:
         case "postgres", "test_dimension__of_a_number__is_what_was_written__m15":
             return "a jsonb keeps the last of equal names, and numbers without an exponent"
+        case "spark", "test_dimension__of_a_number__is_what_was_written__m15":
+            return "its variant has no properties of an object with a name twice"
         case "clickhouse", "test_dimension__of_a_number__is_what_was_written__m15" if "1e400" in given:
             return "its JSON has no such number"
         case (
