@@ -29,9 +29,7 @@ def test_registry__that_does_not_answer__is_one_line_and_exit_code_1(run: Run, m
     assert broken.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "command", [("erase", "--identifier", "x"), ("backup", "elsewhere"), ("restore", "elsewhere"), ("demo",)]
-)
+@pytest.mark.parametrize("command", [("backup", "elsewhere"), ("restore", "elsewhere"), ("demo",)])
 def test_command__of_a_data_directory_alone__is_refused_with_a_bucket(
     run: Run, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
